@@ -1,0 +1,62 @@
+"""Every exception that Lookalike raises on purpose.
+
+    LookalikeError
+    ├── UsageError               an argument that cannot be right (also a ValueError)
+    ├── ImageError               an image that cannot be used, with its path and the reason
+    ├── ModelError               a network's file that is refused, or a network that cannot be run
+    ├── CollectionError
+    │   ├── NoCollectionError    there is no collection at that place
+    │   ├── CorruptError         a file of the collection is damaged
+    │   ├── IncompatibleError    the collection was made by another network or a newer Lookalike
+    │   └── LockedError          another process is writing to the collection
+    └── StorageError             the disk is full or failing; nothing acknowledged is lost
+"""
+
+
+class LookalikeError(Exception):
+    """What all of them have in common: the message names the thing, what is wrong and what to do."""
+
+
+class UsageError(LookalikeError, ValueError):
+    """An argument that cannot be right, whatever the state of the collection."""
+
+
+class ImageError(LookalikeError):
+    """An image that cannot be used.
+
+    `reason` is short and speaks of the image only ("truncated", "not an image"); `name` is the
+    path or whatever else tells which image it is.
+    """
+
+    def __init__(self, reason: str, name: str = "image") -> None:
+        super().__init__(f"{name}: {reason}")
+        self.reason = reason
+        self.name = name
+
+
+class ModelError(LookalikeError):
+    """A network's file that is refused, or a network that cannot be run."""
+
+
+class CollectionError(LookalikeError):
+    """Something is wrong with a collection as a whole."""
+
+
+class NoCollectionError(CollectionError):
+    """There is no collection at that place."""
+
+
+class CorruptError(CollectionError):
+    """A file of the collection is damaged; the message names it."""
+
+
+class IncompatibleError(CollectionError):
+    """The collection was made by another network, another version of it, or a newer Lookalike."""
+
+
+class LockedError(CollectionError):
+    """Another process is writing to the collection."""
+
+
+class StorageError(LookalikeError):
+    """The disk is full or failing. What was acknowledged before is there."""
