@@ -1,15 +1,15 @@
 """Every exception that Lookalike raises on purpose.
 
-    LookalikeError
-    ├── UsageError               an argument that cannot be right (also a ValueError)
-    ├── ImageError               an image that cannot be used, with its path and the reason
-    ├── ModelError               a network's file that is refused, or a network that cannot be run
-    ├── CollectionError
-    │   ├── NoCollectionError    there is no collection at that place
-    │   ├── CorruptError         a file of the collection is damaged
-    │   ├── IncompatibleError    the collection was made by another network or a newer Lookalike
-    │   └── LockedError          another process is writing to the collection
-    └── StorageError             the disk is full or failing; nothing acknowledged is lost
+LookalikeError
+├── UsageError               an argument that cannot be right (also a ValueError)
+├── ImageError               an image that cannot be used, with its path and the reason
+├── ModelError               a network's file that is refused, or a network that cannot be run
+├── CollectionError
+│   ├── NoCollectionError    there is no collection at that place
+│   ├── CorruptError         a file of the collection is damaged
+│   ├── IncompatibleError    the collection was made by another network or a newer Lookalike
+│   └── LockedError          another process is writing to the collection
+└── StorageError             the disk is full or failing; nothing acknowledged is lost
 """
 
 
@@ -25,13 +25,15 @@ class ImageError(LookalikeError):
     """An image that cannot be used.
 
     `reason` is short and speaks of the image only ("truncated", "not an image"); `name` is the
-    path or whatever else tells which image it is.
+    path or whatever else tells which image it is; `lasting` is False where another try may succeed
+    although the file stays as it is (a missing permission, say).
     """
 
-    def __init__(self, reason: str, name: str = "image") -> None:
+    def __init__(self, reason: str, name: str = "image", *, lasting: bool = True) -> None:
         super().__init__(f"{name}: {reason}")
         self.reason = reason
         self.name = name
+        self.lasting = lasting
 
 
 class ModelError(LookalikeError):

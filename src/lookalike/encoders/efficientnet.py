@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as data: its convolutions with their batch norms folded in, for a runtime to build."""
+"""EfficientNet-Lite0 as data: its convolutions, batch norms folded in, for a runtime to build."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,18 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+StateDict = Mapping[str, NDArray[Any]]
 
-# Tan & Le 2019 (EfficientNet-B0) without squeeze-and-excitation and with ReLU6, as published for
-# edge devices: repeats, kernel, stride of the first repeat, expansion, output channels.
+# EfficientNet-B0 (Tan & Le 2019, arXiv:1905.11946, table 1) without squeeze-and-excitation and with ReLU6,
+# as its authors published it for edge devices: repeats, stride of the first repeat, expansion, output
+# channels. Kernel sizes are told by the weights.
 _STAGES = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
+    (1, 1, 1, 16),
+    (2, 2, 6, 24),
+    (2, 2, 6, 40),
+    (3, 2, 6, 80),
+    (3, 1, 6, 112),
+    (4, 2, 6, 192),
+    (1, 1, 6, 320),
 )
+_STEM_CHANNELS = 32
 _BATCH_NORM_EPSILON = 1e-3
 
 DIM = 1280
@@ -31,10 +34,17 @@ PIXEL_SCALE = 128.0
 
 @dataclass(frozen=True)
 class Convolution:
-    """One convolution, TensorFlow "SAME" padding (the odd pixel goes below and to the right).
+    """A convolution with TensorFlow's "SAME" padding: the odd pixel is added below and to the right.
 
-    `weight` has the shape (out, in, kernel, kernel), or (channels, 1, kernel, kernel) where it
-    works on each channel alone (`depthwise`); `bias` has the shape (out,).
+    Attributes:
+        name: as in the weights' file.
+        weight: (out, in, kernel, kernel), or (channels, 1, kernel, kernel) where `depthwise`.
+        bias: (out,), added to the result.
+        stride: in both directions.
+        depthwise: each channel is convolved alone.
+        relu6: the result is clipped to 0..6.
+        mean: (out,), what the training pictures gave on average, before clipping.
+        deviation: (out,), their standard deviation, before clipping.
     """
 
     name: str
@@ -43,54 +53,54 @@ class Convolution:
     stride: int
     depthwise: bool
     relu6: bool
+    mean: Array
+    deviation: Array
 
 
 @dataclass(frozen=True)
 class Block:
-    """Convolutions in a row; where `residual`, the block's input is added to what comes out."""
+    """Convolutions in a row. Where `residual`, the block's input is added to what comes out of them."""
 
     name: str
     convolutions: tuple[Convolution, ...]
-    residual: bool
+    residual: bool = False
 
 
-def blocks(state: Mapping[str, NDArray[Any]]) -> Iterator[Block]:
-    """The network from pixels to the last feature map, from a PyTorch state dict's arrays.
+def blocks(state: StateDict) -> Iterator[Block]:
+    """The network from scaled pixels to its last feature map, out of a PyTorch state dict's arrays.
 
-    The feature map's mean over height and width is the embedding, of 1,280 dimensions.
+    The mean of that feature map over height and width is the embedding, of 1,280 dimensions.
     """
-    yield Block("stem", (_convolution(state, "_conv_stem", "_bn0", stride=2),), residual=False)
-    channels, index = 32, 0
-    for repeats, _kernel, first_stride, expansion, out in _STAGES:
-        for repeat in range(repeats):
-            stride = first_stride if repeat == 0 else 1
-            yield _inverted_bottleneck(
-                state, index, expands=expansion > 1, stride=stride, residual=stride == 1 and channels == out
-            )
+    yield Block("stem", (_convolution(state, "_conv_stem", "_bn0", stride=2),))
+    channels, index = _STEM_CHANNELS, 0
+    for repeats, first_stride, expansion, out in _STAGES:
+        for stride in (first_stride,) + (1,) * (repeats - 1):
+            convolutions = tuple(_inverted_bottleneck(state, index, stride, expands=expansion > 1))
+            yield Block(f"block{index}", convolutions, residual=stride == 1 and channels == out)
             channels, index = out, index + 1
-    yield Block("head", (_convolution(state, "_conv_head", "_bn1"),), residual=False)
+    yield Block("head", (_convolution(state, "_conv_head", "_bn1"),))
 
 
-def _inverted_bottleneck(
-    state: Mapping[str, NDArray[Any]], index: int, *, expands: bool, stride: int, residual: bool
-) -> Block:
+def _inverted_bottleneck(state: StateDict, index: int, stride: int, *, expands: bool) -> Iterator[Convolution]:
     prefix = f"_blocks.{index}."
-    expand = (_convolution(state, prefix + "_expand_conv", prefix + "_bn0"),) if expands else ()
-    depthwise = _convolution(state, prefix + "_depthwise_conv", prefix + "_bn1", stride=stride, depthwise=True)
-    project = _convolution(state, prefix + "_project_conv", prefix + "_bn2", relu6=False)
-    return Block(f"block{index}", (*expand, depthwise, project), residual)
+    if expands:
+        yield _convolution(state, f"{prefix}_expand_conv", f"{prefix}_bn0")
+    yield _convolution(state, f"{prefix}_depthwise_conv", f"{prefix}_bn1", stride=stride, depthwise=True)
+    yield _convolution(state, f"{prefix}_project_conv", f"{prefix}_bn2", relu6=False)
 
 
 def _convolution(
-    state: Mapping[str, NDArray[Any]],
-    name: str,
-    norm: str,
-    *,
-    stride: int = 1,
-    depthwise: bool = False,
-    relu6: bool = True,
+    state: StateDict, name: str, norm: str, *, stride: int = 1, depthwise: bool = False, relu6: bool = True
 ) -> Convolution:
-    scale = state[f"{norm}.weight"] / np.sqrt(state[f"{norm}.running_var"] + _BATCH_NORM_EPSILON)
-    weight = np.ascontiguousarray(state[f"{name}.weight"] * scale[:, None, None, None], np.float32)
-    bias = (state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale).astype(np.float32)
-    return Convolution(name.lstrip("_").replace("._", "."), weight, bias, stride, depthwise, relu6)
+    gamma, beta = state[f"{norm}.weight"], state[f"{norm}.bias"]
+    scale = gamma / np.sqrt(state[f"{norm}.running_var"] + _BATCH_NORM_EPSILON)
+    return Convolution(
+        name=name,
+        weight=np.ascontiguousarray(state[f"{name}.weight"] * scale[:, None, None, None], np.float32),
+        bias=np.asarray(beta - state[f"{norm}.running_mean"] * scale, np.float32),
+        stride=stride,
+        depthwise=depthwise,
+        relu6=relu6,
+        mean=beta,
+        deviation=np.abs(gamma),
+    )

@@ -4,8 +4,8 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
+from io import BytesIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,7 @@ _ADMITTED: dict[tuple[str, str], Callable[..., Any] | np.dtype[Any]] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BytesIO) -> None:
         super().__init__(file)
         self.storages: dict[str, _Storage] = {}
 
@@ -77,30 +77,38 @@ class _Unpickler(pickle.Unpickler):
         return self.storages.setdefault(name, _Storage(dtype, size))
 
 
-def read_state_dict(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors of a file written by `torch.save(state_dict)` before PyTorch 1.6, by name.
+def state_dict(data: bytes, name: str) -> dict[str, NDArray[Any]]:
+    """The tensors in a file that `torch.save` of PyTorch before 1.6 wrote, by name.
 
     Only float32 and int64 tensors are admitted; the pickle may name nothing else, so reading
-    a file from a stranger runs no code of theirs.
+    a stranger's file runs no code of theirs.
 
     Raises:
         ModelError: the file is not of that layout, is cut short, or asks for anything else.
     """
     try:
-        with path.open("rb") as file:
-            if pickle.Unpickler(file).load() != _MAGIC_NUMBER or pickle.Unpickler(file).load() != _PROTOCOL_VERSION:
-                raise ValueError("not a legacy PyTorch file")
-            _Unpickler(file).load()  # sizes of C types, which the two storages do not depend on
-            unpickler = _Unpickler(file)
-            tensors = unpickler.load()
-            for name in _Unpickler(file).load():
-                _read_storage(file, unpickler.storages[name])
-            return {name: tensor.array() for name, tensor in tensors.items()}
-    except (pickle.UnpicklingError, ValueError, KeyError, TypeError, AttributeError, EOFError, IndexError) as error:
-        raise ModelError(f"{path}: refused as a weights file: {error}") from error
+        file = BytesIO(data)
+        if _Unpickler(file).load() != _MAGIC_NUMBER or _Unpickler(file).load() != _PROTOCOL_VERSION:
+            raise ValueError("not a legacy PyTorch file")
+        _Unpickler(file).load()  # sizes of C types, which the two kinds of storage do not depend on
+        unpickler = _Unpickler(file)
+        tensors = unpickler.load()
+        for storage in _Unpickler(file).load():
+            _read_storage(file, unpickler.storages[storage])
+        return {key: tensor.array() for key, tensor in tensors.items()}
+    except (
+        pickle.UnpicklingError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        IndexError,
+    ) as error:
+        raise ModelError(f"{name}: refused as a weights file: {error}") from error
 
 
-def _read_storage(file: BinaryIO, storage: _Storage) -> None:
+def _read_storage(file: BytesIO, storage: _Storage) -> None:
     if int.from_bytes(file.read(8), "little") != storage.size:
         raise ValueError("a storage is not of the size it was announced with")
     raw = file.read(storage.size * storage.dtype.itemsize)

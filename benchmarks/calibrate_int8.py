@@ -1,0 +1,96 @@
+"""Measures the ranges that the bundled network's int8 graph codes its linear bottlenecks in, and writes them down.
+
+    python benchmarks/calibrate_int8.py FOLDER_OF_PHOTOS
+
+For each block's input it takes the range with the least mean squared error of 8-bit coding over a sample of the
+photographs. Everything that leaves a ReLU6 needs none: it is in 0..6. Changing the ranges changes the int8
+fingerprint, so that older collections are told apart.
+"""
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike import encoders, images
+from lookalike.encoders import efficientnet, openvino_graph, torchfile
+from lookalike.errors import ImageError
+
+FACTS = Path(encoders.__file__).with_name("efficientnet_lite0.json")
+VALUES_PER_IMAGE = 20_000
+BINS = 4096
+LEVELS = 256
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--images", "count", default=500, show_default=True, help="How many photographs to sample.")
+@click.option("--seed", default=0, show_default=True)
+def main(folder: Path, count: int, seed: int) -> None:
+    photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
+    sample = random.Random(seed).sample(photos, min(count, len(photos)))
+    ranges = {
+        block: [round(bound, 4) for bound in best_range(values)] for block, values in block_inputs(sample, seed).items()
+    }
+    facts = json.loads(FACTS.read_text())
+    before = {key: json.dumps(value) for key, value in facts.items() if key != "ranges"}
+    rows = [f'    "{block}": {json.dumps(bounds)}' for block, bounds in ranges.items()]
+    lines = [f'  "{key}": {value}' for key, value in before.items()]
+    lines.append('  "ranges": {\n' + ",\n".join(rows) + "\n  }")
+    FACTS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    click.echo(f"{len(sample)} photographs: wrote the ranges of {len(ranges)} blocks to {FACTS.name}")
+
+
+def block_inputs(photos: list[Path], seed: int) -> dict[str, NDArray[np.float32]]:
+    """A sample of the values that enter each block behind the first two, by the block's name."""
+    blocks = list(efficientnet.blocks(torchfile.state_dict(*encoders.bundled_weights())))
+    names = [block.name for block in blocks]
+    rng = np.random.default_rng(seed)
+    samples: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names[2:]}  # "block0" follows a ReLU6
+    for outputs in tapped_outputs(blocks, photos):
+        for name, output in zip(names[2:], outputs[1:], strict=False):
+            values = output.reshape(-1)
+            samples[name].append(rng.choice(values, min(VALUES_PER_IMAGE, values.size), replace=False))
+    return {name: np.concatenate(values) for name, values in samples.items()}
+
+
+def tapped_outputs(blocks: list[efficientnet.Block], photos: list[Path]) -> Iterator[list[NDArray[np.float32]]]:
+    """Each block's output for each photograph."""
+    import openvino as ov
+
+    model = openvino_graph.graph(blocks, taps=True)
+    request = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
+    recipe = encoders.card(precision="f32").recipe
+    for photo in photos:
+        try:
+            picture = images.prepare(photo, recipe)
+        except ImageError as error:
+            click.echo(f"left out: {error}", err=True)
+            continue
+        request.infer([picture.pixels[None]])
+        yield [request.get_output_tensor(1 + index).data for index in range(len(blocks))]
+
+
+def best_range(values: NDArray[np.float32]) -> tuple[float, float]:
+    """The range whose 256 levels code the values with the least mean squared error."""
+    counts, edges = np.histogram(values, BINS)
+    centres = (edges[1:] + edges[:-1]) / 2
+    candidates = [
+        (float(edges[0] * low), float(edges[-1] * high))
+        for low in np.linspace(0.2, 1, 33)
+        for high in np.linspace(0.2, 1, 33)
+    ]
+    return min(candidates, key=lambda bounds: float(counts @ coding_error(centres, *bounds) ** 2))
+
+
+def coding_error(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    step = (high - low) / (LEVELS - 1)
+    return low + np.clip(np.rint((values - low) / step), 0, LEVELS - 1) * step - values
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,389 @@
+"""The SQLite side of a collection: which images there are, and which row of the vectors each of them has.
+
+A commit here is what makes anything count: the vectors that it names are on the disk before it.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lookalike.errors import CorruptError, IncompatibleError, StorageError
+
+_APPLICATION_ID = 0x4C6B416C  # "LkAl"
+_BUSY_TIMEOUT_S = 30.0
+# The releases that have the fix of WAL's reset race; before them, a rollback journal is the safe choice.
+_WAL_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
+
+# Each entry takes a catalog from the version of its place in the list to the next. Paths are TEXT that holds
+# the bytes of the name, whether or not they are UTF-8, so that any SQLite tool shows them.
+_MIGRATIONS = (
+    """
+    CREATE TABLE vectors (
+        row INTEGER PRIMARY KEY,     -- its place in vectors.faiss, from 0
+        hash BLOB NOT NULL UNIQUE,   -- SHA-256 of the image's file
+        crc32 INTEGER NOT NULL,      -- of the row as it is stored
+        width INTEGER NOT NULL,      -- of the image as it is seen, in pixels
+        height INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE images (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL UNIQUE,    -- its path, relative to the collection's folder where it is inside
+        row INTEGER NOT NULL REFERENCES vectors (row),
+        size INTEGER NOT NULL,       -- of the file, in bytes
+        mtime_ns INTEGER NOT NULL,
+        label TEXT
+    ) STRICT;
+    CREATE INDEX images_by_row ON images (row);
+    CREATE TABLE skipped (
+        key TEXT PRIMARY KEY,
+        size INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        reason TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE dead (row INTEGER PRIMARY KEY REFERENCES vectors (row)) STRICT;  -- rows that no image has
+    CREATE TABLE changes (count INTEGER NOT NULL) STRICT;  -- commits so far, for readers that remember
+    INSERT INTO changes VALUES (0);
+    CREATE TRIGGER image_added AFTER INSERT ON images BEGIN
+        DELETE FROM dead WHERE row = NEW.row;
+    END;
+    CREATE TRIGGER image_removed AFTER DELETE ON images
+        WHEN NOT EXISTS (SELECT 1 FROM images WHERE row = OLD.row)
+    BEGIN
+        INSERT INTO dead VALUES (OLD.row);
+    END;
+    CREATE TRIGGER image_replaced AFTER UPDATE OF row ON images WHEN OLD.row <> NEW.row BEGIN
+        DELETE FROM dead WHERE row = NEW.row;
+        INSERT INTO dead SELECT OLD.row WHERE NOT EXISTS (SELECT 1 FROM images WHERE row = OLD.row);
+    END;
+    """,
+)
+
+# SQLite's result codes, by their low byte.
+_DISK_CODES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY}
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """One image of the catalog, and the row of its vector."""
+
+    id: int
+    key: str
+    row: int
+    label: str | None
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a file: whether it has changed since is told by its size and time."""
+
+    key: str
+    size: int
+    mtime_ns: int
+    skipped: bool
+
+
+@dataclass(frozen=True)
+class Totals:
+    """How many there are of each."""
+
+    images: int
+    vectors: int
+    dead: int
+    skipped: int
+
+
+class Catalog:
+    """The catalog of one collection. Threads may share it: each gets a connection of its own."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises CorruptError where it is no catalog, IncompatibleError where a newer Lookalike made it."""
+        self.path = path
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._connections: list[tuple[threading.Thread, sqlite3.Connection]] = []
+        if not path.is_file():
+            raise CorruptError(f"{path}: the catalog is missing")
+        with self._connection() as connection:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if application != _APPLICATION_ID:
+            raise CorruptError(f"{path}: this is not a catalog of Lookalike's")
+        if version != len(_MIGRATIONS):
+            raise IncompatibleError(
+                f"{path}: it has format {version} and this Lookalike knows up to {len(_MIGRATIONS)}; upgrade Lookalike"
+            )
+
+    @classmethod
+    def create(cls, path: Path) -> None:
+        """Makes an empty catalog, with nothing of it there until all of it is."""
+        with _translated(path):
+            connection = sqlite3.connect(path, isolation_level=None)
+            try:
+                _set_durability(connection)
+                version = len(_MIGRATIONS)
+                pragmas = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {version};"
+                connection.executescript(f"BEGIN; {''.join(_MIGRATIONS)} {pragmas} COMMIT;")
+            finally:
+                connection.close()
+
+    def close(self) -> None:
+        """Closes every connection; the next use opens a new one."""
+        with self._lock:
+            for _, connection in self._connections:
+                connection.close()
+            self._connections = []
+            self._local = threading.local()
+
+    # Reading
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Everything read within sees one committed state."""
+        with self._connection() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                connection.rollback()
+
+    def count(self) -> int:
+        """How many rows of the vectors are committed."""
+        with self._connection() as connection:
+            (last,) = connection.execute("SELECT MAX(row) FROM vectors").fetchone()
+            return 0 if last is None else int(last) + 1
+
+    def totals(self) -> Totals:
+        tables = ("images", "vectors", "dead", "skipped")
+        with self._connection() as connection:
+            return Totals(*(connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in tables))  # noqa: S608
+
+    def changes(self) -> int:
+        """A number that is different after every commit."""
+        with self._connection() as connection:
+            return int(connection.execute("SELECT count FROM changes").fetchone()[0])
+
+    def dead_rows(self) -> list[int]:
+        """The rows that no image has any more, in order."""
+        with self._connection() as connection:
+            return [row for (row,) in connection.execute("SELECT row FROM dead ORDER BY row")]
+
+    def row_of(self, hash_: bytes) -> int | None:
+        """The row of the image file with that SHA-256, dead or alive."""
+        with self._connection() as connection:
+            found = connection.execute("SELECT row FROM vectors WHERE hash = ?", (hash_,)).fetchone()
+            return None if found is None else int(found[0])
+
+    def crc32(self, row: int) -> int | None:
+        """The checksum that a row's vector must have, or None where there is no such row."""
+        with self._connection() as connection:
+            found = connection.execute("SELECT crc32 FROM vectors WHERE row = ?", (row,)).fetchone()
+            return None if found is None else int(found[0])
+
+    def crc32s(self, start: int, stop: int) -> dict[int, int]:
+        """The checksums of the rows from `start` up to and without `stop`, by row."""
+        query = "SELECT row, crc32 FROM vectors WHERE row >= ? AND row < ?"
+        with self._connection() as connection:
+            return dict(connection.execute(query, (start, stop)).fetchall())
+
+    def images_of(self, row: int, *, limit: int = -1) -> list[StoredImage]:
+        """The images that have this row, by key; at most `limit` unless it is negative."""
+        return self._images("WHERE row = ? ORDER BY key LIMIT ?", (row, limit))
+
+    def image(self, id_: int) -> StoredImage | None:
+        found = self._images("WHERE id = ?", (id_,))
+        return found[0] if found else None
+
+    def newest_id(self) -> int:
+        """The largest id of an image, or 0."""
+        with self._connection() as connection:
+            return int(connection.execute("SELECT COALESCE(MAX(id), 0) FROM images").fetchone()[0])
+
+    def known_file(self, key: str) -> Known | None:
+        """What is known of one file."""
+        query = """
+            SELECT key, size, mtime_ns, 0 FROM images WHERE key = CAST(:key AS TEXT)
+            UNION ALL
+            SELECT key, size, mtime_ns, 1 FROM skipped WHERE key = CAST(:key AS TEXT)
+        """
+        with self._connection() as connection:
+            found = connection.execute(query, {"key": os.fsencode(key)}).fetchone()
+            return None if found is None else Known(*found[:3], skipped=bool(found[3]))
+
+    def known(self, within: str, after: bytes = b"", *, limit: int = 1000) -> list[Known]:
+        """What is known of the files below the folder `within` ("" for all), in the order of their keys' bytes.
+
+        At most `limit`, those whose key comes behind `after`.
+        """
+        query = """
+            SELECT key, size, mtime_ns, 0 FROM images WHERE key > CAST(:after AS TEXT) AND key < CAST(:end AS TEXT)
+            UNION ALL
+            SELECT key, size, mtime_ns, 1 FROM skipped WHERE key > CAST(:after AS TEXT) AND key < CAST(:end AS TEXT)
+            ORDER BY key LIMIT :limit
+        """
+        prefix = os.fsencode(within)
+        # "0" follows "/": what lies between them is what lies below the folder.
+        start, end = (prefix + b"/", prefix + b"0") if prefix else (b"", b"\xff" * 8)
+        with self._connection() as connection:
+            values = {"after": max(after, start), "end": end, "limit": limit}
+            return [Known(key, size, time, bool(skip)) for key, size, time, skip in connection.execute(query, values)]
+
+    def skipped(self) -> Iterator[tuple[str, str]]:
+        """(key, reason) of the files that were left out, by key."""
+        with self._connection() as connection:
+            yield from connection.execute("SELECT key, reason FROM skipped ORDER BY key").fetchall()
+
+    def damage(self) -> str | None:
+        """What SQLite's own checks find wrong, or None."""
+        with self._connection() as connection:
+            (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            broken = connection.execute("PRAGMA foreign_key_check").fetchone()
+        if found != "ok":
+            return str(found)
+        return None if broken is None else f"table {broken[0]} names a row that is not there"
+
+    # Writing
+
+    @contextmanager
+    def writing(self) -> Iterator["Transaction"]:
+        """One transaction: all of it is committed at the end, or none of it.
+
+        Raises:
+            StorageError: the disk is full or failing.
+        """
+        with self._connection() as connection:
+            if not getattr(self._local, "durable", False):
+                _set_durability(connection)
+                self._local.durable = True
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield Transaction(connection)
+                connection.execute("UPDATE changes SET count = count + 1")
+                connection.commit()
+            except BaseException:
+                connection.rollback()
+                raise
+
+    def _images(self, where: str, values: Sequence[Any]) -> list[StoredImage]:
+        query = f"SELECT id, key, row, label, width, height FROM images JOIN vectors USING (row) {where}"  # noqa: S608
+        with self._connection() as connection:
+            return [StoredImage(*row) for row in connection.execute(query, values)]
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """The calling thread's own connection."""
+        with _translated(self.path):
+            if self._process != os.getpid():  # what came through a fork is neither used nor closed
+                self._inherited = self._connections
+                self._local, self._process, self._connections = threading.local(), os.getpid(), []
+            if not hasattr(self._local, "connection"):
+                self._local.connection = self._connect()
+            yield self._local.connection
+
+    def _connect(self) -> sqlite3.Connection:
+        # Another thread than its own may close it, so SQLite's check of that is off.
+        connection = sqlite3.connect(self.path, _BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection.text_factory = os.fsdecode
+        with self._lock:
+            for thread, unused in self._connections:
+                if not thread.is_alive():
+                    unused.close()
+            alive = [entry for entry in self._connections if entry[0].is_alive()]
+            self._connections = [*alive, (threading.current_thread(), connection)]
+        return connection
+
+
+class Transaction:
+    """What can be changed, within `Catalog.writing`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def add_vector(self, row: int, hash_: bytes, crc32: int, *, width: int, height: int) -> None:
+        values = (row, hash_, crc32, width, height)
+        self._connection.execute("INSERT INTO vectors (row, hash, crc32, width, height) VALUES (?, ?, ?, ?, ?)", values)
+
+    def put_image(self, key: str, row: int, *, size: int, mtime_ns: int, label: str | None) -> bool:
+        """Adds or replaces an image; whether it is new."""
+        self._connection.execute("DELETE FROM skipped WHERE key = CAST(? AS TEXT)", (os.fsencode(key),))
+        values = (row, size, mtime_ns, None if label is None else os.fsencode(label), os.fsencode(key))
+        query = "UPDATE images SET row = ?, size = ?, mtime_ns = ?, label = CAST(? AS TEXT) WHERE key = CAST(? AS TEXT)"
+        if self._connection.execute(query, values).rowcount:
+            return False
+        query = (
+            "INSERT INTO images (row, size, mtime_ns, label, key) VALUES (?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT))"
+        )
+        self._connection.execute(query, values)
+        return True
+
+    def put_skipped(self, key: str, reason: str, *, size: int, mtime_ns: int) -> bool:
+        """Notes that a file is left out, and drops the image that was there; whether there was one."""
+        was_image = self.remove([key]) > 0
+        values = (os.fsencode(key), size, mtime_ns, reason)
+        self._connection.execute("INSERT INTO skipped VALUES (CAST(? AS TEXT), ?, ?, ?)", values)
+        return was_image
+
+    def remove(self, keys: Iterable[str]) -> int:
+        """Forgets these files; the number of images that were among them."""
+        names = [(os.fsencode(key),) for key in keys]
+        self._connection.executemany("DELETE FROM skipped WHERE key = CAST(? AS TEXT)", names)
+        return self._connection.executemany("DELETE FROM images WHERE key = CAST(? AS TEXT)", names).rowcount
+
+    def rename(self, old: str, newest: int) -> bool:
+        """Gives the vanished image `old` the name of one with the same vector that was added since.
+
+        `newest` is the largest id from before. The older entry lives on, so that the image keeps its id.
+        Returns whether there was such an image.
+        """
+        find = """
+            SELECT new.id, new.key, new.size, new.mtime_ns, new.label FROM images AS old
+            JOIN images AS new ON new.row = old.row AND new.id > ? WHERE old.key = CAST(? AS TEXT) ORDER BY new.id
+        """
+        found = self._connection.execute(find, (newest, os.fsencode(old))).fetchone()
+        if found is None:
+            return False
+        new_id, key, size, mtime_ns, label = found
+        self._connection.execute("DELETE FROM images WHERE id = ?", (new_id,))
+        values = (
+            os.fsencode(key),
+            size,
+            mtime_ns,
+            None if label is None else os.fsencode(label),
+            os.fsencode(old),
+        )
+        self._connection.execute(
+            "UPDATE images SET key = CAST(? AS TEXT), size = ?, mtime_ns = ?, label = CAST(? AS TEXT)"
+            " WHERE key = CAST(? AS TEXT)",
+            values,
+        )
+        return True
+
+
+def _set_durability(connection: sqlite3.Connection) -> None:
+    """A commit has reached the disk when it returns."""
+    version = sqlite3.sqlite_version_info
+    wal = version >= _WAL_FIXED[-1] or any(version[:2] == fix[:2] and version >= fix for fix in _WAL_FIXED)
+    connection.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'DELETE'}")
+    # EXTRA is FULL and, for a rollback journal, its folder too: without that a loss of power could bring the
+    # journal back, and with it the state before the commit.
+    connection.execute(f"PRAGMA synchronous = {'FULL' if wal else 'EXTRA'}")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """SQLite's errors as Lookalike's."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+        if code & 0xFF in _DISK_CODES | {sqlite3.SQLITE_CANTOPEN}:
+            raise StorageError(f"{path}: {error}") from error
+        raise CorruptError(f"{path}: the catalog is damaged: {error}") from error

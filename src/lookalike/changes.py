@@ -1,0 +1,85 @@
+"""Compares the files that there are with the files that are known."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lookalike.catalog import Catalog, Known
+from lookalike.sources import Found, Source, Unreadable
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A file that is new, or no longer the one that is known."""
+
+    found: Found
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """A file that is as it was when it was indexed or skipped."""
+
+    known: Known
+
+
+@dataclass(frozen=True)
+class Vanished:
+    """A file that is known and no longer there."""
+
+    key: str
+
+
+Change = Changed | Unchanged | Vanished | Unreadable
+
+
+def changes(source: Source, catalog: Catalog) -> Iterator[Change]:
+    """What has happened to a source's files, in the order of their keys' bytes.
+
+    It reads the catalog a page at a time; files that are added meanwhile, in that order, do not confuse it.
+    """
+    return compare(source.files(), _known(source, catalog))
+
+
+def compare(files: Iterator[Found | Unreadable], known: Iterator[Known]) -> Iterator[Change]:
+    """Merges the two, which both come in the order of their keys' bytes.
+
+    What lies in a folder that could not be listed is neither there nor gone: nothing is said of it.
+    """
+    unreadable: list[bytes] = []
+    waiting = next(known, None)
+    for file in files:
+        place = os.fsencode(file.key)
+        if isinstance(file, Unreadable):
+            place += b"/" if file.key else b""  # where its files would come
+        while waiting and os.fsencode(waiting.key) < place:
+            yield from _gone(waiting, unreadable)
+            waiting = next(known, None)
+        if isinstance(file, Unreadable):
+            unreadable.append(place)
+            yield file
+        elif waiting and waiting.key == file.key:
+            same = (file.size, file.mtime_ns) == (waiting.size, waiting.mtime_ns)
+            yield Unchanged(waiting) if same else Changed(file)
+            waiting = next(known, None)
+        else:
+            yield Changed(file)
+    while waiting:
+        yield from _gone(waiting, unreadable)
+        waiting = next(known, None)
+
+
+def _gone(known: Known, unreadable: list[bytes]) -> Iterator[Vanished]:
+    if not any(os.fsencode(known.key).startswith(folder) for folder in unreadable):
+        yield Vanished(known.key)
+
+
+def _known(source: Source, catalog: Catalog) -> Iterator[Known]:
+    if source.within is None:  # single files: only these are asked about
+        for file in source.files():
+            if found := catalog.known_file(file.key):
+                yield found
+        return
+    after = b""
+    while page := catalog.known(source.within, after):
+        yield from page
+        after = os.fsencode(page[-1].key)

@@ -1,0 +1,404 @@
+"""A collection: the images of a folder, their vectors, and the way to search them.
+
+It is a directory, `.lookalike` inside the folder unless another is named:
+
+    collection.json      what made it: the encoder and its fingerprint      (identity.py)
+    catalog.sqlite       which images there are                             (catalog.py)
+    vectors.faiss        their vectors, which are also the exact index      (vectors.py)
+    lock                 held by whoever writes
+"""
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lookalike import encoders, identity, vectors
+from lookalike.catalog import Catalog, StoredImage
+from lookalike.encoders import Encoder
+from lookalike.errors import CorruptError, LockedError, NoCollectionError, StorageError, UsageError
+from lookalike.identity import Identity
+from lookalike.images import ImageSource, prepare
+from lookalike.ingest import Ingest, Progress, Report, embed
+from lookalike.match import Match, Matches, Skipped
+from lookalike.sources import Files, Folder, Found, Source, key_of
+from lookalike.vectors import Rows, VectorReader, Vectors, VectorWriter, checksums
+
+DIRECTORY = ".lookalike"
+_CATALOG, _VECTORS, _LOCK = "catalog.sqlite", "vectors.faiss", "lock"
+_CHECKED_ROWS = 4096  # read at a time
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a collection is and holds; `bytes` is its size on the disk."""
+
+    directory: Path
+    folder: Path
+    made_by: Identity
+    images: int
+    vectors: int
+    dead: int
+    skipped: int
+    bytes: int
+
+
+class Collection:
+    """An open collection. Threads may share it; `lookalike.open` and `lookalike.create` make it."""
+
+    def __init__(self, directory: Path, *, encoder: Encoder | None = None) -> None:
+        """`encoder` is the one that made it, where that is not one of Lookalike's own."""
+        self.directory = directory.resolve()
+        self.made_by = identity.read(self.directory)
+        identity.check(self.directory, self.made_by, identity.of_encoder(encoder) if encoder else None)
+        self._catalog = Catalog(self.directory / _CATALOG)
+        self._vectors = VectorReader(self.directory / _VECTORS, self.made_by.dim)
+        self._own_encoder = encoder
+        self._loaded: tuple[int, Encoder] | None = None  # for how many threads
+        self._lock = threading.Lock()
+        self._dead: tuple[int, Rows] = (-1, np.empty(0, np.int64))  # as of which change of the catalog
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the keys of its images are relative to."""
+        return self.directory.parent
+
+    def __len__(self) -> int:
+        """How many images it has."""
+        return self._catalog.totals().images
+
+    def __enter__(self) -> "Collection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of its files; it opens them again when it is used again."""
+        self._catalog.close()
+
+    # Adding and removing
+
+    def add(
+        self,
+        source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        *,
+        threads: int | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Report:
+        """Brings the collection up to date with a folder, a file, or several files.
+
+        With a folder, images that are no longer in it are dropped. An image that cannot be used is skipped and
+        named in the report. What has been committed survives a crash, and the next call carries on from there.
+
+        Args:
+            source: a folder, a file, or files, which are then taken whatever their names.
+            threads: how many images to work on at once; by default one for each core.
+            progress: called after each image; what it raises ends the run, with all that was done committed.
+
+        Raises:
+            UsageError: there is nothing at the source.
+            LockedError: another process is writing to the collection.
+            StorageError: the disk is full or failing.
+        """
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads={threads}: give at least 1")
+        count = threads or _cores()
+        with self._writing() as writer:
+            ingest = Ingest(
+                self._catalog,
+                writer,
+                self._load_encoder(count),
+                threads=count,
+                label_of=self._label_of,
+                progress=progress,
+            )
+            return ingest.run(self._source(source))
+
+    def remove(self, paths: Iterable[str | os.PathLike[str]]) -> int:
+        """Drops images by their paths or keys, and says how many it had of them.
+
+        Their files stay. A file that is still in an indexed folder comes back when that is added again.
+
+        Raises:
+            LockedError: another process is writing to the collection.
+            StorageError: the disk is full or failing.
+        """
+        if isinstance(paths, str | os.PathLike):
+            raise UsageError("remove takes a list of paths")
+        names = [os.fspath(path) for path in paths]
+        keys = {name for name in names if self._catalog.known_file(name)}
+        keys |= {key_of(self._absolute(name), self.folder) for name in names}
+        with self._writing(), self._catalog.writing() as transaction:
+            return transaction.remove(keys)
+
+    # Searching
+
+    def search(
+        self,
+        query: ImageSource,
+        *,
+        plus: Sequence[ImageSource] = (),
+        minus: Sequence[ImageSource] = (),
+        k: int = 10,
+        min_score: float | None = None,
+    ) -> Matches:
+        """The k images that look most like the query.
+
+        Args:
+            query: a path, the bytes of an image file, an open file, a PIL image or an array, uint8 (h, w, 3).
+            plus: more images; the search is then for the mean of all of them.
+            minus: images whose likeness is taken away.
+            k: at least 1; where there are fewer images, all of them come back.
+            min_score: leave out what scores less.
+
+        Raises:
+            ImageError: the query cannot be used.
+            UsageError: k is not positive, or the queries cancel each other out.
+            CorruptError: a vector that would have come back is damaged.
+        """
+        queries = [query, *plus]
+        total = sum(self.embed(each) for each in queries) - sum(self.embed(each) for each in minus)
+        [matches] = self._nearest(vectors.unit(total), k, min_score)
+        return Matches(matches, queries=queries)
+
+    def search_many(
+        self, queries: Sequence[ImageSource], *, k: int = 10, min_score: float | None = None
+    ) -> list[Matches]:
+        """The answers to several queries, each for itself, in their order."""
+        if not queries:
+            return []
+        found = self._nearest(np.concatenate([self.embed(query) for query in queries]), k, min_score)
+        return [Matches(matches, queries=[query]) for query, matches in zip(queries, found, strict=True)]
+
+    def search_id(self, image_id: int, *, k: int = 10, min_score: float | None = None) -> Matches:
+        """The k images that look most like one of the collection's own, which is left out.
+
+        Raises:
+            UsageError: there is no image with that id.
+        """
+        with self._catalog.reading():
+            image = self._catalog.image(image_id)
+            if image is None:
+                raise UsageError(f"there is no image with the id {image_id}")
+            query = self._vectors.stored(np.array([image.row]), count=self._catalog.count())
+            [found] = self._nearest(vectors.unit(query), k + 1 if k > 0 else k, min_score)
+        others = [match for match in found if match.id != image_id]
+        return Matches(others[:k], queries=[self._match(image, 1.0)])
+
+    def search_vector(self, vector: ArrayLike, *, k: int = 10, min_score: float | None = None) -> Matches:
+        """The k images whose vectors have the largest cosine similarity to a vector, (dim,), of any length.
+
+        Raises:
+            UsageError: it is not of the collection's dimension, is zero, or is not finite.
+        """
+        query = np.asarray(vector)
+        if query.shape != (self.made_by.dim,):
+            raise UsageError(f"a vector of shape {query.shape}: this collection's have {self.made_by.dim} dimensions")
+        [matches] = self._nearest(vectors.unit(query), k, min_score)
+        return Matches(matches)
+
+    def embed(self, query: ImageSource) -> Vectors:
+        """The unit vector of an image, float32 (1, dim), by the collection's encoder."""
+        encoder = self._load_encoder(1)
+        return embed(encoder, prepare(query, encoder.recipe))
+
+    # Looking after it
+
+    def info(self) -> Info:
+        """What it is and holds."""
+        totals = self._catalog.totals()
+        size = sum(file.stat().st_size for file in self.directory.rglob("*") if file.is_file())
+        return Info(
+            self.directory,
+            self.folder,
+            self.made_by,
+            images=totals.images,
+            vectors=totals.vectors,
+            dead=totals.dead,
+            skipped=totals.skipped,
+            bytes=size,
+        )
+
+    def skipped(self) -> list[Skipped]:
+        """The files that were left out, and why."""
+        return [Skipped(self.folder / key, reason) for key, reason in self._catalog.skipped()]
+
+    def check(self) -> list[str]:
+        """Reads everything, and says what is damaged: a sentence for each file, none if all is well."""
+        damages = []
+        if damage := self._catalog.damage():
+            damages.append(f"{self._catalog.path}: the catalog is damaged: {damage}")
+        try:
+            with self._catalog.reading():
+                damages += self._damaged_vectors()
+        except CorruptError as error:
+            damages.append(str(error))
+        return damages
+
+    def _damaged_vectors(self) -> Iterator[str]:
+        count = self._catalog.count()
+        for start in range(0, count, _CHECKED_ROWS):
+            rows = np.arange(start, min(start + _CHECKED_ROWS, count))
+            named = self._catalog.crc32s(start, start + len(rows))
+            for row, crc32 in enumerate(checksums(self._vectors.stored(rows, count=count)), start):
+                if named.get(row) != crc32:
+                    yield f"{self._vectors.path}: the vector in row {row} is damaged"
+
+    # How it is done
+
+    def _nearest(self, queries: Vectors, k: int, min_score: float | None) -> list[list[Match]]:
+        """For each unit vector, (n, dim), the k images whose vectors have the largest inner product with it."""
+        if k < 1:
+            raise UsageError(f"k={k}: ask for at least 1")
+        with self._catalog.reading():
+            count = self._catalog.count()
+            scores, rows = self._vectors.search(queries, k, count=count, dead=self._dead_rows())
+            return [
+                list(itertools.islice(self._matches(found, near, count, k, min_score), k))
+                for found, near in zip(rows, scores, strict=True)
+            ]
+
+    def _matches(self, rows: Rows, scores: Vectors, count: int, k: int, min_score: float | None) -> Iterator[Match]:
+        """The images of these rows, in their order; all copies of an image share a row."""
+        for row, crc32, score in zip(rows, checksums(self._vectors.stored(rows, count=count)), scores, strict=True):
+            if min_score is not None and score < min_score:
+                return
+            if self._catalog.crc32(int(row)) != crc32:
+                raise CorruptError(
+                    f"{self._vectors.path}: the vector in row {row} is damaged; run: lookalike check -c {self.directory}"
+                )
+            for image in self._catalog.images_of(int(row), limit=k):
+                yield self._match(image, float(score))
+
+    def _match(self, image: StoredImage, score: float) -> Match:
+        # Rounding to half precision leaves lengths that differ from 1 by some 1e-4.
+        cosine = min(max(score, -1.0), 1.0)
+        return Match(image.id, image.key, self.folder / image.key, cosine, image.label, image.width, image.height)
+
+    def _dead_rows(self) -> Rows:
+        """The rows to leave out, read again only where something has changed."""
+        changes = self._catalog.changes()
+        if self._dead[0] != changes:
+            self._dead = changes, np.array(self._catalog.dead_rows(), np.int64)
+        return self._dead[1]
+
+    def _load_encoder(self, threads: int) -> Encoder:
+        """The collection's encoder, for at least as many threads."""
+        if self._own_encoder:
+            return self._own_encoder
+        with self._lock:
+            if self._loaded is None or self._loaded[0] < threads:
+                name, precision = self.made_by.model, self.made_by.precision
+                self._loaded = threads, encoders.load(name, precision=precision, threads=threads)
+            return self._loaded[1]
+
+    @contextmanager
+    def _writing(self) -> Iterator[VectorWriter]:
+        """The only writer, at the end of what has been committed."""
+        with (
+            _locked(self.directory),
+            closing(VectorWriter(self._vectors.path, self.made_by.dim, self._catalog.count())) as writer,
+        ):
+            yield writer
+
+    def _source(self, source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> Source:
+        if not isinstance(source, str | os.PathLike):
+            return Files((self._absolute(path) for path in source), base=self.folder)
+        path = self._absolute(source)
+        if not os.path.lexists(path):
+            raise UsageError(f"{source}: there is no such file or folder")
+        if path.is_dir():
+            return Folder(path, base=self.folder, leave_out=self.directory)
+        return Files([path], base=self.folder)
+
+    def _absolute(self, path: str | os.PathLike[str]) -> Path:
+        # A link that is named for an image keeps its own name; the folder that it is in has one name only.
+        path = Path(path)
+        return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+
+    def _label_of(self, found: Found) -> str | None:
+        """The name of the folder that holds it; the collection's own folder is no label."""
+        return None if found.path.parent == self.folder else found.path.parent.name
+
+
+def create(
+    folder: str | os.PathLike[str],
+    *,
+    directory: str | os.PathLike[str] | None = None,
+    model: str = encoders.BUNDLED,
+    precision: str = "int8",
+    encoder: Encoder | None = None,
+) -> Collection:
+    """Makes an empty collection.
+
+    Args:
+        folder: the folder of images that it is for; it becomes `.lookalike` inside.
+        directory: where to make it instead.
+        model: the network that makes its vectors.
+        precision: what that computes with: int8, f32 or bf16.
+        encoder: a network of your own instead; `open` must be given it too.
+
+    Raises:
+        UsageError: there is no such folder or model, or there is a collection already.
+        LockedError: another process is making it.
+        StorageError: it cannot be written.
+    """
+    place = Path(directory) if directory is not None else Path(folder) / DIRECTORY
+    made_by = identity.of_encoder(encoder) if encoder else identity.of_model(model, precision)
+    if not Path(folder).is_dir():
+        raise UsageError(f"{folder}: there is no such folder")
+    try:
+        place.mkdir(parents=directory is not None, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{place}: {error.strerror}") from error
+    with _locked(place):
+        if (place / identity.NAME).exists():
+            raise UsageError(f"{place}: there is a collection already; open it, or name another directory")
+        for name in (_CATALOG, f"{_CATALOG}-journal", f"{_CATALOG}-wal", f"{_CATALOG}-shm", _VECTORS):
+            (place / name).unlink(missing_ok=True)  # of a creation that was cut off
+        Catalog.create(place / _CATALOG)
+        vectors.create(place / _VECTORS, made_by.dim)
+        identity.write(place, made_by)
+    return Collection(place, encoder=encoder)
+
+
+def open(path: str | os.PathLike[str], *, encoder: Encoder | None = None) -> Collection:  # noqa: A001
+    """Opens the collection of a folder, or the collection in a directory of its own.
+
+    Args:
+        path: the folder that was indexed, or the collection's directory itself.
+        encoder: the network that made it, where that is not one of Lookalike's.
+
+    Raises:
+        NoCollectionError: there is none.
+        IncompatibleError: another encoder or another version of it made it, or a newer Lookalike.
+        CorruptError: one of its files is damaged.
+    """
+    for directory in (Path(path), Path(path) / DIRECTORY):
+        if (directory / identity.NAME).exists():
+            return Collection(directory, encoder=encoder)
+    raise NoCollectionError(f"{path}: there is no collection; make one with: lookalike index {path}")
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    lock = filelock.FileLock(directory / _LOCK, timeout=0)
+    try:
+        with lock:
+            yield
+    except filelock.Timeout as error:
+        raise LockedError(f"{directory}: another process is writing to it; try again when it is done") from error
+    except OSError as error:
+        raise StorageError(f"{directory}: {error.strerror or error}") from error
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

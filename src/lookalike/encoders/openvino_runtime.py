@@ -1,0 +1,67 @@
+"""Runs a network on the CPU with OpenVINO."""
+
+import threading
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from lookalike.encoders.card import Card
+from lookalike.errors import ModelError
+from lookalike.images import Recipe
+
+_INFERENCE_PRECISION = {"f32": "f32", "bf16": "bf16", "int8": "f32"}  # what is not integer in int8
+
+
+class OpenVinoEncoder:
+    """An encoder whose network OpenVINO runs, one picture at a time on each of its threads.
+
+    `encode` may be called from as many threads as it was made for at once, and from more, which then wait.
+    """
+
+    def __init__(self, card: Card, model: ov.Model, *, threads: int) -> None:
+        """`model` takes uint8 (1, size, size, 3) and gives float32 (1, dim)."""
+        self.card = card
+        self.threads = threads
+        config = {
+            "INFERENCE_PRECISION_HINT": _INFERENCE_PRECISION[card.precision],
+            "NUM_STREAMS": threads,
+            "INFERENCE_NUM_THREADS": threads,
+        }
+        try:
+            self._compiled = ov.Core().compile_model(model, "CPU", config)
+        except RuntimeError as error:
+            raise ModelError(f"{card.name}: OpenVINO cannot run this network here: {error}") from error
+        self._local = threading.local()
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @property
+    def dim(self) -> int:
+        return self.card.dim
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.card.recipe
+
+    @property
+    def fingerprint(self) -> str:
+        return self.card.fingerprint
+
+    def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embeddings, float32 (n, dim), of pixels, uint8 (n, size, size, 3)."""
+        embeddings = np.empty((len(pixels), self.dim), np.float32)
+        request = self._request()
+        for row, picture in enumerate(pixels):
+            request.infer([picture[None]], share_inputs=True)
+            embeddings[row] = request.get_output_tensor(0).data[0]
+        return embeddings
+
+    def _request(self) -> Any:
+        """The calling thread's own inference request."""
+        if not hasattr(self._local, "request"):
+            self._local.request = self._compiled.create_infer_request()
+        return self._local.request

@@ -1,0 +1,182 @@
+"""The bytes of a file become an opened picture, or an ImageError that says why not.
+
+Only the formats that are named here are ever opened, each by its own Pillow plugin. `Image.open` would try
+many more, some of which start other programs, and has limits of its own.
+"""
+
+import io
+import re
+import struct
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, TypeAlias, cast
+
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from lookalike.errors import ImageError, UsageError
+
+MAX_PIXELS = 178_000_000
+
+_MAX_SCANS = 100  # a progressive JPEG has some ten; 31 bytes make another, which takes as long as the first
+_MAX_RUN_LENGTH_PIXELS = 32_000_000  # Pillow unpacks a run-length BMP byte by byte, in Python
+
+
+def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
+    """Read the header of a picture; its pixels come with `load()`. Call it inside `one_image`."""
+    if not data:
+        raise ImageError("empty file")
+    image = _plugin(data)(io.BytesIO(data))
+    check_size(image.size, max_pixels)
+    if "progressive" in image.info and data.count(b"\xff\xda") > _MAX_SCANS:
+        raise ImageError(f"more than {_MAX_SCANS} progressive scans")
+    codec, args = (image.tile[0][0], image.tile[0][3]) if image.tile else ("", "")
+    if codec == "bmp_rle" and image.width * image.height > _MAX_RUN_LENGTH_PIXELS:
+        raise ImageError("too large for a run-length BMP")
+    if "transparency" in image.info:
+        image.info["transparency"] = _scaled_key(image.info["transparency"], str(args))
+    return image
+
+
+def check_size(size: tuple[int, int], max_pixels: int) -> None:
+    """Raise ImageError for a picture of no pixels, and of more than there may be."""
+    width, height = size
+    if not width * height:
+        raise ImageError("has no pixels")
+    if width * height > max_pixels:
+        raise ImageError(f"{width} x {height} pixels is over the limit of {max_pixels / 1e6:g} million")
+
+
+@contextmanager
+def one_image(name: str) -> Iterator[None]:
+    """Let nothing but ImageError, which gets this name, and UsageError out; hide Pillow's warnings."""
+    try:
+        with _QUIET:
+            yield
+    except UsageError:
+        raise
+    except ImageError as error:
+        raise ImageError(error.reason, name) from error.__cause__
+    except Exception as error:  # Pillow's readers raise almost any type on broken files
+        raise ImageError(_reason(error), name) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "not enough memory to decode"
+    if isinstance(error, Image.DecompressionBombError):
+        return "too many pixels"
+    text = " ".join(str(error).split())
+    # Pillow turns these, from a header that ends too early, into a SyntaxError.
+    if "truncated" in text.lower() or isinstance(error.__cause__, (EOFError, IndexError, struct.error)):
+        return "truncated"
+    return f"damaged: {text[:80] or type(error).__name__}"
+
+
+class _Quiet:
+    """Hides the warnings of Pillow's readers while at least one picture is being decoded, in any thread.
+
+    `warnings.catch_warnings` exchanges the whole list of filters and is not safe with threads. This puts one
+    filter, for Pillow's own modules, in front of the list and takes it out again when nobody needs it.
+    """
+
+    def __init__(self) -> None:
+        self._filter = ("ignore", None, Warning, re.compile(r"(PIL|pi_heif)\."), 0)
+        self._lock = threading.Lock()
+        self._inside = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            filters = cast("list[Any]", warnings.filters)
+            if not filters or filters[0] is not self._filter:  # somebody else may have changed the list since
+                filters.insert(0, self._filter)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            filters = cast("list[Any]", warnings.filters)
+            while not self._inside and self._filter in filters:
+                filters.remove(self._filter)
+
+
+_QUIET = _Quiet()
+
+
+class _Jpeg(JpegImagePlugin.JpegImageFile):
+    """The plugin itself, not its factory: the first picture of an MPO file, as phones write it, is a JPEG."""
+
+    def _read_dpi_from_exif(self) -> None:
+        """Leave EXIF alone: the resolution is of no use here, and broken EXIF must not matter."""
+
+
+class _Tiff(TiffImagePlugin.TiffImageFile):
+    """Broken EXIF must not matter here either."""
+
+    def load_end(self) -> None:
+        try:
+            super().load_end()  # reads all of EXIF, then turns the picture
+        except Exception:  # broken EXIF; the pixels are there
+            self._size = self.im.size
+
+
+_Plugin: TypeAlias = Callable[[BinaryIO], ImageFile.ImageFile]
+_PLUGINS: tuple[tuple[bytes, _Plugin], ...] = (
+    (b"\xff\xd8\xff", _Jpeg),
+    (b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
+    (b"GIF87a", GifImagePlugin.GifImageFile),
+    (b"GIF89a", GifImagePlugin.GifImageFile),
+    (b"II*\0", _Tiff),
+    (b"MM\0*", _Tiff),
+    (b"II+\0", _Tiff),
+    (b"MM\0+", _Tiff),
+)
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+
+
+def _plugin(data: bytes) -> _Plugin:
+    """The one reader for these bytes."""
+    for magic, plugin in _PLUGINS:
+        if data.startswith(magic):
+            return plugin
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        if int.from_bytes(data[4:8], "little") + 8 > len(data):
+            raise ImageError("truncated")
+        return WebPImagePlugin.WebPImageFile
+    if data[:2] == b"BM" and data[15:18] == b"\0\0\0":  # the header's length; text may begin with BM
+        return BmpImagePlugin.BmpImageFile
+    if data[4:8] == b"ftyp":  # ISO/IEC 14496-12: length, "ftyp", major brand, version, compatible brands
+        end = min(int.from_bytes(data[:4], "big"), 256)
+        brands = {data[at : at + 4] for at in (8, *range(16, end, 4))}
+        if brands & {b"avif", b"avis"}:
+            return AvifImagePlugin.AvifImageFile
+        if brands & _HEIF_BRANDS:
+            return _heif_plugin()
+    raise ImageError("not an image")
+
+
+def _heif_plugin() -> _Plugin:
+    try:
+        from pi_heif import HeifImageFile  # optional, and of use for this format only
+    except ImportError as error:
+        raise ImageError('HEIC needs an extra: pip install "lookalike[heic]"') from error
+    return cast("_Plugin", HeifImageFile)
+
+
+def _scaled_key(key: Any, rawmode: str) -> Any:
+    """The colour that stands for "transparent": Pillow scales the pixels of these modes, but not it."""
+    scale = {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}.get(rawmode)
+    if scale is None:
+        return key
+    return tuple(int(value * scale) for value in key) if isinstance(key, tuple) else int(key * scale)

@@ -1,0 +1,130 @@
+"""collection.json: what made a collection, so that nothing made by anything else is mixed into it."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lookalike import encoders
+from lookalike.encoders import Encoder
+from lookalike.errors import CorruptError, IncompatibleError, StorageError, UsageError
+
+NAME = "collection.json"
+_FORMAT = 1
+_DTYPE = "float16"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What made a collection.
+
+    Attributes:
+        model: the encoder's name.
+        precision: what the encoder computes with, or "" where it came as an object.
+        fingerprint: the encoder's.
+        dim: of the vectors.
+    """
+
+    model: str
+    precision: str
+    fingerprint: str
+    dim: int
+
+
+def of_encoder(encoder: Encoder) -> Identity:
+    """The identity of collections made with an encoder that came as an object."""
+    return Identity(encoder.name, "", encoder.fingerprint, encoder.dim)
+
+
+def of_model(name: str, precision: str) -> Identity:
+    """The identity of collections made with a model that Lookalike has.
+
+    Raises:
+        UsageError: it has no such model.
+    """
+    card = encoders.card(name, precision=precision)
+    return Identity(name, precision, card.fingerprint, card.dim)
+
+
+def write(directory: Path, identity: Identity) -> None:
+    """Makes the directory a collection, all at once.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    facts = {"format": _FORMAT, **asdict(identity), "dtype": _DTYPE}
+    beside = directory / f"{NAME}.new"
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(facts, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(directory / NAME)
+        for folder in (
+            directory,
+            directory.parent,
+        ):  # the names of new files last only once these are written
+            descriptor = os.open(folder, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+    except OSError as error:
+        raise StorageError(f"{directory}: {error.strerror}") from error
+
+
+def read(directory: Path) -> Identity:
+    """What made this collection.
+
+    Raises:
+        CorruptError: the file is damaged.
+        IncompatibleError: a newer Lookalike wrote it.
+    """
+    path = directory / NAME
+    try:
+        facts = json.loads(path.read_bytes())
+        if facts["format"] > _FORMAT:
+            raise IncompatibleError(
+                f"{path}: it has format {facts['format']} and this Lookalike knows up to {_FORMAT}; upgrade Lookalike"
+            )
+        identity = Identity(str(facts["model"]), str(facts["precision"]), str(facts["fingerprint"]), int(facts["dim"]))
+        if (facts["format"], facts["dtype"]) != (_FORMAT, _DTYPE) or identity.dim < 1:
+            raise ValueError("it has an unknown layout")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorruptError(f"{path}: the file is damaged: {error}") from error
+    return identity
+
+
+def check(directory: Path, stored: Identity, wanted: Identity | None) -> None:
+    """Makes sure that what is about to be used made this collection; `wanted` is None for its own model.
+
+    Raises:
+        IncompatibleError: it did not; the message names both and says how to index again.
+    """
+    if wanted is None:
+        wanted = _as_it_is_now(directory, stored)
+    if wanted == stored:
+        return
+    if (wanted.model, wanted.precision) == (stored.model, stored.precision):
+        made, asked = (
+            f"{_told(stored)} {stored.fingerprint[:8]}",
+            f"another version of it, {wanted.fingerprint[:8]}",
+        )
+    else:
+        made, asked = _told(stored), _told(wanted)
+    raise IncompatibleError(
+        f"{directory}: its vectors were made by {made} and cannot be compared with those of {asked}."
+        f" To index again with that, delete {directory} and run: lookalike index {directory.parent}"
+    )
+
+
+def _as_it_is_now(directory: Path, stored: Identity) -> Identity:
+    try:
+        return of_model(stored.model, stored.precision)
+    except UsageError as error:
+        raise IncompatibleError(
+            f"{directory}: its vectors were made by {_told(stored)}, which is not to be had here: {error}."
+            " Open it with that encoder"
+        ) from error
+
+
+def _told(identity: Identity) -> str:
+    return f"{identity.model} ({identity.precision})" if identity.precision else identity.model

@@ -1,0 +1,251 @@
+"""A path, bytes or an opened picture becomes upright RGB pixels.
+
+Upright as EXIF has it, transparent parts on white, 16 bits scaled to 8, the first frame of an animation; and
+a JPEG is decoded no larger than needed. Whatever is wrong with an image comes out as an ImageError.
+"""
+
+import math
+import os
+import threading
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import BinaryIO, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lookalike.errors import ImageError, UsageError
+from lookalike.files import MAX_BYTES, FileBytes, check_bytes, read
+from lookalike.formats import MAX_PIXELS, check_size, one_image, open_image
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "FileBytes",
+    "ImageSource",
+    "Picture",
+    "Recipe",
+    "decode",
+    "prepare",
+    "read",
+    "thumbnail",
+]
+
+ImageSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[np.uint8]
+"""A path, a file's bytes, an open binary file, a PIL image, or an array: (h, w, 3) RGB or (h, w) grey."""
+
+_LARGE_PIXELS = 32_000_000
+_LARGE = threading.Lock()  # held while a larger picture is decoded, so that two never meet in memory
+
+_ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The pixels that an encoder asks for.
+
+    Attributes:
+        size: the side of the square that comes out, in pixels.
+        crop: the centre part of the shorter side that is kept, in (0, 1].
+        resample: the filter that scales.
+    """
+
+    size: int = 224
+    crop: float = 0.875
+    resample: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise UsageError(f"size: {self.size} is not a number of pixels; give 1 or more")
+        if not 0 < self.crop <= 1:
+            raise UsageError(f"crop: {self.crop} is not a part of a side; give a number above 0, up to 1")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Upright pixels, and the size of the original.
+
+    Attributes:
+        pixels: uint8, shape (size, size, 3), RGB, C-contiguous.
+        width: of the original as it is seen, in pixels.
+        height: of the original as it is seen, in pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+
+
+def decode(data: bytes, recipe: Recipe, *, name: str = "image", max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode a file's bytes to the pixels that a recipe asks for; `name` is for the error.
+
+    Raises ImageError, and nothing else, whatever the bytes.
+    """
+    with one_image(name):
+        return _picture(open_image(data, max_pixels=max_pixels), recipe)
+
+
+def prepare(
+    source: ImageSource, recipe: Recipe, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
+) -> Picture:
+    """Turn whatever a query may be into the pixels that a recipe asks for.
+
+    Raises ImageError for an image that cannot be used, UsageError for what cannot be an image.
+    """
+    with one_image(_name(source)):
+        return _picture(_image(source, max_bytes, max_pixels), recipe)
+
+
+def thumbnail(
+    source: ImageSource, side: int, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """Draw the whole picture, upright, in RGB, scaled down to fit into a square of `side` pixels.
+
+    Raises ImageError for an image that cannot be used, UsageError for what cannot be an image.
+    """
+    if side < 1:
+        raise UsageError(f"side: {side} is not a number of pixels; give 1 or more")
+    with one_image(_name(source)):
+        image = _image(source, max_bytes, max_pixels)
+        scale = min(1.0, side / max(image.size))
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        return _render(image, size, covers=size, part=None, resample=Image.Resampling.BICUBIC)[0]
+
+
+def _name(source: ImageSource) -> str:
+    if isinstance(source, str | os.PathLike):
+        return os.fsdecode(source)
+    name = getattr(source, "name", None) or getattr(source, "filename", None)
+    return name if name and isinstance(name, str) else "image"
+
+
+def _image(source: ImageSource, max_bytes: int, max_pixels: int) -> Image.Image:
+    if isinstance(source, str | os.PathLike):
+        return open_image(_read_named(source, max_bytes), max_pixels=max_pixels)
+    if isinstance(source, bytes):
+        return open_image(source, max_pixels=max_pixels)
+    if isinstance(source, Image.Image | np.ndarray):
+        image = source if isinstance(source, Image.Image) else _from_array(source)
+        check_size(image.size, max_pixels)
+        image.load()  # after which draft() leaves it as it is
+        return image
+    if not hasattr(source, "read"):
+        kind = type(source).__name__
+        raise UsageError(f"{kind} is not an image; give a path, bytes, a file, a PIL image or a uint8 array")
+    return open_image(_read_file(source, max_bytes), max_pixels=max_pixels)
+
+
+def _read_named(path: str | os.PathLike[str], max_bytes: int) -> bytes:
+    try:
+        return read(path, max_bytes=max_bytes).data
+    except ImageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):  # it was asked for by name, not found in a folder
+            raise ImageError("no such file") from error.__cause__
+        raise
+
+
+def _read_file(file: BinaryIO, max_bytes: int) -> bytes:
+    if file.seekable():
+        file.seek(0)  # as Pillow does
+    data = file.read(max_bytes + 1)
+    if not isinstance(data, bytes):
+        raise UsageError("the file gives text; open it in binary mode")
+    check_bytes(len(data), max_bytes, "file")
+    return data
+
+
+def _from_array(array: NDArray[np.uint8]) -> Image.Image:
+    grey_or_rgb = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
+    if array.dtype != np.uint8 or not grey_or_rgb or not array.size:
+        raise UsageError(f"array: {array.dtype} of {array.shape}; give uint8 of (height, width, 3) or (h, w)")
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _picture(image: Image.Image, recipe: Recipe) -> Picture:
+    side, covers = recipe.size, math.ceil(recipe.size / recipe.crop)
+    resample = Image.Resampling[recipe.resample.upper()]
+    square, width, height = _render(image, (side, side), covers=(covers, covers), part=recipe.crop, resample=resample)
+    return Picture(np.array(square), width, height)
+
+
+def _render(
+    image: Image.Image,
+    size: tuple[int, int],
+    *,
+    covers: tuple[int, int],
+    part: float | None,
+    resample: Image.Resampling,
+) -> tuple[Image.Image, int, int]:
+    """The picture, or its centred square of `part` of the shorter side, scaled to `size`, in RGB and upright.
+
+    A JPEG is decoded at the smallest of its scales that covers `covers`. Gives the original's size, too.
+    """
+    width, height = image.size
+    draft = image.draft("RGB", covers)
+    decoded = width * height if "progressive" in image.info else image.width * image.height
+    with _LARGE if decoded > _LARGE_PIXELS else nullcontext():
+        image.load()
+        extent = draft[1][2:] if draft else image.size  # a draft's last pixel may be there in part only
+        box = _centre(extent, part) if part else (0, 0, *extent)
+        small = _flatten(image).resize(size, resample, box=box).convert("RGB")
+    if not draft:
+        width, height = image.size  # a TIFF is turned while it is loaded
+    orientation = _orientation(image)  # after load(): a PNG may have it behind its pixels
+    if orientation > 1:
+        small = small.transpose(_TRANSPOSE[orientation])
+    return (small, height, width) if orientation >= 5 else (small, width, height)
+
+
+def _centre(extent: tuple[float, float], part: float) -> tuple[float, float, float, float]:
+    width, height = extent
+    side = min(extent) * part
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, min(left + side, width), min(top + side, height)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation; 1, which is upright, if there is none or it cannot be read."""
+    try:
+        value = image.getexif().get(_ORIENTATION)
+    except Exception:  # broken EXIF or XMP, which must not keep a picture out
+        return 1
+    return value if isinstance(value, int) and value in _TRANSPOSE else 1
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """The loaded picture in mode RGB or L: 8 bits, on white where it is transparent."""
+    if image.mode in ("RGB", "L") and "transparency" not in image.info:
+        return image
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _eight_bits(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image)
+        return white
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Of 16 bits the upper 8; of 32-bit numbers the usual range that holds the brightest of them."""
+    values = np.asarray(image)
+    if values.itemsize == 2:
+        grey = (values >> 8).astype(np.uint8)
+    else:
+        if not np.isfinite(values.min()) or not np.isfinite(values.max()):
+            raise ImageError("holds values that are not finite")
+        top = next((top for top in (1, 255, 65535) if values.max() <= top), float(values.max()))
+        grey = (np.clip(values, 0, top).astype(np.float32) * np.float32(255 / top) + 0.5).astype(np.uint8)
+    if (key := image.info.get("transparency")) is not None:
+        grey[values == key] = 255
+    return Image.fromarray(grey)

@@ -1,0 +1,262 @@
+"""Brings a collection up to date with a source: find, read, decode, encode, commit, on every core.
+
+One thread a core reads, decodes and encodes; the calling thread compares with the catalog and commits, in the
+source's order, so that the same source always gives the same rows.
+"""
+
+import hashlib
+import itertools
+import os
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike import images
+from lookalike.catalog import Catalog, Transaction
+from lookalike.changes import Changed, Unchanged, Vanished, changes
+from lookalike.encoders import Encoder
+from lookalike.errors import ImageError, UsageError
+from lookalike.match import Skipped
+from lookalike.sources import Found, Source, Unreadable
+from lookalike.vectors import Vectors, VectorWriter, checksums, unit
+
+ProgressCallback = Callable[["Progress"], None]
+
+# A commit costs some milliseconds; after a crash, what was not committed is done again.
+_COMMIT_SECONDS = 1.0
+_COMMIT_IMAGES = 512
+_WINDOW_PER_THREAD = 32  # images under way, so that a large one holds up nobody
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far it is: `done` of `total` files (None until they are counted); `committed` will survive a crash."""
+
+    done: int
+    total: int | None
+    added: int
+    skipped: int
+    committed: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run did.
+
+    Attributes:
+        added: images that were not there before.
+        updated: images whose files had changed.
+        renamed: images whose files were moved; they keep their ids.
+        unchanged: images that were there and are as they were.
+        removed: images that are dropped because their files are gone or can no longer be read.
+        skipped: files that were tried and left out.
+        skipped_before: files that were left out by an earlier run and have not changed since.
+        seconds: how long it took.
+    """
+
+    added: int = 0
+    updated: int = 0
+    renamed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    skipped: tuple[Skipped, ...] = ()
+    skipped_before: int = 0
+    seconds: float = 0.0
+
+
+def embed(encoder: Encoder, picture: images.Picture) -> Vectors:
+    """A picture's unit vector, (1, dim).
+
+    Raises:
+        ImageError: the network gives zero or anything that is not finite for it.
+    """
+    try:
+        return unit(encoder.encode(picture.pixels[None]))
+    except UsageError:
+        raise ImageError(f"{encoder.name} gives no usable vector for it") from None
+
+
+@dataclass(frozen=True)
+class _Embedded:
+    """A file's hash and, unless the catalog had its vector already, its picture's size and vector."""
+
+    found: Found
+    file: images.FileBytes
+    hash: bytes
+    width: int = 0
+    height: int = 0
+    stored: NDArray[np.float16] | None = None
+
+
+@dataclass(frozen=True)
+class _Failed:
+    found: Found
+    error: ImageError
+
+
+_Outcome = _Embedded | _Failed
+
+
+class Ingest:
+    """One run over one source."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        writer: VectorWriter,
+        encoder: Encoder,
+        *,
+        threads: int,
+        label_of: Callable[[Found], str | None],
+        progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self._catalog, self._writer, self._encoder = catalog, writer, encoder
+        self._threads, self._label_of, self._progress = threads, label_of, progress
+        self._pending: list[_Outcome] = []
+        self._committed, self._committed_at = 0, time.monotonic()
+        self._counts: Counter[str] = Counter()
+        self._skipped: list[Skipped] = []
+        self._total: Future[int] | None = None
+
+    def run(self, source: Source) -> Report:
+        """Brings the catalog up to date with the source.
+
+        The callback for progress may raise to stop the run: what was done by then is committed first.
+
+        Raises:
+            StorageError: the disk is full or failing. What was committed before is there.
+        """
+        start, newest = time.monotonic(), self._catalog.newest_id()
+        with tempfile.TemporaryFile() as vanished:  # keys, each ended by NUL: there may be any number of them
+            pool = ThreadPoolExecutor(self._threads, "lookalike-ingest")
+            try:
+                if self._progress:
+                    self._total = pool.submit(lambda: sum(1 for _ in source.files()))
+                for outcome in self._outcomes(source, pool, vanished):
+                    self._take(outcome)
+                self._commit()
+            finally:
+                pool.shutdown(cancel_futures=True)
+            self._drop(vanished, newest)
+        return self._report(time.monotonic() - start)
+
+    def _report(self, seconds: float) -> Report:
+        names = ("added", "updated", "renamed", "unchanged", "removed", "skipped_before")
+        return Report(**{name: self._counts[name] for name in names}, skipped=tuple(self._skipped), seconds=seconds)
+
+    def _outcomes(self, source: Source, pool: ThreadPoolExecutor, vanished: BinaryIO) -> Iterator[_Outcome]:
+        """What came of each file that has changed, in the source's order."""
+        window: deque[Future[_Outcome]] = deque()
+        for change in changes(source, self._catalog):
+            match change:
+                case Changed(found):
+                    window.append(pool.submit(self._embed, found))
+                case Unchanged(known):
+                    self._counts["skipped_before" if known.skipped else "unchanged"] += 1
+                    self._show_progress()
+                case Vanished(key):
+                    vanished.write(os.fsencode(key) + b"\0")
+                case Unreadable(path, _, reason):
+                    self._skipped.append(Skipped(path, reason))
+            if len(window) >= self._threads * _WINDOW_PER_THREAD:
+                yield window.popleft().result()
+        while window:
+            yield window.popleft().result()
+
+    def _embed(self, found: Found) -> _Outcome:
+        """What each thread does with one file after the other."""
+        try:
+            file = images.read(found.path)
+            hash_ = hashlib.sha256(file.data).digest()
+            if self._catalog.row_of(hash_) is not None:
+                return _Embedded(found, file, hash_)
+            picture = images.decode(file.data, self._encoder.recipe, name=found.key)
+            stored = embed(self._encoder, picture)[0].astype(np.float16)
+            return _Embedded(found, file, hash_, picture.width, picture.height, stored)
+        except ImageError as error:
+            return _Failed(found, error)
+
+    def _take(self, outcome: _Outcome) -> None:
+        self._pending.append(outcome)
+        due = time.monotonic() - self._committed_at >= _COMMIT_SECONDS
+        if due or len(self._pending) >= _COMMIT_IMAGES:
+            self._commit()
+        self._show_progress()
+
+    def _show_progress(self) -> None:
+        if not self._progress:
+            return
+        total = self._total.result() if self._total and self._total.done() else None
+        try:
+            done = self._counts.total() + len(self._pending)
+            self._progress(Progress(done, total, self._counts["added"], len(self._skipped), self._committed))
+        except BaseException:
+            self._commit()  # it is between two images, so everything that is pending is whole
+            raise
+
+    def _commit(self) -> None:
+        """Puts the pending vectors on the disk and then, at once, what the catalog says of them."""
+        rows: dict[bytes, int] = {}  # of the images to come, by hash
+        new: list[_Embedded] = []
+        for outcome in self._pending:
+            if isinstance(outcome, _Embedded) and outcome.hash not in rows:
+                row = self._catalog.row_of(outcome.hash)
+                if row is None:
+                    row = self._writer.count + len(new)
+                    new.append(outcome)
+                rows[outcome.hash] = row
+        stored = np.array([outcome.stored for outcome in new], np.float16)
+        first = self._writer.count
+        if new:
+            self._writer.append(stored)
+        with self._catalog.writing() as transaction:
+            for row, (outcome, crc32) in enumerate(zip(new, checksums(stored), strict=True), first):
+                transaction.add_vector(row, outcome.hash, crc32, width=outcome.width, height=outcome.height)
+            events = [self._record(transaction, outcome, rows) for outcome in self._pending]
+        self._counts.update(events)  # only now is it true
+        self._skipped.extend(
+            Skipped(outcome.found.path, outcome.error.reason)
+            for outcome in self._pending
+            if isinstance(outcome, _Failed)
+        )
+        self._committed += len(self._pending)
+        self._pending, self._committed_at = [], time.monotonic()
+
+    def _record(self, transaction: Transaction, outcome: _Outcome, rows: dict[bytes, int]) -> str:
+        """Changes the catalog for one file, and names the count of the report that it belongs to."""
+        found = outcome.found
+        if isinstance(outcome, _Embedded):
+            file, label = outcome.file, self._label_of(found)
+            new = transaction.put_image(
+                found.key, rows[outcome.hash], size=file.size, mtime_ns=file.mtime_ns, label=label
+            )
+            return "added" if new else "updated"
+        # A failure that is not the file's own, such as a missing permission, is tried again: no file has this time.
+        mtime_ns = found.mtime_ns if outcome.error.lasting else -1
+        was_image = transaction.put_skipped(found.key, outcome.error.reason, size=found.size, mtime_ns=mtime_ns)
+        return "removed" if was_image else "failed"
+
+    def _drop(self, vanished: BinaryIO, newest: int) -> None:
+        """Takes out what is gone; where the same image has come up under another name, it was renamed."""
+        vanished.seek(0)
+        keys = (os.fsdecode(key) for key in _ended_by_nul(vanished))
+        while batch := list(itertools.islice(keys, _COMMIT_IMAGES)):
+            with self._catalog.writing() as transaction:
+                gone = [key for key in batch if not transaction.rename(key, newest)]
+                removed = transaction.remove(gone)
+            renamed = len(batch) - len(gone)
+            self._counts.update(removed=removed, renamed=renamed, added=-renamed)
+
+
+def _ended_by_nul(file: BinaryIO) -> Iterator[bytes]:
+    rest = b""
+    while block := file.read(1 << 16):
+        *whole, rest = (rest + block).split(b"\0")
+        yield from whole

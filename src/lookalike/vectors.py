@@ -1,0 +1,214 @@
+"""The append-only matrix of unit vectors, which is also the exact index.
+
+It is one file: the header of a FAISS `IndexScalarQuantizer` (half precision, inner product), then the rows. FAISS
+maps it into memory at any size without reading it. The header's count may run ahead of what has been committed;
+how many rows count is told by the caller, who knows the catalog.
+"""
+
+import os
+import threading
+import zlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.errors import CorruptError, StorageError, UsageError
+
+Vectors = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+_STORED = np.dtype("<f2")
+# In the header: where FAISS keeps the number of vectors; its last eight bytes count those of the codes.
+_COUNT = slice(8, 16)
+_CODE_BYTES = slice(-8, None)
+
+
+def unit(embeddings: NDArray[Any]) -> Vectors:
+    """The same directions at length 1: float32, (n, dim), C-contiguous.
+
+    This is the one place where anything is normalised.
+
+    Raises:
+        UsageError: a row is zero, not finite, or no direction is left of it in single precision.
+    """
+    rows = np.array(embeddings, np.float64, ndmin=2)
+    peak = np.abs(rows).max(axis=1, keepdims=True, initial=0)
+    if not (np.isfinite(peak).all() and (peak > 0).all()):
+        raise UsageError("a vector has to be finite and not zero")
+    rows /= peak  # so that no square overflows or vanishes
+    return np.ascontiguousarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def checksums(stored: NDArray[np.float16]) -> list[int]:
+    """The CRC-32 of each row of half-precision vectors, (n, dim), as the file holds them."""
+    return [zlib.crc32(row) for row in np.ascontiguousarray(stored, _STORED)]
+
+
+@cache
+def _empty_header(dim: int) -> bytes:
+    index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    return bytes(faiss.serialize_index(index))
+
+
+def _header(dim: int, count: int) -> bytes:
+    header = bytearray(_empty_header(dim))
+    header[_COUNT] = count.to_bytes(8, "little")
+    header[_CODE_BYTES] = (count * dim * _STORED.itemsize).to_bytes(8, "little")
+    return bytes(header)
+
+
+def create(path: Path, dim: int) -> None:
+    """Makes an empty file, once it is certain that this FAISS lays it out as this module does.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    rows = unit(np.arange(1, 2 * dim + 1).reshape(2, dim)).astype(_STORED)
+    index = faiss.deserialize_index(np.frombuffer(_header(dim, 2) + rows.tobytes(), np.uint8))
+    if index.ntotal != 2 or not np.array_equal(index.reconstruct_n(0, 2), rows.astype(np.float32)):
+        raise StorageError(f"this FAISS ({faiss.__version__}) lays out its files in a way that is not known here")
+    try:
+        with path.open("xb") as file:
+            file.write(_header(dim, 0))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}") from error
+
+
+class VectorWriter:
+    """Appends rows. What it has returned from is on the disk."""
+
+    def __init__(self, path: Path, dim: int, count: int) -> None:
+        """`count` is how many rows have been committed; whatever lies behind them is cut off.
+
+        Raises:
+            CorruptError: the file holds fewer.
+            StorageError: it cannot be written to.
+        """
+        self.path, self.dim, self.count = path, dim, count
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            size = os.fstat(self._file).st_size
+            if size < self._end(count):
+                os.close(self._file)
+                raise CorruptError(f"{path}: {size} bytes are too few for its {count} vectors")
+            if size > self._end(count):
+                self._write_header()  # first, so that it never counts rows that are not there
+                os.ftruncate(self._file, self._end(count))
+        except OSError as error:
+            raise StorageError(f"{path}: {error.strerror}") from error
+
+    def append(self, stored: NDArray[np.float16]) -> None:
+        """Writes rows, half-precision (n, dim), behind the others, and waits until the disk has them.
+
+        Raises:
+            StorageError: the disk is full or failing; the rows are then to be taken as not written.
+        """
+        try:
+            _write_all(self._file, np.ascontiguousarray(stored, _STORED).tobytes(), self._end(self.count))
+            os.fsync(self._file)
+            self.count += len(stored)
+            self._write_header()
+        except OSError as error:
+            raise StorageError(f"{self.path}: {error.strerror}") from error
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _write_header(self) -> None:
+        _write_all(self._file, _header(self.dim, self.count), 0)
+        os.fsync(self._file)
+
+    def _end(self, count: int) -> int:
+        return len(_empty_header(self.dim)) + count * self.dim * _STORED.itemsize
+
+
+def _write_all(file: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(file, view, offset)
+        view, offset = view[written:], offset + written
+
+
+class VectorReader:
+    """Searches the rows, and reads single ones, through one mapping that any number of threads may share."""
+
+    def __init__(self, path: Path, dim: int) -> None:
+        self.path, self.dim = path, dim
+        self._mapped: _Mapping | None = None
+        self._lock = threading.Lock()
+
+    def search(self, queries: Vectors, k: int, *, count: int, dead: Rows) -> tuple[Vectors, Rows]:
+        """The k best of the first `count` rows for each query, best first, by exact inner product.
+
+        Args:
+            queries: unit vectors, (n, dim).
+            k: at least 1; where there are fewer rows, all of them come back.
+            count: how many rows have been committed.
+            dead: rows to leave out.
+
+        Returns:
+            Scores (n, k') and rows (n, k'), where k' is the smaller of k and the number of rows left.
+
+        Raises:
+            UsageError: the queries are not of this file's dimension.
+            CorruptError: the file is not what it should be.
+        """
+        if queries.ndim != 2 or queries.shape[1] != self.dim:
+            raise UsageError(f"a query of shape {queries.shape} does not go with vectors of {self.dim} dimensions")
+        k = min(k, count - len(dead))
+        if k <= 0 or not len(queries):
+            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+        mapping = self._mapping(count)
+        selector = _selector(mapping.count, count, dead)
+        parameters = faiss.SearchParameters(sel=selector) if selector else None
+        scores, rows = mapping.index.search(np.ascontiguousarray(queries, np.float32), k, params=parameters)
+        return scores, rows
+
+    def stored(self, rows: Rows, *, count: int) -> NDArray[np.float16]:
+        """Rows below `count`, as the file holds them: half precision, (n, dim)."""
+        return self._mapping(count).rows[rows]
+
+    def _mapping(self, count: int) -> "_Mapping":
+        """A mapping that has at least `count` rows; an older one goes on serving whoever uses it."""
+        with self._lock:
+            if self._mapped is None or self._mapped.count < count:
+                self._mapped = _Mapping(self.path, self.dim)
+            if self._mapped.count < count:
+                raise CorruptError(f"{self.path}: it holds {self._mapped.count} of its {count} vectors")
+            return self._mapped
+
+
+class _Mapping:
+    """The file as it was when it was mapped, for FAISS and for NumPy."""
+
+    def __init__(self, path: Path, dim: int) -> None:
+        try:
+            with path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                header = file.read(len(_empty_header(dim)))
+                self.count = int.from_bytes(header[_COUNT], "little")
+                # FAISS trusts what it maps, so nothing is left to trust: each byte of the header is known.
+                if header != _header(dim, self.count) or size < len(header) + self.count * dim * _STORED.itemsize:
+                    raise CorruptError(f"{path}: its header does not go with vectors of {dim} dimensions")
+                # By descriptor: it is the very file that was checked, whatever its name.
+                self.index = faiss.read_index(f"/dev/fd/{file.fileno()}", faiss.IO_FLAG_MMAP_IFC)
+                codes: NDArray[np.uint8] = np.memmap(file, mode="r") if self.count else np.empty(size, np.uint8)
+        except OSError as error:
+            raise CorruptError(f"{path}: {error.strerror}") from error
+        end = len(header) + self.count * dim * _STORED.itemsize
+        self.rows = codes[len(header) : end].view(_STORED).reshape(self.count, dim)
+
+
+def _selector(mapped: int, count: int, dead: Rows) -> Any:
+    """What tells FAISS which rows count, or None where all do."""
+    if len(dead):
+        alive = np.ones(count, bool)
+        alive[dead] = False
+        return faiss.IDSelectorBitmap(np.packbits(alive, bitorder="little"))
+    return faiss.IDSelectorRange(0, count) if mapped > count else None
