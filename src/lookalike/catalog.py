@@ -5,19 +5,17 @@ A commit here is what makes anything count: the vectors that it names are on the
 
 import os
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lookalike.errors import CorruptError, IncompatibleError, StorageError
+from lookalike import database
+from lookalike.database import Database
+from lookalike.errors import CorruptError, IncompatibleError
 
 _APPLICATION_ID = 0x4C6B416C  # "LkAl"
-_BUSY_TIMEOUT_S = 30.0
-# The releases that have the fix of WAL's reset race; before them, a rollback journal is the safe choice.
-_WAL_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 
 # Each entry takes a catalog from the version of its place in the list to the next. Paths are TEXT that holds
 # the bytes of the name, whether or not they are UTF-8, so that any SQLite tool shows them.
@@ -63,9 +61,6 @@ _MIGRATIONS = (
     """,
 )
 
-# SQLite's result codes, by their low byte.
-_DISK_CODES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY}
-
 
 @dataclass(frozen=True)
 class StoredImage:
@@ -104,14 +99,10 @@ class Catalog:
 
     def __init__(self, path: Path) -> None:
         """Raises CorruptError where it is no catalog, IncompatibleError where a newer Lookalike made it."""
-        self.path = path
-        self._local = threading.local()
-        self._lock = threading.Lock()
-        self._process = os.getpid()
-        self._connections: list[tuple[threading.Thread, sqlite3.Connection]] = []
+        self.path, self._database = path, Database(path)
         if not path.is_file():
             raise CorruptError(f"{path}: the catalog is missing")
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
         if application != _APPLICATION_ID:
@@ -123,74 +114,57 @@ class Catalog:
 
     @classmethod
     def create(cls, path: Path) -> None:
-        """Makes an empty catalog, with nothing of it there until all of it is."""
-        with _translated(path):
-            connection = sqlite3.connect(path, isolation_level=None)
-            try:
-                _set_durability(connection)
-                version = len(_MIGRATIONS)
-                pragmas = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {version};"
-                connection.executescript(f"BEGIN; {''.join(_MIGRATIONS)} {pragmas} COMMIT;")
-            finally:
-                connection.close()
+        """Makes an empty catalog, all of it or nothing."""
+        pragmas = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {len(_MIGRATIONS)};"
+        database.create(path, "".join(_MIGRATIONS) + pragmas)
 
     def close(self) -> None:
-        """Closes every connection; the next use opens a new one."""
-        with self._lock:
-            for _, connection in self._connections:
-                connection.close()
-            self._connections = []
-            self._local = threading.local()
+        """Lets go of its file; the next use opens it again."""
+        self._database.close()
 
     # Reading
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Everything read within sees one committed state."""
-        with self._connection() as connection:
-            connection.execute("BEGIN")
-            try:
-                yield
-            finally:
-                connection.rollback()
+    def reading(self) -> AbstractContextManager[None]:
+        """Everything that this thread reads within sees one committed state."""
+        return self._database.reading()
 
     def count(self) -> int:
         """How many rows of the vectors are committed."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             (last,) = connection.execute("SELECT MAX(row) FROM vectors").fetchone()
             return 0 if last is None else int(last) + 1
 
     def totals(self) -> Totals:
         tables = ("images", "vectors", "dead", "skipped")
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             return Totals(*(connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in tables))  # noqa: S608
 
     def changes(self) -> int:
         """A number that is different after every commit."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             return int(connection.execute("SELECT count FROM changes").fetchone()[0])
 
     def dead_rows(self) -> list[int]:
         """The rows that no image has any more, in order."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             return [row for (row,) in connection.execute("SELECT row FROM dead ORDER BY row")]
 
     def row_of(self, hash_: bytes) -> int | None:
         """The row of the image file with that SHA-256, dead or alive."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             found = connection.execute("SELECT row FROM vectors WHERE hash = ?", (hash_,)).fetchone()
             return None if found is None else int(found[0])
 
     def crc32(self, row: int) -> int | None:
         """The checksum that a row's vector must have, or None where there is no such row."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             found = connection.execute("SELECT crc32 FROM vectors WHERE row = ?", (row,)).fetchone()
             return None if found is None else int(found[0])
 
     def crc32s(self, start: int, stop: int) -> dict[int, int]:
         """The checksums of the rows from `start` up to and without `stop`, by row."""
         query = "SELECT row, crc32 FROM vectors WHERE row >= ? AND row < ?"
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             return dict(connection.execute(query, (start, stop)).fetchall())
 
     def images_of(self, row: int, *, limit: int = -1) -> list[StoredImage]:
@@ -203,7 +177,7 @@ class Catalog:
 
     def newest_id(self) -> int:
         """The largest id of an image, or 0."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             return int(connection.execute("SELECT COALESCE(MAX(id), 0) FROM images").fetchone()[0])
 
     def known_file(self, key: str) -> Known | None:
@@ -213,7 +187,7 @@ class Catalog:
             UNION ALL
             SELECT key, size, mtime_ns, 1 FROM skipped WHERE key = CAST(:key AS TEXT)
         """
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             found = connection.execute(query, {"key": os.fsencode(key)}).fetchone()
             return None if found is None else Known(*found[:3], skipped=bool(found[3]))
 
@@ -231,18 +205,18 @@ class Catalog:
         prefix = os.fsencode(within)
         # "0" follows "/": what lies between them is what lies below the folder.
         start, end = (prefix + b"/", prefix + b"0") if prefix else (b"", b"\xff" * 8)
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             values = {"after": max(after, start), "end": end, "limit": limit}
             return [Known(key, size, time, bool(skip)) for key, size, time, skip in connection.execute(query, values)]
 
     def skipped(self) -> Iterator[tuple[str, str]]:
         """(key, reason) of the files that were left out, by key."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             yield from connection.execute("SELECT key, reason FROM skipped ORDER BY key").fetchall()
 
     def damage(self) -> str | None:
         """What SQLite's own checks find wrong, or None."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             broken = connection.execute("PRAGMA foreign_key_check").fetchone()
         if found != "ok":
@@ -258,46 +232,14 @@ class Catalog:
         Raises:
             StorageError: the disk is full or failing.
         """
-        with self._connection() as connection:
-            if not getattr(self._local, "durable", False):
-                _set_durability(connection)
-                self._local.durable = True
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield Transaction(connection)
-                connection.execute("UPDATE changes SET count = count + 1")
-                connection.commit()
-            except BaseException:
-                connection.rollback()
-                raise
+        with self._database.writing() as connection:
+            yield Transaction(connection)
+            connection.execute("UPDATE changes SET count = count + 1")
 
     def _images(self, where: str, values: Sequence[Any]) -> list[StoredImage]:
         query = f"SELECT id, key, row, label, width, height FROM images JOIN vectors USING (row) {where}"  # noqa: S608
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             return [StoredImage(*row) for row in connection.execute(query, values)]
-
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        """The calling thread's own connection."""
-        with _translated(self.path):
-            if self._process != os.getpid():  # what came through a fork is neither used nor closed
-                self._inherited = self._connections
-                self._local, self._process, self._connections = threading.local(), os.getpid(), []
-            if not hasattr(self._local, "connection"):
-                self._local.connection = self._connect()
-            yield self._local.connection
-
-    def _connect(self) -> sqlite3.Connection:
-        # Another thread than its own may close it, so SQLite's check of that is off.
-        connection = sqlite3.connect(self.path, _BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        connection.text_factory = os.fsdecode
-        with self._lock:
-            for thread, unused in self._connections:
-                if not thread.is_alive():
-                    unused.close()
-            alive = [entry for entry in self._connections if entry[0].is_alive()]
-            self._connections = [*alive, (threading.current_thread(), connection)]
-        return connection
 
 
 class Transaction:
@@ -364,26 +306,3 @@ class Transaction:
             values,
         )
         return True
-
-
-def _set_durability(connection: sqlite3.Connection) -> None:
-    """A commit has reached the disk when it returns."""
-    version = sqlite3.sqlite_version_info
-    wal = version >= _WAL_FIXED[-1] or any(version[:2] == fix[:2] and version >= fix for fix in _WAL_FIXED)
-    connection.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'DELETE'}")
-    # EXTRA is FULL and, for a rollback journal, its folder too: without that a loss of power could bring the
-    # journal back, and with it the state before the commit.
-    connection.execute(f"PRAGMA synchronous = {'FULL' if wal else 'EXTRA'}")
-    connection.execute("PRAGMA foreign_keys = ON")
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """SQLite's errors as Lookalike's."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-        if code & 0xFF in _DISK_CODES | {sqlite3.SQLITE_CANTOPEN}:
-            raise StorageError(f"{path}: {error}") from error
-        raise CorruptError(f"{path}: the catalog is damaged: {error}") from error

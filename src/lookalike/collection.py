@@ -8,7 +8,6 @@ It is a directory, `.lookalike` inside the folder unless another is named:
     lock                 held by whoever writes
 """
 
-import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,19 +20,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lookalike import encoders, identity, vectors
-from lookalike.catalog import Catalog, StoredImage
+from lookalike.catalog import Catalog
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, LockedError, NoCollectionError, StorageError, UsageError
 from lookalike.identity import Identity
 from lookalike.images import ImageSource, prepare
 from lookalike.ingest import Ingest, Progress, Report, embed
-from lookalike.match import Match, Matches, Skipped
+from lookalike.match import Matches, Skipped
+from lookalike.nearest import Neighbours
 from lookalike.sources import Files, Folder, Found, Source, key_of
-from lookalike.vectors import Rows, VectorReader, Vectors, VectorWriter, checksums
+from lookalike.vectors import VectorReader, Vectors, VectorWriter
 
 DIRECTORY = ".lookalike"
 _CATALOG, _VECTORS, _LOCK = "catalog.sqlite", "vectors.faiss", "lock"
-_CHECKED_ROWS = 4096  # read at a time
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,11 @@ class Collection:
         self.made_by = identity.read(self.directory)
         identity.check(self.directory, self.made_by, identity.of_encoder(encoder) if encoder else None)
         self._catalog = Catalog(self.directory / _CATALOG)
-        self._vectors = VectorReader(self.directory / _VECTORS, self.made_by.dim)
+        reader = VectorReader(self.directory / _VECTORS, self.made_by.dim)
+        self._neighbours = Neighbours(self._catalog, reader, self.folder)
         self._own_encoder = encoder
         self._loaded: tuple[int, Encoder] | None = None  # for how many threads
         self._lock = threading.Lock()
-        self._dead: tuple[int, Rows] = (-1, np.empty(0, np.int64))  # as of which change of the catalog
 
     @property
     def folder(self) -> Path:
@@ -165,8 +164,9 @@ class Collection:
             CorruptError: a vector that would have come back is damaged.
         """
         queries = [query, *plus]
-        total = sum(self.embed(each) for each in queries) - sum(self.embed(each) for each in minus)
-        [matches] = self._nearest(vectors.unit(total), k, min_score)
+        wanted = np.sum([self.embed(each) for each in queries], axis=0)
+        unwanted = np.sum([self.embed(each) for each in minus], axis=0)  # 0 where there are none
+        [matches] = self._neighbours.of_vectors(vectors.unit(wanted - unwanted), k, min_score)
         return Matches(matches, queries=queries)
 
     def search_many(
@@ -175,7 +175,7 @@ class Collection:
         """The answers to several queries, each for itself, in their order."""
         if not queries:
             return []
-        found = self._nearest(np.concatenate([self.embed(query) for query in queries]), k, min_score)
+        found = self._neighbours.of_vectors(np.concatenate([self.embed(query) for query in queries]), k, min_score)
         return [Matches(matches, queries=[query]) for query, matches in zip(queries, found, strict=True)]
 
     def search_id(self, image_id: int, *, k: int = 10, min_score: float | None = None) -> Matches:
@@ -184,14 +184,8 @@ class Collection:
         Raises:
             UsageError: there is no image with that id.
         """
-        with self._catalog.reading():
-            image = self._catalog.image(image_id)
-            if image is None:
-                raise UsageError(f"there is no image with the id {image_id}")
-            query = self._vectors.stored(np.array([image.row]), count=self._catalog.count())
-            [found] = self._nearest(vectors.unit(query), k + 1 if k > 0 else k, min_score)
-        others = [match for match in found if match.id != image_id]
-        return Matches(others[:k], queries=[self._match(image, 1.0)])
+        image, others = self._neighbours.of_image(image_id, k, min_score)
+        return Matches(others, queries=[image])
 
     def search_vector(self, vector: ArrayLike, *, k: int = 10, min_score: float | None = None) -> Matches:
         """The k images whose vectors have the largest cosine similarity to a vector, (dim,), of any length.
@@ -202,7 +196,7 @@ class Collection:
         query = np.asarray(vector)
         if query.shape != (self.made_by.dim,):
             raise UsageError(f"a vector of shape {query.shape}: this collection's have {self.made_by.dim} dimensions")
-        [matches] = self._nearest(vectors.unit(query), k, min_score)
+        [matches] = self._neighbours.of_vectors(vectors.unit(query), k, min_score)
         return Matches(matches)
 
     def embed(self, query: ImageSource) -> Vectors:
@@ -237,58 +231,12 @@ class Collection:
         if damage := self._catalog.damage():
             damages.append(f"{self._catalog.path}: the catalog is damaged: {damage}")
         try:
-            with self._catalog.reading():
-                damages += self._damaged_vectors()
+            damages += self._neighbours.damages()
         except CorruptError as error:
             damages.append(str(error))
         return damages
 
-    def _damaged_vectors(self) -> Iterator[str]:
-        count = self._catalog.count()
-        for start in range(0, count, _CHECKED_ROWS):
-            rows = np.arange(start, min(start + _CHECKED_ROWS, count))
-            named = self._catalog.crc32s(start, start + len(rows))
-            for row, crc32 in enumerate(checksums(self._vectors.stored(rows, count=count)), start):
-                if named.get(row) != crc32:
-                    yield f"{self._vectors.path}: the vector in row {row} is damaged"
-
     # How it is done
-
-    def _nearest(self, queries: Vectors, k: int, min_score: float | None) -> list[list[Match]]:
-        """For each unit vector, (n, dim), the k images whose vectors have the largest inner product with it."""
-        if k < 1:
-            raise UsageError(f"k={k}: ask for at least 1")
-        with self._catalog.reading():
-            count = self._catalog.count()
-            scores, rows = self._vectors.search(queries, k, count=count, dead=self._dead_rows())
-            return [
-                list(itertools.islice(self._matches(found, near, count, k, min_score), k))
-                for found, near in zip(rows, scores, strict=True)
-            ]
-
-    def _matches(self, rows: Rows, scores: Vectors, count: int, k: int, min_score: float | None) -> Iterator[Match]:
-        """The images of these rows, in their order; all copies of an image share a row."""
-        for row, crc32, score in zip(rows, checksums(self._vectors.stored(rows, count=count)), scores, strict=True):
-            if min_score is not None and score < min_score:
-                return
-            if self._catalog.crc32(int(row)) != crc32:
-                raise CorruptError(
-                    f"{self._vectors.path}: the vector in row {row} is damaged; run: lookalike check -c {self.directory}"
-                )
-            for image in self._catalog.images_of(int(row), limit=k):
-                yield self._match(image, float(score))
-
-    def _match(self, image: StoredImage, score: float) -> Match:
-        # Rounding to half precision leaves lengths that differ from 1 by some 1e-4.
-        cosine = min(max(score, -1.0), 1.0)
-        return Match(image.id, image.key, self.folder / image.key, cosine, image.label, image.width, image.height)
-
-    def _dead_rows(self) -> Rows:
-        """The rows to leave out, read again only where something has changed."""
-        changes = self._catalog.changes()
-        if self._dead[0] != changes:
-            self._dead = changes, np.array(self._catalog.dead_rows(), np.int64)
-        return self._dead[1]
 
     def _load_encoder(self, threads: int) -> Encoder:
         """The collection's encoder, for at least as many threads."""
@@ -305,7 +253,7 @@ class Collection:
         """The only writer, at the end of what has been committed."""
         with (
             _locked(self.directory),
-            closing(VectorWriter(self._vectors.path, self.made_by.dim, self._catalog.count())) as writer,
+            closing(VectorWriter(self.directory / _VECTORS, self.made_by.dim, self._catalog.count())) as writer,
         ):
             yield writer
 

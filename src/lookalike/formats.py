@@ -78,8 +78,9 @@ def _reason(error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return "too many pixels"
     text = " ".join(str(error).split())
+    ended = any(words in text.lower() for words in ("truncated", "end of file", "insufficient input data"))
     # Pillow turns these, from a header that ends too early, into a SyntaxError.
-    if "truncated" in text.lower() or isinstance(error.__cause__, (EOFError, IndexError, struct.error)):
+    if ended or isinstance(error.__cause__, (EOFError, IndexError, struct.error)):
         return "truncated"
     return f"damaged: {text[:80] or type(error).__name__}"
 

@@ -1,0 +1,135 @@
+"""Connections to an SQLite file: one a thread, none through a fork, each commit on the disk, errors as Lookalike's."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lookalike.errors import CorruptError, StorageError
+
+_BUSY_TIMEOUT_S = 30.0
+# The releases that have the fix of WAL's reset race; before them, a rollback journal is the safe choice.
+_WAL_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
+# SQLite's result codes, by their low byte, that speak of the disk and not of what is in the file.
+_DISK_CODES = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOMEM,
+}
+
+
+class Database:
+    """One SQLite file. Threads may share it: each gets a connection of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._start()
+
+    def _start(self) -> None:
+        self._process = os.getpid()
+        self._local = threading.local()
+        self._connections: list[tuple[threading.Thread, sqlite3.Connection]] = []
+
+    def close(self) -> None:
+        """Closes every connection; the next use opens a new one."""
+        with self._lock:
+            for _, connection in self._connections:
+                connection.close()
+            self._start()
+
+    @contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """The calling thread's own connection.
+
+        Raises:
+            StorageError: the disk is full or failing.
+            CorruptError: the file is damaged.
+        """
+        with translated(self.path):
+            if self._process != os.getpid():  # what came through a fork is neither used nor closed
+                self._inherited = self._connections
+                self._start()
+            if not hasattr(self._local, "connection"):
+                self._local.connection = self._connect()
+            yield self._local.connection
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Everything that this thread reads within sees one committed state."""
+        with self.connection() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                connection.rollback()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it is on the disk at the end, or none of it."""
+        with self.connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.commit()
+            except BaseException:
+                connection.rollback()
+                raise
+
+    def _connect(self) -> sqlite3.Connection:
+        # Another thread than its own may close it, so SQLite's check of that is off.
+        connection = sqlite3.connect(self.path, _BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection.text_factory = os.fsdecode
+        _set_durability(connection)
+        with self._lock:
+            for thread, unused in self._connections:
+                if not thread.is_alive():
+                    unused.close()
+            alive = [entry for entry in self._connections if entry[0].is_alive()]
+            self._connections = [*alive, (threading.current_thread(), connection)]
+        return connection
+
+
+def create(path: Path, script: str) -> None:
+    """Makes a file by a script of SQL, all of it or nothing."""
+    with translated(path):
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            if _WAL_IS_SAFE:
+                connection.execute("PRAGMA journal_mode = WAL")  # which the file then keeps
+            _set_durability(connection)
+            connection.executescript(f"BEGIN; {script} COMMIT;")
+        finally:
+            connection.close()
+
+
+def _wal_is_safe(version: tuple[int, ...]) -> bool:
+    return version >= max(_WAL_FIXED) or any(version[:2] == fix[:2] and version >= fix for fix in _WAL_FIXED)
+
+
+_WAL_IS_SAFE = _wal_is_safe(sqlite3.sqlite_version_info)
+
+
+def _set_durability(connection: sqlite3.Connection) -> None:
+    """A commit has reached the disk when it returns."""
+    # EXTRA is FULL and, for a rollback journal, its folder too: without that a loss of power could bring the
+    # journal back, and with it the state before the commit.
+    connection.execute("PRAGMA synchronous = EXTRA")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """SQLite's errors as Lookalike's."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+        if code & 0xFF in _DISK_CODES:
+            raise StorageError(f"{path}: {error}") from error
+        raise CorruptError(f"{path}: the file is damaged: {error}") from error
