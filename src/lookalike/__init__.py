@@ -1,11 +1,43 @@
-"""Finds the images that look like this one."""
+"""Finds the images that look like this one.
 
-from lookalike.collection import Collection, Info, create, open  # noqa: A004
-from lookalike.encoders import Encoder
-from lookalike.errors import LookalikeError
-from lookalike.images import ImageSource, Recipe
-from lookalike.ingest import Progress, Report
-from lookalike.match import Match, Matches, Skipped
+    import lookalike
+
+    photos = lookalike.create("photos")              # photos/.lookalike; from then on: lookalike.open("photos")
+    report = photos.add("photos")                    # all its images, or what has changed since the last time
+    for match in photos.search("query.jpg", k=10):
+        print(match.score, match.path)
+
+Names are loaded when they are first used, so that `lookalike --help` does not wait for FAISS.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lookalike.collection import Collection, Info, create, open  # noqa: A004
+    from lookalike.encoders import Encoder
+    from lookalike.errors import LookalikeError
+    from lookalike.images import ImageSource, Recipe
+    from lookalike.ingest import Progress, Report
+    from lookalike.match import Match, Matches, Skipped
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Collection": "collection",
+    "Encoder": "encoders",
+    "ImageSource": "images",
+    "Info": "collection",
+    "LookalikeError": "errors",
+    "Match": "match",
+    "Matches": "match",
+    "Progress": "ingest",
+    "Recipe": "images",
+    "Report": "ingest",
+    "Skipped": "match",
+    "create": "collection",
+    "open": "collection",
+}
 
 __all__ = [
     "Collection",
@@ -22,3 +54,15 @@ __all__ = [
     "create",
     "open",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

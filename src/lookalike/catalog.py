@@ -189,7 +189,7 @@ class Catalog:
         """
         with self._database.connection() as connection:
             found = connection.execute(query, {"key": os.fsencode(key)}).fetchone()
-            return None if found is None else Known(*found[:3], skipped=bool(found[3]))
+            return None if found is None else _known(found)
 
     def known(self, within: str, after: bytes = b"", *, limit: int = 1000) -> list[Known]:
         """What is known of the files below the folder `within` ("" for all), in the order of their keys' bytes.
@@ -207,7 +207,7 @@ class Catalog:
         start, end = (prefix + b"/", prefix + b"0") if prefix else (b"", b"\xff" * 8)
         with self._database.connection() as connection:
             values = {"after": max(after, start), "end": end, "limit": limit}
-            return [Known(key, size, time, bool(skip)) for key, size, time, skip in connection.execute(query, values)]
+            return [_known(row) for row in connection.execute(query, values)]
 
     def skipped(self) -> Iterator[tuple[str, str]]:
         """(key, reason) of the files that were left out, by key."""
@@ -240,6 +240,11 @@ class Catalog:
         query = f"SELECT id, key, row, label, width, height FROM images JOIN vectors USING (row) {where}"  # noqa: S608
         with self._database.connection() as connection:
             return [StoredImage(*row) for row in connection.execute(query, values)]
+
+
+def _known(row: tuple[str, int, int, int]) -> Known:
+    key, size, mtime_ns, skipped = row
+    return Known(key, size, mtime_ns, bool(skipped))
 
 
 class Transaction:

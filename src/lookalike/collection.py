@@ -52,11 +52,10 @@ class Info:
 class Collection:
     """An open collection. Threads may share it; `lookalike.open` and `lookalike.create` make it."""
 
-    def __init__(self, directory: Path, *, encoder: Encoder | None = None) -> None:
+    def __init__(self, directory: Path, made_by: Identity, *, encoder: Encoder | None = None) -> None:
         """`encoder` is the one that made it, where that is not one of Lookalike's own."""
-        self.directory = directory.resolve()
-        self.made_by = identity.read(self.directory)
-        identity.check(self.directory, self.made_by, identity.of_encoder(encoder) if encoder else None)
+        self.directory = directory
+        self.made_by = made_by
         self._catalog = Catalog(self.directory / _CATALOG)
         reader = VectorReader(self.directory / _VECTORS, self.made_by.dim)
         self._neighbours = Neighbours(self._catalog, reader, self.folder)
@@ -315,14 +314,22 @@ def create(
         Catalog.create(place / _CATALOG)
         vectors.create(place / _VECTORS, made_by.dim)
         identity.write(place, made_by)
-    return Collection(place, encoder=encoder)
+    return Collection(place.resolve(), made_by, encoder=encoder)
 
 
-def open(path: str | os.PathLike[str], *, encoder: Encoder | None = None) -> Collection:  # noqa: A001
+def open(  # noqa: A001
+    path: str | os.PathLike[str],
+    *,
+    model: str | None = None,
+    precision: str | None = None,
+    encoder: Encoder | None = None,
+) -> Collection:
     """Opens the collection of a folder, or the collection in a directory of its own.
 
     Args:
         path: the folder that was indexed, or the collection's directory itself.
+        model: the network that it must have been made with; by default whichever it was.
+        precision: what that must have computed with; by default whatever it was.
         encoder: the network that made it, where that is not one of Lookalike's.
 
     Raises:
@@ -330,10 +337,24 @@ def open(path: str | os.PathLike[str], *, encoder: Encoder | None = None) -> Col
         IncompatibleError: another encoder or another version of it made it, or a newer Lookalike.
         CorruptError: one of its files is damaged.
     """
-    for directory in (Path(path), Path(path) / DIRECTORY):
+    directory = locate(Path(path))
+    if directory is None:
+        raise NoCollectionError(f"{path}: there is no collection; make one with: lookalike index {path}")
+    stored = identity.read(directory)
+    if encoder:
+        wanted = identity.of_encoder(encoder)
+    else:
+        wanted = identity.now(directory, stored, model=model, precision=precision)
+    identity.check(directory, stored, wanted)
+    return Collection(directory, stored, encoder=encoder)
+
+
+def locate(path: Path) -> Path | None:
+    """The directory of the collection that a path names: itself, or the one inside it."""
+    for directory in (path, path / DIRECTORY):
         if (directory / identity.NAME).exists():
-            return Collection(directory, encoder=encoder)
-    raise NoCollectionError(f"{path}: there is no collection; make one with: lookalike index {path}")
+            return directory.resolve()
+    return None
 
 
 @contextmanager

@@ -4,7 +4,10 @@ Only the formats that are named here are ever opened, each by its own Pillow plu
 many more, some of which start other programs, and has limits of its own.
 """
 
+import ctypes
+import functools
 import io
+import logging
 import re
 import struct
 import threading
@@ -23,6 +26,7 @@ from PIL import (
     PngImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
+    _imaging,
 )
 
 from lookalike.errors import ImageError, UsageError
@@ -60,9 +64,9 @@ def check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 @contextmanager
 def one_image(name: str) -> Iterator[None]:
-    """Let nothing but ImageError, which gets this name, and UsageError out; hide Pillow's warnings."""
+    """Let nothing but ImageError, which gets this name, and UsageError out; hide Pillow's messages."""
     try:
-        with _QUIET:
+        with _QUIETLY:
             yield
     except UsageError:
         raise
@@ -85,45 +89,95 @@ def _reason(error: Exception) -> str:
     return f"damaged: {text[:80] or type(error).__name__}"
 
 
-class _Quiet:
-    """Hides the warnings of Pillow's readers while at least one picture is being decoded, in any thread.
+class _WhileAny:
+    """Something that holds for the process while any of its threads is inside.
 
-    `warnings.catch_warnings` exchanges the whole list of filters and is not safe with threads. This puts one
-    filter, for Pillow's own modules, in front of the list and takes it out again when nobody needs it.
+    `warnings.catch_warnings` exchanges the whole list of filters and is therefore not safe with threads.
     """
 
-    def __init__(self) -> None:
-        self._filter = ("ignore", None, Warning, re.compile(r"(PIL|pi_heif)\."), 0)
+    def __init__(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
+        self._start, self._stop = start, stop
         self._lock = threading.Lock()
         self._inside = 0
 
     def __enter__(self) -> None:
         with self._lock:
             self._inside += 1
-            filters = cast("list[Any]", warnings.filters)
-            if not filters or filters[0] is not self._filter:  # somebody else may have changed the list since
-                filters.insert(0, self._filter)
+            self._start()  # each time: somebody else may have changed it since
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._inside -= 1
-            filters = cast("list[Any]", warnings.filters)
-            while not self._inside and self._filter in filters:
-                filters.remove(self._filter)
+            if not self._inside:
+                self._stop()
 
 
-_QUIET = _Quiet()
+_IGNORE_PILLOW = ("ignore", None, Warning, re.compile(r"(PIL|pi_heif)\."), 0)
+_PILLOW_LOG = logging.getLogger("PIL")
+_NO_PRINTING = logging.NullHandler()  # without any handler, Python prints errors that are logged
+
+
+def _hush_pillow() -> None:
+    _PILLOW_LOG.addHandler(_NO_PRINTING)  # does nothing if it is there
+    filters = cast("list[Any]", warnings.filters)
+    if not filters or filters[0] is not _IGNORE_PILLOW:
+        filters.insert(0, _IGNORE_PILLOW)
+
+
+def _unhush_pillow() -> None:
+    _PILLOW_LOG.removeHandler(_NO_PRINTING)
+    filters = cast("list[Any]", warnings.filters)
+    while _IGNORE_PILLOW in filters:
+        filters.remove(_IGNORE_PILLOW)
+
+
+@functools.cache
+def _libtiff_printers() -> list[tuple[Any, int | None]]:
+    """The functions that set what libtiff prints errors and warnings with, and what each was set to.
+
+    Pillow leaves this as it is: libtiff writes to standard error. Empty if this Pillow has no libtiff to ask.
+    """
+    setters = []
+    library = ctypes.CDLL(_imaging.__file__)  # which finds the names of the libraries behind it, too
+    for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+        if setter := getattr(library, name, None):
+            setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p
+            setters.append((setter, setter(None)))
+    return setters
+
+
+def _mute_libtiff() -> None:
+    for setter, _ in _libtiff_printers():
+        setter(None)
+
+
+def _unmute_libtiff() -> None:
+    for setter, printer in _libtiff_printers():
+        setter(printer)
+
+
+_QUIETLY = _WhileAny(_hush_pillow, _unhush_pillow)
+_LIBTIFF_QUIETLY = _WhileAny(_mute_libtiff, _unmute_libtiff)
 
 
 class _Jpeg(JpegImagePlugin.JpegImageFile):
     """The plugin itself, not its factory: the first picture of an MPO file, as phones write it, is a JPEG."""
+
+    def _open(self) -> None:
+        super()._open()
+        if not self.tile:
+            raise EOFError("ends before its pixels")
 
     def _read_dpi_from_exif(self) -> None:
         """Leave EXIF alone: the resolution is of no use here, and broken EXIF must not matter."""
 
 
 class _Tiff(TiffImagePlugin.TiffImageFile):
-    """Broken EXIF must not matter here either."""
+    """Broken EXIF must not matter here either, and libtiff be silent."""
+
+    def load(self) -> Any:
+        with _LIBTIFF_QUIETLY:
+            return super().load()
 
     def load_end(self) -> None:
         try:

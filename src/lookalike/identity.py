@@ -93,36 +93,38 @@ def read(directory: Path) -> Identity:
     return identity
 
 
-def check(directory: Path, stored: Identity, wanted: Identity | None) -> None:
-    """Makes sure that what is about to be used made this collection; `wanted` is None for its own model.
+def check(directory: Path, stored: Identity, wanted: Identity) -> None:
+    """Makes sure that what is about to be used is what made this collection.
 
     Raises:
-        IncompatibleError: it did not; the message names both and says how to index again.
+        IncompatibleError: it is not; the message names both and says how to index again.
     """
-    if wanted is None:
-        wanted = _as_it_is_now(directory, stored)
     if wanted == stored:
         return
-    if (wanted.model, wanted.precision) == (stored.model, stored.precision):
-        made, asked = (
-            f"{_told(stored)} {stored.fingerprint[:8]}",
-            f"another version of it, {wanted.fingerprint[:8]}",
-        )
-    else:
-        made, asked = _told(stored), _told(wanted)
+    made, asked = _told(stored), _told(wanted)
+    if made == asked:
+        made, asked = f"{made} {stored.fingerprint[:8]}", f"another version of it, {wanted.fingerprint[:8]}"
     raise IncompatibleError(
         f"{directory}: its vectors were made by {made} and cannot be compared with those of {asked}."
         f" To index again with that, delete {directory} and run: lookalike index {directory.parent}"
     )
 
 
-def _as_it_is_now(directory: Path, stored: Identity) -> Identity:
+def now(directory: Path, stored: Identity, *, model: str | None = None, precision: str | None = None) -> Identity:
+    """The identity that the collection's own model has here and now, or that of another one, or in another precision.
+
+    Raises:
+        UsageError: there is no such model.
+        IncompatibleError: the collection's own is not to be had here.
+    """
     try:
-        return of_model(stored.model, stored.precision)
+        return of_model(model or stored.model, precision or stored.precision)
     except UsageError as error:
+        if model or precision:
+            raise
         raise IncompatibleError(
-            f"{directory}: its vectors were made by {_told(stored)}, which is not to be had here: {error}."
-            " Open it with that encoder"
+            f"{directory}: its vectors were made by {_told(stored)}, which is not to be had here ({error});"
+            " open it with that encoder"
         ) from error
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from openvino import opset13 as op
 
 from lookalike.encoders import efficientnet
-from lookalike.encoders.efficientnet import Array, Block, Convolution
+from lookalike.encoders.efficientnet import Block, Convolution
 from lookalike.encoders.quantization import Quantization, Range
 
 _RELU6: Range = (0.0, 6.0)
@@ -74,5 +74,5 @@ def _grouped(weight: NDArray[Any], convolution: Convolution) -> NDArray[Any]:
 
 
 def _fake_quantize(x: ov.Node, coded: Range, decoded: Range | None = None) -> ov.Node:
-    bounds: list[Array] = [np.float32(bound) for bound in (*coded, *(decoded or coded))]
+    bounds = [np.float32(bound) for bound in (*coded, *(decoded or coded))]
     return op.fake_quantize(x, *bounds, _LEVELS)

@@ -77,7 +77,7 @@ def quantized_weight(weight: Array) -> QuantizedWeight:
 
 def _mean_shift(convolution: Convolution, weight: QuantizedWeight, mean: Array) -> Array:
     error = (weight.values - convolution.weight).sum(axis=(2, 3))
-    return error[:, 0] * mean if convolution.depthwise else error @ mean
+    return np.asarray(error[:, 0] * mean if convolution.depthwise else error @ mean, np.float32)
 
 
 def _mean_after_relu6(convolution: Convolution) -> Array:

@@ -1,0 +1,292 @@
+"""The command line: words and exit codes; what a command does is done by the library.
+
+Exit codes: 0 done, 1 unexpected, 2 usage, 3 done but some images were skipped, 4 corrupt or incompatible
+collection, 5 disk or resources, 6 another process is writing, 130 stopped by Ctrl-C.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lookalike import console, errors
+from lookalike.show.text import safe_text
+
+if TYPE_CHECKING:
+    from lookalike.collection import Collection
+
+# The first that fits decides.
+_EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
+    (errors.UsageError, 2),
+    (errors.ImageError, 2),
+    (errors.NoCollectionError, 2),
+    (errors.LockedError, 6),
+    (errors.CollectionError, 4),
+    (errors.StorageError, 5),
+    (MemoryError, 5),
+    (errors.LookalikeError, 1),
+    (KeyboardInterrupt, 130),
+)
+_SKIPPED = 3
+_DAMAGED = 4
+
+_collection = click.option(
+    "-c",
+    "--collection",
+    "directory",
+    metavar="DIR",
+    envvar="LOOKALIKE_COLLECTION",
+    help="The folder that was indexed, or the collection itself. Without it: $LOOKALIKE_COLLECTION, else the"
+    " nearest one in the current folder or above it, else the only one in the folders right below.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="lookalike")
+def cli() -> None:
+    """Finds the images that look like this one.
+
+    \b
+    To begin with:
+      lookalike index photos/        look at every image in a folder, once
+      lookalike search query.jpg     find the images that look like this one
+      lookalike demo                 see it work on pictures that it draws itself
+
+    Nothing leaves this machine.
+    """
+
+
+def main() -> None:
+    """Runs the command line and exits."""
+    try:
+        code = cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.Abort:
+        code = 130
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except tuple(kind for kind, _ in _EXIT_CODES) as error:
+        if not isinstance(error, KeyboardInterrupt):
+            console.warn(f"Error: {str(error) or 'there is not enough memory'}")
+        code = next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
+    sys.exit(code or 0)
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, metavar="[FOLDER | FILE]...", type=click.Path())
+@_collection
+@click.option("--precision", type=click.Choice(["int8", "f32", "bf16"]), help="What the network computes with [int8].")
+@click.option("--threads", type=click.IntRange(1), help="Images to work on at once [one for each core].")
+@_json
+def index(
+    paths: Sequence[str], directory: str | None, precision: str | None, threads: int | None, as_json: bool
+) -> int:
+    """Make a folder searchable, or bring it up to date.
+
+    Only what is new or changed is looked at; images whose files are gone are dropped. It may be stopped at any
+    time: the next run carries on. What it makes is kept in FOLDER/.lookalike, and no image is changed.
+
+    Without FOLDER, the nearest collection is brought up to date.
+    """
+    collection = _collection_to_index(paths, directory, precision)
+    sources: list[str | Path | list[str]] = [path for path in paths if Path(path).is_dir()]
+    files = [path for path in paths if not Path(path).is_dir()]
+    for path in files:
+        if not os.path.lexists(path):
+            raise errors.UsageError(f"{path}: there is no such file or folder")
+    if files:
+        sources.append(files)
+    code = 0
+    for source in sources or [collection.folder]:
+        with console.progress_bar() as show:
+            report = collection.add(source, threads=threads, progress=show)
+        console.print_report(report, collection, as_json=as_json)
+        code = _SKIPPED if report.skipped or report.skipped_before else code
+    return code
+
+
+@cli.command()
+@click.argument("queries", nargs=-1, metavar="[IMAGE]...")
+@_collection
+@click.option("-k", default=10, show_default=True, help="How many images to find.")
+@click.option("--min-score", type=float, help="Leave out what scores less, from -1 to 1.")
+@click.option("--id", "image_id", type=int, help="Search by the collection's own image with this id.")
+@click.option("--minus", multiple=True, metavar="IMAGE", help="Away from the likeness of this image; may be repeated.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page of thumbnails.")
+@click.option("--open", "open_page", is_flag=True, help="Open the page of thumbnails in the browser.")
+@click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), help="Write a contact sheet, .jpg or .png.")
+@click.option("--thumbnails/--no-thumbnails", default=True, help="Thumbnails in the terminal, where it can show them.")
+@_json
+def search(
+    queries: Sequence[str],
+    directory: str | None,
+    image_id: int | None,
+    minus: Sequence[str],
+    k: int,
+    min_score: float | None,
+    **shown: Any,
+) -> None:
+    """Find the images that look like IMAGE.
+
+    The score is the cosine similarity, at most 1. Several images are averaged. "-" reads the image from standard
+    input.
+    """
+    if (image_id is None) == (not queries) or (minus and not queries):
+        raise errors.UsageError("search: give one or more images, or the --id of one")
+    collection = _open(directory)
+    if image_id is not None:
+        matches = collection.search_id(image_id, k=k, min_score=min_score)
+    else:
+        first, *plus = [sys.stdin.buffer.read() if query == "-" else query for query in queries]
+        matches = collection.search(first, plus=plus, minus=minus, k=k, min_score=min_score)
+    console.show(matches, **shown)
+
+
+@cli.command()
+@_collection
+@click.option("--skipped", is_flag=True, help="List the files that were left out, with the reasons.")
+@_json
+def info(directory: str | None, skipped: bool, as_json: bool) -> None:
+    """Tell what a collection is and holds."""
+    collection = _open(directory)
+    facts = collection.info()
+    if skipped:
+        console.print_skipped(collection.skipped(), as_json=as_json)
+    elif as_json:
+        console.print_json(asdict(facts))
+    else:
+        rows = {
+            "folder": safe_text(facts.folder),
+            "collection": f"{safe_text(facts.directory)}  ({facts.bytes / 1e6:,.1f} MB)",
+            "model": " ".join((facts.made_by.model, facts.made_by.precision, f"({facts.made_by.dim} dimensions)")),
+            "images": f"{facts.images:,}",
+            "vectors": f"{facts.vectors:,}, of which {facts.dead:,} belong to no image any more",
+            "skipped": f"{facts.skipped:,}" + (", see: lookalike info --skipped" if facts.skipped else ""),
+        }
+        for name, value in rows.items():
+            click.echo(f"{name:<12}{value}")
+
+
+@cli.command()
+@_collection
+@_json
+def check(directory: str | None, as_json: bool) -> int:
+    """Read all that is stored, and name what is damaged."""
+    collection = _open(directory)
+    damages = collection.check()
+    if as_json:
+        console.print_json({"damages": damages})
+    else:
+        for damage in damages:
+            click.echo(safe_text(damage))
+        if not damages:
+            click.echo(f"All is well: {len(collection):,} images, every vector as it was written.")
+        else:
+            click.echo(
+                f"To make it anew, delete {safe_text(collection.directory)} and index the folder again.", err=True
+            )
+    return _DAMAGED if damages else 0
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, required=True, metavar="IMAGE...")
+@_collection
+@_json
+def remove(paths: Sequence[str], directory: str | None, as_json: bool) -> None:
+    """Take images out of the collection; their files stay.
+
+    An image that stays in an indexed folder comes back when that is indexed again.
+    """
+    removed = _open(directory).remove(paths)
+    if not removed:
+        raise errors.UsageError("none of these is in the collection; give paths as they are on the disk")
+    if as_json:
+        console.print_json({"removed": removed})
+    else:
+        click.echo(f"Removed {console.counted(removed, 'image')}.")
+
+
+@cli.command()
+@click.argument("folder", default="lookalike-demo", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--open", "open_page", is_flag=True, help="Open the page of thumbnails in the browser.")
+def demo(folder: Path, open_page: bool) -> None:
+    """Draw pictures, index them, and search them.
+
+    The pictures go into FOLDER, lookalike-demo unless another is given, and the page of thumbnails beside it.
+    Nothing is downloaded.
+    """
+    from lookalike import collection as collections
+    from lookalike.demo import write_gallery
+
+    click.echo(f"Drawing pictures in {safe_text(folder)}/ ...", err=True)
+    pictures = write_gallery(folder)
+    collection = collections.open(folder) if collections.locate(folder) else collections.create(folder)
+    with console.progress_bar() as show:
+        report = collection.add(folder, progress=show)
+    console.print_report(report, collection, as_json=False)
+    query = pictures[len(pictures) // 2]
+    matches = collection.search(query, k=12)
+    click.echo(f"\n$ lookalike search {safe_text(query)}")
+    console.show(matches, html=folder.with_name(f"{folder.name}.html"), open_page=open_page)
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the set-up of a shell's completion.
+
+    \b
+    For bash, add this to ~/.bashrc (zsh and fish likewise):
+      eval "$(lookalike completion bash)"
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(cli, {}, "lookalike", "_LOOKALIKE_COMPLETE").source())
+
+
+def _collection_to_index(paths: Sequence[str], directory: str | None, precision: str | None) -> "Collection":
+    """The collection that the paths belong to, made if there is none."""
+    from lookalike import collection as collections
+
+    if directory is None and not paths:
+        return _open(None)
+    first = Path(paths[0] if paths else ".")
+    folder = (first if first.is_dir() else first.parent).resolve()
+    if directory is None:
+        place = next(filter(None, map(collections.locate, (folder, *folder.parents))), None)
+    else:
+        place = collections.locate(Path(directory))
+    if place:
+        return collections.open(place, precision=precision)
+    if not first.exists():
+        raise errors.UsageError(f"{first}: there is no such file or folder")
+    return collections.create(folder, directory=directory, precision=precision or "int8")
+
+
+def _open(directory: str | None) -> "Collection":
+    """The collection that is meant: the one named, else the nearest."""
+    from lookalike import collection as collections
+
+    if directory is not None:
+        return collections.open(directory)
+    here = Path.cwd()
+    places = list(filter(None, map(collections.locate, (here, *here.parents))))[:1]
+    places = places or sorted(filter(None, (collections.locate(path) for path in here.iterdir() if path.is_dir())))
+    if not places:
+        raise errors.NoCollectionError(
+            f"{here}: there is no collection here; make one with: lookalike index FOLDER, or name one with -c"
+        )
+    if len(places) > 1:
+        names = ", ".join(str(place.parent.relative_to(here)) for place in places[:5])
+        raise errors.UsageError(f"there are several collections here ({names}); say which with -c")
+    return collections.open(places[0])

@@ -1,0 +1,58 @@
+"""A match as a record: a dictionary that is strict JSON, whatever the file is called."""
+
+import base64
+import math
+import numbers
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from lookalike.match import Match
+from lookalike.show.text import without_surrogates
+
+
+def as_dict(match: Match) -> dict[str, Any]:
+    r"""The match as strings, numbers, lists and dictionaries.
+
+    A name that is not UTF-8 is given twice: `path` with each wrong byte written as `\xff`, and
+    `path_bytes`, the name's bytes in base64; `key` and `label` likewise. A number that is not
+    finite becomes None, because JSON has no word for it.
+    """
+    return {
+        "id": match.id,
+        **_name("key", match.key),
+        **_name("path", None if match.path is None else str(match.path)),
+        "score": _plain(match.score),
+        **_name("label", match.label),
+        "width": match.width,
+        "height": match.height,
+        "attributes": _plain(match.attributes),
+    }
+
+
+def _name(field: str, value: str | None) -> dict[str, str | None]:
+    if value is None:
+        return {field: None}
+    text = without_surrogates(value)
+    if text == value:
+        return {field: value}
+    return {field: text, f"{field}_bytes": base64.b64encode(os.fsencode(value)).decode("ascii")}
+
+
+def _plain(value: object) -> Any:
+    """Any value as one that JSON knows."""
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return without_surrogates(value)
+        case numbers.Integral():
+            return int(value)
+        case numbers.Real():
+            return float(value) if math.isfinite(value) else None
+        case Mapping():
+            return {without_surrogates(str(key)): _plain(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+        case _:
+            return without_surrogates(str(value))

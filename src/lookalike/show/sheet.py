@@ -1,0 +1,175 @@
+"""A contact sheet: the query and its look-alikes as one picture, for mailing, printing and pasting."""
+
+import io
+import math
+import os
+import textwrap
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from lookalike.errors import UsageError
+from lookalike.match import Matches
+from lookalike.show import output
+from lookalike.show.text import safe_text, score_text
+from lookalike.show.thumbnail import Thumbnail, thumbnails
+
+_PAPER, _INK, _GREY, _TILE, _ACCENT = "#ffffff", "#222222", "#707070", "#eeeeee", "#4a8a86"
+_LONGEST = 65_500  # pixels: JPEG ends at 65,535
+_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+
+
+def sheet(matches: Matches, *, columns: int | None = None, side: int = 240) -> Image.Image:
+    """Draws the queries, each in a frame, and then the matches, best first, with rank, score and label.
+
+    The font is Pillow's own and knows plain ASCII only: letters lose their accents, and a label in
+    another script is left out.
+
+    Args:
+        columns: pictures in a row; by default about as many as there are rows.
+        side: of the square that each picture fits into, in pixels, at least 32.
+
+    Raises:
+        UsageError: a number that cannot be, or a sheet larger than an image file can be.
+    """
+    captions = _captions(matches)
+    layout = _layout(len(captions), columns, side)
+    paper = Image.new("RGB", (layout.width, layout.height), _PAPER)
+    for number, thumbnail in enumerate(thumbnails([*matches.queries, *matches], side)):
+        x, y = layout.corner(number)
+        box = _draw_picture(paper, thumbnail, (x, y), layout)
+        if number < len(matches.queries):
+            _draw_frame(paper, box, layout)
+        _draw_caption(paper, captions[number], (x, y + side + layout.font), layout)
+    return paper
+
+
+def write_sheet(
+    matches: Matches, path: str | os.PathLike[str], *, columns: int | None = None, side: int = 240
+) -> None:
+    """Writes `sheet(matches)` as a JPEG or PNG file, which the name's end decides, whole or not at all.
+
+    Raises:
+        UsageError: another kind of file, a place where there can be no file, or a sheet that is too large.
+        StorageError: the disk is full or failing.
+    """
+    suffix = Path(path).suffix
+    if suffix.lower() not in _FORMATS:
+        raise UsageError(f"{safe_text(path)}: a contact sheet is a .jpg or .png file; name it so")
+    buffer = io.BytesIO()
+    sheet(matches, columns=columns, side=side).save(buffer, _FORMATS[suffix.lower()], quality=90)
+    output.write(path, buffer.getvalue())
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where things are, in pixels."""
+
+    columns: int
+    rows: int
+    side: int
+
+    @property
+    def font(self) -> int:
+        """The size of the letters; everything between the pictures is measured by it."""
+        return max(10, self.side // 15)
+
+    @property
+    def margin(self) -> int:
+        return 2 * self.font
+
+    @property
+    def step(self) -> tuple[int, int]:
+        """From one picture to the next, across and down: below each there are two lines of text."""
+        return self.side + self.margin, self.side + 4 * self.font + self.margin
+
+    @property
+    def width(self) -> int:
+        return self.columns * self.step[0] + self.margin
+
+    @property
+    def height(self) -> int:
+        return self.rows * self.step[1] + self.margin
+
+    def corner(self, number: int) -> tuple[int, int]:
+        """The upper left of a picture's square."""
+        row, column = divmod(number, self.columns)
+        return self.margin + column * self.step[0], self.margin + row * self.step[1]
+
+
+def _layout(pictures: int, columns: int | None, side: int) -> _Layout:
+    if side < 32:
+        raise UsageError(f"side: {side} is too small for a picture on a sheet; give 32 or more")
+    if columns is None:
+        columns = max(1, math.ceil(math.sqrt(pictures)))
+    if columns < 1:
+        raise UsageError(f"columns: {columns} cannot be; give 1 or more")
+    layout = _Layout(columns, max(1, math.ceil(pictures / columns)), side)
+    if max(layout.width, layout.height) > _LONGEST:
+        size = f"{layout.width} x {layout.height}"
+        raise UsageError(f"a sheet of {size} pixels is too large; show fewer matches or smaller pictures")
+    return layout
+
+
+def _captions(matches: Matches) -> list[tuple[str, str]]:
+    """Two lines for each picture."""
+    found = [
+        (f"{rank}   {score_text(match.score)}", _plain(match.label or ""))
+        for rank, match in enumerate(matches, 1)
+    ]
+    return [("query", "")] * len(matches.queries) + found
+
+
+def _plain(text: str) -> str:
+    """What the font can draw of a text."""
+    letters = unicodedata.normalize("NFKD", safe_text(text))
+    plain = "".join(c if c.isascii() else "?" for c in letters if not unicodedata.combining(c))
+    return plain if plain.strip("? ") else ""
+
+
+def _draw_picture(
+    paper: Image.Image, thumbnail: Thumbnail, corner: tuple[int, int], layout: _Layout
+) -> tuple[int, int, int, int]:
+    """Draws a picture in the middle of its square and says where it lies: left, top, right, bottom."""
+    image = thumbnail.image or _gap(thumbnail.reason, layout)
+    left = corner[0] + (layout.side - image.width) // 2
+    top = corner[1] + (layout.side - image.height) // 2
+    paper.paste(image, (left, top))
+    return left, top, left + image.width, top + image.height
+
+
+def _gap(reason: str, layout: _Layout) -> Image.Image:
+    tile = Image.new("RGB", (layout.side, layout.side), _TILE)
+    text = textwrap.fill(f"no picture: {_plain(reason)}", max(1, 2 * layout.side // layout.font - 6))
+    middle = (layout.side / 2, layout.side / 2)
+    font = ImageFont.load_default(layout.font)
+    ImageDraw.Draw(tile).multiline_text(middle, text, _GREY, font, anchor="mm", align="center")
+    return tile
+
+
+def _draw_frame(paper: Image.Image, box: tuple[int, int, int, int], layout: _Layout) -> None:
+    width = max(2, layout.font // 4)
+    out = 2 * width
+    left, top, right, bottom = box
+    frame = (left - out, top - out, right + out - 1, bottom + out - 1)
+    ImageDraw.Draw(paper).rectangle(frame, outline=_ACCENT, width=width)
+
+
+def _draw_caption(
+    paper: Image.Image, caption: tuple[str, str], corner: tuple[int, int], layout: _Layout
+) -> None:
+    draw = ImageDraw.Draw(paper)
+    font = ImageFont.load_default(layout.font)
+    for line, colour, down in zip(caption, (_INK, _GREY), (0, 3 * layout.font // 2), strict=True):
+        place = (corner[0] + layout.side // 2, corner[1] + down)
+        draw.text(place, _fitting(line, font, layout.side), colour, font, anchor="ma")
+
+
+def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"

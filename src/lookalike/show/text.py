@@ -1,0 +1,54 @@
+"""What is said of a match in words: names that cannot confuse a terminal, scores, sizes."""
+
+import os
+import re
+import unicodedata
+
+from lookalike.match import Match
+
+_SHORT = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
+# The two joiners are invisible, but Persian, the Indic scripts and many emoji are wrong without them.
+_JOINERS = "\u200c\u200d"
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def safe_text(name: str | os.PathLike[str]) -> str:
+    r"""A name as one line of harmless text, whatever it is made of.
+
+    Control characters, line ends, characters that turn the reading direction, invisible and private
+    ones, and bytes that are not UTF-8 are shown as escapes such as `\n`, `\x1b`, `\u202e` and `\xff`.
+    A backslash is doubled, so that two different names never look the same.
+    """
+    return "".join(character if _harmless(character) else _escape(character) for character in os.fspath(name))
+
+
+def without_surrogates(text: str) -> str:
+    r"""The same text with each byte that is not UTF-8 shown as `\xff`, so that it can be encoded."""
+    return _SURROGATES.sub(lambda found: _escape(found[0]), text)
+
+
+def score_text(score: float) -> str:
+    """A cosine with three decimals, never a negative zero."""
+    return f"{round(score, 3) + 0.0:.3f}"
+
+
+def size_text(match: Match) -> str:
+    """Width and height in pixels, `400x533`, or nothing where they are not known."""
+    return f"{match.width}x{match.height}" if match.width and match.height else ""
+
+
+def _harmless(character: str) -> bool:
+    if character == "\\":
+        return False
+    return character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs"
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if character in _SHORT:
+        return _SHORT[character]
+    if 0xDC80 <= code <= 0xDCFF:  # PEP 383: a byte of a file name that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
