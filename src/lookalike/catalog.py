@@ -257,18 +257,19 @@ class Transaction:
         values = (row, hash_, crc32, width, height)
         self._connection.execute("INSERT INTO vectors (row, hash, crc32, width, height) VALUES (?, ?, ?, ?, ?)", values)
 
-    def put_image(self, key: str, row: int, *, size: int, mtime_ns: int, label: str | None) -> bool:
-        """Adds or replaces an image; whether it is new."""
-        self._connection.execute("DELETE FROM skipped WHERE key = CAST(? AS TEXT)", (os.fsencode(key),))
-        values = (row, size, mtime_ns, None if label is None else os.fsencode(label), os.fsencode(key))
-        query = "UPDATE images SET row = ?, size = ?, mtime_ns = ?, label = CAST(? AS TEXT) WHERE key = CAST(? AS TEXT)"
-        if self._connection.execute(query, values).rowcount:
-            return False
-        query = (
-            "INSERT INTO images (row, size, mtime_ns, label, key) VALUES (?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT))"
-        )
-        self._connection.execute(query, values)
-        return True
+    def put_image(self, key: str, row: int, *, size: int, mtime_ns: int, label: str | None) -> int | None:
+        """Adds or replaces an image; the row that it had before, or None where it is new."""
+        name = os.fsencode(key)
+        self._connection.execute("DELETE FROM skipped WHERE key = CAST(? AS TEXT)", (name,))
+        before = self._connection.execute("SELECT row FROM images WHERE key = CAST(? AS TEXT)", (name,)).fetchone()
+        query = """
+            INSERT INTO images (key, row, size, mtime_ns, label)
+            VALUES (CAST(? AS TEXT), ?, ?, ?, CAST(? AS TEXT))
+            ON CONFLICT (key) DO UPDATE
+            SET row = excluded.row, size = excluded.size, mtime_ns = excluded.mtime_ns, label = excluded.label
+        """
+        self._connection.execute(query, (name, row, size, mtime_ns, None if label is None else os.fsencode(label)))
+        return None if before is None else int(before[0])
 
     def put_skipped(self, key: str, reason: str, *, size: int, mtime_ns: int) -> bool:
         """Notes that a file is left out, and drops the image that was there; whether there was one."""

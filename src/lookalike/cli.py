@@ -5,6 +5,7 @@ collection, 5 disk or resources, 6 another process is writing, 130 stopped by Ct
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -63,6 +64,7 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line and exits."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever read the output has seen enough
     try:
         code = cli(standalone_mode=False)
     except click.ClickException as error:
@@ -70,9 +72,6 @@ def main() -> None:
         code = error.exit_code
     except click.Abort:
         code = 130
-    except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except tuple(kind for kind, _ in _EXIT_CODES) as error:
         if not isinstance(error, KeyboardInterrupt):
             console.warn(f"Error: {str(error) or 'there is not enough memory'}")
@@ -190,9 +189,7 @@ def check(directory: str | None, as_json: bool) -> int:
         if not damages:
             click.echo(f"All is well: {len(collection):,} images, every vector as it was written.")
         else:
-            click.echo(
-                f"To make it anew, delete {safe_text(collection.directory)} and index the folder again.", err=True
-            )
+            console.warn(f"To make it anew, delete {safe_text(collection.directory)} and index the folder again.")
     return _DAMAGED if damages else 0
 
 

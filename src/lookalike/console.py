@@ -65,7 +65,7 @@ def progress_bar() -> Iterator[Callable[["Progress"], None]]:
             yield show
     except KeyboardInterrupt:
         warn("Stopped. What was done is kept: run the same command again to carry on.")
-        raise
+        raise click.exceptions.Exit(128 + signal.SIGINT) from None
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -137,8 +137,11 @@ def _libtiff_printers() -> list[tuple[Any, int | None]]:
 
     Pillow leaves this as it is: libtiff writes to standard error. Empty if this Pillow has no libtiff to ask.
     """
-    setters = []
-    library = ctypes.CDLL(_imaging.__file__)  # which finds the names of the libraries behind it, too
+    setters: list[tuple[Any, int | None]] = []
+    try:
+        library = ctypes.CDLL(_imaging.__file__)  # which finds the names of the libraries behind it, too
+    except (AttributeError, OSError):
+        return setters
     for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
         if setter := getattr(library, name, None):
             setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p

@@ -234,10 +234,11 @@ class Ingest:
         found = outcome.found
         if isinstance(outcome, _Embedded):
             file, label = outcome.file, self._label_of(found)
-            new = transaction.put_image(
-                found.key, rows[outcome.hash], size=file.size, mtime_ns=file.mtime_ns, label=label
-            )
-            return "added" if new else "updated"
+            row = rows[outcome.hash]
+            before = transaction.put_image(found.key, row, size=file.size, mtime_ns=file.mtime_ns, label=label)
+            if before is None:
+                return "added"
+            return "updated" if before != row else "unchanged"  # it was only touched
         # A failure that is not the file's own, such as a missing permission, is tried again: no file has this time.
         mtime_ns = found.mtime_ns if outcome.error.lasting else -1
         was_image = transaction.put_skipped(found.key, outcome.error.reason, size=found.size, mtime_ns=mtime_ns)

@@ -7,6 +7,7 @@ how many rows count is told by the caller, who knows the catalog.
 
 import os
 import threading
+import time
 import zlib
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,9 @@ _STORED = np.dtype("<f2")
 # In the header: where FAISS keeps the number of vectors; its last eight bytes count those of the codes.
 _COUNT = slice(8, 16)
 _CODE_BYTES = slice(-8, None)
+# What a reader sees of the header while it is being written may not fit together; the next look will.
+_LOOKS = 5
+_BETWEEN_LOOKS_S = 0.01
 
 
 def unit(embeddings: NDArray[Any]) -> Vectors:
@@ -93,24 +97,27 @@ class VectorWriter:
         self.path, self.dim, self.count = path, dim, count
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-            size = os.fstat(self._file).st_size
-            if size < self._end(count):
-                os.close(self._file)
-                raise CorruptError(f"{path}: {size} bytes are too few for its {count} vectors")
-            if size > self._end(count):
-                self._write_header()  # first, so that it never counts rows that are not there
-                os.ftruncate(self._file, self._end(count))
+        except FileNotFoundError as error:
+            raise CorruptError(f"{path}: the file is missing") from error
         except OSError as error:
             raise StorageError(f"{path}: {error.strerror}") from error
+        try:
+            self._cut_off_leftovers()
+        except BaseException:
+            self.close()
+            raise
 
     def append(self, stored: NDArray[np.float16]) -> None:
         """Writes rows, half-precision (n, dim), behind the others, and waits until the disk has them.
 
         Raises:
+            UsageError: the rows are not of this file's dimension.
             StorageError: the disk is full or failing; the rows are then to be taken as not written.
         """
+        if stored.ndim != 2 or stored.shape[1] != self.dim:
+            raise UsageError(f"rows of shape {stored.shape} do not go with vectors of {self.dim} dimensions")
         try:
-            _write_all(self._file, np.ascontiguousarray(stored, _STORED).tobytes(), self._end(self.count))
+            _write_all(self._file, np.ascontiguousarray(stored, _STORED).tobytes(), _end(self.dim, self.count))
             os.fsync(self._file)
             self.count += len(stored)
             self._write_header()
@@ -120,12 +127,25 @@ class VectorWriter:
     def close(self) -> None:
         os.close(self._file)
 
+    def _cut_off_leftovers(self) -> None:
+        try:
+            size, end = os.fstat(self._file).st_size, _end(self.dim, self.count)
+            if size < end:
+                raise CorruptError(f"{self.path}: {size} bytes are too few for its {self.count} vectors")
+            if size > end:
+                self._write_header()  # first, so that it never counts rows that are not there
+                os.ftruncate(self._file, end)
+        except OSError as error:
+            raise StorageError(f"{self.path}: {error.strerror}") from error
+
     def _write_header(self) -> None:
         _write_all(self._file, _header(self.dim, self.count), 0)
         os.fsync(self._file)
 
-    def _end(self, count: int) -> int:
-        return len(_empty_header(self.dim)) + count * self.dim * _STORED.itemsize
+
+def _end(dim: int, count: int) -> int:
+    """The size of a file of so many rows."""
+    return len(_empty_header(dim)) + count * dim * _STORED.itemsize
 
 
 def _write_all(file: int, data: bytes, offset: int) -> None:
@@ -178,10 +198,19 @@ class VectorReader:
         """A mapping that has at least `count` rows; an older one goes on serving whoever uses it."""
         with self._lock:
             if self._mapped is None or self._mapped.count < count:
-                self._mapped = _Mapping(self.path, self.dim)
+                self._mapped = _map(self.path, self.dim)
             if self._mapped.count < count:
                 raise CorruptError(f"{self.path}: it holds {self._mapped.count} of its {count} vectors")
             return self._mapped
+
+
+def _map(path: Path, dim: int) -> "_Mapping":
+    for _ in range(_LOOKS - 1):
+        try:
+            return _Mapping(path, dim)
+        except CorruptError:
+            time.sleep(_BETWEEN_LOOKS_S)
+    return _Mapping(path, dim)
 
 
 class _Mapping:
@@ -190,18 +219,23 @@ class _Mapping:
     def __init__(self, path: Path, dim: int) -> None:
         try:
             with path.open("rb") as file:
-                size = os.fstat(file.fileno()).st_size
                 header = file.read(len(_empty_header(dim)))
                 self.count = int.from_bytes(header[_COUNT], "little")
+                end = _end(dim, self.count)
                 # FAISS trusts what it maps, so nothing is left to trust: each byte of the header is known.
-                if header != _header(dim, self.count) or size < len(header) + self.count * dim * _STORED.itemsize:
+                if os.fstat(file.fileno()).st_size < end or header != _header(dim, self.count):
                     raise CorruptError(f"{path}: its header does not go with vectors of {dim} dimensions")
                 # By descriptor: it is the very file that was checked, whatever its name.
                 self.index = faiss.read_index(f"/dev/fd/{file.fileno()}", faiss.IO_FLAG_MMAP_IFC)
-                codes: NDArray[np.uint8] = np.memmap(file, mode="r") if self.count else np.empty(size, np.uint8)
+                if self.index.ntotal != self.count:
+                    raise CorruptError(f"{path}: its header changed while it was read")
+                codes: NDArray[np.uint8] = np.memmap(file, mode="r")
+        except FileNotFoundError as error:
+            raise CorruptError(f"{path}: the file is missing") from error
         except OSError as error:
-            raise CorruptError(f"{path}: {error.strerror}") from error
-        end = len(header) + self.count * dim * _STORED.itemsize
+            raise StorageError(f"{path}: {error.strerror}") from error
+        except RuntimeError as error:
+            raise CorruptError(f"{path}: FAISS cannot read it: {error}") from error
         self.rows = codes[len(header) : end].view(_STORED).reshape(self.count, dim)
 
 

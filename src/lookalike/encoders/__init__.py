@@ -62,7 +62,7 @@ def card(name: str = BUNDLED, *, precision: str = "int8") -> Card:
         raise UsageError(f"precision {precision!r}: choose one of {', '.join(get_args(Precision))}")
     facts = _facts()
     recipe = Recipe(**facts["recipe"])
-    calibration = json.dumps(facts["ranges"], sort_keys=True).encode()
+    calibration = hashlib.sha256(json.dumps(facts["ranges"], sort_keys=True).encode()).hexdigest()[:16]
     return Card(
         name=name,
         source=facts["source"],
@@ -71,7 +71,7 @@ def card(name: str = BUNDLED, *, precision: str = "int8") -> Card:
         dim=facts["dim"],
         recipe=recipe,
         precision=precision,
-        revision=hashlib.sha256(calibration).hexdigest()[:16] if precision == "int8" else "",
+        revision=f"{facts['revision']}-{calibration}" if precision == "int8" else str(facts["revision"]),
     )
 
 
@@ -92,10 +92,13 @@ def bundled_weights() -> tuple[bytes, str]:
     """The bytes and the name of the file that holds the bundled network's weights.
 
     Raises:
-        ModelError: they are not the ones that were published.
+        ModelError: they are missing, or not the ones that were published.
     """
     package, name = _WEIGHTS
-    weights = resources.files(package).joinpath(name).read_bytes()
+    try:
+        weights = resources.files(package).joinpath(name).read_bytes()
+    except (ModuleNotFoundError, OSError) as error:
+        raise ModelError(f"{package}/{name}: the weights are missing; install {package} again") from error
     if hashlib.sha256(weights).hexdigest() != _facts()["sha256"]:
         raise ModelError(f"{package}/{name}: these are not the published weights; install {package} again")
     return weights, name

@@ -19,7 +19,8 @@ class Card:
         dim: the number of dimensions of its vectors.
         recipe: how an image becomes pixels for it.
         precision: the numbers that it computes with.
-        revision: whatever else changes its vectors, such as the calibration of its quantization.
+        revision: whatever else changes its vectors: a number that is raised when its graph is built in another
+            way, and the calibration of its quantization.
     """
 
     name: str

@@ -8,7 +8,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from lookalike.encoders.card import Card
-from lookalike.errors import ModelError
+from lookalike.errors import ModelError, UsageError
 from lookalike.images import Recipe
 
 _INFERENCE_PRECISION = {"f32": "f32", "bf16": "bf16", "int8": "f32"}  # what is not integer in int8
@@ -52,7 +52,14 @@ class OpenVinoEncoder:
         return self.card.fingerprint
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embeddings, float32 (n, dim), of pixels, uint8 (n, size, size, 3)."""
+        """Embeddings, float32 (n, dim), of pixels, uint8 (n, size, size, 3).
+
+        Raises:
+            UsageError: the pixels are of another shape or type.
+        """
+        side = self.recipe.size
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != (side, side, 3):
+            raise UsageError(f"pixels: {pixels.dtype} of {pixels.shape}; give uint8 of (n, {side}, {side}, 3)")
         embeddings = np.empty((len(pixels), self.dim), np.float32)
         request = self._request()
         for row, picture in enumerate(pixels):

@@ -1,10 +1,10 @@
 """Reads the weights out of a legacy PyTorch file without PyTorch, and without running anything in it."""
 
-import pickle
-from collections import OrderedDict
+import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,14 @@ class _Storage:
     size: int
     data: NDArray[Any] | None = None
 
+    def read(self, file: BytesIO) -> None:
+        if int.from_bytes(file.read(8), "little") != self.size:
+            raise ValueError("a storage is not of the size it was announced with")
+        length = self.size * self.dtype.itemsize
+        if length > len(file.getbuffer()) - file.tell():
+            raise ValueError("it is cut short")
+        self.data = np.frombuffer(file.read(length), self.dtype)
+
 
 @dataclass(frozen=True)
 class _Tensor:
@@ -38,47 +46,124 @@ class _Tensor:
 
     def array(self) -> NDArray[Any]:
         data = self.storage.data
-        assert data is not None  # read_state_dict fills every storage first
+        if data is None:
+            raise ValueError("a tensor's numbers are missing")
+        if not all(isinstance(number, int) for number in (self.offset, *self.shape, *self.strides)):
+            raise ValueError("a tensor's shape is not made of numbers")
         last = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
-        if self.offset < 0 or min(self.strides, default=0) < 0 or last >= data.size:
+        # A stride of 0 would make any number of elements out of one.
+        if min((self.offset, *self.shape, *self.strides)) < 0 or last >= data.size or prod(self.shape) > data.size:
             raise ValueError("a tensor reaches beyond its storage")
         strides = tuple(s * data.itemsize for s in self.strides)
-        return np.lib.stride_tricks.as_strided(data[self.offset :], self.shape, strides).copy()
+        return np.lib.stride_tricks.as_strided(data[self.offset :], self.shape, strides, writeable=False)
 
 
-def _rebuild_tensor(
-    storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
-) -> _Tensor:
+def _tensor(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object) -> _Tensor:
     return _Tensor(storage, offset, shape, strides)
 
 
+def _empty_dict() -> dict[str, Any]:
+    return {}
+
+
 # Everything that a file may name. Anything else would be code of the file's choosing.
-_ADMITTED: dict[tuple[str, str], Callable[..., Any] | np.dtype[Any]] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-    ("torch", "FloatStorage"): np.dtype("<f4"),
-    ("torch", "LongStorage"): np.dtype("<i8"),
+_ADMITTED: dict[str, Callable[..., Any] | np.dtype[Any]] = {
+    "collections OrderedDict": _empty_dict,
+    "torch._utils _rebuild_tensor_v2": _tensor,
+    "torch FloatStorage": np.dtype("<f4"),
+    "torch LongStorage": np.dtype("<i8"),
 }
 
+_LITERALS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+_NUMBERS_AND_TEXTS = {"BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE"}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: BytesIO) -> None:
-        super().__init__(file)
+
+class _Unpickler:
+    """Carries out those instructions of a pickle that `torch.save` writes, and refuses the rest.
+
+    Python's own unpickler takes a number in the file for the size of a table, and nested tuples for keys,
+    either of which ends the process if a file is made for that.
+    """
+
+    def __init__(self) -> None:
         self.storages: dict[str, _Storage] = {}
+        self._stack: list[Any] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, Any] = {}
 
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ADMITTED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
+    def load(self, file: BytesIO) -> Any:
+        for instruction, argument, _ in pickletools.genops(file):
+            self._carry_out(instruction.name, argument)
+        return self._stack.pop()
 
-    def persistent_load(self, pid: Any) -> _Storage:
-        _, dtype, name, _, size, _ = pid
+    def _carry_out(self, instruction: str, argument: Any) -> None:
+        match instruction:
+            case "PROTO" | "STOP":
+                pass
+            case "MARK":
+                self._marks.append(len(self._stack))
+            case "BINPUT" | "LONG_BINPUT":
+                self._memo[argument] = self._stack[-1]
+            case "BUILD":  # attributes, such as a state dict's versions
+                self._stack.pop()
+            case "SETITEM":
+                self._set_items(self._last(2))
+            case "SETITEMS":
+                self._set_items(self._since_mark())
+            case "APPENDS":
+                items = self._since_mark()
+                self._stack[-1].extend(items)
+            case _:
+                self._stack.append(self._value(instruction, argument))
+
+    def _value(self, instruction: str, argument: Any) -> Any:
+        if instruction in _NUMBERS_AND_TEXTS:
+            return argument
+        if instruction in _LITERALS:
+            return _LITERALS[instruction]
+        if instruction in _TUPLES:
+            return tuple(self._last(_TUPLES[instruction]))
+        match instruction:
+            case "BINGET" | "LONG_BINGET":
+                return self._memo[argument]
+            case "EMPTY_DICT":
+                return {}
+            case "EMPTY_LIST":
+                return []
+            case "TUPLE":
+                return tuple(self._since_mark())
+            case "GLOBAL" if argument in _ADMITTED:
+                return _ADMITTED[argument]
+            case "REDUCE":
+                function, arguments = self._last(2)
+                return function(*arguments)
+            case "BINPERSID":
+                return self._storage(*self._stack.pop())
+            case "GLOBAL":
+                raise ValueError(f"it asks for {argument.replace(' ', '.')[:80]}")
+        raise ValueError(f"it has the instruction {instruction}, which no weights need")
+
+    def _storage(self, _kind: str, dtype: np.dtype[Any], name: str, _device: str, size: int, _view: None) -> _Storage:
+        if not (isinstance(dtype, np.dtype) and isinstance(name, str) and isinstance(size, int)):
+            raise ValueError("a storage is not described as PyTorch does")
         return self.storages.setdefault(name, _Storage(dtype, size))
+
+    def _last(self, count: int) -> list[Any]:
+        return [self._stack.pop() for _ in range(count)][::-1]
+
+    def _since_mark(self) -> list[Any]:
+        return self._last(len(self._stack) - self._marks.pop())
+
+    def _set_items(self, items: list[Any]) -> None:
+        keys, values = items[::2], items[1::2]
+        if not all(isinstance(key, str) for key in keys):
+            raise ValueError("a tensor's name is not a text")
+        self._stack[-1].update(zip(keys, values, strict=True))
 
 
 def state_dict(data: bytes, name: str) -> dict[str, NDArray[Any]]:
-    """The tensors in a file that `torch.save` of PyTorch before 1.6 wrote, by name.
+    """The tensors in a file that `torch.save` of PyTorch before 1.6 wrote, by name, read-only.
 
     Only float32 and int64 tensors are admitted; the pickle may name nothing else, so reading
     a stranger's file runs no code of theirs.
@@ -87,31 +172,21 @@ def state_dict(data: bytes, name: str) -> dict[str, NDArray[Any]]:
         ModelError: the file is not of that layout, is cut short, or asks for anything else.
     """
     try:
-        file = BytesIO(data)
-        if _Unpickler(file).load() != _MAGIC_NUMBER or _Unpickler(file).load() != _PROTOCOL_VERSION:
-            raise ValueError("not a legacy PyTorch file")
-        _Unpickler(file).load()  # sizes of C types, which the two kinds of storage do not depend on
-        unpickler = _Unpickler(file)
-        tensors = unpickler.load()
-        for storage in _Unpickler(file).load():
-            _read_storage(file, unpickler.storages[storage])
-        return {key: tensor.array() for key, tensor in tensors.items()}
-    except (
-        pickle.UnpicklingError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        IndexError,
-    ) as error:
+        return _state_dict(BytesIO(data))
+    except ValueError as error:
         raise ModelError(f"{name}: refused as a weights file: {error}") from error
+    except Exception as error:  # a damaged file may bring about any type
+        raise ModelError(f"{name}: refused as a weights file: it is damaged ({type(error).__name__})") from error
 
 
-def _read_storage(file: BytesIO, storage: _Storage) -> None:
-    if int.from_bytes(file.read(8), "little") != storage.size:
-        raise ValueError("a storage is not of the size it was announced with")
-    raw = file.read(storage.size * storage.dtype.itemsize)
-    storage.data = np.frombuffer(raw, storage.dtype)
-    if storage.data.size != storage.size:
-        raise EOFError("the file is cut short")
+def _state_dict(file: BytesIO) -> dict[str, NDArray[Any]]:
+    if (_Unpickler().load(file), _Unpickler().load(file)) != (_MAGIC_NUMBER, _PROTOCOL_VERSION):
+        raise ValueError("not a legacy PyTorch file")
+    _Unpickler().load(file)  # sizes of C types, which the two kinds of storage do not depend on
+    unpickler = _Unpickler()
+    tensors = unpickler.load(file)
+    for name in _Unpickler().load(file):
+        if not isinstance(name, str) or name not in unpickler.storages:
+            raise ValueError("it holds a storage that no tensor uses")
+        unpickler.storages[name].read(file)
+    return {name: tensor.array() for name, tensor in tensors.items()}

@@ -49,8 +49,8 @@ def escape_sequence(image: Image.Image, columns: int, rows: int, *, protocol: Pr
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    if protocol == "iterm2":
-        return f"\x1b]1337;File=inline=1;size={buffer.tell()};width={columns};height={rows}:{data}\a"
+    if protocol == "iterm2":  # with the height alone every terminal keeps the shape
+        return f"\x1b]1337;File=inline=1;size={buffer.tell()};height={rows}:{data}\a"
     # a=T: show it at once; f=100: PNG; C=1: leave the cursor; q=2: do not answer on standard input.
     control = f"a=T,f=100,c={columns},r={rows},C=1,q=2,"
     commands = []

@@ -46,9 +46,7 @@ def sheet(matches: Matches, *, columns: int | None = None, side: int = 240) -> I
     return paper
 
 
-def write_sheet(
-    matches: Matches, path: str | os.PathLike[str], *, columns: int | None = None, side: int = 240
-) -> None:
+def write_sheet(matches: Matches, path: str | os.PathLike[str], *, columns: int | None = None, side: int = 240) -> None:
     """Writes `sheet(matches)` as a JPEG or PNG file, which the name's end decides, whole or not at all.
 
     Raises:
@@ -116,8 +114,7 @@ def _layout(pictures: int, columns: int | None, side: int) -> _Layout:
 def _captions(matches: Matches) -> list[tuple[str, str]]:
     """Two lines for each picture."""
     found = [
-        (f"{rank}   {score_text(match.score)}", _plain(match.label or ""))
-        for rank, match in enumerate(matches, 1)
+        (f"{rank}   {score_text(match.score)}", _plain(match.label or "")) for rank, match in enumerate(matches, 1)
     ]
     return [("query", "")] * len(matches.queries) + found
 
@@ -157,9 +154,7 @@ def _draw_frame(paper: Image.Image, box: tuple[int, int, int, int], layout: _Lay
     ImageDraw.Draw(paper).rectangle(frame, outline=_ACCENT, width=width)
 
 
-def _draw_caption(
-    paper: Image.Image, caption: tuple[str, str], corner: tuple[int, int], layout: _Layout
-) -> None:
+def _draw_caption(paper: Image.Image, caption: tuple[str, str], corner: tuple[int, int], layout: _Layout) -> None:
     draw = ImageDraw.Draw(paper)
     font = ImageFont.load_default(layout.font)
     for line, colour, down in zip(caption, (_INK, _GREY), (0, 3 * layout.font // 2), strict=True):

@@ -53,8 +53,7 @@ class _Layout:
 
 def _captions(matches: Matches) -> list[str]:
     found = [
-        f"{rank}  {score_text(match.score)}  {safe_text(match.label or '')}"
-        for rank, match in enumerate(matches, 1)
+        f"{rank}  {score_text(match.score)}  {safe_text(match.label or '')}" for rank, match in enumerate(matches, 1)
     ]
     return ["query"] * len(matches.queries) + found
 

@@ -1,0 +1,129 @@
+"""A real browser looks at pages: headless Chromium, and a web server that notes what is asked of it."""
+
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from PIL import Image
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+# Looks into each frame and leaves what it saw in the page, as JSON.
+_LOOK = """
+const look = frame => {
+  const page = frame.contentDocument, view = frame.contentWindow;
+  const all = selector => [...page.querySelectorAll(selector)];
+  return {
+    title: page.title,
+    language: page.documentElement.lang,
+    tags: [...new Set(all('*').map(element => element.localName))],
+    headings: all('h1, h2').map(heading => heading.innerText),
+    cards: all('ol > li').map(card => card.innerText),
+    names: all('ol .name').map(name => name.innerText),
+    links: all('a').map(link => link.getAttribute('href')),
+    pictures: all('img').map(image => ({
+      alt: image.alt, width: image.naturalWidth, scheme: image.src.split(':')[0],
+      box: image.getBoundingClientRect().toJSON(),
+    })),
+    bars: all('.bar i').map(bar => bar.getBoundingClientRect().width / bar.parentNode.clientWidth),
+    ink: all('.score').map(score => view.getComputedStyle(score).color),
+    paper: view.getComputedStyle(page.documentElement).backgroundColor,
+    overflow: page.documentElement.scrollWidth - page.documentElement.clientWidth,
+    loaded: view.performance.getEntriesByType('resource').map(entry => entry.name),
+    hacked: 'hacked' in view,
+  };
+};
+window.onload = () => {
+  const frames = [...document.querySelectorAll('iframe')];
+  const seen = Object.fromEntries(frames.map(frame => [frame.name, look(frame)]));
+  document.getElementById('seen').textContent = JSON.stringify(seen);
+};
+"""
+
+
+def look(pages: Mapping[str, str], frames: Mapping[str, tuple[str, int]]) -> tuple[dict[str, Any], list[str]]:
+    """What a browser sees of some pages, and the addresses that it asked the server for.
+
+    `pages` are HTML by address; `frames` name an address and a width in pixels to look at it in.
+    """
+    inner = "".join(
+        f'<iframe name="{name}" src="{address}" width="{width}" height="900"></iframe>'
+        for name, (address, width) in frames.items()
+    )
+    outer = f'<!doctype html><link rel="icon" href="data:,">{inner}<pre id="seen"></pre><script>{_LOOK}</script>'
+    with _site({"/": outer, **pages}) as (base, asked):
+        dom = _chromium("--dump-dom", base + "/")
+    found = re.search('<pre id="seen">(.*?)</pre>', dom, re.DOTALL)
+    assert found, dom
+    return json.loads(html.unescape(found[1])), asked
+
+
+def photograph(page: Path, size: tuple[int, int], *, dark: bool) -> Image.Image:
+    """A screenshot of a file's page."""
+    with TemporaryDirectory() as folder:
+        shot = Path(folder, "shot.png")
+        theme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
+        _chromium(f"--screenshot={shot}", f"--window-size={size[0]},{size[1]}", theme, page.as_uri())
+        with Image.open(shot) as image:
+            return image.convert("RGB")
+
+
+def _chromium(*arguments: str) -> str:
+    program = next(filter(None, map(shutil.which, _NAMES)), None)
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("no Chromium: CI has to look at the pages")
+        pytest.skip("no Chromium to look at the page with")
+    with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        command = [program, *_OPTIONS, f"--user-data-dir={profile}", *arguments]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=True)
+    return done.stdout
+
+
+@contextmanager
+def _site(pages: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            body = pages.get(self.path, "").encode("utf-8")
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # the base class names it so
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

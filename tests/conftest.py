@@ -1,0 +1,69 @@
+"""What the tests of the storage side share: drawn pictures, folders of them, and an encoder that costs nothing."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import lookalike
+from lookalike import Collection, Recipe
+
+
+class ColourEncoder:
+    """The mean colours of a 2 x 4 grid and a constant, 25 dimensions: pictures that look alike are near."""
+
+    name = "colours"
+    dim = 25
+    recipe = Recipe(size=8, crop=1.0)
+
+    def __init__(self, fingerprint: str = "c0105001") -> None:
+        self.fingerprint = fingerprint
+
+    def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        cells = pixels.reshape(len(pixels), 2, 4, 4, 2, 3).mean(axis=(2, 4)).reshape(len(pixels), -1)
+        return np.hstack([cells - 127, np.full((len(pixels), 1), 32)]).astype(np.float32)
+
+
+def picture(seed: int) -> NDArray[np.uint8]:
+    """A picture of 16 x 16 pixels: eight colours, which are others for every seed."""
+    colours = np.random.default_rng(seed).integers(0, 256, (2, 4, 3), dtype=np.uint8)
+    return colours.repeat(8, axis=0).repeat(4, axis=1)
+
+
+def draw(path: Path, seed: int) -> Path:
+    """Writes `picture(seed)` as a PNG or whatever the suffix says."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture(seed)).save(path)
+    return path
+
+
+def age(path: Path, seconds: float) -> None:
+    """Sets a file's time that many seconds back, or forth, so that a change of it is seen whatever the clock's step."""
+    time = path.stat().st_mtime_ns - int(seconds * 1e9)
+    os.utime(path, ns=(time, time))
+
+
+@pytest.fixture
+def encoder() -> ColourEncoder:
+    return ColourEncoder()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of twelve pictures in two folders and the top."""
+    photos = tmp_path.resolve() / "photos"
+    for seed in range(12):
+        draw(photos / ("", "cats", "dogs")[seed % 3] / f"{seed:02}.png", seed)
+    return photos
+
+
+@pytest.fixture
+def photos(folder: Path, encoder: ColourEncoder) -> Iterator[Collection]:
+    """The collection of these twelve pictures."""
+    with lookalike.create(folder, encoder=encoder) as collection:
+        collection.add(folder, threads=2)
+        yield collection

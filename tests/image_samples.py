@@ -1,0 +1,161 @@
+"""Small images of every format, generated, for the tests of images."""
+
+import base64
+import functools
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+# 64 x 48, red on the left, blue on the right. Nothing that the tests may use can write HEVC.
+HEIC = base64.b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAX1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAACJp"
+    "bG9jAAAAAERAAAEAAQAAAAABoQABAAAAAAAAAEEAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRtAAAAAAAB"
+    "AAAA/WlwcnAAAADdaXBjbwAAAHZodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEA"
+    "AQAqQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbq5Ka5uAhoMCAAAAMDIAAAAwAhYgABAAZEAcFzwIkAAAATY29scm5jbHgAAQANAAaAAAAA"
+    "FGlzcGUAAAAAAAAAQAAAAEAAAAAoY2xhcAAAAEAAAAABAAAAMAAAAAEAAAAAAAAAAv////AAAAACAAAAEHBpeGkAAAAAAwgICAAAABhp"
+    "cG1hAAAAAAAAAAEAAQWBAgMFhAAAAEltZGF0AAAAPSgBr1jm9Oq//+Vrv/6j/IfJ//9f/0q9V+4xE/6eBVpa/3P0fRXdlA5uGcMnVNrc"
+    "JetN1Xo0zzWlNDNHn0Q="
+)
+
+
+def painting(mode: str = "RGB", size: tuple[int, int] = (40, 30)) -> Image.Image:
+    """A picture with smooth and rough parts and no symmetry, in any mode."""
+    y, x = np.mgrid[: size[1], : size[0]]
+    noise = np.random.default_rng(1).integers(0, 60, (size[1], size[0]))
+    bands = (x * 195 // size[0] + noise, y * 195 // size[1] + noise, (x * y) % 256, 255 - x * 255 // size[0])
+    if mode.startswith("I;16"):
+        return Image.fromarray((bands[0] * 257).astype(np.uint16))
+    rgba = Image.fromarray(np.stack(bands, axis=2).astype(np.uint8))
+    return rgba.convert(mode) if mode in ("RGBA", "LA") else rgba.convert("RGB").convert(mode)
+
+
+def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """The bytes of the file that Pillow makes of it."""
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def exif(orientation: int) -> bytes:
+    """EXIF as a camera writes it, with a directory of its own inside."""
+    tags = Image.Exif()
+    tags.update({0x0112: orientation, 0x010F: "camera", 0x011A: 72.0, 0x8769: {0x9286: b"comment"}})
+    return tags.tobytes()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """One chunk of a PNG file."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(size: tuple[int, int], depth: int, colour: int, pixels: bytes, *chunks: bytes, interlaced: int = 0) -> bytes:
+    """A PNG by hand; `pixels` are the rows, each with the number of its filter in front, before compression."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, interlaced))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IDAT", zlib.compress(pixels, 9)) + END
+
+
+END = chunk(b"IEND", b"")
+
+
+def run_length_bmp(size: tuple[int, int], code: bytes, *, bits: int = 8) -> bytes:
+    """A BMP of 4 or 8 bits whose pixels are in this run-length code."""
+    palette = b"".join(bytes((i, 255 - i, i // 2, 0)) for i in range(256))
+    info = struct.pack("<IiiHHIIiiII", 40, *size, 1, bits, 3 - bits // 4, len(code), 0, 0, 256, 0)
+    start = 14 + len(info) + len(palette)
+    return b"BM" + struct.pack("<IHHI", start + len(code), 0, 0, start) + info + palette + code
+
+
+@functools.cache
+def samples() -> dict[str, list[bytes]]:
+    """Sound images by format, of every variety that Pillow writes, and some made by hand."""
+    rgb, rgba = painting(), painting("RGBA")
+    return {
+        "JPEG": [
+            *(saved(painting(mode), "JPEG") for mode in ("RGB", "L", "CMYK")),
+            saved(rgb, "JPEG", progressive=True),
+            saved(rgb, "JPEG", exif=exif(6), subsampling=0, comment="text"),
+            saved(rgb, "JPEG", restart_marker_blocks=2),
+            saved(rgb, "MPO", **_frames()),
+        ],
+        "PNG": _png_samples(),
+        "GIF": [
+            saved(painting("P"), "GIF"),
+            saved(painting("L"), "GIF", transparency=7, comment=b"text"),
+            saved(painting("P"), "GIF", duration=9, loop=0, **_frames()),
+        ],
+        "WEBP": [
+            saved(rgb, "WEBP", exif=exif(3)),
+            saved(rgba, "WEBP"),
+            saved(rgba, "WEBP", lossless=True),
+            saved(rgb, "WEBP", **_frames()),
+        ],
+        "TIFF": _tiff_samples(),
+        "BMP": [
+            *(saved(painting(mode), "BMP") for mode in ("RGB", "RGBA", "P", "1")),
+            run_length_bmp((12, 4), b"\x05\x21\x00\x03abc\0\0\0\0\2\1\1\x09\x33\0\0\x0c\x44\0\1"),
+            run_length_bmp((12, 4), b"\x05\x21\x00\x05\x12\x34\x50\0\0\0\0\2\1\1\x09\x33\0\0\x0c\x44\0\1", bits=4),
+        ],
+        "AVIF": [
+            saved(rgb, "AVIF", exif=exif(8), speed=10),
+            saved(rgba, "AVIF", speed=10),
+            saved(rgb, "AVIF", speed=10, **_frames()),
+        ],
+        "HEIF": [HEIC],
+    }
+
+
+def _frames() -> dict[str, Any]:
+    """What makes an animation, or several pages, of a picture; Pillow leaves its settings in the second."""
+    return {"save_all": True, "append_images": [painting().transpose(Image.Transpose.ROTATE_180)]}
+
+
+def _png_samples() -> list[bytes]:
+    modes = ("RGB", "RGBA", "LA", "L", "P", "1", "I;16")
+    passes = ((1, 1), (1, 1), (2, 1), (2, 2), (4, 2), (4, 4), (8, 4))  # of an interlaced picture of 8 x 8
+    key, text = chunk(b"tRNS", bytes(6)), chunk(b"tEXt", b"name\0text")
+    return [
+        *(saved(painting(mode), "PNG", exif=exif(5)) for mode in modes),
+        saved(painting("P"), "PNG", transparency=3),
+        saved(painting(), "PNG", icc_profile=b"profile" * 20, **_frames()),
+        png(
+            (8, 8),
+            16,
+            2,
+            b"".join(b"\0" + bytes(6 * w) for w, rows in passes for _ in range(rows)),
+            key,
+            text,
+            interlaced=1,
+        ),
+    ]
+
+
+def _tiff_samples() -> list[bytes]:
+    packed = {"tiff_lzw": "RGB", "tiff_adobe_deflate": "RGBA", "packbits": "P", "jpeg": "YCbCr", "group4": "1"}
+    return [
+        *(saved(painting(mode), "TIFF") for mode in ("RGB", "CMYK", "LAB", "I;16", "F", "I", "P")),
+        *(saved(painting(mode), "TIFF", compression=name) for name, mode in packed.items()),
+        saved(painting(), "TIFF", big_tiff=True, exif=exif(7)),
+        saved(painting("RGBA"), "TIFF", **_frames()),
+    ]
+
+
+def close(found: NDArray[np.uint8], expected: NDArray[np.uint8], *, mean: float, most: float = 255) -> None:
+    """Assert that pixels differ by no more than this, on average and anywhere."""
+    difference = np.abs(found.astype(int) - expected.astype(int))
+    assert difference.mean() <= mean
+    assert difference.max() <= most
+
+
+def smooth(size: tuple[int, int]) -> Image.Image:
+    """A picture that survives lossy compression."""
+    return painting(size=(10, 8)).resize(size, Image.Resampling.BICUBIC)
+
+
+def plain(image: Image.Image) -> bytes:
+    """The file of the picture's colours and nothing else."""
+    return saved(image.convert("RGB"), "PNG")

@@ -1,0 +1,148 @@
+"""Reading a file, whatever lies at its path."""
+
+import errno
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lookalike.errors import ImageError
+from lookalike.files import read
+
+
+def reason(path: Path, **options: int) -> str:
+    with pytest.raises(ImageError) as caught:
+        read(path, **options)
+    assert caught.value.name == str(path)
+    return caught.value.reason
+
+
+def test_the_bytes_come_with_the_size_and_time_that_belong_to_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"bytes")
+    os.utime(path, ns=(1, 1_700_000_000_123_456_789))
+    file = read(path)
+    assert (file.data, file.size, file.mtime_ns) == (b"bytes", 5, 1_700_000_000_123_456_789)
+
+
+@pytest.mark.parametrize("name", [b"new\nline.jpg", b"quo\"te'.jpg", b"latin-\xe9.jpg", "\u00fc.jpg".encode()])
+def test_any_name_that_a_file_can_have(tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    try:
+        path.write_bytes(b"bytes")
+    except OSError:
+        pytest.skip("this file system has no such names")
+    assert read(path).data == b"bytes"
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.touch()
+    assert reason(path) == "empty file"
+
+
+def test_a_file_over_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.jpg"
+    with path.open("wb") as file:
+        file.truncate(2**30)
+    monkeypatch.setattr(os, "read", lambda *_: pytest.fail("it was read"))
+    assert reason(path) == "more than 256 MB, the limit for a file"
+    assert reason(path, max_bytes=2**20) == "more than 1 MB, the limit for a file"
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (os.mkfifo, "not a regular file"),
+        (lambda path: socket.socket(socket.AF_UNIX).bind(os.path.relpath(path)), "not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
+        (Path.mkdir, "is a directory"),
+        (lambda path: path.symlink_to(path), "symlink loop"),
+        (lambda path: path.symlink_to("nowhere"), "vanished"),
+        (lambda path: None, "vanished"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_what_is_no_file_is_left_out_without_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], object], expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the name of a socket may not be long
+    path = tmp_path / "x.jpg"
+    make(path)
+    assert reason(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(errno.EACCES, "permission denied"), (errno.EPERM, "permission denied"), (errno.EIO, "input/output error")],
+)
+@pytest.mark.parametrize("call", ["open", "read"])
+def test_what_the_system_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, expected: str
+) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"bytes")
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, call, refuse)
+    assert reason(path) == expected
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"bytes")
+    path.chmod(0)
+    assert reason(path) == "permission denied"
+
+
+@pytest.mark.parametrize("name", ["a\0b.jpg", "\ud800.jpg"])
+def test_a_name_that_no_file_can_have(tmp_path: Path, name: str) -> None:
+    assert reason(tmp_path / name) == "not a possible file name"
+
+
+def meddle(path: Path, monkeypatch: pytest.MonkeyPatch, changes: list[bytes]) -> None:
+    """Put these in the file's place, one after the other, each while it is being read."""
+    genuine = os.read
+
+    def read_and_meddle(handle: int, size: int) -> bytes:
+        data = genuine(handle, min(size, 3))
+        if data and changes:
+            path.write_bytes(changes.pop(0))
+        return data
+
+    monkeypatch.setattr(os, "read", read_and_meddle)
+
+
+@pytest.mark.parametrize("new", [b"grown long", b"cut", b"other"])
+def test_a_file_that_changes_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new: bytes) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"bytes")
+    os.utime(path, ns=(1, 1))
+    meddle(path, monkeypatch, [new])
+    file = read(path)
+    assert (file.data, file.size, file.mtime_ns) == (new, len(new), path.stat().st_mtime_ns)
+
+
+def test_a_file_that_goes_on_changing_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"bytes")
+    meddle(path, monkeypatch, [b"number %d" % 10**n for n in range(9)])
+    assert reason(path) == "changed while it was read"
+
+
+def test_no_handle_stays_open(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"bytes")
+    before = os.dup(0)
+    os.close(before)
+    read(path)
+    reason(tmp_path)
+    after = os.dup(0)
+    os.close(after)
+    assert after == before

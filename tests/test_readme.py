@@ -1,0 +1,68 @@
+"""What the README tells people to type works, in its order."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lookalike.demo import write_gallery
+
+README = Path(__file__).parent.parent / "README.md"
+CONSOLE = re.findall(r"^```console\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+PYTHON = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+INSTALLING = ("pip install",)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that has the README's photos in it."""
+    folder = tmp_path_factory.mktemp("home")
+    write_gallery(folder / "photos", per_kind=4)
+    return folder
+
+
+def run(command: list[str], home: Path) -> str:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{shlex.join(command)}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_every_command_works_one_after_the_other(home: Path) -> None:
+    commands = [line.removeprefix("$ ") for block in CONSOLE for line in block.splitlines()]
+    assert len(commands) >= 12
+    outputs = {command: run(shlex.split(command), home) for command in commands if not command.startswith(INSTALLING)}
+
+    first = outputs["lookalike search photos/clock/clock-01.jpg"].splitlines()
+    assert len(first) == 10
+    assert first[0].split("\t")[:3] == ["1", "1.000", "clock"]
+    assert (home / "clocks.html").stat().st_size > 10_000
+    assert (home / "both.jpg").read_bytes()[:2] == b"\xff\xd8"
+    assert "47 images" in outputs["lookalike check"]
+
+
+def test_the_python_works(home: Path) -> None:
+    (home / "example.py").write_text("\n".join(PYTHON))
+    lines = run([sys.executable, "example.py"], home).splitlines()
+    assert lines[0].endswith("0 skipped")
+    assert len(lines) == 6
+    assert all("mug" in line for line in lines[1:4])
+
+
+def test_the_picture_is_there() -> None:
+    assert (README.parent / "docs" / "lookalikes.jpg").read_bytes()[:2] == b"\xff\xd8"
+
+
+def test_commands_are_told_by_help_as_they_are_in_the_readme() -> None:
+    """Every command that the README names exists, and every command that exists is named."""
+    from lookalike.cli import cli
+
+    named = set(re.findall(r"lookalike ([a-z]+)", README.read_text())) | set(
+        re.findall(r"`([a-z]+)`", README.read_text())
+    )
+    assert set(cli.commands) <= named
+    assert set(re.findall(r"^\$ lookalike ([a-z]+)", README.read_text(), re.MULTILINE)) <= set(cli.commands)

@@ -1,0 +1,147 @@
+"""The contact sheet, read back from its pixels."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from lookalike.errors import UsageError
+from lookalike.match import Match, Matches
+from lookalike.show.sheet import sheet, write_sheet
+
+COLOURS = ((220, 20, 20), (20, 150, 20), (20, 20, 220), (150, 20, 150), (200, 120, 20), (20, 150, 150))
+SIDE = 90
+
+
+@pytest.fixture
+def matches(tmp_path: Path) -> Matches:
+    """A query and five matches, squares of one colour each."""
+    paths = [tmp_path / f"{number}.png" for number in range(len(COLOURS))]
+    for path, colour in zip(paths, COLOURS, strict=True):
+        Image.new("RGB", (200, 200), colour).save(path)
+    found = [Match(i, path.name, path, 1 - i / 8, f"label{i}") for i, path in enumerate(paths[1:], 1)]
+    return Matches(found, queries=[paths[0]])
+
+
+def extent(paper: Image.Image, colour: tuple[int, int, int]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of everything that has a colour."""
+    rows, columns = np.nonzero((np.asarray(paper) == colour).all(axis=2))
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
+def grey(paper: Image.Image, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    return np.asarray(paper.convert("L").crop(box))
+
+
+def says(paper: Image.Image, box: tuple[int, int, int, int], words: str) -> bool:
+    """Whether the words are written somewhere in a box: their letters, pixel by pixel, black or grey."""
+    font = ImageFont.load_default(10)
+    left, top, right, bottom = map(int, font.getbbox(words))
+    there = grey(paper, box)
+    for ink in ("#222222", "#707070"):
+        image = Image.new("RGB", (right - left, bottom - top), "white")
+        ImageDraw.Draw(image).text((-left, -top), words, ink, font)
+        letters = np.asarray(image.convert("L"))
+        windows = np.lib.stride_tricks.sliding_window_view(there, letters.shape)
+        if (windows == letters).all(axis=(2, 3)).any():
+            return True
+    return False
+
+
+def test_pictures_lie_in_a_regular_grid_query_first(matches: Matches) -> None:
+    paper = sheet(matches, columns=4, side=SIDE)
+    boxes = [extent(paper, colour) for colour in COLOURS]
+    assert all((right - left, bottom - top) == (SIDE, SIDE) for left, top, right, bottom in boxes)
+    lefts, tops = [box[0] for box in boxes], [box[1] for box in boxes]
+    step = lefts[1] - lefts[0]
+    assert step > SIDE
+    assert lefts == [lefts[0] + column * step for column in (0, 1, 2, 3, 0, 1)]
+    assert tops[:4] == [tops[0]] * 4
+    assert tops[4:] == [tops[4]] * 2
+    assert tops[4] > tops[0] + SIDE
+    assert lefts[0] == paper.width - boxes[3][2] == tops[0]  # the same margin on three sides
+
+
+def test_each_caption_stands_below_its_own_picture(matches: Matches) -> None:
+    paper = sheet(matches, columns=3, side=SIDE)
+    captions = [["query"]] + [[f"{m.id}   {m.score:.3f}", f"label{m.id}"] for m in matches]
+    cells = []
+    for colour in COLOURS:
+        left, _, right, bottom = extent(paper, colour)
+        cells.append((left - 5, bottom + 1, right + 5, min(bottom + 50, paper.height)))
+    for cell, own in zip(cells, captions, strict=True):
+        for words in (word for caption in captions for word in caption):
+            assert says(paper, cell, words) == (words in own)
+
+
+def test_only_the_query_has_a_frame(matches: Matches) -> None:
+    """On a line outwards from the middle of a picture there is paper, then the frame, then paper."""
+    paper = sheet(matches, columns=3, side=SIDE)
+    for number, colour in enumerate(COLOURS):
+        left, top, _, bottom = extent(paper, colour)
+        outside = np.asarray(paper)[(top + bottom) // 2, left - 8 : left]
+        changes = (np.diff(outside.astype(int), axis=0) != 0).any(axis=1).sum()
+        assert changes == (2 if number == 0 else 0)
+
+
+def test_a_picture_keeps_its_shape_and_is_centred(tmp_path: Path) -> None:
+    Image.new("RGB", (400, 200), COLOURS[0]).save(tmp_path / "wide.png")
+    Image.new("RGB", (10, 30), COLOURS[1]).save(tmp_path / "small.png")
+    found = [Match(1, "wide", tmp_path / "wide.png", 1.0), Match(2, "small", tmp_path / "small.png", 0.5)]
+    paper = sheet(Matches(found), columns=1, side=SIDE)
+    left, top, right, bottom = extent(paper, COLOURS[0])
+    assert (right - left, bottom - top) == (SIDE, SIDE // 2)
+    small = extent(paper, COLOURS[1])
+    assert (small[2] - small[0], small[3] - small[1]) == (10, 30)
+    assert small[0] + small[2] == left + right
+
+
+def test_a_picture_that_cannot_be_read_leaves_a_gap_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"broken")
+    gaps = []
+    for name in ("broken.png", "gone.png", "gone as well.png"):
+        paper = sheet(Matches([Match(1, name, tmp_path / name, 0.5)]), side=150)
+        box = extent(paper, (238, 238, 238))
+        assert (box[2] - box[0], box[3] - box[1]) == (150, 150)
+        gaps.append(grey(paper, box))
+    assert (gaps[0] < 150).sum() > 50  # words
+    assert (gaps[0] != gaps[1]).any()  # that depend on the reason
+    assert (gaps[1] == gaps[2]).all()  # and on nothing else
+
+
+def test_a_label_is_cut_to_its_place_and_loses_what_the_font_cannot_draw(matches: Matches) -> None:
+    odd = Matches([replace(matches[0], label="É" + "x" * 99), replace(matches[1], label="猫")])
+    paper = sheet(odd, columns=2, side=SIDE)
+    left, _, right, bottom = extent(paper, COLOURS[1])
+    assert says(paper, (left, bottom, right, bottom + 50), "Exxxx")
+    assert (grey(paper, (right, bottom, right + 10, bottom + 50)) == 255).all()
+    left, _, right, bottom = extent(paper, COLOURS[2])
+    assert (grey(paper, (left, bottom + 25, right, bottom + 50)) == 255).all()
+
+
+def test_without_a_number_of_columns_the_sheet_is_about_square(matches: Matches) -> None:
+    assert 0.6 < (paper := sheet(matches, side=40)).width / paper.height < 1.6
+    assert sheet(Matches()).width > 0
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.jpg", "JPEG"), ("a.JPEG", "JPEG"), ("a.png", "PNG")])
+def test_the_name_decides_the_kind_of_file(name: str, kind: str, matches: Matches, tmp_path: Path) -> None:
+    write_sheet(matches, tmp_path / name, side=40)
+    with Image.open(tmp_path / name) as image:
+        assert image.format == kind
+        difference = np.asarray(image.convert("RGB")).astype(int) - np.asarray(sheet(matches, side=40))
+        assert abs(difference).mean() < 3
+
+
+def test_a_sheet_that_cannot_be_is_refused_in_words(matches: Matches, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"a\.gif.*\.jpg or \.png"):
+        write_sheet(matches, tmp_path / "a.gif")
+    with pytest.raises(UsageError, match="side: 3"):
+        sheet(matches, side=3)
+    with pytest.raises(UsageError, match="columns: 0"):
+        sheet(matches, columns=0)
+    with pytest.raises(UsageError, match="too large"):
+        sheet(Matches(matches[:1] * 1000), columns=1)

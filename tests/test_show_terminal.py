@@ -1,0 +1,264 @@
+"""The terminal, with its characters, colours and escape sequences read back."""
+
+import base64
+import io
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.ansi import AnsiDecoder
+from rich.color import Color
+from rich.console import Console
+from rich.text import Text
+
+from lookalike.match import Match, Matches
+from lookalike.show.terminal import lines, print_matches, table
+
+RED, BLUE, GREEN = (250, 20, 10), (10, 20, 250), (20, 200, 30)
+VARIABLES = ("TERM", "TERM_PROGRAM", "LC_TERMINAL", "KITTY_WINDOW_ID", "KONSOLE_VERSION")
+MULTIPLEXERS = ("TMUX", "STY", "ZELLIJ")
+LONG = "/photos/" + "a very long folder/" * 4 + "one_word_" * 12 + "name.jpg"
+
+Screen = Callable[..., Console]
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    """Consoles that write to memory and take themselves for a terminal with a given environment."""
+    for name in (*VARIABLES, *MULTIPLEXERS, "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def make(*, width: int = 80, color_system: str | None = "truecolor", **environ: str) -> Console:
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        file = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
+        return Console(file=file, force_terminal=True, color_system=color_system, width=width)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def matches(tmp_path: Path) -> Matches:
+    """A query, red above blue; a wide green match, a broken one, and one that is not a file."""
+    square = Image.new("RGB", (64, 64), RED)
+    square.paste(BLUE, (0, 32, 64, 64))
+    square.save(tmp_path / "query.png")
+    Image.new("RGB", (64, 32), GREEN).save(tmp_path / "wide.png")
+    (tmp_path / "broken.png").write_bytes(b"broken")
+    found = [
+        Match(1, "a/wide.png", tmp_path / "wide.png", 0.875, "hat", 64, 32),
+        Match(2, "broken.png", tmp_path / "broken.png", 0.5),
+        Match(3, "shard.tar#cat.jpg", None, -0.25),
+    ]
+    return Matches(found, queries=[tmp_path / "query.png"])
+
+
+def written(console: Console) -> str:
+    assert isinstance(console.file, io.TextIOWrapper)
+    assert isinstance(console.file.buffer, io.BytesIO)
+    return console.file.buffer.getvalue().decode("utf-8")
+
+
+def drawn(text: Text) -> list[tuple[str, tuple[int, ...] | None, tuple[int, ...] | None]]:
+    """Each character with its colour and the colour behind it."""
+    console = Console(width=200)
+    styles = [text.get_style_at_offset(console, column) for column in range(len(text.plain))]
+    return [(c, rgb(style.color), rgb(style.bgcolor)) for c, style in zip(text.plain, styles, strict=True)]
+
+
+def rgb(colour: Color | None) -> tuple[int, ...] | None:
+    return tuple(colour.triplet) if colour and colour.triplet else None
+
+
+def plain(output: str) -> list[str]:
+    return [line.plain for line in AnsiDecoder().decode(output.removesuffix("\n"))]
+
+
+def test_a_table_shows_rank_score_label_size_and_path(matches: Matches, screen: Screen) -> None:
+    console = screen(width=200)
+    console.print(table(matches))
+    rows = [line.split() for line in plain(written(console))]
+    assert rows[0] == ["score", "label", "size", "path"]
+    assert rows[2:] == [
+        ["1", "0.875", "hat", "64x32", str(matches[0].path)],
+        ["2", "0.500", str(matches[1].path)],
+        ["3", "-0.250", "shard.tar#cat.jpg"],
+    ]
+
+
+def test_a_long_path_is_folded_and_nothing_of_it_is_lost(screen: Screen) -> None:
+    console = screen(width=60)
+    console.print(table(Matches([Match(1, "a", Path(LONG), 0.5, "hat")])))
+    shown = plain(written(console))
+    assert max(map(len, shown)) <= 60
+    column = shown[0].index("path")
+    assert "".join(line[column:].strip() for line in shown[2:]).replace(" ", "") == LONG.replace(" ", "")
+
+
+def test_names_are_never_markup_or_emoji_and_never_reach_the_terminal_raw(screen: Screen) -> None:
+    names = ("[red]x[/red].jpg", ":cat:.jpg", "\x1b[2J\a.jpg", "a\nb.jpg", "\u202egpj.exe", "\udcff.jpg", "[/].jpg")
+    expected = [*names[:2], r"\x1b[2J\x07.jpg", r"a\nb.jpg", r"\u202egpj.exe", r"\xff.jpg", "[/].jpg"]
+    console = screen(width=200, color_system=None)
+    print_matches(Matches([Match(1, name, Path("/", name), 0.5, name) for name in names]), console, thumbnails=False)
+    rows = written(console).splitlines()[2:]
+    assert [row.split() for row in rows] == [
+        [str(rank), "0.500", name, f"/{name}"] for rank, name in enumerate(expected, 1)
+    ]
+
+
+def test_a_path_is_a_link_to_its_file(screen: Screen) -> None:
+    console = screen()
+    console.print(table(Matches([Match(1, "a", Path("/p/a b\udcff.jpg"), 0.5)])))
+    assert re.search(r"\x1b\]8;[^;]*;file:///p/a%20b%FF\.jpg\x1b\\", written(console))
+
+
+def test_what_is_not_a_terminal_gets_whole_plain_lines(matches: Matches) -> None:
+    matches.append(Match(4, "a", Path(LONG), 0.25, "tab\tnew\nline"))
+    file = io.StringIO()
+    print_matches(matches, Console(file=file, width=80, force_terminal=False))
+    rows = [line.split("\t") for line in file.getvalue().splitlines()]
+    assert rows == [
+        ["1", "0.875", "hat", "64x32", str(matches[0].path)],
+        ["2", "0.500", "", "", str(matches[1].path)],
+        ["3", "-0.250", "", "", "shard.tar#cat.jpg"],
+        ["4", "0.250", r"tab\tnew\nline", "", LONG],
+    ]
+    assert file.getvalue().splitlines() == lines(matches)
+
+
+def test_no_matches_are_no_lines_but_a_word_in_a_terminal(screen: Screen) -> None:
+    file = io.StringIO()
+    print_matches(Matches(), Console(file=file, force_terminal=False))
+    assert file.getvalue() == ""
+    console = screen()
+    print_matches(Matches(), console)
+    assert plain(written(console)) == ["Nothing was found."]
+
+
+def test_half_blocks_show_the_colours_of_the_pictures(matches: Matches, screen: Screen) -> None:
+    """At 80 columns a picture has 18 x 18 pixels, which are 9 lines."""
+    console = screen()
+    print_matches(matches, console)
+    rows = [drawn(line) for line in AnsiDecoder().decode(written(console))]
+    query = [row[:18] for row in rows[:9]]
+    assert query[:3] == [[("▀", RED, RED)] * 18] * 3
+    assert query[6:] == [[("▀", BLUE, BLUE)] * 18] * 3
+    for _, upper, lower in query[4]:  # the border, which the scaling softens a little
+        assert upper == pytest.approx(RED, abs=20)
+        assert lower == pytest.approx(BLUE, abs=20)
+    wide = [row[20:38] for row in rows[:9]]
+    assert wide[:4] == [[(" ", None, None)] * 18] * 4
+    assert wide[4] == [("▄", GREEN, None)] * 18
+    assert wide[5:] == [[("▀", GREEN, GREEN)] * 18] * 4
+
+
+def test_captions_stand_below_the_pictures_and_gaps_say_why(matches: Matches, screen: Screen) -> None:
+    console = screen()
+    print_matches(matches, console)
+    rows = plain(written(console))
+    assert [rows[9][start : start + 20].strip() for start in (0, 20, 40, 60)] == [
+        "query",
+        "1  0.875  hat",
+        "2  0.500",
+        "3  -0.250",
+    ]
+    assert rows[7][40:].split("  ")[0] == "no picture:"
+    assert rows[8][40:58].strip() == "not an image"
+    assert "score" in rows[11]  # the table
+
+
+@pytest.mark.parametrize(("width", "most"), [(12, 3), (39, 6), (80, 12), (200, 30)])
+def test_there_are_three_rows_of_pictures_at_most_as_wide_as_the_terminal(
+    width: int, most: int, matches: Matches, screen: Screen
+) -> None:
+    console = screen(width=width)
+    print_matches(Matches(matches[:1] * 30, queries=matches.queries), console)
+    shown = plain(written(console))
+    rule = next(number for number, line in enumerate(shown) if "──" in line)
+    assert max(map(len, shown[:rule])) <= width
+    assert sum(line.count("0.875") for line in shown[:rule]) == most - 1  # one is the query
+
+
+@pytest.mark.parametrize("options", [{"color_system": "256"}, {"color_system": None}, {"NO_COLOR": "1"}])
+def test_without_true_colour_there_are_no_half_blocks(
+    options: dict[str, str], matches: Matches, screen: Screen
+) -> None:
+    console = screen(**options)
+    print_matches(matches, console)
+    assert not {"▀", "▄"} & set(written(console))
+
+
+def test_thumbnails_can_be_left_out(matches: Matches, screen: Screen) -> None:
+    console = screen(TERM="xterm-kitty")
+    print_matches(matches, console, thumbnails=False)
+    assert plain(written(console))[0].split() == ["score", "label", "size", "path"]
+
+
+def colours(image: Image.Image) -> list[tuple[int, ...]]:
+    """From the middle of the upper quarter, of the third quarter and of the lowest line."""
+    points = [(image.width // 2, y) for y in (image.height // 4 - 1, image.height * 3 // 4, image.height - 1)]
+    return [pixel for pixel in map(image.getpixel, points) if isinstance(pixel, tuple)]
+
+
+def test_kitty_gets_the_pictures_as_png_in_small_parts(matches: Matches, screen: Screen) -> None:
+    console = screen(TERM="xterm-kitty")
+    print_matches(matches, console)
+    commands = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", written(console))
+    assert all(len(payload) <= 4096 for _, payload in commands)
+    images = []
+    data = ""
+    for control, payload in commands:
+        keys = dict(pair.split("=") for pair in control.split(","))
+        first = {"a": "T", "f": "100", "c": "18", "r": "9", "C": "1", "q": "2"} if not data else {}
+        assert keys == first | {"m": keys["m"]}
+        data += payload
+        if keys["m"] == "0":
+            images.append(Image.open(io.BytesIO(base64.b64decode(data, validate=True))))
+            data = ""
+    assert data == ""
+    assert [image.size for image in images] == [(180, 180)] * 2
+    opaque = [(*colour, 255) for colour in (RED, BLUE, GREEN)]
+    assert colours(images[0]) == [opaque[0], opaque[1], opaque[1]]
+    assert colours(images[1])[0][3] == 0  # transparent above the wide picture
+    assert colours(images[1])[1:] == [opaque[2]] * 2
+
+
+def test_a_picture_that_needs_several_parts_arrives_whole(tmp_path: Path, screen: Screen) -> None:
+    noise = Image.frombytes("RGB", (180, 180), os.urandom(180 * 180 * 3))
+    noise.save(tmp_path / "noise.png")
+    console = screen(TERM="xterm-kitty")
+    print_matches(Matches(queries=[tmp_path / "noise.png"]), console)
+    commands = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", written(console))
+    assert commands[0][0].endswith(",m=1")
+    assert [control for control, _ in commands[1:]] == ["m=1"] * (len(commands) - 2) + ["m=0"]
+    assert len(commands) > 10
+    with Image.open(io.BytesIO(base64.b64decode("".join(payload for _, payload in commands)))) as image:
+        assert image.convert("RGB").tobytes() == noise.tobytes()
+
+
+def test_iterm2_gets_the_pictures_as_files(matches: Matches, screen: Screen) -> None:
+    console = screen(TERM_PROGRAM="iTerm.app", TERM="xterm-256color")
+    print_matches(matches, console)
+    files = re.findall(r"\x1b\]1337;File=([^:]*):([^\a]*)\a", written(console))
+    assert len(files) == 2
+    data = base64.b64decode(files[0][1], validate=True)
+    assert files[0][0] == f"inline=1;size={len(data)};height=9"
+    with Image.open(io.BytesIO(data)) as image:
+        assert colours(image)[:2] == [(*RED, 255), (*BLUE, 255)]
+
+
+def test_pictures_are_drawn_over_room_that_was_made_for_them(matches: Matches, screen: Screen) -> None:
+    """The cursor goes up over the empty lines and the captions, and comes back to where it was."""
+    console = screen(TERM="xterm-kitty")
+    print_matches(matches, console)
+    room, _, rest = written(console).partition("\x1b[11A")
+    assert room.count("\n") == 11
+    assert [line.strip() for line in room.split("\n")[:7]] == [""] * 7
+    drawing, _, after = rest.partition("\x1b[11B")
+    moves = re.sub(r"\x1b_G.*?\x1b\\", "P", drawing)
+    assert moves == "\x1b7\x1b[1GP\x1b8" + "\x1b7\x1b[21GP\x1b8"
+    assert "\x1b_G" not in after
+    assert "score" in after
