@@ -28,7 +28,7 @@ from lookalike.sources import Folder
 from lookalike.vectors import Vectors, unit
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from golden_pictures import GOLDEN, pictures  # noqa: E402
+from golden_pictures import GOLDEN, pictures
 
 PRECISIONS = ("f32", "bf16", "int8")
 LEAST = 0.9999  # of float32
@@ -54,12 +54,10 @@ def main(folder: Path | None, golden: bool) -> None:
 
 def write_golden() -> None:
     """Float32's vectors come from PyTorch; int8's are what Lookalike gives now."""
-    vectors = {
-        "f32": unit(reference(state(), pictures())),
-        "int8": unit(encoders.load(precision="int8").encode(pictures())),
-    }
+    f32 = unit(reference(state(), pictures()))
+    int8 = unit(encoders.load(precision="int8").encode(pictures()))
     GOLDEN.parent.mkdir(exist_ok=True)
-    np.savez_compressed(GOLDEN, **{name: rows.astype(np.float16) for name, rows in vectors.items()})
+    np.savez_compressed(GOLDEN, f32=f32.astype(np.float16), int8=int8.astype(np.float16))
     click.echo(f"wrote {GOLDEN}")
 
 
@@ -85,7 +83,9 @@ def decoded(folder: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 def cosine(expected: Vectors, precision: str, pixels: NDArray[np.uint8]) -> Vectors:
-    return np.einsum("nd,nd->n", expected, unit(encoders.load(precision=precision).encode(pixels)))
+    """The cosine similarity of each picture's vector to the one expected, (n,)."""
+    vectors = unit(encoders.load(precision=precision).encode(pixels))
+    return np.asarray((vectors * expected).sum(axis=1))
 
 
 def state() -> State:
@@ -130,7 +130,7 @@ def convolution(
     state: State, x: Any, name: str, norm: str, *, kernel: int = 1, stride: int = 1, groups: int = 1
 ) -> Any:
     """A convolution with TensorFlow's "SAME" padding, and its batch norm."""
-    padding = max((-(x.shape[-1]) // stride * -stride) - stride + kernel - x.shape[-1], 0)
+    padding = max((-(-x.shape[-1] // stride) - 1) * stride + kernel - x.shape[-1], 0)
     x = functional.pad(x, (padding // 2, padding - padding // 2) * 2)
     x = functional.conv2d(x, state[f"{name}.weight"], stride=stride, groups=groups)
     mean, variance = state[f"{norm}.running_mean"], state[f"{norm}.running_var"]

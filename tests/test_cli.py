@@ -107,7 +107,7 @@ def test_minus_moves_away_from_an_image(gallery: Path) -> None:
 
 
 def test_the_page_and_the_sheet_are_written(gallery: Path, tmp_path: Path) -> None:
-    outputs = ["--html", tmp_path / "page.html", "--sheet", tmp_path / "sheet.png"]
+    outputs: list[str | Path] = ["--html", tmp_path / "page.html", "--sheet", tmp_path / "sheet.png"]
     code, _, err = run("search", "photos/clock/clock-01.jpg", "-k", "5", *outputs, cwd=gallery)
     assert code == 0
     assert "page.html" in err
@@ -127,8 +127,8 @@ def test_the_collection_is_found_from_within_the_folder_and_from_above_it(galler
 def test_the_collection_may_be_named_by_option_and_by_environment(gallery: Path, tmp_path: Path) -> None:
     for names in (["-c", str(gallery / "photos")], ["-c", str(gallery / "photos/.lookalike")]):
         assert records(run("info", "--json", *names, cwd=tmp_path)[1])[0]["images"] == 48
-    environment = {"LOOKALIKE_COLLECTION": str(gallery / "photos")}
-    assert records(run("info", "--json", cwd=tmp_path, **environment)[1])[0]["images"] == 48
+    _, out, _ = run("info", "--json", cwd=tmp_path, LOOKALIKE_COLLECTION=str(gallery / "photos"))
+    assert records(out)[0]["images"] == 48
 
 
 def test_a_collection_may_be_kept_elsewhere(home: Path, tmp_path: Path) -> None:

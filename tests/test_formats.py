@@ -1,6 +1,7 @@
 """Which bytes are opened, which are refused, and that nothing else happens."""
 
 import io
+import logging
 import os
 import struct
 import subprocess
@@ -236,7 +237,10 @@ def damaged_tiffs() -> list[bytes]:
     return [bytes(lzw), bytes(samples_per_pixel)]
 
 
-def test_nothing_is_printed_about_a_damaged_tiff(capfd: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_printed_about_a_damaged_tiff(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])  # as in a program that has not set up logging
     for data in damaged_tiffs():
         assert reason(data).startswith("damaged")
     assert capfd.readouterr() == ("", "")

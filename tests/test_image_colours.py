@@ -120,7 +120,7 @@ def test_a_transparent_shade_of_grey_is_white(depth: int, key: int) -> None:
 
 @pytest.mark.parametrize("depth", [8, 16])
 def test_a_transparent_colour_is_white(depth: int) -> None:
-    left, right = ((v * (257 if depth == 16 else 1) for v in colour) for colour in ((10, 200, 30), (10, 30, 200)))
+    left, right = ((v * 256 + 77 if depth == 16 else v for v in colour) for colour in ((10, 200, 30), (10, 30, 200)))
     kind = np.dtype(">u2" if depth == 16 else "u1")
     row = np.array([tuple(left)] * 8 + [tuple(right)] * 8).astype(kind)
     key = chunk(b"tRNS", row[0].astype(">u2").tobytes())

@@ -5,6 +5,7 @@ import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -197,8 +198,8 @@ def test_whatever_stands_in_exif_or_xmp_no_picture_is_left_out(junk: bytes, in_e
 def test_a_tiff_with_a_broken_directory_inside(orientation: int) -> None:
     image = painting(size=(90, 60))
     data = bytearray(saved(stored(image, orientation), "TIFF", exif=exif(orientation)))
-    at = data.index(struct.pack("<HHI", 0x8769, 4, 1)) + 8
-    data[at : at + 4] = b"\xf0\xff\xff\xff"
+    at = data.index(struct.pack("<HHI", 0x8769, 4, 1))
+    data[at : at + 12] = struct.pack("<HHIi", 0x8769, 9, 1, -1)
     picture = decode(bytes(data), WHOLE)
     assert (picture.width, picture.height) == (90, 60)
     close(picture.pixels, pixels(plain(image)), mean=0.2)
@@ -208,13 +209,24 @@ def test_a_tiff_with_a_broken_directory_inside(orientation: int) -> None:
 
 
 def test_recipes_that_make_no_sense() -> None:
-    for options in ({"size": 0}, {"crop": 0.0}, {"crop": 1.5}, {"crop": float("nan")}):
+    senseless: list[dict[str, Any]] = [{"size": 0}, {"crop": 0.0}, {"crop": 1.5}, {"crop": float("nan")}]
+    for options in (*senseless, {"resample": "sharp"}):
         with pytest.raises(UsageError, match=next(iter(options))):
             Recipe(**options)
 
 
-@pytest.mark.parametrize(("limit", "at_once"), [(1199, 1), (1200, 4)])
-def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch, limit: int, at_once: int) -> None:
+@pytest.mark.parametrize(
+    ("limit", "options", "together"),
+    [
+        (4799, {"kind": "PNG"}, False),
+        (4800, {"kind": "PNG"}, True),
+        (4799, {"kind": "JPEG"}, True),  # of which 20 x 15 pixels are decoded
+        (4799, {"kind": "JPEG", "progressive": True}, False),  # which takes the memory of all
+    ],
+)
+def test_large_pictures_are_decoded_one_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, limit: int, options: dict[str, Any], together: bool
+) -> None:
     inside, most, lock = 0, 0, threading.Lock()
     flatten = images._flatten
 
@@ -231,5 +243,19 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(images, "_LARGE_PIXELS", limit)
     monkeypatch.setattr(images, "_flatten", slow_flatten)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(pixels, [saved(painting(), "PNG")] * 4))
-    assert most == at_once
+        list(pool.map(partial(decode, recipe=Recipe(size=8)), [saved(painting(size=(80, 60)), **options)] * 4))
+    assert (most > 1) == together
+
+
+def test_a_draft_is_cropped_by_its_exact_extent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2051 pixels at a scale of 1/8 are 256 and three eighths of one; 257 are decoded."""
+    extents = []
+    centre = images._centre
+
+    def spy(extent: tuple[float, float], part: float) -> tuple[float, float, float, float]:
+        extents.append(extent)
+        return centre(extent, part)
+
+    monkeypatch.setattr(images, "_centre", spy)
+    decode(saved(smooth((2051, 4100)), "JPEG"), Recipe())
+    assert extents == [(2051 / 8, 4100 / 8)]

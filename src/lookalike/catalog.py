@@ -203,8 +203,8 @@ class Catalog:
             ORDER BY key LIMIT :limit
         """
         prefix = os.fsencode(within)
-        # "0" follows "/": what lies between them is what lies below the folder.
-        start, end = (prefix + b"/", prefix + b"0") if prefix else (b"", b"\xff" * 8)
+        # "0" follows "/": what lies between them is what lies below the folder. No name has 256 bytes.
+        start, end = (prefix + b"/", prefix + b"0") if prefix else (b"", b"\xff" * 256)
         with self._database.connection() as connection:
             values = {"after": max(after, start), "end": end, "limit": limit}
             return [_known(row) for row in connection.execute(query, values)]
@@ -292,7 +292,8 @@ class Transaction:
         """
         find = """
             SELECT new.id, new.key, new.size, new.mtime_ns, new.label FROM images AS old
-            JOIN images AS new ON new.row = old.row AND new.id > ? WHERE old.key = CAST(? AS TEXT) ORDER BY new.id
+            JOIN images AS new ON new.row = old.row AND new.id > ? AND new.id <> old.id
+            WHERE old.key = CAST(? AS TEXT) ORDER BY new.id
         """
         found = self._connection.execute(find, (newest, os.fsencode(old))).fetchone()
         if found is None:

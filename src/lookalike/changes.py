@@ -81,5 +81,6 @@ def _known(source: Source, catalog: Catalog) -> Iterator[Known]:
         return
     after = b""
     while page := catalog.known(source.within, after):
-        yield from page
+        # "" is the collection's own folder: what was added from elsewhere, by its absolute path, is not in it.
+        yield from (known for known in page if source.within or not known.key.startswith("/"))
         after = os.fsencode(page[-1].key)

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 unexpected, 2 usage, 3 done but some images were skipped, 
 collection, 5 disk or resources, 6 another process is writing, 130 stopped by Ctrl-C.
 """
 
+import io
 import os
 import signal
 import sys
@@ -65,6 +66,8 @@ def cli() -> None:
 def main() -> None:
     """Runs the command line and exits."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever read the output has seen enough
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name may be in a script that the terminal cannot show
     try:
         code = cli(standalone_mode=False)
     except click.ClickException as error:

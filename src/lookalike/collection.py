@@ -37,7 +37,18 @@ _CATALOG, _VECTORS, _LOCK = "catalog.sqlite", "vectors.faiss", "lock"
 
 @dataclass(frozen=True)
 class Info:
-    """What a collection is and holds; `bytes` is its size on the disk."""
+    """What a collection is and holds.
+
+    Attributes:
+        directory: where it is kept.
+        folder: what the keys of its images are relative to.
+        made_by: the encoder that its vectors come from.
+        images: how many it has.
+        vectors: how many it has stored; identical files share one.
+        dead: how many of these no image has any more.
+        skipped: how many files were left out.
+        bytes: its size on the disk.
+    """
 
     directory: Path
     folder: Path
@@ -162,7 +173,7 @@ class Collection:
             UsageError: k is not positive, or the queries cancel each other out.
             CorruptError: a vector that would have come back is damaged.
         """
-        queries = [query, *plus]
+        queries = [_kept(each) for each in (query, *plus)]
         wanted = np.sum([self.embed(each) for each in queries], axis=0)
         unwanted = np.sum([self.embed(each) for each in minus], axis=0)  # 0 where there are none
         [matches] = self._neighbours.of_vectors(vectors.unit(wanted - unwanted), k, min_score)
@@ -174,6 +185,7 @@ class Collection:
         """The answers to several queries, each for itself, in their order."""
         if not queries:
             return []
+        queries = [_kept(query) for query in queries]
         found = self._neighbours.of_vectors(np.concatenate([self.embed(query) for query in queries]), k, min_score)
         return [Matches(matches, queries=[query]) for query, matches in zip(queries, found, strict=True)]
 
@@ -357,16 +369,25 @@ def locate(path: Path) -> Path | None:
     return None
 
 
+def _kept(query: ImageSource) -> ImageSource:
+    """The query as something that can be read again, when it is to be shown."""
+    return query.read() if hasattr(query, "read") else query
+
+
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
+    """Holds the lock of whoever writes. The system gives it back if the process dies."""
     lock = filelock.FileLock(directory / _LOCK, timeout=0)
     try:
-        with lock:
-            yield
+        lock.acquire()
     except filelock.Timeout as error:
         raise LockedError(f"{directory}: another process is writing to it; try again when it is done") from error
     except OSError as error:
         raise StorageError(f"{directory}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _cores() -> int:

@@ -83,7 +83,7 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         # Another thread than its own may close it, so SQLite's check of that is off.
-        connection = sqlite3.connect(self.path, _BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         connection.text_factory = os.fsdecode
         _set_durability(connection)
         with self._lock:

@@ -75,7 +75,7 @@ def _read_once(name: str, max_bytes: int) -> FileBytes | None:
         if not stat.S_ISREG(before.st_mode):
             raise ImageError("not a regular file", name)
         check_bytes(before.st_size, max_bytes, name)
-        data = _read_up_to(before.st_size + 1, handle)
+        data = _read_up_to(before.st_size, handle)
         after = os.fstat(handle)
     finally:
         os.close(handle)

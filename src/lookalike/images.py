@@ -9,7 +9,7 @@ import os
 import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, TypeAlias
+from typing import BinaryIO, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ __all__ = [
 
 ImageSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[np.uint8]
 """A path, a file's bytes, an open binary file, a PIL image, or an array: (h, w, 3) RGB or (h, w) grey."""
+
+Resample: TypeAlias = Literal["bilinear", "bicubic", "lanczos"]
 
 _LARGE_PIXELS = 32_000_000
 _LARGE = threading.Lock()  # held while a larger picture is decoded, so that two never meet in memory
@@ -62,13 +64,15 @@ class Recipe:
 
     size: int = 224
     crop: float = 0.875
-    resample: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
+    resample: Resample = "bilinear"
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise UsageError(f"size: {self.size} is not a number of pixels; give 1 or more")
         if not 0 < self.crop <= 1:
             raise UsageError(f"crop: {self.crop} is not a part of a side; give a number above 0, up to 1")
+        if self.resample not in get_args(Resample):
+            raise UsageError(f"resample: {self.resample!r}; give one of {', '.join(get_args(Resample))}")
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,7 @@ def _from_array(array: NDArray[np.uint8]) -> Image.Image:
     grey_or_rgb = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
     if array.dtype != np.uint8 or not grey_or_rgb or not array.size:
         raise UsageError(f"array: {array.dtype} of {array.shape}; give uint8 of (height, width, 3) or (h, w)")
-    return Image.fromarray(np.ascontiguousarray(array))
+    return Image.fromarray(array)
 
 
 def _picture(image: Image.Image, recipe: Recipe) -> Picture:
@@ -229,7 +233,7 @@ def _flatten(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _eight_bits(image)
     if image.has_transparency_data:
-        image = image.convert("RGBA")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGB", image.size, "white")
         white.paste(image, mask=image)
         return white

@@ -35,8 +35,8 @@ class Source(Protocol):
     """Says which files there are, in the order of their keys' bytes.
 
     Attributes:
-        within: the key of the folder that `files` tells all of ("" for everything), or None where it only
-            names single files, so that nothing can be said of those it does not name.
+        within: the key of the folder that `files` tells all of ("" for the collection's own), or None where it
+            only names single files, so that nothing can be said of those it does not name.
     """
 
     within: str | None

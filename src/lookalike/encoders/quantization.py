@@ -1,5 +1,6 @@
 """Eight-bit arithmetic for a convolutional network, chosen so that every processor gives the same vectors."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from lookalike.encoders.efficientnet import Array, Block, Convolution
 
 Range = tuple[float, float]
+
+STEPS = 255  # between the 256 numbers that 8 bits can tell apart
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,8 @@ class Quantization:
 
     Attributes:
         weights: by the convolution's name.
-        ranges: by the block's name, the range that its input is coded in (256 levels). What leaves a
-            ReLU6 is always in 0..6.
+        ranges: by the block's name, the range that its input is coded in (256 levels, one of which is 0).
+            What leaves a ReLU6 is always in 0..6.
     """
 
     weights: Mapping[str, QuantizedWeight]
@@ -57,7 +60,7 @@ def quantized(blocks: Iterable[Block], ranges: Mapping[str, Range]) -> tuple[lis
         if block.residual:
             mean = mean + block_input
         corrected.append(replace(block, convolutions=tuple(convolutions)))
-    return corrected, Quantization(weights, ranges)
+    return corrected, Quantization(weights, {name: _around_zero(bounds) for name, bounds in ranges.items()})
 
 
 def quantized_weight(weight: Array) -> QuantizedWeight:
@@ -75,6 +78,18 @@ def quantized_weight(weight: Array) -> QuantizedWeight:
     return QuantizedWeight(np.rint(weight / scale).astype(np.int8), scale)
 
 
+def _around_zero(bounds: Range) -> Range:
+    """The range, moved by half a step at most, so that 0 is one of its levels.
+
+    Integer arithmetic takes the code of 0 for a whole number. Where it is not, OpenVINO rounds it, and
+    everything that is coded in the range moves.
+    """
+    low, high = bounds
+    step = (high - low) / STEPS
+    zero = round(-low / step)
+    return -zero * step, (STEPS - zero) * step
+
+
 def _mean_shift(convolution: Convolution, weight: QuantizedWeight, mean: Array) -> Array:
     error = (weight.values - convolution.weight).sum(axis=(2, 3))
     return np.asarray(error[:, 0] * mean if convolution.depthwise else error @ mean, np.float32)
@@ -82,7 +97,12 @@ def _mean_shift(convolution: Convolution, weight: QuantizedWeight, mean: Array) 
 
 def _mean_after_relu6(convolution: Convolution) -> Array:
     """The mean of a normal distribution clipped to 0..6, for each channel."""
-    # Gauss-Hermite quadrature: 64 points are exact to 1e-3 even at the kinks, and need no SciPy.
-    points, weights = np.polynomial.hermite_e.hermegauss(64)
-    values = np.clip(convolution.mean + convolution.deviation * points[:, None], 0, 6)
-    return np.asarray(weights @ values / weights.sum(), np.float32)
+    mean, deviation = convolution.mean.astype(np.float64), convolution.deviation.astype(np.float64)
+    return np.asarray(_mean_above_zero(mean, deviation) - _mean_above_zero(mean - 6, deviation), np.float32)
+
+
+def _mean_above_zero(mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of max(x, 0) for normal x: m P(m / s) + s p(m / s), where P is the integral of the density p."""
+    ratio = mean / np.maximum(deviation, np.finfo(np.float32).tiny)
+    integral = [(1 + math.erf(value / math.sqrt(2))) / 2 for value in ratio]
+    return np.asarray(mean * integral + deviation * np.exp(-(ratio**2) / 2) / math.sqrt(2 * math.pi))
