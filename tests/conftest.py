@@ -1,9 +1,11 @@
 """What the tests of the storage side share: drawn pictures, folders of them, and an encoder that costs nothing."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -41,10 +43,16 @@ def draw(path: Path, seed: int) -> Path:
     return path
 
 
-def age(path: Path, seconds: float) -> None:
-    """Sets a file's time that many seconds back, or forth, so that a change of it is seen whatever the clock's step."""
-    time = path.stat().st_mtime_ns - int(seconds * 1e9)
-    os.utime(path, ns=(time, time))
+def stored_vectors(directory: Path) -> dict[str, NDArray[np.float32]]:
+    """The vector of each key of a collection, as SQLite and FAISS read it without Lookalike."""
+    connection = sqlite3.connect(directory / "catalog.sqlite")
+    connection.text_factory = os.fsdecode
+    try:
+        rows = dict(connection.execute("SELECT key, row FROM images").fetchall())
+    finally:
+        connection.close()
+    index = faiss.read_index(str(directory / "vectors.faiss"))
+    return {key: index.reconstruct(row) for key, row in rows.items()}
 
 
 @pytest.fixture

@@ -114,6 +114,7 @@ def work(hunt: Hunt, indices: range, current: Any, pipe: Any, folder: str) -> No
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     stderr = os.open(f"{folder}/{indices.start}", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(stderr, 2)  # libraries in C write there directly
+    samples()  # which takes a while, before the watch begins
     written = 0
     for index in indices:
         current.value = index

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import filelock
 import numpy as np
@@ -220,7 +221,7 @@ class Collection:
     def info(self) -> Info:
         """What it is and holds."""
         totals = self._catalog.totals()
-        size = sum(file.stat().st_size for file in self.directory.rglob("*") if file.is_file())
+        size = sum(_size(file) for file in self.directory.rglob("*"))
         return Info(
             self.directory,
             self.folder,
@@ -238,10 +239,10 @@ class Collection:
 
     def check(self) -> list[str]:
         """Reads everything, and says what is damaged: a sentence for each file, none if all is well."""
-        damages = []
-        if damage := self._catalog.damage():
-            damages.append(f"{self._catalog.path}: the catalog is damaged: {damage}")
+        damages: list[str] = []
         try:
+            if damage := self._catalog.damage():
+                damages.append(f"{self._catalog.path}: the catalog is damaged: {damage}")
             damages += self._neighbours.damages()
         except CorruptError as error:
             damages.append(str(error))
@@ -371,7 +372,15 @@ def locate(path: Path) -> Path | None:
 
 def _kept(query: ImageSource) -> ImageSource:
     """The query as something that can be read again, when it is to be shown."""
-    return query.read() if hasattr(query, "read") else query
+    if not hasattr(query, "read"):
+        return query
+    file = cast("BinaryIO", query)
+    if file.seekable():
+        file.seek(0)  # as Pillow does
+    data = file.read()
+    if not isinstance(data, bytes):  # which would be taken for a path
+        raise UsageError("the file gives text; open it in binary mode")
+    return data
 
 
 @contextmanager
@@ -388,6 +397,13 @@ def _locked(directory: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size if file.is_file() else 0
+    except FileNotFoundError:  # a journal comes and goes with every commit
+        return 0
 
 
 def _cores() -> int:

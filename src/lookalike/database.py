@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,12 +36,12 @@ class Database:
         self._process = os.getpid()
         self._local = threading.local()
         self._connections: list[tuple[threading.Thread, sqlite3.Connection]] = []
+        self._closing = weakref.finalize(self, _close, self._connections, self._process)
 
     def close(self) -> None:
         """Closes every connection; the next use opens a new one."""
         with self._lock:
-            for _, connection in self._connections:
-                connection.close()
+            self._closing()
             self._start()
 
     @contextmanager
@@ -53,6 +54,7 @@ class Database:
         """
         with translated(self.path):
             if self._process != os.getpid():  # what came through a fork is neither used nor closed
+                self._closing.detach()
                 self._inherited = self._connections
                 self._start()
             if not hasattr(self._local, "connection"):
@@ -87,12 +89,18 @@ class Database:
         connection.text_factory = os.fsdecode
         _set_durability(connection)
         with self._lock:
-            for thread, unused in self._connections:
-                if not thread.is_alive():
-                    unused.close()
-            alive = [entry for entry in self._connections if entry[0].is_alive()]
-            self._connections = [*alive, (threading.current_thread(), connection)]
+            finished = [entry for entry in self._connections if not entry[0].is_alive()]
+            for entry in finished:
+                entry[1].close()
+                self._connections.remove(entry)
+            self._connections.append((threading.current_thread(), connection))
         return connection
+
+
+def _close(connections: list[tuple[threading.Thread, sqlite3.Connection]], process: int) -> None:
+    if process == os.getpid():
+        for _, connection in connections:
+            connection.close()
 
 
 def create(path: Path, script: str) -> None:

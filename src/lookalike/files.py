@@ -48,12 +48,12 @@ def read(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> FileByt
             found = _read_once(name, max_bytes)
         except OSError as error:
             reason = _REASONS.get(error.errno or 0) or str(error.strerror or error).lower()
-            raise ImageError(reason, name) from error
+            raise ImageError(reason, name, lasting=reason == "not a regular file") from error
         except ValueError as error:  # a zero byte, or a character that no file name can have
             raise ImageError("not a possible file name", name) from error
         if found is not None:
             return found
-    raise ImageError("changed while it was read", name)
+    raise ImageError("changed while it was read", name, lasting=False)
 
 
 def check_bytes(size: int, max_bytes: int, name: str) -> None:

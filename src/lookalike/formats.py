@@ -71,14 +71,14 @@ def one_image(name: str) -> Iterator[None]:
     except UsageError:
         raise
     except ImageError as error:
-        raise ImageError(error.reason, name) from error.__cause__
+        raise ImageError(error.reason, name, lasting=error.lasting) from error.__cause__
+    except MemoryError as error:
+        raise ImageError("not enough memory to decode", name, lasting=False) from error
     except Exception as error:  # Pillow's readers raise almost any type on broken files
         raise ImageError(_reason(error), name) from error
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return "not enough memory to decode"
     if isinstance(error, Image.DecompressionBombError):
         return "too many pixels"
     text = " ".join(str(error).split())
@@ -228,7 +228,7 @@ def _heif_plugin() -> _Plugin:
     try:
         from pi_heif import HeifImageFile  # optional, and of use for this format only
     except ImportError as error:
-        raise ImageError('HEIC needs an extra: pip install "lookalike[heic]"') from error
+        raise ImageError('HEIC needs an extra: pip install "lookalike[heic]"', lasting=False) from error
     return cast("_Plugin", HeifImageFile)
 
 

@@ -88,7 +88,7 @@ def read(directory: Path) -> Identity:
         identity = Identity(str(facts["model"]), str(facts["precision"]), str(facts["fingerprint"]), int(facts["dim"]))
         if (facts["format"], facts["dtype"]) != (_FORMAT, _DTYPE) or identity.dim < 1:
             raise ValueError("it has an unknown layout")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise CorruptError(f"{path}: the file is damaged: {error}") from error
     return identity
 

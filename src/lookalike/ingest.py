@@ -22,7 +22,7 @@ from lookalike import images
 from lookalike.catalog import Catalog, Transaction
 from lookalike.changes import Changed, Unchanged, Vanished, changes
 from lookalike.encoders import Encoder
-from lookalike.errors import ImageError, UsageError
+from lookalike.errors import ImageError, ModelError, UsageError
 from lookalike.match import Skipped
 from lookalike.sources import Found, Source, Unreadable
 from lookalike.vectors import Vectors, VectorWriter, checksums, unit
@@ -76,9 +76,13 @@ def embed(encoder: Encoder, picture: images.Picture) -> Vectors:
 
     Raises:
         ImageError: the network gives zero or anything that is not finite for it.
+        ModelError: it does not give one vector of its dimension.
     """
+    embeddings = encoder.encode(picture.pixels[None])
+    if embeddings.shape != (1, encoder.dim):
+        raise ModelError(f"{encoder.name} gives {embeddings.shape} for one image; it should be (1, {encoder.dim})")
     try:
-        return unit(encoder.encode(picture.pixels[None]))
+        return unit(embeddings)
     except UsageError:
         raise ImageError(f"{encoder.name} gives no usable vector for it") from None
 

@@ -1,6 +1,7 @@
 """From unit vectors to matches: the vectors rank, the catalog names."""
 
 import itertools
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class Neighbours:
         """
         if k < 1:
             raise UsageError(f"k={k}: ask for at least 1")
+        k = min(k, sys.maxsize)
         with self._catalog.reading():
             count = self._catalog.count()
             scores, rows = self._reader.search(queries, k, count=count, dead=self._dead_rows())
@@ -52,20 +54,20 @@ class Neighbours:
             if image is None:
                 raise UsageError(f"there is no image with the id {image_id}")
             query = self._reader.stored(np.array([image.row]), count=self._catalog.count())
+            self._check(image.row, *checksums(query))
         [found] = self.of_vectors(query.astype(np.float32), k + 1, min_score)
         others = [match for match in found if match.id != image_id]
         return self._match(image, 1.0), others[:k]
 
     def damages(self) -> Iterator[str]:
         """Reads every vector, and names those that are not what was written."""
-        with self._catalog.reading():
-            count = self._catalog.count()
-            for start in range(0, count, _CHECKED_ROWS):
-                rows = np.arange(start, min(start + _CHECKED_ROWS, count))
-                named = self._catalog.crc32s(start, start + len(rows))
-                for row, crc32 in enumerate(checksums(self._reader.stored(rows, count=count)), start):
-                    if named.get(row) != crc32:
-                        yield f"{self._reader.path}: the vector in row {row} is damaged"
+        count = self._catalog.count()  # rows never change, so no one state needs to be held on to, which stops a writer
+        for start in range(0, count, _CHECKED_ROWS):
+            rows = np.arange(start, min(start + _CHECKED_ROWS, count))
+            named = self._catalog.crc32s(start, start + len(rows))
+            for row, crc32 in enumerate(checksums(self._reader.stored(rows, count=count)), start):
+                if named.get(row) != crc32:
+                    yield f"{self._reader.path}: the vector in row {row} is damaged"
 
     def _matches(self, rows: Rows, scores: Vectors, count: int, k: int, min_score: float | None) -> Iterator[Match]:
         """The images of these rows, in their order; all copies of an image share a row."""
@@ -73,10 +75,13 @@ class Neighbours:
         for row, score, crc32 in zip(rows.tolist(), scores.tolist(), found, strict=True):
             if min_score is not None and score < min_score:
                 return
-            if self._catalog.crc32(row) != crc32:
-                raise CorruptError(f"{self._reader.path}: the vector in row {row} is damaged")
+            self._check(row, crc32)
             for image in self._catalog.images_of(row, limit=k):
                 yield self._match(image, score)
+
+    def _check(self, row: int, crc32: int) -> None:
+        if self._catalog.crc32(row) != crc32:
+            raise CorruptError(f"{self._reader.path}: the vector in row {row} is damaged")
 
     def _match(self, image: StoredImage, score: float) -> Match:
         # Stored vectors are rounded to half precision, which leaves their lengths within some 1e-4 of 1.

@@ -188,6 +188,8 @@ class VectorReader:
         selector = _selector(mapping.count, count, dead)
         parameters = faiss.SearchParameters(sel=selector) if selector else None
         scores, rows = mapping.index.search(np.ascontiguousarray(queries, np.float32), k, params=parameters)
+        if (rows < 0).any():  # FAISS found fewer, since nothing compares with NaN
+            raise CorruptError(f"{self.path}: there are vectors in it that are not finite")
         return scores, rows
 
     def stored(self, rows: Rows, *, count: int) -> NDArray[np.float16]:

@@ -11,7 +11,7 @@ from lookalike.encoders.efficientnet import Array, Block, Convolution
 
 Range = tuple[float, float]
 
-STEPS = 255  # between the 256 numbers that 8 bits can tell apart
+_STEPS = 255  # between the 256 numbers that 8 bits tell apart
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ def _around_zero(bounds: Range) -> Range:
     everything that is coded in the range moves.
     """
     low, high = bounds
-    step = (high - low) / STEPS
+    step = (high - low) / _STEPS
     zero = round(-low / step)
-    return -zero * step, (STEPS - zero) * step
+    return -zero * step, (_STEPS - zero) * step
 
 
 def _mean_shift(convolution: Convolution, weight: QuantizedWeight, mean: Array) -> Array:

@@ -1,0 +1,215 @@
+"""Measures how fast images are indexed, and what would be possible on the same cores.
+
+    python benchmarks/index_speed.py [FOLDER_OF_PHOTOS]
+    python benchmarks/index_speed.py [FOLDER_OF_PHOTOS] --memory
+
+The ceiling is 1 / (1 / decode + 1 / infer): a program that does nothing but read and decode files and compute
+vectors, in as many threads. With PyTorch installed, the same network is also measured the way it is often run: one
+loop that loads and scales a batch of images and then computes it in float32. All of them take turns, in one process.
+
+`--memory` compares the peak memory of `lookalike index` on 700 and on 20,000 images instead.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+import lookalike
+from lookalike import demo, encoders, images
+from lookalike.encoders import Encoder
+from lookalike.errors import ImageError
+from lookalike.images import Recipe
+from lookalike.sources import Folder
+
+THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+PICTURES = 1000  # kept decoded, to measure the network alone
+BATCH = 64
+SIZES = (700, 20_000)
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
+
+DECODE, INFER, PYTORCH = "read and decode", "infer", "PyTorch in a loop"
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--runs", default=5, show_default=True)
+@click.option("--pytorch-images", default=2 * BATCH, show_default=True, help="How many images PyTorch gets.")
+@click.option("--memory", is_flag=True, help="Measure peak memory instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def main(folder: Path | None, runs: int, pytorch_images: int, memory: bool, as_json: bool) -> None:
+    with tempfile.TemporaryDirectory() as place, gallery_unless(folder) as photos:
+        if memory:
+            results = {f"{count} images": peak_memory(photos, Path(place), count) for count in SIZES}
+        else:
+            results = speeds(ways_to_measure(photos, Path(place), pytorch_images), runs)
+    if as_json:
+        click.echo(json.dumps(results))
+    elif memory:
+        print_memory(results)
+    else:
+        print_speeds(results, runs)
+
+
+@contextmanager
+def gallery_unless(folder: Path | None) -> Iterator[Path]:
+    """The folder, or one of drawn pictures."""
+    if folder:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as place:
+        demo.write_gallery(Path(place) / "gallery")
+        yield Path(place) / "gallery"
+
+
+# Speed
+
+Way = Callable[[], int]  # does it and says to how many images
+
+
+def ways_to_measure(folder: Path, place: Path, pytorch_images: int) -> dict[str, Way]:
+    encoder = encoders.load(threads=THREADS)
+    recipe = encoder.recipe
+    paths = [path for path, _ in decoded(folder, recipe)]
+    pixels = [pixels for (_, pixels), _ in zip(decoded(folder, recipe), range(PICTURES), strict=False)]
+    ways: dict[str, Way] = {
+        "index": lambda: index(folder, place, None),
+        "index, network loaded": lambda: index(folder, place, encoder),
+        DECODE: lambda: in_threads(lambda path: images.decode(images.read(path).data, recipe), paths),
+        INFER: lambda: in_threads(lambda picture: encoder.encode(picture[None]), pixels),
+    }
+    if importlib.util.find_spec("torch"):
+        ways[PYTORCH] = pytorch_loop(paths[:pytorch_images])
+    else:
+        click.echo("PyTorch is not installed, so it is left out", err=True)
+    return ways
+
+
+def decoded(folder: Path, recipe: Recipe) -> Iterator[tuple[Path, Any]]:
+    for found in Folder(folder, base=folder).files():
+        try:
+            yield found.path, images.prepare(found.path, recipe).pixels
+        except ImageError as error:
+            click.echo(f"left out: {error}", err=True)
+
+
+def index(folder: Path, place: Path, encoder: Encoder | None) -> int:
+    """A new collection each time; without an encoder, it loads its own."""
+    with (
+        tempfile.TemporaryDirectory(dir=place) as directory,
+        lookalike.create(folder, directory=Path(directory) / "collection", encoder=encoder) as collection,
+    ):
+        return collection.add(folder, threads=THREADS).added
+
+
+def in_threads(work: Callable[[Any], object], items: Sequence[Any]) -> int:
+    with ThreadPoolExecutor(THREADS) as pool:
+        return sum(1 for _ in pool.map(work, items))
+
+
+def pytorch_loop(paths: Sequence[Path]) -> Way:
+    """As in many a tutorial: Resize(256), CenterCrop(224), batches of 64, eager mode."""
+    import torch
+
+    from torch_agreement import network, state
+
+    torch.set_num_threads(THREADS)
+    weights = state()
+
+    def embed(batch: Iterable[Path]) -> Any:
+        pixels = np.stack([np.asarray(resized_and_cropped(path)) for path in batch])
+        with torch.inference_mode():
+            scaled = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - 127) / 128
+            return network(weights, scaled).numpy()
+
+    return lambda: sum(len(embed(paths[start : start + BATCH])) for start in range(0, len(paths), BATCH))
+
+
+def resized_and_cropped(path: Path) -> Image.Image:
+    image = Image.open(path).convert("RGB")
+    scale = 256 / min(image.size)
+    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
+    left, top = (image.width - 224) // 2, (image.height - 224) // 2
+    return image.crop((left, top, left + 224, top + 224))
+
+
+def speeds(ways: dict[str, Way], runs: int) -> dict[str, Any]:
+    """Of each way its images a second and, run by run, how that compares: the medians."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(runs):
+        for name, way in ways.items():
+            times[name].append(seconds_an_image(way))
+    floor = [decode + infer for decode, infer in zip(times[DECODE], times[INFER], strict=True)]
+    times = {**times, "ceiling": floor}
+    return {
+        name: {
+            "images_per_second": 1 / median(seconds),
+            "of_ceiling": median(np.divide(floor, seconds)),
+            "of_pytorch": median(np.divide(times[PYTORCH], seconds)) if PYTORCH in times else None,
+        }
+        for name, seconds in times.items()
+    }
+
+
+def seconds_an_image(way: Way) -> float:
+    start = time.perf_counter()
+    count = way()
+    return (time.perf_counter() - start) / count
+
+
+def print_speeds(results: dict[str, Any], runs: int) -> None:
+    table = Table("", title=f"{THREADS} threads, medians of {runs} runs")
+    for column in ("images/s", "of the ceiling", "times PyTorch"):
+        table.add_column(column, justify="right")
+    for name, result in results.items():
+        pytorch = "" if result["of_pytorch"] is None else f"{result['of_pytorch']:.1f}"
+        table.add_row(name, f"{result['images_per_second']:.0f}", f"{result['of_ceiling']:.2f}", pytorch)
+    Console().print(table)
+
+
+# Memory
+
+
+def peak_memory(folder: Path, place: Path, count: int) -> int:
+    """Of a process that indexes so many different images, in bytes."""
+    photos = place / f"photos-{count}"
+    photos.mkdir()
+    originals = [found.path.read_bytes() for found in Folder(folder, base=folder).files()]
+    for number in range(count):  # what follows a JPEG's end makes another file of it, not another picture
+        (photos / f"{number:06}.jpg").write_bytes(originals[number % len(originals)] + number.to_bytes(4, "big"))
+    del originals
+    command = [sys.executable, "-m", "lookalike", "index", str(photos), "-c", str(place / f"collection-{count}")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)  # so that nobody waits for it again
+    if process.returncode:
+        raise click.ClickException(f"{' '.join(command)} ended with {process.returncode}")
+    return usage.ru_maxrss * MAXRSS_UNIT
+
+
+def print_memory(results: dict[str, int]) -> None:
+    table = Table("indexed", "peak memory, MB", title=f"{THREADS} threads")
+    for name, peak in results.items():
+        table.add_row(name, f"{peak / 1e6:.0f}")
+    few, many = results.values()
+    table.add_row("ratio", f"{many / few:.3f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
