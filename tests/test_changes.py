@@ -39,7 +39,7 @@ def slow_compare(
         if key not in files:
             if not any(is_below(key, folder) for folder in unreadable):
                 told[key] = Vanished(key)
-        elif known.get(key) == files[key]:
+        elif known.get(key) == files[key] and files[key][0] >= 0:  # what could not be looked at may have changed
             told[key] = Unchanged(Known(key, *known[key], skipped=False))
         else:
             told[key] = Changed(Found(Path(key), key, *files[key]))

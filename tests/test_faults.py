@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from image_samples import HEIC, exif, painting, png, saved
 from PIL import Image
 
 import lookalike
+from image_samples import HEIC, exif, painting, png, saved
 from lookalike.demo import draw
 
 LIMIT = "is over the limit of 178 million"
@@ -79,7 +79,9 @@ def lay_out_oddities(folder: Path) -> set[bytes]:
         b"one-bit.png": saved(picture.convert("1"), "PNG"),
         b"deep.png": saved(painting("I;16"), "PNG"),
         b"alpha.png": saved(painting("RGBA"), "PNG"),
-        b"moving.gif": saved(picture.convert("P"), "GIF", save_all=True, append_images=[picture.rotate(90).convert("P")]),
+        b"moving.gif": saved(
+            picture.convert("P"), "GIF", save_all=True, append_images=[picture.rotate(90).convert("P")]
+        ),
         b"moving.webp": saved(picture, "WEBP", save_all=True, append_images=[picture.rotate(90)]),
         b"dot.png": saved(Image.new("RGB", (1, 1), "red"), "PNG"),
         b"line.png": saved(Image.new("RGB", (1, 20_000), "red"), "PNG"),
@@ -133,6 +135,15 @@ def test_everything_else_is_indexed(first_run: dict[str, Any], photos: Path) -> 
     assert first_run["report"]["added"] == len(first_run["odd"])
 
 
+def test_names_are_printed_safely(first_run: dict[str, Any], photos: Path) -> None:
+    command = [sys.executable, "-m", "lookalike", "search", str(photos / "cmyk.jpg"), "-c", str(photos), "-k", "1000"]
+    for options in ([], ["--json"]):
+        out = subprocess.run([*command, *options], capture_output=True, check=True).stdout.decode()
+        assert len(out.splitlines()) == len(first_run["odd"])
+        assert "\x1b" not in out
+    assert "not utf-8 \\\\xff\\\\xfe.jpg" in out
+
+
 def test_what_was_skipped_is_not_tried_again_until_it_changes(first_run: dict[str, Any], photos: Path) -> None:
     """But what another try may well open is: a link that leads nowhere, say."""
     again = {"loop.jpg", "nowhere.jpg"}
@@ -144,15 +155,6 @@ def test_what_was_skipped_is_not_tried_again_until_it_changes(first_run: dict[st
     assert code == 3
     (photos / "empty.jpg").write_bytes(saved(sunset().rotate(9), "JPEG"))
     assert json.loads(lookalike_index(photos, "--json")[1])["added"] == 1
-
-
-def test_names_are_printed_safely(first_run: dict[str, Any], photos: Path) -> None:
-    command = [sys.executable, "-m", "lookalike", "search", str(photos / "cmyk.jpg"), "-c", str(photos), "-k", "1000"]
-    for options in ([], ["--json"]):
-        out = subprocess.run([*command, *options], capture_output=True, check=True).stdout.decode()
-        assert len(out.splitlines()) == len(first_run["odd"])
-        assert "\x1b" not in out
-    assert "not utf-8 \\\\xff\\\\xfe.jpg" in out
 
 
 def test_orientation_depth_and_hidden_colours_do_not_change_a_vector(tmp_path: Path) -> None:

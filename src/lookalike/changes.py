@@ -58,7 +58,8 @@ def compare(files: Iterator[Found | Unreadable], known: Iterator[Known]) -> Iter
             unreadable.append(place)
             yield file
         elif waiting and waiting.key == file.key:
-            same = (file.size, file.mtime_ns) == (waiting.size, waiting.mtime_ns)
+            looked_at = file.size >= 0
+            same = looked_at and (file.size, file.mtime_ns) == (waiting.size, waiting.mtime_ns)
             yield Unchanged(waiting) if same else Changed(file)
             waiting = next(known, None)
         else:
