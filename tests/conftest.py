@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,3 +76,19 @@ def photos(folder: Path, encoder: ColourEncoder) -> Iterator[Collection]:
     with lookalike.create(folder, encoder=encoder) as collection:
         collection.add(folder, threads=2)
         yield collection
+
+
+@pytest.fixture
+def public_path() -> Iterator[Path]:
+    """A folder in a test that is run without root's right to read everything, whoever runs it."""
+    nobody = 65534
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        user = os.geteuid()
+        os.seteuid(nobody if user == 0 else user)
+        try:
+            yield Path(name).resolve()
+        finally:
+            os.seteuid(user)
+            for path in Path(name).rglob("*"):
+                path.chmod(0o700)
