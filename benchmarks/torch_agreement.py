@@ -131,8 +131,10 @@ def convolution(
 ) -> Any:
     """A convolution with TensorFlow's "SAME" padding, and its batch norm."""
     padding = max((-(-x.shape[-1] // stride) - 1) * stride + kernel - x.shape[-1], 0)
-    x = functional.pad(x, (padding // 2, padding - padding // 2) * 2)
-    x = functional.conv2d(x, state[f"{name}.weight"], stride=stride, groups=groups)
+    before, after = padding // 2, padding - padding // 2
+    if before != after:  # which costs a copy
+        x, before = functional.pad(x, (before, after) * 2), 0
+    x = functional.conv2d(x, state[f"{name}.weight"], stride=stride, padding=before, groups=groups)
     mean, variance = state[f"{norm}.running_mean"], state[f"{norm}.running_var"]
     return functional.batch_norm(x, mean, variance, state[f"{norm}.weight"], state[f"{norm}.bias"], eps=1e-3)
 

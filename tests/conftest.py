@@ -1,10 +1,12 @@
 """What the tests of the storage side share: drawn pictures, folders of them, and an encoder that costs nothing."""
 
+import itertools
 import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -13,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import lookalike
-from lookalike import Collection, Recipe
+from lookalike import Collection, Match, Recipe, Report
+from lookalike.images import prepare
 
 
 class ColourEncoder:
@@ -54,6 +57,47 @@ def stored_vectors(directory: Path) -> dict[str, NDArray[np.float32]]:
         connection.close()
     index = faiss.read_index(str(directory / "vectors.faiss"))
     return {key: index.reconstruct(row) for key, row in rows.items()}
+
+
+def counts(report: Report) -> dict[str, int]:
+    """What is not zero in a report."""
+    numbers = {name: getattr(report, name) for name in ("added", "updated", "renamed", "unchanged", "removed")}
+    numbers |= {"skipped": len(report.skipped), "skipped_before": report.skipped_before}
+    return {name: number for name, number in numbers.items() if number}
+
+
+def everything(collection: Collection) -> dict[str, Match]:
+    """All images by key."""
+    found = {match.key: match for match in collection.search(picture(0), k=10**6)}
+    assert len(found) == len(collection)
+    return found
+
+
+def unit_of(seed: int) -> NDArray[np.float64]:
+    """The vector of `picture(seed)`, by NumPy alone."""
+    return cosines_ready(ColourEncoder().encode(prepare(picture(seed), ColourEncoder.recipe).pixels[None])[0])
+
+
+def cosines_ready(vector: NDArray[Any]) -> NDArray[np.float64]:
+    return vector.astype(np.float64) / np.linalg.norm(vector.astype(np.float64))
+
+
+def assert_best(
+    found: list[Match], query: NDArray[np.float64], vectors: dict[str, NDArray[np.float64]], k: int
+) -> None:
+    """They are the k of these vectors that have the largest cosine to the query, best first."""
+    exact = {key: float(query @ cosines_ready(vector)) for key, vector in vectors.items()}
+    assert [match.score for match in found] == pytest.approx(sorted(exact.values(), reverse=True)[:k], abs=1e-3)
+    for match in found:
+        assert match.score == pytest.approx(exact[match.key], abs=1e-3)
+        assert -1 <= match.score <= 1
+        assert match.id >= 1
+    assert len({match.key for match in found}) == len({match.id for match in found}) == len(found)
+    assert all(first.score >= second.score for first, second in itertools.pairwise(found))
+
+
+def path_keys(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*.png")]
 
 
 @pytest.fixture

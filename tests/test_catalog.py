@@ -36,7 +36,7 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
 
 
 def put(transaction: Transaction, key: str, row: int, *, label: str | None = None) -> None:
-    transaction.put_image(key, row, size=1, mtime_ns=2, label=label)
+    transaction.put_image(key, row, size=1, changed_ns=2, label=label)
 
 
 def add_vector(transaction: Transaction, row: int) -> None:
@@ -98,7 +98,7 @@ class Entry:
     id: int
     row: int
     size: int
-    mtime_ns: int
+    changed_ns: int
     label: str | None
 
 
@@ -113,7 +113,7 @@ class Model:
     newest: int = 0
 
     def known(self) -> list[Known]:
-        images = [Known(key, entry.size, entry.mtime_ns, False) for key, entry in self.images.items()]
+        images = [Known(key, entry.size, entry.changed_ns, False) for key, entry in self.images.items()]
         skipped = [Known(key, size, time, True) for key, (_, size, time) in self.skipped.items()]
         return sorted(images + skipped, key=lambda known: os.fsencode(known.key))
 
@@ -124,25 +124,25 @@ class Model:
 def apply(operation: tuple[Any, ...], transaction: Transaction, model: Model) -> None:
     """Does the same to both, and compares what comes back."""
     match operation:
-        case ("put", key, hash_, size, mtime_ns, label):
+        case ("put", key, hash_, size, changed_ns, label):
             row = model.vectors.get(hash_)
             if row is None:
                 row = model.vectors[hash_] = len(model.vectors)
                 add_vector_with_hash(transaction, row, hash_)
             before = model.images.get(key)
-            result = transaction.put_image(key, row, size=size, mtime_ns=mtime_ns, label=label)
+            result = transaction.put_image(key, row, size=size, changed_ns=changed_ns, label=label)
             assert result == (before.row if before else None)
             model.skipped.pop(key, None)
-            model.images[key] = Entry(before.id if before else 0, row, size, mtime_ns, label)
+            model.images[key] = Entry(before.id if before else 0, row, size, changed_ns, label)
             if not before:
                 [(id_,)] = transaction._connection.execute("SELECT MAX(id) FROM images")
                 assert id_ not in model.ids
                 model.ids.add(id_)
                 model.images[key] = replace(model.images[key], id=id_)
-        case ("skip", key, reason, size, mtime_ns):
-            assert transaction.put_skipped(key, reason, size=size, mtime_ns=mtime_ns) == (key in model.images)
+        case ("skip", key, reason, size, changed_ns):
+            assert transaction.put_skipped(key, reason, size=size, changed_ns=changed_ns) == (key in model.images)
             model.images.pop(key, None)
-            model.skipped[key] = (reason, size, mtime_ns)
+            model.skipped[key] = (reason, size, changed_ns)
         case ("remove", keys):
             assert transaction.remove(keys) == len(set(keys) & set(model.images))
             for key in keys:
@@ -181,9 +181,9 @@ def assert_same(catalog: Catalog, model: Model) -> None:
     assert catalog.count() == len(model.vectors)
     assert catalog.dead_rows() == model.dead()
     for limit in (1, 3, 1000):
-        assert pages(catalog, "", limit) == model.known()
+        assert pages(catalog, "", limit) == [known for known in model.known() if not known.key.startswith("/")]
         for folder in ("a", "/", "/a", os.fsdecode(b"\x80")):
-            below = f"{folder}/"
+            below = f"{folder.rstrip('/')}/"
             expected = [known for known in model.known() if known.key.startswith(below) and known.key != below]
             assert pages(catalog, folder, limit) == expected
     for known in model.known():
@@ -281,7 +281,7 @@ def test_a_renamed_image_keeps_its_id_and_has_the_rest_of_the_new_one(catalog: C
     fill(catalog, ["old"])
     newest = catalog.newest_id()
     with catalog.writing() as transaction:
-        transaction.put_image("new/name", 0, size=7, mtime_ns=8, label="new")
+        transaction.put_image("new/name", 0, size=7, changed_ns=8, label="new")
         assert transaction.rename("old", newest)
     [image] = catalog.images_of(0)
     assert (image.id, image.key, image.label) == (1, "new/name", "new")
@@ -410,12 +410,12 @@ def test_a_forked_process_gets_connections_of_its_own(tmp_path: Path) -> None:
 
         def put(key):
             with catalog.writing() as transaction:
-                transaction.put_image(key, 0, size=1, mtime_ns=1, label=None)
+                transaction.put_image(key, 0, size=1, changed_ns=1, label=None)
 
         with catalog.writing() as transaction:
             transaction.add_vector(0, b"0" * 32, 0, width=1, height=1)
         with catalog.writing() as transaction:
-            transaction.put_image("parent", 0, size=1, mtime_ns=1, label=None)
+            transaction.put_image("parent", 0, size=1, changed_ns=1, label=None)
             if not os.fork():
                 assert catalog.totals().images == 0
                 os._exit(0)  # as multiprocessing does

@@ -315,7 +315,7 @@ def test_the_demo_writes_a_page_and_can_be_run_again(tmp_path: Path) -> None:
         assert "gallery.html" in err
     rows = [line.split("\t") for line in out.splitlines() if "\t" in line]
     assert len(rows) == 12
-    assert len({row[2] for row in rows}) == 1
+    assert len({row[3] for row in rows}) == 1
 
 
 def test_every_command_and_option_is_explained() -> None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,9 +23,22 @@ def reason(path: Path, **options: int) -> str:
 def test_the_bytes_come_with_the_size_and_time_that_belong_to_them(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(b"bytes")
-    os.utime(path, ns=(1, 1_700_000_000_123_456_789))
+    os.utime(path, ns=(1, 7_700_000_000_123_456_789))
     file = read(path)
-    assert (file.data, file.size, file.mtime_ns) == (b"bytes", 5, 1_700_000_000_123_456_789)
+    assert (file.data, file.size, file.changed_ns) == (b"bytes", 5, 7_700_000_000_123_456_789)
+
+
+def test_a_file_that_takes_the_place_of_another_with_its_size_and_time_is_told_from_it(tmp_path: Path) -> None:
+    one, other = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    for path in (one, other):
+        path.write_bytes(path.name.encode())
+        os.utime(path, ns=(1, 1_700_000_000_123_456_789))
+    before = read(one)
+    time.sleep(0.05)  # longer than the system's clock takes for a step
+    other.replace(one)
+    after = read(one)
+    assert after.size == before.size
+    assert after.changed_ns != before.changed_ns
 
 
 @pytest.mark.parametrize("name", [b"new\nline.jpg", b"quo\"te'.jpg", b"latin-\xe9.jpg", "\u00fc.jpg".encode()])
@@ -125,7 +139,7 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path, monkeypatch: pytest.M
     os.utime(path, ns=(1, 1))
     meddle(path, monkeypatch, [new])
     file = read(path)
-    assert (file.data, file.size, file.mtime_ns) == (new, len(new), path.stat().st_mtime_ns)
+    assert (file.data, file.size, file.changed_ns) == (new, len(new), path.stat().st_mtime_ns)
 
 
 def test_a_file_that_goes_on_changing_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

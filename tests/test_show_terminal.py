@@ -81,11 +81,11 @@ def test_a_table_shows_rank_score_label_size_and_path(matches: Matches, screen: 
     console = screen(width=200)
     console.print(table(matches))
     rows = [line.split() for line in plain(written(console))]
-    assert rows[0] == ["score", "label", "size", "path"]
+    assert rows[0] == ["id", "score", "label", "size", "path"]
     assert rows[2:] == [
-        ["1", "0.875", "hat", "64x32", str(matches[0].path)],
-        ["2", "0.500", str(matches[1].path)],
-        ["3", "-0.250", "shard.tar#cat.jpg"],
+        ["1", "1", "0.875", "hat", "64x32", str(matches[0].path)],
+        ["2", "2", "0.500", str(matches[1].path)],
+        ["3", "3", "-0.250", "shard.tar#cat.jpg"],
     ]
 
 
@@ -105,7 +105,7 @@ def test_names_are_never_markup_or_emoji_and_never_reach_the_terminal_raw(screen
     print_matches(Matches([Match(1, name, Path("/", name), 0.5, name) for name in names]), console, thumbnails=False)
     rows = written(console).splitlines()[2:]
     assert [row.split() for row in rows] == [
-        [str(rank), "0.500", name, f"/{name}"] for rank, name in enumerate(expected, 1)
+        [str(rank), "1", "0.500", name, f"/{name}"] for rank, name in enumerate(expected, 1)
     ]
 
 
@@ -121,10 +121,10 @@ def test_what_is_not_a_terminal_gets_whole_plain_lines(matches: Matches) -> None
     print_matches(matches, Console(file=file, width=80, force_terminal=False))
     rows = [line.split("\t") for line in file.getvalue().splitlines()]
     assert rows == [
-        ["1", "0.875", "hat", "64x32", str(matches[0].path)],
-        ["2", "0.500", "", "", str(matches[1].path)],
-        ["3", "-0.250", "", "", "shard.tar#cat.jpg"],
-        ["4", "0.250", r"tab\tnew\nline", "", LONG],
+        ["1", "1", "0.875", "hat", "64x32", str(matches[0].path)],
+        ["2", "2", "0.500", "", "", str(matches[1].path)],
+        ["3", "3", "-0.250", "", "", "shard.tar#cat.jpg"],
+        ["4", "4", "0.250", r"tab\tnew\nline", "", LONG],
     ]
     assert file.getvalue().splitlines() == lines(matches)
 
@@ -194,7 +194,7 @@ def test_without_true_colour_there_are_no_half_blocks(
 def test_thumbnails_can_be_left_out(matches: Matches, screen: Screen) -> None:
     console = screen(TERM="xterm-kitty")
     print_matches(matches, console, thumbnails=False)
-    assert plain(written(console))[0].split() == ["score", "label", "size", "path"]
+    assert plain(written(console))[0].split() == ["id", "score", "label", "size", "path"]
 
 
 def colours(image: Image.Image) -> list[tuple[int, ...]]:

@@ -33,14 +33,14 @@ _MIGRATIONS = (
         key TEXT NOT NULL UNIQUE,    -- its path, relative to the collection's folder where it is inside
         row INTEGER NOT NULL REFERENCES vectors (row),
         size INTEGER NOT NULL,       -- of the file, in bytes
-        mtime_ns INTEGER NOT NULL,
+        changed_ns INTEGER NOT NULL,
         label TEXT
     ) STRICT;
     CREATE INDEX images_by_row ON images (row);
     CREATE TABLE skipped (
         key TEXT PRIMARY KEY,
         size INTEGER NOT NULL,
-        mtime_ns INTEGER NOT NULL,
+        changed_ns INTEGER NOT NULL,
         reason TEXT NOT NULL
     ) STRICT;
     CREATE TABLE dead (row INTEGER PRIMARY KEY REFERENCES vectors (row)) STRICT;  -- rows that no image has
@@ -80,7 +80,7 @@ class Known:
 
     key: str
     size: int
-    mtime_ns: int
+    changed_ns: int
     skipped: bool
 
 
@@ -172,6 +172,8 @@ class Catalog:
         return self._images("WHERE row = ? ORDER BY key LIMIT ?", (row, limit))
 
     def image(self, id_: int) -> StoredImage | None:
+        if not 0 < id_ < 2**63:  # what SQLite can count
+            return None
         found = self._images("WHERE id = ?", (id_,))
         return found[0] if found else None
 
@@ -183,30 +185,34 @@ class Catalog:
     def known_file(self, key: str) -> Known | None:
         """What is known of one file."""
         query = """
-            SELECT key, size, mtime_ns, 0 FROM images WHERE key = CAST(:key AS TEXT)
+            SELECT key, size, changed_ns, 0 FROM images WHERE key = CAST(:key AS TEXT)
             UNION ALL
-            SELECT key, size, mtime_ns, 1 FROM skipped WHERE key = CAST(:key AS TEXT)
+            SELECT key, size, changed_ns, 1 FROM skipped WHERE key = CAST(:key AS TEXT)
         """
         with self._database.connection() as connection:
             found = connection.execute(query, {"key": os.fsencode(key)}).fetchone()
             return None if found is None else _known(found)
 
     def known(self, within: str, after: bytes = b"", *, limit: int = 1000) -> list[Known]:
-        """What is known of the files below the folder `within` ("" for all), in the order of their keys' bytes.
+        """What is known of the files below the folder `within`, in the order of their keys' bytes.
 
-        At most `limit`, those whose key comes behind `after`.
+        "" is the collection's own folder, and below it is what is not absolute. At most `limit` come back,
+        those whose key is behind `after`; a negative limit is none.
         """
-        query = """
-            SELECT key, size, mtime_ns, 0 FROM images WHERE key > CAST(:after AS TEXT) AND key < CAST(:end AS TEXT)
+        condition = """
+            WHERE key > CAST(:after AS TEXT) AND key < CAST(:end AS TEXT) AND (:absolute OR key NOT GLOB '/*')
+        """
+        query = f"""
+            SELECT key, size, changed_ns, 0 FROM images {condition}
             UNION ALL
-            SELECT key, size, mtime_ns, 1 FROM skipped WHERE key > CAST(:after AS TEXT) AND key < CAST(:end AS TEXT)
+            SELECT key, size, changed_ns, 1 FROM skipped {condition}
             ORDER BY key LIMIT :limit
-        """
-        prefix = os.fsencode(within)
+        """  # noqa: S608
         # "0" follows "/": what lies between them is what lies below the folder. No name has 256 bytes.
-        start, end = (prefix + b"/", prefix + b"0") if prefix else (b"", b"\xff" * 256)
+        prefix = os.fsencode(within).rstrip(b"/")
+        start, end = (prefix + b"/", prefix + b"0") if within else (b"", b"\xff" * 256)
+        values = {"after": max(after, start), "end": end, "absolute": within.startswith("/"), "limit": limit}
         with self._database.connection() as connection:
-            values = {"after": max(after, start), "end": end, "limit": limit}
             return [_known(row) for row in connection.execute(query, values)]
 
     def skipped(self) -> Iterator[tuple[str, str]]:
@@ -243,8 +249,8 @@ class Catalog:
 
 
 def _known(row: tuple[str, int, int, int]) -> Known:
-    key, size, mtime_ns, skipped = row
-    return Known(key, size, mtime_ns, bool(skipped))
+    key, size, changed_ns, skipped = row
+    return Known(key, size, changed_ns, bool(skipped))
 
 
 class Transaction:
@@ -257,24 +263,24 @@ class Transaction:
         values = (row, hash_, crc32, width, height)
         self._connection.execute("INSERT INTO vectors (row, hash, crc32, width, height) VALUES (?, ?, ?, ?, ?)", values)
 
-    def put_image(self, key: str, row: int, *, size: int, mtime_ns: int, label: str | None) -> int | None:
+    def put_image(self, key: str, row: int, *, size: int, changed_ns: int, label: str | None) -> int | None:
         """Adds or replaces an image; the row that it had before, or None where it is new."""
         name = os.fsencode(key)
         self._connection.execute("DELETE FROM skipped WHERE key = CAST(? AS TEXT)", (name,))
         before = self._connection.execute("SELECT row FROM images WHERE key = CAST(? AS TEXT)", (name,)).fetchone()
         query = """
-            INSERT INTO images (key, row, size, mtime_ns, label)
+            INSERT INTO images (key, row, size, changed_ns, label)
             VALUES (CAST(? AS TEXT), ?, ?, ?, CAST(? AS TEXT))
             ON CONFLICT (key) DO UPDATE
-            SET row = excluded.row, size = excluded.size, mtime_ns = excluded.mtime_ns, label = excluded.label
+            SET row = excluded.row, size = excluded.size, changed_ns = excluded.changed_ns, label = excluded.label
         """
-        self._connection.execute(query, (name, row, size, mtime_ns, None if label is None else os.fsencode(label)))
+        self._connection.execute(query, (name, row, size, changed_ns, None if label is None else os.fsencode(label)))
         return None if before is None else int(before[0])
 
-    def put_skipped(self, key: str, reason: str, *, size: int, mtime_ns: int) -> bool:
+    def put_skipped(self, key: str, reason: str, *, size: int, changed_ns: int) -> bool:
         """Notes that a file is left out, and drops the image that was there; whether there was one."""
         was_image = self.remove([key]) > 0
-        values = (os.fsencode(key), size, mtime_ns, reason)
+        values = (os.fsencode(key), size, changed_ns, reason)
         self._connection.execute("INSERT INTO skipped VALUES (CAST(? AS TEXT), ?, ?, ?)", values)
         return was_image
 
@@ -291,24 +297,24 @@ class Transaction:
         Returns whether there was such an image.
         """
         find = """
-            SELECT new.id, new.key, new.size, new.mtime_ns, new.label FROM images AS old
+            SELECT new.id, new.key, new.size, new.changed_ns, new.label FROM images AS old
             JOIN images AS new ON new.row = old.row AND new.id > ? AND new.id <> old.id
             WHERE old.key = CAST(? AS TEXT) ORDER BY new.id
         """
         found = self._connection.execute(find, (newest, os.fsencode(old))).fetchone()
         if found is None:
             return False
-        new_id, key, size, mtime_ns, label = found
+        new_id, key, size, changed_ns, label = found
         self._connection.execute("DELETE FROM images WHERE id = ?", (new_id,))
         values = (
             os.fsencode(key),
             size,
-            mtime_ns,
+            changed_ns,
             None if label is None else os.fsencode(label),
             os.fsencode(old),
         )
         self._connection.execute(
-            "UPDATE images SET key = CAST(? AS TEXT), size = ?, mtime_ns = ?, label = CAST(? AS TEXT)"
+            "UPDATE images SET key = CAST(? AS TEXT), size = ?, changed_ns = ?, label = CAST(? AS TEXT)"
             " WHERE key = CAST(? AS TEXT)",
             values,
         )

@@ -49,21 +49,19 @@ def compare(files: Iterator[Found | Unreadable], known: Iterator[Known]) -> Iter
     waiting = next(known, None)
     for file in files:
         place = os.fsencode(file.key)
-        if isinstance(file, Unreadable):
-            place += b"/" if file.key else b""  # where its files would come
         while waiting and os.fsencode(waiting.key) < place:
             yield from _gone(waiting, unreadable)
             waiting = next(known, None)
+        before = waiting if waiting and waiting.key == file.key else None
         if isinstance(file, Unreadable):
             unreadable.append(place)
             yield file
-        elif waiting and waiting.key == file.key:
-            looked_at = file.size >= 0
-            same = looked_at and (file.size, file.mtime_ns) == (waiting.size, waiting.mtime_ns)
-            yield Unchanged(waiting) if same else Changed(file)
-            waiting = next(known, None)
+        elif before and file.size >= 0 and (file.size, file.changed_ns) == (before.size, before.changed_ns):
+            yield Unchanged(before)
         else:
             yield Changed(file)
+        if before:
+            waiting = next(known, None)
     while waiting:
         yield from _gone(waiting, unreadable)
         waiting = next(known, None)

@@ -29,6 +29,7 @@ _EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
     (errors.LockedError, 6),
     (errors.CollectionError, 4),
     (errors.StorageError, 5),
+    (OSError, 5),
     (MemoryError, 5),
     (errors.LookalikeError, 1),
     (KeyboardInterrupt, 130),
@@ -41,6 +42,7 @@ _collection = click.option(
     "--collection",
     "directory",
     metavar="DIR",
+    type=click.Path(),
     envvar="LOOKALIKE_COLLECTION",
     help="The folder that was indexed, or the collection itself. Without it: $LOOKALIKE_COLLECTION, else the"
     " nearest one in the current folder or above it, else the only one in the folders right below.",
@@ -94,16 +96,14 @@ def index(
     """Make a folder searchable, or bring it up to date.
 
     Only what is new or changed is looked at; images whose files are gone are dropped. It may be stopped at any
-    time: the next run carries on. What it makes is kept in FOLDER/.lookalike, and no image is changed.
+    time: the next run carries on. What is hidden is left out, and so are folders that are only linked to.
 
-    Without FOLDER, the nearest collection is brought up to date.
+    What it makes is kept in FOLDER/.lookalike, unless a folder above has a collection, which it then becomes part
+    of. No image is changed. Without FOLDER, the nearest collection is brought up to date.
     """
     collection = _collection_to_index(paths, directory, precision)
-    sources: list[str | Path | list[str]] = [path for path in paths if Path(path).is_dir()]
-    files = [path for path in paths if not Path(path).is_dir()]
-    for path in files:
-        if not os.path.lexists(path):
-            raise errors.UsageError(f"{path}: there is no such file or folder")
+    sources: list[str | Path | list[str]] = [path for path in paths if os.path.isdir(path)]
+    files = [path for path in paths if not os.path.isdir(path)]
     if files:
         sources.append(files)
     code = 0
@@ -116,12 +116,18 @@ def index(
 
 
 @cli.command()
-@click.argument("queries", nargs=-1, metavar="[IMAGE]...")
+@click.argument("queries", nargs=-1, metavar="[IMAGE]...", type=click.Path(allow_dash=True))
 @_collection
 @click.option("-k", default=10, show_default=True, help="How many images to find.")
 @click.option("--min-score", type=float, help="Leave out what scores less, from -1 to 1.")
 @click.option("--id", "image_id", type=int, help="Search by the collection's own image with this id.")
-@click.option("--minus", multiple=True, metavar="IMAGE", help="Away from the likeness of this image; may be repeated.")
+@click.option(
+    "--minus",
+    multiple=True,
+    metavar="IMAGE",
+    type=click.Path(),
+    help="Away from this image's likeness; may be repeated.",
+)
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page of thumbnails.")
 @click.option("--open", "open_page", is_flag=True, help="Open the page of thumbnails in the browser.")
 @click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), help="Write a contact sheet, .jpg or .png.")
@@ -143,7 +149,8 @@ def search(
     """
     if (image_id is None) == (not queries) or (minus and not queries):
         raise errors.UsageError("search: give one or more images, or the --id of one")
-    collection = _open(directory)
+    console.check_outputs(shown["html"], shown["sheet"])
+    collection = _open(directory, near=queries)
     if image_id is not None:
         matches = collection.search_id(image_id, k=k, min_score=min_score)
     else:
@@ -197,17 +204,24 @@ def check(directory: str | None, as_json: bool) -> int:
 
 
 @cli.command()
-@click.argument("paths", nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("paths", nargs=-1, required=True, metavar="[IMAGE | FOLDER]...", type=click.Path())
 @_collection
 @_json
 def remove(paths: Sequence[str], directory: str | None, as_json: bool) -> None:
-    """Take images out of the collection; their files stay.
+    """Take images, or all of a folder, out of the collection.
+
+    Their files stay.
 
     An image that stays in an indexed folder comes back when that is indexed again.
     """
-    removed = _open(directory).remove(paths)
+    collection, removed = _open(directory, near=paths), 0
+    for path in paths:
+        found = collection.remove([path])
+        removed += found
+        if not found:
+            console.warn(f"{safe_text(path)}: not in the collection")
     if not removed:
-        raise errors.UsageError("none of these is in the collection; give paths as they are on the disk")
+        raise errors.UsageError("nothing was removed; give paths as they are on the disk")
     if as_json:
         console.print_json({"removed": removed})
     else:
@@ -224,11 +238,12 @@ def demo(folder: Path, open_page: bool) -> None:
     Nothing is downloaded.
     """
     from lookalike import collection as collections
+    from lookalike import directory as directories
     from lookalike.demo import write_gallery
 
     click.echo(f"Drawing pictures in {safe_text(folder)}/ ...", err=True)
     pictures = write_gallery(folder)
-    collection = collections.open(folder) if collections.locate(folder) else collections.create(folder)
+    collection = collections.open(folder) if directories.locate(folder) else collections.create(folder)
     with console.progress_bar() as show:
         report = collection.add(folder, progress=show)
     console.print_report(report, collection, as_json=False)
@@ -257,36 +272,49 @@ def completion(shell: str) -> None:
 def _collection_to_index(paths: Sequence[str], directory: str | None, precision: str | None) -> "Collection":
     """The collection that the paths belong to, made if there is none."""
     from lookalike import collection as collections
+    from lookalike import directory as directories
 
-    if directory is None and not paths:
+    folders = [_folder_of(path) for path in paths]
+    if directory is not None:
+        place = directories.locate(Path(directory))
+    elif not paths:
         return _open(None)
-    first = Path(paths[0] if paths else ".")
-    folder = (first if first.is_dir() else first.parent).resolve()
-    if directory is None:
-        place = next(filter(None, map(collections.locate, (folder, *folder.parents))), None)
     else:
-        place = collections.locate(Path(directory))
-    if place:
-        return collections.open(place, precision=precision)
-    if not first.exists():
-        raise errors.UsageError(f"{first}: there is no such file or folder")
-    return collections.create(folder, directory=directory, precision=precision or "int8")
+        places = {directories.nearest(folder) for folder in folders}
+        if len(places) > 1 or (places == {None} and (len(paths) > 1 or not os.path.isdir(paths[0]))):
+            raise errors.UsageError("these have no collection in common: index one folder, or name one with -c")
+        [place] = places
+    if place or not folders:
+        return collections.open(place or str(directory), precision=precision)
+    if directory is not None and Path(directory).resolve() == folders[0]:
+        directory = None  # the folder itself was meant
+    return collections.create(folders[0], directory=directory, precision=precision or "int8")
 
 
-def _open(directory: str | None) -> "Collection":
-    """The collection that is meant: the one named, else the nearest."""
+def _folder_of(path: str) -> Path:
+    if not os.path.lexists(path):
+        raise errors.UsageError(f"{path}: there is no such file or folder")
+    return Path(path).resolve() if os.path.isdir(path) else Path(path).parent.resolve()
+
+
+def _open(directory: str | None, near: Sequence[str] = ()) -> "Collection":
+    """The collection that is meant: the one named, else the nearest, or among several below that of an image."""
     from lookalike import collection as collections
+    from lookalike import directory as directories
 
     if directory is not None:
         return collections.open(directory)
     here = Path.cwd()
-    places = list(filter(None, map(collections.locate, (here, *here.parents))))[:1]
-    places = places or sorted(filter(None, (collections.locate(path) for path in here.iterdir() if path.is_dir())))
-    if not places:
+    if place := directories.nearest(here):
+        return collections.open(place)
+    below = sorted(filter(None, (directories.locate(here / name) for name in os.listdir(here))))
+    close = {directories.nearest(Path(path).resolve().parent) for path in near}
+    below = [each for each in below if close == {each}] or below
+    if not below:
         raise errors.NoCollectionError(
             f"{here}: there is no collection here; make one with: lookalike index FOLDER, or name one with -c"
         )
-    if len(places) > 1:
-        names = ", ".join(str(place.parent.relative_to(here)) for place in places[:5])
+    if len(below) > 1:
+        names = ", ".join(each.parent.name for each in below[:5])
         raise errors.UsageError(f"there are several collections here ({names}); say which with -c")
-    return collections.open(places[0])
+    return collections.open(below[0])

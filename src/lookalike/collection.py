@@ -14,26 +14,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TypeVar
 
-import filelock
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lookalike import directory as directories
 from lookalike import encoders, identity, vectors
 from lookalike.catalog import Catalog
 from lookalike.encoders import Encoder
-from lookalike.errors import CorruptError, LockedError, NoCollectionError, StorageError, UsageError
-from lookalike.identity import Identity
-from lookalike.images import ImageSource, prepare
+from lookalike.errors import CorruptError, NoCollectionError, UsageError
+from lookalike.identity import Identity, Origin
+from lookalike.images import ImageSource, kept, prepare
 from lookalike.ingest import Ingest, Progress, Report, embed
 from lookalike.match import Matches, Skipped
 from lookalike.nearest import Neighbours
 from lookalike.sources import Files, Folder, Found, Source, key_of
 from lookalike.vectors import VectorReader, Vectors, VectorWriter
 
-DIRECTORY = ".lookalike"
-_CATALOG, _VECTORS, _LOCK = "catalog.sqlite", "vectors.faiss", "lock"
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -64,21 +63,15 @@ class Info:
 class Collection:
     """An open collection. Threads may share it; `lookalike.open` and `lookalike.create` make it."""
 
-    def __init__(self, directory: Path, made_by: Identity, *, encoder: Encoder | None = None) -> None:
+    def __init__(self, directory: Path, origin: Origin, *, encoder: Encoder | None = None) -> None:
         """`encoder` is the one that made it, where that is not one of Lookalike's own."""
-        self.directory = directory
-        self.made_by = made_by
-        self._catalog = Catalog(self.directory / _CATALOG)
-        reader = VectorReader(self.directory / _VECTORS, self.made_by.dim)
-        self._neighbours = Neighbours(self._catalog, reader, self.folder)
+        self.directory, self.folder, self.made_by = directory, origin.folder, origin.made_by
+        self._catalog = Catalog(directory / directories.CATALOG)
+        self._reader = VectorReader(directory / directories.VECTORS, self.made_by.dim)
+        self._neighbours = Neighbours(self._catalog, self._reader, self.folder)
         self._own_encoder = encoder
         self._loaded: tuple[int, Encoder] | None = None  # for how many threads
         self._lock = threading.Lock()
-
-    @property
-    def folder(self) -> Path:
-        """The folder that the keys of its images are relative to."""
-        return self.directory.parent
 
     def __len__(self) -> int:
         """How many images it has."""
@@ -93,6 +86,7 @@ class Collection:
     def close(self) -> None:
         """Lets go of its files; it opens them again when it is used again."""
         self._catalog.close()
+        self._reader.close()
 
     # Adding and removing
 
@@ -133,7 +127,7 @@ class Collection:
             return ingest.run(self._source(source))
 
     def remove(self, paths: Iterable[str | os.PathLike[str]]) -> int:
-        """Drops images by their paths or keys, and says how many it had of them.
+        """Drops images by their paths, those of folders, or their keys, and says how many it had of them.
 
         Their files stay. A file that is still in an indexed folder comes back when that is added again.
 
@@ -141,13 +135,8 @@ class Collection:
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing.
         """
-        if isinstance(paths, str | os.PathLike):
-            raise UsageError("remove takes a list of paths")
-        names = [os.fspath(path) for path in paths]
-        keys = {name for name in names if self._catalog.known_file(name)}
-        keys |= {key_of(self._absolute(name), self.folder) for name in names}
         with self._writing(), self._catalog.writing() as transaction:
-            return transaction.remove(keys)
+            return sum(transaction.remove(self._keys(path)) for path in _listed(paths))
 
     # Searching
 
@@ -174,10 +163,14 @@ class Collection:
             UsageError: k is not positive, or the queries cancel each other out.
             CorruptError: a vector that would have come back is damaged.
         """
-        queries = [_kept(each) for each in (query, *plus)]
+        queries = [kept(each) for each in (query, *_listed(plus))]
         wanted = np.sum([self.embed(each) for each in queries], axis=0)
-        unwanted = np.sum([self.embed(each) for each in minus], axis=0)  # 0 where there are none
-        [matches] = self._neighbours.of_vectors(vectors.unit(wanted - unwanted), k, min_score)
+        unwanted = np.sum([self.embed(each) for each in _listed(minus)], axis=0)  # 0 where there are none
+        try:
+            direction = vectors.unit(wanted - unwanted)
+        except UsageError:
+            raise UsageError("the queries cancel each other out; nothing is left to look for") from None
+        [matches] = self._neighbours.of_vectors(direction, k, min_score)
         return Matches(matches, queries=queries)
 
     def search_many(
@@ -186,7 +179,7 @@ class Collection:
         """The answers to several queries, each for itself, in their order."""
         if not queries:
             return []
-        queries = [_kept(query) for query in queries]
+        queries = [kept(query) for query in _listed(queries)]
         found = self._neighbours.of_vectors(np.concatenate([self.embed(query) for query in queries]), k, min_score)
         return [Matches(matches, queries=[query]) for query, matches in zip(queries, found, strict=True)]
 
@@ -252,7 +245,7 @@ class Collection:
 
     def _load_encoder(self, threads: int) -> Encoder:
         """The collection's encoder, for at least as many threads."""
-        if self._own_encoder:
+        if self._own_encoder is not None:
             return self._own_encoder
         with self._lock:
             if self._loaded is None or self._loaded[0] < threads:
@@ -264,8 +257,8 @@ class Collection:
     def _writing(self) -> Iterator[VectorWriter]:
         """The only writer, at the end of what has been committed."""
         with (
-            _locked(self.directory),
-            closing(VectorWriter(self.directory / _VECTORS, self.made_by.dim, self._catalog.count())) as writer,
+            directories.locked(self.directory),
+            closing(VectorWriter(self._reader.path, self.made_by.dim, self._catalog.count())) as writer,
         ):
             yield writer
 
@@ -275,14 +268,23 @@ class Collection:
         path = self._absolute(source)
         if not os.path.lexists(path):
             raise UsageError(f"{source}: there is no such file or folder")
-        if path.is_dir():
+        if os.path.isdir(path):
             return Folder(path, base=self.folder, leave_out=self.directory)
         return Files([path], base=self.folder)
+
+    def _keys(self, path: str | os.PathLike[str]) -> Iterable[str]:
+        """What is known of a file, or of the files below a folder; a name that is no path may be a key."""
+        for key in (key_of(self._absolute(path), self.folder), os.fspath(path)):
+            if self._catalog.known_file(key):
+                return [key]
+            if below := self._catalog.known("" if key == "." else key, limit=-1):
+                return [known.key for known in below]
+        return []
 
     def _absolute(self, path: str | os.PathLike[str]) -> Path:
         # A link that is named for an image keeps its own name; the folder that it is in has one name only.
         path = Path(path)
-        return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+        return path.resolve() if os.path.isdir(path) else path.parent.resolve() / path.name
 
     def _label_of(self, found: Found) -> str | None:
         """The name of the folder that holds it; the collection's own folder is no label."""
@@ -311,23 +313,16 @@ def create(
         LockedError: another process is making it.
         StorageError: it cannot be written.
     """
-    place = Path(directory) if directory is not None else Path(folder) / DIRECTORY
-    made_by = identity.of_encoder(encoder) if encoder else identity.of_model(model, precision)
-    if not Path(folder).is_dir():
+    here = Path(folder).resolve()
+    if not os.path.isdir(here):
         raise UsageError(f"{folder}: there is no such folder")
-    try:
-        place.mkdir(parents=directory is not None, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{place}: {error.strerror}") from error
-    with _locked(place):
-        if (place / identity.NAME).exists():
-            raise UsageError(f"{place}: there is a collection already; open it, or name another directory")
-        for name in (_CATALOG, f"{_CATALOG}-journal", f"{_CATALOG}-wal", f"{_CATALOG}-shm", _VECTORS):
-            (place / name).unlink(missing_ok=True)  # of a creation that was cut off
-        Catalog.create(place / _CATALOG)
-        vectors.create(place / _VECTORS, made_by.dim)
-        identity.write(place, made_by)
-    return Collection(place.resolve(), made_by, encoder=encoder)
+    place = Path(directory).resolve() if directory is not None else here / directories.NAME
+    origin = Origin(identity.of_encoder(encoder) if encoder is not None else identity.of_model(model, precision), here)
+    with directories.making(place):
+        Catalog.create(place / directories.CATALOG)
+        vectors.create(place / directories.VECTORS, origin.made_by.dim)
+        identity.write(place, origin)
+    return Collection(place, origin, encoder=encoder)
 
 
 def open(  # noqa: A001
@@ -350,53 +345,16 @@ def open(  # noqa: A001
         IncompatibleError: another encoder or another version of it made it, or a newer Lookalike.
         CorruptError: one of its files is damaged.
     """
-    directory = locate(Path(path))
+    directory = directories.locate(Path(path))
     if directory is None:
         raise NoCollectionError(f"{path}: there is no collection; make one with: lookalike index {path}")
-    stored = identity.read(directory)
-    if encoder:
+    origin = identity.read(directory)
+    if encoder is not None:
         wanted = identity.of_encoder(encoder)
     else:
-        wanted = identity.now(directory, stored, model=model, precision=precision)
-    identity.check(directory, stored, wanted)
-    return Collection(directory, stored, encoder=encoder)
-
-
-def locate(path: Path) -> Path | None:
-    """The directory of the collection that a path names: itself, or the one inside it."""
-    for directory in (path, path / DIRECTORY):
-        if (directory / identity.NAME).exists():
-            return directory.resolve()
-    return None
-
-
-def _kept(query: ImageSource) -> ImageSource:
-    """The query as something that can be read again, when it is to be shown."""
-    if not hasattr(query, "read"):
-        return query
-    file = cast("BinaryIO", query)
-    if file.seekable():
-        file.seek(0)  # as Pillow does
-    data = file.read()
-    if not isinstance(data, bytes):  # which would be taken for a path
-        raise UsageError("the file gives text; open it in binary mode")
-    return data
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Holds the lock of whoever writes. The system gives it back if the process dies."""
-    lock = filelock.FileLock(directory / _LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise LockedError(f"{directory}: another process is writing to it; try again when it is done") from error
-    except OSError as error:
-        raise StorageError(f"{directory}: {error.strerror or error}") from error
-    try:
-        yield
-    finally:
-        lock.release()
+        wanted = identity.now(directory, origin.made_by, model=model, precision=precision)
+    identity.check(directory, origin, wanted)
+    return Collection(directory, origin, encoder=encoder)
 
 
 def _size(file: Path) -> int:
@@ -408,3 +366,10 @@ def _size(file: Path) -> int:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _listed(several: Iterable[_Item]) -> Iterable[_Item]:
+    """Several of something: a string is one, not as many as it has letters."""
+    if isinstance(several, str | bytes | os.PathLike):
+        raise UsageError(f"{several!r} is one; give a list")
+    return several

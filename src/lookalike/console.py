@@ -1,8 +1,10 @@
 """What the command line says: progress, reports, matches. Results on standard output, the rest on standard error."""
 
 import json
+import os
 import signal
 import tempfile
+import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lookalike.errors import UsageError
 from lookalike.show.text import safe_text, without_surrogates
 
 if TYPE_CHECKING:
@@ -59,7 +62,9 @@ def progress_bar() -> Iterator[Callable[["Progress"], None]]:
         speed = bar.tasks[0].speed
         bar.update(task, completed=progress.done, total=progress.total, rate=f"{speed:,.0f} images/s" if speed else "")
 
-    before = signal.signal(signal.SIGINT, stop)
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:  # as a script may have it
+        signal.signal(signal.SIGINT, stop)
     try:
         with bar:
             yield show
@@ -128,6 +133,15 @@ def show(
         _write_page(matches, html, open_page=open_page)
 
 
+def check_outputs(html: Path | None, sheet: Path | None) -> None:
+    """Finds out before the work what would keep its result from being written."""
+    for path in filter(None, (html, sheet)):
+        if not os.path.isdir(path.parent):
+            raise UsageError(f"{path}: there is no folder {path.parent}")
+    if sheet and sheet.suffix.lower() not in {".jpg", ".jpeg", ".png"}:
+        raise UsageError(f"{sheet}: a contact sheet is written as .jpg or .png")
+
+
 def _write_page(matches: "Matches", path: Path | None, *, open_page: bool) -> None:
     from lookalike.show.page import write_page
 
@@ -135,8 +149,8 @@ def _write_page(matches: "Matches", path: Path | None, *, open_page: bool) -> No
         path = Path(tempfile.mkdtemp(prefix="lookalike-")) / "matches.html"
     write_page(matches, path)
     warn(f"Wrote {safe_text(path)}")
-    if open_page:
-        click.launch(path.resolve().as_uri())
+    if open_page and not webbrowser.open(path.resolve().as_uri()):
+        warn("There is no browser to open it with.")
 
 
 def print_json(record: Mapping[str, Any]) -> None:

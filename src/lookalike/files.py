@@ -28,12 +28,12 @@ class FileBytes:
     Attributes:
         data: the bytes.
         size: their number.
-        mtime_ns: when the file was last changed, in nanoseconds, as `os.stat` has it.
+        changed_ns: as `changed_ns` has it.
     """
 
     data: bytes
     size: int
-    mtime_ns: int
+    changed_ns: int
 
 
 def read(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> FileBytes:
@@ -54,6 +54,15 @@ def read(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> FileByt
         if found is not None:
             return found
     raise ImageError("changed while it was read", name, lasting=False)
+
+
+def changed_ns(status: os.stat_result) -> int:
+    """When a file was last changed, in nanoseconds: its bytes, or which file has its name.
+
+    Programs set the time of the bytes as they like, so that two files may have the same; that of the entry
+    (ctime) only the system sets.
+    """
+    return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
 def check_bytes(size: int, max_bytes: int, name: str) -> None:
@@ -79,8 +88,8 @@ def _read_once(name: str, max_bytes: int) -> FileBytes | None:
         after = os.fstat(handle)
     finally:
         os.close(handle)
-    same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
-    return FileBytes(data, after.st_size, after.st_mtime_ns) if same and len(data) == after.st_size else None
+    same = (before.st_size, changed_ns(before)) == (after.st_size, changed_ns(after))
+    return FileBytes(data, after.st_size, changed_ns(after)) if same and len(data) == after.st_size else None
 
 
 def _read_up_to(size: int, handle: int) -> bytes:

@@ -1,4 +1,4 @@
-"""collection.json: what made a collection, so that nothing made by anything else is mixed into it."""
+"""collection.json: what made a collection, so that nothing made by anything else is mixed into it, and of what."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from lookalike.errors import CorruptError, IncompatibleError, StorageError, Usag
 NAME = "collection.json"
 _FORMAT = 1
 _DTYPE = "float16"
+_PARENT = ".."
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,26 @@ def of_model(name: str, precision: str) -> Identity:
     return Identity(name, precision, card.fingerprint, card.dim)
 
 
-def write(directory: Path, identity: Identity) -> None:
+@dataclass(frozen=True)
+class Origin:
+    """What collection.json holds: what made the collection, and the folder that it is of."""
+
+    made_by: Identity
+    folder: Path
+
+
+def write(directory: Path, origin: Origin) -> None:
     """Makes the directory a collection, all at once.
+
+    The folder that it lies in is not written down by its name, so that the two can be moved together.
 
     Raises:
         StorageError: it cannot be written.
     """
-    facts = {"format": _FORMAT, **asdict(identity), "dtype": _DTYPE}
+    folder = (
+        _PARENT if origin.folder == directory.parent else str(origin.folder)
+    )  # JSON escapes what is not UTF-8 in it
+    facts = {"format": _FORMAT, **asdict(origin.made_by), "dtype": _DTYPE, "folder": folder}
     beside = directory / f"{NAME}.new"
     try:
         with beside.open("w", encoding="utf-8") as file:
@@ -60,19 +74,19 @@ def write(directory: Path, identity: Identity) -> None:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(directory / NAME)
-        for folder in (
-            directory,
-            directory.parent,
-        ):  # the names of new files last only once these are written
-            descriptor = os.open(folder, os.O_RDONLY)
-            os.fsync(descriptor)
-            os.close(descriptor)
+        # New names last only once the folders that hold them are on the disk.
+        for changed in (directory, directory.parent):
+            descriptor = os.open(changed, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
     except OSError as error:
         raise StorageError(f"{directory}: {error.strerror}") from error
 
 
-def read(directory: Path) -> Identity:
-    """What made this collection.
+def read(directory: Path) -> Origin:
+    """What made this collection, and the folder that it is of.
 
     Raises:
         CorruptError: the file is damaged.
@@ -85,28 +99,29 @@ def read(directory: Path) -> Identity:
             raise IncompatibleError(
                 f"{path}: it has format {facts['format']} and this Lookalike knows up to {_FORMAT}; upgrade Lookalike"
             )
-        identity = Identity(str(facts["model"]), str(facts["precision"]), str(facts["fingerprint"]), int(facts["dim"]))
-        if (facts["format"], facts["dtype"]) != (_FORMAT, _DTYPE) or identity.dim < 1:
+        made_by = Identity(str(facts["model"]), str(facts["precision"]), str(facts["fingerprint"]), int(facts["dim"]))
+        if (facts["format"], facts["dtype"]) != (_FORMAT, _DTYPE) or made_by.dim < 1:
             raise ValueError("it has an unknown layout")
+        folder = str(facts["folder"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise CorruptError(f"{path}: the file is damaged: {error}") from error
-    return identity
+    return Origin(made_by, directory.parent if folder == _PARENT else Path(folder))
 
 
-def check(directory: Path, stored: Identity, wanted: Identity) -> None:
+def check(directory: Path, origin: Origin, wanted: Identity) -> None:
     """Makes sure that what is about to be used is what made this collection.
 
     Raises:
         IncompatibleError: it is not; the message names both and says how to index again.
     """
-    if wanted == stored:
+    if wanted == origin.made_by:
         return
-    made, asked = _told(stored), _told(wanted)
+    made, asked = _told(origin.made_by), _told(wanted)
     if made == asked:
-        made, asked = f"{made} {stored.fingerprint[:8]}", f"another version of it, {wanted.fingerprint[:8]}"
+        made, asked = f"{made} {origin.made_by.fingerprint[:8]}", f"another version of it, {wanted.fingerprint[:8]}"
     raise IncompatibleError(
         f"{directory}: its vectors were made by {made} and cannot be compared with those of {asked}."
-        f" To index again with that, delete {directory} and run: lookalike index {directory.parent}"
+        f" To index again with that, delete {directory} and run: lookalike index {origin.folder}"
     )
 
 

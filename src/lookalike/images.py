@@ -4,12 +4,13 @@ Upright as EXIF has it, transparent parts on white, 16 bits scaled to 8, the fir
 a JPEG is decoded no larger than needed. Whatever is wrong with an image comes out as an ImageError.
 """
 
+import io
 import math
 import os
 import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, TypeAlias, get_args
+from typing import Any, BinaryIO, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,9 +144,6 @@ def _image(source: ImageSource, max_bytes: int, max_pixels: int) -> Image.Image:
         check_size(image.size, max_pixels)
         image.load()  # after which draft() leaves it as it is
         return image
-    if not hasattr(source, "read"):
-        kind = type(source).__name__
-        raise UsageError(f"{kind} is not an image; give a path, bytes, a file, a PIL image or a uint8 array")
     return open_image(_read_file(source, max_bytes), max_pixels=max_pixels)
 
 
@@ -158,7 +156,20 @@ def _read_named(path: str | os.PathLike[str], max_bytes: int) -> bytes:
         raise
 
 
-def _read_file(file: BinaryIO, max_bytes: int) -> bytes:
+def kept(source: ImageSource, *, max_bytes: int = MAX_BYTES) -> ImageSource:
+    """The same image as something that can be opened again: an open file as its bytes."""
+    if isinstance(source, str | os.PathLike | bytes | Image.Image | np.ndarray):
+        return source
+    with one_image(_name(source)):
+        return _read_file(source, max_bytes)
+
+
+def _read_file(file: Any, max_bytes: int) -> bytes:
+    if not hasattr(file, "read"):
+        kind = type(file).__name__
+        raise UsageError(f"{kind} is not an image; give a path, bytes, a file, a PIL image or a uint8 array")
+    if isinstance(file, io.TextIOBase):
+        raise UsageError("the file gives text; open it in binary mode")
     if file.seekable():
         file.seek(0)  # as Pillow does
     data = file.read(max_bytes + 1)

@@ -7,13 +7,11 @@ source's order, so that the same source always gives the same rows.
 import hashlib
 import itertools
 import os
-import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +126,7 @@ class Ingest:
         self._counts: Counter[str] = Counter()
         self._skipped: list[Skipped] = []
         self._total: Future[int] | None = None
+        self._vanished = False
 
     def run(self, source: Source) -> Report:
         """Brings the catalog up to date with the source.
@@ -138,24 +137,24 @@ class Ingest:
             StorageError: the disk is full or failing. What was committed before is there.
         """
         start, newest = time.monotonic(), self._catalog.newest_id()
-        with tempfile.TemporaryFile() as vanished:  # keys, each ended by NUL: there may be any number of them
-            pool = ThreadPoolExecutor(self._threads, "lookalike-ingest")
-            try:
-                if self._progress:
-                    self._total = pool.submit(lambda: sum(1 for _ in source.files()))
-                for outcome in self._outcomes(source, pool, vanished):
-                    self._take(outcome)
-                self._commit()
-            finally:
-                pool.shutdown(cancel_futures=True)
-            self._drop(vanished, newest)
+        pool = ThreadPoolExecutor(self._threads, "lookalike-ingest")
+        try:
+            if self._progress:
+                self._total = pool.submit(lambda: sum(1 for _ in source.files()))
+            for outcome in self._outcomes(source, pool):
+                self._take(outcome)
+            self._commit()
+        finally:
+            pool.shutdown(cancel_futures=True)
+        if self._vanished:
+            self._drop(source, newest)
         return self._report(time.monotonic() - start)
 
     def _report(self, seconds: float) -> Report:
         names = ("added", "updated", "renamed", "unchanged", "removed", "skipped_before")
         return Report(**{name: self._counts[name] for name in names}, skipped=tuple(self._skipped), seconds=seconds)
 
-    def _outcomes(self, source: Source, pool: ThreadPoolExecutor, vanished: BinaryIO) -> Iterator[_Outcome]:
+    def _outcomes(self, source: Source, pool: ThreadPoolExecutor) -> Iterator[_Outcome]:
         """What came of each file that has changed, in the source's order."""
         window: deque[Future[_Outcome]] = deque()
         for change in changes(source, self._catalog):
@@ -165,10 +164,10 @@ class Ingest:
                 case Unchanged(known):
                     self._counts["skipped_before" if known.skipped else "unchanged"] += 1
                     self._show_progress()
-                case Vanished(key):
-                    vanished.write(os.fsencode(key) + b"\0")
-                case Unreadable(path, _, reason):
-                    self._skipped.append(Skipped(path, reason))
+                case Vanished():
+                    self._vanished = True
+                case Unreadable(path, key, reason):
+                    yield _Failed(Found(path, key, -1, -1), ImageError(reason, key, lasting=False))
             if len(window) >= self._threads * _WINDOW_PER_THREAD:
                 yield window.popleft().result()
         while window:
@@ -239,29 +238,27 @@ class Ingest:
         if isinstance(outcome, _Embedded):
             file, label = outcome.file, self._label_of(found)
             row = rows[outcome.hash]
-            before = transaction.put_image(found.key, row, size=file.size, mtime_ns=file.mtime_ns, label=label)
+            before = transaction.put_image(found.key, row, size=file.size, changed_ns=file.changed_ns, label=label)
             if before is None:
                 return "added"
             return "updated" if before != row else "unchanged"  # it was only touched
+        if not found.key or not os.path.lexists(found.path):  # it went while it was read, or was never there
+            return "removed" if transaction.remove([found.key]) else "failed"
         # A failure that is not the file's own, such as a missing permission, is tried again: no file has this time.
-        mtime_ns = found.mtime_ns if outcome.error.lasting else -1
-        was_image = transaction.put_skipped(found.key, outcome.error.reason, size=found.size, mtime_ns=mtime_ns)
+        changed_ns = found.changed_ns if outcome.error.lasting else -1
+        was_image = transaction.put_skipped(found.key, outcome.error.reason, size=found.size, changed_ns=changed_ns)
         return "removed" if was_image else "failed"
 
-    def _drop(self, vanished: BinaryIO, newest: int) -> None:
-        """Takes out what is gone; where the same image has come up under another name, it was renamed."""
-        vanished.seek(0)
-        keys = (os.fsdecode(key) for key in _ended_by_nul(vanished))
+    def _drop(self, source: Source, newest: int) -> None:
+        """Takes out what is gone; where the same image has come up under another name, it was renamed.
+
+        That can be told only when all has been seen. What is gone is looked for once more then, since there
+        may be any number of it to remember.
+        """
+        keys = (change.key for change in changes(source, self._catalog) if isinstance(change, Vanished))
         while batch := list(itertools.islice(keys, _COMMIT_IMAGES)):
             with self._catalog.writing() as transaction:
                 gone = [key for key in batch if not transaction.rename(key, newest)]
                 removed = transaction.remove(gone)
             renamed = len(batch) - len(gone)
             self._counts.update(removed=removed, renamed=renamed, added=-renamed)
-
-
-def _ended_by_nul(file: BinaryIO) -> Iterator[bytes]:
-    rest = b""
-    while block := file.read(1 << 16):
-        *whole, rest = (rest + block).split(b"\0")
-        yield from whole

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex, overload
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,16 @@ class Matches(list[Match]):
     def __init__(self, matches: Iterable[Match] = (), *, queries: Iterable[Any] = ()) -> None:
         super().__init__(matches)
         self.queries = tuple(queries)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Match: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Matches": ...
+    def __getitem__(self, index: SupportsIndex | slice) -> "Match | Matches":
+        """One match, or some of them with the same queries."""
+        if isinstance(index, slice):
+            return Matches(super().__getitem__(index), queries=self.queries)
+        return super().__getitem__(index)
 
     def _repr_html_(self) -> str:
         from lookalike.show.page import fragment  # only a notebook asks for this, and it draws thumbnails

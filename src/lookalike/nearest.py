@@ -1,7 +1,7 @@
 """From unit vectors to matches: the vectors rank, the catalog names."""
 
 import itertools
-import sys
+import operator
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from lookalike.match import Match
 from lookalike.vectors import Rows, VectorReader, Vectors, checksums
 
 _CHECKED_ROWS = 4096  # read at a time
+_ALL = 2**31  # more than there can be, and less than FAISS and SQLite can count
 
 
 class Neighbours:
@@ -29,9 +30,7 @@ class Neighbours:
             UsageError: k is not positive, or the vectors have another dimension.
             CorruptError: a vector that would have come back is damaged.
         """
-        if k < 1:
-            raise UsageError(f"k={k}: ask for at least 1")
-        k = min(k, sys.maxsize)
+        k = _at_least_one(k)
         with self._catalog.reading():
             count = self._catalog.count()
             scores, rows = self._reader.search(queries, k, count=count, dead=self._dead_rows())
@@ -47,8 +46,7 @@ class Neighbours:
             UsageError: there is no image with that id, or k is not positive.
             CorruptError: a vector that would have come back is damaged.
         """
-        if k < 1:
-            raise UsageError(f"k={k}: ask for at least 1")
+        k = _at_least_one(k)
         with self._catalog.reading():
             image = self._catalog.image(image_id)
             if image is None:
@@ -90,7 +88,17 @@ class Neighbours:
 
     def _dead_rows(self) -> Rows:
         """The rows to leave out, read again only where something has changed."""
-        changes = self._catalog.changes()
-        if self._dead[0] != changes:
-            self._dead = changes, np.array(self._catalog.dead_rows(), np.int64)
-        return self._dead[1]
+        known, changes = self._dead, self._catalog.changes()
+        if known[0] != changes:  # another thread may be doing the same, as of another change
+            known = self._dead = changes, np.array(self._catalog.dead_rows(), np.int64)
+        return known[1]
+
+
+def _at_least_one(k: int) -> int:
+    try:
+        number = min(operator.index(k), _ALL)
+    except TypeError:
+        raise UsageError(f"k={k!r}: give a whole number") from None
+    if number < 1:
+        raise UsageError(f"k={k}: ask for at least 1")
+    return number

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from lookalike.files import changed_ns
+
 _IMAGES = "jpg jpeg jpe jfif png gif webp tif tiff bmp dib avif avifs heic heif hif"
 # They look like images to whoever keeps them, so it has to be said that they are left out.
 _FOREIGN = "svg svgz eps ps ai pdf psd psb xcf jp2 jpx j2k jxl ico tga exr hdr raw dng cr2 cr3 nef arw orf rw2 raf"
@@ -19,12 +21,12 @@ class Found:
     path: Path
     key: str
     size: int
-    mtime_ns: int
+    changed_ns: int
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A folder that could not be listed; nothing is known of what is below `key`."""
+    """A folder that could not be listed; nothing is known of what is below `key`, which ends in "/" or is empty."""
 
     path: Path
     key: str
@@ -53,7 +55,7 @@ class Folder:
         self.within: str | None = "" if folder == base else key_of(folder, base)
 
     def files(self) -> Iterator[Found | Unreadable]:
-        prefix = f"{self.within}/" if self.within else ""
+        prefix = f"{self.within.rstrip('/')}/" if self.within else ""
         waiting = [self._listing(self.folder, prefix)]
         while waiting:
             entry = next(waiting[-1], None)
@@ -70,7 +72,7 @@ class Folder:
             with os.scandir(folder) as listed:
                 entries = [entry for entry in listed if not entry.name.startswith(".")]
         except OSError as error:
-            yield Unreadable(folder, prefix.rstrip("/"), (error.strerror or "cannot be listed").lower())
+            yield Unreadable(folder, prefix, (error.strerror or "cannot be listed").lower())
             return
         # A folder's files sort as if its name ended in "/", so it does.
         names = {entry.name: entry for entry in entries if Path(entry.name).suffix.lower() in _SUFFIXES}
@@ -106,4 +108,4 @@ def _found(path: Path, key: str) -> Found:
         status = path.stat()
     except OSError:  # reading it will tell why
         return Found(path, key, -1, -1)
-    return Found(path, key, status.st_size, status.st_mtime_ns)
+    return Found(path, key, status.st_size, changed_ns(status))

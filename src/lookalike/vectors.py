@@ -39,6 +39,8 @@ def unit(embeddings: NDArray[Any]) -> Vectors:
     Raises:
         UsageError: a row is zero, not finite, or no direction is left of it in single precision.
     """
+    if np.asarray(embeddings).dtype.kind not in "fiub":
+        raise UsageError("a vector has to be of real numbers")
     rows = np.array(embeddings, np.float64, ndmin=2)
     peak = np.abs(rows).max(axis=1, keepdims=True, initial=0)
     if not (np.isfinite(peak).all() and (peak > 0).all()):
@@ -163,6 +165,11 @@ class VectorReader:
         self._mapped: _Mapping | None = None
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        """Lets go of the file; the next use maps it again."""
+        with self._lock:
+            self._mapped = None
+
     def search(self, queries: Vectors, k: int, *, count: int, dead: Rows) -> tuple[Vectors, Rows]:
         """The k best of the first `count` rows for each query, best first, by exact inner product.
 
@@ -199,7 +206,7 @@ class VectorReader:
     def _mapping(self, count: int) -> "_Mapping":
         """A mapping that has at least `count` rows; an older one goes on serving whoever uses it."""
         with self._lock:
-            if self._mapped is None or self._mapped.count < count:
+            if self._mapped is None or self._mapped.count < count or not self._mapped.is_still_at(self.path):
                 self._mapped = _map(self.path, self.dim)
             if self._mapped.count < count:
                 raise CorruptError(f"{self.path}: it holds {self._mapped.count} of its {count} vectors")
@@ -225,7 +232,9 @@ class _Mapping:
                 self.count = int.from_bytes(header[_COUNT], "little")
                 end = _end(dim, self.count)
                 # FAISS trusts what it maps, so nothing is left to trust: each byte of the header is known.
-                if os.fstat(file.fileno()).st_size < end or header != _header(dim, self.count):
+                status = os.fstat(file.fileno())
+                self._file = status.st_dev, status.st_ino
+                if status.st_size < end or header != _header(dim, self.count):
                     raise CorruptError(f"{path}: its header does not go with vectors of {dim} dimensions")
                 # By descriptor: it is the very file that was checked, whatever its name.
                 self.index = faiss.read_index(f"/dev/fd/{file.fileno()}", faiss.IO_FLAG_MMAP_IFC)
@@ -239,6 +248,14 @@ class _Mapping:
         except RuntimeError as error:
             raise CorruptError(f"{path}: FAISS cannot read it: {error}") from error
         self.rows = codes[len(header) : end].view(_STORED).reshape(self.count, dim)
+
+    def is_still_at(self, path: Path) -> bool:
+        """Whether this is the file that is there now, and not one that has been replaced or taken away."""
+        try:
+            status = path.stat()
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._file
 
 
 def _selector(mapped: int, count: int, dead: Rows) -> Any:

@@ -36,6 +36,7 @@ def table(matches: Matches) -> "Table":
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("", justify="right", style="dim", no_wrap=True)
+    table.add_column("id", justify="right", style="dim", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("label", overflow="fold")
     table.add_column("size", justify="right", style="dim", no_wrap=True)
@@ -50,16 +51,16 @@ def table(matches: Matches) -> "Table":
 
 
 def lines(matches: Matches) -> list[str]:
-    """One line for each match: rank, score, label, size and path with tabs between them.
+    """One line for each match: rank, id, score, label, size and path with tabs between them.
 
     A name holds neither a tab nor a line end, because those are shown as escapes.
     """
     return ["\t".join(_words(rank, match)) for rank, match in enumerate(matches, 1)]
 
 
-def _words(rank: int, match: Match) -> tuple[str, str, str, str, str]:
+def _words(rank: int, match: Match) -> tuple[str, ...]:
     name = safe_text(match.path or match.key)
-    return str(rank), score_text(match.score), safe_text(match.label or ""), size_text(match), name
+    return str(rank), str(match.id), score_text(match.score), safe_text(match.label or ""), size_text(match), name
 
 
 def _print_thumbnails(matches: Matches, console: "Console") -> None:

@@ -1,0 +1,138 @@
+"""Measures how long a search takes: in a fresh process, in a running one, and as a collection grows.
+
+    python benchmarks/search_latency.py [FOLDER_OF_PHOTOS]
+    python benchmarks/search_latency.py --largest 10000000        # needs 2.6 GB of disk for each million
+
+Pictures are searched by path, which is to decode, compute, compare and look up. The large collections hold random
+vectors, written as they are stored; they are only opened, and one of them is searched by an image's id.
+"""
+
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import faiss
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import lookalike
+from lookalike import Collection, demo
+from lookalike.catalog import Catalog
+from lookalike.vectors import VectorWriter, checksums
+
+DIM = 1280
+SIZES = (0, 10_000, 100_000, 1_000_000)
+EXACT_ROWS = 100_000
+AT_ONCE = 10_000
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Milliseconds of repeated runs of the same thing."""
+
+    name: str
+    milliseconds: list[float]
+
+    def facts(self) -> dict[str, Any]:
+        low, high = np.percentile(self.milliseconds, [50, 95])
+        return {"name": self.name, "runs": len(self.milliseconds), "median_ms": float(low), "p95_ms": float(high)}
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--largest", default=SIZES[-1], show_default=True, help="Rows of the largest collection to open.")
+@click.option("--place", type=click.Path(exists=True, file_okay=False), help="Where to make them [temporary].")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def main(folder: Path | None, largest: int, place: str | None, as_json: bool) -> None:
+    with tempfile.TemporaryDirectory(dir=place) as directory:
+        results = [*of_pictures(folder, Path(directory)), *of_rows(Path(directory), largest)]
+    if as_json:
+        for result in results:
+            click.echo(json.dumps(result.facts()))
+        return
+    table = Table("")
+    for column in ("runs", "median, ms", "95th percentile, ms"):
+        table.add_column(column, justify="right")
+    for facts in (result.facts() for result in results):
+        table.add_row(facts["name"], str(facts["runs"]), f"{facts['median_ms']:.1f}", f"{facts['p95_ms']:.1f}")
+    Console().print(table)
+
+
+def repeated(name: str, work: Callable[[], object], *, runs: int) -> Measured:
+    milliseconds = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        work()
+        milliseconds.append((time.perf_counter() - start) * 1e3)
+    return Measured(name, milliseconds)
+
+
+def of_pictures(folder: Path | None, place: Path) -> Iterator[Measured]:
+    if folder is None:
+        folder = place / "gallery"
+        demo.write_gallery(folder)
+    with lookalike.create(folder, directory=place / "pictures") as collection:
+        collection.add(folder)
+        paths = [match.path for match in collection.search_id(1, k=200) if match.path]
+        queries = itertools.cycle(paths)
+        query = [sys.executable, "-m", "lookalike", "search", str(paths[0]), "-c", str(collection.directory), "--json"]
+        yield repeated(
+            f"lookalike search, a fresh process, {len(collection)} images",
+            lambda: subprocess.run(query, check=True, stdout=subprocess.DEVNULL),
+            runs=11,
+        )
+        collection.search(paths[0])
+        yield repeated(f"search(path), {len(collection)} images", lambda: collection.search(next(queries)), runs=200)
+
+
+def of_rows(place: Path, largest: int) -> Iterator[Measured]:
+    collection = place / "rows"
+    lookalike.create(place, directory=collection, precision="f32").close()
+    held = 0
+    for size in sorted({*(size for size in SIZES if size < largest), largest}):
+        fill(collection, held, size)
+        held = size
+        yield repeated(f"open, {size:,} rows", lambda: lookalike.open(collection).close(), runs=21)
+        with lookalike.open(collection) as opened:
+            if size == EXACT_ROWS:
+                yield exact_search(opened, size)
+
+
+def exact_search(collection: Collection, size: int) -> Measured:
+    """On one thread."""
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    ids = iter(np.random.default_rng(1).integers(1, size + 1, 101).tolist())
+    collection.search_id(next(ids))
+    result = repeated(f"search_id, exact, {size:,} rows, one thread", lambda: collection.search_id(next(ids)), runs=100)
+    faiss.omp_set_num_threads(threads)
+    return result
+
+
+def fill(directory: Path, held: int, size: int) -> None:
+    """Gives a collection of `held` images with a vector each as many as `size`."""
+    rng = np.random.default_rng(size)
+    catalog = Catalog(directory / "catalog.sqlite")
+    with closing(catalog), closing(VectorWriter(directory / "vectors.faiss", DIM, held)) as writer:
+        for start in range(held, size, AT_ONCE):
+            vectors = rng.standard_normal((min(AT_ONCE, size - start), DIM), np.float32)
+            stored = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+            writer.append(stored)
+            with catalog.writing() as transaction:
+                for row, crc32 in enumerate(checksums(stored), start):
+                    transaction.add_vector(row, row.to_bytes(32, "big"), crc32, width=400, height=533)
+                    transaction.put_image(f"{row:09}.jpg", row, size=30_000, changed_ns=0, label=None)
+
+
+if __name__ == "__main__":
+    main()

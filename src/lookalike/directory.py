@@ -1,0 +1,100 @@
+"""The directory that a collection is kept in: finding it, making it, and holding its lock."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+from lookalike import identity
+from lookalike.catalog import Catalog
+from lookalike.errors import CorruptError, LockedError, LookalikeError, StorageError, UsageError
+
+NAME = ".lookalike"
+CATALOG, VECTORS = "catalog.sqlite", "vectors.faiss"
+_LOCK = "lock"
+_PARTS = {CATALOG, f"{CATALOG}-journal", f"{CATALOG}-wal", f"{CATALOG}-shm", VECTORS, f"{identity.NAME}.new"}
+
+
+def locate(path: Path) -> Path | None:
+    """The directory of the collection that a path names: itself, or the one inside it."""
+    for directory in (path, path / NAME):
+        if os.path.exists(directory / identity.NAME):
+            return directory.resolve()
+    return None
+
+
+def nearest(folder: Path) -> Path | None:
+    """The directory of the collection in a folder or in the closest one above it that has any."""
+    return next(filter(None, map(locate, (folder, *folder.parents))), None)
+
+
+@contextmanager
+def making(directory: Path) -> Iterator[None]:
+    """Holds a directory that is there, and has nothing in it, while a collection is made in it.
+
+    What a creation that was cut off has left is taken away.
+
+    Raises:
+        UsageError: there is a collection already, or there are files of somebody else's.
+        CorruptError: there is one that has lost its collection.json.
+        LockedError: another process is making it.
+        StorageError: it cannot be written.
+    """
+    _refuse_foreign(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{directory}: {error.strerror}") from error
+    with locked(directory):
+        if locate(directory):
+            raise UsageError(f"{directory}: there is a collection already; open it, or name another directory")
+        if _images(directory / CATALOG):
+            raise CorruptError(
+                f"{directory / identity.NAME}: it is missing, although the rest of the collection is there"
+            )
+        for name in _PARTS:
+            try:
+                (directory / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise StorageError(f"{directory / name}: {error.strerror}") from error
+        yield
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Holds the lock of whoever writes. The system gives it back if the process dies.
+
+    Raises:
+        LockedError: another process holds it.
+        StorageError: there cannot be one.
+    """
+    lock = filelock.FileLock(directory / _LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise LockedError(f"{directory}: another process is writing to it; try again when it is done") from error
+    except OSError as error:
+        raise StorageError(f"{directory}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _refuse_foreign(directory: Path) -> None:
+    """A creation that was cut off has made the lock, and nothing but its own files."""
+    if not os.path.isdir(directory):
+        return
+    names = set(os.listdir(directory))
+    own = _LOCK in names and names <= {_LOCK, identity.NAME} | _PARTS
+    if names and not own:
+        raise UsageError(f"{directory}: it is no collection and not empty; name a directory that is new")
+
+
+def _images(path: Path) -> int:
+    try:
+        return Catalog(path).totals().images
+    except LookalikeError:  # there is none, or it is not all there yet
+        return 0
