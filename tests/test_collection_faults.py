@@ -322,11 +322,22 @@ def test_damage_of_a_vector_that_is_not_returned_does_not_stop_a_search(photos: 
     assert photos.check() == [f"{vectors}: the vector in row 11 is damaged"]
 
 
+def test_an_image_whose_vector_is_damaged_is_not_asked_about(photos: Collection, folder: Path) -> None:
+    """Although it would not come back itself, for the damage has moved it far away."""
+    vectors = photos.directory / "vectors.faiss"
+    image = everything(photos)["dogs/11.png"]
+    overwrite(vectors, vectors.stat().st_size - 50, bytes(50))
+    with pytest.raises(CorruptError, match=r"vectors\.faiss: the vector in row 11"):
+        photos.search_id(image.id, k=1)
+
+
 def test_vectors_that_are_not_numbers_are_noticed(photos: Collection, folder: Path, encoder: ColourEncoder) -> None:
     vectors = photos.directory / "vectors.faiss"
     overwrite(vectors, vectors.stat().st_size - 50, b"\xff" * 50)
-    with lookalike.open(folder, encoder=encoder) as damaged, pytest.raises(CorruptError, match=r"vectors\.faiss"):
-        damaged.search(picture(0), k=12)
+    with lookalike.open(folder, encoder=encoder) as damaged:
+        for min_score in (None, -1):
+            with pytest.raises(CorruptError, match=r"vectors\.faiss: .*not finite"):
+                damaged.search(picture(0), k=12, min_score=min_score)
     assert photos.check() == [f"{vectors}: the vector in row 11 is damaged"]
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lookalike.errors import UsageError
+from lookalike.show.record import as_dict, skip_as_dict
 from lookalike.show.text import safe_text, without_surrogates
 
 if TYPE_CHECKING:
@@ -27,27 +28,15 @@ _SHOWN_SKIPS = 20
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[["Progress"], None]]:
-    """A bar with rate and time left where there is a person to see it.
-
-    The callback stops the run after Ctrl-C, between two images; a second Ctrl-C stops it at once.
-    """
+    """A bar with rate and time left where there is a person to see it; Ctrl-C stops the run between two images."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    stopped = False
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        nonlocal stopped
-        stopped = True
-        signal.signal(signal.SIGINT, before)
-
     console = Console(stderr=True)
+    columns = TextColumn("Indexing"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}")
     bar = Bar(
-        TextColumn("Indexing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
+        *columns,
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,
@@ -56,18 +45,36 @@ def progress_bar() -> Iterator[Callable[["Progress"], None]]:
     )
     task = bar.add_task("", total=None, rate="")
 
-    def show(progress: "Progress") -> None:
+    with _interruptible() as stop_if_asked, bar:
+
+        def show(progress: "Progress") -> None:
+            stop_if_asked()
+            speed = bar.tasks[0].speed
+            rate = f"{speed:,.0f} images/s" if speed else ""
+            bar.update(task, completed=progress.done, total=progress.total, rate=rate)
+
+        yield show
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], None]]:
+    """What comes out raises KeyboardInterrupt once Ctrl-C has been pressed; pressed again, it stops at once."""
+    stopped = False
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
+        signal.signal(signal.SIGINT, before)
+
+    def stop_if_asked() -> None:
         if stopped:
             raise KeyboardInterrupt
-        speed = bar.tasks[0].speed
-        bar.update(task, completed=progress.done, total=progress.total, rate=f"{speed:,.0f} images/s" if speed else "")
 
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.SIG_IGN:  # as a script may have it
         signal.signal(signal.SIGINT, stop)
     try:
-        with bar:
-            yield show
+        yield stop_if_asked
     except KeyboardInterrupt:
         warn("Stopped. What was done is kept: run the same command again to carry on.")
         raise click.exceptions.Exit(128 + signal.SIGINT) from None
@@ -78,7 +85,7 @@ def progress_bar() -> Iterator[Callable[["Progress"], None]]:
 def print_report(report: "Report", collection: "Collection", *, as_json: bool) -> None:
     if as_json:
         counts = {name: value for name, value in asdict(report).items() if name != "skipped"}
-        skipped = [{"path": str(skip.path), "reason": skip.reason} for skip in report.skipped]
+        skipped = [skip_as_dict(skip) for skip in report.skipped]
         print_json({**counts, "skipped": skipped, "images": len(collection), "collection": str(collection.directory)})
         return
     _warn_of(report.skipped)
@@ -98,7 +105,7 @@ def print_skipped(skipped: Sequence["Skipped"], *, as_json: bool) -> None:
     """All files that were left out, with the reasons."""
     for skip in skipped:
         if as_json:
-            print_json({"path": str(skip.path), "reason": skip.reason})
+            print_json(skip_as_dict(skip))
         else:
             click.echo(f"{safe_text(skip.path)}: {safe_text(skip.reason)}")
 
@@ -114,8 +121,6 @@ def show(
 ) -> None:
     """Matches in every way that was asked for."""
     if as_json:
-        from lookalike.show.record import as_dict
-
         for match in matches:
             print_json(as_dict(match))
     else:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from lookalike.match import Match
+from lookalike.match import Match, Skipped
 from lookalike.show.text import without_surrogates
 
 
@@ -28,6 +28,11 @@ def as_dict(match: Match) -> dict[str, Any]:
         "height": match.height,
         "attributes": _plain(match.attributes),
     }
+
+
+def skip_as_dict(skip: Skipped) -> dict[str, Any]:
+    """A file that was left out, likewise."""
+    return {**_name("path", str(skip.path)), "reason": skip.reason}
 
 
 def _name(field: str, value: str | None) -> dict[str, str | None]:
