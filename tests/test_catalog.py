@@ -78,7 +78,7 @@ ODD_NAMES = (
         "a_",
         "a*b",
     ),
-    *("/", "/a", "/a/b", "//", " ", "a/ü", "日本"),
+    *("/", "/a", "/a/b", "//", " ", "a/ü", "日本", "😀"),
     *map(os.fsdecode, (b"\xff", b"\xff" * 9 + b".jpg", b"a/\xff\xfe", b"a/\xff", b"\x80/b", b"\xed\xa0\x80", b"a\xc3")),
 )
 KEYS = (
@@ -406,6 +406,13 @@ def test_a_closed_catalog_lets_go_of_its_file_and_opens_it_again_when_it_is_used
     catalog.close()
     assert not _is_open(before)
     assert keys_of(catalog) == ["a"]
+
+
+def test_what_is_closed_while_it_is_used_is_not_called_damaged(catalog: Catalog) -> None:
+    with catalog._database.connection() as connection:
+        connection.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        catalog.count()
 
 
 def test_a_forked_process_gets_connections_of_its_own(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from lookalike.sources import Files, Folder, Found, Source, Unreadable, key_of
 
 # compare() against its definition
 
-PARTS = st.sampled_from(["a", "a.b", "a0", "b", "A", "é", "a b", "a\n", os.fsdecode(b"\xff")])
+PARTS = st.sampled_from(["a", "a.b", "a0", "b", "A", "é", "a b", "a\n", "😀", os.fsdecode(b"\xff")])
 KEYS = st.lists(PARTS, min_size=1, max_size=3).map("/".join)
 STAMPS = st.tuples(st.sampled_from([-1, 5, 6]), st.sampled_from([-1, 7]))
 FOLDERS = st.sets(st.sampled_from(["", "a/", "a.b/", "a/b/", "b/", os.fsdecode(b"\xff/")]), max_size=2)
@@ -78,7 +78,7 @@ def key(change: Change) -> str:
 
 # A folder as a source
 
-NAMES = ["a", "a.b", "a0", "a!", "B", "é", "a'b", 'a"b', "a\nb", " ", "日本", os.fsdecode(b"\xff\xfe"), "-x"]
+NAMES = ["a", "a.b", "a0", "a!", "B", "é", "a'b", 'a"b', "a\nb", " ", "日本", "😀", os.fsdecode(b"\xff\xfe"), "-x"]
 TREES = st.dictionaries(
     st.lists(st.sampled_from(NAMES), min_size=0, max_size=3).map(tuple),
     st.sets(st.sampled_from([f"{name}.jpg" for name in NAMES]), min_size=1, max_size=4),

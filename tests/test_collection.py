@@ -11,7 +11,7 @@ from PIL import Image
 
 import lookalike
 from conftest import ColourEncoder, assert_best, counts, draw, everything, path_keys, picture, stored_vectors, unit_of
-from lookalike import Collection, Progress, ingest
+from lookalike import Collection, Progress, encoders, ingest
 from lookalike.errors import (
     IncompatibleError,
     NoCollectionError,
@@ -128,6 +128,14 @@ def test_only_a_part_of_the_folder_can_be_brought_up_to_date(photos: Collection,
     (folder / "dogs" / "02.png").unlink()
     assert counts(photos.add(folder / "cats")) == {"removed": 1, "unchanged": 3}
     assert {"dogs/02.png"} < everything(photos).keys()
+
+
+def test_a_folder_that_holds_the_collections_own_is_refused_since_its_images_would_be_there_twice(
+    photos: Collection, folder: Path
+) -> None:
+    with pytest.raises(UsageError, match="one by one"):
+        photos.add(folder.parent)
+    assert len(photos) == 12
 
 
 def test_nothing_at_the_source_is_an_error_and_drops_nothing(photos: Collection, folder: Path) -> None:
@@ -371,6 +379,24 @@ def test_a_scaled_copy_of_a_picture_is_nearest_to_it_with_the_bundled_network(bu
     first, second = bundled.search(smaller, k=2)
     assert first.key == "cats/04.jpg"
     assert first.score > 0.95 > second.score
+
+
+def test_the_bundled_network_is_loaded_when_it_is_needed_and_again_only_for_more_threads(
+    bundled: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, load = [], encoders.load
+
+    def recorded(name: str, *, precision: str, threads: int) -> lookalike.Encoder:
+        loaded.append(threads)
+        return load(name, precision=precision, threads=threads)
+
+    monkeypatch.setattr(encoders, "load", recorded)
+    with lookalike.open(bundled.folder) as again:
+        assert (len(again), loaded) == (12, [])
+        for _ in range(2):
+            again.search(picture(0))
+            again.add(bundled.folder, threads=2)
+        assert loaded == [1, 2]
 
 
 def test_a_collection_of_the_bundled_network_opens_by_itself_and_not_with_another(bundled: Collection) -> None:

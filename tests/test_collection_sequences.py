@@ -104,10 +104,15 @@ class AnySequence(RuleBasedStateMachine):
 
     # What happens to the collection
 
-    @rule(part=st.sampled_from(["", "a", "b", "b/c"]), threads=st.integers(1, 3), batch=st.integers(1, 4))
-    def add(self, part: str, threads: int, batch: int) -> None:
+    @rule(
+        part=st.sampled_from(["", "a", "b", "b/c"]),
+        threads=st.integers(1, 3),
+        batch=st.integers(1, 4),
+        group=st.integers(1, 4),
+    )
+    def add(self, part: str, threads: int, batch: int, group: int) -> None:
         if (self.folder / part).is_dir():
-            with mock.patch.object(ingest, "_COMMIT_IMAGES", batch):
+            with mock.patch.object(ingest, "_COMMIT_IMAGES", batch), mock.patch.object(ingest, "_GROUP", group):
                 report = self.photos.add(self.folder / part, threads=threads)
             within = f"{part}/" if part else ""
             looked_at = {key for key in self.there.keys() | self.known.keys() if key.startswith(within)}

@@ -269,6 +269,8 @@ class Collection:
         if not os.path.lexists(path):
             raise UsageError(f"{source}: there is no such file or folder")
         if os.path.isdir(path):
+            if path in self.folder.parents:  # its images would be there under two keys
+                raise UsageError(f"{source}: the collection's own folder, {self.folder}, is in it; add them one by one")
             return Folder(path, base=self.folder, leave_out=self.directory)
         return Files([path], base=self.folder)
 

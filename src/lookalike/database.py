@@ -136,6 +136,8 @@ def translated(path: Path) -> Iterator[None]:
     """SQLite's errors as Lookalike's."""
     try:
         yield
+    except sqlite3.ProgrammingError:  # the caller's fault, such as closing it while another thread uses it
+        raise
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
         if code & 0xFF in _DISK_CODES:

@@ -194,7 +194,11 @@ class VectorReader:
         mapping = self._mapping(count)
         selector = _selector(mapping.count, count, dead)
         parameters = faiss.SearchParameters(sel=selector) if selector else None
+        threads = faiss.omp_get_max_threads()
+        # FAISS shares out queries only; threads with none would wait for more by spinning, at everybody's cost.
+        faiss.omp_set_num_threads(min(threads, len(queries)))
         scores, rows = mapping.index.search(np.ascontiguousarray(queries, np.float32), k, params=parameters)
+        faiss.omp_set_num_threads(threads)
         if (rows < 0).any():  # FAISS found fewer, since nothing compares with NaN
             raise CorruptError(f"{self.path}: there are vectors in it that are not finite")
         return scores, rows
