@@ -1,28 +1,29 @@
 # Each target does all of its own set-up; it needs Python 3.11 or newer and nothing else.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 
 .PHONY: demo test lint types crash fuzz picture clean
 
-demo: .venv/package
+demo: $(VENV)/package
 	$(BIN)/lookalike demo
 
-test: .venv/tools
+test: $(VENV)/tools
 	$(BIN)/pytest
 
-lint: .venv/tools
+lint: $(VENV)/tools
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-types: .venv/tools
+types: $(VENV)/tools
 	$(BIN)/mypy
 
 # Kills indexing 1,000 times at random instants; `make test` does it 25 times.
-crash: .venv/tools
+crash: $(VENV)/tools
 	$(BIN)/python tests/crash.py --kills 1000
 
 # Decodes 100,000 damaged images; `make test` does 5,000.
-fuzz: .venv/tools
+fuzz: $(VENV)/tools
 	$(BIN)/python tests/fuzz_images.py --count 100000
 
 # Draws the README's picture again.
@@ -30,14 +31,14 @@ picture: demo
 	$(BIN)/lookalike search -c lookalike-demo --id 4 -k 11 --sheet docs/lookalikes.jpg
 
 clean:
-	rm -rf .venv lookalike-demo lookalike-demo.html
+	rm -rf $(VENV) lookalike-demo lookalike-demo.html
 
-.venv/package: pyproject.toml
-	$(PYTHON) -m venv .venv
+$(VENV)/package: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-.venv/tools: .venv/package
+$(VENV)/tools: $(VENV)/package
 	$(BIN)/python -m pip install --quiet --editable '.[heic]' --group dev
 	touch $@
