@@ -318,6 +318,17 @@ def test_the_demo_writes_a_page_and_can_be_run_again(tmp_path: Path) -> None:
     assert len({row[3] for row in rows}) == 1
 
 
+def test_the_demo_is_made_anew_where_another_version_of_the_network_had_made_it(tmp_path: Path) -> None:
+    write_gallery(tmp_path / "gallery")
+    with lookalike.create(tmp_path / "gallery", precision="f32") as collection:
+        identity = collection.directory / "collection.json"
+        facts = json.loads(identity.read_text())
+    identity.write_text(json.dumps({**facts, "fingerprint": "0" * 32}))
+    code, out, _ = run("demo", "gallery", cwd=tmp_path)
+    assert code == 0
+    assert "300 added" in out
+
+
 def test_every_command_and_option_is_explained() -> None:
     from lookalike.cli import cli
 

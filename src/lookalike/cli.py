@@ -6,6 +6,7 @@ collection, 5 disk or resources, 6 another process is writing, 130 stopped by Ct
 
 import io
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -237,13 +238,11 @@ def demo(folder: Path, open_page: bool) -> None:
     The pictures go into FOLDER, lookalike-demo unless another is given, and the page of thumbnails beside it.
     Nothing is downloaded.
     """
-    from lookalike import collection as collections
-    from lookalike import directory as directories
     from lookalike.demo import write_gallery
 
     click.echo(f"Drawing pictures in {safe_text(folder)}/ ...", err=True)
     pictures = write_gallery(folder)
-    collection = collections.open(folder) if directories.locate(folder) else collections.create(folder)
+    collection = _demo_collection(folder)
     with console.progress_bar() as show:
         report = collection.add(folder, progress=show)
     console.print_report(report, collection, as_json=False)
@@ -267,6 +266,19 @@ def completion(shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     click.echo(kind(cli, {}, "lookalike", "_LOOKALIKE_COMPLETE").source())
+
+
+def _demo_collection(folder: Path) -> "Collection":
+    """The gallery's own collection, made anew where an earlier version of the network made it."""
+    from lookalike import collection as collections
+    from lookalike import directory as directories
+
+    if place := directories.locate(folder):
+        try:
+            return collections.open(place)
+        except errors.IncompatibleError:
+            shutil.rmtree(place)
+    return collections.create(folder)
 
 
 def _collection_to_index(paths: Sequence[str], directory: str | None, precision: str | None) -> "Collection":
