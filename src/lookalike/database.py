@@ -87,7 +87,11 @@ class Database:
         # Another thread than its own may close it, so SQLite's check of that is off.
         connection = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         connection.text_factory = os.fsdecode
-        _set_durability(connection)
+        try:
+            _set_durability(connection)
+        except sqlite3.Error:
+            connection.close()
+            raise
         with self._lock:
             finished = [entry for entry in self._connections if not entry[0].is_alive()]
             for entry in finished:
