@@ -250,6 +250,8 @@ class Ingest:
 
     def _commit(self) -> None:
         """Puts the pending vectors on the disk and then, at once, what the catalog says of them."""
+        if not self._pending:
+            return
         rows: dict[bytes, int] = {}  # of the images to come, by hash
         new: list[_Embedded] = []
         for outcome in self._pending:
