@@ -1,5 +1,6 @@
 """The command line in real processes: words, exit codes, and what a person would do to it."""
 
+import contextlib
 import json
 import os
 import pty
@@ -285,11 +286,9 @@ def in_terminal(command: list[str], cwd: Path) -> str:
     with subprocess.Popen(command, cwd=cwd, stdin=there, stdout=there, stderr=there, env=environment) as process:
         os.close(there)
         shown = b""
-        try:
+        with contextlib.suppress(OSError):  # how Linux says that the other end is closed
             while part := os.read(here, 65536):
                 shown += part
-        except OSError:  # how Linux says that the other end is closed
-            pass
         assert process.wait(60) == 0
     os.close(here)
     return shown.decode()

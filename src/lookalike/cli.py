@@ -300,7 +300,12 @@ def _collection_to_index(paths: Sequence[str], directory: str | None, precision:
         return collections.open(place or str(directory), precision=precision)
     if directory is not None and Path(directory).resolve() == folders[0]:
         directory = None  # the folder itself was meant
-    return collections.create(folders[0], directory=directory, precision=precision or "int8")
+    try:
+        return collections.create(folders[0], directory=directory, precision=precision or "int8")
+    except errors.UsageError:
+        if place := directories.locate(Path(directory) if directory else folders[0]):
+            return collections.open(place, precision=precision)  # another process was quicker
+        raise
 
 
 def _folder_of(path: str) -> Path:

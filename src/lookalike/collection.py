@@ -26,10 +26,10 @@ from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, NoCollectionError, UsageError
 from lookalike.identity import Identity, Origin
 from lookalike.images import ImageSource, kept, prepare
-from lookalike.ingest import Ingest, Progress, Report, embed
+from lookalike.ingest import Ingest, Progress, Report, cores, embed
 from lookalike.match import Matches, Skipped
 from lookalike.nearest import Neighbours
-from lookalike.sources import Files, Folder, Found, Source, key_of
+from lookalike.sources import Files, Folder, Found, Source, absolute, key_of
 from lookalike.vectors import VectorReader, Vectors, VectorWriter
 
 _Item = TypeVar("_Item")
@@ -114,7 +114,7 @@ class Collection:
         """
         if threads is not None and threads < 1:
             raise UsageError(f"threads={threads}: give at least 1")
-        count = threads or _cores()
+        count = threads or cores()
         with self._writing() as writer:
             ingest = Ingest(
                 self._catalog,
@@ -214,7 +214,6 @@ class Collection:
     def info(self) -> Info:
         """What it is and holds."""
         totals = self._catalog.totals()
-        size = sum(_size(file) for file in self.directory.rglob("*"))
         return Info(
             self.directory,
             self.folder,
@@ -223,7 +222,7 @@ class Collection:
             vectors=totals.vectors,
             dead=totals.dead,
             skipped=totals.skipped,
-            bytes=size,
+            bytes=directories.size(self.directory),
         )
 
     def skipped(self) -> list[Skipped]:
@@ -231,7 +230,7 @@ class Collection:
         return [Skipped(self.folder / key, reason) for key, reason in self._catalog.skipped()]
 
     def check(self) -> list[str]:
-        """Reads everything, and says what is damaged: a sentence for each file, none if all is well."""
+        """Reads everything, and says what is damaged: a sentence for each, none if all is well."""
         damages: list[str] = []
         try:
             if damage := self._catalog.damage():
@@ -264,29 +263,22 @@ class Collection:
 
     def _source(self, source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> Source:
         if not isinstance(source, str | os.PathLike):
-            return Files((self._absolute(path) for path in source), base=self.folder)
-        path = self._absolute(source)
+            return Files(map(absolute, source), base=self.folder)
+        path = absolute(source)
         if not os.path.lexists(path):
             raise UsageError(f"{source}: there is no such file or folder")
         if os.path.isdir(path):
-            if path in self.folder.parents:  # its images would be there under two keys
-                raise UsageError(f"{source}: the collection's own folder, {self.folder}, is in it; add them one by one")
             return Folder(path, base=self.folder, leave_out=self.directory)
         return Files([path], base=self.folder)
 
     def _keys(self, path: str | os.PathLike[str]) -> Iterable[str]:
         """What is known of a file, or of the files below a folder; a name that is no path may be a key."""
-        for key in (key_of(self._absolute(path), self.folder), os.fspath(path)):
+        for key in (key_of(absolute(path), self.folder), os.fspath(path)):
             if self._catalog.known_file(key):
                 return [key]
             if below := self._catalog.known("" if key == "." else key, limit=-1):
                 return [known.key for known in below]
         return []
-
-    def _absolute(self, path: str | os.PathLike[str]) -> Path:
-        # A link that is named for an image keeps its own name; the folder that it is in has one name only.
-        path = Path(path)
-        return path.resolve() if os.path.isdir(path) else path.parent.resolve() / path.name
 
     def _label_of(self, found: Found) -> str | None:
         """The name of the folder that holds it; the collection's own folder is no label."""
@@ -357,17 +349,6 @@ def open(  # noqa: A001
         wanted = identity.now(directory, origin.made_by, model=model, precision=precision)
     identity.check(directory, origin, wanted)
     return Collection(directory, origin, encoder=encoder)
-
-
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size if file.is_file() else 0
-    except FileNotFoundError:  # a journal comes and goes with every commit
-        return 0
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _listed(several: Iterable[_Item]) -> Iterable[_Item]:

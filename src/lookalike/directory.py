@@ -83,6 +83,18 @@ def locked(directory: Path) -> Iterator[None]:
         lock.release()
 
 
+def size(directory: Path) -> int:
+    """How many bytes its files have."""
+    return sum(_bytes(file) for file in directory.rglob("*"))
+
+
+def _bytes(file: Path) -> int:
+    try:
+        return file.stat().st_size if file.is_file() else 0
+    except FileNotFoundError:  # a journal comes and goes with every commit
+        return 0
+
+
 def _refuse_foreign(directory: Path) -> None:
     """A creation that was cut off has made the lock, and nothing but its own files."""
     if not os.path.isdir(directory):

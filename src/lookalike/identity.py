@@ -63,9 +63,8 @@ def write(directory: Path, origin: Origin) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    folder = (
-        _PARENT if origin.folder == directory.parent else str(origin.folder)
-    )  # JSON escapes what is not UTF-8 in it
+    # Whatever is not UTF-8 in a name, JSON escapes.
+    folder = _PARENT if origin.folder == directory.parent else str(origin.folder)
     facts = {"format": _FORMAT, **asdict(origin.made_by), "dtype": _DTYPE, "folder": folder}
     beside = directory / f"{NAME}.new"
     try:

@@ -25,8 +25,6 @@ from lookalike.match import Skipped
 from lookalike.sources import Found, Source, Unreadable
 from lookalike.vectors import Vectors, VectorWriter, checksums, unit
 
-ProgressCallback = Callable[["Progress"], None]
-
 # A commit costs some milliseconds; after a crash, what was not committed is done again.
 _COMMIT_SECONDS = 1.0
 _COMMIT_IMAGES = 512
@@ -70,6 +68,11 @@ class Report:
     skipped: tuple[Skipped, ...] = ()
     skipped_before: int = 0
     seconds: float = 0.0
+
+
+def cores() -> int:
+    """How many threads can work at once in this process."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def embed(encoder: Encoder, picture: images.Picture) -> Vectors:

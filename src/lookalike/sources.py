@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from lookalike.errors import UsageError
 from lookalike.files import changed_ns
 
 _IMAGES = "jpg jpeg jpe jfif png gif webp tif tiff bmp dib avif avifs heic heif hif"
@@ -50,7 +51,13 @@ class Folder:
     """The images below a folder: by their names' suffixes, nothing hidden, links to folders not followed."""
 
     def __init__(self, folder: Path, *, base: Path, leave_out: Path | None = None) -> None:
-        """Keys are relative to `base`. `leave_out` is a folder that is passed over."""
+        """Keys are relative to `base`. `leave_out` is a folder that is passed over.
+
+        Raises:
+            UsageError: `base` is somewhere in the folder, so that its images would have two keys.
+        """
+        if folder in base.parents:
+            raise UsageError(f"{folder}: the collection's own folder, {base}, is in it; add them one by one")
         self.folder, self._leave_out = folder, leave_out
         self.within: str | None = "" if folder == base else key_of(folder, base)
 
@@ -96,6 +103,12 @@ class Files:
     def files(self) -> Iterator[Found | Unreadable]:
         for key in sorted(self._paths, key=os.fsencode):
             yield _found(self._paths[key], key)
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """The one name of a file or folder. A link that is named for an image keeps its own."""
+    path = Path(path)
+    return path.resolve() if os.path.isdir(path) else path.parent.resolve() / path.name
 
 
 def key_of(path: Path, base: Path) -> str:
