@@ -39,6 +39,14 @@ const look = frame => {
     language: page.documentElement.lang,
     tags: [...new Set(all('*').map(element => element.localName))],
     headings: all('h1, h2').map(heading => heading.innerText),
+    words: page.body.innerText,
+    rows: all('tbody tr').map(row => row.innerText.split('\\t').map(cell => cell.trim())),
+    drawn: all('svg title').map(title => title.textContent),
+    marks: all('.area .point, .area .exact').map(mark => {
+      const box = mark.getBoundingClientRect(), area = mark.closest('.area').getBoundingClientRect();
+      return [box.x + box.width / 2 - area.x, box.y + box.height / 2 - area.y].map(
+        (place, axis) => place / (axis ? area.height : area.width));
+    }),
     cards: all('ol > li').map(card => card.innerText),
     names: all('ol .name').map(name => name.innerText),
     links: all('a').map(link => link.getAttribute('href')),

@@ -13,13 +13,14 @@ import lookalike
 PACKAGE = Path(lookalike.__file__).parent
 # From the bottom up: a module may use those in the lines above its own.
 LAYERS = (
-    {"errors", "match"},
-    {"files", "formats", "vectors", "database"},
-    {"images"},
-    {"catalog", "demo", "encoders", "show"},
-    {"identity", "nearest", "sources"},
-    {"changes", "directory"},
-    {"ingest"},
+    {"errors", "match", "selection", "storage"},
+    {"files", "formats", "vectors", "database", "where", "evaluation", "parquet"},
+    {"images", "index", "evaluate", "filters", "schema", "sources", "tables"},
+    {"demo", "encoders", "show", "transaction", "tune"},
+    {"catalog", "estimate", "identity"},
+    {"attributes", "changes", "directory", "generations", "verified"},
+    {"compaction", "ingest", "snapshot"},
+    {"builder", "nearest"},
     {"collection"},
     {"console"},
     {"cli"},
@@ -67,7 +68,7 @@ def test_every_module_has_its_place() -> None:
     assert set().union(*LAYERS) - {"__main__"} == set(modules()) - {"__main__"}
 
 
-def test_only_the_catalog_and_its_database_know_sqlite_and_only_the_vectors_know_faiss() -> None:
+def test_only_what_stores_the_catalog_knows_sqlite_and_only_the_vectors_and_the_index_know_faiss() -> None:
     knowing = {
         (library, path.stem)
         for path in PACKAGE.rglob("*.py")
@@ -75,7 +76,8 @@ def test_only_the_catalog_and_its_database_know_sqlite_and_only_the_vectors_know
         if isinstance(node, ast.Import)
         for library in {alias.name for alias in node.names} & {"sqlite3", "faiss"}
     }
-    assert knowing == {("sqlite3", "catalog"), ("sqlite3", "database"), ("faiss", "vectors")}
+    sqlite = {("sqlite3", module) for module in ("database", "schema", "transaction")}
+    assert knowing == sqlite | {("faiss", "vectors"), ("faiss", "index")}
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,10 @@ def test_only_the_catalog_and_its_database_know_sqlite_and_only_the_vectors_know
         ("lookalike.images", {"PIL", "numpy"}),
         ("lookalike.encoders", {"PIL", "numpy"}),
         ("lookalike.vectors", {"faiss", "numpy"}),
+        ("lookalike.where", set()),
+        ("lookalike.attributes", set()),
+        ("lookalike.evaluate", {"numpy"}),
+        ("lookalike.tune", {"faiss", "numpy"}),
         ("lookalike.collection", {"faiss", "numpy", "PIL"}),
     ],
 )

@@ -4,67 +4,25 @@ A commit here is what makes anything count: the vectors that it names are on the
 """
 
 import os
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lookalike import database
+from lookalike import filters, schema
 from lookalike.database import Database
-from lookalike.errors import CorruptError, IncompatibleError
+from lookalike.errors import CorruptError, UsageError
+from lookalike.transaction import Transaction
+from lookalike.where import Value, Where
 
-_APPLICATION_ID = 0x4C6B416C  # "LkAl"
-
-# Each entry takes a catalog from the version of its place in the list to the next. Paths are TEXT that holds
-# the bytes of the name, whether or not they are UTF-8, so that any SQLite tool shows them.
-_MIGRATIONS = (
-    """
-    CREATE TABLE vectors (
-        row INTEGER PRIMARY KEY,     -- its place in vectors.faiss, from 0
-        hash BLOB NOT NULL UNIQUE,   -- SHA-256 of the image's file
-        crc32 INTEGER NOT NULL,      -- of the row as it is stored
-        width INTEGER NOT NULL,      -- of the image as it is seen, in pixels
-        height INTEGER NOT NULL
-    ) STRICT;
-    CREATE TABLE images (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        key TEXT NOT NULL UNIQUE,    -- its path, relative to the collection's folder where it is inside
-        row INTEGER NOT NULL REFERENCES vectors (row),
-        size INTEGER NOT NULL,       -- of the file, in bytes
-        changed_ns INTEGER NOT NULL,
-        label TEXT
-    ) STRICT;
-    CREATE INDEX images_by_row ON images (row);
-    CREATE TABLE skipped (
-        key TEXT PRIMARY KEY,
-        size INTEGER NOT NULL,
-        changed_ns INTEGER NOT NULL,
-        reason TEXT NOT NULL
-    ) STRICT;
-    CREATE TABLE dead (row INTEGER PRIMARY KEY REFERENCES vectors (row)) STRICT;  -- rows that no image has
-    CREATE TABLE changes (count INTEGER NOT NULL) STRICT;  -- commits so far, for readers that remember
-    INSERT INTO changes VALUES (0);
-    CREATE TRIGGER image_added AFTER INSERT ON images BEGIN
-        DELETE FROM dead WHERE row = NEW.row;
-    END;
-    CREATE TRIGGER image_removed AFTER DELETE ON images
-        WHEN NOT EXISTS (SELECT 1 FROM images WHERE row = OLD.row)
-    BEGIN
-        INSERT INTO dead VALUES (OLD.row);
-    END;
-    CREATE TRIGGER image_replaced AFTER UPDATE OF row ON images WHEN OLD.row <> NEW.row BEGIN
-        DELETE FROM dead WHERE row = NEW.row;
-        INSERT INTO dead SELECT OLD.row WHERE NOT EXISTS (SELECT 1 FROM images WHERE row = OLD.row);
-    END;
-    """,
-)
+_PAGE = 10_000  # images read at a time
 
 
 @dataclass(frozen=True)
 class StoredImage:
-    """One image of the catalog, and the row of its vector."""
+    """One image of the catalog, the row of its vector, and its attributes by name."""
 
     id: int
     key: str
@@ -72,6 +30,34 @@ class StoredImage:
     label: str | None
     width: int
     height: int
+    attributes: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredGeneration:
+    """A generation of the index: its number, how many of the first rows it covers, and the SHA-256 of its files."""
+
+    number: int
+    rows: int
+    index_sha256: bytes
+    card_sha256: bytes
+
+
+@dataclass(frozen=True)
+class State:
+    """What a commit has made of the collection's other files.
+
+    Attributes:
+        changes: a number that is different after every commit.
+        count: how many rows of the vectors are committed.
+        vectors: the name of the file of vectors.
+        generation: the generation of the index that serves, or None where there is no index.
+    """
+
+    changes: int
+    count: int
+    vectors: str
+    generation: StoredGeneration | None
 
 
 @dataclass(frozen=True)
@@ -98,25 +84,22 @@ class Catalog:
     """The catalog of one collection. Threads may share it: each gets a connection of its own."""
 
     def __init__(self, path: Path) -> None:
-        """Raises CorruptError where it is no catalog, IncompatibleError where a newer Lookalike made it."""
+        """Opens it, and brings one of an earlier version up to date.
+
+        Raises:
+            CorruptError: it is no catalog.
+            IncompatibleError: a newer Lookalike made it.
+            StorageError: it cannot be read, or is of an earlier version and cannot be written.
+        """
         self.path, self._database = path, Database(path)
         if not path.is_file():
             raise CorruptError(f"{path}: the catalog is missing")
-        with self._database.connection() as connection:
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if application != _APPLICATION_ID:
-            raise CorruptError(f"{path}: this is not a catalog of Lookalike's")
-        if version != len(_MIGRATIONS):
-            raise IncompatibleError(
-                f"{path}: it has format {version} and this Lookalike knows up to {len(_MIGRATIONS)}; upgrade Lookalike"
-            )
+        schema.bring_up_to_date(self._database)
 
     @classmethod
     def create(cls, path: Path) -> None:
         """Makes an empty catalog, all of it or nothing."""
-        pragmas = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {len(_MIGRATIONS)};"
-        database.create(path, "".join(_MIGRATIONS) + pragmas)
+        schema.create(path)
 
     def close(self) -> None:
         """Lets go of its file; the next use opens it again."""
@@ -167,15 +150,57 @@ class Catalog:
         with self._database.connection() as connection:
             return dict(connection.execute(query, (start, stop)).fetchall())
 
-    def images_of(self, row: int, *, limit: int = -1) -> list[StoredImage]:
-        """The images that have this row, by key; at most `limit` unless it is negative."""
-        return self._images("WHERE row = ? ORDER BY key LIMIT ?", (row, limit))
+    def images_of(self, row: int, *, where: Where | None = None, limit: int = -1) -> list[StoredImage]:
+        """The images that have this row and match, by key; at most `limit` unless it is negative."""
+        if where is None:
+            return self._images("row = ?", (row,), limit)
+        if where.ids is not None:  # of which there may be many more than images
+            with self._database.connection() as connection:
+                found = connection.execute("SELECT id FROM images WHERE row = ?", (row,)).fetchall()
+            where = replace(where, ids=[id_ for (id_,) in found if id_ in where.ids])
+        condition = filters.of_few(where)
+        return self._images(f"row = ? AND {condition.sql}", (row, *condition.values), limit)
 
     def image(self, id_: int) -> StoredImage | None:
         if not 0 < id_ < 2**63:  # what SQLite can count
             return None
-        found = self._images("WHERE id = ?", (id_,))
+        found = self._images("id = ?", (id_,))
         return found[0] if found else None
+
+    def live_images(self, after_id: int = 0, *, limit: int = -1) -> Iterator[tuple[int, int, str | None]]:
+        """(id, row, label) of the images whose id is larger, by id; at most `limit` unless it is negative."""
+        query = "SELECT id, row, label FROM images WHERE id > ? ORDER BY id LIMIT ?"
+        while limit:
+            wanted = _PAGE if limit < 0 else min(limit, _PAGE)
+            with self._database.connection() as connection:
+                page = connection.execute(query, (after_id, wanted)).fetchall()
+            yield from page
+            if len(page) < wanted:
+                return
+            after_id, limit = page[-1][0], limit - (wanted if limit > 0 else 0)
+
+    def rows_where(self, where: Where) -> "array[int]":
+        """The rows of the images that match, each once, in order: 64-bit numbers that NumPy takes as they are.
+
+        Raises:
+            UsageError: it asks for an attribute that no image has.
+        """
+        condition = filters.of_all(where)
+        query = f"SELECT DISTINCT row FROM images WHERE {condition.sql} ORDER BY row"  # noqa: S608
+        self._check_names(where)
+        with self._database.connection() as connection:
+            return array("q", (row for (row,) in connection.execute(query, condition.values)))
+
+    def labels(self) -> list[tuple[str, int]]:
+        """The labels that there are, each with the number of its images, by label."""
+        query = "SELECT label, COUNT(*) FROM images WHERE label IS NOT NULL GROUP BY label ORDER BY label"
+        with self._database.connection() as connection:
+            return connection.execute(query).fetchall()
+
+    def attribute_names(self) -> list[str]:
+        """The names of the attributes that images have, in order."""
+        with self._database.connection() as connection:
+            return [name for (name,) in connection.execute("SELECT DISTINCT name FROM attributes ORDER BY name")]
 
     def newest_id(self) -> int:
         """The largest id of an image, or 0."""
@@ -229,10 +254,35 @@ class Catalog:
             return str(found)
         return None if broken is None else f"table {broken[0]} names a row that is not there"
 
+    def state(self) -> State:
+        """What the last commit says of the other files."""
+        query = """
+            SELECT (SELECT count FROM changes), (SELECT COALESCE(MAX(row) + 1, 0) FROM vectors),
+                (SELECT vectors FROM storage), number, rows, index_sha256, card_sha256
+            FROM (SELECT 1) LEFT JOIN generations ORDER BY number DESC LIMIT 1
+        """
+        with self._database.connection() as connection:
+            changes, count, vectors, *generation = connection.execute(query).fetchone()
+        return State(changes, count, vectors, StoredGeneration(*generation) if generation[0] else None)
+
+    def storage(self) -> str:
+        """The name of the file of vectors."""
+        return self.state().vectors
+
+    def generation(self) -> StoredGeneration | None:
+        """The generation of the index that serves, or None where there is no index."""
+        return self.state().generation
+
+    def next_generation(self) -> int:
+        """The number that the next generation gets: one that none has had."""
+        query = "SELECT COALESCE(MAX(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'generations'"
+        with self._database.connection() as connection:
+            return int(connection.execute(query).fetchone()[0])
+
     # Writing
 
     @contextmanager
-    def writing(self) -> Iterator["Transaction"]:
+    def writing(self) -> Iterator[Transaction]:
         """One transaction: all of it is committed at the end, or none of it.
 
         Raises:
@@ -242,80 +292,31 @@ class Catalog:
             yield Transaction(connection)
             connection.execute("UPDATE changes SET count = count + 1")
 
-    def _images(self, where: str, values: Sequence[Any]) -> list[StoredImage]:
-        query = f"SELECT id, key, row, label, width, height FROM images JOIN vectors USING (row) {where}"  # noqa: S608
+    def _images(self, condition: str, values: Sequence[Any], limit: int = -1) -> list[StoredImage]:
+        query = f"""
+            SELECT found.*, attributes.name, attributes.value FROM (
+                SELECT id, key, row, label, width, height FROM images JOIN vectors USING (row)
+                WHERE {condition} ORDER BY key LIMIT ?
+            ) AS found LEFT JOIN attributes ON image = id ORDER BY key, name
+        """  # noqa: S608
+        found: dict[tuple[int, str, int, str | None, int, int], dict[str, Value]] = {}
         with self._database.connection() as connection:
-            return [StoredImage(*row) for row in connection.execute(query, values)]
+            for *image, name, value in connection.execute(query, (*values, limit)):
+                attributes = found.setdefault((*image,), {})
+                if name is not None:
+                    attributes[name] = value
+        return [StoredImage(*image, attributes) for image, attributes in found.items()]
+
+    def _check_names(self, where: Where) -> None:
+        """Refuses attributes that no image has, which are most likely mistyped."""
+        with self._database.connection() as connection:
+            for name in where.conditions:
+                query = "SELECT 1 FROM attributes WHERE name = CAST(? AS TEXT) LIMIT 1"
+                if connection.execute(query, (filters.stored(name),)).fetchone() is None:
+                    names = ", ".join(self.attribute_names()) or "none"
+                    raise UsageError(f"no image has an attribute {name!r}; there are: {names}")
 
 
 def _known(row: tuple[str, int, int, int]) -> Known:
     key, size, changed_ns, skipped = row
     return Known(key, size, changed_ns, bool(skipped))
-
-
-class Transaction:
-    """What can be changed, within `Catalog.writing`."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def add_vector(self, row: int, hash_: bytes, crc32: int, *, width: int, height: int) -> None:
-        values = (row, hash_, crc32, width, height)
-        self._connection.execute("INSERT INTO vectors (row, hash, crc32, width, height) VALUES (?, ?, ?, ?, ?)", values)
-
-    def put_image(self, key: str, row: int, *, size: int, changed_ns: int, label: str | None) -> int | None:
-        """Adds or replaces an image; the row that it had before, or None where it is new."""
-        name = os.fsencode(key)
-        self._connection.execute("DELETE FROM skipped WHERE key = CAST(? AS TEXT)", (name,))
-        before = self._connection.execute("SELECT row FROM images WHERE key = CAST(? AS TEXT)", (name,)).fetchone()
-        query = """
-            INSERT INTO images (key, row, size, changed_ns, label)
-            VALUES (CAST(? AS TEXT), ?, ?, ?, CAST(? AS TEXT))
-            ON CONFLICT (key) DO UPDATE
-            SET row = excluded.row, size = excluded.size, changed_ns = excluded.changed_ns, label = excluded.label
-        """
-        self._connection.execute(query, (name, row, size, changed_ns, None if label is None else os.fsencode(label)))
-        return None if before is None else int(before[0])
-
-    def put_skipped(self, key: str, reason: str, *, size: int, changed_ns: int) -> bool:
-        """Notes that a file is left out, and drops the image that was there; whether there was one."""
-        was_image = self.remove([key]) > 0
-        values = (os.fsencode(key), size, changed_ns, reason)
-        self._connection.execute("INSERT INTO skipped VALUES (CAST(? AS TEXT), ?, ?, ?)", values)
-        return was_image
-
-    def remove(self, keys: Iterable[str]) -> int:
-        """Forgets these files; the number of images that were among them."""
-        names = [(os.fsencode(key),) for key in keys]
-        self._connection.executemany("DELETE FROM skipped WHERE key = CAST(? AS TEXT)", names)
-        return self._connection.executemany("DELETE FROM images WHERE key = CAST(? AS TEXT)", names).rowcount
-
-    def rename(self, old: str, newest: int) -> bool:
-        """Gives the vanished image `old` the name of one with the same vector that was added since.
-
-        `newest` is the largest id from before. The older entry lives on, so that the image keeps its id.
-        Returns whether there was such an image.
-        """
-        find = """
-            SELECT new.id, new.key, new.size, new.changed_ns, new.label FROM images AS old
-            JOIN images AS new ON new.row = old.row AND new.id > ? AND new.id <> old.id
-            WHERE old.key = CAST(? AS TEXT) ORDER BY new.id
-        """
-        found = self._connection.execute(find, (newest, os.fsencode(old))).fetchone()
-        if found is None:
-            return False
-        new_id, key, size, changed_ns, label = found
-        self._connection.execute("DELETE FROM images WHERE id = ?", (new_id,))
-        values = (
-            os.fsencode(key),
-            size,
-            changed_ns,
-            None if label is None else os.fsencode(label),
-            os.fsencode(old),
-        )
-        self._connection.execute(
-            "UPDATE images SET key = CAST(? AS TEXT), size = ?, changed_ns = ?, label = CAST(? AS TEXT)"
-            " WHERE key = CAST(? AS TEXT)",
-            values,
-        )
-        return True

@@ -5,7 +5,10 @@ It is a directory, `.lookalike` inside the folder unless another is named:
     collection.json      what made it: the encoder and its fingerprint      (identity.py)
     catalog.sqlite       which images there are                             (catalog.py)
     vectors.faiss        their vectors, which are also the exact index      (vectors.py)
+    index/               a quantized index, where there are many            (generations.py, builder.py)
     lock                 held by whoever writes
+
+A search goes through nearest.py, which asks a snapshot.py for rows and the catalog for their images.
 """
 
 import os
@@ -19,18 +22,25 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lookalike import attributes, encoders, identity, vectors
 from lookalike import directory as directories
-from lookalike import encoders, identity, vectors
+from lookalike.attributes import AttributesReport
+from lookalike.builder import Builder, Maintenance, Wish, memory_bytes
 from lookalike.catalog import Catalog
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, NoCollectionError, UsageError
+from lookalike.estimate import BuildProgress
+from lookalike.generations import Generation
 from lookalike.identity import Identity, Origin
 from lookalike.images import ImageSource, kept, prepare
 from lookalike.ingest import Ingest, Progress, Report, cores, embed
 from lookalike.match import Matches, Skipped
-from lookalike.nearest import Neighbours
+from lookalike.nearest import Neighbours, Request
+from lookalike.snapshot import Snapshots
 from lookalike.sources import Files, Folder, Found, Source, absolute, key_of
-from lookalike.vectors import VectorReader, Vectors, VectorWriter
+from lookalike.tune import RECALL
+from lookalike.vectors import Vectors, VectorWriter
+from lookalike.where import Where
 
 _Item = TypeVar("_Item")
 
@@ -48,6 +58,8 @@ class Info:
         dead: how many of these no image has any more.
         skipped: how many files were left out.
         bytes: its size on the disk.
+        young: how many vectors are younger than the index, and compared one by one.
+        index: what is known of the index, or None where every search is exact.
     """
 
     directory: Path
@@ -58,6 +70,8 @@ class Info:
     dead: int
     skipped: int
     bytes: int
+    young: int
+    index: Generation | None
 
 
 class Collection:
@@ -67,8 +81,8 @@ class Collection:
         """`encoder` is the one that made it, where that is not one of Lookalike's own."""
         self.directory, self.folder, self.made_by = directory, origin.folder, origin.made_by
         self._catalog = Catalog(directory / directories.CATALOG)
-        self._reader = VectorReader(directory / directories.VECTORS, self.made_by.dim)
-        self._neighbours = Neighbours(self._catalog, self._reader, self.folder)
+        self._snapshots = Snapshots(self._catalog, directory, self.made_by.dim)
+        self._neighbours = Neighbours(self._snapshots, self.folder)
         self._own_encoder = encoder
         self._loaded: tuple[int, Encoder] | None = None  # for how many threads
         self._lock = threading.Lock()
@@ -85,8 +99,8 @@ class Collection:
 
     def close(self) -> None:
         """Lets go of its files; it opens them again when it is used again."""
+        self._snapshots.close()
         self._catalog.close()
-        self._reader.close()
 
     # Adding and removing
 
@@ -138,6 +152,70 @@ class Collection:
         with self._writing(), self._catalog.writing() as transaction:
             return sum(transaction.remove(self._keys(path)) for path in _listed(paths))
 
+    def annotate(self, table: str | os.PathLike[str]) -> AttributesReport:
+        """Gives images the attributes that a CSV, TSV or Parquet file has for their paths.
+
+        The first column, or the one named `path`, `file`, `filename` or `image`, names the image; the others are
+        attributes, by which searches can be filtered. One named `label` becomes the image's label. Attributes that the
+        file does not mention stay.
+
+        Raises:
+            UsageError: the file is not what it should be; nothing has changed then.
+            LockedError: another process is writing to the collection.
+            StorageError: the disk is full or failing.
+        """
+        with directories.locked(self.directory):
+            return attributes.apply(self._catalog, self.folder, Path(table))
+
+    # The index
+
+    def build(
+        self,
+        *,
+        recall: float = RECALL,
+        memory: str | int | None = None,
+        spec: str | None = None,
+        progress: Callable[[BuildProgress], None] | None = None,
+    ) -> Generation | None:
+        """Makes a new index, measures how much it finds, and takes the vectors of deleted images out.
+
+        Args:
+            recall: the share of the 10 nearest images that a search is to find, on average.
+            memory: the most that the index may take, in bytes or as "500MB"; the vectors are on the disk.
+            spec: a FAISS index factory string, such as "IVF4096,PQ320x4fs" or "HNSW32,SQ8". By default exact search
+                where that takes milliseconds, else inverted lists of 4-bit codes, finer where the recall needs it.
+            progress: called before and while it works; what it raises ends the work, and nothing has changed.
+
+        Returns:
+            What is known of the index, or None where every search is exact. Whether it reaches the recall that was
+            asked for is told by its `reached`.
+
+        Raises:
+            UsageError: there can be no such index, or it would take more memory than it may.
+            CorruptError: a vector is damaged.
+            LockedError: another process is writing to the collection.
+            StorageError: the disk is full or failing; the index that was there still serves.
+        """
+        wish = Wish(recall, None if memory is None else memory_bytes(memory), spec)
+        with self._building(progress) as builder:
+            return builder.build(wish)
+
+    def maintain(self, *, progress: Callable[[BuildProgress], None] | None = None) -> Maintenance:
+        """Does what is due after adding and removing, which is mostly nothing.
+
+        Images that were added are found at once, and are taken into the index when there are many of them, as long
+        as its recall, measured again, holds. The index is built anew when there are four times as many images as it was
+        made for, or it no longer keeps its promise. When a fifth of the vectors belong to deleted images, they are
+        taken out. A collection that has grown too large for exact search gets its first index.
+
+        Raises:
+            CorruptError: a vector is damaged.
+            LockedError: another process is writing to the collection.
+            StorageError: the disk is full or failing; the index that was there still serves.
+        """
+        with self._building(progress) as builder:
+            return builder.maintain()
+
     # Searching
 
     def search(
@@ -148,6 +226,9 @@ class Collection:
         minus: Sequence[ImageSource] = (),
         k: int = 10,
         min_score: float | None = None,
+        where: Where | None = None,
+        exact: bool = False,
+        recall: float | None = None,
     ) -> Matches:
         """The k images that look most like the query.
 
@@ -157,12 +238,18 @@ class Collection:
             minus: images whose likeness is taken away.
             k: at least 1; where there are fewer images, all of them come back.
             min_score: leave out what scores less.
+            where: which images may be found.
+            exact: compare with every vector, whether or not there is an index.
+            recall: the share of the k nearest that are to be found; by default what the index promises. Where the
+                index cannot promise that much, the search is exact.
 
         Raises:
             ImageError: the query cannot be used.
-            UsageError: k is not positive, or the queries cancel each other out.
+            UsageError: k is not positive, no image has an attribute that is asked for, or the queries cancel each other
+                out.
             CorruptError: a vector that would have come back is damaged.
         """
+        request = Request(k, min_score, where, exact, recall)
         queries = [kept(each) for each in (query, *_listed(plus))]
         wanted = np.sum([self.embed(each) for each in queries], axis=0)
         unwanted = np.sum([self.embed(each) for each in _listed(minus)], axis=0)  # 0 where there are none
@@ -170,29 +257,55 @@ class Collection:
             direction = vectors.unit(wanted - unwanted)
         except UsageError:
             raise UsageError("the queries cancel each other out; nothing is left to look for") from None
-        [matches] = self._neighbours.of_vectors(direction, k, min_score)
+        [matches] = self._neighbours.of_vectors(direction, request)
         return Matches(matches, queries=queries)
 
     def search_many(
-        self, queries: Sequence[ImageSource], *, k: int = 10, min_score: float | None = None
+        self,
+        queries: Sequence[ImageSource],
+        *,
+        k: int = 10,
+        min_score: float | None = None,
+        where: Where | None = None,
+        exact: bool = False,
+        recall: float | None = None,
     ) -> list[Matches]:
         """The answers to several queries, each for itself, in their order."""
+        request = Request(k, min_score, where, exact, recall)
         if not queries:
             return []
         queries = [kept(query) for query in _listed(queries)]
-        found = self._neighbours.of_vectors(np.concatenate([self.embed(query) for query in queries]), k, min_score)
+        found = self._neighbours.of_vectors(np.concatenate([self.embed(query) for query in queries]), request)
         return [Matches(matches, queries=[query]) for query, matches in zip(queries, found, strict=True)]
 
-    def search_id(self, image_id: int, *, k: int = 10, min_score: float | None = None) -> Matches:
+    def search_id(
+        self,
+        image_id: int,
+        *,
+        k: int = 10,
+        min_score: float | None = None,
+        where: Where | None = None,
+        exact: bool = False,
+        recall: float | None = None,
+    ) -> Matches:
         """The k images that look most like one of the collection's own, which is left out.
 
         Raises:
             UsageError: there is no image with that id.
         """
-        image, others = self._neighbours.of_image(image_id, k, min_score)
+        image, others = self._neighbours.of_image(image_id, Request(k, min_score, where, exact, recall))
         return Matches(others, queries=[image])
 
-    def search_vector(self, vector: ArrayLike, *, k: int = 10, min_score: float | None = None) -> Matches:
+    def search_vector(
+        self,
+        vector: ArrayLike,
+        *,
+        k: int = 10,
+        min_score: float | None = None,
+        where: Where | None = None,
+        exact: bool = False,
+        recall: float | None = None,
+    ) -> Matches:
         """The k images whose vectors have the largest cosine similarity to a vector, (dim,), of any length.
 
         Raises:
@@ -201,7 +314,8 @@ class Collection:
         query = np.asarray(vector)
         if query.shape != (self.made_by.dim,):
             raise UsageError(f"a vector of shape {query.shape}: this collection's have {self.made_by.dim} dimensions")
-        [matches] = self._neighbours.of_vectors(vectors.unit(query), k, min_score)
+        request = Request(k, min_score, where, exact, recall)
+        [matches] = self._neighbours.of_vectors(vectors.unit(query), request)
         return Matches(matches)
 
     def embed(self, query: ImageSource) -> Vectors:
@@ -213,7 +327,8 @@ class Collection:
 
     def info(self) -> Info:
         """What it is and holds."""
-        totals = self._catalog.totals()
+        totals, state = self._catalog.totals(), self._catalog.state()
+        index = self._snapshots.about_index()
         return Info(
             self.directory,
             self.folder,
@@ -223,6 +338,8 @@ class Collection:
             dead=totals.dead,
             skipped=totals.skipped,
             bytes=directories.size(self.directory),
+            young=state.count - index.rows if index else 0,
+            index=index,
         )
 
     def skipped(self) -> list[Skipped]:
@@ -235,7 +352,7 @@ class Collection:
         try:
             if damage := self._catalog.damage():
                 damages.append(f"{self._catalog.path}: the catalog is damaged: {damage}")
-            damages += self._neighbours.damages()
+            damages += self._snapshots.damages()
         except CorruptError as error:
             damages.append(str(error))
         return damages
@@ -255,11 +372,19 @@ class Collection:
     @contextmanager
     def _writing(self) -> Iterator[VectorWriter]:
         """The only writer, at the end of what has been committed."""
-        with (
-            directories.locked(self.directory),
-            closing(VectorWriter(self._reader.path, self.made_by.dim, self._catalog.count())) as writer,
-        ):
-            yield writer
+        with directories.locked(self.directory):
+            state = self._catalog.state()
+            path = self.directory / state.vectors
+            with closing(VectorWriter(path, self.made_by.dim, state.count)) as writer:
+                yield writer
+
+    @contextmanager
+    def _building(self, tell: Callable[[BuildProgress], None] | None) -> Iterator[Builder]:
+        """The only writer, once what a process that was killed has left is taken away."""
+        with directories.locked(self.directory):
+            builder = Builder(self._catalog, self.directory, self.made_by.dim, tell)
+            builder.sweep()
+            yield builder
 
     def _source(self, source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> Source:
         if not isinstance(source, str | os.PathLike):

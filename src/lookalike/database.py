@@ -89,6 +89,8 @@ class Database:
         connection.text_factory = os.fsdecode
         try:
             _set_durability(connection)
+            # A large transaction would else begin to write into the file, and shut all readers out, before its end.
+            connection.execute("PRAGMA cache_spill = OFF")  # which has no effect within one
         except sqlite3.Error:
             connection.close()
             raise

@@ -10,6 +10,8 @@ LookalikeError
 │   ├── IncompatibleError    the collection was made by another network or a newer Lookalike
 │   └── LockedError          another process is writing to the collection
 └── StorageError             the disk is full or failing; nothing acknowledged is lost
+
+And one warning (a UserWarning): DamagedIndexWarning, where a search goes on without its index.
 """
 
 
@@ -62,3 +64,7 @@ class LockedError(CollectionError):
 
 class StorageError(LookalikeError):
     """The disk is full or failing. What was acknowledged before is there."""
+
+
+class DamagedIndexWarning(UserWarning):
+    """The index of a collection is damaged: searches are exact, and slower, until it is built again."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from lookalike import encoders
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, IncompatibleError, StorageError, UsageError
+from lookalike.storage import sync_folder
 
 NAME = "collection.json"
 _FORMAT = 1
@@ -75,11 +76,7 @@ def write(directory: Path, origin: Origin) -> None:
         beside.replace(directory / NAME)
         # New names last only once the folders that hold them are on the disk.
         for changed in (directory, directory.parent):
-            descriptor = os.open(changed, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_folder(changed)
     except OSError as error:
         raise StorageError(f"{directory}: {error.strerror}") from error
 

@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike import images
-from lookalike.catalog import Catalog, Transaction
+from lookalike.catalog import Catalog
 from lookalike.changes import Changed, Unchanged, Vanished, changes
 from lookalike.encoders import Encoder
 from lookalike.errors import ImageError, ModelError, UsageError
 from lookalike.match import Skipped
 from lookalike.sources import Found, Source, Unreadable
+from lookalike.transaction import Transaction
 from lookalike.vectors import Vectors, VectorWriter, checksums, unit
 
 # A commit costs some milliseconds; after a crash, what was not committed is done again.

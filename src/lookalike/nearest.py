@@ -3,95 +3,114 @@
 import itertools
 import operator
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lookalike.catalog import Catalog, StoredImage
+from lookalike import tune
+from lookalike.catalog import StoredImage
 from lookalike.errors import CorruptError, UsageError
 from lookalike.match import Match
-from lookalike.vectors import Rows, VectorReader, Vectors, checksums
+from lookalike.selection import Rows
+from lookalike.snapshot import Snapshot, Snapshots
+from lookalike.vectors import Vectors, checksums
+from lookalike.where import Where
 
-_CHECKED_ROWS = 4096  # read at a time
 _ALL = 2**31  # more than there can be, and less than FAISS and SQLite can count
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        k: how many images, at least 1.
+        min_score: what scores less is left out.
+        where: which images may be found.
+        exact: whether to compare with every vector.
+        recall: the share of the k nearest that are to be found, in (0, 1]; None for what the index promises.
+
+    Raises:
+        UsageError: k is not positive, or the recall is no share.
+    """
+
+    k: int
+    min_score: float | None = None
+    where: Where | None = None
+    exact: bool = False
+    recall: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "k", _at_least_one(self.k))
+        if self.recall is not None:
+            tune.check_recall(self.recall)
 
 
 class Neighbours:
     """Finds a collection's images by their vectors. Threads may share it."""
 
-    def __init__(self, catalog: Catalog, reader: VectorReader, folder: Path) -> None:
-        self._catalog, self._reader, self._folder = catalog, reader, folder
-        self._dead: tuple[int, Rows] = (-1, np.empty(0, np.int64))  # as of which change of the catalog
+    def __init__(self, snapshots: Snapshots, folder: Path) -> None:
+        self._snapshots, self._catalog, self._folder = snapshots, snapshots.catalog, folder
 
-    def of_vectors(self, queries: Vectors, k: int, min_score: float | None) -> list[list[Match]]:
+    def of_vectors(self, queries: Vectors, request: Request) -> list[list[Match]]:
         """For each unit vector, (n, dim), the k images whose vectors have the largest inner product with it.
 
         Raises:
-            UsageError: k is not positive, or the vectors have another dimension.
+            UsageError: the vectors have another dimension, or no image has an attribute that is asked for.
             CorruptError: a vector that would have come back is damaged.
         """
-        k = _at_least_one(k)
-        with self._catalog.reading():
-            count = self._catalog.count()
-            scores, rows = self._reader.search(queries, k, count=count, dead=self._dead_rows())
-            return [
-                list(itertools.islice(self._matches(found, near, count, k, min_score), k))
-                for found, near in zip(rows, scores, strict=True)
-            ]
+        return self._snapshots.run(lambda snapshot: self._of_vectors(snapshot, queries, request))
 
-    def of_image(self, image_id: int, k: int, min_score: float | None) -> tuple[Match, list[Match]]:
+    def of_image(self, image_id: int, request: Request) -> tuple[Match, list[Match]]:
         """An image of the collection, and the k others that are nearest to it.
 
         Raises:
-            UsageError: there is no image with that id, or k is not positive.
+            UsageError: there is no image with that id, or no image has an attribute that is asked for.
             CorruptError: a vector that would have come back is damaged.
         """
-        k = _at_least_one(k)
-        with self._catalog.reading():
+
+        def find(snapshot: Snapshot) -> tuple[Match, list[Match]]:
             image = self._catalog.image(image_id)
             if image is None:
                 raise UsageError(f"there is no image with the id {image_id}")
-            query = self._reader.stored(np.array([image.row]), count=self._catalog.count())
-            self._check(image.row, *checksums(query))
-        [found] = self.of_vectors(query.astype(np.float32), k + 1, min_score)
-        others = [match for match in found if match.id != image_id]
-        return self._match(image, 1.0), others[:k]
+            query = snapshot.reader.stored(np.array([image.row]), count=snapshot.state.count)
+            self._check(snapshot, image.row, *checksums(query))
+            one_more = Request(request.k + 1, request.min_score, request.where, request.exact, request.recall)
+            [found] = self._of_vectors(snapshot, query.astype(np.float32), one_more)
+            others = [match for match in found if match.id != image_id]
+            return self._match(image, 1.0), others[: request.k]
 
-    def damages(self) -> Iterator[str]:
-        """Reads every vector, and names those that are not what was written."""
-        count = self._catalog.count()  # rows never change, so no one state needs to be held on to, which stops a writer
-        for start in range(0, count, _CHECKED_ROWS):
-            rows = np.arange(start, min(start + _CHECKED_ROWS, count))
-            named = self._catalog.crc32s(start, start + len(rows))
-            for row, crc32 in enumerate(checksums(self._reader.stored(rows, count=count)), start):
-                if named.get(row) != crc32:
-                    yield f"{self._reader.path}: the vector in row {row} is damaged"
+        return self._snapshots.run(find)
 
-    def _matches(self, rows: Rows, scores: Vectors, count: int, k: int, min_score: float | None) -> Iterator[Match]:
+    def _of_vectors(self, snapshot: Snapshot, queries: Vectors, request: Request) -> list[list[Match]]:
+        selection = self._snapshots.selection(snapshot, request.where)
+        effort = snapshot.effort(request.k, selection, recall=request.recall, exact=request.exact)
+        scores, rows = snapshot.nearest(queries, request.k, selection, effort)
+        return [
+            list(itertools.islice(self._matches(snapshot, found, near, request), request.k))
+            for found, near in zip(rows, scores, strict=True)
+        ]
+
+    def _matches(self, snapshot: Snapshot, rows: Rows, scores: Vectors, request: Request) -> Iterator[Match]:
         """The images of these rows, in their order; all copies of an image share a row."""
-        found = checksums(self._reader.stored(rows, count=count))
+        found = checksums(snapshot.reader.stored(rows, count=snapshot.state.count))
         for row, score, crc32 in zip(rows.tolist(), scores.tolist(), found, strict=True):
-            if min_score is not None and score < min_score:
+            if request.min_score is not None and score < request.min_score:
                 return
-            self._check(row, crc32)
-            for image in self._catalog.images_of(row, limit=k):
+            self._check(snapshot, row, crc32)
+            for image in self._catalog.images_of(row, where=request.where, limit=request.k):
                 yield self._match(image, score)
 
-    def _check(self, row: int, crc32: int) -> None:
+    def _check(self, snapshot: Snapshot, row: int, crc32: int) -> None:
         if self._catalog.crc32(row) != crc32:
-            raise CorruptError(f"{self._reader.path}: the vector in row {row} is damaged")
+            raise CorruptError(f"{snapshot.reader.path}: the vector in row {row} is damaged")
 
     def _match(self, image: StoredImage, score: float) -> Match:
         # Stored vectors are rounded to half precision, which leaves their lengths within some 1e-4 of 1.
         cosine = min(max(score, -1.0), 1.0)
-        return Match(image.id, image.key, self._folder / image.key, cosine, image.label, image.width, image.height)
-
-    def _dead_rows(self) -> Rows:
-        """The rows to leave out, read again only where something has changed."""
-        known, changes = self._dead, self._catalog.changes()
-        if known[0] != changes:  # another thread may be doing the same, as of another change
-            known = self._dead = changes, np.array(self._catalog.dead_rows(), np.int64)
-        return known[1]
+        path = self._folder / image.key
+        return Match(image.id, image.key, path, cosine, image.label, image.width, image.height, image.attributes)
 
 
 def _at_least_one(k: int) -> int:

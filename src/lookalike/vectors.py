@@ -9,6 +9,9 @@ import os
 import threading
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import CorruptError, StorageError, UsageError
+from lookalike.selection import Rows, Selection
 
 Vectors = NDArray[np.float32]
-Rows = NDArray[np.int64]
 
 _STORED = np.dtype("<f2")
 # In the header: where FAISS keeps the number of vectors; its last eight bytes count those of the codes.
@@ -29,6 +32,9 @@ _CODE_BYTES = slice(-8, None)
 # What a reader sees of the header while it is being written may not fit together; the next look will.
 _LOOKS = 5
 _BETWEEN_LOOKS_S = 0.01
+# So many queries are compared as a matrix: each of the file's numbers is then made single precision only once.
+_MANY = 32
+_BLOCK_VALUES = 16_000_000  # numbers at a time, 64 MB in single precision
 
 
 def unit(embeddings: NDArray[Any]) -> Vectors:
@@ -54,10 +60,13 @@ def checksums(stored: NDArray[np.float16]) -> list[int]:
     return [zlib.crc32(row) for row in np.ascontiguousarray(stored, _STORED)]
 
 
+def _empty_index(dim: int) -> Any:
+    return faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+
+
 @cache
 def _empty_header(dim: int) -> bytes:
-    index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-    return bytes(faiss.serialize_index(index))
+    return bytes(faiss.serialize_index(_empty_index(dim)))
 
 
 def _header(dim: int, count: int) -> bytes:
@@ -157,6 +166,15 @@ def _write_all(file: int, data: bytes, offset: int) -> None:
         view, offset = view[written:], offset + written
 
 
+@dataclass(frozen=True)
+class Part:
+    """Some rows, one behind the other, as an exact FAISS index of their own that copies nothing."""
+
+    start: int
+    stop: int
+    faiss: Any
+
+
 class VectorReader:
     """Searches the rows, and reads single ones, through one mapping that any number of threads may share."""
 
@@ -170,17 +188,17 @@ class VectorReader:
         with self._lock:
             self._mapped = None
 
-    def search(self, queries: Vectors, k: int, *, count: int, dead: Rows) -> tuple[Vectors, Rows]:
-        """The k best of the first `count` rows for each query, best first, by exact inner product.
+    def search(self, queries: Vectors, k: int, selection: Selection, *, start: int = 0) -> tuple[Vectors, Rows]:
+        """The k best rows for each query, best first, by exact inner product.
 
         Args:
             queries: unit vectors, (n, dim).
             k: at least 1; where there are fewer rows, all of them come back.
-            count: how many rows have been committed.
-            dead: rows to leave out.
+            selection: which rows count, of how many that have been committed.
+            start: the first row to look at.
 
         Returns:
-            Scores (n, k') and rows (n, k'), where k' is the smaller of k and the number of rows left.
+            Scores (n, k') and rows (n, k'), where k' is the smaller of k and the number of rows that count.
 
         Raises:
             UsageError: the queries are not of this file's dimension.
@@ -188,24 +206,45 @@ class VectorReader:
         """
         if queries.ndim != 2 or queries.shape[1] != self.dim:
             raise UsageError(f"a query of shape {queries.shape} does not go with vectors of {self.dim} dimensions")
-        k = min(k, count - len(dead))
+        k = min(k, selection.size_within(start, selection.count))
         if k <= 0 or not len(queries):
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        mapping = self._mapping(count)
-        selector = _selector(mapping.count, count, dead)
-        parameters = faiss.SearchParameters(sel=selector) if selector else None
-        threads = faiss.omp_get_max_threads()
-        # FAISS shares out queries only; threads with none would wait for more by spinning, at everybody's cost.
-        faiss.omp_set_num_threads(min(threads, len(queries)))
-        scores, rows = mapping.index.search(np.ascontiguousarray(queries, np.float32), k, params=parameters)
-        faiss.omp_set_num_threads(threads)
+        if len(queries) >= _MANY:
+            return self._search_many(np.ascontiguousarray(queries, np.float32), k, selection, start)
+        part = self.part(start, selection.count)
+        bitmap = selection.bitmap(start, selection.count)
+        parameters = None if bitmap is None else faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bitmap))
+        with searching_threads(len(queries)):
+            scores, rows = part.faiss.search(np.ascontiguousarray(queries, np.float32), k, params=parameters)
+        self._refuse_missing(rows)
+        return scores, rows + start
+
+    def _search_many(self, queries: Vectors, k: int, selection: Selection, start: int) -> tuple[Vectors, Rows]:
+        """The same for many queries, by products of matrices."""
+        best = faiss.ResultHeap(len(queries), k, keep_max=True)
+        rows = selection.rows()
+        rows = rows[np.searchsorted(rows, start) :]
+        step = max(_BLOCK_VALUES // self.dim, 1)
+        for at in range(0, len(rows), step):
+            block = rows[at : at + step]
+            vectors = self.stored(block, count=selection.count).astype(np.float32)
+            scores, found = faiss.knn(queries, vectors, min(k, len(block)), faiss.METRIC_INNER_PRODUCT)
+            self._refuse_missing(found)
+            best.add_result(scores, block[found])
+        best.finalize()
+        return best.D, best.I
+
+    def _refuse_missing(self, rows: Rows) -> None:
         if (rows < 0).any():  # FAISS found fewer, since nothing compares with NaN
             raise CorruptError(f"{self.path}: there are vectors in it that are not finite")
-        return scores, rows
 
     def stored(self, rows: Rows, *, count: int) -> NDArray[np.float16]:
         """Rows below `count`, as the file holds them: half precision, (n, dim)."""
         return self._mapping(count).rows[rows]
+
+    def part(self, start: int, stop: int) -> Part:
+        """The rows from `start` up to and without `stop`."""
+        return self._mapping(stop).part(start, stop)
 
     def _mapping(self, count: int) -> "_Mapping":
         """A mapping that has at least `count` rows; an older one goes on serving whoever uses it."""
@@ -215,6 +254,17 @@ class VectorReader:
             if self._mapped.count < count:
                 raise CorruptError(f"{self.path}: it holds {self._mapped.count} of its {count} vectors")
             return self._mapped
+
+
+@contextmanager
+def searching_threads(queries: int) -> Iterator[None]:
+    """FAISS shares out queries only; threads with none would wait for more by spinning, at everybody's cost."""
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(max(1, min(threads, queries)))  # for this thread alone
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
 
 
 def _map(path: Path, dim: int) -> "_Mapping":
@@ -241,17 +291,34 @@ class _Mapping:
                 if status.st_size < end or header != _header(dim, self.count):
                     raise CorruptError(f"{path}: its header does not go with vectors of {dim} dimensions")
                 # By descriptor: it is the very file that was checked, whatever its name.
-                self.index = faiss.read_index(f"/dev/fd/{file.fileno()}", faiss.IO_FLAG_MMAP_IFC)
-                if self.index.ntotal != self.count:
+                self._faiss = faiss.read_index(f"/dev/fd/{file.fileno()}", faiss.IO_FLAG_MMAP_IFC)
+                if self._faiss.ntotal != self.count:
                     raise CorruptError(f"{path}: its header changed while it was read")
-                codes: NDArray[np.uint8] = np.memmap(file, mode="r")
         except FileNotFoundError as error:
             raise CorruptError(f"{path}: the file is missing") from error
         except OSError as error:
             raise StorageError(f"{path}: {error.strerror}") from error
         except RuntimeError as error:
             raise CorruptError(f"{path}: FAISS cannot read it: {error}") from error
-        self.rows = codes[len(header) : end].view(_STORED).reshape(self.count, dim)
+        size = end - len(header)
+        codes = faiss.rev_swig_ptr(self._faiss.codes.data(), size) if size else np.empty(0, np.uint8)
+        self.rows: NDArray[np.float16] = codes.view(_STORED).reshape(self.count, dim)
+        self._parts: dict[int, Part] = {}
+
+    def part(self, start: int, stop: int) -> Part:
+        """A FAISS index of some rows, which keeps the mapping alive."""
+        part = self._parts.get(start)
+        if part is None or part.stop != stop:
+            part = self._parts[start] = Part(start, stop, self._view(start, stop))
+        return part
+
+    def _view(self, start: int, stop: int) -> Any:
+        view = _empty_index(self.rows.shape[1])
+        codes = self.rows[start:stop].reshape(-1).view(np.uint8)
+        owner = self._faiss.codes.owner  # which unmaps the file when the last of them goes
+        view.codes = faiss.MaybeOwnedVectorUInt8.create_view(faiss.swig_ptr(codes), codes.nbytes, owner)
+        view.ntotal = stop - start
+        return view
 
     def is_still_at(self, path: Path) -> bool:
         """Whether this is the file that is there now, and not one that has been replaced or taken away."""
@@ -260,12 +327,3 @@ class _Mapping:
         except OSError:
             return False
         return (status.st_dev, status.st_ino) == self._file
-
-
-def _selector(mapped: int, count: int, dead: Rows) -> Any:
-    """What tells FAISS which rows count, or None where all do."""
-    if len(dead):
-        alive = np.ones(count, bool)
-        alive[dead] = False
-        return faiss.IDSelectorBitmap(np.packbits(alive, bitorder="little"))
-    return faiss.IDSelectorRange(0, count) if mapped > count else None

@@ -1,25 +1,16 @@
 """A page of look-alikes: one HTML file that holds everything it shows and asks nobody for anything."""
 
-import base64
 import dataclasses
-import functools
-import io
 import os
-from typing import TYPE_CHECKING
-
-from PIL import Image
 
 from lookalike.match import Match, Matches
 from lookalike.show import output
+from lookalike.show.document import Tile, render, tile
 from lookalike.show.text import safe_text, score_text, size_text
 from lookalike.show.thumbnail import Thumbnail, thumbnails
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
 _PAGE_SIDE = 320  # pixels: sharp at the width of a card, 15 to 25 kB as a JPEG
 _FRAGMENT_SIDE = 240  # a notebook keeps every output in its file
-_QUALITY = 80
 
 
 def page(matches: Matches, *, title: str | None = None) -> str:
@@ -50,34 +41,23 @@ def write_page(matches: Matches, path: str | os.PathLike[str], *, title: str | N
 
 
 @dataclasses.dataclass(frozen=True)
-class _Tile:
-    """What a template says of one thumbnail. All of it is safe text; `bar` is in percent."""
+class _MatchTile(Tile):
+    """What a template says of a match; `bar` is in percent."""
 
-    name: str
-    folder: str
-    href: str
-    src: str
-    width: int
-    height: int
-    reason: str
-    score: str = ""
-    bar: str = ""
-    label: str = ""
-    size: str = ""
+    score: str
+    bar: str
+    label: str
+    size: str
 
 
 def _render(template: str, matches: Matches, *, side: int, title: str | None) -> str:
     shown = thumbnails([*matches.queries, *matches], side)
     queries = shown[: len(matches.queries)]
-    tiles = [_match_tile(*pair) for pair in zip(matches, shown[len(queries) :], strict=True)]
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            title=_title(queries) if title is None else safe_text(title),
-            queries=[_tile(query) for query in queries],
-            matches=tiles,
-        )
+    return render(
+        template,
+        title=_title(queries) if title is None else safe_text(title),
+        queries=[tile(query) for query in queries],
+        matches=[_match_tile(*pair) for pair in zip(matches, shown[len(queries) :], strict=True)],
     )
 
 
@@ -87,47 +67,14 @@ def _title(queries: list[Thumbnail]) -> str:
     return "Look-alikes"
 
 
-def _tile(thumbnail: Thumbnail) -> _Tile:
-    width, height = thumbnail.image.size if thumbnail.image else (0, 0)
-    folder, _, name = thumbnail.name.rpartition("/")
-    return _Tile(
-        name=name,
-        folder=folder,
-        href=thumbnail.path.absolute().as_uri() if thumbnail.path else "",
-        src=_data_uri(thumbnail.image) if thumbnail.image else "",
-        width=width,
-        height=height,
-        reason=thumbnail.reason,
-    )
-
-
-def _match_tile(match: Match, thumbnail: Thumbnail) -> _Tile:
-    tile = _tile(thumbnail)
+def _match_tile(match: Match, thumbnail: Thumbnail) -> _MatchTile:
+    plain = vars(tile(thumbnail))
     label = safe_text(match.label or "")
-    return dataclasses.replace(
-        tile,
-        folder="" if tile.folder == label else tile.folder,  # a label is mostly the folder's name
+    folder = "" if plain["folder"] == label else plain["folder"]  # a label is mostly the folder's name
+    return _MatchTile(
+        **plain | {"folder": folder},
         score=score_text(match.score),
         bar=f"{100 * min(max(match.score, 0.0), 1.0):.1f}",
         label=label,
         size=size_text(match).replace("x", " \N{MULTIPLICATION SIGN} "),
-    )
-
-
-def _data_uri(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-@functools.cache
-def _environment() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # only when a page is made
-
-    return Environment(
-        loader=PackageLoader("lookalike.show"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
     )

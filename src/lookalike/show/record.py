@@ -1,4 +1,4 @@
-"""A match as a record: a dictionary that is strict JSON, whatever the file is called."""
+"""A match, and what else is found, as a record: a dictionary that is strict JSON, whatever a file is called."""
 
 import base64
 import math
@@ -7,8 +7,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from lookalike.evaluation import Evaluation, LabelQuality, WorstQuery
 from lookalike.match import Match, Skipped
 from lookalike.show.text import without_surrogates
+
+_LISTS = ("points", "labels", "worst")  # of an evaluation
 
 
 def as_dict(match: Match) -> dict[str, Any]:
@@ -33,6 +36,36 @@ def as_dict(match: Match) -> dict[str, Any]:
 def skip_as_dict(skip: Skipped) -> dict[str, Any]:
     """A file that was left out, likewise."""
     return {**_name("path", str(skip.path)), "reason": skip.reason}
+
+
+def evaluation_as_dict(evaluation: Evaluation) -> dict[str, Any]:
+    """An evaluation, likewise: its numbers, `points` and `labels` as they are, and the worst queries by their keys.
+
+    `chosen` is a place in `points`, counted from 0.
+    """
+    numbers = {name: _plain(value) for name, value in vars(evaluation).items() if name not in _LISTS}
+    return {
+        **numbers,
+        "points": [_plain(vars(point)) for point in evaluation.points],
+        "labels": [_label_as_dict(label) for label in evaluation.labels],
+        "worst": [_worst_as_dict(query) for query in evaluation.worst],
+    }
+
+
+def _label_as_dict(quality: LabelQuality) -> dict[str, Any]:
+    return {**_plain(vars(quality)), **_name("label", quality.label)}
+
+
+def _worst_as_dict(worst: WorstQuery) -> dict[str, Any]:
+    return {
+        **_briefly(worst.query),
+        "precision": _plain(worst.precision),
+        "found": [{**_briefly(match), "score": _plain(match.score)} for match in worst.found],
+    }
+
+
+def _briefly(match: Match) -> dict[str, Any]:
+    return {"id": match.id, **_name("key", match.key), **_name("label", match.label)}
 
 
 def _name(field: str, value: str | None) -> dict[str, str | None]:

@@ -1,5 +1,6 @@
-"""What is said of a match in words: names that cannot confuse a terminal, scores, sizes."""
+"""What is said in words: names that cannot confuse a terminal, scores, sizes, shares, times."""
 
+import math
 import os
 import re
 import unicodedata
@@ -35,6 +36,19 @@ def score_text(score: float) -> str:
 def size_text(match: Match) -> str:
     """Width and height in pixels, `400x533`, or nothing where they are not known."""
     return f"{match.width}x{match.height}" if match.width and match.height else ""
+
+
+def share_text(share: float) -> str:
+    """A share with three decimals, rounded down: 1.000 means all, and a bound is never called higher than it is."""
+    return f"{math.floor(share * 1000 + 1e-6) / 1000:.3f}"
+
+
+def time_text(milliseconds: float) -> str:
+    """A time with the two digits that count, or all of those before the point: 0.084 ms, 8.4 ms, 1,240 ms."""
+    if milliseconds <= 0:
+        return "0 ms"
+    decimals = min(max(1 - math.floor(math.log10(milliseconds)), 0), 6)
+    return f"{milliseconds:,.{decimals}f} ms"
 
 
 def _harmless(character: str) -> bool:

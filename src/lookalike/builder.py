@@ -1,0 +1,317 @@
+"""Makes the index of a collection, and keeps it current: train, add, measure, publish.
+
+Whoever calls this holds the collection's lock.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from lookalike import compaction, generations, tune
+from lookalike.catalog import Catalog, State
+from lookalike.errors import CorruptError, UsageError
+from lookalike.estimate import BuildProgress, Schedule, stages
+from lookalike.generations import Generation
+from lookalike.index import Index, IndexSpec
+from lookalike.selection import Rows, Selection
+from lookalike.tune import OperatingPoint, Probes
+from lookalike.vectors import Part, VectorReader, Vectors
+from lookalike.verified import VerifiedVectors
+
+_DEAD_SHARE = 0.2  # of the vectors, from which on the dead ones are taken out
+_GROWTH = 4  # times as many vectors as an index was trained on make it worth training again
+_YOUNG_ROWS = 1000  # so many vectors are compared one by one sooner than an index is written again,
+_YOUNG_SHARE = 0.01  # or this share of those in the index
+_CHECK_QUERIES = 400
+_SEED = 11
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an index is to be like.
+
+    Attributes:
+        recall: the share of the 10 nearest that a search is to find, above 0 and at most 1.
+        memory: how many bytes it may take at most, or None.
+        spec: its FAISS index factory string, or None for the default.
+
+    Raises:
+        UsageError: the recall is no share.
+    """
+
+    recall: float = tune.RECALL
+    memory: int | None = None
+    spec: str | None = None
+
+    def __post_init__(self) -> None:
+        tune.check_recall(self.recall)
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """What keeping an index current has come to.
+
+    Attributes:
+        removed: how many dead vectors were taken out.
+        joined: how many new vectors the index has taken in.
+        built: the index that was built anew, or None.
+    """
+
+    removed: int = 0
+    joined: int = 0
+    built: Generation | None = None
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """The vectors that an index is built over.
+
+    Attributes:
+        reader: their file.
+        live: those that count.
+        named: the row by which the catalog still knows each of them, where they have been written closer together;
+            else None.
+    """
+
+    reader: VectorReader
+    live: Selection
+    named: Rows | None = None
+
+    def part(self) -> Part:
+        return self.reader.part(0, self.live.count)
+
+
+class Builder:
+    """Builds the index of one collection."""
+
+    def __init__(
+        self, catalog: Catalog, directory: Path, dim: int, tell: Callable[[BuildProgress], None] | None = None
+    ) -> None:
+        self._catalog, self._directory, self._dim, self._tell = catalog, directory, dim, tell
+
+    def build(self, wish: Wish) -> Generation | None:
+        """Takes dead vectors out and makes a new index, or none where exact search is as good.
+
+        Raises:
+            UsageError: there can be no such index, or it would take more memory than it may.
+            CorruptError: a vector is damaged.
+            StorageError: the disk is full or failing; the index that was there still serves.
+        """
+        _, ground = self._opened()
+        specs = self._specs(wish, ground.live.size)  # which may refuse
+        ground = self._compacted(ground)
+        if not specs:
+            self._publish(ground)
+            return None
+        return self._publish(ground, self._best(specs, wish, ground))
+
+    def maintain(self) -> Maintenance:
+        """Does what is due: takes dead vectors out, takes young ones into the index, or builds it anew.
+
+        Raises:
+            CorruptError: a vector is damaged.
+            StorageError: the disk is full or failing; the index that was there still serves.
+        """
+        state, ground = self._opened()
+        live = ground.live.size
+        dead = state.count - live
+        much_is_dead = dead > 0 and dead >= _DEAD_SHARE * state.count
+        about = self._about(state)
+        if about is None:
+            due = state.generation is not None or not tune.searches_exactly(self._dim, live)
+        else:
+            due = live >= _GROWTH * about.trained_rows
+        if due or much_is_dead:
+            return Maintenance(removed=dead, built=self.build(self._wish_again(about, live)))
+        if about is None:
+            return Maintenance()
+        young = state.count - about.rows
+        if young < max(_YOUNG_ROWS, _YOUNG_SHARE * about.rows):
+            return Maintenance()
+        return self._join(state, ground, about)
+
+    # Building
+
+    def _specs(self, wish: Wish, rows: int) -> Sequence[IndexSpec]:
+        """The indexes to try one after the other, or none where there is no need of any."""
+        if wish.spec is not None:
+            spec = IndexSpec(wish.spec, self._dim)
+            spec.check(rows)
+            if wish.memory is not None and spec.bytes(rows) > wish.memory:
+                size = f"takes {spec.bytes(rows):,} bytes for {rows:,} vectors, and may take {wish.memory:,}"
+                raise UsageError(f"{wish.spec}: it {size}")
+            return [spec]
+        if tune.searches_exactly(self._dim, rows):
+            return []
+        if wish.memory is None:
+            return tune.specs(self._dim, rows)
+        small = [spec for spec in tune.smallest_specs(self._dim, rows) if spec.bytes(rows) <= wish.memory]
+        if not small:
+            least = min(spec.bytes(rows) for spec in tune.smallest_specs(self._dim, rows))
+            raise UsageError(
+                f"memory={wish.memory:,} bytes: an index of {rows:,} vectors takes {least:,} at least;"
+                " give it more, or leave the vectors without one"
+            )
+        return small
+
+    def _best(self, specs: Sequence[IndexSpec], wish: Wish, ground: _Ground) -> tuple[Index, Generation]:
+        """The first index that keeps the promise, or else the one that comes closest to it."""
+        best: tuple[Index, Generation] | None = None
+        probes: Probes | None = None
+        for spec in specs:
+            schedule = Schedule(spec, stages(spec, ground.live.size), self._tell)
+            index = self._filled(spec, ground, schedule, like=best[0] if best else None)
+            probes = probes or tune.draw(ground.reader, ground.live, progress=schedule.of("comparing"))
+            points = tune.operating_points(index, ground.part(), ground.live, probes, progress=schedule.of("measuring"))
+            about = Generation(
+                spec=spec.factory,
+                dim=self._dim,
+                rows=ground.live.count,
+                trained_rows=ground.live.size,
+                promise=wish.recall,
+                reached=_reached(points, wish.recall),
+                asked_spec=wish.spec,
+                asked_memory=wish.memory,
+                points=points,
+                exact_milliseconds=probes.milliseconds,
+            )
+            if best is None or about.reached > best[1].reached:
+                best = index, about
+            if about.reached >= wish.recall:
+                break
+        assert best
+        return best
+
+    def _filled(self, spec: IndexSpec, ground: _Ground, schedule: Schedule, *, like: Index | None) -> Index:
+        schedule.at("training")
+        index = Index.trained(spec, self._sample(ground, spec.training_rows(ground.live.size)), like=like)
+        self._add(index, ground, schedule)
+        return index
+
+    def _sample(self, ground: _Ground, size: int) -> Vectors:
+        """Some of the live vectors, (size, dim)."""
+        drawn = np.sort(np.random.default_rng(_SEED).choice(ground.live.rows(), size, replace=False))
+        sample, filled = np.empty((size, self._dim), np.float32), 0
+        for block in self._verified(ground).blocks(drawn, count=ground.live.count):
+            sample[filled : filled + len(block)] = block
+            filled += len(block)
+        return sample
+
+    def _add(self, index: Index, ground: _Ground, schedule: Schedule | None = None) -> None:
+        """Takes in the rows that are missing."""
+        count = ground.live.count
+        for block in self._verified(ground).blocks(np.arange(index.rows, count), count=count):
+            index.add(block.astype(np.float32))
+            if schedule:
+                schedule.at("adding", index.rows, count)
+
+    # Keeping it current
+
+    def _join(self, state: State, ground: _Ground, about: Generation) -> Maintenance:
+        """Takes young vectors into the index as it is, unless it then no longer keeps its promise."""
+        assert state.generation
+        again = self._wish_again(about, ground.live.size)
+        try:
+            index = generations.read_index(self._directory, state.generation, about)
+        except CorruptError:
+            return Maintenance(built=self.build(again))
+        self._add(index, ground)
+        points = self._points_that_keep(about, index, ground)
+        if points is None:
+            return Maintenance(built=self.build(again))
+        self._publish(ground, (index, replace(about, rows=state.count, points=points)))
+        return Maintenance(joined=state.count - about.rows)
+
+    def _points_that_keep(self, about: Generation, index: Index, ground: _Ground) -> tuple[OperatingPoint, ...] | None:
+        """The operating points by which it still keeps its promise: the old ones, or new ones, or None."""
+        chosen = about.chosen
+        if chosen:
+            probes = tune.draw(ground.reader, ground.live, queries=_CHECK_QUERIES, depth=chosen.depth)
+            point = tune.measure(index, ground.part(), ground.live, probes, depth=chosen.depth, effort=chosen.effort)
+            if point.recall >= about.reached:
+                return about.points
+        points = tune.operating_points(index, ground.part(), ground.live, tune.draw(ground.reader, ground.live))
+        return points if _reached(points, about.reached) >= about.reached else None
+
+    def _wish_again(self, about: Generation | None, rows: int) -> Wish:
+        """What was asked for the last time, as far as it can still be had."""
+        if about is None:
+            return Wish()
+        wish = Wish(about.promise, about.asked_memory, about.asked_spec)
+        try:
+            self._specs(wish, rows)
+        except UsageError:
+            return Wish(about.promise)
+        return wish
+
+    def _about(self, state: State) -> Generation | None:
+        """What is known of the index, or None where there is none that can be used."""
+        if state.generation is None:
+            return None
+        try:
+            return generations.read_about(self._directory, state.generation)
+        except CorruptError:
+            return None
+
+    # What is on the disk
+
+    def _opened(self) -> tuple[State, _Ground]:
+        state = self._catalog.state()
+        dead = np.array(self._catalog.dead_rows(), np.int64)
+        reader = VectorReader(self._directory / state.vectors, self._dim)
+        return state, _Ground(reader, Selection(state.count, dead=dead))
+
+    def _verified(self, ground: _Ground) -> VerifiedVectors:
+        return VerifiedVectors(self._catalog, ground.reader, ground.named)
+
+    def _compacted(self, ground: _Ground) -> _Ground:
+        """The same without the dead vectors, in a file that does not count yet."""
+        live = ground.live.rows()
+        if len(live) == ground.live.count:
+            return ground
+        return _Ground(compaction.compacted(self._catalog, ground.reader, ground.live), Selection(len(live)), live)
+
+    def _publish(self, ground: _Ground, made: tuple[Index, Generation] | None = None) -> Generation | None:
+        """Commits, at once, what has been made: vectors closer together, an index, or that there is none."""
+        number = self._catalog.next_generation()
+        stored = generations.write(self._directory, number, *made, ground.part()) if made else None
+        with self._catalog.writing() as transaction:
+            if ground.named is not None:
+                transaction.compact(ground.reader.path.name)
+            transaction.drop_generation()
+            if stored:
+                transaction.put_generation(number, stored.rows, stored.index_sha256, stored.card_sha256)
+        self.sweep()
+        return generations.read_about(self._directory, stored) if stored else None
+
+    def sweep(self) -> None:
+        """Takes away the files that do not count, such as a process has left that was killed.
+
+        Raises:
+            StorageError: one cannot be taken away.
+        """
+        state = self._catalog.state()
+        compaction.sweep(self._directory, state.vectors)
+        generations.sweep(self._directory, state.generation.number if state.generation else None)
+
+
+def memory_bytes(size: str | int) -> int:
+    """The number of bytes that "500MB", "2 GB", "1.5GiB" or a number stands for.
+
+    Raises:
+        UsageError: it is no size.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?\s*", str(size))
+    if isinstance(size, bool) or not found or not float(found[1]):
+        raise UsageError(f"memory={size!r}: give a size, such as 500MB or 2GB")
+    number, prefix, binary = found.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(prefix.upper() or " "))
+
+
+def _reached(points: Sequence[OperatingPoint], wanted: float) -> float:
+    """The recall that can be promised for the smallest depth: what is wanted, or the most there is."""
+    shallow = min((point.depth for point in points), default=0)
+    return min(wanted, max((point.recall_low for point in points if point.depth == shallow), default=0.0))

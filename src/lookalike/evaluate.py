@@ -1,0 +1,245 @@
+"""How good a search is: recall against the exact answer, precision against labels. Arrays in, numbers out."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.errors import UsageError
+from lookalike.evaluation import LabelQuality, Quality
+
+Numbers = NDArray[np.float64]
+Rows = NDArray[np.int64]
+Relevance = NDArray[np.bool_]
+
+CONFIDENCE = 0.95  # that a true recall is not below its bound
+_UNSEEN = 0.1  # queries that found nothing, added to the variance
+
+# Recall
+
+
+def recall(found: Rows, exact: Rows) -> Numbers:
+    """The share of each query's exact answer that was found: recall@k.
+
+    Args:
+        found: row numbers in any order, int64 (n, k'); -1 stands for no row.
+        exact: the rows of the exact answer, each of them once, int64 (n, k); -1 stands for no row.
+
+    Returns:
+        float64 (n,), in [0, 1]; 1 where the exact answer is empty, since nothing was missed.
+
+    Raises:
+        UsageError: the two are not of the same queries.
+
+    Source: Aumüller, Bernhardsson & Faithfull, ANN-Benchmarks (Information Systems 87, 2020).
+    """
+    if found.ndim != 2 or exact.ndim != 2 or len(found) != len(exact):
+        raise UsageError(f"found {found.shape} and exact {exact.shape}: give a line for each query in both")
+    there = exact >= 0
+    hits = np.zeros(len(exact))
+    for rank in range(exact.shape[1]):  # a column at a time takes k times less memory than all against all
+        hits += there[:, rank] & (found == exact[:, rank, None]).any(axis=1)
+    wanted = there.sum(axis=1)
+    return np.where(wanted > 0, hits / np.maximum(wanted, 1), 1.0)
+
+
+def lower_bound(recalls: Numbers, k: int, *, confidence: float = CONFIDENCE) -> float:
+    """What the mean recall of all queries is at least, concluded from a random sample of them.
+
+    The neighbours of one query are found or missed together, so that n queries with k neighbours each say less
+    than n * k neighbours would. Wilson's score bound is therefore taken at the effective sample size
+    p (1 - p) / var(mean), kept within n and n * k, and at n where p is 0 or 1. The variance is taken with a tenth
+    of a query more that found nothing: near 1 a sample has few of the queries that make recall vary, or none, and
+    without it one bound in ten to five would be too high, instead of one in twenty. The tenth was found by
+    simulation, for 50 to 2,000 queries, 10 and 100 neighbours, and recalls from 0.9 to 0.999.
+
+    Args:
+        recalls: of each query, float64 (n,), in [0, 1].
+        k: how many neighbours each query was to find, at least 1.
+        confidence: of not being too high, in (0.5, 1).
+
+    Returns:
+        The bound, in [0, 1].
+
+    Raises:
+        UsageError: there is no query, or a number is out of its range.
+
+    Sources: Wilson (1927); for the effective sample size Korn & Graubard, Survey Methodology 24 (1998), and
+    Dean & Pagano, Journal of Survey Statistics and Methodology 3 (2015).
+    """
+    if not len(recalls) or k < 1 or not 0.5 < confidence < 1:
+        given = f"{len(recalls)} queries, k={k}, confidence={confidence}"
+        raise UsageError(f"{given}: give at least one query, k of at least 1, and a confidence between 0.5 and 1")
+    mean = float(np.mean(recalls))
+    return _wilson(mean, _effective_size(recalls, mean, k), NormalDist().inv_cdf(confidence))
+
+
+def _effective_size(recalls: Numbers, mean: float, k: int) -> float:
+    count = len(recalls)
+    if count == 1 or not 0 < mean < 1:
+        return count
+    squares = float(np.square(recalls - mean).sum()) + _UNSEEN * mean**2
+    return min(max(mean * (1 - mean) * (count - 1) * count / squares, count), count * k)
+
+
+def _wilson(p: float, n: float, z: float) -> float:
+    """The lower end of the score interval for a share p among n."""
+    spread = z * math.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
+    return max(0.0, (p + z**2 / (2 * n) - spread) / (1 + z**2 / n))
+
+
+# Precision
+
+
+def precision(relevant: Relevance, k: int) -> Numbers:
+    """The share of relevant images among the first k answers: precision@k.
+
+    Args:
+        relevant: whether each answer is relevant, best first, bool (n, m).
+        k: at least 1. Where there are fewer answers, all of them count and are divided by their number.
+
+    Returns:
+        float64 (n,), in [0, 1]; 0 where there is no answer at all.
+
+    Raises:
+        UsageError: k is not positive.
+
+    Source: Manning, Raghavan & Schütze, Introduction to Information Retrieval (2008), section 8.4.
+    """
+    if k < 1:
+        raise UsageError(f"k={k}: ask for the precision of at least 1 answer")
+    first = relevant[:, :k]
+    shares: Numbers = first.sum(axis=1) / max(first.shape[1], 1)
+    return shares
+
+
+def average_precision(relevant: Relevance) -> Numbers:
+    """The mean, over a query's relevant images, of the precision at the rank of each.
+
+    mAP is the mean of this over the queries; those that have no relevant image are to be left out of it, which
+    `Labels.answerable` does.
+
+    Args:
+        relevant: whether each image of the whole ranking is relevant, best first, bool (n, m).
+
+    Returns:
+        float64 (n,), in [0, 1]; 0 where no image is relevant.
+
+    Source: Manning, Raghavan & Schütze, Introduction to Information Retrieval (2008), section 8.4.
+    """
+    hits = np.cumsum(relevant, axis=1)
+    precisions = hits / np.arange(1, relevant.shape[1] + 1)
+    means: Numbers = (precisions * relevant).sum(axis=1) / np.maximum(relevant.sum(axis=1), 1)
+    return means
+
+
+def average_precision_by_score(scores: NDArray[np.float32], codes: Rows, queries: Rows) -> Numbers:
+    """The average precision of some of the images as queries, each ranking all others by score.
+
+    An image is relevant if it has the query's label. Equal scores are ranked by position. Beyond its arguments it
+    needs some 25 bytes for each image, however many queries there are.
+
+    Args:
+        scores: of each query with every image, higher is more alike, finite, float32 (q, n).
+        codes: the label of every image as a number, int64 (n,); -1 for none.
+        queries: the positions of the queries among the images, int64 (q,).
+
+    Returns:
+        float64 (q,), in [0, 1]; 0 where no other image has the query's label.
+
+    Raises:
+        UsageError: the arrays do not go together, or a query has no label.
+    """
+    if scores.shape != (len(queries), len(codes)):
+        raise UsageError(f"scores {scores.shape}: {len(queries)} queries and {len(codes)} images have other scores")
+    if (codes[queries] < 0).any():
+        raise UsageError("an image without a label cannot be a query; ask those that are answerable")
+    found = np.empty(len(queries))
+    for number, query in enumerate(queries):
+        relevant = codes[_ranking(scores[number], query)] == codes[query]
+        found[number] = average_precision(relevant[None])[0]
+    return found
+
+
+def _ranking(scores: NDArray[np.float32], query: np.int64) -> Rows:
+    """The positions of all images but the query: what a stable argsort gives, some six times as fast.
+
+    The bits of a float, read as a number, are in the order of the floats; with the position below them, one sort of
+    whole numbers does it. Only the magnitude of a negative one has to be turned round.
+    """
+    falling = np.float32(0) - scores  # not -scores: that would tell -0.0 from 0.0
+    falling[query] = np.inf
+    bits = falling.view(np.int32)
+    bits[bits < 0] ^= 0x7FFFFFFF
+    keys = (bits.astype(np.int64) << 32) | np.arange(len(scores))
+    keys.sort()
+    return keys[:-1] & 0xFFFFFFFF
+
+
+# Labels
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of all images, as numbers.
+
+    Attributes:
+        names: each label once, sorted.
+        codes: the place of each image's label among the names, int64 (n,); -1 for an image that has none.
+    """
+
+    names: tuple[str, ...]
+    codes: Rows
+
+    @classmethod
+    def of(cls, labels: Iterable[str | None]) -> "Labels":
+        """The labels of images, in the order of the images."""
+        given = list(labels)
+        names = tuple(sorted({label for label in given if label is not None}))
+        places: dict[str | None, int] = {name: place for place, name in enumerate(names)} | {None: -1}
+        return cls(names, np.array([places[label] for label in given], np.int64))
+
+    def answerable(self) -> Rows:
+        """The positions of the images whose label another image has: those that can be asked, int64 (m,).
+
+        None at all where there are fewer than two labels, since then no answer can be wrong.
+        """
+        if len(self.names) < 2:
+            return np.empty(0, np.int64)
+        shared = np.bincount(self.codes[self.codes >= 0]) > 1
+        return np.flatnonzero((self.codes >= 0) & shared[self.codes])
+
+
+def overall(precision_at_1: Numbers, precision_at_10: Numbers, average_precision: Numbers) -> Quality:
+    """The means over all queries, each query counting the same; the arrays are float64 (q,)."""
+    if not len(precision_at_1):
+        return Quality()
+    return Quality(float(precision_at_1.mean()), float(precision_at_10.mean()), float(average_precision.mean()))
+
+
+def by_label(
+    labels: Labels, queries: Rows, precision_at_1: Numbers, precision_at_10: Numbers, average_precision: Numbers
+) -> tuple[LabelQuality, ...]:
+    """The means over the queries of each label that was asked, the lowest precision@10 first.
+
+    Args:
+        labels: of all images.
+        queries: the positions of the queries among the images, all with a label, int64 (q,).
+        precision_at_1: of each query, float64 (q,); likewise the others.
+    """
+    images = Counter(labels.codes.tolist())
+    asked = labels.codes[queries]
+    counts = np.bincount(asked, minlength=len(labels.names))
+    means = [
+        np.bincount(asked, values, minlength=len(labels.names)) / np.maximum(counts, 1)
+        for values in (precision_at_1, precision_at_10, average_precision)
+    ]
+    found = [
+        LabelQuality(labels.names[code], images[code], int(counts[code]), *(float(mean[code]) for mean in means))
+        for code in np.flatnonzero(counts).tolist()
+    ]
+    return tuple(sorted(found, key=lambda one: (one.precision_at_10, one.mean_average_precision, one.label)))

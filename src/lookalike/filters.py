@@ -1,0 +1,86 @@
+"""What a `Where` is in SQL, over the tables of the catalog."""
+
+import json
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lookalike.where import Allowed, Between, Value, Where
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition in SQL and the values of its parameters."""
+
+    sql: str
+    values: tuple[Any, ...] = ()
+
+
+def of_all(where: Where) -> Condition:
+    """What holds for an image that matches, in a form that is fast for finding all of them.
+
+    The names are those of the columns of `images`.
+    """
+    return _all_of([*_of_image(where), *(_by_value(*each) for each in where.conditions.items())])
+
+
+def of_few(where: Where) -> Condition:
+    """The same in a form that is fast for trying a few images."""
+    return _all_of([*_of_image(where), *(_by_image(*each) for each in where.conditions.items())])
+
+
+def stored(value: Value) -> bytes | Value:
+    """A value as it is given to SQLite: texts are bytes there, whether or not they are UTF-8, and then cast."""
+    return os.fsencode(value) if isinstance(value, str) else value
+
+
+def _of_image(where: Where) -> Iterator[Condition]:
+    if where.labels is not None:
+        yield _among("label", where.labels)
+    if where.ids is not None:  # there may be more of them than a statement can have parameters
+        yield Condition("id IN (SELECT value FROM json_each(?))", (json.dumps(sorted(where.ids)),))
+    if where.under == "":
+        yield Condition("key NOT GLOB '/*'")
+    elif where.under is not None:
+        # "0" follows "/": what lies between them is what lies below the folder.
+        prefix = os.fsencode(where.under).rstrip(b"/")
+        yield Condition("key >= CAST(? AS TEXT) AND key < CAST(? AS TEXT)", (prefix + b"/", prefix + b"0"))
+
+
+def _by_value(name: str, allowed: Allowed) -> Condition:
+    value = _value(allowed)
+    query = f"SELECT image FROM attributes WHERE name = CAST(? AS TEXT) AND {value.sql}"  # noqa: S608
+    return Condition(f"id IN ({query})", (stored(name), *value.values))
+
+
+def _by_image(name: str, allowed: Allowed) -> Condition:
+    value = _value(allowed)
+    query = f"SELECT 1 FROM attributes WHERE image = id AND name = CAST(? AS TEXT) AND {value.sql}"  # noqa: S608
+    return Condition(f"EXISTS ({query})", (stored(name), *value.values))
+
+
+def _value(allowed: Allowed) -> Condition:
+    if not isinstance(allowed, Between):
+        return _among("value", allowed)
+    ends = [(">=", allowed.low), ("<=", allowed.high)]
+    parts = [Condition(f"value {sign} {_parameter(end)}", (stored(end),)) for sign, end in ends if end is not None]
+    # SQLite sorts all texts behind all numbers; a number never is beyond a text, nor a text within numbers.
+    if isinstance(allowed.low, int | float) and allowed.high is None:
+        parts.append(Condition("value < ''"))
+    if isinstance(allowed.high, str) and allowed.low is None:
+        parts.append(Condition("value >= ''"))
+    return _all_of(parts)
+
+
+def _among(column: str, values: Collection[Value]) -> Condition:
+    return Condition(f"{column} IN ({', '.join(map(_parameter, values))})", tuple(map(stored, values)))
+
+
+def _parameter(value: Value) -> str:
+    return "CAST(? AS TEXT)" if isinstance(value, str) else "?"
+
+
+def _all_of(conditions: Collection[Condition]) -> Condition:
+    sql = " AND ".join(condition.sql for condition in conditions)
+    return Condition(sql or "TRUE", tuple(value for condition in conditions for value in condition.values))

@@ -1,0 +1,130 @@
+"""The tables of a catalog, and how a catalog of an earlier version is brought up to date."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from lookalike import database
+from lookalike.database import Database
+from lookalike.errors import CorruptError, IncompatibleError, StorageError
+
+_APPLICATION_ID = 0x4C6B416C  # "LkAl"
+
+# Each entry takes a catalog from the version of its place in the list to the next. Paths are TEXT that holds
+# the bytes of the name, whether or not they are UTF-8, so that any SQLite tool shows them.
+MIGRATIONS = (
+    """
+    CREATE TABLE vectors (
+        row INTEGER PRIMARY KEY,     -- its place in vectors.faiss, from 0
+        hash BLOB NOT NULL UNIQUE,   -- SHA-256 of the image's file
+        crc32 INTEGER NOT NULL,      -- of the row as it is stored
+        width INTEGER NOT NULL,      -- of the image as it is seen, in pixels
+        height INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE images (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL UNIQUE,    -- its path, relative to the collection's folder where it is inside
+        row INTEGER NOT NULL REFERENCES vectors (row),
+        size INTEGER NOT NULL,       -- of the file, in bytes
+        changed_ns INTEGER NOT NULL,
+        label TEXT
+    ) STRICT;
+    CREATE INDEX images_by_row ON images (row);
+    CREATE TABLE skipped (
+        key TEXT PRIMARY KEY,
+        size INTEGER NOT NULL,
+        changed_ns INTEGER NOT NULL,
+        reason TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE dead (row INTEGER PRIMARY KEY REFERENCES vectors (row)) STRICT;  -- rows that no image has
+    CREATE TABLE changes (count INTEGER NOT NULL) STRICT;  -- commits so far, for readers that remember
+    INSERT INTO changes VALUES (0);
+    CREATE TRIGGER image_added AFTER INSERT ON images BEGIN
+        DELETE FROM dead WHERE row = NEW.row;
+    END;
+    CREATE TRIGGER image_removed AFTER DELETE ON images
+        WHEN NOT EXISTS (SELECT 1 FROM images WHERE row = OLD.row)
+    BEGIN
+        INSERT INTO dead VALUES (OLD.row);
+    END;
+    CREATE TRIGGER image_replaced AFTER UPDATE OF row ON images WHEN OLD.row <> NEW.row BEGIN
+        DELETE FROM dead WHERE row = NEW.row;
+        INSERT INTO dead SELECT OLD.row WHERE NOT EXISTS (SELECT 1 FROM images WHERE row = OLD.row);
+    END;
+    """,
+    """
+    CREATE TABLE attributes (
+        image INTEGER NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        value ANY NOT NULL,          -- text, a whole number or a float
+        PRIMARY KEY (image, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX attributes_by_value ON attributes (name, value);
+    CREATE INDEX images_by_label ON images (label, row);
+    CREATE TABLE storage (vectors TEXT NOT NULL) STRICT;  -- the name of the file of vectors
+    INSERT INTO storage VALUES ('vectors.faiss');
+    CREATE TABLE generations (       -- of the index: the one that serves, or none
+        number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again, so that a file's name never means two things
+        rows INTEGER NOT NULL,       -- of the vectors, from 0, that it covers
+        index_sha256 BLOB NOT NULL,
+        card_sha256 BLOB NOT NULL
+    ) STRICT;
+    """,
+)
+
+
+def create(path: Path) -> None:
+    """Makes an empty catalog, all of it or nothing."""
+    pragmas = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {len(MIGRATIONS)};"
+    database.create(path, "".join(MIGRATIONS) + pragmas)
+
+
+def bring_up_to_date(catalog: Database) -> None:
+    """Makes sure that a file is a catalog of this version; one of an earlier version becomes one of this.
+
+    Raises:
+        CorruptError: it is no catalog.
+        IncompatibleError: a newer Lookalike made it.
+        StorageError: it is of an earlier version and cannot be written.
+    """
+    with catalog.connection() as connection:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        if application != _APPLICATION_ID:
+            raise CorruptError(f"{catalog.path}: this is not a catalog of Lookalike's")
+        if _version(connection, catalog.path) == len(MIGRATIONS):
+            return
+    try:
+        with catalog.writing() as connection:
+            _migrate(connection, _version(connection, catalog.path))  # another process may have done it just now
+    except StorageError as error:
+        raise StorageError(
+            f"{error}; an earlier Lookalike made it, and it has to be opened once with permission to write"
+        ) from error
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version < 1:
+        raise CorruptError(f"{path}: it says that it has format {version}, and there is no such format")
+    if version > len(MIGRATIONS):
+        raise IncompatibleError(
+            f"{path}: it has format {version} and this Lookalike knows up to {len(MIGRATIONS)}; upgrade Lookalike"
+        )
+    return int(version)
+
+
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    for migration in MIGRATIONS[version:]:
+        for statement in _statements(migration):
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """A script's statements one by one: Python's way to run a script would commit the transaction first."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

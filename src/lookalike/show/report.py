@@ -1,0 +1,70 @@
+"""A report on how good a search is: one HTML file with the numbers, recall against time, and the worst queries."""
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lookalike.evaluation import Evaluation, WorstQuery
+from lookalike.match import Match
+from lookalike.show import output
+from lookalike.show.document import Tile, render, tile
+from lookalike.show.plot import plot
+from lookalike.show.text import safe_text
+from lookalike.show.thumbnail import Thumbnail, thumbnails
+
+_SIDE = 200  # pixels: sharp where eleven pictures stand side by side, some 7 kB as a JPEG
+
+
+def report(evaluation: Evaluation, *, title: str | None = None) -> str:
+    """A complete HTML page: the numbers, recall against time, precision label by label, and the worst queries.
+
+    Thumbnails and the plot are inside the page; it runs no script and loads nothing. What there is nothing to
+    say of is left out: precision where there are no labels, the plot where every search is exact.
+    """
+    return render(
+        "report.html",
+        title="Search quality" if title is None else safe_text(title),
+        evaluation=evaluation,
+        plot=plot(evaluation) if evaluation.points else None,
+        worst=list(_worst(evaluation.worst)),
+    )
+
+
+def write_report(evaluation: Evaluation, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+    """Writes `report(evaluation)` to a file, whole or not at all.
+
+    Raises:
+        UsageError: there can be no file at that place.
+        StorageError: the disk is full or failing.
+    """
+    output.write(path, report(evaluation, title=title).encode("utf-8"))
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """One of a query's answers, and whether it has the query's label."""
+
+    match: Match
+    tile: Tile
+    right: bool
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A query and its answers."""
+
+    query: Match
+    tile: Tile
+    answers: list[_Answer]
+
+
+def _worst(queries: Sequence[WorstQuery]) -> Iterator[_Row]:
+    shown = iter(thumbnails(itertools.chain.from_iterable([one.query, *one.found] for one in queries), _SIDE))
+    for one in queries:
+        query = tile(next(shown))
+        yield _Row(one.query, query, [_answer(one.query, *pair) for pair in zip(one.found, shown, strict=False)])
+
+
+def _answer(query: Match, match: Match, thumbnail: Thumbnail) -> _Answer:
+    return _Answer(match, tile(thumbnail), match.label is not None and match.label == query.label)

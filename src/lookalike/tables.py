@@ -1,0 +1,175 @@
+"""Tables of what is known of images: CSV, TSV and Parquet files, with a column of paths and one for each attribute.
+
+The column of paths is the one named path, file, filename or image, else the first.
+"""
+
+import csv
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lookalike import parquet
+from lookalike.errors import UsageError
+from lookalike.where import LABEL, Value
+
+_PATH_COLUMNS = ("path", "file", "filename", "image")
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_CHANGED = "it was changed while it was read; try again"
+
+Row = tuple[str, dict[str, Value | None]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of attributes.
+
+    Attributes:
+        path: its file.
+        names: of the attributes, in the order of the columns.
+        rows: reads it anew, and gives for each row the path in it and the attributes. None is an empty cell.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    rows: Callable[[], Iterator[Row]]
+
+
+def read(path: Path) -> Table:
+    """The table in a file; a CSV file is read once for that, as it takes all cells to tell numbers from text.
+
+    A column of a CSV file is of whole numbers if each cell that is not empty is one as Python writes it, of floats if
+    each is a decimal number without zeros in front, and else of text, as labels always are. In a Parquet file, True is
+    1 and False 0, NaN is an empty cell, and dates and times become text as ISO 8601 has it, in UTC where they have a
+    time zone.
+
+    Raises:
+        UsageError: it is missing, of another kind or damaged, or a column or a row is not as it should be. Reading the
+            rows may raise it too.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in {*_DELIMITERS, ".parquet"}:
+        raise UsageError(f"{path}: attributes are read from .csv, .tsv and .parquet files; save it as one of these")
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such file")
+    return _parquet(path) if suffix == ".parquet" else _csv(path, _DELIMITERS[suffix])
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The names of a table's columns, and which of them has the paths."""
+
+    path: Path
+    names: tuple[str, ...]
+    paths: int
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        return self.names[: self.paths] + self.names[self.paths + 1 :]
+
+    def row(self, cells: Sequence[Any]) -> Row:
+        values = dict(zip(self.names, cells, strict=True))
+        return values.pop(self.names[self.paths]), values
+
+
+def _header(path: Path, names: Sequence[str]) -> _Header:
+    names = tuple(name.strip() for name in names)
+    for number, name in enumerate(names):
+        if not name:
+            raise UsageError(f"{path}: column {number + 1} has no name; name it, or take it out")
+        if name in names[:number]:
+            raise UsageError(f"{path}: two columns are named {name!r}; rename one of them")
+    if len(names) < 2:
+        raise UsageError(f"{path}: it needs a column of paths and one of attributes, and has only {', '.join(names)!r}")
+    lower = [name.lower() for name in names]
+    return _Header(path, names, next((lower.index(name) for name in _PATH_COLUMNS if name in lower), 0))
+
+
+# CSV
+
+_WHOLE = re.compile(r"0|-?[1-9]\d{0,18}", re.ASCII)
+# Zeros in front are those of codes, such as a postal code's, and numbers without a point that are too long are codes.
+_DECIMAL = re.compile(r"-?((0|[1-9]\d*)(\.\d*|(?=[eE]))|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+def _csv(path: Path, delimiter: str) -> Table:
+    lines = _lines(path, delimiter)
+    _, first = next(lines, (0, None))
+    if first is None:
+        raise UsageError(f"{path}: it is empty; its first line names the columns")
+    header = _header(path, first)
+    texts = {LABEL, header.names[header.paths]}
+    kinds: list[Callable[[str], Value]] = [str if name in texts else int for name in header.names]
+    for number, cells in lines:
+        kinds = list(map(_kind, _cells(header, number, cells), kinds))
+    return Table(path, header.attributes, lambda: _csv_rows(header, delimiter, kinds))
+
+
+def _csv_rows(header: _Header, delimiter: str, kinds: Sequence[Callable[[str], Value]]) -> Iterator[Row]:
+    lines = _lines(header.path, delimiter)
+    next(lines, None)
+    for number, cells in lines:
+        filled = _cells(header, number, cells)
+        try:
+            values = [kind(cell) if cell else None for kind, cell in zip(kinds, filled, strict=True)]
+        except ValueError:
+            raise UsageError(f"{header.path}: {_CHANGED}") from None
+        yield header.row(values)
+
+
+def _lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The lines that are not empty, with their numbers."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            for cells in reader:
+                if any(map(str.strip, cells)):
+                    yield reader.line_num, cells
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: it is not UTF-8; save it with that encoding") from None
+    except csv.Error as error:
+        raise UsageError(f"{path}: line {reader.line_num}: {error}") from None
+    except OSError as error:
+        raise UsageError(f"{path}: {(error.strerror or 'it cannot be read').lower()}") from error
+
+
+def _cells(header: _Header, number: int, cells: Sequence[str]) -> list[str]:
+    """A cell for each column; at the end of a line they may be missing."""
+    width = len(header.names)
+    if any(map(str.strip, cells[width:])):
+        raise UsageError(f"{header.path}: line {number} has {len(cells)} cells, and there are {width} columns")
+    filled = [cell.strip() for cell in cells[:width]] + [""] * (width - len(cells))
+    if not filled[header.paths]:
+        raise UsageError(f"{header.path}: line {number} has no path in the column {header.names[header.paths]!r}")
+    filled[header.paths] = cells[header.paths]  # a file's name may begin or end with a space
+    return filled
+
+
+def _kind(cell: str, kind: Callable[[str], Value]) -> Callable[[str], Value]:
+    """What a column is that was of this kind up to this cell."""
+    if not cell or kind is str:
+        return kind
+    if _WHOLE.fullmatch(cell) and -(2**63) <= int(cell) < 2**63:
+        return kind
+    return float if _DECIMAL.fullmatch(cell) and math.isfinite(float(cell)) else str
+
+
+# Parquet
+
+
+def _parquet(path: Path) -> Table:
+    header = _header(path, parquet.names(path))
+    return Table(path, header.attributes, lambda: _parquet_rows(header))
+
+
+def _parquet_rows(header: _Header) -> Iterator[Row]:
+    column = header.names[header.paths]
+    for number, cells in enumerate(parquet.rows(header.path), 1):
+        if len(cells) != len(header.names):
+            raise UsageError(f"{header.path}: {_CHANGED}")
+        name, values = header.row(cells)
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"{header.path}: row {number} has no path in the column {column!r} but {name!r}")
+        yield name, values

@@ -1,0 +1,255 @@
+"""Which index a collection should have, and how hard each search has to look: measured on its own vectors.
+
+What is measured is recall@k: how many of the k nearest, found exactly, an index finds. The queries are drawn from
+the collection, each left out of its own answer.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import log2, sqrt
+
+import numpy as np
+
+from lookalike import evaluate
+from lookalike.errors import UsageError
+from lookalike.index import Effort, Index, IndexSpec
+from lookalike.selection import Rows, Selection
+from lookalike.vectors import Part, VectorReader, Vectors
+
+RECALL = 0.98  # what is promised unless something else is asked for
+# Recall is measured for so many neighbours, with so many queries: what is wanted for k holds for fewer too.
+_QUERIES = {10: 1000, 100: 200, 1000: 200}
+DEPTHS = tuple(_QUERIES)
+_DEEP_QUERIES = 200
+QUERIES = max(_QUERIES.values())
+
+_EXACT_VALUES = 50_000 * 1280  # numbers in the vectors; comparing with all of them takes some 4 ms on one core
+_LIST_BYTES = 32  # of memory a vector, at most, that the lists' centroids may take
+_GRAPH_LISTS = 4096  # from so many on, a graph finds the lists sooner than comparing with all of them
+_STEPS = sorted({round(2 ** (i / 2)) for i in range(25)})  # 1, 2, 3, 4, 6, 8, 11, ... 4096
+_BREADTHS = {"ivf": _STEPS, "hnsw": [step for step in _STEPS if 16 <= step <= 1024], "flat": [0]}
+_CANDIDATES = {10: (1, 2, 4, 8, 16, 32), 100: (1, 2, 4, 8, 16), 1000: (1, 2, 4, 8)}
+_FIRST_LOOK = 50  # queries tell whether an effort is worth measuring:
+_WORTHWHILE = 0.8  # recall below which it is not,
+_GAIN = 0.002  # of recall, less than which more candidates are not,
+_ENOUGH = 0.998  # recall above which nothing dearer is
+_SEED = 7
+_BATCH = 200  # queries between two reports of progress
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What an effort is worth.
+
+    Attributes:
+        depth: how many neighbours were looked for.
+        effort: how hard it looked.
+        recall: the mean share of the nearest `depth` that were found.
+        recall_low: the lower end of that mean's 95% confidence interval, one-sided.
+        milliseconds: the median time of a query, one at a time on one thread.
+    """
+
+    depth: int
+    effort: Effort
+    recall: float
+    recall_low: float
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Queries drawn from the collection, with their nearest by exact search.
+
+    Attributes:
+        rows: which rows they are, (n,).
+        vectors: their vectors, (n, dim).
+        nearest: the rows of their nearest, themselves left out, best first, (n, depth); of all but the first
+            queries only the nearest ten are known, and the rest is -1.
+        milliseconds: the median time of an exact search.
+    """
+
+    rows: Rows
+    vectors: Vectors
+    nearest: Rows
+    milliseconds: float
+
+
+def searches_exactly(dim: int, rows: int) -> bool:
+    """Whether so few vectors need no index: comparing with all of them takes a few milliseconds."""
+    return rows * dim < _EXACT_VALUES
+
+
+def specs(dim: int, rows: int) -> tuple[IndexSpec, ...]:
+    """The default indexes for so many vectors: the first is to be tried first, each next one is finer and larger.
+
+    They are inverted lists of product quantizer codes, compared by 4-bit fast scan (Andre et al., 2021): four
+    dimensions a code of four bits, then two dimensions, then 8-bit numbers.
+    """
+    return tuple(IndexSpec(factory, dim) for factory in _factories(dim, rows, (4, 2, 0)))
+
+
+def smallest_specs(dim: int, rows: int) -> tuple[IndexSpec, ...]:
+    """All of them and, before these, one that takes half the memory and has to rank more candidates."""
+    return tuple(IndexSpec(factory, dim) for factory in _factories(dim, rows, (8, 4, 2, 0)))
+
+
+def _factories(dim: int, rows: int, dims_per_code: Sequence[int]) -> Iterator[str]:
+    lists = _lists(dim, rows)
+    inverted = f"IVF{lists}_HNSW32" if lists >= _GRAPH_LISTS else f"IVF{lists}"
+    for dims in dims_per_code:
+        if not dims:
+            yield f"{inverted},SQ8"
+        else:
+            padded = -(-dim // dims) * dims
+            yield f"{f'Pad{padded},' if padded != dim else ''}{inverted},PQ{padded // dims}x4fs"
+
+
+def _lists(dim: int, rows: int) -> int:
+    """Four times the square root of the number of vectors, unless their centroids then weigh too much."""
+    wanted = min(4 * sqrt(rows), rows * _LIST_BYTES / (4 * dim), rows / 40)
+    return int(2 ** max(round(log2(max(wanted, 1))), 0))
+
+
+def draw(
+    reader: VectorReader,
+    selection: Selection,
+    *,
+    among: Rows | None = None,
+    queries: int | None = None,
+    depth: int | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> Probes:
+    """Draws queries, and finds their nearest.
+
+    Args:
+        reader: the vectors.
+        selection: which of them count.
+        among: the rows to draw from; all that count unless given.
+        queries: how many to draw at most.
+        depth: how many neighbours to find at most.
+        progress: is told how many queries of how many are done.
+    """
+    rows = selection.rows() if among is None else among
+    count = min(queries or QUERIES, len(rows))
+    drawn = np.random.default_rng(_SEED).choice(rows, count, replace=False)
+    vectors = reader.stored(drawn, count=selection.count).astype(np.float32)
+    depth = min(depth or max(DEPTHS), selection.size - 1)
+    nearest = np.full((count, depth), -1)
+    for start in range(0, count, _BATCH):
+        part = slice(start, start + _BATCH)
+        near = depth if start < _DEEP_QUERIES else min(depth, DEPTHS[0])
+        _, found = reader.search(vectors[part], near + 1, selection)
+        nearest[part, :near] = _without(found, drawn[part])
+        progress(min(start + _BATCH, count), count)
+    return Probes(drawn, vectors, nearest, _median_ms(lambda query: reader.search(query, 10, selection), vectors[:8]))
+
+
+def operating_points(
+    index: Index,
+    stored: Part,
+    selection: Selection,
+    probes: Probes,
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> tuple[OperatingPoint, ...]:
+    """The Pareto-optimal efforts for each depth, from the fastest to the one that finds most."""
+    depths = [depth for depth in DEPTHS if depth <= probes.nearest.shape[1]]
+    points: list[OperatingPoint] = []
+    for number, depth in enumerate(depths):
+        progress(number, len(depths))
+
+        def measured(effort: Effort, queries: int | None = None, depth: int = depth) -> OperatingPoint:
+            return measure(index, stored, selection, probes, depth=depth, effort=effort, queries=queries)
+
+        points += _pareto(list(_walk(index.spec, probes.milliseconds, depth, measured)))
+    progress(len(depths), len(depths))
+    return tuple(points)
+
+
+def measure(
+    index: Index,
+    stored: Part,
+    selection: Selection,
+    probes: Probes,
+    *,
+    depth: int,
+    effort: Effort,
+    queries: int | None = None,
+) -> OperatingPoint:
+    """What an effort is worth for so many neighbours, asked by the first `queries`, or as many as that takes."""
+    first = slice(queries or _QUERIES[depth])
+    vectors, own = probes.vectors[first], probes.rows[first]
+    # One more is looked for, since each query finds itself, among as many candidates as there will be without.
+    with_self = Effort(effort.breadth, max(effort.candidates * depth / (depth + 1), 1.0))
+    found, seconds = [], []
+    for start in range(len(vectors)):
+        begun = time.perf_counter()
+        query = vectors[start : start + 1]
+        found.append(index.search(query, depth + 1, effort=with_self, stored=stored, selection=selection)[1])
+        seconds.append(time.perf_counter() - begun)
+    recalls = evaluate.recall(_without(np.concatenate(found), own), probes.nearest[first, :depth])
+    low = evaluate.lower_bound(recalls, depth)
+    return OperatingPoint(depth, effort, float(recalls.mean()), low, statistics.median(seconds) * 1e3)
+
+
+def cheapest(points: Sequence[OperatingPoint], recall: float, depth: float) -> OperatingPoint | None:
+    """The fastest point that promises so much recall for `depth` neighbours or more; None where there is none."""
+    deep_enough = min((point.depth for point in points if point.depth >= depth), default=None)
+    kept = [point for point in points if point.depth == deep_enough and point.recall_low >= recall]
+    return min(kept, key=lambda point: point.milliseconds, default=None)
+
+
+def check_recall(recall: float) -> float:
+    """Raises UsageError where it is no share that one could promise."""
+    if not 0 < recall <= 1:
+        raise UsageError(f"recall={recall}: give a share, above 0 and at most 1")
+    return float(recall)
+
+
+def _walk(
+    spec: IndexSpec, exact_ms: float, depth: int, measured: Callable[[Effort, int | None], OperatingPoint]
+) -> Iterator[OperatingPoint]:
+    """Looks wider and wider, until that brings nothing more or takes longer than to look at everything.
+
+    A few queries tell how many candidates each breadth needs, so that only that is measured with all.
+    """
+    *fewer, most = _CANDIDATES[depth]
+    breadths = [breadth for breadth in _BREADTHS[spec.kind] if breadth <= (spec.lists or breadth)]
+    for breadth in breadths:
+        best = measured(Effort(breadth, most), _FIRST_LOOK).recall
+        if best < _WORTHWHILE and breadth != breadths[-1]:
+            continue
+        looks = (measured(Effort(breadth, each), _FIRST_LOOK) for each in fewer)
+        enough = next((look.effort for look in looks if look.recall > best - _GAIN), Effort(breadth, most))
+        point = measured(enough, None)
+        yield point
+        if point.recall >= _ENOUGH or point.milliseconds > exact_ms:
+            return
+
+
+def _pareto(points: Sequence[OperatingPoint]) -> list[OperatingPoint]:
+    """Those than which no other is both faster and better."""
+    kept: list[OperatingPoint] = []
+    for point in sorted(points, key=lambda point: (point.milliseconds, -point.recall_low)):
+        if not kept or point.recall_low > kept[-1].recall_low:
+            kept.append(point)
+    return kept
+
+
+def _without(found: Rows, own: Rows) -> Rows:
+    """Each query's answer without itself, or without the last where it is not in it: (n, k) from (n, k + 1)."""
+    is_own = found == own[:, None]
+    is_own[~is_own.any(axis=1), -1] = True
+    others: Rows = found[~is_own].reshape(len(found), -1)
+    return others
+
+
+def _median_ms(search: Callable[[Vectors], object], queries: Vectors) -> float:
+    seconds = []
+    for start in range(len(queries)):
+        begun = time.perf_counter()
+        search(queries[start : start + 1])
+        seconds.append(time.perf_counter() - begun)
+    return statistics.median(seconds) * 1e3

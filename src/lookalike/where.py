@@ -1,0 +1,307 @@
+"""What images must be like to be found: their labels, folders, ids and attributes. Values only; it reads nothing."""
+
+import math
+import operator
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from lookalike.errors import UsageError
+
+Value = str | int | float
+LABEL = "label"  # the attribute that is also the image's label
+
+# What SQLite is sure to take in one statement is 32,766.
+_MOST_VALUES = 30_000
+_INT64 = range(-(2**63), 2**63)
+_IDS = range(1, 2**63)
+
+
+@dataclass(frozen=True)
+class Between:
+    """A range of numbers, or of texts in the order of their bytes; both ends belong to it, and None is no end.
+
+    Numbers are never between texts, nor texts between numbers. Without any end it is whatever has a value.
+
+    Raises:
+        UsageError: `low` is above `high`, or one is a number and the other a text.
+    """
+
+    low: Value | None = None
+    high: Value | None = None
+
+    def __post_init__(self) -> None:
+        for end in ("low", "high"):
+            given = getattr(self, end)
+            object.__setattr__(self, end, None if given is None else checked(given, f"Between({end}=...)"))
+        if self.low is None or self.high is None:
+            return
+        if isinstance(self.low, str) != isinstance(self.high, str):
+            raise UsageError(f"{self}: one end is a number and the other a text; give two numbers or two texts")
+        if _order(self.low) > _order(self.high):
+            raise UsageError(f"{self}: it ends before it begins; give the smaller one first")
+
+
+Allowed = frozenset[Value] | Between
+
+
+class Conditions(Mapping[str, Allowed]):
+    """What the attributes must be, by name. It cannot be changed and can be hashed."""
+
+    def __init__(self, given: Mapping[str, Any] | None = None) -> None:
+        self._allowed = {checked_name(name): _allowed(name, wanted) for name, wanted in (given or {}).items()}
+
+    def __getitem__(self, name: str) -> Allowed:
+        return self._allowed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._allowed)
+
+    def __len__(self) -> int:
+        return len(self._allowed)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._allowed.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._allowed)
+
+
+@dataclass(frozen=True)
+class Where:
+    """Which images may be found: those for which everything that is given holds. It can be hashed and compared.
+
+    Attributes:
+        label: the label, or several of which the image has one.
+        under: the folder that the image is in or below, as its key begins: "2024" or "2024/" has 2024/x.jpg and not
+            20245/x.jpg. "" is all of the collection's folder. Images that were added from elsewhere are in absolute
+            folders.
+        ids: the numbers of the images.
+        attributes: for each name, the value, or several of which it is one, or Between. The numbers 3 and 3.0 are
+            equal; the number 3 and the text "3" are not.
+
+    Several of nothing is what no image has.
+
+    Raises:
+        UsageError: a value is neither text nor a number, a number is not finite or has more than 64 bits, or there are
+            more than 30,000 labels and values.
+    """
+
+    label: str | Collection[str] | None = None
+    under: str | None = None
+    ids: Collection[int] | None = None
+    attributes: Mapping[str, Value | Collection[Value] | Between] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        attributes = Conditions(self.attributes)
+        if LABEL in attributes:
+            raise UsageError("attributes={'label': ...}: the label is asked for by label=... (--label)")
+        settled = {"label": _labels(self.label), "under": _folder(self.under), "ids": _ids(self.ids)}
+        for name, value in (settled | {"attributes": attributes}).items():
+            object.__setattr__(self, name, value)
+        values = [self.labels or (), *(wanted for wanted in attributes.values() if isinstance(wanted, frozenset))]
+        if (count := sum(map(len, values))) > _MOST_VALUES:
+            raise UsageError(f"{count:,} labels and values: ask for at most {_MOST_VALUES:,} at once")
+
+    @property
+    def labels(self) -> frozenset[str] | None:
+        """The labels of which an image must have one, or None where any will do."""
+        assert self.label is None or isinstance(self.label, frozenset)
+        return self.label
+
+    @property
+    def conditions(self) -> Conditions:
+        """What the attributes must be."""
+        assert isinstance(self.attributes, Conditions)
+        return self.attributes
+
+
+def checked(value: object, name: str) -> Value:
+    """A value that an attribute can have: text, or a finite number of at most 64 bits.
+
+    Raises:
+        UsageError: it is none; the message begins with `name`.
+    """
+    if isinstance(value, str):
+        try:
+            os.fsencode(value)
+        except UnicodeEncodeError:
+            raise UsageError(f"{name}: {value!r} has half a character (a lone surrogate); leave it out") from None
+        return str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise UsageError(f"{name}: {value} is not finite; give a number or text")
+        return float(value)
+    number = _whole(value)
+    if number is None:
+        raise UsageError(f"{name}: {value!r} is of the type {type(value).__name__}; give text or a number")
+    if number not in _INT64:
+        raise UsageError(f"{name}: {number} has more than 64 bits; give a float")
+    return number
+
+
+def checked_name(name: object) -> str:
+    """The name of an attribute.
+
+    Raises:
+        UsageError: it is no text, or empty.
+    """
+    if not isinstance(name, str) or not name:
+        raise UsageError(f"attributes: {name!r} is no name of an attribute; give text")
+    return str(checked(name, "attributes"))
+
+
+def _whole(value: Any) -> int | None:
+    """The whole number that a value is, NumPy's too, or None; True is none."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
+
+
+def _order(end: Value) -> Any:
+    return os.fsencode(end) if isinstance(end, str) else end
+
+
+def _allowed(name: str, wanted: object) -> Allowed:
+    if isinstance(wanted, Between):
+        return wanted
+    if isinstance(wanted, Collection) and not isinstance(wanted, str | bytes | Mapping):
+        return frozenset(checked(value, f"attributes[{name!r}]") for value in wanted)
+    return frozenset([checked(wanted, f"attributes[{name!r}]")])
+
+
+def _labels(label: object) -> frozenset[str] | None:
+    if label is None:
+        return None
+    several = [label] if isinstance(label, str) or not isinstance(label, Collection) else label
+    for each in several:
+        if not isinstance(each, str):
+            raise UsageError(f"label={each!r}: a label is text")
+    return frozenset(str(checked(each, "label")) for each in several)
+
+
+def _folder(under: object) -> str | None:
+    if under is None:
+        return None
+    if not isinstance(under, str):
+        raise UsageError(f"under={under!r}: give a folder as text, such as '2024'")
+    folder = str(PurePosixPath(str(checked(under, "under"))))
+    return "" if folder == "." else folder
+
+
+def _ids(ids: object) -> frozenset[int] | None:
+    if ids is None:
+        return None
+    if isinstance(ids, str | bytes) or not isinstance(ids, Collection):
+        raise UsageError(f"ids={ids!r}: give a list of whole numbers")
+    return frozenset(number for number in map(_id, ids) if number in _IDS)
+
+
+def _id(given: object) -> int:
+    number = _whole(given)
+    if number is None:
+        raise UsageError(f"ids: {given!r} is no whole number")
+    return number
+
+
+# The command line
+
+_CONDITION = re.compile(r"(?P<name>[^=<>!]+)(?P<operator>>=|<=|=)(?P<wanted>[^=<>].*)", re.DOTALL)
+_ITEM = re.compile(r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^,"]*))\s*(?:,|$)', re.DOTALL)
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_FORMS = 'colour=red, colour=red,blue, price>=10, price<=20 or price=10..20 ("..." keeps a text together)'
+
+
+def parse(conditions: Sequence[str]) -> Mapping[str, Allowed]:
+    """What a command line asks of the attributes: the `attributes` of a Where.
+
+    `colour=red` and `colour=red,blue` name values; 7 is then both the number and the text. `price>=10`, `price<=20`,
+    `price=10..20`, `price=10..` and `price=..20` are ranges, of numbers where the ends are numbers. What stands in
+    double quotes is text as it is, with "" for a quote.
+
+    Raises:
+        UsageError: a condition is of no such form, or does not go together with another.
+    """
+    found: dict[str, Allowed] = {}
+    for condition in conditions:
+        name, allowed = _parsed(condition)
+        found[name] = _both(condition, found[name], allowed) if name in found else allowed
+    return found
+
+
+def _parsed(condition: str) -> tuple[str, Allowed]:
+    parts = _CONDITION.fullmatch(condition)
+    name, wanted = (parts["name"].strip(), parts["wanted"].strip()) if parts else ("", "")
+    if not parts or not name or not wanted:
+        raise UsageError(f"{condition}: this is no condition; write {_FORMS}")
+    if parts["operator"] == ">=":
+        return name, _range(condition, wanted, "")
+    if parts["operator"] == "<=":
+        return name, _range(condition, "", wanted)
+    low, dots, high = wanted.partition("..")
+    if dots and '"' not in wanted:
+        return name, _range(condition, low, high)
+    return name, frozenset(_values(condition, wanted))
+
+
+def _both(condition: str, first: Allowed, second: Allowed) -> Between:
+    """The range that two conditions on one name leave: one says where it begins, the other where it ends."""
+    ends: list[tuple[Value | None, Value | None]] = [
+        (each.low, each.high) for each in (first, second) if isinstance(each, Between)
+    ]
+    match sorted(ends, key=lambda pair: pair[0] is None):
+        case [(low, None), (None, high)]:
+            return _between(condition, low, high)
+    raise UsageError(f"{condition}: {_name_of(condition)} is asked for twice; give one condition, such as {_FORMS}")
+
+
+def _name_of(condition: str) -> str:
+    return re.split("[=<>]", condition)[0].strip()
+
+
+def _range(condition: str, *ends: str) -> Between:
+    forms = [tuple(_values(condition, end.strip())) for end in ends]
+    if not any(forms) or any(isinstance(form, str) for each in forms for form in each[1:]):
+        raise UsageError(f"{condition}: a range has one or two ends and stands alone; write {_FORMS}")
+    # What can be a number comes as text and as a number; the ends have to be the same.
+    both = min(len(each) for each in forms if each) > 1
+    low, high = (each[both] if each else None for each in forms)
+    return _between(condition, low, high)
+
+
+def _between(condition: str, low: Value | None, high: Value | None) -> Between:
+    try:
+        return Between(low, high)
+    except UsageError as error:
+        raise UsageError(f"{condition}: {error}") from None
+
+
+def _values(condition: str, wanted: str) -> Iterator[Value]:
+    """What is separated by commas: each as text and, where it can be one, as a number."""
+    place = 0
+    while place < len(wanted):
+        item = _ITEM.match(wanted, place)
+        if not item or wanted.endswith(",") or not item[0].strip(" ,"):
+            raise UsageError(f"{condition}: a value is missing, or a quote is out of place; write {_FORMS}")
+        place = item.end()
+        if item["quoted"] is not None:
+            yield item["quoted"].replace('""', '"')
+            continue
+        text = item["plain"].strip()
+        yield text
+        number = _number(text)
+        if number is not None:
+            yield number
+
+
+def _number(text: str) -> int | float | None:
+    if _WHOLE.fullmatch(text) and len(text) <= len(str(2**63)) + 1 and int(text) in _INT64:
+        return int(text)
+    if _NUMBER.fullmatch(text) and math.isfinite(float(text)):
+        return float(text)
+    return None
