@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 import lookalike
 from conftest import ColourEncoder, draw, picture, stored_vectors
-from lookalike import Collection, Progress, encoders, ingest
+from lookalike import Collection, Progress, embedding, encoders, ingest
 from lookalike.errors import NoCollectionError
 from lookalike.images import prepare
 
@@ -77,7 +77,7 @@ EMPTY = State({}, {}, {})
 
 def be_killed(folder: Path, encoder: str) -> None:
     """Brings a folder's collection up to date, with a commit for each image, and says how far it is."""
-    ingest._COMMIT_SECONDS, ingest._GROUP = 0, 3
+    ingest._COMMIT_SECONDS, embedding.GROUP = 0, 3
     say("started")
     try:
         photos = lookalike.open(folder, encoder=encoder_of(encoder))
@@ -273,7 +273,7 @@ class Killer:
         seed = self.pictures[key]
         if seed is not None and seed not in self.expected:
             pixels = prepare(picture(seed), self.network.recipe)
-            self.expected[seed] = ingest.embed(self.network, pixels)[0]
+            self.expected[seed] = embedding.embed(self.network, pixels)[0]
         return None if seed is None else self.expected[seed]
 
     def _complete(self) -> None:

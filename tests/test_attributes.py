@@ -1,7 +1,7 @@
 """Attributes from tables: what is in a file arrives at the images it names, or an error says which cell is wrong."""
 
 import csv
-import datetime
+import datetime as dt
 import io
 import math
 import os
@@ -71,7 +71,7 @@ def test_a_csv_file_gives_each_path_its_attributes(table: Callable[..., Path]) -
         (["01.5", "2.5"], ["01.5", "2.5"]),
         (["+1", "2"], ["+1", "2"]),
         (["1_000", "2"], ["1_000", "2"]),
-        (["١", "2"], ["١", "2"]),
+        (["\u0661", "2"], ["\u0661", "2"]),
         (["nan", "1.5"], ["nan", "1.5"]),
         (["inf", "1.5"], ["inf", "1.5"]),
         (["1e999", "1.5"], ["1e999", "1.5"]),
@@ -241,9 +241,9 @@ def columns_of_all_types() -> list[tuple[Any, list[Any]]]:
         return []
     import pyarrow as pa
 
-    times = [datetime.datetime(2024, 5, 6, 7, 8, 9, 120000), None]  # noqa: DTZ001
-    zone = datetime.timezone(datetime.timedelta(hours=2))
-    dates = [datetime.date(2024, 5, 6), None]
+    times = [dt.datetime(2024, 5, 6, 7, 8, 9, 120000), None]  # noqa: DTZ001
+    zone = dt.timezone(dt.timedelta(hours=2))
+    dates = [dt.date(2024, 5, 6), None]
     return [
         *((pa.array([5, None], kind), [5, None]) for kind in (pa.int8(), pa.uint16(), pa.int64(), pa.uint64())),
         (pa.array([True, False]), [1, 0]),
@@ -277,12 +277,12 @@ def test_a_parquet_column_becomes_text_and_numbers(
 
 
 @needs_pyarrow
-@pytest.mark.parametrize("kind", ["list<item: int64>", "binary", "decimal128", "struct", "time64", "duration", "map"])
+@pytest.mark.parametrize("kind", ["list", "binary", "decimal128", "struct", "time64", "duration", "map"])
 def test_a_parquet_column_of_another_type_is_refused_by_name(parquet: Callable[..., Path], kind: str) -> None:
     import pyarrow as pa
 
     columns = {
-        "list<item: int64>": pa.array([[1]]),
+        "list": pa.array([[1]]),
         "binary": pa.array([b"a"]),
         "decimal128": pa.array([1], pa.decimal128(5, 2)),
         "struct": pa.array([{"a": 1}]),
@@ -450,9 +450,11 @@ def test_a_path_that_leads_through_a_link_finds_the_image(catalog: Catalog, fold
 def test_paths_that_no_file_can_have_are_unknown(catalog: Catalog, folder: Path) -> None:
     (folder / "loop").symlink_to("loop")
     path = folder / "table.csv"
-    path.write_text("path,x\na\0b,1\nloop/a.jpg,1\n" + "x" * 5000 + ",1\n" + "y/" * 5000 + ",1\n../../../../../..,1\n")
+    path.write_text(
+        "path,x\na\0b,1\na\0/b,1\nloop/a.jpg,1\n" + "x" * 5000 + ",1\n" + "y/" * 5000 + ",1\n../../../../../..,1\n"
+    )
     report = attributes.apply(catalog, folder, path)
-    assert (report.images, report.unknown) == (0, 5)
+    assert (report.images, report.unknown) == (0, 6)
 
 
 def test_only_the_first_few_unknown_paths_are_named(catalog: Catalog, folder: Path) -> None:

@@ -500,15 +500,15 @@ def test_all_images_are_listed_a_page_at_a_time(catalog: Catalog, monkeypatch: p
 
 
 def test_the_newest_generation_is_the_one_and_its_number_is_never_given_again(catalog: Catalog) -> None:
-    assert catalog.generation() is None
+    assert catalog.state().generation is None
     assert catalog.next_generation() == 1
     for number in (1, 2):
         with catalog.writing() as transaction:
             transaction.put_generation(catalog.next_generation(), 5 * number, b"index", b"card")
-        assert catalog.generation() == StoredGeneration(number, 5 * number, b"index", b"card")
+        assert catalog.state().generation == StoredGeneration(number, 5 * number, b"index", b"card")
     with catalog.writing() as transaction:
         transaction.drop_generation()
-    assert catalog.generation() is None
+    assert catalog.state().generation is None
     assert catalog.next_generation() == 3
 
 
@@ -518,7 +518,7 @@ def test_a_generation_that_is_given_up_leaves_the_one_before(catalog: Catalog) -
     with contextlib.suppress(GivenUpError), catalog.writing() as transaction:
         transaction.put_generation(2, 6, b"other", b"other")
         raise GivenUpError
-    assert catalog.generation() == StoredGeneration(1, 5, b"index", b"card")
+    assert catalog.state().generation == StoredGeneration(1, 5, b"index", b"card")
 
 
 def test_the_state_names_the_other_files_as_of_the_last_commit(catalog: Catalog) -> None:
@@ -531,7 +531,6 @@ def test_the_state_names_the_other_files_as_of_the_last_commit(catalog: Catalog)
         transaction.remove(["a"])
         transaction.compact("vectors.000001.faiss")
     assert catalog.state() == State(changes=3, count=1, vectors="vectors.000001.faiss", generation=None)
-    assert catalog.storage() == "vectors.000001.faiss"
 
 
 def test_compacting_numbers_the_living_rows_anew_in_their_order(catalog: Catalog) -> None:
@@ -659,7 +658,7 @@ def test_a_transaction_larger_than_the_cache_shuts_no_reader_out_before_its_end(
             for number in range(5000):
                 transaction.set_attributes(f"{number:04}", {"text": "long " * 20})
         assert other.totals() == before
-        assert other.storage() == "vectors.faiss"
+        assert other.state().vectors == "vectors.faiss"
     assert other.totals() == journaled.totals()
     assert journaled.damage() is None
     other.close()

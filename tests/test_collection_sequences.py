@@ -23,7 +23,7 @@ from conftest import (
     stored_vectors,
     unit_of,
 )
-from lookalike import database, ingest
+from lookalike import database, embedding, ingest
 
 NAMES = st.sampled_from([f"{folder}{name}.png" for folder in ("", "a/", "b/", "b/c/") for name in ("x", "y", "z")])
 SEEDS = st.integers(0, 7)
@@ -112,7 +112,7 @@ class AnySequence(RuleBasedStateMachine):
     )
     def add(self, part: str, threads: int, batch: int, group: int) -> None:
         if (self.folder / part).is_dir():
-            with mock.patch.object(ingest, "_COMMIT_IMAGES", batch), mock.patch.object(ingest, "_GROUP", group):
+            with mock.patch.object(ingest, "_COMMIT_IMAGES", batch), mock.patch.object(embedding, "GROUP", group):
                 report = self.photos.add(self.folder / part, threads=threads)
             within = f"{part}/" if part else ""
             looked_at = {key for key in self.there.keys() | self.known.keys() if key.startswith(within)}

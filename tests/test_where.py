@@ -184,6 +184,27 @@ def test_a_label_folder_or_id_that_no_image_has_finds_nothing(catalog: Catalog) 
         assert catalog.rows_where(where).tolist() == []
 
 
+@pytest.mark.parametrize(
+    ("under", "rows"),
+    [
+        ("", [0, 1, 2, 4]),
+        (".", [0, 1, 2, 4]),
+        ("2024", [0, 1]),
+        ("2024/", [0, 1]),
+        ("./2024//", [0, 1]),
+        ("202", []),
+        ("2024/a.jpg", []),
+        ("c.jpg", []),
+        ("/", [3]),
+        ("/data", [3]),
+        ("/data/", [3]),
+        ("data", []),
+    ],
+)
+def test_a_folder_has_what_is_in_it_and_below_it(catalog: Catalog, under: str, rows: list[int]) -> None:
+    assert catalog.rows_where(Where(under=under)).tolist() == rows
+
+
 def test_copies_are_told_apart_by_what_differs_between_them(catalog: Catalog) -> None:
     where = Where(label="2025")
     assert catalog.rows_where(where).tolist() == [0]

@@ -265,14 +265,6 @@ class Catalog:
             changes, count, vectors, *generation = connection.execute(query).fetchone()
         return State(changes, count, vectors, StoredGeneration(*generation) if generation[0] else None)
 
-    def storage(self) -> str:
-        """The name of the file of vectors."""
-        return self.state().vectors
-
-    def generation(self) -> StoredGeneration | None:
-        """The generation of the index that serves, or None where there is no index."""
-        return self.state().generation
-
     def next_generation(self) -> int:
         """The number that the next generation gets: one that none has had."""
         query = "SELECT COALESCE(MAX(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'generations'"

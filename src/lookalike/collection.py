@@ -27,13 +27,16 @@ from lookalike import directory as directories
 from lookalike.attributes import AttributesReport
 from lookalike.builder import Builder, Maintenance, Wish, memory_bytes
 from lookalike.catalog import Catalog
+from lookalike.embedding import embed
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, NoCollectionError, UsageError
 from lookalike.estimate import BuildProgress
+from lookalike.evaluation import Evaluation
+from lookalike.examination import QUERIES, Examination
 from lookalike.generations import Generation
 from lookalike.identity import Identity, Origin
 from lookalike.images import ImageSource, kept, prepare
-from lookalike.ingest import Ingest, Progress, Report, cores, embed
+from lookalike.ingest import Ingest, Progress, Report, cores
 from lookalike.match import Matches, Skipped
 from lookalike.nearest import Neighbours, Request
 from lookalike.snapshot import Snapshots
@@ -341,6 +344,21 @@ class Collection:
             young=state.count - index.rows if index else 0,
             index=index,
         )
+
+    def evaluate(self, *, queries: int = QUERIES, progress: Callable[[int, int], None] | None = None) -> Evaluation:
+        """Asks the collection its own images, and measures how good the answers are.
+
+        The recall is against exact search; precision and mAP are by label, each image left out of its own answer.
+
+        Args:
+            queries: how many images to ask at most, drawn at random, always the same.
+            progress: called with how much of how much is done.
+
+        Raises:
+            UsageError: there are fewer than two images that differ.
+            CorruptError: a vector is damaged.
+        """
+        return Examination(self._snapshots, self._neighbours, progress).evaluation(queries)
 
     def skipped(self) -> list[Skipped]:
         """The files that were left out, and why."""

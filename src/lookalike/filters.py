@@ -45,7 +45,7 @@ def _of_image(where: Where) -> Iterator[Condition]:
     elif where.under is not None:
         # "0" follows "/": what lies between them is what lies below the folder.
         prefix = os.fsencode(where.under).rstrip(b"/")
-        yield Condition("key >= CAST(? AS TEXT) AND key < CAST(? AS TEXT)", (prefix + b"/", prefix + b"0"))
+        yield Condition("key > CAST(? AS TEXT) AND key < CAST(? AS TEXT)", (prefix + b"/", prefix + b"0"))
 
 
 def _by_value(name: str, allowed: Allowed) -> Condition:

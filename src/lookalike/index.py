@@ -119,6 +119,11 @@ class IndexSpec:
             return int((rows + padding) * core.code_size + rows * 8 + _bytes_flat(quantizer, core.nlist))
         return int(_bytes_flat(core, rows))
 
+    def table_bytes(self) -> int:
+        """The size of the table of distances that FAISS may make of its lists and codebooks when it reads it."""
+        core = _core(self._skeleton)
+        return 4 * self.lists * core.pq.M * core.pq.ksub if hasattr(core, "pq") else 0
+
     def training_rows(self, rows: int) -> int:
         """From how many of so many vectors it should learn."""
         return min(rows, max(_SAMPLES_PER_LIST * self.lists, _SAMPLES)) if not self._skeleton.is_trained else 0
@@ -234,7 +239,7 @@ class Index:
             CorruptError: it is not an index of this kind.
         """
         try:
-            with _limited_to(os.fstat(file.fileno()).st_size):
+            with _limited_to(os.fstat(file.fileno()).st_size + spec.table_bytes()):
                 inner = faiss.read_index(f"/dev/fd/{file.fileno()}")  # by descriptor: it may have any name
         except RuntimeError as error:
             raise CorruptError(f"{file.name}: FAISS cannot read it: {error}") from error

@@ -4,34 +4,30 @@ One thread a core reads, decodes and encodes; the calling thread compares with t
 source's order, so that the same source always gives the same rows.
 """
 
-import hashlib
 import itertools
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lookalike import images
+from lookalike import embedding
 from lookalike.catalog import Catalog
 from lookalike.changes import Changed, Unchanged, Vanished, changes
+from lookalike.embedding import Embedded, Embedder, Failed, Outcome
 from lookalike.encoders import Encoder
-from lookalike.errors import ImageError, ModelError, UsageError
+from lookalike.errors import ImageError
 from lookalike.match import Skipped
 from lookalike.sources import Found, Source, Unreadable
 from lookalike.transaction import Transaction
-from lookalike.vectors import Vectors, VectorWriter, checksums, unit
+from lookalike.vectors import VectorWriter, checksums
 
 # A commit costs some milliseconds; after a crash, what was not committed is done again.
 _COMMIT_SECONDS = 1.0
 _COMMIT_IMAGES = 512
-# A thread decodes so many images and then encodes them: taking turns image by image is a tenth slower, since the
-# processor's caches then fill anew each time.
-_GROUP = 16
 _WINDOW_PER_THREAD = 3  # groups under way, so that a large image holds up nobody
 
 
@@ -76,65 +72,6 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def embed(encoder: Encoder, picture: images.Picture) -> Vectors:
-    """A picture's unit vector, (1, dim).
-
-    Raises:
-        ImageError: the network gives zero or anything that is not finite for it.
-        ModelError: it does not give one vector of its dimension.
-    """
-    [embedding] = _embeddings(encoder, [picture])
-    return _unit(encoder, embedding)
-
-
-def _embeddings(encoder: Encoder, pictures: Sequence[images.Picture]) -> NDArray[np.float32]:
-    embeddings = encoder.encode(np.stack([picture.pixels for picture in pictures]))
-    expected = (len(pictures), encoder.dim)
-    if embeddings.shape != expected:
-        raise ModelError(f"{encoder.name} gives {embeddings.shape} for {len(pictures)} images; it should be {expected}")
-    return embeddings
-
-
-def _unit(encoder: Encoder, embedding: NDArray[np.float32]) -> Vectors:
-    try:
-        return unit(embedding)
-    except UsageError:
-        raise ImageError(f"{encoder.name} gives no usable vector for it") from None
-
-
-@dataclass(frozen=True)
-class _Embedded:
-    """A file's hash and, unless the catalog had its vector already, its picture's size and vector.
-
-    The size and the time are those of what was read. The bytes themselves are let go: many wait to be committed.
-    """
-
-    found: Found
-    hash: bytes
-    size: int
-    changed_ns: int
-    width: int = 0
-    height: int = 0
-    stored: NDArray[np.float16] | None = None
-
-
-@dataclass(frozen=True)
-class _Decoded:
-    """What has no vector yet."""
-
-    outcome: _Embedded
-    picture: images.Picture
-
-
-@dataclass(frozen=True)
-class _Failed:
-    found: Found
-    error: ImageError
-
-
-_Outcome = _Embedded | _Failed
-
-
 class Ingest:
     """One run over one source."""
 
@@ -148,9 +85,9 @@ class Ingest:
         label_of: Callable[[Found], str | None],
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        self._catalog, self._writer, self._encoder = catalog, writer, encoder
+        self._catalog, self._writer, self._embedder = catalog, writer, Embedder(encoder, catalog.row_of)
         self._threads, self._label_of, self._progress = threads, label_of, progress
-        self._pending: list[_Outcome] = []
+        self._pending: list[Outcome] = []
         self._committed, self._committed_at = 0, time.monotonic()
         self._counts: Counter[str] = Counter()
         self._skipped: list[Skipped] = []
@@ -183,9 +120,9 @@ class Ingest:
         names = ("added", "updated", "renamed", "unchanged", "removed", "skipped_before")
         return Report(**{name: self._counts[name] for name in names}, skipped=tuple(self._skipped), seconds=seconds)
 
-    def _outcomes(self, source: Source, pool: ThreadPoolExecutor) -> Iterator[_Outcome]:
+    def _outcomes(self, source: Source, pool: ThreadPoolExecutor) -> Iterator[Outcome]:
         """What came of each file that has changed, in the source's order."""
-        window: deque[Future[list[_Outcome]]] = deque()
+        window: deque[Future[list[Outcome]]] = deque()
         group: list[Found] = []
         for change in changes(source, self._catalog):
             match change:
@@ -197,44 +134,17 @@ class Ingest:
                 case Vanished():
                     self._vanished = True
                 case Unreadable(path, key, reason):
-                    yield _Failed(Found(path, key, -1, -1), ImageError(reason, key, lasting=False))
-            if len(group) == _GROUP:
-                window.append(pool.submit(self._embed, group))
+                    yield Failed(Found(path, key, -1, -1), ImageError(reason, key, lasting=False))
+            if len(group) == embedding.GROUP:
+                window.append(pool.submit(self._embedder.outcomes, group))
                 group = []
             if len(window) >= self._threads * _WINDOW_PER_THREAD:
                 yield from window.popleft().result()
-        window.append(pool.submit(self._embed, group))
+        window.append(pool.submit(self._embedder.outcomes, group))
         while window:
             yield from window.popleft().result()
 
-    def _embed(self, group: Sequence[Found]) -> list[_Outcome]:
-        """What each thread does with one group of files after the other."""
-        outcomes = [self._decode(found) for found in group]
-        pictures = [outcome.picture for outcome in outcomes if isinstance(outcome, _Decoded)]
-        embeddings = iter(_embeddings(self._encoder, pictures) if pictures else ())
-        return [
-            self._embedded(outcome, next(embeddings)) if isinstance(outcome, _Decoded) else outcome
-            for outcome in outcomes
-        ]
-
-    def _decode(self, found: Found) -> _Outcome | _Decoded:
-        try:
-            file = images.read(found.path)
-            outcome = _Embedded(found, hashlib.sha256(file.data).digest(), file.size, file.changed_ns)
-            if self._catalog.row_of(outcome.hash) is not None:
-                return outcome
-            return _Decoded(outcome, images.decode(file.data, self._encoder.recipe, name=found.key))
-        except ImageError as error:
-            return _Failed(found, error)
-
-    def _embedded(self, decoded: _Decoded, embedding: NDArray[np.float32]) -> _Outcome:
-        try:
-            stored = _unit(self._encoder, embedding)[0].astype(np.float16)
-        except ImageError as error:
-            return _Failed(decoded.outcome.found, error)
-        return replace(decoded.outcome, width=decoded.picture.width, height=decoded.picture.height, stored=stored)
-
-    def _take(self, outcome: _Outcome) -> None:
+    def _take(self, outcome: Outcome) -> None:
         self._pending.append(outcome)
         due = time.monotonic() - self._committed_at >= _COMMIT_SECONDS
         if due or len(self._pending) >= _COMMIT_IMAGES:
@@ -257,9 +167,9 @@ class Ingest:
         if not self._pending:
             return
         rows: dict[bytes, int] = {}  # of the images to come, by hash
-        new: list[_Embedded] = []
+        new: list[Embedded] = []
         for outcome in self._pending:
-            if isinstance(outcome, _Embedded) and outcome.hash not in rows:
+            if isinstance(outcome, Embedded) and outcome.hash not in rows:
                 row = self._catalog.row_of(outcome.hash)
                 if row is None:
                     row = self._writer.count + len(new)
@@ -277,15 +187,15 @@ class Ingest:
         self._skipped.extend(
             Skipped(outcome.found.path, outcome.error.reason)
             for outcome in self._pending
-            if isinstance(outcome, _Failed)
+            if isinstance(outcome, Failed)
         )
         self._committed += len(self._pending)
         self._pending, self._committed_at = [], time.monotonic()
 
-    def _record(self, transaction: Transaction, outcome: _Outcome, rows: dict[bytes, int]) -> str:
+    def _record(self, transaction: Transaction, outcome: Outcome, rows: dict[bytes, int]) -> str:
         """Changes the catalog for one file, and names the count of the report that it belongs to."""
         found = outcome.found
-        if isinstance(outcome, _Embedded):
+        if isinstance(outcome, Embedded):
             row, label = rows[outcome.hash], self._label_of(found)
             before = transaction.put_image(
                 found.key, row, size=outcome.size, changed_ns=outcome.changed_ns, label=label

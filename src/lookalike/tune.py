@@ -141,7 +141,7 @@ def draw(
         part = slice(start, start + _BATCH)
         near = depth if start < _DEEP_QUERIES else min(depth, DEPTHS[0])
         _, found = reader.search(vectors[part], near + 1, selection)
-        nearest[part, :near] = _without(found, drawn[part])
+        nearest[part, :near] = without(found, drawn[part])
         progress(min(start + _BATCH, count), count)
     return Probes(drawn, vectors, nearest, _median_ms(lambda query: reader.search(query, 10, selection), vectors[:8]))
 
@@ -157,13 +157,16 @@ def operating_points(
     """The Pareto-optimal efforts for each depth, from the fastest to the one that finds most."""
     depths = [depth for depth in DEPTHS if depth <= probes.nearest.shape[1]]
     points: list[OperatingPoint] = []
+    least = 0
     for number, depth in enumerate(depths):
         progress(number, len(depths))
 
         def measured(effort: Effort, queries: int | None = None, depth: int = depth) -> OperatingPoint:
             return measure(index, stored, selection, probes, depth=depth, effort=effort, queries=queries)
 
-        points += _pareto(list(_walk(index.spec, probes.milliseconds, depth, measured)))
+        found = list(_walk(index.spec, probes.milliseconds, depth, measured, least))
+        least = found[0].effort.breadth  # what is too little for a few is too little for many
+        points += _pareto(found)
     progress(len(depths), len(depths))
     return tuple(points)
 
@@ -189,7 +192,7 @@ def measure(
         query = vectors[start : start + 1]
         found.append(index.search(query, depth + 1, effort=with_self, stored=stored, selection=selection)[1])
         seconds.append(time.perf_counter() - begun)
-    recalls = evaluate.recall(_without(np.concatenate(found), own), probes.nearest[first, :depth])
+    recalls = evaluate.recall(without(np.concatenate(found), own), probes.nearest[first, :depth])
     low = evaluate.lower_bound(recalls, depth)
     return OperatingPoint(depth, effort, float(recalls.mean()), low, statistics.median(seconds) * 1e3)
 
@@ -209,21 +212,26 @@ def check_recall(recall: float) -> float:
 
 
 def _walk(
-    spec: IndexSpec, exact_ms: float, depth: int, measured: Callable[[Effort, int | None], OperatingPoint]
+    spec: IndexSpec,
+    exact_ms: float,
+    depth: int,
+    measured: Callable[[Effort, int | None], OperatingPoint],
+    least: int,
 ) -> Iterator[OperatingPoint]:
     """Looks wider and wider, until that brings nothing more or takes longer than to look at everything.
 
-    A few queries tell how many candidates each breadth needs, so that only that is measured with all.
+    A few queries tell how many candidates each breadth needs, which is no fewer than the breadth before needed, so
+    that only that is measured with all.
     """
     *fewer, most = _CANDIDATES[depth]
-    breadths = [breadth for breadth in _BREADTHS[spec.kind] if breadth <= (spec.lists or breadth)]
+    breadths = [breadth for breadth in _BREADTHS[spec.kind] if least <= breadth <= (spec.lists or breadth)]
     for breadth in breadths:
         best = measured(Effort(breadth, most), _FIRST_LOOK).recall
         if best < _WORTHWHILE and breadth != breadths[-1]:
             continue
-        looks = (measured(Effort(breadth, each), _FIRST_LOOK) for each in fewer)
-        enough = next((look.effort for look in looks if look.recall > best - _GAIN), Effort(breadth, most))
-        point = measured(enough, None)
+        while fewer and measured(Effort(breadth, fewer[0]), _FIRST_LOOK).recall < best - _GAIN:
+            del fewer[0]
+        point = measured(Effort(breadth, fewer[0] if fewer else most), None)
         yield point
         if point.recall >= _ENOUGH or point.milliseconds > exact_ms:
             return
@@ -238,7 +246,7 @@ def _pareto(points: Sequence[OperatingPoint]) -> list[OperatingPoint]:
     return kept
 
 
-def _without(found: Rows, own: Rows) -> Rows:
+def without(found: Rows, own: Rows) -> Rows:
     """Each query's answer without itself, or without the last where it is not in it: (n, k) from (n, k + 1)."""
     is_own = found == own[:, None]
     is_own[~is_own.any(axis=1), -1] = True

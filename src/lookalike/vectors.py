@@ -240,7 +240,8 @@ class VectorReader:
 
     def stored(self, rows: Rows, *, count: int) -> NDArray[np.float16]:
         """Rows below `count`, as the file holds them: half precision, (n, dim)."""
-        return self._mapping(count).rows[rows]
+        mapping = self._mapping(count)  # which has to live until they are copied, since another thread may replace it
+        return mapping.rows[rows]
 
     def part(self, start: int, stop: int) -> Part:
         """The rows from `start` up to and without `stop`."""

@@ -230,7 +230,7 @@ def parse(conditions: Sequence[str]) -> Mapping[str, Allowed]:
     found: dict[str, Allowed] = {}
     for condition in conditions:
         name, allowed = _parsed(condition)
-        found[name] = _both(condition, found[name], allowed) if name in found else allowed
+        found[name] = _both(condition, name, found[name], allowed) if name in found else allowed
     return found
 
 
@@ -249,7 +249,7 @@ def _parsed(condition: str) -> tuple[str, Allowed]:
     return name, frozenset(_values(condition, wanted))
 
 
-def _both(condition: str, first: Allowed, second: Allowed) -> Between:
+def _both(condition: str, name: str, first: Allowed, second: Allowed) -> Between:
     """The range that two conditions on one name leave: one says where it begins, the other where it ends."""
     ends: list[tuple[Value | None, Value | None]] = [
         (each.low, each.high) for each in (first, second) if isinstance(each, Between)
@@ -257,11 +257,7 @@ def _both(condition: str, first: Allowed, second: Allowed) -> Between:
     match sorted(ends, key=lambda pair: pair[0] is None):
         case [(low, None), (None, high)]:
             return _between(condition, low, high)
-    raise UsageError(f"{condition}: {_name_of(condition)} is asked for twice; give one condition, such as {_FORMS}")
-
-
-def _name_of(condition: str) -> str:
-    return re.split("[=<>]", condition)[0].strip()
+    raise UsageError(f"{condition}: {name} is asked for twice; give one condition, such as {_FORMS}")
 
 
 def _range(condition: str, *ends: str) -> Between:

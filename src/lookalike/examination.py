@@ -1,0 +1,168 @@
+"""Asks a collection its own images, and finds out how good the answers are."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike import evaluate, tune
+from lookalike.errors import UsageError
+from lookalike.evaluate import Labels, Numbers
+from lookalike.evaluation import Evaluation, Point, WorstQuery
+from lookalike.generations import Generation
+from lookalike.index import Effort, IndexSpec
+from lookalike.match import Match, Matches
+from lookalike.nearest import Neighbours, Request
+from lookalike.selection import Rows
+from lookalike.snapshot import Snapshots
+
+QUERIES = 1000
+_K = 10
+_WORST = 12
+_SCORES = 16_000_000  # at a time, 64 MB
+_VECTOR_ROWS = 8192  # at a time
+_SEED = 5
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The images of a collection, in the order of their ids: int64 (n,) each, and their labels."""
+
+    ids: Rows
+    rows: Rows
+    labels: Labels
+
+
+class Examination:
+    """Measures one committed state of a collection. Nothing is changed, and nobody is kept from writing."""
+
+    def __init__(
+        self, snapshots: Snapshots, neighbours: Neighbours, tell: Callable[[int, int], None] | None = None
+    ) -> None:
+        """`tell` hears how much of how much is done."""
+        self._neighbours, self._tell = neighbours, tell or (lambda _done, _of: None)
+        self._snapshot, self._images = snapshots.run(lambda snapshot: (snapshot, _images(snapshots)))
+
+    def evaluation(self, queries: int) -> Evaluation:
+        """Asks so many images at most.
+
+        Raises:
+            UsageError: the number is not positive, or there are fewer than two images.
+            CorruptError: a vector is damaged.
+        """
+        if queries < 1:
+            raise UsageError(f"queries={queries}: ask at least 1")
+        if self._snapshot.live.size < 2:
+            raise UsageError("there are fewer than two images that differ; there is nothing to compare")
+        answerable = self._images.labels.answerable()
+        asked = np.sort(np.random.default_rng(_SEED).permutation(answerable)[:queries])
+        self._steps, self._done = min(queries, self._snapshot.live.size) + 2 * len(asked), 0
+        recalls, milliseconds, exact_milliseconds = self._recalls(queries)
+        exact = self._effort() is None  # which finds everything by definition
+        answers = [self._answer(int(self._images.ids[place])) for place in asked]
+        at_1, at_10 = self._precision(answers, 1), self._precision(answers, 10)
+        average = self._average_precision(asked)
+        quality = evaluate.overall(at_1, at_10, average)
+        return Evaluation(
+            images=len(self._images.ids),
+            queries=len(recalls),
+            k=_K,
+            recall=float(recalls.mean()),
+            recall_low=1.0 if exact else evaluate.lower_bound(recalls, _K),
+            milliseconds=milliseconds,
+            exact_milliseconds=exact_milliseconds,
+            precision_at_1=quality.precision_at_1,
+            precision_at_10=quality.precision_at_10,
+            mean_average_precision=quality.mean_average_precision,
+            labels=evaluate.by_label(self._images.labels, asked, at_1, at_10, average),
+            worst=_worst(answers),
+            **({} if self._snapshot.opened is None else _about(self._snapshot.opened.about)),
+        )
+
+    def _recalls(self, queries: int) -> tuple[Numbers, float, float]:
+        """The recall of each query, and the median milliseconds of a search, as it is set up and an exact one."""
+        snapshot, live = self._snapshot, self._snapshot.live
+        probes = tune.draw(snapshot.reader, live, queries=queries, depth=_K)
+        effort = self._effort()
+        found, seconds = [], []
+        for place in range(len(probes.rows)):
+            begun = time.perf_counter()
+            found.append(snapshot.nearest(probes.vectors[place : place + 1], _K + 1, live, effort)[1])
+            seconds.append(time.perf_counter() - begun)
+            self._step()
+        others = tune.without(np.concatenate(found), probes.rows)
+        recalls = evaluate.recall(others, probes.nearest[:, :_K])
+        return recalls, statistics.median(seconds) * 1e3, probes.milliseconds
+
+    def _effort(self) -> Effort | None:
+        return self._snapshot.effort(_K, self._snapshot.live, recall=None, exact=False)
+
+    def _answer(self, image_id: int) -> tuple[Match, Matches]:
+        image, others = self._neighbours.of_image(image_id, Request(_K))
+        self._step()
+        return image, Matches(others, queries=[image])
+
+    def _precision(self, answers: Sequence[tuple[Match, Matches]], k: int) -> Numbers:
+        relevant = np.zeros((len(answers), min(k, _K, len(self._images.ids) - 1)), bool)
+        for place, (image, others) in enumerate(answers):
+            right = [match.label == image.label for match in others[: relevant.shape[1]]]
+            relevant[place, : len(right)] = right
+        return evaluate.precision(relevant, k)
+
+    def _average_precision(self, asked: Rows) -> Numbers:
+        """Of exact rankings of all images."""
+        found = [np.empty(0)]
+        at_once = max(_SCORES // max(len(self._images.ids), 1), 1)
+        for start in range(0, len(asked), at_once):
+            places = asked[start : start + at_once]
+            scores = self._scores(places)[:, self._images.rows]
+            found.append(evaluate.average_precision_by_score(scores, self._images.labels.codes, places))
+            self._step(len(places))
+        return np.concatenate(found)
+
+    def _scores(self, places: Rows) -> NDArray[np.float32]:
+        """The inner product of some images' vectors with every row."""
+        reader, count = self._snapshot.reader, self._snapshot.state.count
+        queries = reader.stored(self._images.rows[places], count=count).astype(np.float32)
+        scores = np.empty((len(queries), count), np.float32)
+        for start in range(0, count, _VECTOR_ROWS):
+            rows = np.arange(start, min(start + _VECTOR_ROWS, count))
+            scores[:, rows] = queries @ reader.stored(rows, count=count).astype(np.float32).T
+        return scores
+
+    def _step(self, steps: int = 1) -> None:
+        self._done += steps
+        self._tell(self._done, self._steps)
+
+
+def _images(snapshots: Snapshots) -> _Images:
+    ids, rows, labels = [], [], []
+    for id_, row, label in snapshots.catalog.live_images():
+        ids.append(id_)
+        rows.append(row)
+        labels.append(label)
+    return _Images(np.array(ids, np.int64), np.array(rows, np.int64), Labels.of(labels))
+
+
+def _about(generation: Generation) -> dict[str, Any]:
+    """What an evaluation says of the index, by name."""
+    kind = IndexSpec(generation.spec, generation.dim).kind
+    shallow = [point for point in generation.points if point.depth == _K]
+    points = tuple(
+        Point(point.recall, point.recall_low, point.milliseconds, point.effort.named(kind)) for point in shallow
+    )
+    chosen = shallow.index(generation.chosen) if generation.chosen in shallow else None
+    return {"spec": generation.spec, "points": points, "chosen": chosen, "promise": generation.promise}
+
+
+def _worst(answers: Sequence[tuple[Match, Matches]]) -> tuple[WorstQuery, ...]:
+    """The queries with the fewest answers of their own label."""
+    judged = [
+        WorstQuery(image, found, sum(match.label == image.label for match in found) / max(len(found), 1))
+        for image, found in answers
+    ]
+    return tuple(sorted(judged, key=lambda query: query.precision)[:_WORST])
