@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types crash fuzz picture clean
+.PHONY: demo test lint types crash fuzz corrupt soak picture clean
 
 demo: $(VENV)/package
 	$(BIN)/lookalike demo
@@ -26,6 +26,14 @@ crash: $(VENV)/tools
 fuzz: $(VENV)/tools
 	$(BIN)/python tests/fuzz_images.py --count 100000
 
+# Damages the files of collections 5,000 times; `make test` does it 150 times.
+corrupt: $(VENV)/tools
+	$(BIN)/python tests/corrupt.py --count 5000
+
+# Searches from eight threads and four processes for a minute while another writes; `make test` does it for some seconds.
+soak: $(VENV)/tools
+	$(BIN)/python tests/soak.py --seconds 60
+
 # Draws the README's picture again.
 picture: demo
 	$(BIN)/lookalike search -c lookalike-demo --id 4 -k 11 --sheet docs/lookalikes.jpg
@@ -40,5 +48,5 @@ $(VENV)/package: pyproject.toml
 	touch $@
 
 $(VENV)/tools: $(VENV)/package
-	$(BIN)/python -m pip install --quiet --editable '.[heic]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[heic,parquet]' --group dev
 	touch $@

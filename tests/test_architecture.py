@@ -29,7 +29,7 @@ LAYERS = (
 )
 # Asked for by a notebook alone, when it shows matches as pictures.
 EXCEPTIONS = {("match", "show")}
-HEAVY = {"torch", "tensorflow", "openvino", "faiss", "jinja2", "rich", "PIL", "numpy"}
+HEAVY = {"torch", "tensorflow", "openvino", "faiss", "jinja2", "rich", "PIL", "numpy", "pyarrow"}
 
 
 def modules() -> dict[str, list[Path]]:

@@ -304,7 +304,7 @@ def memory_bytes(size: str | int) -> int:
     Raises:
         UsageError: it is no size.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?\s*", str(size))
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)[bB]?\s*", str(size))
     if isinstance(size, bool) or not found or not float(found[1]):
         raise UsageError(f"memory={size!r}: give a size, such as 500MB or 2GB")
     number, prefix, binary = found.groups()

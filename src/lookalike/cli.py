@@ -9,7 +9,8 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from lookalike.show.text import safe_text
 
 if TYPE_CHECKING:
     from lookalike.collection import Collection
+    from lookalike.where import Where
 
 # The first that fits decides.
 _EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
@@ -49,6 +51,27 @@ _collection = click.option(
     " nearest one in the current folder or above it, else the only one in the folders right below.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+_RECALL = click.FloatRange(0, 1, min_open=True)
+
+
+def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which images may be found."""
+    for option in (
+        click.option(
+            "--where",
+            "conditions",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="Only images with this attribute: colour=red, colour=red,blue, price=10..20 or price>=10."
+            " May be repeated.",
+        ),
+        click.option("--under", metavar="FOLDER", help="Only images in this folder of the collection's."),
+        click.option(
+            "--label", "labels", multiple=True, metavar="NAME", help="Only images with this label. May be repeated."
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -69,6 +92,7 @@ def cli() -> None:
 def main() -> None:
     """Runs the command line and exits."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever read the output has seen enough
+    warnings.showwarning = console.show_warning
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name may be in a script that the terminal cannot show
     try:
@@ -113,6 +137,9 @@ def index(
             report = collection.add(source, threads=threads, progress=show)
         console.print_report(report, collection, as_json=as_json)
         code = _SKIPPED if report.skipped or report.skipped_before else code
+    with console.build_progress() as tell:
+        done = collection.maintain(progress=tell)
+    console.print_maintenance(done, collection, as_json=as_json)
     return code
 
 
@@ -129,6 +156,9 @@ def index(
     type=click.Path(),
     help="Away from this image's likeness; may be repeated.",
 )
+@_filters
+@click.option("--exact", is_flag=True, help="Compare with every image, although there is an index.")
+@click.option("--recall", type=_RECALL, help="The share of the nearest to find [what the index was built for].")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page of thumbnails.")
 @click.option("--open", "open_page", is_flag=True, help="Open the page of thumbnails in the browser.")
 @click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), help="Write a contact sheet, .jpg or .png.")
@@ -139,9 +169,10 @@ def search(
     directory: str | None,
     image_id: int | None,
     minus: Sequence[str],
-    k: int,
-    min_score: float | None,
-    **shown: Any,
+    labels: Sequence[str],
+    under: str | None,
+    conditions: Sequence[str],
+    **options: Any,
 ) -> None:
     """Find the images that look like IMAGE.
 
@@ -150,14 +181,80 @@ def search(
     """
     if (image_id is None) == (not queries) or (minus and not queries):
         raise errors.UsageError("search: give one or more images, or the --id of one")
-    console.check_outputs(shown["html"], shown["sheet"])
+    wanted = {name: options.pop(name) for name in ("k", "min_score", "exact", "recall")}
+    wanted["where"] = _where(labels, under, conditions)
+    console.check_outputs(options["html"], options["sheet"])
     collection = _open(directory, near=queries)
     if image_id is not None:
-        matches = collection.search_id(image_id, k=k, min_score=min_score)
+        matches = collection.search_id(image_id, **wanted)
     else:
         first, *plus = [sys.stdin.buffer.read() if query == "-" else query for query in queries]
-        matches = collection.search(first, plus=plus, minus=minus, k=k, min_score=min_score)
-    console.show(matches, **shown)
+        matches = collection.search(first, plus=plus, minus=minus, **wanted)
+    console.show(matches, **options)
+
+
+@cli.command()
+@_collection
+@click.option("--recall", default=0.98, show_default=True, type=_RECALL, help="The share of the nearest to find.")
+@click.option("--memory", metavar="SIZE", help="The most that the index may take, such as 500MB.")
+@click.option("--spec", metavar="FACTORY", help="A FAISS index, such as IVF4096,PQ320x4fs or HNSW32,SQ8.")
+@_json
+def build(directory: str | None, recall: float, memory: str | None, spec: str | None, as_json: bool) -> None:
+    """Build an index that makes search fast, and measure how much it finds.
+
+    The vectors stay as they are, on the disk; the index takes a fraction of their size, and proposes what the vectors
+    then rank. `lookalike index` builds one by itself once there are so many images that comparing with all of them
+    takes long, and keeps it current.
+
+    The recall is measured on the collection's own images, and is what searches keep to. Where no index can reach it,
+    that is said, and the best there is is kept.
+    """
+    collection = _open(directory)
+    with console.build_progress() as show:
+        index = collection.build(recall=recall, memory=memory, spec=spec, progress=show)
+    console.print_index(index, collection, as_json=as_json)
+
+
+@cli.command()
+@_collection
+@click.option("--queries", default=1000, show_default=True, type=click.IntRange(1), help="How many images to ask.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a report with pictures.")
+@_json
+def evaluate(directory: str | None, queries: int, html: Path | None, as_json: bool) -> None:
+    """Measure how good the answers are.
+
+    Each image that is asked is left out of its own answer. Recall is the share of the ten nearest that a search finds;
+    precision, how many answers have the label of the query; mAP, the mean average precision over exact rankings. The
+    label of an image is the folder that it is in, unless a table gives it another one.
+    """
+    console.check_outputs(html, None)
+    collection = _open(directory)
+    with console.steps("Asking") as show:
+        evaluation = collection.evaluate(queries=queries, progress=show)
+    console.print_evaluation(evaluation, as_json=as_json, html=html)
+
+
+@cli.command()
+@click.argument("table", type=click.Path(dir_okay=False))
+@_collection
+@_json
+def attributes(table: str, directory: str | None, as_json: bool) -> None:
+    """Give images attributes from a CSV, TSV or Parquet file, for --where.
+
+    The first column, or the one named path, file, filename or image, names the image, relative to TABLE or to the
+    collection's folder. The others are attributes; one named label becomes the image's label. An empty cell takes an
+    attribute away; what TABLE does not mention stays.
+    """
+    report = _open(directory, near=[table]).annotate(table)
+    if as_json:
+        console.print_json(asdict(report))
+        return
+    names = ", ".join(safe_text(name) for name in report.names)
+    click.echo(f"{console.counted(report.images, 'image')} now with: {names}")
+    for path in report.first_unknown:
+        console.warn(f"{safe_text(path)}: not in the collection")
+    if report.unknown > len(report.first_unknown):
+        console.warn(f"and {report.unknown - len(report.first_unknown):,} more that are not in the collection")
 
 
 @cli.command()
@@ -180,9 +277,12 @@ def info(directory: str | None, skipped: bool, as_json: bool) -> None:
             "images": f"{facts.images:,}",
             "vectors": f"{facts.vectors:,}, of which {facts.dead:,} belong to no image any more",
             "skipped": f"{facts.skipped:,}" + (", see: lookalike info --skipped" if facts.skipped else ""),
+            "index": "none: every search looks at every vector" if facts.index is None else facts.index.spec,
         }
         for name, value in rows.items():
             click.echo(f"{name:<12}{value}")
+        if facts.index:
+            console.print_curve(facts.index, facts.young)
 
 
 @cli.command()
@@ -199,7 +299,7 @@ def check(directory: str | None, as_json: bool) -> int:
             click.echo(safe_text(damage))
         if not damages:
             click.echo(f"All is well: {len(collection):,} images, every vector as it was written.")
-        else:
+        elif not all("lookalike build" in damage for damage in damages):
             console.warn(f"To make it anew, delete {safe_text(collection.directory)} and index the folder again.")
     return _DAMAGED if damages else 0
 
@@ -266,6 +366,15 @@ def completion(shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     click.echo(kind(cli, {}, "lookalike", "_LOOKALIKE_COMPLETE").source())
+
+
+def _where(labels: Sequence[str], under: str | None, conditions: Sequence[str]) -> "Where | None":
+    """The filter that the options make."""
+    from lookalike.where import Where, parse
+
+    if not labels and under is None and not conditions:
+        return None
+    return Where(label=labels or None, under=under, attributes=parse(conditions))
 
 
 def _demo_collection(folder: Path) -> "Collection":

@@ -19,11 +19,16 @@ from lookalike.show.record import as_dict, skip_as_dict
 from lookalike.show.text import safe_text, without_surrogates
 
 if TYPE_CHECKING:
+    from lookalike.builder import Maintenance
     from lookalike.collection import Collection
+    from lookalike.estimate import BuildProgress
+    from lookalike.evaluation import Evaluation
+    from lookalike.generations import Generation
     from lookalike.ingest import Progress, Report
     from lookalike.match import Matches, Skipped
 
 _SHOWN_SKIPS = 20
+_SHOWN_LABELS = 40
 
 
 @contextmanager
@@ -54,6 +59,42 @@ def progress_bar() -> Iterator[Callable[["Progress"], None]]:
             bar.update(task, completed=progress.done, total=progress.total, rate=rate)
 
         yield show
+
+
+@contextmanager
+def build_progress() -> Iterator[Callable[["BuildProgress"], None]]:
+    """Says before the work how long it will take, and shows how far it is. Ctrl-C leaves all as it was."""
+    with _bar("Building") as advance:
+        begun = set[str]()
+
+        def show(progress: "BuildProgress") -> None:
+            if progress.spec not in begun:
+                begun.add(progress.spec)
+                warn(f"Building {progress.spec}: about {duration(progress.seconds_left)}.")
+            advance(progress.done, f"{progress.stage}, {duration(progress.seconds_left)} left")
+
+        yield show
+
+
+@contextmanager
+def steps(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows how much of how much is done."""
+    with _bar(what) as advance:
+        yield lambda done, total: advance(done / max(total, 1), f"{done:,} of {total:,}")
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Callable[[float, str], None]]:
+    """A bar where there is a person to see it; it is told the share that is done, and a few words."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    columns = TextColumn(what), BarColumn(), TextColumn("{task.fields[words]}")
+    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("", total=1.0, words="", visible=False)
+        yield lambda share, words: bar.update(task, completed=share, words=words, visible=True)
 
 
 @contextmanager
@@ -99,6 +140,94 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
     rate = f" ({worked / report.seconds:,.0f} images/s)" if worked and report.seconds > 0.1 else ""
     click.echo(f"{', '.join(told) or 'No images there'} in {report.seconds:.1f} s{rate}.")
     click.echo(f"{counted(len(collection), 'image')} in {safe_text(collection.directory)}")
+
+
+def print_maintenance(done: "Maintenance", collection: "Collection", *, as_json: bool) -> None:
+    """What keeping the index current has come to, if anything."""
+    if as_json:
+        return  # `info --json` has it
+    if done.removed:
+        click.echo(f"Took {counted(done.removed, 'vector')} of deleted images out.")
+    if done.joined:
+        click.echo(f"The index has taken in {counted(done.joined, 'new vector')}.")
+    if done.built:
+        print_index(done.built, collection, as_json=False)
+
+
+def print_index(index: "Generation | None", collection: "Collection", *, as_json: bool) -> None:
+    """What an index is worth, and whether that is what was asked for."""
+    if as_json:
+        print_json({"index": None if index is None else _plain_index(index)})
+    elif index is None:
+        click.echo(f"{counted(len(collection), 'image')} need no index: comparing with all of them takes milliseconds.")
+    else:
+        chosen = index.chosen
+        click.echo(f"{index.spec}: {index.bytes / 1e6:,.1f} MB for {counted(index.rows, 'vector')}")
+        if chosen:
+            click.echo(
+                f"A search finds {chosen.recall:.1%} of the {chosen.depth} nearest in {chosen.milliseconds:.2f} ms;"
+                f" looking at everything takes {index.exact_milliseconds:.2f} ms."
+            )
+        if index.reached < index.promise:
+            warn(
+                f"That is less than the recall of {index.promise:g} that was asked for: {index.reached:.3f} is what"
+                " can be promised. A finer --spec may reach it, and search --exact always does."
+            )
+
+
+def print_curve(index: "Generation", young: int) -> None:
+    """The operating points of an index: what looking harder finds, and costs."""
+    from lookalike.index import IndexSpec
+
+    chosen, kind = index.chosen, IndexSpec(index.spec, index.dim).kind
+    click.echo(f"{'':<12}{index.bytes / 1e6:,.1f} MB, {index.rows:,} vectors, and {young:,} younger ones beside it")
+    click.echo(f"{'':<12}recall of the 10 nearest: {index.promise:g} asked for, {index.reached:.3f} promised")
+    for point in index.points:
+        mark = "*" if point == chosen else " "
+        effort = point.effort.named(kind)
+        click.echo(
+            f"{'':<10}{mark} k={point.depth:<5} recall {point.recall:.3f} ({point.recall_low:.3f} at least)"
+            f"  {point.milliseconds:8.2f} ms  {effort}"
+        )
+    click.echo(f"{'':<12}{'k any':<7} recall 1.000 {'exact':<17}  {index.exact_milliseconds:8.2f} ms")
+
+
+def print_evaluation(evaluation: "Evaluation", *, as_json: bool, html: Path | None) -> None:
+    """How good the answers are: as JSON or as a table, and as a page if one is wanted."""
+    if as_json:
+        from lookalike.show.record import evaluation_as_dict
+
+        print_json(evaluation_as_dict(evaluation))
+    else:
+        _print_quality(evaluation)
+    if html:
+        from lookalike.show.report import write_report
+
+        write_report(evaluation, html)
+        warn(f"Wrote {safe_text(html)}")
+
+
+def _print_quality(evaluation: "Evaluation") -> None:
+    asked = counted(evaluation.queries, "query").replace("querys", "queries")
+    click.echo(
+        f"recall@{evaluation.k}      {evaluation.recall:.3f} ({evaluation.recall_low:.3f} at least), {asked},"
+        f" {evaluation.milliseconds:.2f} ms each; exact {evaluation.exact_milliseconds:.2f} ms"
+    )
+    if evaluation.precision_at_1 is None:
+        click.echo("No precision: that takes two labels or more, and two images of one of them.")
+        return
+    click.echo(f"precision@1    {evaluation.precision_at_1:.3f}")
+    click.echo(f"precision@10   {evaluation.precision_at_10:.3f}")
+    click.echo(f"mAP            {evaluation.mean_average_precision:.3f}")
+    width = max(len(safe_text(label.label)) for label in evaluation.labels)
+    click.echo(f"\n{'label':<{width}}  images  precision@1  precision@10    mAP")
+    for label in evaluation.labels[:_SHOWN_LABELS]:
+        click.echo(
+            f"{safe_text(label.label):<{width}}  {label.images:>6,}  {label.precision_at_1:>11.3f}"
+            f"  {label.precision_at_10:>12.3f}  {label.mean_average_precision:>5.3f}"
+        )
+    if len(evaluation.labels) > _SHOWN_LABELS:
+        click.echo(f"and {len(evaluation.labels) - _SHOWN_LABELS:,} more, which find more of their own; see --json")
 
 
 def print_skipped(skipped: Sequence["Skipped"], *, as_json: bool) -> None:
@@ -163,6 +292,11 @@ def print_json(record: Mapping[str, Any]) -> None:
     click.echo(without_surrogates(json.dumps(record, ensure_ascii=False, allow_nan=False, default=str)))
 
 
+def show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """What Python calls for a warning: a line, without the place in the code that it came from."""
+    warn(f"Warning: {safe_text(str(message))}")
+
+
 def warn(text: str) -> None:
     """A line on standard error."""
     click.echo(text, err=True)
@@ -171,6 +305,17 @@ def warn(text: str) -> None:
 def counted(number: int, noun: str) -> str:
     """A number of things: "1 image", "2,000 images"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """For people: "8 s", "3 min", "1.5 h"."""
+    if seconds < 100:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _plain_index(index: "Generation") -> dict[str, Any]:
+    return {name: value for name, value in asdict(index).items() if name != "sha256"}
 
 
 def _warn_of(skipped: Sequence["Skipped"]) -> None:

@@ -5,6 +5,7 @@ FAISS is known here and in vectors.py only. An index is named by its factory str
 """
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,6 +48,14 @@ _REFUSED = {
     "IndexRefineFlat": "candidates are ranked by the stored vectors already; leave out RFlat",
     "IndexNSGFlat": "NSG cannot leave out what is deleted; HNSW can",
 }
+# Numbers in a factory string, and from where to where they make sense. FAISS has none of these bounds: it fills the
+# memory, or dies, where it should refuse.
+_BOUNDS = (
+    ("lists", re.compile(r"IVF(\d+[kM]?)"), 1, 2**22),
+    ("links for each vector", re.compile(r"HNSW(\d+)"), 2, 512),
+    ("bits for each code", re.compile(r"PQ\d+x(\d+)"), 1, 16),
+)
+_SUFFIXES = {"k": 2**10, "M": 2**20}
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,7 @@ class IndexSpec:
     dim: int
 
     def __post_init__(self) -> None:
+        _refuse_out_of_bounds(self.factory)
         _refuse_unfit(self._skeleton, self.factory)
 
     @cached_property
@@ -111,18 +121,23 @@ class IndexSpec:
 
     def bytes(self, rows: int) -> int:
         """How much memory it takes for so many vectors."""
-        core = _core(self._skeleton)
+        core, learned = _core(self._skeleton), _bytes_learned(self._skeleton)
         if self.kind == "ivf":
             quantizer = faiss.downcast_index(core.quantizer)
             # 32 vectors fill a block of fast scan, and the last of each list is on average half full.
-            padding = core.nlist * 16 if "FastScan" in type(core).__name__ else 0
-            return int((rows + padding) * core.code_size + rows * 8 + _bytes_flat(quantizer, core.nlist))
-        return int(_bytes_flat(core, rows))
+            padding = core.nlist * core.bbs // 2 if "FastScan" in type(core).__name__ else 0
+            return int((rows + padding) * core.code_size + rows * 8 + _bytes_flat(quantizer, core.nlist) + learned)
+        return int(_bytes_flat(core, rows) + learned)
 
     def table_bytes(self) -> int:
-        """The size of the table of distances that FAISS may make of its lists and codebooks when it reads it."""
+        """What FAISS may make of it, or take it for, beyond what is in its file, when it reads it.
+
+        That is a table of distances of its lists and codebooks, and a matrix for each transformation, also for one that
+        only adds zeros.
+        """
         core = _core(self._skeleton)
-        return 4 * self.lists * core.pq.M * core.pq.ksub if hasattr(core, "pq") else 0
+        matrices = sum(4 * each.d_in * each.d_out for each in _transforms(self._skeleton))
+        return matrices + (4 * self.lists * core.pq.M * core.pq.ksub if hasattr(core, "pq") else 0)
 
     def training_rows(self, rows: int) -> int:
         """From how many of so many vectors it should learn."""
@@ -157,6 +172,8 @@ class Index:
                 core = _core(inner)
                 core.cp.niter, core.cp.seed, core.cp.min_points_per_centroid = _ITERATIONS, _SEED, 1
                 core.cp.max_points_per_centroid = max(len(sample) // core.nlist + 1, 1)
+                if hasattr(core, "pq"):
+                    core.pq.cp.min_points_per_centroid = 1  # with fewer than 39 it prints warnings
             if like and like.spec.lists and _lists_of(like.spec) == _lists_of(spec):
                 quantizer = _core(like._inner).quantizer
                 _core(inner).quantizer.add(quantizer.reconstruct_n(0, quantizer.ntotal))
@@ -238,12 +255,13 @@ class Index:
         Raises:
             CorruptError: it is not an index of this kind.
         """
+        os.lseek(file.fileno(), 0, os.SEEK_SET)  # macOS opens a descriptor again where it stands
         try:
             with _limited_to(os.fstat(file.fileno()).st_size + spec.table_bytes()):
                 inner = faiss.read_index(f"/dev/fd/{file.fileno()}")  # by descriptor: it may have any name
         except RuntimeError as error:
             raise CorruptError(f"{file.name}: FAISS cannot read it: {error}") from error
-        if _outline(inner) != _outline(_made(spec.factory, spec.dim)):
+        if _outline(inner) != _outline(spec._skeleton):
             raise CorruptError(f"{file.name}: it is not {spec.factory} over {spec.dim} dimensions")
         return cls(spec, inner)
 
@@ -302,6 +320,14 @@ def _core(inner: Any) -> Any:
     return inner
 
 
+def _transforms(inner: Any) -> Iterator[Any]:
+    """What transforms the vectors for the index itself."""
+    while isinstance(inner, faiss.IndexPreTransform):
+        for place in range(inner.chain.size()):
+            yield faiss.downcast_VectorTransform(inner.chain.at(place))
+        inner = faiss.downcast_index(inner.index)
+
+
 def _lists_of(spec: IndexSpec) -> str:
     """The part of a factory string that says how vectors come into lists: all but the code."""
     return spec.factory.rpartition(",")[0]
@@ -312,19 +338,28 @@ def _kind(inner: Any) -> str:
     return "ivf" if name in _IVF else "hnsw" if name in _HNSW else "flat"
 
 
+def _refuse_out_of_bounds(factory: str) -> None:
+    for what, pattern, low, high in _BOUNDS:
+        for number in pattern.findall(factory):
+            if not low <= int(number.rstrip("kM")) * _SUFFIXES.get(number[-1], 1) <= high:
+                raise UsageError(f"{factory}: {number} {what}; there can be from {low} to {high:,}")
+
+
 def _refuse_unfit(inner: Any, factory: str) -> None:
     core = _core(inner)
     name = type(core).__name__
     if name not in _FLAT + _HNSW + _IVF:
         why = _REFUSED.get(name, "it is not among those that can leave out what is deleted")
         raise UsageError(f"{factory}: {why}")
+    if core.metric_type != faiss.METRIC_INNER_PRODUCT:
+        raise UsageError(f"{factory}: FAISS has it for distances alone, and not for inner products")
+    if (faiss.downcast_index(core.storage) if name in _HNSW else core).code_size < 1:
+        raise UsageError(f"{factory}: its codes hold nothing")
     if name in _IVF:
         if type(faiss.downcast_index(core.quantizer)).__name__ not in _QUANTIZERS:
             raise UsageError(
                 f"{factory}: its lists are chosen by a quantizer that is not known to work; take a plain IVF"
             )
-        if core.nlist < 1:
-            raise UsageError(f"{factory}: an inverted file needs at least one list")
 
 
 def _codebook_size(inner: Any) -> int:
@@ -342,12 +377,23 @@ def _bytes_flat(inner: Any, rows: int) -> int:
     return int(rows * inner.code_size)
 
 
+def _bytes_learned(inner: Any) -> int:
+    """The memory of what it learns whatever the number of vectors: matrices and codebooks."""
+    numbers = _codebook_size(inner) * _core(inner).d
+    for each in _transforms(inner):
+        if isinstance(each, faiss.LinearTransform):
+            numbers += each.d_in * each.d_out
+        if isinstance(each, faiss.PCAMatrix):
+            numbers += each.d_in**2  # it keeps all the directions that it has found
+    return int(4 * numbers)
+
+
 def _outline(inner: Any) -> tuple[object, ...]:
     """What two indexes made by the same factory string have in common."""
     core = _core(inner)
     return (
-        type(inner),
-        type(core),
+        [type(each).__name__ for each in _transforms(inner)],
+        "IndexFlat" if isinstance(core, faiss.IndexFlat) else type(core).__name__,  # it comes back as IndexFlatIP
         inner.d,
         core.d,
         inner.metric_type,
