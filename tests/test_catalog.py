@@ -230,12 +230,12 @@ def assert_same(catalog: Catalog, model: Model) -> None:
     ]
     for hash_, row in model.vectors.items():
         assert catalog.row_of(bytes([hash_]) * 32) == row
-        assert catalog.crc32(row) == 1000 + hash_
+        assert catalog.crc32s_of([row]) == {row: 1000 + hash_}
         of_row = sorted((key for key, entry in model.images.items() if entry.hash == hash_), key=os.fsencode)
         assert [image.key for image in catalog.images_of(row)] == of_row
         assert [image.key for image in catalog.images_of(row, limit=1)] == of_row[:1]
     assert catalog.row_of(b"\xff" * 32) is None
-    assert catalog.crc32(99) is None
+    assert catalog.crc32s_of([99]) == {}
     assert catalog.image(10**9) is None
     assert catalog.crc32s(1, 4) == {row: 1000 + hash_ for hash_, row in model.vectors.items() if 1 <= row < 4}
     for key, entry in model.images.items():

@@ -14,43 +14,65 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lookalike.attributes import AttributesReport
+    from lookalike.builder import Maintenance
     from lookalike.collection import Collection, Info, create, open  # noqa: A004
     from lookalike.encoders import Encoder
-    from lookalike.errors import LookalikeError
+    from lookalike.errors import DamagedIndexWarning, LookalikeError
+    from lookalike.estimate import BuildProgress
+    from lookalike.evaluation import Evaluation
+    from lookalike.generations import Generation
     from lookalike.images import ImageSource, Recipe
     from lookalike.ingest import Progress, Report
     from lookalike.match import Match, Matches, Skipped
+    from lookalike.where import Between, Where
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AttributesReport": "attributes",
+    "Between": "where",
+    "BuildProgress": "estimate",
     "Collection": "collection",
+    "DamagedIndexWarning": "errors",
     "Encoder": "encoders",
+    "Evaluation": "evaluation",
+    "Generation": "generations",
     "ImageSource": "images",
     "Info": "collection",
     "LookalikeError": "errors",
+    "Maintenance": "builder",
     "Match": "match",
     "Matches": "match",
     "Progress": "ingest",
     "Recipe": "images",
     "Report": "ingest",
     "Skipped": "match",
+    "Where": "where",
     "create": "collection",
     "open": "collection",
 }
 
 __all__ = [
+    "AttributesReport",
+    "Between",
+    "BuildProgress",
     "Collection",
+    "DamagedIndexWarning",
     "Encoder",
+    "Evaluation",
+    "Generation",
     "ImageSource",
     "Info",
     "LookalikeError",
+    "Maintenance",
     "Match",
     "Matches",
     "Progress",
     "Recipe",
     "Report",
     "Skipped",
+    "Where",
     "create",
     "open",
 ]

@@ -18,6 +18,7 @@ from lookalike.transaction import Transaction
 from lookalike.where import Value, Where
 
 _PAGE = 10_000  # images read at a time
+_PARAMETERS = 1000  # of one statement
 
 
 @dataclass(frozen=True)
@@ -138,11 +139,15 @@ class Catalog:
             found = connection.execute("SELECT row FROM vectors WHERE hash = ?", (hash_,)).fetchone()
             return None if found is None else int(found[0])
 
-    def crc32(self, row: int) -> int | None:
-        """The checksum that a row's vector must have, or None where there is no such row."""
+    def crc32s_of(self, rows: Sequence[int]) -> dict[int, int]:
+        """The checksums of these rows, by row; without those that there are not."""
+        found: dict[int, int] = {}
         with self._database.connection() as connection:
-            found = connection.execute("SELECT crc32 FROM vectors WHERE row = ?", (row,)).fetchone()
-            return None if found is None else int(found[0])
+            for start in range(0, len(rows), _PARAMETERS):
+                part = rows[start : start + _PARAMETERS]
+                query = f"SELECT row, crc32 FROM vectors WHERE row IN ({', '.join('?' * len(part))})"  # noqa: S608
+                found.update(connection.execute(query, part).fetchall())
+        return found
 
     def crc32s(self, start: int, stop: int) -> dict[int, int]:
         """The checksums of the rows from `start` up to and without `stop`, by row."""

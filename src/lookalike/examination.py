@@ -79,7 +79,7 @@ class Examination:
             precision_at_10=quality.precision_at_10,
             mean_average_precision=quality.mean_average_precision,
             labels=evaluate.by_label(self._images.labels, asked, at_1, at_10, average),
-            worst=_worst(answers),
+            worst=_worst(answers, average),
             **({} if self._snapshot.opened is None else _about(self._snapshot.opened.about)),
         )
 
@@ -159,10 +159,11 @@ def _about(generation: Generation) -> dict[str, Any]:
     return {"spec": generation.spec, "points": points, "chosen": chosen, "promise": generation.promise}
 
 
-def _worst(answers: Sequence[tuple[Match, Matches]]) -> tuple[WorstQuery, ...]:
-    """The queries with the fewest answers of their own label."""
+def _worst(answers: Sequence[tuple[Match, Matches]], average_precision: Numbers) -> tuple[WorstQuery, ...]:
+    """The queries with the fewest answers of their own label, and among these the lowest average precision."""
     judged = [
         WorstQuery(image, found, sum(match.label == image.label for match in found) / max(len(found), 1))
         for image, found in answers
     ]
-    return tuple(sorted(judged, key=lambda query: query.precision)[:_WORST])
+    order = sorted(range(len(judged)), key=lambda place: (judged[place].precision, average_precision[place]))
+    return tuple(judged[place] for place in order[:_WORST])

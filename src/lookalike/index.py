@@ -136,8 +136,10 @@ class IndexSpec:
         only adds zeros.
         """
         core = _core(self._skeleton)
-        matrices = sum(4 * each.d_in * each.d_out for each in _transforms(self._skeleton))
-        return matrices + (4 * self.lists * core.pq.M * core.pq.ksub if hasattr(core, "pq") else 0)
+        numbers = sum(each.d_in * each.d_out for each in _transforms(self._skeleton))
+        if hasattr(core, "pq"):
+            numbers += self.lists * core.pq.M * core.pq.ksub
+        return int(4 * numbers)
 
     def training_rows(self, rows: int) -> int:
         """From how many of so many vectors it should learn."""
@@ -355,11 +357,8 @@ def _refuse_unfit(inner: Any, factory: str) -> None:
         raise UsageError(f"{factory}: FAISS has it for distances alone, and not for inner products")
     if (faiss.downcast_index(core.storage) if name in _HNSW else core).code_size < 1:
         raise UsageError(f"{factory}: its codes hold nothing")
-    if name in _IVF:
-        if type(faiss.downcast_index(core.quantizer)).__name__ not in _QUANTIZERS:
-            raise UsageError(
-                f"{factory}: its lists are chosen by a quantizer that is not known to work; take a plain IVF"
-            )
+    if name in _IVF and type(faiss.downcast_index(core.quantizer)).__name__ not in _QUANTIZERS:
+        raise UsageError(f"{factory}: its lists are chosen by a quantizer that is not known to work; take a plain IVF")
 
 
 def _codebook_size(inner: Any) -> int:
@@ -392,7 +391,7 @@ def _outline(inner: Any) -> tuple[object, ...]:
     """What two indexes made by the same factory string have in common."""
     core = _core(inner)
     return (
-        [type(each).__name__ for each in _transforms(inner)],
+        [(each.d_in, each.d_out) for each in _transforms(inner)],  # OPQ comes back as any matrix
         "IndexFlat" if isinstance(core, faiss.IndexFlat) else type(core).__name__,  # it comes back as IndexFlatIP
         inner.d,
         core.d,

@@ -74,8 +74,9 @@ class Neighbours:
             image = self._catalog.image(image_id)
             if image is None:
                 raise UsageError(f"there is no image with the id {image_id}")
-            query = snapshot.reader.stored(np.array([image.row]), count=snapshot.state.count)
-            self._check(snapshot, image.row, *checksums(query))
+            row = np.array([image.row])
+            self._check(snapshot, row)
+            query = snapshot.reader.stored(row, count=snapshot.state.count)
             one_more = Request(request.k + 1, request.min_score, request.where, request.exact, request.recall)
             [found] = self._of_vectors(snapshot, query.astype(np.float32), one_more)
             others = [match for match in found if match.id != image_id]
@@ -94,17 +95,19 @@ class Neighbours:
 
     def _matches(self, snapshot: Snapshot, rows: Rows, scores: Vectors, request: Request) -> Iterator[Match]:
         """The images of these rows, in their order; all copies of an image share a row."""
-        found = checksums(snapshot.reader.stored(rows, count=snapshot.state.count))
-        for row, score, crc32 in zip(rows.tolist(), scores.tolist(), found, strict=True):
-            if request.min_score is not None and score < request.min_score:
-                return
-            self._check(snapshot, row, crc32)
+        good = len(rows) if request.min_score is None else int(np.searchsorted(-scores, -request.min_score, "right"))
+        self._check(snapshot, rows[:good])
+        for row, score in zip(rows[:good].tolist(), scores.tolist(), strict=False):
             for image in self._catalog.images_of(row, where=request.where, limit=request.k):
                 yield self._match(image, score)
 
-    def _check(self, snapshot: Snapshot, row: int, crc32: int) -> None:
-        if self._catalog.crc32(row) != crc32:
-            raise CorruptError(f"{snapshot.reader.path}: the vector in row {row} is damaged")
+    def _check(self, snapshot: Snapshot, rows: Rows) -> None:
+        """Refuses vectors that are not what was written."""
+        named = self._catalog.crc32s_of(rows.tolist())
+        stored = checksums(snapshot.reader.stored(rows, count=snapshot.state.count))
+        for row, crc32 in zip(rows.tolist(), stored, strict=True):
+            if named.get(row) != crc32:
+                raise CorruptError(f"{snapshot.reader.path}: the vector in row {row} is damaged")
 
     def _match(self, image: StoredImage, score: float) -> Match:
         # Stored vectors are rounded to half precision, which leaves their lengths within some 1e-4 of 1.
