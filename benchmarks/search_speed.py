@@ -99,8 +99,14 @@ def main(
         size = take(vectors, folder, count, queries, seed) if vectors else draw(folder, count, dim, queries, seed)
         results: list[Measured] = []
         for contender in chosen(spec, only):
-            results.append(measured(contender, folder, results[0] if results else None))
-            show(results[-1], as_json=as_json)
+            try:
+                results.append(measured(contender, folder, results[0] if results else None))
+            except Exception as error:
+                if not results:  # without Lookalike there is nothing to compare with
+                    raise
+                click.echo(f"{contender.name} fails, so it is left out: {error}", err=True)
+            else:
+                show(results[-1], as_json=as_json)
     if not as_json:
         print_table(results, *size, queries)
 

@@ -9,6 +9,7 @@ history has between the beginning and the end of the search.
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -20,22 +21,24 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
 
 import lookalike
 from conftest import ColourEncoder, draw, picture
-from lookalike import Collection, Match, builder, database, embedding, estimate, ingest, tune
+from lookalike import Collection, Match, database, embedding, ingest
 from lookalike.errors import UsageError
 from lookalike.images import prepare
 from lookalike.where import Between, Where
+from small import small_thresholds
 
 THREADS, PROCESSES = 8, 4
 LASTING = 120  # pictures that are there all the time
@@ -60,7 +63,7 @@ TOLERANCE = 2e-5  # of a score; single precision leaves some 1e-6
 LEAST_RECALL = 0.8  # on average, of searches with an index; each is made for 0.9 at least
 SEEDS = 10_000  # of pictures
 PAUSE_S = 0.02  # at most, between two searches, so that the writer gets somewhere on a machine of few cores
-PATIENCE_S = 60  # beyond the time that they were given
+PATIENCE_S = 60  # until a process that is told to end has done so
 
 Vector = NDArray[np.float64]
 
@@ -93,7 +96,8 @@ class Step:
 def vector_of(seed: int) -> Vector:
     """The vector of `picture(seed)` as it is stored."""
     pixels = prepare(picture(seed), ColourEncoder.recipe)
-    return embedding.embed(ColourEncoder(), pixels)[0].astype(np.float16).astype(np.float64)
+    vector: Vector = embedding.embed(ColourEncoder(), pixels)[0].astype(np.float16).astype(np.float64)
+    return vector
 
 
 class State:
@@ -237,6 +241,10 @@ class Tally:
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(**{name: mine + vars(other)[name] for name, mine in vars(self).items()})
+
+    def __iadd__(self, other: "Tally") -> "Tally":
+        vars(self).update(vars(self + other))
+        return self
 
     @property
     def recall(self) -> float:
@@ -432,7 +440,7 @@ class Verdict:
     def _wrong_order(found: Sequence[Match]) -> str:
         if len({match.id for match in found}) < len(found) or len({match.key for match in found}) < len(found):
             return "one of them comes twice"
-        if any(first.score < second.score for first, second in zip(found, found[1:], strict=False)):
+        if any(first.score < second.score for first, second in itertools.pairwise(found)):
             return "they are not in order"
         return ""
 
@@ -673,16 +681,23 @@ class Writer:
 # All of them together
 
 
-def make_small() -> None:
-    """Everything happens at much smaller numbers than it otherwise would, and each run of `add` commits once."""
-    tune._EXACT_VALUES = 100 * ColourEncoder.dim
-    tune.QUERIES, tune._DEEP_QUERIES, tune._FIRST_LOOK = 40, 20, 10
-    tune._QUERIES.update(dict.fromkeys(tune._QUERIES, 20) | {10: 40})
-    estimate._TRIAL = 16
-    builder._YOUNG_ROWS, builder._CHECK_QUERIES, builder._GROWTH, builder._DEAD_SHARE = 20, 40, 2, 0.1
-    ingest._COMMIT_SECONDS, ingest._COMMIT_IMAGES = 1e9, 10**6
-    warnings.simplefilter("error")
-    sys.setswitchinterval(1e-4)  # threads take turns more often
+@contextmanager
+def prepared(*, wal: bool) -> Iterator[None]:
+    """Everything happens at small numbers, each run of `add` commits once, warnings are errors, threads take turns."""
+    interval = sys.getswitchinterval()
+    with (
+        small_thresholds(),
+        mock.patch.object(ingest, "_COMMIT_SECONDS", 1e9),
+        mock.patch.object(ingest, "_COMMIT_IMAGES", 10**6),
+        mock.patch.object(database, "_WAL_IS_SAFE", wal),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("error")
+        sys.setswitchinterval(1e-4)
+        try:
+            yield
+        finally:
+            sys.setswitchinterval(interval)
 
 
 @dataclass
@@ -709,16 +724,21 @@ class Outcome:
         return "\n".join(lines)
 
 
-def search_in_process(folder: Path, history: Path, seconds: float, seed: int) -> None:
-    """What each of the other processes does; it prints its tally."""
-    make_small()
+def search_in_process(folder: Path, history: Path, seed: int) -> None:
+    """What each of the other processes does until it is told to end; it then prints its tally."""
     ended = threading.Event()
-    timer = threading.Timer(seconds, ended.set)
-    timer.start()
-    with lookalike.open(folder, encoder=ColourEncoder()) as photos, closing(History(history)) as shared:
+    with (
+        prepared(wal=False),  # which only matters where a catalog is made
+        lookalike.open(folder, encoder=ColourEncoder()) as photos,
+        closing(History(history)) as shared,
+    ):
         searcher = Searcher(photos, shared, seed, alone=True)
-        searcher.search_until(ended)
-    timer.cancel()
+        thread = threading.Thread(target=searcher.search_until, args=[ended])
+        thread.start()
+        print("ready", flush=True)
+        sys.stdin.read()  # which ends when the other process does, whatever becomes of it
+        ended.set()
+        thread.join()
     print(json.dumps(vars(searcher.tally)))
 
 
@@ -728,36 +748,21 @@ def run(place: Path, *, seconds: float, seed: int = 0, wal: bool = False) -> Out
     Raises:
         AssertionError: an answer was wrong, or what is there in the end is.
     """
-    make_small()
-    database._WAL_IS_SAFE = wal
     folder, history = place / "photos", place / "history"
     folder.mkdir()
     with (
+        prepared(wal=wal),
         lookalike.create(folder, encoder=ColourEncoder()) as photos,
         closing(Diary(history)) as diary,
         closing(History(history)) as shared,
     ):
         writer = Writer(folder, photos, diary, seed)
         writer.begin()
-        command = [sys.executable, __file__, "search", str(folder), str(history), str(seconds)]
-        children = [
-            subprocess.Popen([*command, str(seed * 1000 + number)], stdout=subprocess.PIPE, text=True)
-            for number in range(PROCESSES)
-        ]
-        ended = threading.Event()
-        searchers = [Searcher(photos, shared, seed * 1000 + 500 + number, alone=False) for number in range(THREADS)]
-        threads = [threading.Thread(target=searcher.search_until, args=[ended]) for searcher in searchers]
-        for thread in threads:
-            thread.start()
-        until = time.monotonic() + seconds
-        try:
+        searchers = [Searcher(photos, shared, seed * 1000 + number, alone=False) for number in range(THREADS)]
+        with searching(searchers), other_processes(folder, history, seed) as processes:
+            until = time.monotonic() + seconds
             while time.monotonic() < until and not any(searcher.tally.wrong for searcher in searchers):
                 writer.write_once()
-        finally:
-            ended.set()
-            for thread in threads:
-                thread.join()
-            processes = sum((_tally_of(child, seconds) for child in children), Tally())
         outcome = Outcome(writer.work, sum((searcher.tally for searcher in searchers), Tally()), processes)
         assert not outcome.wrong, "\n\n".join([str(outcome), *outcome.wrong[:5]])
         writer.end()
@@ -766,9 +771,47 @@ def run(place: Path, *, seconds: float, seed: int = 0, wal: bool = False) -> Out
     return outcome
 
 
-def _tally_of(child: "subprocess.Popen[str]", seconds: float) -> Tally:
+@contextmanager
+def searching(searchers: Sequence[Searcher]) -> Iterator[None]:
+    """Each of them searches in a thread of its own."""
+    ended = threading.Event()
+    threads = [threading.Thread(target=searcher.search_until, args=[ended]) for searcher in searchers]
+    for thread in threads:
+        thread.start()
     try:
-        said = child.communicate(timeout=seconds + PATIENCE_S)[0]
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+@contextmanager
+def other_processes(folder: Path, history: Path, seed: int) -> Iterator[Tally]:
+    """Processes that search, and what they have done, which is known once they have ended."""
+    tally = Tally()
+    command = [sys.executable, __file__, "search", str(folder), str(history)]
+    pipe = subprocess.PIPE
+    with ExitStack() as children:
+        started = [
+            children.enter_context(
+                subprocess.Popen([*command, str(seed * 1000 + 500 + number)], stdin=pipe, stdout=pipe, text=True)
+            )
+            for number in range(PROCESSES)
+        ]
+        for child in started:
+            assert child.stdout
+            child.stdout.readline()
+        try:
+            yield tally
+        finally:
+            for child in started:
+                tally += _tally_of(child)
+
+
+def _tally_of(child: "subprocess.Popen[str]") -> Tally:
+    try:
+        said = child.communicate(timeout=PATIENCE_S)[0]
     except subprocess.TimeoutExpired:
         child.kill()
         said = child.communicate()[0]
@@ -780,7 +823,7 @@ def _tally_of(child: "subprocess.Popen[str]", seconds: float) -> Tally:
 
 def main() -> None:
     if sys.argv[1:2] == ["search"]:
-        search_in_process(Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5]))
+        search_in_process(Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60)

@@ -13,6 +13,7 @@ from lookalike.demo import write_gallery
 
 README = Path(__file__).parent.parent / "README.md"
 CONSOLE = re.findall(r"^```console\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+CSV = re.findall(r"^```csv\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
 PYTHON = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
 INSTALLING = ("pip install",)
 
@@ -22,6 +23,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that has the README's photos in it."""
     folder = tmp_path_factory.mktemp("home")
     write_gallery(folder / "photos", per_kind=4)
+    (folder / "photos.csv").write_text("".join(CSV))
     return folder
 
 
@@ -44,6 +46,8 @@ def test_every_command_works_one_after_the_other(home: Path) -> None:
     assert (home / "clocks.html").stat().st_size > 10_000
     assert (home / "both.jpg").read_bytes()[:2] == b"\xff\xd8"
     assert "47 images" in outputs["lookalike check"]
+    assert "place, year" in outputs["lookalike attributes photos.csv"] or "year, place" in outputs["lookalike attributes photos.csv"]
+    assert (home / "quality.html").stat().st_size > 10_000
 
 
 def test_the_python_works(home: Path) -> None:

@@ -4,7 +4,8 @@ Whoever calls this holds the collection's lock.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from lookalike import compaction, generations, tune
 from lookalike.catalog import Catalog, State
-from lookalike.errors import CorruptError, UsageError
+from lookalike.errors import CorruptError, LookalikeError, UsageError
 from lookalike.estimate import BuildProgress, Schedule, stages
 from lookalike.generations import Generation
 from lookalike.index import Index, IndexSpec
@@ -22,7 +23,7 @@ from lookalike.vectors import Part, VectorReader, Vectors
 from lookalike.verified import VerifiedVectors
 
 _DEAD_SHARE = 0.2  # of the vectors, from which on the dead ones are taken out
-_GROWTH = 4  # times as many vectors as an index was trained on make it worth training again
+GROWTH = 4  # times as many vectors as an index was trained on make it worth training again
 _YOUNG_ROWS = 1000  # so many vectors are compared one by one sooner than an index is written again,
 _YOUNG_SHARE = 0.01  # or this share of those in the index
 _CHECK_QUERIES = 400
@@ -102,11 +103,9 @@ class Builder:
         """
         _, ground = self._opened()
         specs = self._specs(wish, ground.live.size)  # which may refuse
-        ground = self._compacted(ground)
-        if not specs:
-            self._publish(ground)
-            return None
-        return self._publish(ground, self._best(specs, wish, ground))
+        with self._nothing_left_behind():
+            ground = self._compacted(ground)
+            return self._publish(ground, self._best(specs, wish, ground) if specs else None)
 
     def maintain(self) -> Maintenance:
         """Does what is due: takes dead vectors out, takes young ones into the index, or builds it anew.
@@ -123,9 +122,11 @@ class Builder:
         if about is None:
             due = state.generation is not None or not tune.searches_exactly(self._dim, live)
         else:
-            due = live >= _GROWTH * about.trained_rows
+            assert state.generation
+            is_there = generations.is_there(self._directory, state.generation, about)
+            due = live >= GROWTH * about.trained_rows or not is_there
         if due or much_is_dead:
-            return Maintenance(removed=dead, built=self.build(self._wish_again(about, live)))
+            return self._built_again(state, ground, about)
         if about is None:
             return Maintenance()
         young = state.count - about.rows
@@ -143,7 +144,7 @@ class Builder:
             if wish.memory is not None and spec.bytes(rows) > wish.memory:
                 size = f"takes {spec.bytes(rows):,} bytes for {rows:,} vectors, and may take {wish.memory:,}"
                 raise UsageError(f"{wish.spec}: it {size}")
-            return [spec]
+            return [spec] if rows else []
         if tune.searches_exactly(self._dim, rows):
             return []
         if wish.memory is None:
@@ -213,16 +214,16 @@ class Builder:
     def _join(self, state: State, ground: _Ground, about: Generation) -> Maintenance:
         """Takes young vectors into the index as it is, unless it then no longer keeps its promise."""
         assert state.generation
-        again = self._wish_again(about, ground.live.size)
         try:
             index = generations.read_index(self._directory, state.generation, about)
         except CorruptError:
-            return Maintenance(built=self.build(again))
+            return self._built_again(state, ground, about)
         self._add(index, ground)
         points = self._points_that_keep(about, index, ground)
         if points is None:
-            return Maintenance(built=self.build(again))
-        self._publish(ground, (index, replace(about, rows=state.count, points=points)))
+            return self._built_again(state, ground, about)
+        with self._nothing_left_behind():
+            self._publish(ground, (index, replace(about, rows=state.count, points=points)))
         return Maintenance(joined=state.count - about.rows)
 
     def _points_that_keep(self, about: Generation, index: Index, ground: _Ground) -> tuple[OperatingPoint, ...] | None:
@@ -236,16 +237,14 @@ class Builder:
         points = tune.operating_points(index, ground.part(), ground.live, tune.draw(ground.reader, ground.live))
         return points if _reached(points, about.reached) >= about.reached else None
 
-    def _wish_again(self, about: Generation | None, rows: int) -> Wish:
-        """What was asked for the last time, as far as it can still be had."""
-        if about is None:
-            return Wish()
-        wish = Wish(about.promise, about.asked_memory, about.asked_spec)
+    def _built_again(self, state: State, ground: _Ground, about: Generation | None) -> Maintenance:
+        """Builds what was asked for the last time, as far as it can still be had."""
+        wish = Wish(about.promise, about.asked_memory, about.asked_spec) if about else Wish()
         try:
-            self._specs(wish, rows)
-        except UsageError:
-            return Wish(about.promise)
-        return wish
+            built = self.build(wish)
+        except UsageError:  # there are too few vectors by now, or too many
+            built = self.build(Wish(wish.recall))
+        return Maintenance(removed=state.count - ground.live.size, built=built)
 
     def _about(self, state: State) -> Generation | None:
         """What is known of the index, or None where there is none that can be used."""
@@ -272,6 +271,7 @@ class Builder:
         live = ground.live.rows()
         if len(live) == ground.live.count:
             return ground
+        self._catalog.check()
         return _Ground(compaction.compacted(self._catalog, ground.reader, ground.live), Selection(len(live)), live)
 
     def _publish(self, ground: _Ground, made: tuple[Index, Generation] | None = None) -> Generation | None:
@@ -286,6 +286,16 @@ class Builder:
                 transaction.put_generation(number, stored.rows, stored.index_sha256, stored.card_sha256)
         self.sweep()
         return generations.read_about(self._directory, stored) if stored else None
+
+    @contextmanager
+    def _nothing_left_behind(self) -> Iterator[None]:
+        """Where something goes wrong, takes away what was written until then: the disk may be full."""
+        try:
+            yield
+        except BaseException:
+            with suppress(LookalikeError):
+                self.sweep()
+            raise
 
     def sweep(self) -> None:
         """Takes away the files that do not count, such as a process has left that was killed.
@@ -312,6 +322,9 @@ def memory_bytes(size: str | int) -> int:
 
 
 def _reached(points: Sequence[OperatingPoint], wanted: float) -> float:
-    """The recall that can be promised for the smallest depth: what is wanted, or the most there is."""
+    """The recall that can be promised for the smallest depth: what is wanted, or the most there is.
+
+    Where there are too few vectors to measure anything, there is no point to search by, and every search is exact.
+    """
     shallow = min((point.depth for point in points), default=0)
-    return min(wanted, max((point.recall_low for point in points if point.depth == shallow), default=0.0))
+    return min(wanted, max((point.recall_low for point in points if point.depth == shallow), default=wanted))

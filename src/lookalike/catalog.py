@@ -5,7 +5,7 @@ A commit here is what makes anything count: the vectors that it names are on the
 
 import os
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -131,7 +131,7 @@ class Catalog:
     def dead_rows(self) -> list[int]:
         """The rows that no image has any more, in order."""
         with self._database.connection() as connection:
-            return [row for (row,) in connection.execute("SELECT row FROM dead ORDER BY row")]
+            return self._rows(connection.execute("SELECT row FROM dead ORDER BY row")).tolist()
 
     def row_of(self, hash_: bytes) -> int | None:
         """The row of the image file with that SHA-256, dead or alive."""
@@ -194,7 +194,7 @@ class Catalog:
         query = f"SELECT DISTINCT row FROM images WHERE {condition.sql} ORDER BY row"  # noqa: S608
         self._check_names(where)
         with self._database.connection() as connection:
-            return array("q", (row for (row,) in connection.execute(query, condition.values)))
+            return self._rows(connection.execute(query, condition.values))
 
     def labels(self) -> list[tuple[str, int]]:
         """The labels that there are, each with the number of its images, by label."""
@@ -205,7 +205,10 @@ class Catalog:
     def attribute_names(self) -> list[str]:
         """The names of the attributes that images have, in order."""
         with self._database.connection() as connection:
-            return [name for (name,) in connection.execute("SELECT DISTINCT name FROM attributes ORDER BY name")]
+            names = [name for (name,) in connection.execute("SELECT DISTINCT name FROM attributes ORDER BY name")]
+        if not all(isinstance(name, str) for name in names):
+            raise self._damaged("an attribute has no name")
+        return names
 
     def newest_id(self) -> int:
         """The largest id of an image, or 0."""
@@ -259,6 +262,15 @@ class Catalog:
             return str(found)
         return None if broken is None else f"table {broken[0]} names a row that is not there"
 
+    def check(self) -> None:
+        """Makes sure that it is whole, before anything is thrown away that it does not name.
+
+        Raises:
+            CorruptError: SQLite's own checks find something wrong.
+        """
+        if damage := self.damage():
+            raise self._damaged(damage)
+
     def state(self) -> State:
         """What the last commit says of the other files."""
         query = """
@@ -268,6 +280,8 @@ class Catalog:
         """
         with self._database.connection() as connection:
             changes, count, vectors, *generation = connection.execute(query).fetchone()
+        if not (isinstance(changes, int) and isinstance(count, int) and isinstance(vectors, str)):
+            raise self._damaged("it does not name the vectors")
         return State(changes, count, vectors, StoredGeneration(*generation) if generation[0] else None)
 
     def next_generation(self) -> int:
@@ -302,7 +316,23 @@ class Catalog:
                 attributes = found.setdefault((*image,), {})
                 if name is not None:
                     attributes[name] = value
+        for id_, key, row, label, *size in found:
+            if not (isinstance(key, str) and isinstance(label, str | None) and all(map(_is_whole, (id_, row, *size)))):
+                raise self._damaged("the entry of an image is not what it should be")
         return [StoredImage(*image, attributes) for image, attributes in found.items()]
+
+    def _rows(self, found: Iterable[tuple[int]]) -> "array[int]":
+        """Rows of the vectors, once it is certain that there are such."""
+        try:
+            rows = array("q", (row for (row,) in found))
+        except TypeError:
+            raise self._damaged("the row of an image is no number") from None
+        if rows and not 0 <= min(rows) <= max(rows) < self.count():
+            raise self._damaged("it names vectors that it does not have")
+        return rows
+
+    def _damaged(self, why: str) -> CorruptError:
+        return CorruptError(f"{self.path}: the file is damaged: {why}")
 
     def _check_names(self, where: Where) -> None:
         """Refuses attributes that no image has, which are most likely mistyped."""
@@ -312,6 +342,10 @@ class Catalog:
                 if connection.execute(query, (filters.stored(name),)).fetchone() is None:
                     names = ", ".join(self.attribute_names()) or "none"
                     raise UsageError(f"no image has an attribute {name!r}; there are: {names}")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int)
 
 
 def _known(row: tuple[str, int, int, int]) -> Known:

@@ -194,6 +194,24 @@ def search(
 
 
 @cli.command()
+@click.argument("folder", metavar="FOLDER", type=click.Path())
+@_collection
+@click.option("--precision", type=click.Choice(["int8", "f32", "bf16"]), help="What the network computes with [int8].")
+@click.option("--sample", default=200, show_default=True, type=click.IntRange(1), help="How many files to try.")
+@_json
+def plan(folder: str, directory: str | None, precision: str | None, sample: int, as_json: bool) -> None:
+    """Say what indexing FOLDER would take: time, disk, memory, and which index.
+
+    All names are counted, and some of the files tried. Nothing is written.
+    """
+    from lookalike import planning
+
+    with console.plan_progress() as show:
+        found = planning.plan(folder, directory=directory, precision=precision, sample=sample, progress=show)
+    console.print_plan(found, as_json=as_json)
+
+
+@cli.command()
 @_collection
 @click.option("--recall", default=0.98, show_default=True, type=_RECALL, help="The share of the nearest to find.")
 @click.option("--memory", metavar="SIZE", help="The most that the index may take, such as 500MB.")

@@ -341,7 +341,7 @@ class Collection:
             dead=totals.dead,
             skipped=totals.skipped,
             bytes=directories.size(self.directory),
-            young=state.count - index.rows if index else 0,
+            young=max(state.count - index.rows, 0) if index else 0,  # a writer may have joined some in between
             index=index,
         )
 
@@ -393,6 +393,8 @@ class Collection:
         with directories.locked(self.directory):
             state = self._catalog.state()
             path = self.directory / state.vectors
+            if vectors.has_leftovers(path, self.made_by.dim, state.count):
+                self._catalog.check()  # lest it is a damaged catalog that knows of too few
             with closing(VectorWriter(path, self.made_by.dim, state.count)) as writer:
                 yield writer
 

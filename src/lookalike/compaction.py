@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lookalike import vectors
 from lookalike.catalog import Catalog
-from lookalike.errors import StorageError
+from lookalike.errors import CorruptError, StorageError
 from lookalike.selection import Selection
 from lookalike.storage import sync_folder
 from lookalike.vectors import VectorReader, VectorWriter
@@ -46,8 +46,11 @@ def sweep(directory: Path, keep: str) -> None:
     """Takes away the files of vectors that no longer count.
 
     Raises:
+        CorruptError: the one that does is missing.
         StorageError: one cannot be taken away.
     """
+    if not (directory / keep).is_file():  # any of the others may be what a damaged catalog means
+        raise CorruptError(f"{directory / keep}: the file is missing")
     try:
         for name in os.listdir(directory):
             if name != keep and _NAME.fullmatch(name):

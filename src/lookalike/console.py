@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lookalike.generations import Generation
     from lookalike.ingest import Progress, Report
     from lookalike.match import Matches, Skipped
+    from lookalike.planning import Plan, PlanProgress
 
 _SHOWN_SKIPS = 20
 _SHOWN_LABELS = 40
@@ -81,6 +82,18 @@ def steps(what: str) -> Iterator[Callable[[int, int], None]]:
     """Shows how much of how much is done."""
     with _bar(what) as advance:
         yield lambda done, total: advance(done / max(total, 1), f"{done:,} of {total:,}")
+
+
+@contextmanager
+def plan_progress() -> Iterator[Callable[["PlanProgress"], None]]:
+    """Shows how many files there are so far, and how many of the sample have been tried."""
+    with _bar("Looking") as advance:
+
+        def show(progress: "PlanProgress") -> None:
+            tried = f", {progress.tried:,} of {progress.total:,} tried" if progress.total else ""
+            advance(progress.tried / (progress.total or 1), f"{counted(progress.files, 'file')}{tried}")
+
+        yield show
 
 
 @contextmanager
@@ -142,6 +155,44 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
     click.echo(f"{counted(len(collection), 'image')} in {safe_text(collection.directory)}")
 
 
+def print_plan(plan: "Plan", *, as_json: bool) -> None:
+    """What indexing would take."""
+    census, trial, searching = plan.census, plan.trial, plan.searching
+    if as_json:
+        print_json({**_plain(plan), "seconds": plan.seconds, "bytes": plan.bytes, "memory_bytes": plan.memory_bytes})
+        return
+    for folder in census.unlisted:
+        warn(f"{safe_text(folder.path)}: {safe_text(folder.reason)}")
+    for skip in trial.skipped:
+        warn(f"cannot be used: {safe_text(skip.path)}: {safe_text(skip.reason)}")
+    known = f", of which {census.changed:,} new or changed" if plan.directory else ""
+    unusable = f"{trial.unusable:,} of {trial.tried:,} tried cannot be used"
+    rows = {
+        "files": f"{census.files:,}, {size_text(census.bytes)}{known}; {unusable}",
+        "time": f"about {duration(plan.seconds)}, at {trial.files_per_second:,.0f} files/s",
+        "disk": f"about {size_text(plan.bytes)}, of which {size_text(plan.vector_bytes)} are vectors",
+        "memory": f"about {size_text(plan.memory_bytes)} to index, {size_text(searching.memory_bytes)} to search",
+        "index": f"none: a search compares with all {plan.vectors:,} vectors, in about {searching.milliseconds:.1f} ms",
+    }
+    if searching.spec:
+        built = f", built in about {duration(searching.build_seconds)}" if searching.build_seconds else ""
+        size = size_text(searching.index_bytes)
+        rows["index"] = f"{searching.spec}, {size}{built}; a search takes about {searching.milliseconds:.1f} ms"
+    for name, value in rows.items():
+        click.echo(f"{name:<12}{value}")
+
+
+def size_text(number: float) -> str:
+    """Bytes for people: "850 kB", "2.1 MB", "12 GB"."""
+    units = ["kB", "MB", "GB", "TB"]
+    number /= 1000
+    while number >= 999.5 and len(units) > 1:
+        number /= 1000
+        del units[0]
+    unit = units[0]
+    return f"{number:.1f} {unit}" if number < 10 else f"{number:,.0f} {unit}"
+
+
 def print_maintenance(done: "Maintenance", collection: "Collection", *, as_json: bool) -> None:
     """What keeping the index current has come to, if anything."""
     if as_json:
@@ -157,7 +208,7 @@ def print_maintenance(done: "Maintenance", collection: "Collection", *, as_json:
 def print_index(index: "Generation | None", collection: "Collection", *, as_json: bool) -> None:
     """What an index is worth, and whether that is what was asked for."""
     if as_json:
-        print_json({"index": None if index is None else _plain_index(index)})
+        print_json({"index": None if index is None else asdict(index)})
     elif index is None:
         click.echo(f"{counted(len(collection), 'image')} need no index: comparing with all of them takes milliseconds.")
     else:
@@ -314,8 +365,12 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def _plain_index(index: "Generation") -> dict[str, Any]:
-    return {name: value for name, value in asdict(index).items() if name != "sha256"}
+def _plain(plan: "Plan") -> dict[str, Any]:
+    """A plan's facts, with files that were left out as they are told elsewhere."""
+    facts = asdict(plan)
+    facts["census"]["unlisted"] = [skip_as_dict(folder) for folder in plan.census.unlisted]
+    facts["trial"]["skipped"] = [skip_as_dict(skip) for skip in plan.trial.skipped]
+    return facts
 
 
 def _warn_of(skipped: Sequence["Skipped"]) -> None:

@@ -144,6 +144,8 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.ProgrammingError:  # the caller's fault, such as closing it while another thread uses it
         raise
+    except UnicodeDecodeError as error:  # Python cannot even say what SQLite says, since that quotes what is damaged
+        raise CorruptError(f"{path}: the file is damaged") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
         if code & 0xFF in _DISK_CODES:

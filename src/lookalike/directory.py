@@ -1,6 +1,7 @@
 """The directory that a collection is kept in: finding it, making it, and holding its lock."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,9 @@ from lookalike.errors import CorruptError, LockedError, LookalikeError, StorageE
 NAME = ".lookalike"
 CATALOG, VECTORS = "catalog.sqlite", "vectors.faiss"
 _LOCK = "lock"
+# What a creation makes, and what else there is later.
 _PARTS = {CATALOG, f"{CATALOG}-journal", f"{CATALOG}-wal", f"{CATALOG}-shm", VECTORS, f"{identity.NAME}.new"}
+_LATER_PARTS = re.compile(rf"{_LOCK}|{identity.NAME}|vectors\.\d{{6}}\.faiss|index")
 
 
 def locate(path: Path) -> Path | None:
@@ -96,11 +99,11 @@ def _bytes(file: Path) -> int:
 
 
 def _refuse_foreign(directory: Path) -> None:
-    """A creation that was cut off has made the lock, and nothing but its own files."""
+    """Whoever creates makes the lock first; a collection that has lost its collection.json has all its other files."""
     if not os.path.isdir(directory):
         return
     names = set(os.listdir(directory))
-    own = _LOCK in names and names <= {_LOCK, identity.NAME} | _PARTS
+    own = _LOCK in names and all(name in _PARTS or _LATER_PARTS.fullmatch(name) for name in names)
     if names and not own:
         raise UsageError(f"{directory}: it is no collection and not empty; name a directory that is new")
 

@@ -48,10 +48,19 @@ class Embedded:
 
 @dataclass(frozen=True)
 class Failed:
-    """A file that cannot be used, and why."""
+    """A file that cannot be used.
+
+    The error itself is not kept: by its traceback, it would keep the pictures of the whole group.
+
+    Attributes:
+        found: the file.
+        reason: why, in a few words.
+        lasting: whether that is the file's own fault, so that it need not be tried again until it changes.
+    """
 
     found: Found
-    error: ImageError
+    reason: str
+    lasting: bool
 
 
 Outcome = Embedded | Failed
@@ -94,13 +103,13 @@ class Embedder:
                 return outcome
             return _Decoded(outcome, images.decode(file.data, self._encoder.recipe, name=found.key))
         except ImageError as error:
-            return Failed(found, error)
+            return Failed(found, error.reason, error.lasting)
 
     def _embedded(self, decoded: _Decoded, embedding: NDArray[np.float32]) -> Outcome:
         try:
             stored = _unit(self._encoder, embedding)[0].astype(np.float16)
         except ImageError as error:
-            return Failed(decoded.outcome.found, error)
+            return Failed(decoded.outcome.found, error.reason, error.lasting)
         return replace(decoded.outcome, width=decoded.picture.width, height=decoded.picture.height, stored=stored)
 
 

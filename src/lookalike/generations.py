@@ -15,7 +15,7 @@ import numpy as np
 
 from lookalike import storage
 from lookalike.catalog import StoredGeneration
-from lookalike.errors import CorruptError, StorageError
+from lookalike.errors import CorruptError, StorageError, UsageError
 from lookalike.index import Effort, Index, IndexSpec
 from lookalike.selection import Selection
 from lookalike.tune import OperatingPoint, cheapest
@@ -60,10 +60,11 @@ class Generation:
     def effort(self, *, depth: float, recall: float | None) -> Effort | None:
         """The least effort that promises so much recall for so many neighbours; None where none does.
 
-        Without `recall` it is the generation's own promise.
+        Without `recall` it is the generation's own promise. Where recall was measured for more neighbours, as many
+        candidates in all are ranked as there were then: a few for each would leave out too many of the nearest.
         """
         point = cheapest(self.points, self.reached if recall is None else recall, depth)
-        return point.effort if point else None
+        return Effort(point.effort.breadth, point.effort.candidates * point.depth / depth) if point else None
 
     @property
     def chosen(self) -> OperatingPoint | None:
@@ -141,6 +142,8 @@ def read_index(directory: Path, stored: StoredGeneration, about: Generation) -> 
             if hashlib.file_digest(file, "sha256").digest() != stored.index_sha256:
                 raise CorruptError(f"{path}: the file is damaged")
             index = Index.read(IndexSpec(about.spec, about.dim), file)
+    except UsageError as error:
+        raise CorruptError(f"{path}: this version of FAISS cannot use it: {error}") from error
     except FileNotFoundError as error:
         raise CorruptError(f"{path}: the file is missing") from error
     except OSError as error:
@@ -148,6 +151,15 @@ def read_index(directory: Path, stored: StoredGeneration, about: Generation) -> 
     if index.rows != stored.rows:
         raise CorruptError(f"{path}: it covers {index.rows:,} vectors instead of {stored.rows:,}")
     return index
+
+
+def is_there(directory: Path, stored: StoredGeneration, about: Generation) -> bool:
+    """Whether a generation's index has its size; what is in it, only `read_index` can tell."""
+    path, _ = _paths(directory, stored.number)
+    try:
+        return path.stat().st_size == about.bytes
+    except OSError:
+        return False
 
 
 def sweep(directory: Path, keep: int | None) -> None:

@@ -174,6 +174,8 @@ class Index:
                 core = _core(inner)
                 core.cp.niter, core.cp.seed, core.cp.min_points_per_centroid = _ITERATIONS, _SEED, 1
                 core.cp.max_points_per_centroid = max(len(sample) // core.nlist + 1, 1)
+                if isinstance(core, faiss.IndexIVFPQ):
+                    core.do_polysemous_training = False  # 1.5 s a codebook, for a way of searching that is not used
                 if hasattr(core, "pq"):
                     core.pq.cp.min_points_per_centroid = 1  # with fewer than 39 it prints warnings
             if like and like.spec.lists and _lists_of(like.spec) == _lists_of(spec):
@@ -274,7 +276,7 @@ class Index:
         if kind == "ivf":
             quantizer = faiss.downcast_index(_core(self._inner).quantizer)
             if isinstance(quantizer, faiss.IndexHNSW):
-                chosen["quantizer_params"] = faiss.SearchParametersHNSW(efSearch=2 * effort.breadth)
+                chosen["quantizer_params"] = faiss.SearchParametersHNSW(efSearch=effort.breadth)
             parameters = faiss.SearchParametersIVF(nprobe=effort.breadth, **chosen)
         elif kind == "hnsw":
             parameters = faiss.SearchParametersHNSW(efSearch=effort.breadth, **chosen)

@@ -19,7 +19,6 @@ from lookalike.catalog import Catalog
 from lookalike.changes import Changed, Unchanged, Vanished, changes
 from lookalike.embedding import Embedded, Embedder, Failed, Outcome
 from lookalike.encoders import Encoder
-from lookalike.errors import ImageError
 from lookalike.match import Skipped
 from lookalike.sources import Found, Source, Unreadable
 from lookalike.transaction import Transaction
@@ -134,7 +133,7 @@ class Ingest:
                 case Vanished():
                     self._vanished = True
                 case Unreadable(path, key, reason):
-                    yield Failed(Found(path, key, -1, -1), ImageError(reason, key, lasting=False))
+                    yield Failed(Found(path, key, -1, -1), reason, lasting=False)
             if len(group) == embedding.GROUP:
                 window.append(pool.submit(self._embedder.outcomes, group))
                 group = []
@@ -185,9 +184,7 @@ class Ingest:
             events = [self._record(transaction, outcome, rows) for outcome in self._pending]
         self._counts.update(events)  # only now is it true
         self._skipped.extend(
-            Skipped(outcome.found.path, outcome.error.reason)
-            for outcome in self._pending
-            if isinstance(outcome, Failed)
+            Skipped(outcome.found.path, outcome.reason) for outcome in self._pending if isinstance(outcome, Failed)
         )
         self._committed += len(self._pending)
         self._pending, self._committed_at = [], time.monotonic()
@@ -206,8 +203,8 @@ class Ingest:
         if not found.key or not os.path.lexists(found.path):  # it went while it was read, or was never there
             return "removed" if transaction.remove([found.key]) else "failed"
         # A failure that is not the file's own, such as a missing permission, is tried again: no file has this time.
-        changed_ns = found.changed_ns if outcome.error.lasting else -1
-        was_image = transaction.put_skipped(found.key, outcome.error.reason, size=found.size, changed_ns=changed_ns)
+        changed_ns = found.changed_ns if outcome.lasting else -1
+        was_image = transaction.put_skipped(found.key, outcome.reason, size=found.size, changed_ns=changed_ns)
         return "removed" if was_image else "failed"
 
     def _drop(self, source: Source, newest: int) -> None:

@@ -3,7 +3,7 @@
 import itertools
 import operator
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -77,16 +77,19 @@ class Neighbours:
             row = np.array([image.row])
             self._check(snapshot, row)
             query = snapshot.reader.stored(row, count=snapshot.state.count)
-            one_more = Request(request.k + 1, request.min_score, request.where, request.exact, request.recall)
-            [found] = self._of_vectors(snapshot, query.astype(np.float32), one_more)
+            # It finds itself among them, as the queries do by which recall is measured.
+            one_more = replace(request, k=request.k + 1)
+            [found] = self._of_vectors(snapshot, query.astype(np.float32), one_more, depth=request.k)
             others = [match for match in found if match.id != image_id]
             return self._match(image, 1.0), others[: request.k]
 
         return self._snapshots.run(find)
 
-    def _of_vectors(self, snapshot: Snapshot, queries: Vectors, request: Request) -> list[list[Match]]:
+    def _of_vectors(
+        self, snapshot: Snapshot, queries: Vectors, request: Request, *, depth: int | None = None
+    ) -> list[list[Match]]:
         selection = self._snapshots.selection(snapshot, request.where)
-        effort = snapshot.effort(request.k, selection, recall=request.recall, exact=request.exact)
+        effort = snapshot.effort(depth or request.k, selection, recall=request.recall, exact=request.exact)
         scores, rows = snapshot.nearest(queries, request.k, selection, effort)
         return [
             list(itertools.islice(self._matches(snapshot, found, near, request), request.k))

@@ -123,7 +123,7 @@ class Snapshots:
                     return use(self._snapshot(state))
                 except CorruptError as error:
                     damage = error
-            if self.catalog.state() == state:
+            if _files(self.catalog.state()) == _files(state):
                 self._give_up(damage, state)
 
     def selection(self, snapshot: Snapshot, where: Where | None) -> Selection:
@@ -149,23 +149,41 @@ class Snapshots:
 
     def about_index(self) -> Generation | None:
         """What is known of the index, without reading it; None where there is none, or its description is damaged."""
-        stored = self.catalog.state().generation
-        try:
-            return generations.read_about(self._directory, stored) if stored else None
-        except CorruptError:
-            return None
-
-    def damages(self) -> Iterator[str]:
-        """Reads every vector and the whole index, and names what is not as it was written."""
-        state = self.catalog.state()  # rows never change, so no one state needs to be held on to, which stops a writer
-        reader = VectorReader(self._directory / state.vectors, self._dim)
-        yield from VerifiedVectors(self.catalog, reader).damages(state.count)
-        if state.generation:
+        while stored := self.catalog.state().generation:
             try:
-                about = generations.read_about(self._directory, state.generation)
-                generations.read_index(self._directory, state.generation, about)
-            except CorruptError as error:
-                yield f"{error}; to build it again: lookalike build"
+                return generations.read_about(self._directory, stored)
+            except CorruptError:
+                if self.catalog.state().generation == stored:  # else a writer has replaced it meanwhile
+                    return None
+        return None
+
+    def damages(self) -> list[str]:
+        """Reads every vector and the whole index, and names what is not as it was written.
+
+        No one state is held on to all the while, which would stop a writer; where that has replaced the files
+        meanwhile, they are read once more.
+        """
+        while True:
+            state = self.catalog.state()
+            found = [*self._damaged_vectors(state), *self._damaged_index(state)]
+            if not found or _files(self.catalog.state()) == _files(state):
+                return found
+
+    def _damaged_vectors(self, state: State) -> Iterator[str]:
+        try:
+            reader = VectorReader(self._directory / state.vectors, self._dim)
+            yield from VerifiedVectors(self.catalog, reader).damages(state.count)
+        except CorruptError as error:
+            yield str(error)
+
+    def _damaged_index(self, state: State) -> Iterator[str]:
+        if state.generation is None:
+            return
+        try:
+            about = generations.read_about(self._directory, state.generation)
+            generations.read_index(self._directory, state.generation, about)
+        except CorruptError as error:
+            yield f"{error}; to build it again: lookalike build"
 
     def _snapshot(self, state: State) -> Snapshot:
         with self._lock:
@@ -193,9 +211,15 @@ class Snapshots:
         if not isinstance(damage, _DamagedIndexError) or state.generation is None:
             raise damage
         with self._lock:
-            self._damaged = state.generation.number
-        warnings.warn(
-            f"{damage}; every search looks at every vector until the index is built again: lookalike build",
-            DamagedIndexWarning,
-            stacklevel=2,
-        )
+            is_known, self._damaged = self._damaged == state.generation.number, state.generation.number
+        if not is_known:  # to another thread
+            warnings.warn(
+                f"{damage}; every search looks at every vector until the index is built again: lookalike build",
+                DamagedIndexWarning,
+                stacklevel=2,
+            )
+
+
+def _files(state: State) -> tuple[str, StoredGeneration | None]:
+    """Which files belong to a state: they never change, and a commit that only adds or removes images keeps them."""
+    return state.vectors, state.generation

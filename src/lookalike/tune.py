@@ -224,7 +224,8 @@ def _walk(
     that only that is measured with all.
     """
     *fewer, most = _CANDIDATES[depth]
-    breadths = [breadth for breadth in _BREADTHS[spec.kind] if least <= breadth <= (spec.lists or breadth)]
+    breadths = sorted({min(step, spec.lists or step) for step in _BREADTHS[spec.kind]})
+    breadths = [breadth for breadth in breadths if breadth >= least]
     for breadth in breadths:
         best = measured(Effort(breadth, most), _FIRST_LOOK).recall
         if best < _WORTHWHILE and breadth != breadths[-1]:

@@ -159,6 +159,14 @@ def _end(dim: int, count: int) -> int:
     return len(_empty_header(dim)) + count * dim * _STORED.itemsize
 
 
+def has_leftovers(path: Path, dim: int, count: int) -> bool:
+    """Whether there is more in a file than so many rows, which a `VectorWriter` cuts off."""
+    try:
+        return path.stat().st_size > _end(dim, count)
+    except OSError:
+        return False
+
+
 def _write_all(file: int, data: bytes, offset: int) -> None:
     view = memoryview(data)
     while view:
