@@ -30,7 +30,7 @@ from typing import Any, TypeVar
 import click
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from lookalike.selection import Rows
 from lookalike.vectors import Vectors
@@ -230,8 +230,8 @@ def show(result: Measured, *, as_json: bool) -> None:
 
 
 def print_table(results: list[Measured], count: int, dim: int, queries: int) -> None:
-    table = Table("", title=f"{count:,} x {dim}, {queries:,} queries, {CORES} cores")
-    columns = ("recall@10", "ms a query", "queries/s", "memory, bytes a vector", "mapped", "process, MB", "build, s")
+    table = Table(Column("", no_wrap=True), title=f"{count:,} x {dim}, {queries:,} queries, {CORES} cores")
+    columns = ("recall@10", "ms a query", "queries/s", "bytes a vector", "mapped", "process, MB", "build, s")
     for column in columns:
         table.add_column(column, justify="right")
     for result in results:

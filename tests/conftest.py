@@ -53,9 +53,10 @@ def stored_vectors(directory: Path) -> dict[str, NDArray[np.float32]]:
     connection.text_factory = os.fsdecode
     try:
         rows = dict(connection.execute("SELECT key, row FROM images").fetchall())
+        (name,) = connection.execute("SELECT vectors FROM storage").fetchone()
     finally:
         connection.close()
-    index = faiss.read_index(str(directory / "vectors.faiss"))
+    index = faiss.read_index(str(directory / name))
     return {key: index.reconstruct(row) for key, row in rows.items()}
 
 

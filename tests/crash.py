@@ -1,13 +1,14 @@
-"""Kills a process that indexes, at random instants, and looks at what it leaves behind.
+"""Kills a process that indexes, removes, annotates and builds, at random instants, and looks at what it leaves behind.
 
     python tests/crash.py --kills 1000
 
-What the process said to be committed has to be there, once; nothing may be torn; and the next run has to end as
-an undisturbed one does.
+What the process said to be committed has to be there, once; nothing may be torn; searches find what they should; and
+the next run has to end as an undisturbed one does, and to take away what was left.
 """
 
 import argparse
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -17,8 +18,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +30,16 @@ from numpy.typing import NDArray
 import lookalike
 from conftest import ColourEncoder, draw, picture, stored_vectors
 from lookalike import Collection, Progress, embedding, encoders, ingest
-from lookalike.errors import NoCollectionError
+from lookalike.errors import DamagedIndexWarning, NoCollectionError
 from lookalike.images import prepare
+from small import small_thresholds
 
 PICTURES = 25  # in the folder, more or less
 COMMIT_S = 0.02  # how long one takes, more or less
 CREATION_S = 0.05
+BUILDING_S = 0.1
+FILES = 10  # that each change of the collection opens, renames or takes away, more or less
+SPECS = ("IVF2,SQ8", "HNSW4,SQ8", "Flat", None)
 FUTURE = 4 * 10**18  # in nanoseconds: later than the time that the system gives files, so that these count
 
 
@@ -45,8 +51,13 @@ class Tally:
         kills: of processes that were at work.
         while_creating: kills before there was a collection.
         while_committing: kills that left a journal, or vectors that no commit had named.
+        while_changing: kills while images were removed or annotated, or an index was built.
+        leaving_files: kills that left files that nothing names.
         finished: processes that were faster than their end.
         acknowledged: files that were said to be committed by processes that were then killed.
+        changes: further changes that were acknowledged by them.
+        indexed: kills that left an index, by which searches went on.
+        compacted: kills that left vectors out of which the dead ones had been taken.
         completed: runs after a kill that went through, and ended as an undisturbed one did.
         searches: by a reader at the same time.
     """
@@ -54,29 +65,52 @@ class Tally:
     kills: int = 0
     while_creating: int = 0
     while_committing: int = 0
+    while_changing: int = 0
+    leaving_files: int = 0
     finished: int = 0
     acknowledged: int = 0
+    changes: int = 0
+    indexed: int = 0
+    compacted: int = 0
     completed: int = 0
     searches: int = 0
 
 
 @dataclass(frozen=True)
 class State:
-    """What a collection holds: of each image its id, stamp and vector, and of each skipped file its stamp."""
+    """What a collection holds: of each image its id, stamp, vector and price, and of each skipped file its stamp."""
 
     ids: dict[str, int]
     stamps: dict[str, tuple[int, int]]
     vectors: dict[str, NDArray[np.float32]]
+    prices: dict[int, int]
 
 
-EMPTY = State({}, {}, {})
+EMPTY = State({}, {}, {}, {})
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is done to a collection once it is up to date.
+
+    Attributes:
+        kind: "remove", "annotate", "build" or "maintain".
+        keys: the images.
+        price: that they get, or what is to be built.
+        spec: of the index.
+    """
+
+    kind: str
+    keys: list[str] = field(default_factory=list)
+    price: int = 0
+    spec: str | None = None
 
 
 # The process that is killed
 
 
-def be_killed(folder: Path, encoder: str) -> None:
-    """Brings a folder's collection up to date, with a commit for each image, and says how far it is."""
+def be_killed(folder: Path, encoder: str, changes: Sequence[Change]) -> None:
+    """Brings a folder's collection up to date, with a commit for each image, changes it, and says how far it is."""
     ingest._COMMIT_SECONDS, embedding.GROUP = 0, 3
     say("started")
     try:
@@ -86,6 +120,36 @@ def be_killed(folder: Path, encoder: str) -> None:
     say("open")
     photos.add(folder, threads=2, progress=acknowledge)
     say("done")
+    sys.addaudithook(FileTeller(photos.directory))
+    for change in changes:
+        make(photos, change)
+        say("changed")
+
+
+def make(photos: Collection, change: Change) -> None:
+    match change.kind:
+        case "remove":
+            photos.remove([photos.folder / key for key in change.keys])
+        case "annotate":
+            table = photos.folder.parent / "table.csv"
+            table.write_text("\n".join(["path,price", *(f"{key},{change.price}" for key in change.keys)]))
+            photos.annotate(table)
+        case "build":
+            photos.build(spec=change.spec, recall=0.9)
+        case "maintain":
+            photos.maintain()
+
+
+class FileTeller:
+    """Says it whenever a file of the collection is about to be opened, renamed or taken away."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory, self._count = str(directory), 0
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event in ("open", "os.rename", "os.remove") and str(arguments[0]).startswith(self._directory):
+            say(f"file {self._count}")
+            self._count += 1
 
 
 def acknowledge(progress: Progress) -> None:
@@ -126,18 +190,29 @@ class Killer:
         for _ in range(self.random.integers(8)):
             self._change_a_file()
         waiting = sorted((key for key in self.pictures if before.stamps.get(key) != self._stamp(key)), key=os.fsencode)
+        changes = self._changes()
         with self._reader() if before.stamps and self.random.random() < 0.4 else contextlib.nullcontext():
-            said = self._run_and_kill(len(waiting))
+            said = self._run_and_kill(len(waiting), changes)
         committed = max((int(line.split()[1]) for line in said if line.startswith("committed")), default=0)
         done = "done" in said
+        after = self._state()
         if "open" in said or (self.directory / "collection.json").exists():
             with self._open() as photos:
                 assert photos.check() == []
-                assert_each_is_found_once(photos)
-        self._assert_nothing_is_lost(before, self._state(), len(waiting) if done else committed, waiting, done=done)
+                self._assert_searches_are_right(photos, after)
+        self._assert_nothing_is_lost(
+            before,
+            after,
+            len(waiting) if done else committed,
+            waiting,
+            self._made(changes, said.count("changed"), after) if done else [],
+            done=done,
+        )
         self.tally.acknowledged += 0 if done else committed
         if self.random.random() < 0.3:
             self._complete()
+        elif self.random.random() < 0.3:
+            self._sweep()
 
     # The folder
 
@@ -175,16 +250,34 @@ class Killer:
         status = (self.folder / key).stat()
         return status.st_size, status.st_mtime_ns
 
+    def _changes(self) -> list[Change]:
+        """What the process is to do besides."""
+        images = [key for key, seed in self.pictures.items() if seed is not None]
+        changes: list[Change] = []
+        while len(changes) < 4 and self.random.random() < 0.8:
+            some = [str(key) for key in self.random.choice(images, min(5, len(images)), replace=False)]
+            match self.random.choice(["remove", "annotate", "build", "build", "maintain", "maintain"]):
+                case "remove" if not any(change.kind == "remove" for change in changes):
+                    changes.append(Change("remove", some))
+                case "annotate":
+                    changes.append(Change("annotate", some, price=int(self.random.integers(1000))))
+                case "build":
+                    changes.append(Change("build", spec=SPECS[self.random.integers(len(SPECS))]))
+                case _:
+                    changes.append(Change("maintain"))
+        return changes
+
     # The process
 
-    def _run_and_kill(self, waiting: int) -> list[str]:
+    def _run_and_kill(self, waiting: int, changes: Sequence[Change]) -> list[str]:
         """What it said before its end came, which is at any time of its life, or close to a commit."""
-        command = [sys.executable, __file__, "be-killed", str(self.folder), self.encoder]
+        told = json.dumps([vars(change) for change in changes])
+        command = [sys.executable, __file__, "be-killed", str(self.folder), self.encoder, told]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
             assert process.stdout
             assert process.stderr
-            last, life = self._instant(waiting)
+            last, life = self._instant(waiting, len(changes))
             said = []
             for line in process.stdout:
                 said.append(line.strip())
@@ -199,10 +292,14 @@ class Killer:
         self._count(said, process.returncode)
         return said
 
-    def _instant(self, waiting: int) -> tuple[str, float]:
+    def _instant(self, waiting: int, changes: int) -> tuple[str, float]:
         """After which word, and within how many seconds from there, the end comes."""
         if not self.directory.exists() and self.random.random() < 0.3:
             return "started", CREATION_S
+        if changes and self.random.random() < 0.6:
+            if self.random.random() < 0.3:
+                return "done", changes * BUILDING_S
+            return f"file {self.random.integers(changes * FILES)}", COMMIT_S / 2
         if self.random.random() < 0.4:
             return "started", CREATION_S + waiting * COMMIT_S + (0 if self.encoder == "colours" else 0.4)
         return f"committed {self.random.integers(max(waiting, 1))}", COMMIT_S
@@ -212,22 +309,26 @@ class Killer:
             self.tally.finished += 1
             return
         self.tally.kills += 1
+        self.tally.changes += said.count("changed")
+        self.tally.while_changing += "done" in said
         if "open" not in said:
             self.tally.while_creating += 1
         elif self._is_between_two_states():
             self.tally.while_committing += 1
 
     def _is_between_two_states(self) -> bool:
-        vectors = self.directory / "vectors.faiss"
         connection = sqlite3.connect(f"file:{self.directory / 'catalog.sqlite'}?mode=ro&immutable=1", uri=True)
         try:
             (rows,) = connection.execute("SELECT COUNT(*) FROM vectors").fetchone()
+            vectors = self.directory / connection.execute("SELECT vectors FROM storage").fetchone()[0]
         except sqlite3.DatabaseError:
             return True
         finally:
             connection.close()
         dim = 25 if self.encoder == "colours" else 1280
-        return (self.directory / "catalog.sqlite-journal").exists() or vectors.stat().st_size > 81 + rows * dim * 2
+        if (self.directory / "catalog.sqlite-journal").exists() or not vectors.exists():
+            return True
+        return bool(vectors.stat().st_size > 81 + rows * dim * 2)
 
     # What is left
 
@@ -245,15 +346,39 @@ class Killer:
         try:
             images = connection.execute("SELECT key, id, size, changed_ns FROM images").fetchall()
             skipped = connection.execute("SELECT key, size, changed_ns FROM skipped").fetchall()
+            prices = connection.execute("SELECT image, value FROM attributes").fetchall()
         finally:
             connection.close()
         stamps = {key: (size, time) for key, *_, size, time in (*images, *skipped)}
         assert len(stamps) == len(images) + len(skipped)
-        return State({key: id_ for key, id_, *_ in images}, stamps, stored_vectors(self.directory))
+        ids = {key: id_ for key, id_, *_ in images}
+        return State(ids, stamps, stored_vectors(self.directory), dict(prices))
+
+    def _made(self, changes: Sequence[Change], acknowledged: int, after: State) -> Sequence[Change]:
+        """The changes that were made: those that were acknowledged, and maybe one more."""
+        made = changes[: acknowledged + 1]
+        if len(made) > acknowledged:
+            last = made[-1]
+            if last.kind == "remove" and not after.ids.keys().isdisjoint(last.keys):
+                return changes[:acknowledged]
+            if last.kind == "annotate" and not any(
+                after.prices.get(id_) == last.price for key, id_ in after.ids.items() if key in last.keys
+            ):
+                return changes[:acknowledged]
+        return made
 
     def _assert_nothing_is_lost(
-        self, before: State, after: State, committed: int, waiting: list[str], *, done: bool
+        self, before: State, after: State, committed: int, waiting: list[str], made: Sequence[Change], *, done: bool
     ) -> None:
+        removed = {key for change in made if change.kind == "remove" for key in change.keys}
+        assert removed.isdisjoint(after.stamps)
+        prices = dict(before.prices)
+        for change in made:
+            if change.kind == "annotate":
+                prices |= {after.ids[key]: change.price for key in change.keys if key in after.ids}
+        ids = set(after.ids.values())
+        assert after.prices == {id_: price for id_, price in prices.items() if id_ in ids}
+        waiting = [key for key in waiting if key not in removed] if done else waiting
         for place, key in enumerate(waiting):
             old, new, now = before.vectors.get(key), self._vector(key), after.vectors.get(key)
             if place < committed:
@@ -261,12 +386,50 @@ class Killer:
                 assert after.stamps[key] == self._stamp(key)
             else:
                 assert is_same(now, new) or is_same(now, old), f"{key} is neither as it was nor as it is"
-        for key in before.stamps.keys() - set(waiting):
+        for key in before.stamps.keys() - set(waiting) - removed:
             if key in self.pictures or key in after.vectors:
                 assert is_same(after.vectors.get(key), before.vectors.get(key)), f"{key} has changed"
                 assert after.ids.get(key) == before.ids.get(key)
             assert key in self.pictures or not done or key not in after.stamps, f"{key} is gone"
         assert after.stamps.keys() <= before.stamps.keys() | self.pictures.keys()
+
+    def _assert_searches_are_right(self, photos: Collection, state: State) -> None:
+        """An exact search finds all there is; an index as many, and with the right scores."""
+        query = np.random.default_rng(self.tally.kills).normal(size=photos.made_by.dim)
+        query /= np.linalg.norm(query)
+        scores = {key: float(vector.astype(np.float64) @ query) for key, vector in state.vectors.items()}
+        for k, exact in ((10**6, True), (10**6, False), (5, True), (5, False)):
+            found = photos.search_vector(query, k=k, exact=exact)
+            assert len({match.id for match in found}) == len(found) == min(k, len(scores))
+            assert all(abs(match.score - scores[match.key]) < 1e-3 for match in found)
+            if exact:
+                best = sorted(scores.values(), reverse=True)[:k]
+                assert np.allclose([match.score for match in found], best, atol=1e-3)
+        now = photos._catalog.state()
+        self.tally.indexed += now.generation is not None
+        self.tally.compacted += now.vectors != "vectors.faiss"
+        self.tally.leaving_files += self._files() != self._named(photos)
+
+    def _files(self) -> set[str]:
+        """The files of the collection that a build writes."""
+        found = (*self.directory.glob("vectors*"), *self.directory.glob("index/*"))
+        return {str(path.relative_to(self.directory)) for path in found}
+
+    @staticmethod
+    def _named(photos: Collection) -> set[str]:
+        """Those of these that are in use."""
+        state = photos._catalog.state()
+        if state.generation is None:
+            return {state.vectors}
+        return {state.vectors} | {f"index/{state.generation.number:06}.{suffix}" for suffix in ("faiss", "json")}
+
+    def _sweep(self) -> None:
+        """The next one who maintains takes away what was left."""
+        with contextlib.suppress(NoCollectionError), self._open() as photos:
+            photos.maintain()
+            assert self._files() == self._named(photos)
+            assert photos.check() == []
+            self._assert_searches_are_right(photos, self._state())
 
     def _vector(self, key: str) -> NDArray[np.float32] | None:
         """What is to be stored of a file, or None where it is no image."""
@@ -284,6 +447,7 @@ class Killer:
                 assert photos.check() == []
                 assert_each_is_found_once(photos)
                 skipped = photos.skipped()
+            self._sweep()
             beside = self.folder / ".undisturbed"
             created = lookalike.create(self.folder, directory=beside, encoder=encoder_of(self.encoder))
             with self._with_network(created) as photos:
@@ -340,17 +504,25 @@ def run(folder: Path, *, kills: int, encoder: str = "colours", seed: int = 0, ve
         AssertionError: something was lost or torn.
     """
     killer = Killer(folder, encoder, seed)
-    while killer.tally.kills < kills:
-        killer.kill_once()
-        if verbose and killer.tally.kills % 25 == 0:
-            print(killer.tally, flush=True)
-    killer._complete()
+    with small(killer.network.dim), warnings.catch_warnings():
+        warnings.simplefilter("error", DamagedIndexWarning)
+        while killer.tally.kills < kills:
+            killer.kill_once()
+            if verbose and killer.tally.kills % 25 == 0:
+                print(killer.tally, flush=True)
+        killer._complete()
     return killer.tally
+
+
+def small(dim: int) -> contextlib.AbstractContextManager[None]:
+    """Such a folder is enough for an index, and for taking it apart."""
+    return small_thresholds(exact=20 * dim // ColourEncoder.dim, young=3, growth=1.5, dead=0.1)
 
 
 def main() -> None:
     if sys.argv[1:2] == ["be-killed"]:
-        be_killed(Path(sys.argv[2]), sys.argv[3])
+        with small(25 if sys.argv[3] == "colours" else 1280):
+            be_killed(Path(sys.argv[2]), sys.argv[3], [Change(**change) for change in json.loads(sys.argv[4])])
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
@@ -359,7 +531,7 @@ def main() -> None:
     options = parser.parse_args()
     print(f"seed {options.seed}")
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder).resolve()
+        place = Path(folder).resolve() / "photos"
         print(run(place, kills=options.kills, encoder=options.encoder, seed=options.seed, verbose=True))
 
 

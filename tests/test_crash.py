@@ -1,4 +1,4 @@
-"""Processes that are killed while they index: nothing that they had acknowledged is lost, and nothing is torn."""
+"""Processes that are killed at work: nothing that they had acknowledged is lost, and nothing is torn."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 import crash
 
 
-@pytest.mark.parametrize(("encoder", "kills"), [("colours", 20), ("bundled", 5)])
+@pytest.mark.parametrize(("encoder", "kills"), [("colours", 25), ("bundled", 5)])
 def test_kills_at_random_instants_lose_nothing_and_the_next_run_carries_on(
     tmp_path: Path, encoder: str, kills: int
 ) -> None:
@@ -16,5 +16,10 @@ def test_kills_at_random_instants_lose_nothing_and_the_next_run_carries_on(
     assert tally.completed
     if kills >= 20:  # enough for each of these to happen
         assert tally.acknowledged
+        assert tally.changes
         assert tally.while_committing
+        assert tally.while_changing
+        assert tally.leaving_files
+        assert tally.indexed
+        assert tally.compacted
         assert tally.searches

@@ -9,9 +9,11 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -23,7 +25,8 @@ import lookalike
 from conftest import ColourEncoder, draw, picture, stored_vectors
 from lookalike import Collection, database, ingest
 from lookalike.catalog import Catalog
-from lookalike.errors import NoCollectionError, StorageError
+from lookalike.errors import DamagedIndexWarning, NoCollectionError, StorageError
+from small import small_thresholds
 
 SHIM = r"""
 #define _GNU_SOURCE
@@ -209,6 +212,48 @@ def change(folder: Path) -> None:
         draw(folder / f"new {seed}.png", seed)
 
 
+def build_scenario(folder: Path, say: Callable[[str], None]) -> None:
+    """Builds and maintains the index of a collection that `lay_out_index` has made, and takes dead vectors out.
+
+    A damaged index would be an error here, and not only a warning.
+    """
+    with small_enough(), lookalike.open(folder, encoder=ColourEncoder()) as photos:
+        try:
+            photos.build(spec="IVF2,SQ8", recall=0.9)
+            say("built")
+            for seed in range(60, 64):
+                draw(folder / f"{seed}.png", seed)
+            photos.add([folder / f"{seed}.png" for seed in range(60, 64)], threads=1)
+            say("added")
+            photos.maintain()
+            say("joined")
+            photos.remove([folder / f"{seed}.png" for seed in range(20, 30)])
+            say("removed")
+            photos.maintain()
+            say("maintained")
+        except StorageError:
+            say_what_is_found(photos, say)
+            raise
+
+
+@contextmanager
+def small_enough() -> Iterator[None]:
+    with small_thresholds(exact=16, young=3, growth=10), warnings.catch_warnings():
+        warnings.simplefilter("error", DamagedIndexWarning)
+        yield
+
+
+def lay_out_index(folder: Path) -> None:
+    """A collection with an index, which has dead vectors in it and young ones beside it."""
+    for seed in range(50):
+        draw(folder / f"{seed}.png", seed)
+    with small_enough(), lookalike.create(folder, encoder=ColourEncoder()) as photos:
+        photos.add([folder / f"{seed}.png" for seed in range(45)], threads=1)
+        photos.build(spec="IVF2,SQ8", recall=0.9)
+        photos.remove([folder / f"{seed}.png" for seed in range(6)])
+        photos.add([folder / f"{seed}.png" for seed in range(45, 50)], threads=1)
+
+
 def say_what_is_found(photos: Collection, say: Callable[[str], None]) -> None:
     """A search in the process that met the error, while the disk is as it is."""
     try:
@@ -217,15 +262,18 @@ def say_what_is_found(photos: Collection, say: Callable[[str], None]) -> None:
         say("found nothing")
 
 
-def attempt(folder: Path, said: Path, *, again: bool) -> None:
-    """The scenario, and whatever error ends it."""
+Say = Callable[[str], None]
+
+
+def attempt(folder: Path, said: Path, scenario: Callable[[Path, Say], None]) -> None:
+    """A scenario, and whatever error ends it."""
     with said.open("w", buffering=1) as file:
 
         def say(line: str) -> None:
             file.write(f"{line}\n")
 
         try:
-            scenario(folder, say, again=again)
+            scenario(folder, say)
             say("done")
         except StorageError as error:
             say(f"StorageError {error}")
@@ -233,18 +281,18 @@ def attempt(folder: Path, said: Path, *, again: bool) -> None:
             say(f"{type(error).__name__} {error}")
 
 
-def attempt_all(root: Path, kind: int, *, again: bool) -> None:
+def attempt_all(root: Path, kind: int, scenario: Callable[[Path, Say], None], template: Path) -> None:
     """Each call fails once, every time in a process of its own, for which this one has imported everything."""
     library = ctypes.CDLL(None)
     number = calls = 0
     while number <= calls:  # in the first none fails, and they are counted
         place = root / str(number)
-        lay_out(place / "photos")
+        shutil.copytree(template, place / "photos")
         child = os.fork()
         if not child:
             below = os.fsencode(place / "photos" / ".lookalike")
             library.fault_arm(below, kind if number else 0, number)
-            attempt(place / "photos", place / "said", again=again)
+            attempt(place / "photos", place / "said", scenario)
             (place / "calls").write_text(str(library.fault_calls()))
             os._exit(0)
         os.waitpid(child, 0)
@@ -264,6 +312,7 @@ class Undisturbed:
     said: list[str]
     commits: list[int]
     states: list[State]
+    files: list[set[str]]
 
 
 def state_of(directory: Path) -> State:
@@ -276,24 +325,69 @@ def state_of(directory: Path) -> State:
     return sorted(state)
 
 
+def named_files(directory: Path) -> set[str]:
+    """The files of vectors and of the index that the catalog names."""
+    catalog = Catalog(directory / "catalog.sqlite")
+    state = catalog.state()
+    catalog.close()
+    if state.generation is None:
+        return {state.vectors}
+    return {state.vectors} | {f"index/{state.generation.number:06}.{suffix}" for suffix in ("faiss", "json")}
+
+
+def files(directory: Path) -> set[str]:
+    """Those that there are."""
+    found = (*directory.glob("vectors*"), *directory.glob("index/*"))
+    return {str(path.relative_to(directory)) for path in found}
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    folder = tmp_path_factory.mktemp("undisturbed").resolve() / "photos"
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the first scenario begins with: some pictures."""
+    folder = tmp_path_factory.mktemp("template").resolve() / "photos"
     lay_out(folder)
-    result = Undisturbed([], [], [[]])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def index_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the other one begins with: a collection with an index."""
+    folder = tmp_path_factory.mktemp("index template").resolve() / "photos"
+    lay_out_index(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Undisturbed:
+    folder = tmp_path_factory.mktemp("undisturbed").resolve() / "photos"
+    shutil.copytree(template, folder)
+    return recorded(folder, scenario, Undisturbed([], [], [[]], [set()]))
+
+
+@pytest.fixture(scope="module")
+def undisturbed_build(tmp_path_factory: pytest.TempPathFactory, index_template: Path) -> Undisturbed:
+    folder = tmp_path_factory.mktemp("undisturbed").resolve() / "photos"
+    shutil.copytree(index_template, folder)
+    directory = folder / ".lookalike"
+    return recorded(folder, build_scenario, Undisturbed([], [], [state_of(directory)], [named_files(directory)]))
+
+
+def recorded(folder: Path, scenario: Callable[[Path, Say], None], result: Undisturbed) -> Undisturbed:
+    """What a scenario says and leaves, where nothing fails."""
     writing = Catalog.writing
 
     @contextmanager
-    def recorded(catalog: Catalog) -> Iterator[Any]:
+    def watched(catalog: Catalog) -> Iterator[Any]:
         with writing(catalog) as transaction:
             yield transaction
         result.states.append(state_of(folder / ".lookalike"))
+        result.files.append(named_files(folder / ".lookalike"))
 
     def say(line: str) -> None:
         result.said.append(line)
         result.commits.append(len(result.states) - 1)
 
-    with mock.patch.object(Catalog, "writing", recorded):
+    with mock.patch.object(Catalog, "writing", watched):
         scenario(folder, say)
     return result
 
@@ -312,9 +406,16 @@ def test_the_scenario_makes_many_commits_which_differ(undisturbed: Undisturbed) 
     ]
 
 
-def attempts(shim: Path, root: Path, kind: str, *options: str) -> Iterator[tuple[Path, list[str]]]:
+def test_the_build_scenario_makes_commits_that_name_other_files(undisturbed_build: Undisturbed) -> None:
+    assert undisturbed_build.said == ["built", "added", "joined", "removed", "maintained"]
+    kept = [tuple(sorted(files)) for files in undisturbed_build.files]
+    assert [names[-1] for names in kept] == ["vectors.faiss", *["vectors.000001.faiss"] * 4, "vectors.000002.faiss"]
+    assert [names[0] for names in kept] == [f"index/00000{number}.faiss" for number in (1, 2, 2, 3, 3, 4)]
+
+
+def attempts(shim: Path, root: Path, kind: str, name: str, template: Path) -> Iterator[tuple[Path, list[str]]]:
     """The folder of each attempt, and what was said; the first, in which nothing fails, is left out."""
-    command = [sys.executable, __file__, str(root), str(KINDS[kind]), *options]
+    command = [sys.executable, __file__, str(root), str(KINDS[kind]), name, str(template)]
     preload = {"LD_PRELOAD": str(shim), "OPENBLAS_NUM_THREADS": "1"}
     subprocess.run(command, env=os.environ | preload, check=True)
     for number in range(EVERY, int((root / "0" / "calls").read_text()) + 1, EVERY):
@@ -332,11 +433,11 @@ def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("without_waiting")
 @pytest.mark.parametrize("kind", KINDS)
 def test_whichever_write_fails_it_is_said_and_what_was_acknowledged_is_there(
-    shim: Path, undisturbed: Undisturbed, tmp_path: Path, kind: str
+    shim: Path, undisturbed: Undisturbed, template: Path, tmp_path: Path, kind: str
 ) -> None:
     """No other error than StorageError; the state is one that was committed; and the next run completes."""
     ends = []
-    for folder, said in attempts(shim, tmp_path.resolve(), kind):
+    for folder, said in attempts(shim, tmp_path.resolve(), kind, "add", template):
         assert said[-1] == "done" or said[-1].startswith("StorageError "), (folder, said)
         ends.append(said[-1])
         assert_is_as_it_was_said(folder, said, undisturbed, kind)
@@ -348,15 +449,50 @@ def test_whichever_write_fails_it_is_said_and_what_was_acknowledged_is_there(
 
 @pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("without_waiting")
-def test_a_collection_that_met_an_error_goes_on_when_the_disk_is_well_again(shim: Path, tmp_path: Path) -> None:
+def test_a_collection_that_met_an_error_goes_on_when_the_disk_is_well_again(
+    shim: Path, template: Path, tmp_path: Path
+) -> None:
     """Without being opened anew, as in a server."""
     went_on = 0
-    for folder, said in attempts(shim, tmp_path.resolve(), "failing", "again"):
+    for folder, said in attempts(shim, tmp_path.resolve(), "failing", "add again", template):
         if said[0] == "created" and said[-1] != "done":
             assert said[-2] == "again", (folder, said)
             went_on += 1
             assert_next_run_completes(folder)
     assert went_on > 200 // EVERY
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.usefixtures("without_waiting")
+@pytest.mark.parametrize("kind", KINDS)
+def test_whichever_write_of_a_build_fails_the_last_index_serves(
+    shim: Path, undisturbed_build: Undisturbed, index_template: Path, tmp_path: Path, kind: str
+) -> None:
+    """No other error than StorageError; the state is one that was committed; nothing stays on a disk that is full."""
+    ends = []
+    for folder, said in attempts(shim, tmp_path.resolve(), kind, "build", index_template):
+        assert said[-1] == "done" or said[-1].startswith("StorageError "), (folder, said)
+        ends.append(said[-1])
+        if kind != "dying":
+            assert files(folder / ".lookalike") == named_files(folder / ".lookalike"), (folder, said)
+        assert_is_as_it_was_said(folder, said, undisturbed_build, kind)
+        assert_next_build_completes(folder)
+    assert (tmp_path / "0" / "said").read_text().splitlines() == [*undisturbed_build.said, "done"]
+    assert len(ends) >= 150 // EVERY
+    assert ends.count("done") < len(ends) / 2
+
+
+def assert_next_build_completes(folder: Path) -> None:
+    with small_enough(), lookalike.open(folder, encoder=ColourEncoder()) as photos:
+        before = photos.search(picture(0), k=100, exact=True)
+        assert len(photos.search(picture(0), k=100)) == len(before)  # by the last index
+        photos.build(spec="IVF2,SQ8", recall=0.9)
+        assert photos.check() == []
+        assert photos.search(picture(0), k=100, exact=True) == before
+        index = photos.info().index
+        assert index
+        assert index.rows == len(photos)
+        assert files(photos.directory) == named_files(photos.directory)
 
 
 def assert_is_as_it_was_said(folder: Path, said: list[str], undisturbed: Undisturbed, kind: str) -> None:
@@ -372,6 +508,7 @@ def assert_is_as_it_was_said(folder: Path, said: list[str], undisturbed: Undistu
     last = undisturbed.commits[min(len(told), len(undisturbed.commits) - 1)]
     possible = undisturbed.states[first : last + 1]
     assert state_of(folder / ".lookalike") in possible
+    assert named_files(folder / ".lookalike") in undisturbed.files[first : last + 1]
     if found and kind != "dying":  # it goes on answering although the disk is full
         assert found[0] in [str(sorted(key for id_, key, *_ in state if id_)) for state in possible]
 
@@ -404,5 +541,11 @@ def test_the_command_line_ends_with_5_and_an_explanation(shim: Path, tmp_path: P
     assert subprocess.run(command, capture_output=True).returncode == 3  # since one of them is no image
 
 
+SCENARIOS: dict[str, Callable[[Path, Say], None]] = {
+    "add": scenario,
+    "add again": partial(scenario, again=True),
+    "build": build_scenario,
+}
+
 if __name__ == "__main__":
-    attempt_all(Path(sys.argv[1]), int(sys.argv[2]), again=sys.argv[3:] == ["again"])
+    attempt_all(Path(sys.argv[1]), int(sys.argv[2]), SCENARIOS[sys.argv[3]], Path(sys.argv[4]))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,15 @@ FACTORIES = [
 ALL_KINDS = pytest.mark.parametrize(("factory", "dim"), FACTORIES)
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """With so few vectors, more of FAISS's threads only wait for each other."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    yield
+    faiss.omp_set_num_threads(before)
+
+
 @dataclass(frozen=True)
 class Case:
     """Vectors as they are stored, and queries with their true scores."""
@@ -76,13 +86,7 @@ def case(dim: int) -> Case:
 
 
 def trained(factory: str, sample: Vectors, *, like: Index | None = None) -> Index:
-    """By one thread: with so few vectors more of them only wait for each other."""
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        return Index.trained(IndexSpec(factory, sample.shape[1]), sample, like=like)
-    finally:
-        faiss.omp_set_num_threads(threads)
+    return Index.trained(IndexSpec(factory, sample.shape[1]), sample, like=like)
 
 
 def built(factory: str, dim: int) -> Index:
@@ -207,6 +211,20 @@ def test_rows_that_are_added_to_one_that_was_read_are_found_like_the_others(fact
     scores, rows = search(index, EVERYTHING, Selection(ROWS))
     assert_true(scores, rows, case(dim).exact, Selection(ROWS))
     np.testing.assert_allclose(scores, -np.sort(-case(dim).exact, axis=1)[:, :K], atol=3e-6)
+
+
+@pytest.mark.parametrize("factory", ["Flat", "IVF8,Flat", "IVF8_HNSW32,PQ8x4fs", "IVF8,RaBitQfs2", "HNSW16,SQ8"])
+def test_queries_that_are_shared_out_among_threads_get_the_same_answers(factory: str) -> None:
+    index, _ = both(factory, 32)
+    for selection in selections():
+        for effort in (Effort(3, 2.5), EVERYTHING):
+            expected = search(index, effort, selection)
+            faiss.omp_set_num_threads(4)
+            found = search(index, effort, selection)
+            assert faiss.omp_get_max_threads() == 4
+            faiss.omp_set_num_threads(1)
+            np.testing.assert_array_equal(found[1], expected[1])
+            np.testing.assert_array_equal(found[0], expected[0])
 
 
 def test_more_effort_finds_more() -> None:
@@ -442,12 +460,6 @@ def test_nothing_is_ever_set_on_the_index(factory: str) -> None:
     before = bytes_of(index)  # with its parameters
     search(index, Effort(7, 3), selections()[1])
     assert bytes_of(index) == before
-
-
-def test_how_many_threads_faiss_may_use_is_as_before() -> None:
-    before = faiss.omp_get_max_threads()
-    answers(both("IVF8,Flat", 32)[0], EVERYTHING, Selection(ROWS))
-    assert faiss.omp_get_max_threads() == before
 
 
 def test_an_index_needs_nothing_of_what_a_search_was_given_once_that_is_over() -> None:

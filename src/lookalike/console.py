@@ -74,7 +74,11 @@ def build_progress() -> Iterator[Callable[["BuildProgress"], None]]:
                 warn(f"Building {progress.spec}: about {duration(progress.seconds_left)}.")
             advance(progress.done, f"{progress.stage}, {duration(progress.seconds_left)} left")
 
-        yield show
+        try:
+            yield show
+        except KeyboardInterrupt:
+            warn("Stopped. No index was built; everything else is as it was.")
+            raise
 
 
 @contextmanager
@@ -166,10 +170,11 @@ def print_plan(plan: "Plan", *, as_json: bool) -> None:
     for skip in trial.skipped:
         warn(f"cannot be used: {safe_text(skip.path)}: {safe_text(skip.reason)}")
     known = f", of which {census.changed:,} new or changed" if plan.directory else ""
-    unusable = f"{trial.unusable:,} of {trial.tried:,} tried cannot be used"
+    unusable = f"; {trial.unusable:,} of {trial.tried:,} tried cannot be used" if trial.tried else ""
+    time = f"about {duration(plan.seconds)}, at {trial.files_per_second:,.0f} files/s"
     rows = {
-        "files": f"{census.files:,}, {size_text(census.bytes)}{known}; {unusable}",
-        "time": f"about {duration(plan.seconds)}, at {trial.files_per_second:,.0f} files/s",
+        "files": f"{census.files:,}, {size_text(census.bytes)}{known}{unusable}",
+        "time": time if trial.tried else "none: there is nothing to look at",
         "disk": f"about {size_text(plan.bytes)}, of which {size_text(plan.vector_bytes)} are vectors",
         "memory": f"about {size_text(plan.memory_bytes)} to index, {size_text(searching.memory_bytes)} to search",
         "index": f"none: a search compares with all {plan.vectors:,} vectors, in about {searching.milliseconds:.1f} ms",

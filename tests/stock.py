@@ -1,0 +1,124 @@
+"""Collections of vectors that no picture was needed for: as many as a test of indexes wants, in no time."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+import lookalike
+from lookalike import Collection, Match, Recipe
+from lookalike.vectors import Vectors, VectorWriter, checksums, unit
+
+
+class OfDimension:
+    """An encoder that is never asked to encode."""
+
+    name = "given"
+    recipe = Recipe(size=8, crop=1.0)
+    fingerprint = "91fe0001"
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+
+def clustered(count: int, dim: int, *, seed: int, spread: float = 1.0, centres: int = 20) -> Vectors:
+    """Unit vectors as networks make them: in heaps, and in fewer directions than they have numbers."""
+    flat = np.random.default_rng(99)
+    basis, middles = flat.normal(size=(max(dim // 2, 2), dim)), flat.normal(size=(centres, max(dim // 2, 2)))
+    random = np.random.default_rng(seed)
+    points = middles[random.integers(0, centres, count)] + spread * random.normal(size=(count, len(basis)))
+    return unit(points @ basis)
+
+
+def create(folder: Path, dim: int) -> Collection:
+    folder.mkdir(exist_ok=True)
+    return lookalike.create(folder, encoder=OfDimension(dim))
+
+
+def reopened(collection: Collection) -> Collection:
+    return lookalike.open(collection.directory, encoder=OfDimension(collection.made_by.dim))
+
+
+def put(collection: Collection, vectors: Vectors, keys: Sequence[str]) -> None:
+    """Adds an image for each vector, as adding files does."""
+    state, stored = collection._catalog.state(), vectors.astype(np.float16)
+    path = collection.directory / state.vectors
+    with closing(VectorWriter(path, collection.made_by.dim, state.count)) as writer:
+        writer.append(stored)
+    with collection._catalog.writing() as transaction:
+        for place, (key, crc32) in enumerate(zip(keys, checksums(stored), strict=True)):
+            row, label = state.count + place, key.rpartition("/")[0] or None
+            transaction.add_vector(row, hashlib.sha256(key.encode()).digest(), crc32, width=1, height=1)
+            transaction.put_image(key, row, size=1, changed_ns=1, label=label)
+
+
+def drop(collection: Collection, keys: Sequence[str]) -> None:
+    with collection._catalog.writing() as transaction:
+        assert transaction.remove(keys) == len(keys)
+
+
+def keys_of(count: int, first: int = 0) -> list[str]:
+    """In the folders a, b, c and d, more in each than in the next."""
+    return [f"{'aaaabbbccd'[number % 10]}/{number:06}.jpg" for number in range(first, first + count)]
+
+
+class Exact:
+    """What brute force says of a collection, from its files."""
+
+    def __init__(self, collection: Collection) -> None:
+        with collection._catalog._database.connection() as connection:
+            images = connection.execute("SELECT key, row FROM images ORDER BY key").fetchall()
+            (name,) = connection.execute("SELECT vectors FROM storage").fetchone()
+        index = faiss.read_index(str(collection.directory / name))
+        self.keys = [key for key, _ in images]
+        everything = index.reconstruct_n(0, index.ntotal) if index.ntotal else np.empty((0, index.d))
+        self.vectors = everything[[row for _, row in images]].astype(np.float64)
+
+    def scores(self, query: Vectors, *, admitted: Callable[[str], bool] = lambda _: True) -> dict[str, float]:
+        cosines = self.vectors @ unit(query)[0].astype(np.float64)
+        return {key: score for key, score in zip(self.keys, cosines.tolist(), strict=True) if admitted(key)}
+
+    def recall(self, search: Callable[[Vectors], Sequence[Match]], queries: Vectors, *, k: int = 10) -> float:
+        """The share of the k nearest that a search finds; each match has to be true."""
+        found = 0
+        for query in queries:
+            true = self.scores(query)
+            matches = search(query)
+            assert_true(matches, true, k)
+            best = sorted(true.values(), reverse=True)[:k]
+            found += sum(match.score > best[-1] - 2e-6 for match in matches)
+        return found / (k * len(queries))
+
+
+def assert_true(matches: Sequence[Match], true: dict[str, float], k: int) -> None:
+    """As many as there are up to k, none twice, each with its own score, best first."""
+    assert len(matches) == min(k, len(true))
+    assert len({match.key for match in matches}) == len(matches)
+    scores = [match.score for match in matches]
+    assert scores == sorted(scores, reverse=True)
+    np.testing.assert_allclose(scores, [min(true[match.key], 1.0) for match in matches], atol=3e-6)
+
+
+def assert_exact(matches: Sequence[Match], true: dict[str, float], k: int) -> None:
+    """The k best of them."""
+    assert_true(matches, true, k)
+    best = [min(score, 1.0) for score in sorted(true.values(), reverse=True)[:k]]
+    np.testing.assert_allclose([match.score for match in matches], best, atol=3e-6)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """With few vectors, more of FAISS's threads only wait for each other."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
