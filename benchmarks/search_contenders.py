@@ -23,6 +23,7 @@ import lookalike
 from lookalike import Recipe, directory, identity
 from lookalike.catalog import Catalog
 from lookalike.estimate import BuildProgress
+from lookalike.index import IndexSpec
 from lookalike.nearest import Neighbours, Request
 from lookalike.selection import Rows
 from lookalike.snapshot import Snapshots
@@ -101,7 +102,7 @@ class Lookalike:
             seconds = time.perf_counter() - began
         if made is None or made.chosen is None:
             return Built(seconds, "exact search, without an index", stored.nbytes)
-        effort = made.chosen.effort.named("hnsw" if "HNSW" in made.spec.partition(",")[0] else "ivf")
+        effort = made.chosen.effort.named(IndexSpec(made.spec, made.dim).kind)
         settings = f"{made.spec}, {effort}; of the build {stages['comparing']:.0f} s to train and add, the rest to tune"
         return Built(seconds, settings, stored.nbytes, made.chosen.recall)
 

@@ -626,15 +626,18 @@ class Writer:
         self._diary.done()
 
     def _add_some(self) -> None:
-        """Files one by one: none of them is missed."""
-        keys = [self._new_key() for _ in range(self._random.randrange(1, 8))]
-        for key in keys:
+        """Files one by one. What is new is found at once, with an index or without."""
+        new = [self._new_key() for _ in range(self._random.randrange(1, 8))]
+        for key in new:
             self._files[key] = self._new_seed()
             self._write(key)
-        keys += self._some(self._passing(), 4)
+        keys = new + self._some(self._passing(), 4)
         self._step(Step(self._come(keys)))
         self._photos.add([self._folder / key for key in keys], threads=1)
         self._diary.done()
+        for key in new:
+            found = self._photos.search_vector(vector_of(self._images[key].seed), k=3)
+            assert key in [match.key for match in found], f"{key} is new, and is not found"
 
     def _remove(self) -> None:
         """Of some the file stays, so that they come back some time."""

@@ -1,8 +1,12 @@
 """Any sequence of changes to a folder and its collection, against a dictionary and brute force."""
 
 import contextlib
+import itertools
 import os
+import sqlite3
 import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -23,10 +27,33 @@ from conftest import (
     stored_vectors,
     unit_of,
 )
-from lookalike import database, embedding, ingest
+from lookalike import Match, database, embedding, ingest, tune
+from lookalike.builder import Maintenance
+from lookalike.errors import DamagedIndexWarning, UsageError
+from lookalike.generations import Generation
+from lookalike.where import Where
+from small import small_thresholds
+from stock import one_thread
 
+# The index is measured for one and for four neighbours, so that more are searched for exactly.
+DEPTHS = {1: 20, 4: 20}
+# How many different pictures each can be made of at least; None is the default, which is one of those below.
+SPECS = {None: 0, "Flat": 0, "SQ8": 0, "IVF2,Flat": 2, "IVF2,SQ8": 2, "HNSW4": 0, "RaBitQ": 0, "PCA3,IVF1,SQ8": 3}
+DEFAULTS = ("IVF2,SQ4", "IVF2_HNSW4,SQ6", "IVF2,SQ8", "HNSW4,SQ8")
+EXACT, YOUNG, GROWTH, DEAD = 6, 2, 3, 0.4
+FILTERS: list[Where | None] = [
+    None,
+    Where(label="a"),
+    Where(label=["b", "c"]),
+    Where(under="b"),
+    Where(label="c", under="b"),
+    Where(label="nobody"),
+    Where(under=""),
+]
 NAMES = st.sampled_from([f"{folder}{name}.png" for folder in ("", "a/", "b/", "b/c/") for name in ("x", "y", "z")])
-SEEDS = st.integers(0, 7)
+SEEDS = st.integers(0, 15)
+NEIGHBOURS = st.integers(1, 4) | st.integers(1, 14)
+MANY = st.dictionaries(NAMES, SEEDS, min_size=8) | st.dictionaries(NAMES, SEEDS)
 
 
 @dataclass
@@ -44,22 +71,35 @@ class AnySequence(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.cleanup = contextlib.ExitStack()
-        self.cleanup.enter_context(mock.patch.object(database, "_set_durability"))  # power is not lost here
+        self.cleanup.enter_context(mock.patch.object(database, "_set_durability", _set_little_durability))
         self.cleanup.enter_context(mock.patch.object(os, "fsync"))
+        self.cleanup.enter_context(small_thresholds(exact=EXACT, young=YOUNG, growth=GROWTH, dead=DEAD))
+        self.cleanup.enter_context(one_thread())
+        for name, value in {
+            "_QUERIES": DEPTHS,
+            "DEPTHS": tuple(DEPTHS),
+            "_CANDIDATES": dict.fromkeys(DEPTHS, (1, 2)),
+            "_factories": _default_factories,
+        }.items():
+            self.cleanup.enter_context(mock.patch.object(tune, name, value))
 
-    @initialize()
-    def create(self) -> None:
+    @initialize(seeds=MANY, spec=st.sampled_from(list(SPECS)))
+    def create(self, seeds: dict[str, int], spec: str | None) -> None:
         self.folder = Path(self.cleanup.enter_context(tempfile.TemporaryDirectory())).resolve()
         self.photos = lookalike.create(self.folder, encoder=ColourEncoder())
+        self.reader = lookalike.open(self.folder, encoder=ColourEncoder())  # as another process has it open
         self.there: dict[str, Known] = {}
         self.known: dict[str, Known] = {}
         self.time = 4 * 10**18  # later than the time that the system gives files, so that these count
         self.newest = 0
+        self.write_and_add_many(seeds)
+        self.build(spec, 0.7)
 
     def teardown(self) -> None:
         if hasattr(self, "photos"):
-            assert self.photos.check() == []
-            self.photos.close()
+            for collection in (self.photos, self.reader):
+                assert collection.check() == []
+                collection.close()
         self.cleanup.close()
 
     @property
@@ -78,6 +118,12 @@ class AnySequence(RuleBasedStateMachine):
     def write(self, key: str, seed: int) -> None:
         draw(self.folder / key, seed)
         self._stamp(key, seed)
+
+    @rule(seeds=MANY)
+    def write_and_add_many(self, seeds: dict[str, int]) -> None:
+        for key, seed in seeds.items():
+            self.write(key, seed)
+        self.add("", threads=1, batch=100, group=100)
 
     @rule(key=NAMES)
     def write_what_is_no_image(self, key: str) -> None:
@@ -136,6 +182,83 @@ class AnySequence(RuleBasedStateMachine):
         self.photos.close()
         self.photos = lookalike.open(self.folder, encoder=ColourEncoder())
 
+    # What happens to the index
+
+    @property
+    def pictures(self) -> int:
+        """How many different ones there are."""
+        return len(set(self.images.values()))
+
+    @rule(spec=st.sampled_from(list(SPECS)), recall=st.sampled_from([0.3, 0.7, 0.98]))
+    def build(self, spec: str | None, recall: float) -> None:
+        if self.pictures < SPECS[spec]:
+            before = self._index_files()
+            with pytest.raises(UsageError, match=spec):
+                self.photos.build(spec=spec, recall=recall)
+            assert self._index_files() == before
+            return
+        made = self.photos.build(spec=spec, recall=recall)
+        assert (made is None) == (self.pictures == 0 or (spec is None and self.pictures < EXACT))
+        if made:
+            assert made.rows == made.trained_rows == self.pictures
+            assert made.promise == recall >= made.reached
+            assert made.spec == spec if spec else made.spec in DEFAULTS
+        self._is_current(made)
+
+    @rule()
+    def maintain(self) -> None:
+        done = self.photos.maintain()
+        made = self.photos.info().index
+        assert done.built is None or done.built == made
+        assert done.joined == 0 or done.joined >= YOUNG
+        if self.pictures >= EXACT:
+            assert made is not None
+        if made:
+            assert self.photos.info().young < YOUNG
+            assert self.pictures < GROWTH * made.trained_rows
+        assert self.photos.info().dead == 0 or self.photos.info().dead < DEAD * self.photos.info().vectors
+        assert self.photos.maintain() == Maintenance()
+        self._is_current(made, dead=None)
+
+    @rule(seeds=st.dictionaries(NAMES, SEEDS, min_size=2))
+    def grow_and_maintain(self, seeds: dict[str, int]) -> None:
+        self.write_and_add_many(seeds)
+        self.maintain()
+
+    @rule(place=st.floats(0, 1, exclude_max=True), suffix=st.sampled_from(["faiss", "json"]), seed=SEEDS)
+    def damage_the_index(self, place: float, suffix: str, seed: int) -> None:
+        """Whoever opens it then searches exactly, and the next one that is built serves again."""
+        made = self.photos.info().index
+        if made is None:
+            return
+        [path] = (self.photos.directory / "index").glob(f"*.{suffix}")
+        content = bytearray(path.read_bytes())
+        content[int(place * len(content))] ^= 1
+        path.write_bytes(content)
+        self.reopen()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            self.search(seed, 3, None, exact=False, recall=None, by_reader=False, is_exact=True)
+        assert [each.category for each in told] == [DamagedIndexWarning]
+        assert [str(path) in damage for damage in self.photos.check()] == [True]
+        self.reader.close()  # else it would go on with what it had read
+        self._is_current(self.photos.build(spec="Flat"))
+
+    def _is_current(self, made: Generation | None, *, dead: int | None = 0) -> None:
+        """Both that it is open for know the index, and there are no other files than those that count."""
+        for collection in (self.photos, self.reader):
+            assert collection.info().index == made
+        state = self.photos._catalog.state()
+        assert dead is None or self.photos.info().dead == dead
+        assert [path.name for path in self.photos.directory.glob("vectors*")] == [state.vectors]
+        numbers = [f"{state.generation.number:06}"] if state.generation else []
+        assert sorted(self._index_files()) == [
+            f"{number}.{suffix}" for number in numbers for suffix in ("faiss", "json")
+        ]
+
+    def _index_files(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.photos.directory.glob("index/*")}
+
     def _brought_up_to_date(self, keys: set[str]) -> dict[str, int]:
         """Does the same to what is known, and gives the report that is due."""
         told = dict.fromkeys(("added", "updated", "renamed", "unchanged", "removed", "skipped", "skipped_before"), 0)
@@ -185,17 +308,44 @@ class AnySequence(RuleBasedStateMachine):
 
     # What is found
 
-    @rule(seed=st.integers(0, 12), k=st.integers(1, 14))
-    def search(self, seed: int, k: int) -> None:
-        vectors = {key: unit_of(of_key) for key, of_key in self.images.items()}
-        assert_best(self.photos.search(picture(seed), k=k), unit_of(seed), vectors, k)
+    @rule(
+        seed=st.integers(0, 20),
+        k=NEIGHBOURS,
+        where=st.sampled_from(FILTERS),
+        exact=st.sampled_from([False, False, False, True]),
+        recall=st.sampled_from([None, None, 0.5, 1.0]),
+        by_reader=st.booleans(),
+        is_exact=st.just(False),
+    )
+    def search(
+        self, seed: int, k: int, where: Where | None, exact: bool, recall: float | None, by_reader: bool, is_exact: bool
+    ) -> None:
+        collection = self.reader if by_reader else self.photos
+        found = collection.search(picture(seed), k=k, where=where, exact=exact, recall=recall)
+        admitted = {key: of_key for key, of_key in self.images.items() if _admits(where, key)}
+        has_to_be_exact = is_exact or exact or recall == 1 or k > max(DEPTHS)
+        self._assert_found(found, seed, admitted, k, exact=has_to_be_exact)
 
-    @rule(key=NAMES, k=st.integers(1, 14))
-    def search_an_image(self, key: str, k: int) -> None:
+    @rule(key=NAMES, k=NEIGHBOURS, exact=st.sampled_from([False, False, False, True]), by_reader=st.booleans())
+    def search_an_image(self, key: str, k: int, exact: bool, by_reader: bool) -> None:
         if key in self.images:
-            others = {name: unit_of(seed) for name, seed in self.images.items() if name != key}
-            found = self.photos.search_id(self.known[key].id, k=k)
-            assert_best(found, unit_of(self.images[key]), others, k)
+            others = {name: seed for name, seed in self.images.items() if name != key}
+            collection = self.reader if by_reader else self.photos
+            found = collection.search_id(self.known[key].id, k=k, exact=exact)
+            self._assert_found(found, self.images[key], others, k, exact=exact or k > max(DEPTHS))
+
+    def _assert_found(self, found: list[Match], seed: int, among: dict[str, int], k: int, *, exact: bool) -> None:
+        """The nearest of these images; or, by an index, as many of them, each with its score, best first."""
+        index = self.photos.info().index
+        vectors = {key: unit_of(of_key) for key, of_key in among.items()}
+        if exact or index is None or not index.points:
+            assert_best(found, unit_of(seed), vectors, k)
+            return
+        assert len({match.key for match in found}) == len(found) == min(k, len(among))
+        for match in found:
+            assert match.score == pytest.approx(float(unit_of(seed) @ vectors[match.key]), abs=1e-3)
+            assert match.id == self.known[match.key].id
+        assert all(first.score >= second.score for first, second in itertools.pairwise(found))
 
     @invariant()
     def knows_what_it_was_told(self) -> None:
@@ -208,6 +358,28 @@ class AnySequence(RuleBasedStateMachine):
         assert stored.keys() == self.images.keys()
         for key, vector in stored.items():
             np.testing.assert_allclose(vector, unit_of(self.images[key]), atol=1e-3)
+        assert self.photos.info().vectors - self.photos.info().dead == self.pictures
+
+
+def _set_little_durability(connection: sqlite3.Connection) -> None:
+    """Power is not lost here."""
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _default_factories(dim: int, rows: int, dims_per_code: Sequence[int]) -> Iterator[str]:
+    """So many pictures as the default indexes need would take too long."""
+    assert dim == ColourEncoder.dim
+    assert rows >= EXACT
+    return iter(DEFAULTS[-len(dims_per_code) :])
+
+
+def _admits(where: Where | None, key: str) -> bool:
+    if where is None:
+        return True
+    label = key.rpartition("/")[0].rpartition("/")[2] or None
+    within = where.under is None or where.under == "" or key.startswith(f"{where.under}/")
+    return within and (where.labels is None or label in where.labels)
 
 
 TestAnySequence = pytest.mark.timeout(3600)(AnySequence.TestCase)

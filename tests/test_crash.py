@@ -19,7 +19,6 @@ def test_kills_at_random_instants_lose_nothing_and_the_next_run_carries_on(
         assert tally.changes
         assert tally.while_committing
         assert tally.while_changing
-        assert tally.leaving_files
         assert tally.indexed
         assert tally.compacted
         assert tally.searches

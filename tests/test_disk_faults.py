@@ -1,7 +1,7 @@
 """A disk that is full or failing, at every single write: an error that says so, and all that was acknowledged.
 
 A small library takes the place of the calls that write, below one directory, and lets the n-th of them fail.
-One of six numbers is tried; all of them with LOOKALIKE_THOROUGH=1 in the environment.
+One of six numbers is tried, or of fifteen where an index is built; all with LOOKALIKE_THOROUGH=1 in the environment.
 """
 
 import ctypes
@@ -147,7 +147,8 @@ int unlink(const char *path) {
     return is_below(path) && fails(0) ? -1 : real(path);
 }
 """
-EVERY = 1 if os.environ.get("LOOKALIKE_THOROUGH") == "1" else 6
+THOROUGH = os.environ.get("LOOKALIKE_THOROUGH") == "1"
+EVERY, EVERY_BUILD = (1, 1) if THOROUGH else (6, 15)
 KINDS = {"full": 1, "failing": 2, "dying": 3}
 
 
@@ -281,7 +282,7 @@ def attempt(folder: Path, said: Path, scenario: Callable[[Path, Say], None]) -> 
             say(f"{type(error).__name__} {error}")
 
 
-def attempt_all(root: Path, kind: int, scenario: Callable[[Path, Say], None], template: Path) -> None:
+def attempt_all(root: Path, kind: int, scenario: Callable[[Path, Say], None], template: Path, every: int) -> None:
     """Each call fails once, every time in a process of its own, for which this one has imported everything."""
     library = ctypes.CDLL(None)
     number = calls = 0
@@ -297,7 +298,7 @@ def attempt_all(root: Path, kind: int, scenario: Callable[[Path, Say], None], te
             os._exit(0)
         os.waitpid(child, 0)
         calls = calls or int((place / "calls").read_text())
-        number += EVERY
+        number += every
 
 
 # What is expected of it
@@ -413,12 +414,14 @@ def test_the_build_scenario_makes_commits_that_name_other_files(undisturbed_buil
     assert [names[0] for names in kept] == [f"index/00000{number}.faiss" for number in (1, 2, 2, 3, 3, 4)]
 
 
-def attempts(shim: Path, root: Path, kind: str, name: str, template: Path) -> Iterator[tuple[Path, list[str]]]:
+def attempts(
+    shim: Path, root: Path, kind: str, name: str, template: Path, every: int = EVERY
+) -> Iterator[tuple[Path, list[str]]]:
     """The folder of each attempt, and what was said; the first, in which nothing fails, is left out."""
-    command = [sys.executable, __file__, str(root), str(KINDS[kind]), name, str(template)]
+    command = [sys.executable, __file__, str(root), str(KINDS[kind]), name, str(template), str(every)]
     preload = {"LD_PRELOAD": str(shim), "OPENBLAS_NUM_THREADS": "1"}
     subprocess.run(command, env=os.environ | preload, check=True)
-    for number in range(EVERY, int((root / "0" / "calls").read_text()) + 1, EVERY):
+    for number in range(every, int((root / "0" / "calls").read_text()) + 1, every):
         yield root / str(number) / "photos", (root / str(number) / "said").read_text().splitlines()
 
 
@@ -470,7 +473,7 @@ def test_whichever_write_of_a_build_fails_the_last_index_serves(
 ) -> None:
     """No other error than StorageError; the state is one that was committed; nothing stays on a disk that is full."""
     ends = []
-    for folder, said in attempts(shim, tmp_path.resolve(), kind, "build", index_template):
+    for folder, said in attempts(shim, tmp_path.resolve(), kind, "build", index_template, EVERY_BUILD):
         assert said[-1] == "done" or said[-1].startswith("StorageError "), (folder, said)
         ends.append(said[-1])
         if kind != "dying":
@@ -478,7 +481,7 @@ def test_whichever_write_of_a_build_fails_the_last_index_serves(
         assert_is_as_it_was_said(folder, said, undisturbed_build, kind)
         assert_next_build_completes(folder)
     assert (tmp_path / "0" / "said").read_text().splitlines() == [*undisturbed_build.said, "done"]
-    assert len(ends) >= 150 // EVERY
+    assert len(ends) >= 250 // EVERY_BUILD
     assert ends.count("done") < len(ends) / 2
 
 
@@ -548,4 +551,4 @@ SCENARIOS: dict[str, Callable[[Path, Say], None]] = {
 }
 
 if __name__ == "__main__":
-    attempt_all(Path(sys.argv[1]), int(sys.argv[2]), SCENARIOS[sys.argv[3]], Path(sys.argv[4]))
+    attempt_all(Path(sys.argv[1]), int(sys.argv[2]), SCENARIOS[sys.argv[3]], Path(sys.argv[4]), int(sys.argv[5]))

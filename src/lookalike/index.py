@@ -126,7 +126,8 @@ class IndexSpec:
             quantizer = faiss.downcast_index(core.quantizer)
             # 32 vectors fill a block of fast scan, and the last of each list is on average half full.
             padding = core.nlist * core.bbs // 2 if "FastScan" in type(core).__name__ else 0
-            return int((rows + padding) * core.code_size + rows * 8 + _bytes_flat(quantizer, core.nlist) + learned)
+            lists = (rows + padding) * core.code_size + 8 * (rows + core.nlist)  # each vector's number, and their sizes
+            return int(lists + _bytes_flat(quantizer, core.nlist) + learned)
         return int(_bytes_flat(core, rows) + learned)
 
     def table_bytes(self) -> int:
