@@ -229,11 +229,11 @@ class Killer:
         match self.random.choice(["write", "spoil", "delete", "rename"]):
             case "write":
                 self._write()
-            case "spoil":
+            case "spoil" if len(self._images()) > PICTURES // 2:
                 (self.folder / key).write_bytes(b"text")
                 self._set_time(key)
                 self.pictures[key] = None
-            case "delete" if len(self.pictures) > PICTURES // 2:
+            case "delete" if len(self._images()) > PICTURES // 2:
                 (self.folder / key).unlink()
                 del self.pictures[key]
             case _:
@@ -250,9 +250,12 @@ class Killer:
         status = (self.folder / key).stat()
         return status.st_size, status.st_mtime_ns
 
+    def _images(self) -> list[str]:
+        return [key for key, seed in self.pictures.items() if seed is not None]
+
     def _changes(self) -> list[Change]:
         """What the process is to do besides."""
-        images = [key for key, seed in self.pictures.items() if seed is not None]
+        images = self._images()
         changes: list[Change] = []
         while len(changes) < 4 and self.random.random() < 0.8:
             some = [str(key) for key in self.random.choice(images, min(5, len(images)), replace=False)]

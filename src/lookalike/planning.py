@@ -24,6 +24,7 @@ SAMPLE = 200
 _CATALOG_EMPTY, _CATALOG_IMAGE, _CATALOG_KEY = 65_536, 175, 2.25
 _COMMITTING = 0.0001  # seconds for each file, when the threads that encode wait for the one that commits
 _PROCESS = 92_000_000  # bytes of memory that a process has taken when it has searched by an image
+_BUILDING = 50_000_000  # bytes that building takes besides the index and the sample that it learns from
 # Milliseconds of a search: in any case, for each number that the query is multiplied with, and by an index of 100,000
 # vectors, which grows with the square root of their number.
 _SEARCH_MS, _NUMBER_MS, _INDEX_MS = 0.2, 8e-8, 0.3
@@ -245,7 +246,7 @@ def _with_index(spec: IndexSpec, vectors: int, milliseconds: float, seconds: flo
         spec.factory,
         milliseconds=_SEARCH_MS + milliseconds,
         index_bytes=size,
-        memory_bytes=_PROCESS + size,
+        memory_bytes=_PROCESS + size + spec.table_bytes(),
         build_seconds=seconds,
-        build_bytes=2 * size + spec.training_rows(vectors) * spec.dim * 4,
+        build_bytes=_BUILDING + size + spec.training_rows(vectors) * spec.dim * 4 if seconds else 0,
     )
