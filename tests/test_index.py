@@ -245,7 +245,8 @@ def test_more_effort_finds_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("candidates", "k"), [(1, 1), (1, 7), (2, 10), (2.5, 10), (10 / 3, 3), (100 / 11, 11), (1.1, 10)]
+    ("candidates", "k"),
+    [(1, 1), (1, 7), (2, 10), (2.5, 10), (10 / 3, 3), (100 / 11, 11), (1.1, 10), (28 / 23, 23), (48 / 37, 37)],
 )
 def test_as_many_candidates_are_ranked_as_were_asked_for(candidates: float, k: int) -> None:
     """Of a code that tells nothing, the candidates are arbitrary, so the best of m of them has a known rank."""

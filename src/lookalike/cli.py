@@ -200,9 +200,10 @@ def search(
 @click.option("--sample", default=200, show_default=True, type=click.IntRange(1), help="How many files to try.")
 @_json
 def plan(folder: str, directory: str | None, precision: str | None, sample: int, as_json: bool) -> None:
-    """Say what indexing FOLDER would take: time, disk, memory, and which index.
+    """Say what indexing FOLDER would take.
 
-    All names are counted, and some of the files tried. Nothing is written.
+    That is the time, the disk, the memory, and which index there would be. All names are counted, and some of the files
+    tried. Nothing is written.
     """
     from lookalike import planning
 
@@ -218,7 +219,7 @@ def plan(folder: str, directory: str | None, precision: str | None, sample: int,
 @click.option("--spec", metavar="FACTORY", help="A FAISS index, such as IVF4096,PQ320x4fs or HNSW32,SQ8.")
 @_json
 def build(directory: str | None, recall: float, memory: str | None, spec: str | None, as_json: bool) -> None:
-    """Build an index that makes search fast, and measure how much it finds.
+    """Build an index that makes searching fast.
 
     The vectors stay as they are, on the disk; the index takes a fraction of their size, and proposes what the vectors
     then rank. `lookalike index` builds one by itself once there are so many images that comparing with all of them
@@ -257,11 +258,11 @@ def evaluate(directory: str | None, queries: int, html: Path | None, as_json: bo
 @_collection
 @_json
 def attributes(table: str, directory: str | None, as_json: bool) -> None:
-    """Give images attributes from a CSV, TSV or Parquet file, for --where.
+    """Give images attributes, by which to filter searches.
 
-    The first column, or the one named path, file, filename or image, names the image, relative to TABLE or to the
-    collection's folder. The others are attributes; one named label becomes the image's label. An empty cell takes an
-    attribute away; what TABLE does not mention stays.
+    TABLE is a CSV, TSV or Parquet file. Its first column, or the one named path, file, filename or image, names the
+    image, relative to TABLE or to the collection's folder. The others are attributes; one named label becomes the
+    image's label. An empty cell takes an attribute away; what TABLE does not mention stays.
     """
     report = _open(directory, near=[table]).annotate(table)
     if as_json:

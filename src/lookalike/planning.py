@@ -231,7 +231,7 @@ def _index(place: Path | None, catalog: Catalog | None) -> Generation | None:
 def _searching(dim: int, vectors: int, new: int, about: Generation | None) -> Searching:
     if about and vectors < builder.GROWTH * about.trained_rows:
         spec, milliseconds = IndexSpec(about.spec, dim), about.chosen.milliseconds if about.chosen else 0.0
-        seconds = estimate.stages(spec, vectors)["adding"] * new / vectors
+        seconds = estimate.stages(spec, vectors)["adding"] * new / max(vectors, 1)
         return _with_index(spec, vectors, milliseconds, seconds)
     if tune.searches_exactly(dim, vectors):
         return Searching(None, _SEARCH_MS + vectors * dim * _NUMBER_MS, 0, _PROCESS, 0.0, 0)
