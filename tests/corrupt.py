@@ -49,7 +49,7 @@ COMPACTED = SPECS[1::2]  # their dead vectors are taken out once
 REPAIRS = 1 / 20  # of the collections, after all questions
 TOLERANCE = 2e-5  # of a score; single precision leaves some 1e-6
 MEMORY = 6 * 2**30
-PATIENCE_S = 30  # for one of them
+PATIENCE_S = 120  # for one of them, on a machine that may be busy with something else
 
 INDEX, CARD, VECTORS, CATALOG, IDENTITY = "index", "card", "vectors", "catalog", "collection.json"
 WEIGHTS = {INDEX: 7, CARD: 2, VECTORS: 7, CATALOG: 4, IDENTITY: 1}
