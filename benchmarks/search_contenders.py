@@ -23,10 +23,10 @@ import lookalike
 from lookalike import Recipe, directory, identity
 from lookalike.catalog import Catalog
 from lookalike.estimate import BuildProgress
-from lookalike.index import IndexSpec
 from lookalike.nearest import Neighbours, Request
 from lookalike.selection import Rows
 from lookalike.snapshot import Snapshots
+from lookalike.spec import IndexSpec
 from lookalike.vectors import Vectors, VectorWriter, checksums
 
 K = 10

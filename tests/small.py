@@ -12,9 +12,9 @@ from lookalike import builder, estimate, tune
 def quick_builds() -> Iterator[None]:
     """An index is measured with fewer queries, and nobody is told how long that will take."""
     with ExitStack() as changes:
-        for name, value in {"QUERIES": 20, "_DEEP_QUERIES": 10, "_FIRST_LOOK": 10}.items():
+        for name, value in {"QUERIES": 20, "_DEEP_QUERIES": 10}.items():
             changes.enter_context(mock.patch.object(tune, name, value))
-        changes.enter_context(mock.patch.dict(tune._QUERIES, dict.fromkeys(tune._QUERIES, 20)))
+        changes.enter_context(mock.patch.dict(tune._QUERIES, dict.fromkeys(tune._QUERIES, tune.Queries(20, 20, 10))))
         changes.enter_context(mock.patch.object(builder, "_CHECK_QUERIES", 20))
         changes.enter_context(mock.patch.object(estimate, "_TRIAL", 16))
         yield

@@ -106,8 +106,8 @@ def test_the_promise_is_kept_for_queries_that_nobody_has_measured(
     """For a few neighbours and for many, with the index's own promise and with another."""
     monkeypatch.setattr(tune, "QUERIES", 1000)
     monkeypatch.setattr(tune, "_DEEP_QUERIES", 200)
-    monkeypatch.setattr(tune, "_FIRST_LOOK", 50)
-    monkeypatch.setattr(tune, "_QUERIES", {10: 1000, 100: 200, 1000: 200})
+    of_few, of_many = tune.Queries(all=1000, beyond=500, first=50), tune.Queries(all=200, beyond=100, first=50)
+    monkeypatch.setattr(tune, "_QUERIES", {10: of_few, 100: of_many, 1000: of_many})
     monkeypatch.setattr(tune, "_median_ms", lambda *_: 1e3)  # as if there were a great many vectors
     with stocked(tmp_path / "many", 4000) as photos:
         made = photos.build(recall=0.93)

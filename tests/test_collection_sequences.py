@@ -36,7 +36,7 @@ from small import small_thresholds
 from stock import one_thread
 
 # The index is measured for one and for four neighbours, so that more are searched for exactly.
-DEPTHS = {1: 20, 4: 20}
+DEPTHS = dict.fromkeys((1, 4), tune.Queries(all=20, beyond=20, first=10))
 # How many different pictures each can be made of at least; None is the default, which is one of those below.
 SPECS = {None: 0, "Flat": 0, "SQ8": 0, "IVF2,Flat": 2, "IVF2,SQ8": 2, "HNSW4": 0, "RaBitQ": 0, "PCA3,IVF1,SQ8": 3}
 DEFAULTS = ("IVF2,SQ4", "IVF2_HNSW4,SQ6", "IVF2,SQ8", "HNSW4,SQ8")

@@ -17,8 +17,9 @@ from lookalike import generations, storage, vectors
 from lookalike.catalog import StoredGeneration
 from lookalike.errors import CorruptError, StorageError
 from lookalike.generations import Generation
-from lookalike.index import Effort, Index, IndexSpec
+from lookalike.index import Effort, Index
 from lookalike.selection import Selection
+from lookalike.spec import IndexSpec
 from lookalike.tune import OperatingPoint
 from lookalike.vectors import Part, VectorReader, Vectors, VectorWriter
 from stock import clustered, one_thread

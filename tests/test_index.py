@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from lookalike import storage, vectors
 from lookalike.errors import CorruptError, UsageError
-from lookalike.index import Effort, Index, IndexSpec, training_cost
+from lookalike.index import Effort, Index
 from lookalike.selection import Rows, Selection
+from lookalike.spec import IndexSpec
 from lookalike.vectors import Part, VectorReader, Vectors, VectorWriter, unit
 
 ROWS, K = 600, 10
@@ -34,6 +35,7 @@ FACTORIES = [
     ],
     *[(f"IVF8,{code}", 32) for code in ("PQ16x4fs_64", "RaBitQ", "RaBitQ4", "RaBitQfs", "RaBitQfs2")],
     *[("IVF1,SQ8", 32), ("IVF8_HNSW32,PQ8x4fs", 32), ("IVF8_HNSW,SQ8", 32), ("IVF8(SQfp16),PQ16x4fs", 32)],
+    *[("IVF8(HNSW32,SQfp16),PQ8x4fs", 32), ("IVF8(HNSW16,SQ8),SQ8", 32)],
     *[("HNSW16", 32), ("HNSW16,Flat", 32), ("HNSW16,SQ8", 32), ("HNSW16,SQfp16", 32)],
     *[("PCA16,Flat", 32), ("PCA16,IVF8,SQ8", 32), ("PCAR16,IVF8,PQ8x4fs", 32), ("PCA16,HNSW16,SQ8", 32)],
     *[("L2norm,IVF8,SQ8", 32), ("RR32,IVF8,SQ4", 32), ("PCA16,L2norm,SQ8", 32), ("OPQ8_16,IVF8,PQ8x4fs", 32)],
@@ -213,7 +215,9 @@ def test_rows_that_are_added_to_one_that_was_read_are_found_like_the_others(fact
     np.testing.assert_allclose(scores, -np.sort(-case(dim).exact, axis=1)[:, :K], atol=3e-6)
 
 
-@pytest.mark.parametrize("factory", ["Flat", "IVF8,Flat", "IVF8_HNSW32,PQ8x4fs", "IVF8,RaBitQfs2", "HNSW16,SQ8"])
+@pytest.mark.parametrize(
+    "factory", ["Flat", "IVF8,Flat", "IVF8(HNSW32,SQfp16),PQ8x4fs", "IVF8,RaBitQfs2", "HNSW16,SQ8"]
+)
 def test_queries_that_are_shared_out_among_threads_get_the_same_answers(factory: str) -> None:
     index, _ = both(factory, 32)
     for selection in selections():
@@ -390,8 +394,8 @@ def test_training_takes_a_sample_that_grows_with_the_lists_and_never_exceeds_wha
     assert IndexSpec("IVF16,SQ8", 32).training_rows(10**6) == 25_600
     assert IndexSpec("IVF4096,SQ8", 32).training_rows(10**6) == 163_840
     assert IndexSpec("IVF4096,SQ8", 32).training_rows(100_000) == 100_000
-    assert training_cost(IndexSpec("Flat", 32), 10**6) == 0
-    assert training_cost(IndexSpec("IVF4096,SQ8", 32), 10**6) > 10 * training_cost(IndexSpec("IVF64,SQ8", 32), 10**6)
+    assert IndexSpec("Flat", 32).training_cost(10**6) == 0
+    assert IndexSpec("IVF4096,SQ8", 32).training_cost(10**6) > 10 * IndexSpec("IVF64,SQ8", 32).training_cost(10**6)
 
 
 # FAISS's sharp edges
@@ -416,7 +420,8 @@ def test_a_wrong_dimension_is_refused_without_assertions_too() -> None:
     program = """if True:
         import numpy
         from lookalike.errors import UsageError
-        from lookalike.index import Effort, Index, IndexSpec
+        from lookalike.index import Effort, Index
+        from lookalike.spec import IndexSpec
         from lookalike.selection import Selection
         assert False, "assertions are on"
         index = Index.trained(IndexSpec("Flat", 32), numpy.empty((0, 32), numpy.float32))
@@ -455,7 +460,7 @@ def test_threads_with_different_efforts_do_not_disturb_each_other() -> None:
     assert right == [True] * 40 * len(expected)
 
 
-@pytest.mark.parametrize("factory", ["IVF8,Flat", "HNSW16", "IVF8_HNSW32,SQ8"])
+@pytest.mark.parametrize("factory", ["IVF8,Flat", "HNSW16", "IVF8_HNSW32,SQ8", "IVF8(HNSW32,SQfp16),PQ8x4fs"])
 def test_nothing_is_ever_set_on_the_index(factory: str) -> None:
     index = built(factory, 32)
     before = bytes_of(index)  # with its parameters

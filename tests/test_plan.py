@@ -13,9 +13,9 @@ import lookalike
 from conftest import ColourEncoder, draw
 from lookalike import Collection, encoders, sample, tune
 from lookalike.errors import IncompatibleError, UsageError
-from lookalike.index import IndexSpec
 from lookalike.planning import PlanProgress, plan
 from lookalike.sources import Folder, Found
+from lookalike.spec import IndexSpec
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ import numpy as np
 from lookalike import compaction, generations, tune
 from lookalike.catalog import Catalog, State
 from lookalike.errors import CorruptError, LookalikeError, UsageError
-from lookalike.estimate import BuildProgress, Schedule, stages
+from lookalike.estimate import BuildProgress, Schedule
 from lookalike.generations import Generation
-from lookalike.index import Index, IndexSpec
+from lookalike.index import Index
 from lookalike.selection import Rows, Selection
+from lookalike.spec import IndexSpec
 from lookalike.tune import OperatingPoint, Probes
 from lookalike.vectors import Part, VectorReader, Vectors
 from lookalike.verified import VerifiedVectors
@@ -163,10 +164,12 @@ class Builder:
         best: tuple[Index, Generation] | None = None
         probes: Probes | None = None
         for spec in specs:
-            schedule = Schedule(spec, stages(spec, ground.live.size), self._tell)
+            schedule = Schedule(spec, ground.live.size, self._tell)
             index = self._filled(spec, ground, schedule, like=best[0] if best else None)
             probes = probes or tune.draw(ground.reader, ground.live, progress=schedule.of("comparing"))
-            points = tune.operating_points(index, ground.part(), ground.live, probes, progress=schedule.of("measuring"))
+            points = tune.operating_points(
+                index, ground.part(), ground.live, probes, promise=wish.recall, progress=schedule.of("measuring")
+            )
             about = Generation(
                 spec=spec.factory,
                 dim=self._dim,
@@ -234,7 +237,8 @@ class Builder:
             point = tune.measure(index, ground.part(), ground.live, probes, depth=chosen.depth, effort=chosen.effort)
             if point.recall >= about.reached:
                 return about.points
-        points = tune.operating_points(index, ground.part(), ground.live, tune.draw(ground.reader, ground.live))
+        probes = tune.draw(ground.reader, ground.live)
+        points = tune.operating_points(index, ground.part(), ground.live, probes, promise=about.reached)
         return points if _reached(points, about.reached) >= about.reached else None
 
     def _built_again(self, state: State, ground: _Ground, about: Generation | None) -> Maintenance:

@@ -60,6 +60,11 @@ class State:
     vectors: str
     generation: StoredGeneration | None
 
+    @property
+    def files(self) -> tuple[str, StoredGeneration | None]:
+        """Which files these are; they never change, and a commit that only adds or removes images keeps them."""
+        return self.vectors, self.generation
+
 
 @dataclass(frozen=True)
 class Known:

@@ -22,7 +22,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lookalike import attributes, encoders, identity, vectors
+from lookalike import attributes, encoders, examination, identity, vectors
 from lookalike import directory as directories
 from lookalike.attributes import AttributesReport
 from lookalike.builder import Builder, Maintenance, Wish, memory_bytes
@@ -32,7 +32,7 @@ from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, NoCollectionError, UsageError
 from lookalike.estimate import BuildProgress
 from lookalike.evaluation import Evaluation
-from lookalike.examination import QUERIES, Examination
+from lookalike.examination import QUERIES
 from lookalike.generations import Generation
 from lookalike.identity import Identity, Origin
 from lookalike.images import ImageSource, kept, prepare
@@ -358,7 +358,7 @@ class Collection:
             UsageError: there are fewer than two images that differ.
             CorruptError: a vector is damaged.
         """
-        return Examination(self._snapshots, self._neighbours, progress).evaluation(queries)
+        return examination.evaluation(self._snapshots, self._neighbours, queries, progress)
 
     def skipped(self) -> list[Skipped]:
         """The files that were left out, and why."""

@@ -233,7 +233,7 @@ def print_index(index: "Generation | None", collection: "Collection", *, as_json
 
 def print_curve(index: "Generation", young: int) -> None:
     """The operating points of an index: what looking harder finds, and costs."""
-    from lookalike.index import IndexSpec
+    from lookalike.spec import IndexSpec
 
     chosen, kind = index.chosen, IndexSpec(index.spec, index.dim).kind
     click.echo(f"{'':<12}{index.bytes / 1e6:,.1f} MB, {index.rows:,} vectors, and {young:,} younger ones beside it")

@@ -1,13 +1,13 @@
 """How long building an index takes, told before it is begun and better while it goes on."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from lookalike import tune
-from lookalike.index import IndexSpec, training_cost
+from lookalike.spec import IndexSpec
 
 _TRIAL = 1024  # rows and columns of the matrices whose product is timed
 # Comparing single vectors, as graphs do, waits for memory: it goes at this share of a product of matrices.
@@ -36,7 +36,7 @@ class BuildProgress:
 def stages(spec: IndexSpec, rows: int) -> dict[str, float]:
     """The seconds that each stage of building an index of so many vectors takes on this machine."""
     rate = _multiplications_per_second()
-    training = training_cost(spec, rows)
+    training = spec.training_cost(rows)
     adding = rows * spec.dim * max(spec.lists, 256)
     if spec.kind == "hnsw":
         adding = int(rows * spec.dim * _GRAPH_COMPARISONS / _SCATTERED)
@@ -53,10 +53,9 @@ def stages(spec: IndexSpec, rows: int) -> dict[str, float]:
 class Schedule:
     """Tells somebody how far a build is."""
 
-    def __init__(
-        self, spec: IndexSpec, seconds: Mapping[str, float], tell: Callable[[BuildProgress], None] | None
-    ) -> None:
-        self._spec, self._seconds, self._tell = spec, dict(seconds), tell
+    def __init__(self, spec: IndexSpec, rows: int, tell: Callable[[BuildProgress], None] | None) -> None:
+        self._spec, self._tell = spec, tell
+        self._seconds = stages(spec, rows) if tell else {}
         self._begun = time.monotonic()
 
     def of(self, stage: str) -> Callable[[int, int], None]:

@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike import evaluate, tune
-from lookalike.errors import UsageError
+from lookalike.errors import CorruptError, UsageError
 from lookalike.evaluate import Labels, Numbers
 from lookalike.evaluation import Evaluation, Point, WorstQuery
 from lookalike.generations import Generation
-from lookalike.index import Effort, IndexSpec
+from lookalike.index import Effort
 from lookalike.match import Match, Matches
 from lookalike.nearest import Neighbours, Request
 from lookalike.selection import Rows
 from lookalike.snapshot import Snapshots
+from lookalike.spec import IndexSpec
 
 QUERIES = 1000
 _K = 10
@@ -37,25 +38,40 @@ class _Images:
     labels: Labels
 
 
-class Examination:
-    """Measures one committed state of a collection. Nothing is changed, and nobody is kept from writing."""
+def evaluation(
+    snapshots: Snapshots, neighbours: Neighbours, queries: int, tell: Callable[[int, int], None] | None = None
+) -> Evaluation:
+    """Asks so many images at most; `tell` hears how much of how much is done.
 
-    def __init__(
-        self, snapshots: Snapshots, neighbours: Neighbours, tell: Callable[[int, int], None] | None = None
-    ) -> None:
-        """`tell` hears how much of how much is done."""
-        self._neighbours, self._tell = neighbours, tell or (lambda _done, _of: None)
+    Nothing is changed, and nobody is kept from writing.
+
+    Raises:
+        UsageError: the number is not positive, or there are fewer than two images.
+        CorruptError: a vector is damaged.
+    """
+    if queries < 1:
+        raise UsageError(f"queries={queries}: ask at least 1")
+    while True:
+        examination = _Examination(snapshots, neighbours, tell)
+        try:
+            return examination.evaluation(queries)
+        except CorruptError:
+            if examination.is_current():
+                raise  # else a writer has replaced the files meanwhile
+
+
+class _Examination:
+    """Measures one committed state of a collection."""
+
+    def __init__(self, snapshots: Snapshots, neighbours: Neighbours, tell: Callable[[int, int], None] | None) -> None:
+        self._snapshots, self._neighbours, self._tell = snapshots, neighbours, tell or (lambda _done, _of: None)
         self._snapshot, self._images = snapshots.run(lambda snapshot: (snapshot, _images(snapshots)))
 
-    def evaluation(self, queries: int) -> Evaluation:
-        """Asks so many images at most.
+    def is_current(self) -> bool:
+        """Whether the files are still those that it looks at."""
+        return self._snapshots.catalog.state().files == self._snapshot.state.files
 
-        Raises:
-            UsageError: the number is not positive, or there are fewer than two images.
-            CorruptError: a vector is damaged.
-        """
-        if queries < 1:
-            raise UsageError(f"queries={queries}: ask at least 1")
+    def evaluation(self, queries: int) -> Evaluation:
         if self._snapshot.live.size < 2:
             raise UsageError("there are fewer than two images that differ; there is nothing to compare")
         answerable = self._images.labels.answerable()
@@ -63,7 +79,8 @@ class Examination:
         self._steps, self._done = min(queries, self._snapshot.live.size) + 2 * len(asked), 0
         recalls, milliseconds, exact_milliseconds = self._recalls(queries)
         exact = self._effort() is None  # which finds everything by definition
-        answers = [self._answer(int(self._images.ids[place])) for place in asked]
+        answered = {place: answer for place in asked if (answer := self._answer(int(self._images.ids[place])))}
+        asked, answers = np.array(list(answered), np.int64), list(answered.values())
         at_1, at_10 = self._precision(answers, 1), self._precision(answers, 10)
         average = self._average_precision(asked)
         quality = evaluate.overall(at_1, at_10, average)
@@ -101,9 +118,13 @@ class Examination:
     def _effort(self) -> Effort | None:
         return self._snapshot.effort(_K, self._snapshot.live, recall=None, exact=False)
 
-    def _answer(self, image_id: int) -> tuple[Match, Matches]:
-        image, others = self._neighbours.of_image(image_id, Request(_K))
+    def _answer(self, image_id: int) -> tuple[Match, Matches] | None:
+        """An image and its answer; None where it has been removed meanwhile."""
         self._step()
+        try:
+            image, others = self._neighbours.of_image(image_id, Request(_K))
+        except UsageError:
+            return None
         return image, Matches(others, queries=[image])
 
     def _precision(self, answers: Sequence[tuple[Match, Matches]], k: int) -> Numbers:

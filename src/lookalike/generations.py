@@ -16,8 +16,9 @@ import numpy as np
 from lookalike import storage
 from lookalike.catalog import StoredGeneration
 from lookalike.errors import CorruptError, StorageError, UsageError
-from lookalike.index import Effort, Index, IndexSpec
+from lookalike.index import Effort, Index
 from lookalike.selection import Selection
+from lookalike.spec import IndexSpec
 from lookalike.tune import OperatingPoint, cheapest
 from lookalike.vectors import Part
 
@@ -108,7 +109,7 @@ def read_about(directory: Path, stored: StoredGeneration) -> Generation:
     """What is known of a generation, without its index.
 
     Raises:
-        CorruptError: its file is missing or damaged.
+        CorruptError: its file is missing, damaged, or cannot be read.
     """
     _, card = _paths(directory, stored.number)
     try:
@@ -125,7 +126,7 @@ def read_about(directory: Path, stored: StoredGeneration) -> Generation:
     except FileNotFoundError as error:
         raise CorruptError(f"{card}: the file is missing") from error
     except OSError as error:
-        raise StorageError(f"{card}: {error.strerror}") from error
+        raise CorruptError(f"{card}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptError(f"{card}: the file is damaged: {error}") from error
 
@@ -134,7 +135,7 @@ def read_index(directory: Path, stored: StoredGeneration, about: Generation) -> 
     """A generation's index, every byte of it as it was written.
 
     Raises:
-        CorruptError: its file is missing or damaged.
+        CorruptError: its file is missing, damaged, or cannot be read.
     """
     path, _ = _paths(directory, stored.number)
     try:
@@ -147,7 +148,7 @@ def read_index(directory: Path, stored: StoredGeneration, about: Generation) -> 
     except FileNotFoundError as error:
         raise CorruptError(f"{path}: the file is missing") from error
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}") from error
+        raise CorruptError(f"{path}: {error.strerror}") from error
     if index.rows != stored.rows:
         raise CorruptError(f"{path}: it covers {index.rows:,} vectors instead of {stored.rows:,}")
     return index

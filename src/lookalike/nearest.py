@@ -14,7 +14,7 @@ from lookalike.errors import CorruptError, UsageError
 from lookalike.match import Match
 from lookalike.selection import Rows
 from lookalike.snapshot import Snapshot, Snapshots
-from lookalike.vectors import Vectors, checksums
+from lookalike.vectors import Vectors, checksums, unit
 from lookalike.where import Where
 
 _ALL = 2**31  # more than there can be, and less than FAISS and SQLite can count
@@ -79,7 +79,7 @@ class Neighbours:
             query = snapshot.reader.stored(row, count=snapshot.state.count)
             # It finds itself among them, as the queries do by which recall is measured.
             one_more = replace(request, k=request.k + 1)
-            [found] = self._of_vectors(snapshot, query.astype(np.float32), one_more, depth=request.k)
+            [found] = self._of_vectors(snapshot, unit(query), one_more, depth=request.k)
             others = [match for match in found if match.id != image_id]
             return self._match(image, 1.0), others[: request.k]
 

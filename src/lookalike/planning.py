@@ -14,10 +14,10 @@ from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, UsageError
 from lookalike.generations import Generation
 from lookalike.identity import Identity, Origin
-from lookalike.index import IndexSpec
 from lookalike.ingest import cores
 from lookalike.sample import Census, Trial
 from lookalike.sources import Folder
+from lookalike.spec import IndexSpec
 
 SAMPLE = 200
 # What a catalog takes, measured with up to 100,000 images: empty, for each image, and for each byte of its key.

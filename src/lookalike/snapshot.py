@@ -123,7 +123,7 @@ class Snapshots:
                     return use(self._snapshot(state))
                 except CorruptError as error:
                     damage = error
-            if _files(self.catalog.state()) == _files(state):
+            if self.catalog.state().files == state.files:
                 self._give_up(damage, state)
 
     def selection(self, snapshot: Snapshot, where: Where | None) -> Selection:
@@ -166,7 +166,7 @@ class Snapshots:
         while True:
             state = self.catalog.state()
             found = [*self._damaged_vectors(state), *self._damaged_index(state)]
-            if not found or _files(self.catalog.state()) == _files(state):
+            if not found or self.catalog.state().files == state.files:
                 return found
 
     def _damaged_vectors(self, state: State) -> Iterator[str]:
@@ -218,8 +218,3 @@ class Snapshots:
                 DamagedIndexWarning,
                 stacklevel=2,
             )
-
-
-def _files(state: State) -> tuple[str, StoredGeneration | None]:
-    """Which files belong to a state: they never change, and a commit that only adds or removes images keeps them."""
-    return state.vectors, state.generation

@@ -4,6 +4,7 @@ What is measured is recall@k: how many of the k nearest, found exactly, an index
 the collection, each left out of its own answer.
 """
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,29 +15,48 @@ import numpy as np
 
 from lookalike import evaluate
 from lookalike.errors import UsageError
-from lookalike.index import Effort, Index, IndexSpec
+from lookalike.index import Effort, Index
 from lookalike.selection import Rows, Selection
+from lookalike.spec import IndexSpec
 from lookalike.vectors import Part, VectorReader, Vectors
 
 RECALL = 0.98  # what is promised unless something else is asked for
-# Recall is measured for so many neighbours, with so many queries: what is wanted for k holds for fewer too.
-_QUERIES = {10: 1000, 100: 200, 1000: 200}
+
+
+@dataclass(frozen=True)
+class Queries:
+    """How many queries tell what an effort is worth.
+
+    Attributes:
+        all: of most efforts.
+        beyond: of those that find more than was promised, since they take long.
+        first: whether it is worth measuring at all, and how many candidates it needs.
+    """
+
+    all: int
+    beyond: int
+    first: int
+
+
+# Recall is measured for so many neighbours; what is found of them is found of fewer too.
+_QUERIES = {10: Queries(2000, 500, 100), 100: Queries(200, 100, 50), 1000: Queries(100, 50, 25)}
 DEPTHS = tuple(_QUERIES)
-_DEEP_QUERIES = 200
-QUERIES = max(_QUERIES.values())
+_DEEP_QUERIES = max(queries.all for depth, queries in _QUERIES.items() if depth > DEPTHS[0])
+QUERIES = max(queries.all for queries in _QUERIES.values())
 
 _EXACT_VALUES = 50_000 * 1280  # numbers in the vectors; comparing with all of them takes some 4 ms on one core
-_LIST_BYTES = 32  # of memory a vector, at most, that the lists' centroids may take
-_GRAPH_LISTS = 4096  # from so many on, a graph finds the lists sooner than comparing with all of them
+_LIST_BYTES = 16  # of memory a vector, at most, that the lists' centroids may take
+_GRAPH_LISTS = 256  # from so many on, a graph finds the lists sooner than comparing with all of them
+_CENTROID_BYTES = 2  # for each dimension; half precision chooses the same lists, in half the time
 _STEPS = sorted({round(2 ** (i / 2)) for i in range(25)})  # 1, 2, 3, 4, 6, 8, 11, ... 4096
 _BREADTHS = {"ivf": _STEPS, "hnsw": [step for step in _STEPS if 16 <= step <= 1024], "flat": [0]}
+_CLOSE = 1.1  # times a breadth that fails a promise is near enough to the least that keeps it
 _CANDIDATES = {10: (1, 2, 4, 8, 16, 32), 100: (1, 2, 4, 8, 16), 1000: (1, 2, 4, 8)}
-_FIRST_LOOK = 50  # queries tell whether an effort is worth measuring:
-_WORTHWHILE = 0.8  # recall below which it is not,
+_WORTHWHILE = 0.8  # recall below which an effort is not worth measuring,
 _GAIN = 0.002  # of recall, less than which more candidates are not,
 _ENOUGH = 0.998  # recall above which nothing dearer is
 _SEED = 7
-_BATCH = 200  # queries between two reports of progress
+_BATCH = 600  # queries that are compared at once: the vectors are then made single precision fewer times
 
 
 @dataclass(frozen=True)
@@ -97,7 +117,7 @@ def smallest_specs(dim: int, rows: int) -> tuple[IndexSpec, ...]:
 
 def _factories(dim: int, rows: int, dims_per_code: Sequence[int]) -> Iterator[str]:
     lists = _lists(dim, rows)
-    inverted = f"IVF{lists}_HNSW32" if lists >= _GRAPH_LISTS else f"IVF{lists}"
+    inverted = f"IVF{lists}(HNSW32,SQfp16)" if lists >= _GRAPH_LISTS else f"IVF{lists}"
     for dims in dims_per_code:
         if not dims:
             yield f"{inverted},SQ8"
@@ -108,7 +128,7 @@ def _factories(dim: int, rows: int, dims_per_code: Sequence[int]) -> Iterator[st
 
 def _lists(dim: int, rows: int) -> int:
     """Four times the square root of the number of vectors, unless their centroids then weigh too much."""
-    wanted = min(4 * sqrt(rows), rows * _LIST_BYTES / (4 * dim), rows / 40)
+    wanted = min(4 * sqrt(rows), rows * _LIST_BYTES / (_CENTROID_BYTES * dim), rows / 40)
     return int(2 ** max(round(log2(max(wanted, 1))), 0))
 
 
@@ -137,12 +157,12 @@ def draw(
     vectors = reader.stored(drawn, count=selection.count).astype(np.float32)
     depth = min(depth or max(DEPTHS), selection.size - 1)
     nearest = np.full((count, depth), -1)
-    for start in range(0, count, _BATCH):
-        part = slice(start, start + _BATCH)
+    for start, stop in itertools.pairwise([0, *range(_DEEP_QUERIES, count, _BATCH), count]):
+        part = slice(start, stop)
         near = depth if start < _DEEP_QUERIES else min(depth, DEPTHS[0])
         _, found = reader.search(vectors[part], near + 1, selection)
         nearest[part, :near] = without(found, drawn[part])
-        progress(min(start + _BATCH, count), count)
+        progress(stop, count)
     return Probes(drawn, vectors, nearest, _median_ms(lambda query: reader.search(query, 10, selection), vectors[:8]))
 
 
@@ -152,9 +172,13 @@ def operating_points(
     selection: Selection,
     probes: Probes,
     *,
+    promise: float = RECALL,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> tuple[OperatingPoint, ...]:
-    """The Pareto-optimal efforts for each depth, from the fastest to the one that finds most."""
+    """The Pareto-optimal efforts for each depth, from the fastest to the one that finds most.
+
+    Of those for the smallest depth some lie close to what is just enough for the promise.
+    """
     depths = [depth for depth in DEPTHS if depth <= probes.nearest.shape[1]]
     points: list[OperatingPoint] = []
     least = 0
@@ -164,8 +188,10 @@ def operating_points(
         def measured(effort: Effort, queries: int | None = None, depth: int = depth) -> OperatingPoint:
             return measure(index, stored, selection, probes, depth=depth, effort=effort, queries=queries)
 
-        found = list(_walk(index.spec, probes.milliseconds, depth, measured, least))
+        found = list(_walk(index.spec, depth, measured, promise=promise, least=least, exact_ms=probes.milliseconds))
         least = found[0].effort.breadth  # what is too little for a few is too little for many
+        if depth == depths[0]:
+            found += _between(found, promise, measured)
         points += _pareto(found)
     progress(len(depths), len(depths))
     return tuple(points)
@@ -182,7 +208,7 @@ def measure(
     queries: int | None = None,
 ) -> OperatingPoint:
     """What an effort is worth for so many neighbours, asked by the first `queries`, or as many as that takes."""
-    first = slice(queries or _QUERIES[depth])
+    first = slice(queries or _QUERIES[depth].all)
     vectors, own = probes.vectors[first], probes.rows[first]
     # One more is looked for, since each query finds itself, among as many candidates as there will be without.
     with_self = Effort(effort.breadth, max(effort.candidates * depth / (depth + 1), 1.0))
@@ -213,29 +239,53 @@ def check_recall(recall: float) -> float:
 
 def _walk(
     spec: IndexSpec,
-    exact_ms: float,
     depth: int,
-    measured: Callable[[Effort, int | None], OperatingPoint],
+    measured: Callable[..., OperatingPoint],
+    *,
+    promise: float,
     least: int,
+    exact_ms: float,
 ) -> Iterator[OperatingPoint]:
     """Looks wider and wider, until that brings nothing more or takes longer than to look at everything.
 
     A few queries tell how many candidates each breadth needs, which is no fewer than the breadth before needed, so
     that only that is measured with all.
     """
+    queries = _QUERIES[depth]
+    count = queries.all
     *fewer, most = _CANDIDATES[depth]
     breadths = sorted({min(step, spec.lists or step) for step in _BREADTHS[spec.kind]})
     breadths = [breadth for breadth in breadths if breadth >= least]
     for breadth in breadths:
-        best = measured(Effort(breadth, most), _FIRST_LOOK).recall
+        best = measured(Effort(breadth, most), queries.first).recall
         if best < _WORTHWHILE and breadth != breadths[-1]:
             continue
-        while fewer and measured(Effort(breadth, fewer[0]), _FIRST_LOOK).recall < best - _GAIN:
+        while fewer and measured(Effort(breadth, fewer[0]), queries.first).recall < best - _GAIN:
             del fewer[0]
-        point = measured(Effort(breadth, fewer[0] if fewer else most), None)
+        point = measured(Effort(breadth, fewer[0] if fewer else most), count)
         yield point
+        if point.recall_low >= promise:
+            count = queries.beyond
         if point.recall >= _ENOUGH or point.milliseconds > exact_ms:
             return
+
+
+def _between(
+    found: Sequence[OperatingPoint], promise: float, measured: Callable[[Effort], OperatingPoint]
+) -> list[OperatingPoint]:
+    """Comes closer to the least breadth that keeps a promise, from what fails it and what keeps it."""
+    keeping = next((point for point in found if point.recall_low >= promise), None)
+    failing = [point for point in found if keeping and point.effort.breadth < keeping.effort.breadth]
+    if keeping is None or not failing:
+        return []
+    tried, low, high = [], failing[-1].effort.breadth, keeping.effort.breadth
+    while high > _CLOSE * low and high > low + 1:
+        tried.append(measured(Effort(round(sqrt(low * high)), keeping.effort.candidates)))
+        if tried[-1].recall_low >= promise:
+            high = tried[-1].effort.breadth
+        else:
+            low = tried[-1].effort.breadth
+    return tried
 
 
 def _pareto(points: Sequence[OperatingPoint]) -> list[OperatingPoint]:
