@@ -157,11 +157,11 @@ class Index:
         try:
             with _limited_to(os.fstat(file.fileno()).st_size + spec.table_bytes()):
                 inner = faiss.read_index(f"/dev/fd/{file.fileno()}")  # by descriptor: it may have any name
+            if spec.describes(inner):
+                return cls(spec, inner)
         except RuntimeError as error:
             raise CorruptError(f"{file.name}: FAISS cannot read it: {error}") from error
-        if not spec.describes(inner):
-            raise CorruptError(f"{file.name}: it is not {spec.factory} over {spec.dim} dimensions")
-        return cls(spec, inner)
+        raise CorruptError(f"{file.name}: it is not {spec.factory} over {spec.dim} dimensions")
 
     def _parameters(self, effort: Effort, selector: Any) -> Any:
         """Those of one call; nothing is ever set on the index, which others are searching."""
