@@ -17,7 +17,7 @@ LAYERS = (
     {"files", "formats", "vectors", "database", "where", "evaluation", "parquet", "spec"},
     {"images", "index", "evaluate", "filters", "schema", "sources", "tables"},
     {"demo", "encoders", "show", "transaction", "tune"},
-    {"catalog", "estimate", "identity"},
+    {"catalog", "estimate", "identity", "wish"},
     {"attributes", "changes", "directory", "embedding", "generations", "verified"},
     {"compaction", "ingest", "sample", "snapshot"},
     {"builder", "nearest"},

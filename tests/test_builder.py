@@ -14,13 +14,14 @@ from unittest import mock
 import pytest
 
 from lookalike import Collection, builder, directory, storage, tune, vectors
-from lookalike.builder import Maintenance, Wish, memory_bytes
+from lookalike.builder import Maintenance
 from lookalike.errors import CorruptError, LockedError, StorageError, UsageError
 from lookalike.estimate import BuildProgress
 from lookalike.generations import Generation
 from lookalike.index import Effort, Index
 from lookalike.tune import OperatingPoint
 from lookalike.where import Where
+from lookalike.wish import Wish, memory_bytes
 from small import quick_builds
 from stock import Exact, assert_exact, assert_true, clustered, create, drop, keys_of, one_thread, put, reopened
 

@@ -10,6 +10,7 @@ import pytest
 
 from lookalike import Collection, builder
 from lookalike.errors import CorruptError, UsageError
+from lookalike.generations import Generation
 from small import quick_builds
 from stock import clustered, create, drop, keys_of, one_thread, put, reopened
 
@@ -80,7 +81,7 @@ def test_recall_is_what_searches_find_of_what_exact_ones_do(photos: Collection) 
 
 def test_compacting_meanwhile_begins_it_again(photos: Collection) -> None:
     photos.build(spec=SPEC, recall=0.8)
-    changed = []
+    changed: list[Generation | None] = []
 
     def compact(_done: int, _of: int) -> None:
         if not changed:

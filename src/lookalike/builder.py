@@ -3,7 +3,6 @@
 Whoever calls this holds the collection's lock.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from lookalike.spec import IndexSpec
 from lookalike.tune import OperatingPoint, Probes
 from lookalike.vectors import Part, VectorReader, Vectors
 from lookalike.verified import VerifiedVectors
+from lookalike.wish import Wish
 
 _DEAD_SHARE = 0.2  # of the vectors, from which on the dead ones are taken out
 GROWTH = 4  # times as many vectors as an index was trained on make it worth training again
@@ -29,27 +29,6 @@ _YOUNG_ROWS = 1000  # so many vectors are compared one by one sooner than an ind
 _YOUNG_SHARE = 0.01  # or this share of those in the index
 _CHECK_QUERIES = 400
 _SEED = 11
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What an index is to be like.
-
-    Attributes:
-        recall: the share of the 10 nearest that a search is to find, above 0 and at most 1.
-        memory: how many bytes it may take at most, or None.
-        spec: its FAISS index factory string, or None for the default.
-
-    Raises:
-        UsageError: the recall is no share.
-    """
-
-    recall: float = tune.RECALL
-    memory: int | None = None
-    spec: str | None = None
-
-    def __post_init__(self) -> None:
-        tune.check_recall(self.recall)
 
 
 @dataclass(frozen=True)
@@ -103,7 +82,7 @@ class Builder:
             StorageError: the disk is full or failing; the index that was there still serves.
         """
         _, ground = self._opened()
-        specs = self._specs(wish, ground.live.size)  # which may refuse
+        specs = wish.specs(self._dim, ground.live.size)  # which may refuse
         with self._nothing_left_behind():
             ground = self._compacted(ground)
             return self._publish(ground, self._best(specs, wish, ground) if specs else None)
@@ -136,28 +115,6 @@ class Builder:
         return self._join(state, ground, about)
 
     # Building
-
-    def _specs(self, wish: Wish, rows: int) -> Sequence[IndexSpec]:
-        """The indexes to try one after the other, or none where there is no need of any."""
-        if wish.spec is not None:
-            spec = IndexSpec(wish.spec, self._dim)
-            spec.check(rows)
-            if wish.memory is not None and spec.bytes(rows) > wish.memory:
-                size = f"takes {spec.bytes(rows):,} bytes for {rows:,} vectors, and may take {wish.memory:,}"
-                raise UsageError(f"{wish.spec}: it {size}")
-            return [spec] if rows else []
-        if tune.searches_exactly(self._dim, rows):
-            return []
-        if wish.memory is None:
-            return tune.specs(self._dim, rows)
-        small = [spec for spec in tune.smallest_specs(self._dim, rows) if spec.bytes(rows) <= wish.memory]
-        if not small:
-            least = min(spec.bytes(rows) for spec in tune.smallest_specs(self._dim, rows))
-            raise UsageError(
-                f"memory={wish.memory:,} bytes: an index of {rows:,} vectors takes {least:,} at least;"
-                " give it more, or leave the vectors without one"
-            )
-        return small
 
     def _best(self, specs: Sequence[IndexSpec], wish: Wish, ground: _Ground) -> tuple[Index, Generation]:
         """The first index that keeps the promise, or else the one that comes closest to it."""
@@ -310,19 +267,6 @@ class Builder:
         state = self._catalog.state()
         compaction.sweep(self._directory, state.vectors)
         generations.sweep(self._directory, state.generation.number if state.generation else None)
-
-
-def memory_bytes(size: str | int) -> int:
-    """The number of bytes that "500MB", "2 GB", "1.5GiB" or a number stands for.
-
-    Raises:
-        UsageError: it is no size.
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)[bB]?\s*", str(size))
-    if isinstance(size, bool) or not found or not float(found[1]):
-        raise UsageError(f"memory={size!r}: give a size, such as 500MB or 2GB")
-    number, prefix, binary = found.groups()
-    return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(prefix.upper() or " "))
 
 
 def _reached(points: Sequence[OperatingPoint], wanted: float) -> float:

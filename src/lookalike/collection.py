@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 from lookalike import attributes, encoders, examination, identity, vectors
 from lookalike import directory as directories
 from lookalike.attributes import AttributesReport
-from lookalike.builder import Builder, Maintenance, Wish, memory_bytes
+from lookalike.builder import Builder, Maintenance
 from lookalike.catalog import Catalog
 from lookalike.embedding import embed
 from lookalike.encoders import Encoder
@@ -44,6 +44,7 @@ from lookalike.sources import Files, Folder, Found, Source, absolute, key_of
 from lookalike.tune import RECALL
 from lookalike.vectors import Vectors, VectorWriter
 from lookalike.where import Where
+from lookalike.wish import Wish, memory_bytes
 
 _Item = TypeVar("_Item")
 
