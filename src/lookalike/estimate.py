@@ -10,9 +10,6 @@ from lookalike import tune
 from lookalike.spec import IndexSpec
 
 _TRIAL = 1024  # rows and columns of the matrices whose product is timed
-# Comparing single vectors, as graphs do, waits for memory: it goes at this share of a product of matrices.
-_SCATTERED = 0.1
-_GRAPH_COMPARISONS = 2000  # for each vector that HNSW32 takes in
 _MEASURING = 12.0  # seconds that trying efforts takes at 100,000 vectors; it grows with the square root
 
 
@@ -36,15 +33,11 @@ class BuildProgress:
 def stages(spec: IndexSpec, rows: int) -> dict[str, float]:
     """The seconds that each stage of building an index of so many vectors takes on this machine."""
     rate = _multiplications_per_second()
-    training = spec.training_cost(rows)
-    adding = rows * spec.dim * max(spec.lists, 256)
-    if spec.kind == "hnsw":
-        adding = int(rows * spec.dim * _GRAPH_COMPARISONS / _SCATTERED)
     comparing = tune.QUERIES * rows * spec.dim
     measuring = _MEASURING * (rows / 100_000) ** 0.5
     return {
-        "training": training / rate,
-        "adding": adding / rate,
+        "training": spec.training_cost(rows) / rate,
+        "adding": spec.adding_cost(rows) / rate,
         "comparing": comparing / rate,
         "measuring": measuring,
     }

@@ -15,7 +15,7 @@ import numpy as np
 
 from lookalike.errors import CorruptError, UsageError
 from lookalike.selection import Rows, Selection
-from lookalike.spec import ITERATIONS, IndexSpec, core_of, faiss_errors, transforms_of
+from lookalike.spec import ITERATIONS, IndexSpec, core_of, faiss_errors, quantizer_of, transforms_of
 from lookalike.vectors import Part, Vectors, searching_threads
 
 _SEED = 1234
@@ -70,11 +70,11 @@ class Index:
                 if hasattr(core, "pq"):
                     core.pq.cp.min_points_per_centroid = 1  # with fewer than 39 it prints warnings
             if like and like.spec.lists and like.spec.inverted_file == spec.inverted_file:
-                quantizer = _quantizer(like._inner)
-                _quantizer(inner).add(quantizer.reconstruct_n(0, quantizer.ntotal))
+                quantizer = quantizer_of(like._inner)
+                quantizer_of(inner).add(quantizer.reconstruct_n(0, quantizer.ntotal))
             with faiss_errors(spec.factory):
                 inner.train(sample)
-            if spec.kind == "ivf" and isinstance(lists := _quantizer(inner), faiss.IndexHNSW):
+            if spec.kind == "ivf" and isinstance(lists := quantizer_of(inner), faiss.IndexHNSW):
                 lists.hnsw.efSearch = _BREADTH_OF_ADDING
         return cls(spec, inner)
 
@@ -168,7 +168,7 @@ class Index:
         chosen = {} if selector is None else {"sel": selector}
         kind = self.spec.kind
         if kind == "ivf":
-            if isinstance(_quantizer(self._inner), faiss.IndexHNSW):
+            if isinstance(quantizer_of(self._inner), faiss.IndexHNSW):
                 chosen["quantizer_params"] = faiss.SearchParametersHNSW(efSearch=effort.breadth)
             parameters = faiss.SearchParametersIVF(nprobe=effort.breadth, **chosen)
         elif kind == "hnsw":
@@ -200,11 +200,6 @@ def _for_one_query(inner: Any) -> Any:
     for transform in reversed(list(transforms_of(inner))):
         whole.prepend_transform(transform)
     return whole
-
-
-def _quantizer(inner: Any) -> Any:
-    """What chooses the inverted lists of an index that has some."""
-    return faiss.downcast_index(core_of(inner).quantizer)
 
 
 @contextmanager

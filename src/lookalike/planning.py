@@ -26,8 +26,8 @@ _COMMITTING = 0.0001  # seconds for each file, when the threads that encode wait
 _PROCESS = 92_000_000  # bytes of memory that a process has taken when it has searched by an image
 _BUILDING = 50_000_000  # bytes that building takes besides the index and the sample that it learns from
 # Milliseconds of a search: in any case, for each number that the query is multiplied with, and by an index of 100,000
-# vectors, which grows with the square root of their number.
-_SEARCH_MS, _NUMBER_MS, _INDEX_MS = 0.2, 8e-8, 0.3
+# vectors, which grows with the power 0.9 of their number.
+_SEARCH_MS, _NUMBER_MS, _INDEX_MS = 0.2, 8e-8, 0.2
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ def _searching(dim: int, vectors: int, new: int, about: Generation | None) -> Se
     if tune.searches_exactly(dim, vectors):
         return Searching(None, _SEARCH_MS + vectors * dim * _NUMBER_MS, 0, _PROCESS, 0.0, 0)
     spec = tune.specs(dim, vectors)[0]
-    milliseconds = _INDEX_MS * (vectors / 100_000) ** 0.5
+    milliseconds = _INDEX_MS * (vectors / 100_000) ** 0.9
     return _with_index(spec, vectors, milliseconds, sum(estimate.stages(spec, vectors).values()))
 
 

@@ -110,11 +110,10 @@ class IndexSpec:
         """How much memory it takes for so many vectors."""
         core, learned = core_of(self._skeleton), _bytes_learned(self._skeleton)
         if self.kind == "ivf":
-            quantizer = faiss.downcast_index(core.quantizer)
             # 32 vectors fill a block of fast scan, and the last of each list is on average half full.
             padding = core.nlist * core.bbs // 2 if "FastScan" in type(core).__name__ else 0
             lists = (rows + padding) * core.code_size + 8 * (rows + core.nlist)  # each vector's number, and their sizes
-            return int(lists + _bytes_flat(quantizer, core.nlist) + learned)
+            return int(lists + _bytes_flat(quantizer_of(core), core.nlist) + learned)
         return int(_bytes_flat(core, rows) + learned)
 
     def table_bytes(self) -> int:
@@ -137,6 +136,16 @@ class IndexSpec:
         """How many multiplications it takes to train it for so many vectors, k-means more than all else."""
         return self.training_rows(rows) * self.dim * (self.lists * ITERATIONS + 256)
 
+    def adding_cost(self, rows: int) -> int:
+        """How many it takes to add so many; one that waits for memory, as in a graph, counts as ten."""
+        if self.kind == "hnsw":
+            compared = 20_000
+        elif self.lists and isinstance(quantizer_of(self._skeleton), faiss.IndexHNSW):
+            compared = 3_000
+        else:
+            compared = max(self.lists, 256)
+        return rows * self.dim * compared
+
 
 @contextmanager
 def faiss_errors(factory: str) -> Iterator[None]:
@@ -156,6 +165,11 @@ def core_of(inner: Any) -> Any:
     while isinstance(inner, faiss.IndexPreTransform):
         inner = faiss.downcast_index(inner.index)
     return inner
+
+
+def quantizer_of(inner: Any) -> Any:
+    """What chooses the inverted lists of an index that has some."""
+    return faiss.downcast_index(core_of(inner).quantizer)
 
 
 def transforms_of(inner: Any) -> Iterator[Any]:
@@ -188,7 +202,7 @@ def _refuse_unfit(inner: Any, factory: str) -> None:
         raise UsageError(f"{factory}: FAISS has it for distances alone, and not for inner products")
     if (faiss.downcast_index(core.storage) if name in _HNSW else core).code_size < 1:
         raise UsageError(f"{factory}: its codes hold nothing")
-    if name in _IVF and type(faiss.downcast_index(core.quantizer)).__name__ not in _QUANTIZERS:
+    if name in _IVF and type(quantizer_of(core)).__name__ not in _QUANTIZERS:
         raise UsageError(f"{factory}: its lists are chosen by a quantizer that is not known to work; take a plain IVF")
 
 
