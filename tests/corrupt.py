@@ -459,8 +459,9 @@ class Truth:
         assert len(keys) > INDEXED
         self._scores = [{match[:3]: match[3] for match in answer} for answer in all_of]
         for number, question in enumerate(self.questions):
-            own = question.queries if isinstance(question.queries, int) else None
-            queries = question.queries if not isinstance(question.queries, int) else vector_of(keys[own or 0])[None]
+            own, queries = None, question.queries
+            if isinstance(queries, int):
+                own, queries = queries, vectors.unit(vector_of(keys[queries]))
             expected = self._defined(question, queries, {id_: key for id_, key in keys.items() if id_ != own})
             assert self._scores[number].keys() == expected.keys()
             assert all(abs(score - expected[match]) <= TOLERANCE for match, score in self._scores[number].items())

@@ -37,6 +37,7 @@ from conftest import ColourEncoder, draw, picture
 from lookalike import Collection, Match, database, embedding, ingest
 from lookalike.errors import UsageError
 from lookalike.images import prepare
+from lookalike.vectors import unit
 from lookalike.where import Between, Where
 from small import small_thresholds
 
@@ -399,7 +400,7 @@ class Verdict:
             if own not in state.place:
                 self.wrong = f"{own} is not there"
                 return
-            query = state.vectors[state.place[own]]
+            [query] = unit(state.vectors[state.place[own]])
         assert query is not None
         scores = np.clip(state.vectors @ query, -1, 1)
         admitted = state.admits(question.where)
