@@ -105,7 +105,15 @@ def test_an_exact_search_and_one_for_all_of_the_recall_agree(gallery: Path) -> N
 
 def test_filters_by_label_and_folder_leave_the_others_out(gallery: Path) -> None:
     assert {key.split("/")[0] for key in keys(gallery, "--label", "fish", "--label", "mug")} == {"fish", "mug"}
-    assert {key.split("/")[0] for key in keys(gallery, "--under", "fish")} == {"fish"}
+    for folder in ("fish", "photos/fish", "photos/fish/", str(gallery / "photos" / "fish")):
+        assert {key.split("/")[0] for key in keys(gallery, "--under", folder)} == {"fish"}
+
+
+def test_a_label_or_folder_that_no_image_has_is_named(gallery: Path) -> None:
+    code, out, err = run("search", "--id", "7", "--label", "Fish", "--label", "mug", "--under", "fish", cwd=gallery)
+    assert (code, out, err) == (0, "", "No image has the label 'Fish'.\n")
+    code, out, err = run("search", "--id", "7", "--under", "fisch", cwd=gallery)
+    assert (code, out, err) == (0, "", "No image is in a folder 'fisch' of the collection.\n")
 
 
 def test_attributes_of_a_table_filter_searches(home: Path) -> None:
@@ -158,7 +166,7 @@ def test_a_damaged_index_is_warned_of_and_does_without_until_it_is_built_again(h
     code, out, err = run("check", cwd=home)
     assert code == 4
     assert str(path) in out
-    assert "lookalike build" in out
+    assert "lookalike index" in out
 
     assert run("build", "--spec", SPEC, "--recall", "0.9", cwd=home)[0] == 0
     assert run("check", cwd=home)[0] == 0

@@ -102,7 +102,8 @@ def test_what_was_written_comes_back(place: Place) -> None:
     )
     assert place.search(place.read()) == place.search(built(place.units))
     assert place.names() == ["000003.faiss", "000003.json"]
-    assert generations.is_there(place.directory, place.stored, about)
+    generations.check_is_there(place.directory, place.stored, about)
+    assert generations.is_sound(place.directory, place.stored)
 
 
 def test_the_card_is_strict_json_that_people_can_read(place: Place) -> None:
@@ -156,7 +157,9 @@ def test_a_missing_file_is_damage(place: Place) -> None:
     place.index.unlink()
     with pytest.raises(CorruptError, match=r"000003\.faiss: the file is missing"):
         generations.read_index(place.directory, place.stored, about)
-    assert not generations.is_there(place.directory, place.stored, about)
+    with pytest.raises(CorruptError, match="No such file"):
+        generations.check_is_there(place.directory, place.stored, about)
+    assert not generations.is_sound(place.directory, place.stored)
 
 
 def test_the_index_of_another_collection_is_damage(place: Place, tmp_path: Path) -> None:
@@ -165,7 +168,8 @@ def test_the_index_of_another_collection_is_damage(place: Place, tmp_path: Path)
     generations.write(other, 3, built(place.units[::-1].copy()), ABOUT, place.part)
     about = generations.read_about(place.directory, place.stored)
     (other / "index" / "000003.faiss").replace(place.index)
-    assert generations.is_there(place.directory, place.stored, about)  # it is of the same size
+    generations.check_is_there(place.directory, place.stored, about)  # it is of the same size
+    assert not generations.is_sound(place.directory, place.stored)
     with pytest.raises(CorruptError, match=r"000003\.faiss: the file is damaged"):
         place.read()
     (other / "index" / "000003.json").replace(place.card)

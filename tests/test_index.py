@@ -313,6 +313,8 @@ def test_where_k_is_more_than_there_are_what_is_missing_is_no_row(factory: str, 
         ("IVF8,PQ8x0", "0 bits"),
         ("IVF8,PQ8x24", "24 bits"),
         ("SQ0", "hold nothing"),
+        ("ITQ,SQ8", "ITQ is for codes of one bit"),
+        ("PCA16,ITQ,SQ8", "ITQ is for codes of one bit"),
         ("PCA0,Flat", "hold nothing"),
         ("IVF8", "could not parse"),
         ("IVF8,", "could not parse"),
@@ -340,6 +342,9 @@ def test_a_factory_string_that_cannot_serve_is_refused_with_the_reason(factory: 
         ("IVF8,PQ8", 255, "codebooks of 256 entries cannot be learned from 255 vectors"),
         ("IVF8,PQ8x4fs", 15, "codebooks of 16 entries cannot be learned from 15 vectors"),
         ("PCA16,IVF2,PQ8x6", 63, "codebooks of 64 entries"),
+        ("PCA16,Flat", 15, "16 directions cannot be learned from 15 vectors"),
+        ("OPQ8,Flat", 31, "32 directions cannot be learned from 31 vectors"),  # FAISS would write beyond its memory
+        ("OPQ8_24,IVF4,SQ8", 23, "24 directions cannot be learned from 23 vectors"),
     ],
 )
 def test_too_few_vectors_to_learn_from_are_refused_before_and_by_training(factory: str, rows: int, reason: str) -> None:
@@ -351,9 +356,19 @@ def test_too_few_vectors_to_learn_from_are_refused_before_and_by_training(factor
     spec.check(rows + 1 if rows != 400 else 1000)
 
 
-def test_what_only_training_finds_out_is_a_refusal_too() -> None:
-    with pytest.raises(UsageError, match=r"PCA16,Flat: .*16 dimensions"):
-        trained("PCA16,Flat", case(32).stored[:5].astype(np.float32))
+def test_what_only_training_finds_out_is_a_refusal_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise RuntimeError("Error in faiss at VectorTransform.cpp:1: it cannot be learned")
+
+    monkeypatch.setattr(faiss.IndexPreTransform, "train", refused)
+    with pytest.raises(UsageError, match=r"^PCA16,Flat: FAISS refuses it: it cannot be learned$"):
+        trained("PCA16,Flat", case(32).stored.astype(np.float32))
+
+
+def test_learning_from_few_vectors_prints_no_warnings(capfd: pytest.CaptureFixture[str]) -> None:
+    for factory in ("OPQ8,IVF4,PQ8x4fs", "IVF8,PQ8", "PCA16,IVF8,SQ8"):
+        trained(factory, case(32).stored[:300].astype(np.float32))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_interruption_of_training_is_one_and_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:

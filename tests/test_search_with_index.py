@@ -405,7 +405,7 @@ def test_with_a_damaged_index_searches_are_exact_and_say_so_once(
     exact = Exact(photos)
     with reopened(photos) as other:
         searches.efforts.clear()
-        with pytest.warns(DamagedIndexWarning, match=rf"000001\.{suffix}.*lookalike build") as told:
+        with pytest.warns(DamagedIndexWarning, match=rf"000001\.{suffix}.*lookalike index") as told:
             answers = [other.search_vector(query) for query in QUERIES]
         for query, found in zip(QUERIES, answers, strict=True):
             assert_exact(found, exact.scores(query), 10)

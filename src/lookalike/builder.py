@@ -103,8 +103,8 @@ class Builder:
             due = state.generation is not None or not tune.searches_exactly(self._dim, live)
         else:
             assert state.generation
-            is_there = generations.is_there(self._directory, state.generation, about)
-            due = live >= GROWTH * about.trained_rows or not is_there
+            is_sound = generations.is_sound(self._directory, state.generation)
+            due = live >= GROWTH * about.trained_rows or not is_sound
         if due or much_is_dead:
             return self._built_again(state, ground, about)
         if about is None:

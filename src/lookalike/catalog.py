@@ -201,6 +201,18 @@ class Catalog:
         with self._database.connection() as connection:
             return self._rows(connection.execute(query, condition.values))
 
+    def count_where(self, where: Where) -> int:
+        """How many images match.
+
+        Raises:
+            UsageError: it asks for an attribute that no image has.
+        """
+        condition = filters.of_all(where)
+        self._check_names(where)
+        with self._database.connection() as connection:
+            query = f"SELECT COUNT(*) FROM images WHERE {condition.sql}"  # noqa: S608
+            return int(connection.execute(query, condition.values).fetchone()[0])
+
     def labels(self) -> list[tuple[str, int]]:
         """The labels that there are, each with the number of its images, by label."""
         query = "SELECT label, COUNT(*) FROM images WHERE label IS NOT NULL GROUP BY label ORDER BY label"

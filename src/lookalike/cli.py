@@ -147,7 +147,7 @@ def index(
 @click.argument("queries", nargs=-1, metavar="[IMAGE]...", type=click.Path(allow_dash=True))
 @_collection
 @click.option("-k", default=10, show_default=True, help="How many images to find.")
-@click.option("--min-score", type=float, help="Leave out what scores less, from -1 to 1.")
+@click.option("--min-score", type=click.FloatRange(-1, 1), help="Leave out what scores less, from -1 to 1.")
 @click.option("--id", "image_id", type=int, help="Search by the collection's own image with this id.")
 @click.option(
     "--minus",
@@ -180,17 +180,20 @@ def search(
     input.
     """
     if (image_id is None) == (not queries) or (minus and not queries):
-        raise errors.UsageError("search: give one or more images, or the --id of one")
+        raise errors.UsageError("search: give one or more images, or the --id of one, which goes without --minus")
     wanted = {name: options.pop(name) for name in ("k", "min_score", "exact", "recall")}
-    wanted["where"] = _where(labels, under, conditions)
+    _where(labels, under, conditions)  # which may refuse
     console.check_outputs(options["html"], options["sheet"])
     collection = _open(directory, near=queries)
+    wanted["where"] = _where(labels, _key_of_folder(under, collection), conditions)
     if image_id is not None:
         matches = collection.search_id(image_id, **wanted)
     else:
         first, *plus = [sys.stdin.buffer.read() if query == "-" else query for query in queries]
         matches = collection.search(first, plus=plus, minus=minus, **wanted)
     console.show(matches, **options)
+    if not matches:
+        console.warn_of_filters(collection, wanted["where"])
 
 
 @cli.command()
@@ -296,10 +299,12 @@ def info(directory: str | None, skipped: bool, as_json: bool) -> None:
             "images": f"{facts.images:,}",
             "vectors": f"{facts.vectors:,}, of which {facts.dead:,} belong to no image any more",
             "skipped": f"{facts.skipped:,}" + (", see: lookalike info --skipped" if facts.skipped else ""),
-            "index": "none: every search looks at every vector" if facts.index is None else facts.index.spec,
+            "index": facts.index.spec if facts.index else "none: every search looks at every vector",
         }
         for name, value in rows.items():
             click.echo(f"{name:<12}{value}")
+        if facts.damage:
+            console.warn(f"{safe_text(facts.damage)}; to build the index again, index the folder: lookalike index")
         if facts.index:
             console.print_curve(facts.index, facts.young)
 
@@ -317,8 +322,8 @@ def check(directory: str | None, as_json: bool) -> int:
         for damage in damages:
             click.echo(safe_text(damage))
         if not damages:
-            click.echo(f"All is well: {len(collection):,} images, every vector as it was written.")
-        elif not all("lookalike build" in damage for damage in damages):
+            click.echo(f"All is well: {console.counted(len(collection), 'image')}, every vector as it was written.")
+        elif not all("lookalike index" in damage for damage in damages):
             console.warn(f"To make it anew, delete {safe_text(collection.directory)} and index the folder again.")
     return _DAMAGED if damages else 0
 
@@ -394,6 +399,16 @@ def _where(labels: Sequence[str], under: str | None, conditions: Sequence[str]) 
     if not labels and under is None and not conditions:
         return None
     return Where(label=labels or None, under=under, attributes=parse(conditions))
+
+
+def _key_of_folder(under: str | None, collection: "Collection") -> str | None:
+    """A folder as the collection knows it: what is given may also be the path of a folder inside of it."""
+    from lookalike.sources import absolute, key_of
+
+    if under is None or not os.path.isdir(under):
+        return under
+    path = absolute(under)
+    return key_of(path, collection.folder) if path.is_relative_to(collection.folder) else under
 
 
 def _demo_collection(folder: Path) -> "Collection":

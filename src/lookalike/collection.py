@@ -64,6 +64,7 @@ class Info:
         bytes: its size on the disk.
         young: how many vectors are younger than the index, and compared one by one.
         index: what is known of the index, or None where every search is exact.
+        damage: why there is none although there should be, as far as can be told without reading it; else None.
     """
 
     directory: Path
@@ -76,6 +77,7 @@ class Info:
     bytes: int
     young: int
     index: Generation | None
+    damage: str | None
 
 
 class Collection:
@@ -322,6 +324,14 @@ class Collection:
         [matches] = self._neighbours.of_vectors(vectors.unit(query), request)
         return Matches(matches)
 
+    def count(self, where: Where) -> int:
+        """How many images a filter admits.
+
+        Raises:
+            UsageError: it asks for an attribute that no image has.
+        """
+        return self._catalog.count_where(where)
+
     def embed(self, query: ImageSource) -> Vectors:
         """The unit vector of an image, float32 (1, dim), by the collection's encoder."""
         encoder = self._load_encoder(1)
@@ -332,7 +342,11 @@ class Collection:
     def info(self) -> Info:
         """What it is and holds."""
         totals, state = self._catalog.totals(), self._catalog.state()
-        index = self._snapshots.about_index()
+        index, damage = None, None
+        try:
+            index = self._snapshots.about_index()
+        except CorruptError as error:
+            damage = str(error)
         return Info(
             self.directory,
             self.folder,
@@ -344,6 +358,7 @@ class Collection:
             bytes=directories.size(self.directory),
             young=max(state.count - index.rows, 0) if index else 0,  # a writer may have joined some in between
             index=index,
+            damage=damage,
         )
 
     def evaluate(self, *, queries: int = QUERIES, progress: Callable[[int, int], None] | None = None) -> Evaluation:

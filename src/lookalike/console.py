@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lookalike.ingest import Progress, Report
     from lookalike.match import Matches, Skipped
     from lookalike.planning import Plan, PlanProgress
+    from lookalike.where import Where
 
 _SHOWN_SKIPS = 20
 _SHOWN_LABELS = 40
@@ -227,8 +228,30 @@ def print_index(index: "Generation | None", collection: "Collection", *, as_json
         if index.reached < index.promise:
             warn(
                 f"That is less than the recall of {index.promise:g} that was asked for: {index.reached:.3f} is what"
-                " can be promised. A finer --spec may reach it, and search --exact always does."
+                f" can be promised. {_instead(index)}"
             )
+
+
+def _instead(index: "Generation") -> str:
+    """What there is where an index does not reach the recall that was asked for."""
+    if index.promise == 1:
+        return "Only an exact search finds all for certain: search --exact."
+    if index.chosen and index.chosen.milliseconds >= index.exact_milliseconds:
+        return "Looking at everything takes no longer, so that is what searches do."
+    return "A finer --spec may reach it, and search --exact always does."
+
+
+def warn_of_filters(collection: "Collection", where: "Where | None") -> None:
+    """Names the labels and the folder that no image has, where nothing was found."""
+    from lookalike.where import Where
+
+    if where is None:
+        return
+    for label in sorted(where.labels or ()):
+        if not collection.count(Where(label=label)):
+            warn(f"No image has the label {safe_text(label)!r}.")
+    if where.under is not None and not collection.count(Where(under=where.under)):
+        warn(f"No image is in a folder {safe_text(where.under)!r} of the collection.")
 
 
 def print_curve(index: "Generation", young: int) -> None:

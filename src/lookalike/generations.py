@@ -59,12 +59,14 @@ class Generation:
     sha256: str = ""
 
     def effort(self, *, depth: float, recall: float | None) -> Effort | None:
-        """The least effort that promises so much recall for so many neighbours; None where none does.
+        """The least effort that promises so much recall for so many neighbours; None where an exact search is better.
 
         Without `recall` it is the generation's own promise. Where recall was measured for more neighbours, as many
         candidates in all are ranked as there were then: a few for each would leave out too many of the nearest.
         """
         point = cheapest(self.points, self.reached if recall is None else recall, depth)
+        if point and self.reached < self.promise and point.milliseconds >= self.exact_milliseconds:
+            return None  # it finds less than was asked for, and takes no less time than to look at everything
         return Effort(point.effort.breadth, point.effort.candidates * point.depth / depth) if point else None
 
     @property
@@ -154,13 +156,24 @@ def read_index(directory: Path, stored: StoredGeneration, about: Generation) -> 
     return index
 
 
-def is_there(directory: Path, stored: StoredGeneration, about: Generation) -> bool:
-    """Whether a generation's index has its size; what is in it, only `read_index` can tell."""
-    path, _ = _paths(directory, stored.number)
+def is_sound(directory: Path, stored: StoredGeneration) -> bool:
+    """Whether a generation's index is as it was written."""
     try:
-        return path.stat().st_size == about.bytes
+        with _paths(directory, stored.number)[0].open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest() == stored.index_sha256
     except OSError:
         return False
+
+
+def check_is_there(directory: Path, stored: StoredGeneration, about: Generation) -> None:
+    """Raises CorruptError unless a generation's index has its size; what is in it, only `read_index` can tell."""
+    path, _ = _paths(directory, stored.number)
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise CorruptError(f"{path}: {error.strerror}") from error
+    if size != about.bytes:
+        raise CorruptError(f"{path}: it has {size:,} bytes instead of {about.bytes:,}")
 
 
 def sweep(directory: Path, keep: int | None) -> None:

@@ -69,6 +69,10 @@ class Index:
                     core.do_polysemous_training = False  # 1.5 s a codebook, for a way of searching that is not used
                 if hasattr(core, "pq"):
                     core.pq.cp.min_points_per_centroid = 1  # with fewer than 39 it prints warnings
+            for rotation in transforms_of(inner):
+                if isinstance(rotation, faiss.OPQMatrix):
+                    rotation.pq = codebooks = faiss.ProductQuantizer(rotation.d_out, rotation.M, 8)
+                    codebooks.cp.min_points_per_centroid = 1
             if like and like.spec.lists and like.spec.inverted_file == spec.inverted_file:
                 quantizer = quantizer_of(like._inner)
                 quantizer_of(inner).add(quantizer.reconstruct_n(0, quantizer.ntotal))

@@ -88,9 +88,11 @@ def _conversion(kind: Any) -> _Conversion | None:
         (types.is_large_string, _plain),
         (types.is_string_view, _plain),
         (types.is_integer, _plain),
-        (types.is_boolean, lambda column: _plain(column.cast("int8"))),
-        (types.is_floating, lambda column: list(map(_number, _plain(column.cast("float64"))))),
+        (types.is_boolean, lambda column: _plain(column.cast("string"))),  # "true" and "false", as in a CSV file
+        (types.is_floating, _numbers),
+        (types.is_decimal, _numbers),
         (types.is_date, _iso),
+        (types.is_time, _iso),
         (types.is_timestamp, lambda column: _iso(_timestamps(column))),
     ]
     return next((conversion for fits, conversion in converters if fits(kind)), None)
@@ -100,12 +102,14 @@ def _plain(column: Any) -> _Cells:
     return list(column.to_pylist())
 
 
-def _number(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else value
+def _numbers(column: Any) -> _Cells:
+    values = column.cast("float64").to_pylist()
+    return [None if value is None or math.isnan(value) else value for value in values]
 
 
 def _iso(column: Any) -> _Cells:
-    return [None if value is None else value.isoformat() for value in column.to_pylist()]
+    """As text; of a time at midnight only the date is left, so that a range of dates has its last day."""
+    return [None if value is None else value.isoformat().removesuffix("T00:00:00") for value in column.to_pylist()]
 
 
 def _timestamps(column: Any) -> Any:

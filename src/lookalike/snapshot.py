@@ -148,13 +148,19 @@ class Snapshots:
         return selection
 
     def about_index(self) -> Generation | None:
-        """What is known of the index, without reading it; None where there is none, or its description is damaged."""
+        """What is known of the index, without reading it; None where there is none.
+
+        Raises:
+            CorruptError: it cannot be used, as far as can be told without reading it.
+        """
         while stored := self.catalog.state().generation:
             try:
-                return generations.read_about(self._directory, stored)
+                about = generations.read_about(self._directory, stored)
+                generations.check_is_there(self._directory, stored, about)
+                return about
             except CorruptError:
                 if self.catalog.state().generation == stored:  # else a writer has replaced it meanwhile
-                    return None
+                    raise
         return None
 
     def damages(self) -> list[str]:
@@ -183,7 +189,7 @@ class Snapshots:
             about = generations.read_about(self._directory, state.generation)
             generations.read_index(self._directory, state.generation, about)
         except CorruptError as error:
-            yield f"{error}; to build it again: lookalike build"
+            yield f"{error}; to build it again, index the folder: lookalike index"
 
     def _snapshot(self, state: State) -> Snapshot:
         with self._lock:
@@ -214,7 +220,7 @@ class Snapshots:
             is_known, self._damaged = self._damaged == state.generation.number, state.generation.number
         if not is_known:  # to another thread
             warnings.warn(
-                f"{damage}; every search looks at every vector until the index is built again: lookalike build",
+                f"{damage}; every search looks at every vector until the index is built again: lookalike index",
                 DamagedIndexWarning,
                 stacklevel=2,
             )

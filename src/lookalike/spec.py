@@ -100,6 +100,9 @@ class IndexSpec:
                 f"{self.factory}: {self.lists:,} lists for {rows:,} vectors;"
                 f" name fewer, such as IVF{max(rows // 40, 1)}"
             )
+        for each in transforms_of(self._skeleton):
+            if isinstance(each, faiss.PCAMatrix | faiss.OPQMatrix) and each.d_out > rows:
+                raise UsageError(f"{self.factory}: {each.d_out} directions cannot be learned from {rows:,} vectors")
         if rows < _codebook_size(self._skeleton):
             raise UsageError(
                 f"{self.factory}: its codebooks of {_codebook_size(self._skeleton)} entries cannot be learned from"
@@ -198,6 +201,8 @@ def _refuse_unfit(inner: Any, factory: str) -> None:
     if name not in _FLAT + _HNSW + _IVF:
         why = _REFUSED.get(name, "it is not among those that can leave out what is deleted")
         raise UsageError(f"{factory}: {why}")
+    if any(isinstance(each, faiss.ITQTransform | faiss.ITQMatrix) for each in transforms_of(inner)):
+        raise UsageError(f"{factory}: ITQ is for codes of one bit, and learning it takes minutes; leave it out")
     if core.metric_type != faiss.METRIC_INNER_PRODUCT:
         raise UsageError(f"{factory}: FAISS has it for distances alone, and not for inner products")
     if (faiss.downcast_index(core.storage) if name in _HNSW else core).code_size < 1:

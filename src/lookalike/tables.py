@@ -82,7 +82,10 @@ def _header(path: Path, names: Sequence[str]) -> _Header:
         if name in names[:number]:
             raise UsageError(f"{path}: two columns are named {name!r}; rename one of them")
     if len(names) < 2:
-        raise UsageError(f"{path}: it needs a column of paths and one of attributes, and has only {', '.join(names)!r}")
+        hint = "; commas separate columns, and tabs in a .tsv" if ";" in names[0] else ""
+        raise UsageError(
+            f"{path}: it needs a column of paths and one of attributes, and has only {', '.join(names)!r}{hint}"
+        )
     lower = [name.lower() for name in names]
     return _Header(path, names, next((lower.index(name) for name in _PATH_COLUMNS if name in lower), 0))
 

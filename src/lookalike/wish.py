@@ -36,7 +36,7 @@ class Wish:
             UsageError: there can be no such index, or it would take more memory than it may.
         """
         if self.spec is not None:
-            spec = IndexSpec(self.spec, dim)
+            spec = IndexSpec(self.spec.replace(" ", ""), dim)
             spec.check(rows)
             if self.memory is not None and spec.bytes(rows) > self.memory:
                 size = f"takes {spec.bytes(rows):,} bytes for {rows:,} vectors, and may take {self.memory:,}"
@@ -62,7 +62,7 @@ def memory_bytes(size: str | int) -> int:
     Raises:
         UsageError: it is no size.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)[bB]?\s*", str(size))
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(i?)[bB]?\s*", str(size))
     if isinstance(size, bool) or not found or not float(found[1]):
         raise UsageError(f"memory={size!r}: give a size, such as 500MB or 2GB")
     number, prefix, binary = found.groups()
