@@ -260,7 +260,7 @@ def evaluate(directory: str | None, queries: int, html: Path | None, as_json: bo
 @click.argument("table", type=click.Path(dir_okay=False))
 @_collection
 @_json
-def attributes(table: str, directory: str | None, as_json: bool) -> None:
+def attributes(table: str, directory: str | None, as_json: bool) -> int:
     """Give images attributes, by which to filter searches.
 
     TABLE is a CSV, TSV or Parquet file. Its first column, or the one named path, file, filename or image, names the
@@ -270,13 +270,14 @@ def attributes(table: str, directory: str | None, as_json: bool) -> None:
     report = _open(directory, near=[table]).annotate(table)
     if as_json:
         console.print_json(asdict(report))
-        return
-    names = ", ".join(safe_text(name) for name in report.names)
-    click.echo(f"{console.counted(report.images, 'image')} now with: {names}")
-    for path in report.first_unknown:
-        console.warn(f"{safe_text(path)}: not in the collection")
-    if report.unknown > len(report.first_unknown):
-        console.warn(f"and {report.unknown - len(report.first_unknown):,} more that are not in the collection")
+    else:
+        names = ", ".join(safe_text(name) for name in report.names)
+        click.echo(f"{console.counted(report.images, 'image')} now with: {names}")
+        for path in report.first_unknown:
+            console.warn(f"{safe_text(path)}: not in the collection")
+        if report.unknown > len(report.first_unknown):
+            console.warn(f"and {report.unknown - len(report.first_unknown):,} more that are not in the collection")
+    return 0 if report.images else _SKIPPED
 
 
 @cli.command()
@@ -324,7 +325,10 @@ def check(directory: str | None, as_json: bool) -> int:
         if not damages:
             click.echo(f"All is well: {console.counted(len(collection), 'image')}, every vector as it was written.")
         elif not all("lookalike index" in damage for damage in damages):
-            console.warn(f"To make it anew, delete {safe_text(collection.directory)} and index the folder again.")
+            console.warn(
+                f"To make it anew, delete {safe_text(collection.directory)} and index the folder again."
+                " Attributes that a table gave have to be given again."
+            )
     return _DAMAGED if damages else 0
 
 

@@ -18,6 +18,10 @@ from lookalike.errors import UsageError
 _SAMPLES_PER_LIST = 40
 _SAMPLES = 25_600  # what a transformation or a scalar quantizer learns from; 256 for each of PQ's 100, say
 ITERATIONS = 10  # of k-means: FAISS's choice for coarse quantizers
+_SAMPLES_PER_CODE, _CODEBOOK_ITERATIONS = 256, 25  # FAISS's choices for product quantizers,
+_ROTATIONS = 50  # and for OPQ, each of which learns its codebooks a little further
+# Comparing with a centroid of a few dimensions takes as long as so many multiplications of large matrices.
+_SMALL_COMPARISON = 200
 
 # What honours a selection of rows, and gives back the ids that it was given.
 _FLAT = ("IndexFlat", "IndexFlatIP", "IndexScalarQuantizer", "IndexRaBitQ")
@@ -137,7 +141,16 @@ class IndexSpec:
 
     def training_cost(self, rows: int) -> int:
         """How many multiplications it takes to train it for so many vectors, k-means more than all else."""
-        return self.training_rows(rows) * self.dim * (self.lists * ITERATIONS + 256)
+        samples = self.training_rows(rows)
+        cost = samples * self.dim * (self.lists * ITERATIONS + 256)
+        if codebooks := _codebooks(self._skeleton):
+            compared = min(samples, _SAMPLES_PER_CODE * codebooks.ksub) * codebooks.ksub * codebooks.M
+            cost += compared * _CODEBOOK_ITERATIONS * _SMALL_COMPARISON
+        for rotation in transforms_of(self._skeleton):
+            if isinstance(rotation, faiss.OPQMatrix):
+                compared = min(samples, _SAMPLES_PER_CODE**2) * 256 * rotation.M
+                cost += compared * _ROTATIONS * 5 * _SMALL_COMPARISON + _ROTATIONS * 100 * self.dim * rotation.d_out**2
+        return cost
 
     def adding_cost(self, rows: int) -> int:
         """How many it takes to add so many; one that waits for memory, as in a graph, counts as ten."""
@@ -211,11 +224,16 @@ def _refuse_unfit(inner: Any, factory: str) -> None:
         raise UsageError(f"{factory}: its lists are chosen by a quantizer that is not known to work; take a plain IVF")
 
 
+def _codebooks(inner: Any) -> Any:
+    """Its product quantizer, or None where it has none."""
+    core = core_of(inner)
+    return getattr(faiss.downcast_index(core.storage) if _kind(core) == "hnsw" else core, "pq", None)
+
+
 def _codebook_size(inner: Any) -> int:
     """How many centroids each of its codebooks has; 0 where it has none."""
-    core = core_of(inner)
-    core = faiss.downcast_index(core.storage) if _kind(core) == "hnsw" else core
-    return int(core.pq.ksub) if hasattr(core, "pq") else 0
+    codebooks = _codebooks(inner)
+    return int(codebooks.ksub) if codebooks else 0
 
 
 def _bytes_flat(inner: Any, rows: int) -> int:
