@@ -354,3 +354,12 @@ def test_what_a_search_does_unless_it_is_told_otherwise_is_known() -> None:
     assert replace(ABOUT, reached=0.9).chosen == POINTS[0]
     assert replace(ABOUT, points=()).chosen is None
     assert replace(ABOUT, points=()).effort(depth=1, recall=None) is None
+
+
+def test_an_index_that_misses_its_promise_serves_only_where_it_takes_less_time_than_an_exact_search() -> None:
+    milliseconds = POINTS[0].milliseconds
+    for reached, exact, serves in ((0.9, milliseconds * 2, True), (0.9, milliseconds, False), (0.9, 0.01, False)):
+        about = replace(ABOUT, reached=reached, exact_milliseconds=exact)
+        assert (about.effort(depth=10, recall=None) is not None) == serves
+    kept = replace(ABOUT, exact_milliseconds=0.01)
+    assert kept.effort(depth=10, recall=None) is not None  # it was asked for, and keeps its promise
