@@ -365,8 +365,13 @@ def test_what_only_training_finds_out_is_a_refusal_too(monkeypatch: pytest.Monke
         trained("PCA16,Flat", case(32).stored.astype(np.float32))
 
 
+def test_a_rotation_for_codes_that_do_not_divide_the_dimensions_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^OPQ7,Flat: FAISS refuses it: .*multiple of the number of subquantizers"):
+        trained("OPQ7,Flat", case(32).stored.astype(np.float32))
+
+
 def test_learning_from_few_vectors_prints_no_warnings(capfd: pytest.CaptureFixture[str]) -> None:
-    for factory in ("OPQ8,IVF4,PQ8x4fs", "IVF8,PQ8", "PCA16,IVF8,SQ8"):
+    for factory in ("OPQ8,IVF4,PQ8x4fs", "OPQ8,OPQ4,Flat", "IVF8,PQ8", "PCA16,IVF8,SQ8"):
         trained(factory, case(32).stored[:300].astype(np.float32))
     assert capfd.readouterr() == ("", "")
 

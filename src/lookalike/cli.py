@@ -182,7 +182,6 @@ def search(
     if (image_id is None) == (not queries) or (minus and not queries):
         raise errors.UsageError("search: give one or more images, or the --id of one, which goes without --minus")
     wanted = {name: options.pop(name) for name in ("k", "min_score", "exact", "recall")}
-    _where(labels, under, conditions)  # which may refuse
     console.check_outputs(options["html"], options["sheet"])
     collection = _open(directory, near=queries)
     wanted["where"] = _where(labels, _key_of_folder(under, collection), conditions)

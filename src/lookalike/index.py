@@ -61,22 +61,10 @@ class Index:
         inner = spec.empty()
         if not inner.is_trained:
             spec.check(len(sample))
-            if spec.kind == "ivf":
-                core = core_of(inner)
-                core.cp.niter, core.cp.seed, core.cp.min_points_per_centroid = ITERATIONS, _SEED, 1
-                core.cp.max_points_per_centroid = max(len(sample) // core.nlist + 1, 1)
-                if isinstance(core, faiss.IndexIVFPQ):
-                    core.do_polysemous_training = False  # 1.5 s a codebook, for a way of searching that is not used
-                if hasattr(core, "pq"):
-                    core.pq.cp.min_points_per_centroid = 1  # with fewer than 39 it prints warnings
-            for rotation in transforms_of(inner):
-                if isinstance(rotation, faiss.OPQMatrix):
-                    rotation.pq = codebooks = faiss.ProductQuantizer(rotation.d_out, rotation.M, 8)
-                    codebooks.cp.min_points_per_centroid = 1
             if like and like.spec.lists and like.spec.inverted_file == spec.inverted_file:
                 quantizer = quantizer_of(like._inner)
                 quantizer_of(inner).add(quantizer.reconstruct_n(0, quantizer.ntotal))
-            with faiss_errors(spec.factory):
+            with faiss_errors(spec.factory), _set_to_learn(inner, len(sample)):
                 inner.train(sample)
             if spec.kind == "ivf" and isinstance(lists := quantizer_of(inner), faiss.IndexHNSW):
                 lists.hnsw.efSearch = _BREADTH_OF_ADDING
@@ -182,6 +170,29 @@ class Index:
         if isinstance(self._inner, faiss.IndexPreTransform):
             return faiss.SearchParametersPreTransform(index_params=parameters)
         return parameters
+
+
+@contextmanager
+def _set_to_learn(inner: Any, samples: int) -> Iterator[None]:
+    """Sets how an index is trained with so many vectors, for as long as it is."""
+    core = core_of(inner)
+    if hasattr(core, "nlist"):
+        core.cp.niter, core.cp.seed, core.cp.min_points_per_centroid = ITERATIONS, _SEED, 1
+        core.cp.max_points_per_centroid = max(samples // core.nlist + 1, 1)
+        if isinstance(core, faiss.IndexIVFPQ):
+            core.do_polysemous_training = False  # 1.5 s a codebook, for a way of searching that is not used
+        if hasattr(core, "pq"):
+            core.pq.cp.min_points_per_centroid = 1  # with fewer than 39 it prints warnings
+    rotations = [each for each in transforms_of(inner) if isinstance(each, faiss.OPQMatrix)]
+    codebooks = [faiss.ProductQuantizer(each.d_out, each.M, 8) for each in rotations]
+    for rotation, own in zip(rotations, codebooks, strict=True):
+        own.cp.min_points_per_centroid = 1
+        rotation.pq = own
+    try:
+        yield
+    finally:
+        for rotation in rotations:
+            rotation.pq = None  # FAISS has a pointer to it only
 
 
 def _for_one_query(inner: Any) -> Any:
