@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike import encoders, images
-from lookalike.encoders import efficientnet, openvino_graph, torchfile
+from lookalike.encoders import bundled, efficientnet, openvino_graph, torchfile
 from lookalike.errors import ImageError
 
 FACTS = Path(encoders.__file__).with_name("efficientnet_lite0.json")
@@ -47,7 +47,7 @@ def main(folder: Path, count: int, seed: int) -> None:
 
 def block_inputs(photos: list[Path], seed: int) -> dict[str, NDArray[np.float32]]:
     """A sample of the values that enter each block behind the first two, by the block's name."""
-    blocks = list(efficientnet.blocks(torchfile.state_dict(*encoders.bundled_weights())))
+    blocks = list(efficientnet.blocks(torchfile.state_dict(*bundled.weights())))
     names = [block.name for block in blocks]
     rng = np.random.default_rng(seed)
     samples: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names[2:]}  # "block0" follows a ReLU6

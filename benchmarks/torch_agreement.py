@@ -90,7 +90,7 @@ def cosine(expected: Vectors, precision: str, pixels: NDArray[np.uint8]) -> Vect
 
 def state() -> State:
     """The weights, as PyTorch reads them."""
-    weights, _ = encoders.bundled_weights()
+    weights, _ = bundled.weights()
     loaded: State = torch.load(io.BytesIO(weights), weights_only=True)
     return loaded
 

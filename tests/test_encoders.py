@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from golden_pictures import GOLDEN, pictures
 from lookalike import encoders
-from lookalike.encoders import efficientnet, openvino_graph, quantization, torchfile
+from lookalike.encoders import bundled, efficientnet, openvino_graph, quantization, torchfile
 from lookalike.errors import ModelError, UsageError
 from lookalike.vectors import Vectors, unit
 from slow_network import block_outputs
@@ -81,7 +81,7 @@ def test_int8_gives_the_same_vectors_on_processors_with_fewer_instructions(instr
 
 @pytest.fixture(scope="module")
 def blocks() -> list[efficientnet.Block]:
-    return list(efficientnet.blocks(torchfile.state_dict(*encoders.bundled_weights())))
+    return list(efficientnet.blocks(torchfile.state_dict(*bundled.weights())))
 
 
 def computed(model: ov.Model, picture: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
@@ -129,7 +129,7 @@ def test_a_part_of_the_network_is_a_network() -> None:
 
 def test_integer_arithmetic_computes_what_its_definition_says(blocks: list[efficientnet.Block]) -> None:
     """Values on the edge between two codes fall either way, which adds up to no more than this."""
-    facts = encoders._facts()
+    facts = bundled._facts()
     corrected, quantized = quantization.quantized(blocks, facts["ranges"])
     slow = [list(block_outputs(corrected, picture, quantized))[-1].mean(axis=(1, 2)) for picture in PIXELS]
     assert cosines(encode("int8"), unit(np.array(slow))).min() >= 0.9995
@@ -153,12 +153,12 @@ def test_the_fingerprints_are_those_that_collections_have() -> None:
 
 
 def test_a_fingerprint_covers_the_calibration_and_the_revision(monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = dict(encoders._facts())
+    facts = dict(bundled._facts())
     int8, f32 = (encoders.card(precision=precision).fingerprint for precision in ("int8", "f32"))
-    monkeypatch.setattr(encoders, "_facts", lambda: facts | {"ranges": facts["ranges"] | {"head": [-13, 13]}})
+    monkeypatch.setattr(bundled, "_facts", lambda: facts | {"ranges": facts["ranges"] | {"head": [-13, 13]}})
     assert encoders.card(precision="int8").fingerprint != int8
     assert encoders.card(precision="f32").fingerprint == f32
-    monkeypatch.setattr(encoders, "_facts", lambda: facts | {"revision": facts["revision"] + 1})
+    monkeypatch.setattr(bundled, "_facts", lambda: facts | {"revision": facts["revision"] + 1})
     assert encoders.card(precision="int8").fingerprint != int8
     assert encoders.card(precision="f32").fingerprint != f32
 
@@ -184,14 +184,14 @@ def test_an_unknown_model_or_precision_is_refused_with_the_choices(function: obj
 
 
 def test_other_weights_than_the_published_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoders, "_WEIGHTS", ("lookalike.encoders", "efficientnet_lite0.json"))
+    monkeypatch.setattr(bundled, "_WEIGHTS", ("lookalike.encoders", "efficientnet_lite0.json"))
     with pytest.raises(ModelError, match="not the published weights; install"):
         encoders.load()
 
 
 @pytest.mark.parametrize("missing", [("no_such_package", "weights.pth"), ("lookalike.encoders", "no_such_file.pth")])
 def test_missing_weights_are_named(missing: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoders, "_WEIGHTS", missing)
+    monkeypatch.setattr(bundled, "_WEIGHTS", missing)
     with pytest.raises(ModelError, match=rf"{missing[1]}: the weights are missing; install {missing[0]}"):
         encoders.load()
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from lookalike import encoders
-from lookalike.encoders import efficientnet, quantization, torchfile
+from lookalike.encoders import bundled, efficientnet, quantization, torchfile
 from lookalike.encoders.efficientnet import Block, Convolution
 
 Numbers = NDArray[np.float32]
@@ -20,7 +19,7 @@ Numbers = NDArray[np.float32]
 
 @functools.cache
 def published_state() -> Mapping[str, NDArray[Any]]:
-    return torchfile.state_dict(*encoders.bundled_weights())
+    return torchfile.state_dict(*bundled.weights())
 
 
 def published_blocks() -> list[Block]:

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lookalike import encoders
 from lookalike.encoders.torchfile import state_dict
 from lookalike.errors import ModelError
 
@@ -112,7 +111,7 @@ def test_a_tensor_may_be_any_view_and_share_its_storage() -> None:
 
 
 def test_the_published_weights_can_be_read() -> None:
-    state = state_dict(*encoders.bundled_weights())
+    state = state_dict(*bundled.weights())
     assert len(state) == 296
     assert sum(array.size for array in state.values()) == 4_694_073
     assert all(np.isfinite(array).all() for array in state.values())
@@ -254,7 +253,7 @@ def test_a_file_that_is_cut_short_anywhere_is_refused() -> None:
 
 
 def test_the_published_file_cut_short_is_refused() -> None:
-    data, name = encoders.bundled_weights()
+    data, name = bundled.weights()
     for length in (15, 1000, 42_480, 60_000, 10_000_000, len(data) - 1):
         with pytest.raises(ModelError, match="refused as a weights file"):
             state_dict(data[:length], name)

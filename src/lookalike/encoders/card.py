@@ -2,9 +2,39 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from lookalike.images import Recipe
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The numbers that a network takes for pixels: (pixel - mean) / deviation, channel by channel.
+
+    Attributes:
+        mean: of pixels in 0..255, for each channel in the network's order.
+        deviation: likewise, above 0.
+        channels: the order in which the network takes them.
+    """
+
+    mean: Triple
+    deviation: Triple
+    channels: Literal["RGB", "BGR"] = "RGB"
+
+
+@dataclass(frozen=True)
+class Text:
+    """That a network has a second part, which turns words into vectors of the same space.
+
+    Attributes:
+        context: how many tokens it takes; what is longer is cut off.
+    """
+
+    context: int
 
 
 @dataclass(frozen=True)
@@ -14,13 +44,16 @@ class Card:
     Attributes:
         name: what the user calls it.
         source: where its weights come from.
-        licence: of the weights, as an SPDX identifier.
-        sha256: of the weights' file, in hexadecimal.
+        licence: of the weights, as an SPDX identifier where there is one.
+        sha256: of the weights, in hexadecimal.
         dim: the number of dimensions of its vectors.
         recipe: how an image becomes pixels for it.
         precision: the numbers that it computes with.
         revision: whatever else changes its vectors: a number that is raised when its graph is built in another
             way, and the calibration of its quantization.
+        scaling: how pixels are scaled inside its graph, or None where that is part of the network itself.
+        output: the layer that its vectors come from, and how they are pooled; None for the network that comes with Lookalike.
+        text: what is to be known of the part that takes words, or None where there is none.
     """
 
     name: str
@@ -31,6 +64,9 @@ class Card:
     recipe: Recipe
     precision: str
     revision: str
+    scaling: Scaling | None = None
+    output: str | None = None
+    text: Text | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -38,5 +74,35 @@ class Card:
 
         Vectors can be compared when, and only when, their encoders' fingerprints are the same.
         """
-        text = json.dumps(asdict(self), sort_keys=True)
+        text = json.dumps(as_facts(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def as_facts(card: Card) -> dict[str, Any]:
+    """What is on a card, for JSON: without what does not apply to it, so that older cards stay as they were."""
+    facts = {name: value for name, value in asdict(card).items() if value is not None}
+    if card.recipe.fit == "crop":
+        del facts["recipe"]["fit"]
+    return facts
+
+
+def from_facts(facts: Mapping[str, Any]) -> Card:
+    """The card that `as_facts` has told of.
+
+    Raises:
+        ValueError, TypeError, KeyError, LookalikeError: they are not those of a card.
+    """
+    scaling, text = facts.get("scaling"), facts.get("text")
+    return Card(
+        **{name: str(facts[name]) for name in ("name", "source", "licence", "sha256", "precision", "revision")},
+        dim=int(facts["dim"]),
+        recipe=Recipe(**facts["recipe"]),
+        scaling=scaling and Scaling(_triple(scaling["mean"]), _triple(scaling["deviation"]), scaling["channels"]),
+        output=facts.get("output"),
+        text=text and Text(int(text["context"])),
+    )
+
+
+def _triple(numbers: Any) -> Triple:
+    first, second, third = map(float, numbers)
+    return first, second, third

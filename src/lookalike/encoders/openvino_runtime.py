@@ -1,6 +1,7 @@
 """Runs a network on the CPU with OpenVINO."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ class OpenVinoEncoder:
     """
 
     def __init__(self, card: Card, model: ov.Model, *, threads: int) -> None:
-        """`model` takes uint8 (1, size, size, 3) and gives float32 (1, dim)."""
+        """`model` takes uint8 (1, size, size, 3), or any number of pictures, and gives float32 (1, dim)."""
         self.card = card
         self.threads = threads
         config = {
@@ -30,6 +31,7 @@ class OpenVinoEncoder:
             "INFERENCE_NUM_THREADS": threads,
         }
         try:
+            model.reshape([1, card.recipe.size, card.recipe.size, 3])  # a network may take any number at once
             self._compiled = ov.Core().compile_model(model, "CPU", config)
         except RuntimeError as error:
             raise ModelError(f"{card.name}: OpenVINO cannot run this network here: {error}") from error
@@ -78,3 +80,15 @@ class OpenVinoEncoder:
             self._local.request = request, request.get_input_tensor().data, request.get_output_tensor().data
         found: tuple[Any, NDArray[np.uint8], NDArray[np.float32]] = self._local.request
         return found
+
+
+def read(path: Path) -> ov.Model:
+    """The graph of an imported model.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    try:
+        return ov.Core().read_model(path)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: OpenVINO cannot read it: {error}") from error

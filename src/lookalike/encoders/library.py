@@ -1,0 +1,177 @@
+"""The folder of imported models: for each a folder of its own, with a card and the files that OpenVINO runs.
+
+    ~/.local/share/lookalike/models/resnet50/
+      card.json                 what it is, and the SHA-256 of each of the others
+      model.xml, model.bin      from pixels to a vector
+      text.xml, text.bin, tokenizer.json    from words to a vector, where it has that
+
+A model is written beside and then renamed, so that it is there whole or not at all.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from lookalike.encoders.card import Card, as_facts, from_facts
+from lookalike.errors import LookalikeError, ModelError, StorageError, UsageError
+from lookalike.storage import sync_folder
+
+CARD, GRAPH, TEXT_GRAPH, TOKENIZER = "card.json", "model.xml", "text.xml", "tokenizer.json"
+_FORMAT = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ENVIRONMENT = "LOOKALIKE_MODELS"
+
+
+@dataclass(frozen=True)
+class Model:
+    """An imported model.
+
+    Attributes:
+        card: what it is; its precision is the one that it has unless another is asked for.
+        folder: where its files are.
+        sha256s: of each file but the card, in hexadecimal, by name.
+    """
+
+    card: Card
+    folder: Path
+    sha256s: dict[str, str]
+
+    @property
+    def bytes(self) -> int:
+        """The size of its files."""
+        return sum((self.folder / name).stat().st_size for name in (CARD, *self.sha256s))
+
+    def check(self, *names: str) -> None:
+        """Makes sure that these files, and the weights that belong to them, are the ones that were imported.
+
+        Raises:
+            ModelError: they are not, or are missing.
+        """
+        stems = {Path(name).stem for name in names}
+        for name, sha256 in self.sha256s.items():
+            if Path(name).stem in stems and _sha256(self.folder / name) != sha256:
+                raise ModelError(
+                    f"{self.folder / name}: this is not what was imported; {_remedy(self.card.name, self.card.source)}"
+                )
+
+
+def folder() -> Path:
+    """Where imported models are: $LOOKALIKE_MODELS, or where the system keeps what belongs to a program."""
+    named = os.environ.get(_ENVIRONMENT)
+    return Path(named) if named else platformdirs.user_data_path("lookalike", appauthor=False) / "models"
+
+
+def names() -> list[str]:
+    """The names of all imported models, in their order."""
+    try:
+        return sorted(name for name in os.listdir(folder()) if (folder() / name / CARD).is_file())
+    except FileNotFoundError:
+        return []
+
+
+def has(name: str) -> bool:
+    """Whether there is an imported model of that name."""
+    return _NAME.fullmatch(name) is not None and (folder() / name / CARD).is_file()
+
+
+def read(name: str) -> Model:
+    """An imported model; its files are not looked at.
+
+    Raises:
+        UsageError: there is none of that name.
+        ModelError: its card is damaged.
+    """
+    if not has(name):
+        raise UsageError(f"there is no imported model {name!r}")
+    place = folder() / name
+    try:
+        facts = json.loads((place / CARD).read_bytes())
+        if facts["format"] != _FORMAT:
+            raise ModelError(f"{place / CARD}: it has format {facts['format']}; {_remedy(name, facts.get('source'))}")
+        card = from_facts(facts["card"])
+        if card.name != name:
+            raise ValueError(f"it is that of {card.name!r}")
+        return Model(card, place, {str(name): str(sha256) for name, sha256 in facts["files"].items()})
+    except ModelError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, LookalikeError) as error:
+        raise ModelError(f"{place / CARD}: the card is damaged ({error}); {_remedy(name, None)}") from error
+
+
+def save(card: Card, write: Callable[[Path], None]) -> Model:
+    """Makes a model of what `write` puts into a folder.
+
+    Raises:
+        UsageError: the name cannot be that of a folder, or there is a model of that name.
+        StorageError: it cannot be written.
+    """
+    check_name(card.name)
+    if has(card.name):
+        raise UsageError(
+            f"there is a model {card.name!r} already, from {read(card.name).card.source};"
+            f" take another --name, or remove it first: lookalike models remove {card.name}"
+        )
+    home = folder()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home, prefix=".importing-") as name:
+            beside = Path(name) / card.name
+            beside.mkdir()
+            write(beside)
+            sha256s = {path.name: _sha256(path) for path in sorted(beside.iterdir())}
+            facts: dict[str, Any] = {"format": _FORMAT, "card": as_facts(card), "files": sha256s}
+            (beside / CARD).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+            for path in beside.iterdir():
+                with path.open("rb+") as file:
+                    os.fsync(file.fileno())
+            shutil.rmtree(home / card.name, ignore_errors=True)  # what has no card is left of a removal
+            beside.replace(home / card.name)
+            sync_folder(home)
+    except OSError as error:
+        raise StorageError(f"{home}: {error.strerror or error}") from error
+    return Model(card, home / card.name, sha256s)
+
+
+def remove(name: str) -> None:
+    """Deletes an imported model, a damaged one too.
+
+    Raises:
+        UsageError: there is none of that name.
+        StorageError: it cannot be deleted.
+    """
+    if not has(name):
+        raise UsageError(f"there is no imported model {name!r}")
+    try:
+        (folder() / name / CARD).unlink()  # without which it is none
+        shutil.rmtree(folder() / name)
+    except OSError as error:
+        raise StorageError(f"{folder() / name}: {error.strerror or error}") from error
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError for what cannot be the name of a model."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} cannot be a model's name; take letters, digits, '.', '_' and '-'")
+
+
+def _remedy(name: str, source: str | None) -> str:
+    return (
+        f"import it again: lookalike models remove {name}, lookalike models import {source or 'SOURCE'} --name {name}"
+    )
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return ""

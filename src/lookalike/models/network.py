@@ -1,0 +1,111 @@
+"""What a source of networks gives: a graph, and how pictures have to be prepared for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lookalike.encoders.card import Scaling, Triple
+from lookalike.images import Fit, Recipe, Resample
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user says of a network that its source does not say, or says otherwise; None where nothing.
+
+    Attributes:
+        revision: the version to take where a source has several: a commit, a tag or a branch.
+        output: the layer whose output becomes the vector.
+        size: as in Recipe.
+        crop: as in Recipe.
+        resample: as in Recipe.
+        fit: as in Recipe.
+        mean: of pixels in 0..255, for each channel, as in Scaling.
+        deviation: likewise.
+        channels: the order in which the network takes the channels.
+        licence: of the weights.
+    """
+
+    revision: str | None = None
+    output: str | None = None
+    size: int | None = None
+    crop: float | None = None
+    resample: Resample | None = None
+    fit: Fit | None = None
+    mean: Triple | None = None
+    deviation: Triple | None = None
+    channels: Literal["RGB", "BGR"] | None = None
+    licence: str | None = None
+
+
+@dataclass(frozen=True)
+class Words:
+    """The part of a network that turns words into vectors.
+
+    Attributes:
+        graph: an openvino.Model from token ids, int64 (1, context), to an embedding, float32 (1, dim).
+        tokenizer: a `tokenizer.json` of the tokenizers library, which pads and cuts to the context by itself.
+        context: how many tokens the graph takes.
+    """
+
+    graph: Any
+    tokenizer: str
+    context: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network as a source gives it.
+
+    Attributes:
+        graph: an openvino.Model with one input and one output. The input takes one picture or any number of them, of
+            `recipe.size`, in `layout`: float32 that `scaling` has made, or, without scaling, pixels in 0..255,
+            float32 or uint8. The output is (n, dim), (n, channels, h, w) or (n, h, w, channels) as in `layout`, or
+            (n, tokens, channels).
+        layout: the order of the input's dimensions.
+        recipe: the pixels that it asks for.
+        scaling: how they are scaled, or None.
+        source: what it was imported from, as the user would write it to import the same again.
+        licence: of the weights, an SPDX identifier where there is one, "" where it is not known.
+        sha256: of the weights, in hexadecimal.
+        output: the name of the layer that the output comes from.
+        words: the part that takes words, or None.
+        version: the commit or whatever else pins the weights at their source, "" where there is none.
+    """
+
+    graph: Any
+    layout: Literal["NCHW", "NHWC"]
+    recipe: Recipe
+    scaling: Scaling | None
+    source: str
+    licence: str
+    sha256: str
+    output: str
+    words: Words | None = None
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class ImportProgress:
+    """How far an import is: what it does, and of a download how many bytes there are (`total` None if unknown)."""
+
+    stage: str
+    done: int = 0
+    total: int | None = None
+
+
+Tell = Callable[[ImportProgress], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a source is asked for.
+
+    Attributes:
+        name: what follows the scheme: "resnet50.a1_in1k" of "timm:resnet50.a1_in1k"; for a file, its path.
+        wishes: what the user says of it.
+        tell: is called with how far it is.
+    """
+
+    name: str
+    wishes: Wishes = field(default_factory=Wishes)
+    tell: Tell = lambda _: None
