@@ -23,6 +23,7 @@ from rich.table import Table
 from torch.nn import functional
 
 from lookalike import demo, encoders, images
+from lookalike.encoders import bundled
 from lookalike.errors import ImageError
 from lookalike.sources import Folder
 from lookalike.vectors import Vectors, unit

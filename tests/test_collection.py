@@ -386,9 +386,9 @@ def test_the_bundled_network_is_loaded_when_it_is_needed_and_again_only_for_more
 ) -> None:
     loaded, load = [], encoders.load
 
-    def recorded(name: str, *, precision: str, threads: int) -> lookalike.Encoder:
+    def recorded(name: str, *, precision: str, threads: int, device: str) -> lookalike.Encoder:
         loaded.append(threads)
-        return load(name, precision=precision, threads=threads)
+        return load(name, precision=precision, threads=threads, device=device)
 
     monkeypatch.setattr(encoders, "load", recorded)
     with lookalike.open(bundled.folder) as again:

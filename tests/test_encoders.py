@@ -176,7 +176,7 @@ def test_an_unknown_model_or_precision_is_refused_with_the_choices(function: obj
     assert callable(function)
     with pytest.raises(UsageError, match=r"no model 'resnet'.*'efficientnet-lite0'"):
         function("resnet")
-    with pytest.raises(UsageError, match=r"precision 'int4': choose one of int8, f32, bf16"):
+    with pytest.raises(UsageError, match=r"precision 'int4': efficientnet-lite0 comes in int8, f32, bf16"):
         function(precision="int4")
 
 

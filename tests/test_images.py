@@ -18,7 +18,7 @@ from PIL import Image
 from image_samples import close, exif, painting, plain, saved, smooth
 from lookalike import images
 from lookalike.errors import UsageError
-from lookalike.images import Picture, Recipe, decode, prepare, thumbnail
+from lookalike.images import Fit, Picture, Recipe, decode, prepare, thumbnail
 
 Pixels = NDArray[np.uint8]
 WHOLE = Recipe(size=32, crop=1.0)
@@ -252,9 +252,9 @@ def test_a_draft_is_cropped_by_its_exact_extent(monkeypatch: pytest.MonkeyPatch)
     extents = []
     centre = images._centre
 
-    def spy(extent: tuple[float, float], part: float) -> tuple[float, float, float, float]:
+    def spy(extent: tuple[float, float], part: float, fit: Fit) -> tuple[float, float, float, float]:
         extents.append(extent)
-        return centre(extent, part)
+        return centre(extent, part, fit)
 
     monkeypatch.setattr(images, "_centre", spy)
     decode(saved(smooth((2051, 4100)), "JPEG"), Recipe())

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from lookalike.encoders import bundled
 from lookalike.encoders.torchfile import state_dict
 from lookalike.errors import ModelError
 

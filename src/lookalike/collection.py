@@ -12,7 +12,6 @@ A search goes through nearest.py, which asks a snapshot.py for rows and the cata
 """
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ from lookalike import directory as directories
 from lookalike.attributes import AttributesReport
 from lookalike.builder import Builder, Maintenance
 from lookalike.catalog import Catalog
-from lookalike.embedding import embed
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, NoCollectionError, UsageError
 from lookalike.estimate import BuildProgress
@@ -35,10 +33,12 @@ from lookalike.evaluation import Evaluation
 from lookalike.examination import QUERIES
 from lookalike.generations import Generation
 from lookalike.identity import Identity, Origin
-from lookalike.images import ImageSource, kept, prepare
+from lookalike.images import ImageSource, kept
 from lookalike.ingest import Ingest, Progress, Report, cores
 from lookalike.match import Matches, Skipped
 from lookalike.nearest import Neighbours, Request
+from lookalike.own_encoder import OwnEncoder
+from lookalike.query import Term, direction
 from lookalike.snapshot import Snapshots
 from lookalike.sources import Files, Folder, Found, Source, absolute, key_of
 from lookalike.tune import RECALL
@@ -83,15 +83,15 @@ class Info:
 class Collection:
     """An open collection. Threads may share it; `lookalike.open` and `lookalike.create` make it."""
 
-    def __init__(self, directory: Path, origin: Origin, *, encoder: Encoder | None = None) -> None:
+    def __init__(
+        self, directory: Path, origin: Origin, *, encoder: Encoder | None = None, device: str = "auto"
+    ) -> None:
         """`encoder` is the one that made it, where that is not one of Lookalike's own."""
         self.directory, self.folder, self.made_by = directory, origin.folder, origin.made_by
         self._catalog = Catalog(directory / directories.CATALOG)
         self._snapshots = Snapshots(self._catalog, directory, self.made_by.dim)
         self._neighbours = Neighbours(self._snapshots, self.folder)
-        self._own_encoder = encoder
-        self._loaded: tuple[int, Encoder] | None = None  # for how many threads
-        self._lock = threading.Lock()
+        self._encoder = OwnEncoder(self.made_by, encoder=encoder, device=device)
 
     def __len__(self) -> int:
         """How many images it has."""
@@ -139,7 +139,7 @@ class Collection:
             ingest = Ingest(
                 self._catalog,
                 writer,
-                self._load_encoder(count),
+                self._encoder.for_indexing(count),
                 threads=count,
                 label_of=self._label_of,
                 progress=progress,
@@ -255,16 +255,47 @@ class Collection:
                 out.
             CorruptError: a vector that would have come back is damaged.
         """
+        terms = [Term(each) for each in (query, *_listed(plus))] + [Term(each, weight=-1) for each in _listed(minus)]
+        return self.search_terms(terms, k=k, min_score=min_score, where=where, exact=exact, recall=recall)
+
+    def search_text(
+        self,
+        text: str,
+        *,
+        k: int = 10,
+        min_score: float | None = None,
+        where: Where | None = None,
+        exact: bool = False,
+        recall: float | None = None,
+    ) -> Matches:
+        """The k images that words describe best, for a collection whose model knows words.
+
+        Words and images score less with each other than images among themselves: 0.2 to 0.4 is much.
+
+        Raises:
+            UsageError: the collection's model knows no words; the message names some that do.
+        """
+        return self.search_terms([Term(text=text)], k=k, min_score=min_score, where=where, exact=exact, recall=recall)
+
+    def search_terms(
+        self,
+        terms: Sequence[Term],
+        *,
+        k: int = 10,
+        min_score: float | None = None,
+        where: Where | None = None,
+        exact: bool = False,
+        recall: float | None = None,
+    ) -> Matches:
+        """The k images that fit images and words together best, each by its weight.
+
+        Raises:
+            ImageError: an image cannot be used.
+            UsageError: there are words and the collection's model knows none, or the terms cancel each other out.
+        """
         request = Request(k, min_score, where, exact, recall)
-        queries = [kept(each) for each in (query, *_listed(plus))]
-        wanted = np.sum([self.embed(each) for each in queries], axis=0)
-        unwanted = np.sum([self.embed(each) for each in _listed(minus)], axis=0)  # 0 where there are none
-        try:
-            direction = vectors.unit(wanted - unwanted)
-        except UsageError:
-            raise UsageError("the queries cancel each other out; nothing is left to look for") from None
-        [matches] = self._neighbours.of_vectors(direction, request)
-        return Matches(matches, queries=queries)
+        [matches] = self._neighbours.of_vectors(direction(terms, self.embed, self.embed_text), request)
+        return Matches(matches, queries=terms)
 
     def search_many(
         self,
@@ -334,8 +365,15 @@ class Collection:
 
     def embed(self, query: ImageSource) -> Vectors:
         """The unit vector of an image, float32 (1, dim), by the collection's encoder."""
-        encoder = self._load_encoder(1)
-        return embed(encoder, prepare(query, encoder.recipe))
+        return self._encoder.vector_of_image(query)
+
+    def embed_text(self, text: str) -> Vectors:
+        """The unit vector of words, float32 (1, dim), by the collection's encoder.
+
+        Raises:
+            UsageError: it knows no words.
+        """
+        return self._encoder.vector_of_text(text)
 
     # Looking after it
 
@@ -393,16 +431,6 @@ class Collection:
 
     # How it is done
 
-    def _load_encoder(self, threads: int) -> Encoder:
-        """The collection's encoder, for at least as many threads."""
-        if self._own_encoder is not None:
-            return self._own_encoder
-        with self._lock:
-            if self._loaded is None or self._loaded[0] < threads:
-                name, precision = self.made_by.model, self.made_by.precision
-                self._loaded = threads, encoders.load(name, precision=precision, threads=threads)
-            return self._loaded[1]
-
     @contextmanager
     def _writing(self) -> Iterator[VectorWriter]:
         """The only writer, at the end of what has been committed."""
@@ -451,8 +479,9 @@ def create(
     *,
     directory: str | os.PathLike[str] | None = None,
     model: str = encoders.BUNDLED,
-    precision: str = "int8",
+    precision: str | None = None,
     encoder: Encoder | None = None,
+    device: str = "auto",
 ) -> Collection:
     """Makes an empty collection.
 
@@ -460,8 +489,10 @@ def create(
         folder: the folder of images that it is for; it becomes `.lookalike` inside.
         directory: where to make it instead.
         model: the network that makes its vectors.
-        precision: what that computes with: int8, f32 or bf16.
+        precision: what that computes with: int8 (the default), f32 or bf16, and for imported networks f32 (the default)
+            or bf16.
         encoder: a network of your own instead; `open` must be given it too.
+        device: the processor for indexing: "cpu", "cuda", "mps", or "auto" for a graphics processor if there is one.
 
     Raises:
         UsageError: there is no such folder or model, or there is a collection already.
@@ -477,7 +508,7 @@ def create(
         Catalog.create(place / directories.CATALOG)
         vectors.create(place / directories.VECTORS, origin.made_by.dim)
         identity.write(place, origin)
-    return Collection(place, origin, encoder=encoder)
+    return Collection(place, origin, encoder=encoder, device=device)
 
 
 def open(  # noqa: A001
@@ -486,6 +517,7 @@ def open(  # noqa: A001
     model: str | None = None,
     precision: str | None = None,
     encoder: Encoder | None = None,
+    device: str = "auto",
 ) -> Collection:
     """Opens the collection of a folder, or the collection in a directory of its own.
 
@@ -494,6 +526,7 @@ def open(  # noqa: A001
         model: the network that it must have been made with; by default whichever it was.
         precision: what that must have computed with; by default whatever it was.
         encoder: the network that made it, where that is not one of Lookalike's.
+        device: the processor for indexing, as for `create`.
 
     Raises:
         NoCollectionError: there is none.
@@ -509,7 +542,7 @@ def open(  # noqa: A001
     else:
         wanted = identity.now(directory, origin.made_by, model=model, precision=precision)
     identity.check(directory, origin, wanted)
-    return Collection(directory, origin, encoder=encoder)
+    return Collection(directory, origin, encoder=encoder, device=device)
 
 
 def _listed(several: Iterable[_Item]) -> Iterable[_Item]:

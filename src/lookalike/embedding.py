@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike import images
-from lookalike.encoders import Encoder
+from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import ImageError, ModelError, UsageError
 from lookalike.sources import Found
 from lookalike.vectors import Vectors, unit
@@ -122,6 +122,19 @@ def embed(encoder: Encoder, picture: images.Picture) -> Vectors:
     """
     [embedding] = _embeddings(encoder, [picture])
     return _unit(encoder, embedding)
+
+
+def embed_text(encoder: TextEncoder, dim: int, text: str) -> Vectors:
+    """The unit vector of words, (1, dim).
+
+    Raises:
+        UsageError: the network gives zero or anything that is not finite for them.
+        ModelError: it does not give one vector of that dimension.
+    """
+    embedding = encoder.encode_text([text])
+    if embedding.shape != (1, dim):
+        raise ModelError(f"the network gives {embedding.shape} for a text; it should be {(1, dim)}")
+    return unit(embedding)
 
 
 def _embeddings(encoder: Encoder, pictures: Sequence[images.Picture]) -> NDArray[np.float32]:

@@ -81,8 +81,8 @@ def load(name: str = BUNDLED, *, precision: str | None = None, threads: int = 1,
         name: the one that comes with Lookalike, or an imported one.
         precision: what it computes with.
         threads: how many will ask it at once; on a graphics processor any number may.
-        device: "cpu", "cuda" or "mps", or "auto" for the fastest that there is. Where what is asked for is not to be had,
-            there is a DeviceWarning, and it is the CPU.
+        device: "cpu", "cuda" or "mps", or "auto" for the fastest that there is. Where what is asked for is not to be
+            had, there is a DeviceWarning, and it is the CPU.
 
     Raises:
         UsageError: there is no network of that name, or it does not come in that precision, or there is no such device.
@@ -127,7 +127,7 @@ def models_that_know_words() -> str:
     """What to do where words are asked for of a network that does not know any."""
     here = [name for name in library.names() if library.read(name).card.text]
     if here:
-        return f"of the models here, {' and '.join(here)} can be searched by words: lookalike index FOLDER --model {here[0]}"
+        return f"{' and '.join(here)} can be searched by words: lookalike index FOLDER --model {here[0]} --reindex"
     return (
         "import one that does, such as: lookalike models import open_clip:ViT-B-32/laion2b_s34b_b79k --name clip,"
         " and then: lookalike index FOLDER --model clip"

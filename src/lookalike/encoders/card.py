@@ -52,7 +52,7 @@ class Card:
         revision: whatever else changes its vectors: a number that is raised when its graph is built in another
             way, and the calibration of its quantization.
         scaling: how pixels are scaled inside its graph, or None where that is part of the network itself.
-        output: the layer that its vectors come from, and how they are pooled; None for the network that comes with Lookalike.
+        output: the layer that its vectors come from, and how they are pooled; None for the bundled one.
         text: what is to be known of the part that takes words, or None where there is none.
     """
 

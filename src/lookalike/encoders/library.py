@@ -115,11 +115,7 @@ def save(card: Card, write: Callable[[Path], None]) -> Model:
         StorageError: it cannot be written.
     """
     check_name(card.name)
-    if has(card.name):
-        raise UsageError(
-            f"there is a model {card.name!r} already, from {read(card.name).card.source};"
-            f" take another --name, or remove it first: lookalike models remove {card.name}"
-        )
+    check_is_free(card.name)
     home = folder()
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -161,6 +157,15 @@ def check_name(name: str) -> None:
     """Raises UsageError for what cannot be the name of a model."""
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot be a model's name; take letters, digits, '.', '_' and '-'")
+
+
+def check_is_free(name: str) -> None:
+    """Raises UsageError where there is a model of that name."""
+    if has(name):
+        raise UsageError(
+            f"there is a model {name!r} already, from {read(name).card.source};"
+            f" take another --name, or remove it first: lookalike models remove {name}"
+        )
 
 
 def _remedy(name: str, source: str | None) -> str:

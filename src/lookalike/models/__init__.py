@@ -13,12 +13,15 @@ import re
 from importlib import import_module
 from pathlib import Path
 
-from lookalike.encoders import library
-from lookalike.encoders.card import Card
+from lookalike.encoders import bundled, library
+from lookalike.encoders.card import Card, Text
+from lookalike.encoders.library import Model
 from lookalike.errors import UsageError
-from lookalike.models.network import Network, Request, Tell, Wishes
+from lookalike.models.network import ImportProgress, Network, Request, Tell, Wishes
 
-# By what stands before the colon: the module that fetches from there. Anything else is a file.
+__all__ = ["SOURCES", "ImportProgress", "Wishes", "import_model", "short_name"]
+
+# By what stands before the colon, the module that fetches from there. Anything else is a file.
 SOURCES = {
     "timm": "from_timm",
     "torchvision": "from_torchvision",
@@ -27,3 +30,91 @@ SOURCES = {
     "hf": "from_hub",
 }
 _FILES = "from_file"
+# Is raised when the same source would give another graph, and thus other vectors, than it did before.
+_REVISION = 1
+
+
+def import_model(
+    source: str, *, name: str | None = None, wishes: Wishes | None = None, tell: Tell = lambda _: None
+) -> Model:
+    """Brings a network in, so that it can be used under its name from now on, without what it came from.
+
+    Args:
+        source: "timm:resnet50.a1_in1k", "torchvision:vgg16", "keras:InceptionV3",
+            "open_clip:ViT-B-32/laion2b_s34b_b79k", "hf:owner/name", or the path of an ONNX, TFLite or OpenVINO file or
+            of a TensorFlow SavedModel.
+        name: what to call it; by default its own name in small letters.
+        wishes: what its source does not say, or is to be otherwise.
+        tell: called with how far it is; what it raises ends the import, and the next one goes on with its downloads.
+
+    Raises:
+        UsageError: there is no such network, or one of that name already, or more has to be said.
+        ModelError: it is refused, cannot be converted, or cannot be fetched from here.
+        MissingExtraError: the package that knows it is not installed.
+        StorageError: the disk is full or failing.
+    """
+    module, rest = _module(source)
+    called = short_name(source) if name is None else name
+    library.check_name(called)
+    if called == bundled.NAME:
+        raise UsageError(f"{called} comes with Lookalike; take another --name")
+    library.check_is_free(called)
+    fetch = import_module(f"{__name__}.{module}").fetch
+    network: Network = fetch(Request(rest, wishes or Wishes(), tell))
+    tell(ImportProgress("writing"))
+    model = _saved(network, called)
+    if module != _FILES:
+        import_module(f"{__name__}.download").clear()  # the model's folder has all of it now
+    return model
+
+
+def short_name(source: str) -> str:
+    """What an imported network is called unless it is given a name: "timm:resnet50.a1_in1k" is "resnet50.a1_in1k"."""
+    module, rest = _module(source)
+    if module == _FILES:
+        rest = Path(rest).resolve().stem if Path(rest).suffix else Path(rest).resolve().name
+    elif module == "from_hub":
+        rest = rest.partition("/")[2].partition("@")[0]
+    return re.sub(r"[^a-z0-9._-]+", "-", rest.lower()).strip("-._")
+
+
+def _module(source: str) -> tuple[str, str]:
+    """The module that fetches a source, and what it is asked for."""
+    scheme, colon, rest = source.partition(":")
+    if colon and scheme in SOURCES:
+        if not rest:
+            raise UsageError(f"{source}: name a network after the colon")
+        return SOURCES[scheme], rest
+    if colon and re.fullmatch(r"[a-z_]+", scheme) and not Path(source).exists():
+        raise UsageError(f"{source}: there is no source {scheme!r}; there are {', '.join(SOURCES)}, and files")
+    return _FILES, source
+
+
+def _saved(network: Network, name: str) -> Model:
+    """Puts a network into the folder of models."""
+    import openvino as ov
+
+    from lookalike.models import graph
+
+    finished, words = graph.finished(network), network.words
+    card = Card(
+        name=name,
+        source=network.source,
+        licence=network.licence,
+        sha256=network.sha256,
+        dim=finished.dim,
+        recipe=network.recipe,
+        precision="f32",
+        revision="-".join(filter(None, (str(_REVISION), network.version))),
+        scaling=network.scaling,
+        output=finished.output,
+        text=Text(words.context) if words else None,
+    )
+
+    def write(folder: Path) -> None:
+        ov.save_model(finished.graph, folder / library.GRAPH, compress_to_fp16=False)
+        if words:
+            ov.save_model(words.graph, folder / library.TEXT_GRAPH, compress_to_fp16=False)
+            (folder / library.TOKENIZER).write_text(words.tokenizer, encoding="utf-8")
+
+    return library.save(card, write)

@@ -19,7 +19,7 @@ _QUALITY = 80
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """What a template says of one thumbnail. All of it is safe text; there is a `reason` where there is no `src`."""
+    """What a template says of one thumbnail. All of it is safe text; without `src` there are `words` or a `reason`."""
 
     name: str
     folder: str
@@ -28,6 +28,7 @@ class Tile:
     width: int
     height: int
     reason: str
+    words: str
 
 
 def tile(thumbnail: Thumbnail) -> Tile:
@@ -42,6 +43,7 @@ def tile(thumbnail: Thumbnail) -> Tile:
         width=width,
         height=height,
         reason=thumbnail.reason,
+        words=thumbnail.words,
     )
 
 

@@ -2,11 +2,12 @@
 
 import dataclasses
 import os
+from typing import Any
 
 from lookalike.match import Match, Matches
 from lookalike.show import output
 from lookalike.show.document import Tile, render, tile
-from lookalike.show.text import safe_text, score_text, size_text
+from lookalike.show.text import role_text, safe_text, score_text, size_text
 from lookalike.show.thumbnail import Thumbnail, thumbnails
 
 _PAGE_SIDE = 320  # pixels: sharp at the width of a card, 15 to 25 kB as a JPEG
@@ -41,6 +42,13 @@ def write_page(matches: Matches, path: str | os.PathLike[str], *, title: str | N
 
 
 @dataclasses.dataclass(frozen=True)
+class _QueryTile(Tile):
+    """What a template says of a part of the query."""
+
+    role: str
+
+
+@dataclasses.dataclass(frozen=True)
 class _MatchTile(Tile):
     """What a template says of a match; `bar` is in percent."""
 
@@ -56,15 +64,19 @@ def _render(template: str, matches: Matches, *, side: int, title: str | None) ->
     return render(
         template,
         title=_title(queries) if title is None else safe_text(title),
-        queries=[tile(query) for query in queries],
+        queries=[_query_tile(*pair) for pair in zip(matches.queries, queries, strict=True)],
         matches=[_match_tile(*pair) for pair in zip(matches, shown[len(queries) :], strict=True)],
     )
 
 
 def _title(queries: list[Thumbnail]) -> str:
-    if len(queries) == 1 and queries[0].name:
-        return f"Look-alikes of {queries[0].name}"
+    if len(queries) == 1 and (called := queries[0].name or queries[0].words):
+        return f"Look-alikes of {called}"
     return "Look-alikes"
+
+
+def _query_tile(query: Any, thumbnail: Thumbnail) -> _QueryTile:
+    return _QueryTile(**vars(tile(thumbnail)), role=role_text(query).replace(" x ", " \N{MULTIPLICATION SIGN} "))
 
 
 def _match_tile(match: Match, thumbnail: Thumbnail) -> _MatchTile:

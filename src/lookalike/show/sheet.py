@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from lookalike.errors import UsageError
 from lookalike.match import Matches
 from lookalike.show import output
-from lookalike.show.text import safe_text, score_text
+from lookalike.show.text import role_text, safe_text, score_text
 from lookalike.show.thumbnail import Thumbnail, thumbnails
 
 _PAPER, _INK, _GREY, _TILE, _ACCENT = "#ffffff", "#222222", "#707070", "#eeeeee", "#4a8a86"
@@ -116,7 +116,7 @@ def _captions(matches: Matches) -> list[tuple[str, str]]:
     found = [
         (f"{rank}   {score_text(match.score)}", _plain(match.label or "")) for rank, match in enumerate(matches, 1)
     ]
-    return [("query", "")] * len(matches.queries) + found
+    return [(role_text(query), "") for query in matches.queries] + found
 
 
 def _plain(text: str) -> str:
@@ -130,19 +130,21 @@ def _draw_picture(
     paper: Image.Image, thumbnail: Thumbnail, corner: tuple[int, int], layout: _Layout
 ) -> tuple[int, int, int, int]:
     """Draws a picture in the middle of its square and says where it lies: left, top, right, bottom."""
-    image = thumbnail.image or _gap(thumbnail.reason, layout)
+    image = thumbnail.image or _lettered(thumbnail, layout)
     left = corner[0] + (layout.side - image.width) // 2
     top = corner[1] + (layout.side - image.height) // 2
     paper.paste(image, (left, top))
     return left, top, left + image.width, top + image.height
 
 
-def _gap(reason: str, layout: _Layout) -> Image.Image:
+def _lettered(thumbnail: Thumbnail, layout: _Layout) -> Image.Image:
+    """A tile with the words that were looked for, or the reason why there is no picture."""
     tile = Image.new("RGB", (layout.side, layout.side), _TILE)
-    text = textwrap.fill(f"no picture: {_plain(reason)}", max(1, 2 * layout.side // layout.font - 6))
+    text = f'"{_plain(thumbnail.words)}"' if thumbnail.words else f"no picture: {_plain(thumbnail.reason)}"
+    lines = textwrap.wrap(text, max(1, 2 * layout.side // layout.font - 6), max_lines=layout.side // layout.font // 2)
     middle = (layout.side / 2, layout.side / 2)
-    font = ImageFont.load_default(layout.font)
-    ImageDraw.Draw(tile).multiline_text(middle, text, _GREY, font, anchor="mm", align="center")
+    font, colour = ImageFont.load_default(layout.font), _INK if thumbnail.words else _GREY
+    ImageDraw.Draw(tile).multiline_text(middle, "\n".join(lines), colour, font, anchor="mm", align="center")
     return tile
 
 

@@ -1,12 +1,13 @@
 """Thumbnails in rows, as a terminal shows them: the query first, then the matches with their scores."""
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lookalike.match import Matches
 from lookalike.show.graphics import Protocol, canvas, cell_size, escape_sequence, half_blocks
-from lookalike.show.text import safe_text, score_text
+from lookalike.show.text import role_text, safe_text, score_text
 from lookalike.show.thumbnail import Thumbnail, thumbnails
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _captions(matches: Matches) -> list[str]:
     found = [
         f"{rank}  {score_text(match.score)}  {safe_text(match.label or '')}" for rank, match in enumerate(matches, 1)
     ]
-    return ["query"] * len(matches.queries) + found
+    return [role_text(query) for query in matches.queries] + found
 
 
 def _row(
@@ -85,7 +86,9 @@ def _lines(picture: Thumbnail, layout: _Layout, *, drawn: bool) -> list[list["Se
     if picture.image and not drawn:
         return list(half_blocks(canvas(picture.image, layout.width, layout.height)))
     lines = [""] * layout.rows
-    if not picture.image:
+    if picture.words:
+        lines = [*lines, *textwrap.wrap(f'"{picture.words}"', layout.columns, max_lines=layout.rows)][-layout.rows :]
+    elif not picture.image:
         lines = [*lines, "no picture:", picture.reason][-layout.rows :]
     return [[Segment(set_cell_size(line, layout.columns))] for line in lines]
 

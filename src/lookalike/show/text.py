@@ -4,6 +4,7 @@ import math
 import os
 import re
 import unicodedata
+from typing import Any
 
 from lookalike.match import Match
 
@@ -26,6 +27,13 @@ def safe_text(name: str | os.PathLike[str]) -> str:
 def without_surrogates(text: str) -> str:
     r"""The same text with each byte that is not UTF-8 shown as `\xff`, so that it can be encoded."""
     return _SURROGATES.sub(lambda found: _escape(found[0]), text)
+
+
+def role_text(query: Any) -> str:
+    """What a part of a query does: "query", "query x 0.5", "minus", "minus x 2"."""
+    weight = getattr(query, "weight", 1.0)  # an image that stands for itself has none
+    times = "" if abs(weight) == 1 else f" x {abs(weight):g}"
+    return f"{'minus' if weight < 0 else 'query'}{times}"
 
 
 def score_text(score: float) -> str:

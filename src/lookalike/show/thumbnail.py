@@ -1,4 +1,4 @@
-"""A small picture with its name, or the reason why there is no picture."""
+"""A small picture with its name, words that were looked for, or the reason why there is no picture."""
 
 import os
 from collections.abc import Iterable
@@ -12,6 +12,7 @@ from PIL import Image
 from lookalike import images
 from lookalike.errors import ImageError, LookalikeError
 from lookalike.match import Match
+from lookalike.query import Term
 from lookalike.show.text import safe_text
 
 
@@ -24,18 +25,20 @@ class Thumbnail:
         path: the file, or None if it is not a file of its own.
         image: RGB, upright, or None if it could not be read.
         reason: why there is no image, in a few words.
+        words: instead of an image, safe to show.
     """
 
     name: str
     path: Path | None
     image: Image.Image | None
     reason: str = ""
+    words: str = ""
 
 
 def thumbnails(sources: Iterable[Any], side: int) -> list[Thumbnail]:
     """A thumbnail of each, within `side` x `side` pixels.
 
-    A source is a match, or anything else that can be searched for: a path, the bytes of a file,
+    A source is a match, a term of a query, or anything else that can be searched for: a path, the bytes of a file,
     a file object, a PIL image or a `uint8` array.
     """
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
@@ -43,6 +46,10 @@ def thumbnails(sources: Iterable[Any], side: int) -> list[Thumbnail]:
 
 
 def _thumbnail(source: Any, side: int) -> Thumbnail:
+    if isinstance(source, Term):
+        if source.text is not None:
+            return Thumbnail("", None, None, words=safe_text(source.text))
+        source = source.image
     name, path = _name(source)
     if isinstance(source, Match):
         source = source.path
