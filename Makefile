@@ -48,5 +48,5 @@ $(VENV)/package: pyproject.toml
 	touch $@
 
 $(VENV)/tools: $(VENV)/package
-	$(BIN)/python -m pip install --quiet --editable '.[heic,parquet]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[all]' --group dev
 	touch $@

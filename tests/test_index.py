@@ -6,10 +6,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -17,10 +18,10 @@ import pytest
 from numpy.typing import NDArray
 
 from lookalike import storage, vectors
-from lookalike.errors import CorruptError, UsageError
+from lookalike.errors import CorruptError, DeviceWarning, UsageError
 from lookalike.index import Effort, Index
 from lookalike.selection import Rows, Selection
-from lookalike.spec import IndexSpec
+from lookalike.spec import IndexSpec, quantizer_of
 from lookalike.vectors import Part, VectorReader, Vectors, VectorWriter, unit
 
 ROWS, K = 600, 10
@@ -623,3 +624,42 @@ def test_a_disk_that_is_full_is_told_by_its_own_error(size: int) -> None:
 
     with pytest.raises(OSError, match="No space left"):
         both("IVF8,SQ8", 32)[0].write(take)
+
+
+# Graphics processors
+
+
+def on_graphics_processors(monkeypatch: pytest.MonkeyPatch, make: Callable[[Any], Any]) -> None:
+    """FAISS as it is where there are some: an index that is moved there is what `make` makes of it."""
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1)
+    monkeypatch.setattr(faiss, "index_cpu_to_all_gpus", make)
+
+
+@pytest.mark.parametrize("factory", ["IVF8,PQ4x4fs", "IVF8(HNSW8,SQfp16),PQ4x4fs", "PCA8,IVF8,SQ8"])
+def test_lists_that_a_graphics_processor_has_learned_are_those_that_the_cpu_learns(
+    factory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors, spec = clustered(400, 16, 1), IndexSpec(factory, 16)
+    moved = []
+
+    def moving(index: Any) -> Any:
+        moved.append(index)
+        return index
+
+    here = Index.trained(spec, vectors)
+    on_graphics_processors(monkeypatch, moving)
+    there = Index.trained(spec, vectors)
+    assert len(moved) == 1
+    centroids = [quantizer_of(index._inner).reconstruct_n(0, 8) for index in (here, there)]
+    np.testing.assert_allclose(*centroids, atol=1e-3)
+
+
+def test_a_graphics_processor_that_fails_is_warned_of_once_and_the_cpu_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(index: Any) -> Any:
+        raise RuntimeError("Error in gpu::StandardGpuResources\nout of memory")
+
+    on_graphics_processors(monkeypatch, failing)
+    with pytest.warns(DeviceWarning, match="trains on the CPU.*out of memory") as warned:
+        index = Index.trained(IndexSpec("IVF8,PQ4x4fs", 16), clustered(400, 16, 1))
+    assert len(warned) == 1
+    assert quantizer_of(index._inner).ntotal == 8

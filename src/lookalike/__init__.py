@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from lookalike.attributes import AttributesReport
     from lookalike.builder import Maintenance
     from lookalike.collection import Collection, Info, create, open  # noqa: A004
-    from lookalike.encoders import Encoder
-    from lookalike.errors import DamagedIndexWarning, LookalikeError
+    from lookalike.encoders import Encoder, TextEncoder
+    from lookalike.errors import DamagedIndexWarning, DeviceWarning, LookalikeError
     from lookalike.estimate import BuildProgress
     from lookalike.evaluation import Evaluation
     from lookalike.generations import Generation
     from lookalike.images import ImageSource, Recipe
     from lookalike.ingest import Progress, Report
     from lookalike.match import Match, Matches, Skipped
+    from lookalike.query import Term
     from lookalike.where import Between, Where
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ _HOMES = {
     "BuildProgress": "estimate",
     "Collection": "collection",
     "DamagedIndexWarning": "errors",
+    "DeviceWarning": "errors",
     "Encoder": "encoders",
     "Evaluation": "evaluation",
     "Generation": "generations",
@@ -48,6 +50,8 @@ _HOMES = {
     "Recipe": "images",
     "Report": "ingest",
     "Skipped": "match",
+    "Term": "query",
+    "TextEncoder": "encoders",
     "Where": "where",
     "create": "collection",
     "open": "collection",
@@ -59,6 +63,7 @@ __all__ = [
     "BuildProgress",
     "Collection",
     "DamagedIndexWarning",
+    "DeviceWarning",
     "Encoder",
     "Evaluation",
     "Generation",
@@ -72,6 +77,8 @@ __all__ = [
     "Recipe",
     "Report",
     "Skipped",
+    "Term",
+    "TextEncoder",
     "Where",
     "create",
     "open",

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lookalike import console, errors
+from lookalike import console, errors, models_cli
 from lookalike.show.text import safe_text
 
 if TYPE_CHECKING:
     from lookalike.collection import Collection
+    from lookalike.query import Term
     from lookalike.where import Where
 
 # The first that fits decides.
@@ -52,6 +53,16 @@ _collection = click.option(
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 _RECALL = click.FloatRange(0, 1, min_open=True)
+_model = click.option("--model", metavar="NAME", help="The network, see: lookalike models list [efficientnet-lite0].")
+_precision = click.option(
+    "--precision", type=click.Choice(["int8", "f32", "bf16"]), help="What the network computes with [its first]."
+)
+_device = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    help="The processor for the network [a graphics processor if there is one].",
+)
 
 
 def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -112,11 +123,21 @@ def main() -> None:
 @cli.command()
 @click.argument("paths", nargs=-1, metavar="[FOLDER | FILE]...", type=click.Path())
 @_collection
-@click.option("--precision", type=click.Choice(["int8", "f32", "bf16"]), help="What the network computes with [int8].")
+@_model
+@_precision
+@click.option(
+    "--reindex", is_flag=True, help="Index again with another --model, beside what there is, then switch over."
+)
+@_device
 @click.option("--threads", type=click.IntRange(1), help="Images to work on at once [one for each core].")
 @_json
 def index(
-    paths: Sequence[str], directory: str | None, precision: str | None, threads: int | None, as_json: bool
+    paths: Sequence[str],
+    directory: str | None,
+    reindex: bool,
+    threads: int | None,
+    as_json: bool,
+    **network: str | None,
 ) -> int:
     """Make a folder searchable, or bring it up to date.
 
@@ -126,7 +147,7 @@ def index(
     What it makes is kept in FOLDER/.lookalike, unless a folder above has a collection, which it then becomes part
     of. No image is changed. Without FOLDER, the nearest collection is brought up to date.
     """
-    collection = _collection_to_index(paths, directory, precision)
+    collection = _collection_to_index(paths, directory, network)
     sources: list[str | Path | list[str]] = [path for path in paths if os.path.isdir(path)]
     files = [path for path in paths if not os.path.isdir(path)]
     if files:
@@ -149,6 +170,7 @@ def index(
 @click.option("-k", default=10, show_default=True, help="How many images to find.")
 @click.option("--min-score", type=click.FloatRange(-1, 1), help="Leave out what scores less, from -1 to 1.")
 @click.option("--id", "image_id", type=int, help="Search by the collection's own image with this id.")
+@click.option("--text", "texts", multiple=True, metavar="WORDS", help="What it shows, in words; may be repeated.")
 @click.option(
     "--minus",
     multiple=True,
@@ -156,6 +178,7 @@ def index(
     type=click.Path(),
     help="Away from this image's likeness; may be repeated.",
 )
+@click.option("--minus-text", multiple=True, metavar="WORDS", help="Away from what these words say; may be repeated.")
 @_filters
 @click.option("--exact", is_flag=True, help="Compare with every image, although there is an index.")
 @click.option("--recall", type=_RECALL, help="The share of the nearest to find [what the index was built for].")
@@ -168,7 +191,9 @@ def search(
     queries: Sequence[str],
     directory: str | None,
     image_id: int | None,
+    texts: Sequence[str],
     minus: Sequence[str],
+    minus_text: Sequence[str],
     labels: Sequence[str],
     under: str | None,
     conditions: Sequence[str],
@@ -176,11 +201,13 @@ def search(
 ) -> None:
     """Find the images that look like IMAGE.
 
-    The score is the cosine similarity, at most 1. Several images are averaged. "-" reads the image from standard
-    input.
+    The score is the cosine similarity, at most 1. Several images, and words, are averaged; "photo.jpg^2" or "red^0.5"
+    makes one count more or less. "-" reads the image from standard input. For words, the collection has to be made with
+    a model that knows some, such as open_clip's.
     """
-    if (image_id is None) == (not queries) or (minus and not queries):
-        raise errors.UsageError("search: give one or more images, or the --id of one, which goes without --minus")
+    terms = [*_image_terms(queries, 1), *_text_terms(texts, 1), *_image_terms(minus, -1), *_text_terms(minus_text, -1)]
+    if (image_id is None) != bool(queries or texts) or (image_id is not None and terms):
+        raise errors.UsageError("search: give one or more images or --text, or the --id of one image, which goes alone")
     wanted = {name: options.pop(name) for name in ("k", "min_score", "exact", "recall")}
     console.check_outputs(options["html"], options["sheet"])
     collection = _open(directory, near=queries)
@@ -188,8 +215,7 @@ def search(
     if image_id is not None:
         matches = collection.search_id(image_id, **wanted)
     else:
-        first, *plus = [sys.stdin.buffer.read() if query == "-" else query for query in queries]
-        matches = collection.search(first, plus=plus, minus=minus, **wanted)
+        matches = collection.search_terms(terms, **wanted)
     console.show(matches, **options)
     if not matches:
         console.warn_of_filters(collection, wanted["where"])
@@ -198,10 +224,13 @@ def search(
 @cli.command()
 @click.argument("folder", metavar="FOLDER", type=click.Path())
 @_collection
-@click.option("--precision", type=click.Choice(["int8", "f32", "bf16"]), help="What the network computes with [int8].")
+@_model
+@_precision
 @click.option("--sample", default=200, show_default=True, type=click.IntRange(1), help="How many files to try.")
 @_json
-def plan(folder: str, directory: str | None, precision: str | None, sample: int, as_json: bool) -> None:
+def plan(
+    folder: str, directory: str | None, model: str | None, precision: str | None, sample: int, as_json: bool
+) -> None:
     """Say what indexing FOLDER would take.
 
     That is the time, the disk, the memory, and which index there would be. All names are counted, and some of the files
@@ -210,7 +239,9 @@ def plan(folder: str, directory: str | None, precision: str | None, sample: int,
     from lookalike import planning
 
     with console.plan_progress() as show:
-        found = planning.plan(folder, directory=directory, precision=precision, sample=sample, progress=show)
+        found = planning.plan(
+            folder, directory=directory, model=model, precision=precision, sample=sample, progress=show
+        )
     console.print_plan(found, as_json=as_json)
 
 
@@ -356,6 +387,9 @@ def remove(paths: Sequence[str], directory: str | None, as_json: bool) -> None:
         click.echo(f"Removed {console.counted(removed, 'image')}.")
 
 
+cli.add_command(models_cli.models)
+
+
 @cli.command()
 @click.argument("folder", default="lookalike-demo", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--open", "open_page", is_flag=True, help="Open the page of thumbnails in the browser.")
@@ -395,6 +429,23 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "lookalike", "_LOOKALIKE_COMPLETE").source())
 
 
+def _image_terms(images: Sequence[str], sign: int) -> "list[Term]":
+    """The images of a query: each the name of a file, with its weight behind it unless it is 1."""
+    from lookalike.query import Term, weighted
+
+    terms = []
+    for image in images:
+        name, weight = (image, 1.0) if os.path.lexists(image) else weighted(image)
+        terms.append(Term(sys.stdin.buffer.read() if name == "-" else name, weight=sign * weight))
+    return terms
+
+
+def _text_terms(texts: Sequence[str], sign: int) -> "list[Term]":
+    from lookalike.query import Term, weighted
+
+    return [Term(text=text, weight=sign * weight) for text, weight in map(weighted, texts)]
+
+
 def _where(labels: Sequence[str], under: str | None, conditions: Sequence[str]) -> "Where | None":
     """The filter that the options make."""
     from lookalike.where import Where, parse
@@ -427,7 +478,7 @@ def _demo_collection(folder: Path) -> "Collection":
     return collections.create(folder)
 
 
-def _collection_to_index(paths: Sequence[str], directory: str | None, precision: str | None) -> "Collection":
+def _collection_to_index(paths: Sequence[str], directory: str | None, network: dict[str, Any]) -> "Collection":
     """The collection that the paths belong to, made if there is none."""
     from lookalike import collection as collections
     from lookalike import directory as directories
@@ -436,21 +487,21 @@ def _collection_to_index(paths: Sequence[str], directory: str | None, precision:
     if directory is not None:
         place = directories.locate(Path(directory))
     elif not paths:
-        return _open(None)
+        return _open(None, **network)
     else:
         places = {directories.nearest(folder) for folder in folders}
         if len(places) > 1 or (places == {None} and (len(paths) > 1 or not os.path.isdir(paths[0]))):
             raise errors.UsageError("these have no collection in common: index one folder, or name one with -c")
         [place] = places
     if place or not folders:
-        return collections.open(place or str(directory), precision=precision)
+        return collections.open(place or str(directory), **network)
     if directory is not None and Path(directory).resolve() == folders[0]:
         directory = None  # the folder itself was meant
     try:
-        return collections.create(folders[0], directory=directory, precision=precision or "int8")
+        return collections.create(folders[0], directory=directory, **_given(network))
     except errors.UsageError:
         if place := directories.locate(Path(directory) if directory else folders[0]):
-            return collections.open(place, precision=precision)  # another process was quicker
+            return collections.open(place, **network)  # another process was quicker
         raise
 
 
@@ -460,16 +511,20 @@ def _folder_of(path: str) -> Path:
     return Path(path).resolve() if os.path.isdir(path) else Path(path).parent.resolve()
 
 
-def _open(directory: str | None, near: Sequence[str] = ()) -> "Collection":
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _open(directory: str | None, near: Sequence[str] = (), **network: Any) -> "Collection":
     """The collection that is meant: the one named, else the nearest, or among several below that of an image."""
     from lookalike import collection as collections
     from lookalike import directory as directories
 
     if directory is not None:
-        return collections.open(directory)
+        return collections.open(directory, **network)
     here = Path.cwd()
     if place := directories.nearest(here):
-        return collections.open(place)
+        return collections.open(place, **network)
     below = sorted(filter(None, (directories.locate(here / name) for name in os.listdir(here))))
     close = {directories.nearest(Path(path).resolve().parent) for path in near}
     below = [each for each in below if close == {each}] or below
@@ -480,4 +535,4 @@ def _open(directory: str | None, near: Sequence[str] = ()) -> "Collection":
     if len(below) > 1:
         names = ", ".join(each.parent.name for each in below[:5])
         raise errors.UsageError(f"there are several collections here ({names}); say which with -c")
-    return collections.open(below[0])
+    return collections.open(below[0], **network)

@@ -66,7 +66,7 @@ def progress_bar() -> Iterator[Callable[["Progress"], None]]:
 @contextmanager
 def build_progress() -> Iterator[Callable[["BuildProgress"], None]]:
     """Says before the work how long it will take, and shows how far it is. Ctrl-C leaves all as it was."""
-    with _bar("Building") as advance:
+    with bar("Building") as advance:
         begun = set[str]()
 
         def show(progress: "BuildProgress") -> None:
@@ -85,14 +85,14 @@ def build_progress() -> Iterator[Callable[["BuildProgress"], None]]:
 @contextmanager
 def steps(what: str) -> Iterator[Callable[[int, int], None]]:
     """Shows how much of how much is done."""
-    with _bar(what) as advance:
+    with bar(what) as advance:
         yield lambda done, total: advance(done / max(total, 1), f"{done:,} of {total:,}")
 
 
 @contextmanager
 def plan_progress() -> Iterator[Callable[["PlanProgress"], None]]:
     """Shows how many files there are so far, and how many of the sample have been tried."""
-    with _bar("Looking") as advance:
+    with bar("Looking") as advance:
 
         def show(progress: "PlanProgress") -> None:
             tried = f", {progress.tried:,} of {progress.total:,} tried" if progress.total else ""
@@ -102,7 +102,7 @@ def plan_progress() -> Iterator[Callable[["PlanProgress"], None]]:
 
 
 @contextmanager
-def _bar(what: str) -> Iterator[Callable[[float, str], None]]:
+def bar(what: str) -> Iterator[Callable[[float, str], None]]:
     """A bar where there is a person to see it; it is told the share that is done, and a few words."""
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
@@ -110,9 +110,9 @@ def _bar(what: str) -> Iterator[Callable[[float, str], None]]:
 
     console = Console(stderr=True)
     columns = TextColumn(what), BarColumn(), TextColumn("{task.fields[words]}")
-    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("", total=1.0, words="", visible=False)
-        yield lambda share, words: bar.update(task, completed=share, words=words, visible=True)
+    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as shown:
+        task = shown.add_task("", total=1.0, words="", visible=False)
+        yield lambda share, words: shown.update(task, completed=share, words=words, visible=True)
 
 
 @contextmanager

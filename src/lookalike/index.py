@@ -5,6 +5,7 @@ Which index it is, a factory string says (spec.py); the row numbers of the vecto
 
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any, BinaryIO
 import faiss
 import numpy as np
 
-from lookalike.errors import CorruptError, UsageError
+from lookalike.errors import CorruptError, DeviceWarning, UsageError
 from lookalike.selection import Rows, Selection
 from lookalike.spec import ITERATIONS, IndexSpec, core_of, faiss_errors, quantizer_of, transforms_of
 from lookalike.vectors import Part, Vectors, searching_threads
@@ -65,7 +66,8 @@ class Index:
                 quantizer = quantizer_of(like._inner)
                 quantizer_of(inner).add(quantizer.reconstruct_n(0, quantizer.ntotal))
             with faiss_errors(spec.factory), _set_to_learn(inner, len(sample)):
-                inner.train(sample)
+                if spec.kind != "ivf" or not _trained_on_gpus(inner, sample):
+                    inner.train(sample)
             if spec.kind == "ivf" and isinstance(lists := quantizer_of(inner), faiss.IndexHNSW):
                 lists.hnsw.efSearch = _BREADTH_OF_ADDING
         return cls(spec, inner)
@@ -193,6 +195,25 @@ def _set_to_learn(inner: Any, samples: int) -> Iterator[None]:
     finally:
         for rotation in rotations:
             rotation.pq = None  # FAISS has a pointer to it only
+
+
+def _trained_on_gpus(inner: Any, sample: Vectors) -> bool:
+    """Trains inverted lists with k-means on graphics processors, where FAISS was built for them and there are some."""
+    if not faiss.get_num_gpus():
+        return False
+    core = core_of(inner)
+    try:
+        # Of unit vectors and unit centroids the nearest have the largest inner product.
+        nearest = faiss.index_cpu_to_all_gpus(faiss.IndexFlatL2(core.d))
+        core.clustering_index = nearest
+        inner.train(sample)
+    except RuntimeError as error:
+        reason = str(error).strip().rpartition("\n")[2]
+        warnings.warn(f"FAISS trains on the CPU; on the graphics processor it failed: {reason}", DeviceWarning, 2)
+        return False
+    finally:
+        core.clustering_index = None  # FAISS has a pointer to it only
+    return True
 
 
 def _for_one_query(inner: Any) -> Any:

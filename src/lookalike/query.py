@@ -37,6 +37,24 @@ class Term:
             object.__setattr__(self, "image", kept(self.image))
 
 
+def weighted(text: str) -> tuple[str, float]:
+    """What is asked for, and its weight, which may stand behind it as in "red dress^0.5".
+
+    Raises:
+        UsageError: the weight is not above 0.
+    """
+    asked, mark, number = text.rpartition("^")
+    if not mark:
+        return text, 1.0
+    try:
+        weight = float(number)
+    except ValueError:
+        return text, 1.0
+    if not (math.isfinite(weight) and weight > 0):
+        raise UsageError(f"{text}: a weight has to be above 0; to look for less of it, use --minus or --minus-text")
+    return asked, weight
+
+
 def direction(
     terms: Iterable[Term], of_image: Callable[[ImageSource], Vectors], of_text: Callable[[str], Vectors]
 ) -> Vectors:

@@ -69,9 +69,8 @@ def card(name: str = BUNDLED, *, precision: str | None = None) -> Card:
         ModelError: the card of an imported one is damaged.
     """
     if name == BUNDLED:
-        return bundled.card(_checked(precision, bundled.PRECISIONS, name))
-    model = _imported(name)
-    return replace(model.card, precision=_checked(precision, _IMPORTED_PRECISIONS, name))
+        return bundled.card(_checked(precision, name))
+    return replace(_imported(name).card, precision=_checked(precision, name))
 
 
 def load(name: str = BUNDLED, *, precision: str | None = None, threads: int = 1, device: str = "cpu") -> Encoder:
@@ -118,6 +117,11 @@ def load_text(name: str, *, precision: str | None = None) -> TextEncoder:
     )
 
 
+def precisions(name: str) -> tuple[str, ...]:
+    """What a network can compute with; the first is what it does unless another is asked for."""
+    return bundled.PRECISIONS if name == BUNDLED else _IMPORTED_PRECISIONS
+
+
 def names() -> list[str]:
     """The names of all networks that there are here."""
     return [BUNDLED, *library.names()]
@@ -155,7 +159,8 @@ def _imported(name: str) -> library.Model:
     )
 
 
-def _checked(precision: str | None, known: tuple[str, ...], name: str) -> str:
+def _checked(precision: str | None, name: str) -> str:
+    known = precisions(name)
     if precision is None:
         return known[0]
     if precision not in known:

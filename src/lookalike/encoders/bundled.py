@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from lookalike.encoders.card import Card
@@ -31,6 +32,22 @@ def card(precision: str) -> Card:
     )
 
 
+def weights_path() -> Path:
+    """The file that holds its weights.
+
+    Raises:
+        ModelError: it is missing.
+    """
+    package, name = _WEIGHTS
+    try:
+        path = Path(str(resources.files(package).joinpath(name)))
+    except ModuleNotFoundError:
+        path = Path()
+    if not path.is_file():
+        raise ModelError(f"{package}/{name}: the weights are missing; install {package} again")
+    return path
+
+
 def weights() -> tuple[bytes, str]:
     """The bytes and the name of the file that holds its weights.
 
@@ -38,10 +55,7 @@ def weights() -> tuple[bytes, str]:
         ModelError: they are missing, or not the ones that were published.
     """
     package, name = _WEIGHTS
-    try:
-        found = resources.files(package).joinpath(name).read_bytes()
-    except (ModuleNotFoundError, OSError) as error:
-        raise ModelError(f"{package}/{name}: the weights are missing; install {package} again") from error
+    found = weights_path().read_bytes()
     if hashlib.sha256(found).hexdigest() != _facts()["sha256"]:
         raise ModelError(f"{package}/{name}: these are not the published weights; install {package} again")
     return found, name

@@ -9,9 +9,11 @@ A source is a module with one function, `fetch`, that gives a `Network`. What co
 models (encoders/library.py) as OpenVINO's own files and a card, and runs without the framework that it came from.
 """
 
+import os
 import re
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lookalike.encoders import bundled, library
 from lookalike.encoders.card import Card, Text
@@ -19,7 +21,10 @@ from lookalike.encoders.library import Model
 from lookalike.errors import UsageError
 from lookalike.models.network import ImportProgress, Network, Request, Tell, Wishes
 
-__all__ = ["SOURCES", "ImportProgress", "Wishes", "import_model", "short_name"]
+if TYPE_CHECKING:
+    from lookalike.models.layers import Layer
+
+__all__ = ["SOURCES", "ImportProgress", "Wishes", "import_model", "inspect", "short_name"]
 
 # By what stands before the colon, the module that fetches from there. Anything else is a file.
 SOURCES = {
@@ -66,6 +71,18 @@ def import_model(
     if module != _FILES:
         import_module(f"{__name__}.download").clear()  # the model's folder has all of it now
     return model
+
+
+def inspect(path: str | os.PathLike[str]) -> "list[Layer]":
+    """The layers of a network in a file that vectors could be taken from, the last first.
+
+    Raises:
+        UsageError: there is no such file.
+        ModelError: it is refused, or damaged.
+    """
+    from lookalike.models import from_file, layers
+
+    return layers.layers(from_file.read(Path(path)))
 
 
 def short_name(source: str) -> str:

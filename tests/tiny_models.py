@@ -1,0 +1,77 @@
+"""Imported models that cost nothing: the colours of a grid, and words that are names of colours."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as op
+
+from lookalike.encoders import library
+from lookalike.encoders.card import Card, Text
+from lookalike.encoders.library import Model
+from lookalike.images import Recipe
+
+SIZE, DIM = 16, 12
+
+
+def save(name: str, *, source: str = "tiny.xml", version: str = "1", words: Mapping[str, int] | None = None) -> Model:
+    """Writes a model into the folder of models: the mean colours of a 2 x 2 grid, 12 dimensions.
+
+    `words` gives, for each word that it knows, which of the three colours it names.
+    """
+    card = Card(
+        name=name,
+        source=source,
+        licence="CC0-1.0",
+        sha256="0" * 64,
+        dim=DIM,
+        recipe=Recipe(size=SIZE, crop=1.0),
+        precision="f32",
+        revision=version,
+        output="mean",
+        text=Text(4) if words else None,
+    )
+
+    def write(folder: Path) -> None:
+        ov.save_model(colours(), folder / library.GRAPH, compress_to_fp16=False)
+        if words:
+            ov.save_model(named_colours(len(words)), folder / library.TEXT_GRAPH, compress_to_fp16=False)
+            (folder / library.TOKENIZER).write_text(tokenizer(words), encoding="utf-8")
+
+    return library.save(card, write)
+
+
+def colours() -> ov.Model:
+    """From pixels, uint8 (n, 16, 16, 3), to their mean in each quarter less 127, float32 (n, 12)."""
+    pixels = op.parameter([-1, SIZE, SIZE, 3], np.uint8, name="pixels")
+    quarters = op.reshape(op.convert(pixels, "f32"), np.array([0, 2, SIZE // 2, 2, SIZE // 2, 3]), special_zero=True)
+    means = op.subtract(op.reduce_mean(quarters, np.array([2, 4])), np.float32(127))
+    return ov.Model([op.reshape(means, np.array([0, DIM]), special_zero=True)], [pixels], "colours")
+
+
+def named_colours(count: int) -> ov.Model:
+    """From token ids, int64 (1, 4), to the sum of their colours, float32 (1, 12); 0 stands for nothing.
+
+    Token i + 1 is the colour i modulo 3: 100 for it and -50 for the others, in each quarter.
+    """
+    table = np.zeros((count + 1, DIM), np.float32)
+    for token in range(1, count + 1):
+        table[token] = np.tile(np.where(np.arange(3) == (token - 1) % 3, 100, -50), 4)
+    ids = op.parameter([1, 4], np.int64, name="ids")
+    summed = op.reduce_sum(op.gather(op.constant(table), ids, np.int64(0)), np.array([1]))
+    return ov.Model([summed], [ids], "words")
+
+
+def tokenizer(words: Mapping[str, int]) -> str:
+    """A tokenizer.json that knows these words, of which each stands for the token of its colour."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    vocabulary = {"[PAD]": 0} | {word: colour + 1 for word, colour in words.items()}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="[PAD]"))  # noqa: S106
+    made.normalizer = normalizers.Lowercase()
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.enable_truncation(4)
+    made.enable_padding(length=4, pad_id=0, pad_token="[PAD]")  # noqa: S106
+    text: str = made.to_str()
+    return text
