@@ -98,6 +98,16 @@ def test_a_long_path_is_folded_and_nothing_of_it_is_lost(screen: Screen) -> None
     assert "".join(line[column:].strip() for line in shown[2:]).replace(" ", "") == LONG.replace(" ", "")
 
 
+def test_a_path_below_the_current_folder_is_told_from_there(
+    screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = [tmp_path / "photos" / "a.jpg", tmp_path.parent / "b.jpg"]
+    console = screen(width=200)
+    console.print(table(Matches([Match(number, "a", path, 0.5) for number, path in enumerate(paths)])))
+    assert [line.split()[-1] for line in plain(written(console))[2:]] == ["photos/a.jpg", str(paths[1])]
+
+
 def test_names_are_never_markup_or_emoji_and_never_reach_the_terminal_raw(screen: Screen) -> None:
     names = ("[red]x[/red].jpg", ":cat:.jpg", "\x1b[2J\a.jpg", "a\nb.jpg", "\u202egpj.exe", "\udcff.jpg", "[/].jpg")
     expected = [*names[:2], r"\x1b[2J\x07.jpg", r"a\nb.jpg", r"\u202egpj.exe", r"\xff.jpg", "[/].jpg"]

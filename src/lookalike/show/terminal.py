@@ -1,6 +1,7 @@
 """Matches in a terminal: a table with thumbnails above it, or plain lines for another program to read."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.match import Match, Matches
@@ -28,7 +29,7 @@ def print_matches(matches: Matches, console: "Console", *, thumbnails: bool = Tr
 
 
 def table(matches: Matches) -> "Table":
-    """A table with a row for each match; a long path is folded, never cut."""
+    """A table with a row for each match; a path below the current folder is told from there, and never cut."""
     from rich.box import SIMPLE_HEAD
     from rich.style import Style
     from rich.table import Table
@@ -45,9 +46,19 @@ def table(matches: Matches) -> "Table":
         # Plain strings would be read as rich's markup, in which [red].jpg is a colour.
         words = [Text(word) for word in _words(rank, match)]
         if match.path:
+            words[-1] = Text(safe_text(_from_here(match.path)))
             words[-1].stylize(Style(link=match.path.absolute().as_uri()))
         table.add_row(*words)
     return table
+
+
+def _from_here(path: Path) -> Path:
+    """The path as one would type it: whole, unless it lies below the current folder."""
+    try:
+        here = Path.cwd()
+    except OSError:  # it has been deleted
+        return path
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def lines(matches: Matches) -> list[str]:
