@@ -11,6 +11,7 @@ from lookalike import console, errors
 from lookalike.show.text import safe_text
 
 if TYPE_CHECKING:
+    from lookalike.comparison import ComparisonProgress
     from lookalike.encoders.card import Card
     from lookalike.models.network import ImportProgress
 
@@ -170,6 +171,39 @@ def inspect(file: str, everything: bool, as_json: bool) -> None:
         click.echo(f"{mark} {safe_text(layer.name):<{width}}  {layer.kind:<14}  {shape}{pooled}")
     if len(shown) < len(layers):
         click.echo(f"and {len(layers) - len(shown):,} before them, see --all")
+
+
+@models.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME[:PRECISION]...")
+@click.argument("folder", type=click.Path())
+@click.option("--sample", default=500, show_default=True, type=click.IntRange(2), help="How many images to take.")
+@click.option("--threads", type=click.IntRange(1), help="Images to work on at once [one for each core].")
+@_json
+def compare(names: tuple[str, ...], folder: str, sample: int, threads: int | None, as_json: bool) -> None:
+    """Find out which networks are best for the images in FOLDER.
+
+    Each makes vectors of some of them. Then copies are made of these images, cropped, mirrored, re-compressed and
+    recoloured: recall is how often a copy finds its original. Where the images lie in folders of several names, those
+    are labels: precision is how often the nearest images have the same one. Speed and memory are measured, too, each
+    network in a process of its own. Nothing is written.
+    """
+    from lookalike.comparison import compare as compared
+
+    with console.bar("Comparing") as advance:
+
+        def show(progress: "ComparisonProgress") -> None:
+            files = console.counted(progress.files, "file")
+            advance(progress.done / (progress.total or 1), progress.model or files)
+
+        comparison = compared(names, folder, sample=sample, threads=threads, progress=show)
+    if as_json:
+        console.print_json(asdict(comparison))
+        return
+    from rich.console import Console
+
+    from lookalike.show.comparison import print_comparison
+
+    print_comparison(comparison, Console())
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from lookalike.models.network import ImportProgress, Network, Request, Tell, Wis
 if TYPE_CHECKING:
     from lookalike.models.layers import Layer
 
-__all__ = ["SOURCES", "ImportProgress", "Wishes", "import_model", "inspect", "short_name"]
+__all__ = ["SOURCES", "ImportProgress", "Wishes", "import_model", "inspect", "keep", "short_name"]
 
 # By what stands before the colon, the module that fetches from there. Anything else is a file.
 SOURCES = {
@@ -67,7 +67,7 @@ def import_model(
     fetch = import_module(f"{__name__}.{module}").fetch
     network: Network = fetch(Request(rest, wishes or Wishes(), tell))
     tell(ImportProgress("writing"))
-    model = _saved(network, called)
+    model = keep(network, called)
     if module != _FILES:
         import_module(f"{__name__}.download").clear()  # the model's folder has all of it now
     return model
@@ -107,8 +107,14 @@ def _module(source: str) -> tuple[str, str]:
     return _FILES, source
 
 
-def _saved(network: Network, name: str) -> Model:
-    """Puts a network into the folder of models."""
+def keep(network: Network, name: str) -> Model:
+    """Puts a network into the folder of models.
+
+    Raises:
+        UsageError: there is one of that name, or no vector can be made of what it gives.
+        ModelError: it cannot be run.
+        StorageError: the disk is full or failing.
+    """
     import openvino as ov
 
     from lookalike.models import graph

@@ -1,0 +1,145 @@
+"""Images per second of imported networks, next to the same network run by PyTorch as it is usually done.
+
+    python benchmarks/models_speed.py [FOLDER]
+
+A ResNet-50 and a ViT-S of timm's, with random weights, which take the same time as others. Both sides read and decode the
+same files. PyTorch: a plain loop with timm's own transform, one image at a time and in batches of 32, on all cores, and
+the network alone. Lookalike: `add` to a new collection, the network loaded.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+import lookalike
+from lookalike import models
+from lookalike.demo import write_gallery
+from lookalike.encoders import library
+from lookalike.images import Recipe
+from lookalike.ingest import cores
+from lookalike.models import conversion
+from lookalike.models.network import Network
+from lookalike.encoders.card import Scaling
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+import torch_stubs
+
+NAMES = ("resnet50", "vit_small_patch16_224")
+BATCH = 32
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, help="of images, instead of drawn ones")
+    parser.add_argument("--runs", type=int, default=3, help="the medians of so many are told")
+    parser.add_argument("--images", type=int, default=300, help="how many of them, for PyTorch's sake")
+    options = parser.parse_args()
+    torch.set_num_threads(cores())
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["LOOKALIKE_MODELS"] = f"{home}/models"
+        folder = pictures(Path(home) / "photos", options.folder, options.images)
+        table = Table("network", "PyTorch, one by one", f"PyTorch, by {BATCH}", "Lookalike, f32", "Lookalike, bf16")
+        for name in NAMES:
+            rates = measured(name, folder, Path(home), options.runs)
+            best = max(rates[:2])
+            cells = [f"{rate:,.1f}" for rate in rates[:2]] + [f"{rate:,.1f} ({rate / best:.2f} x)" for rate in rates[2:]]
+            table.add_row(name, *cells)
+        Console().print(table, "images/s, files to vectors;", cores(), "cores; x: against the better of PyTorch's")
+
+
+def measured(name: str, folder: Path, home: Path, runs: int) -> list[float]:
+    """Images per second in the order of the table's columns: what is compared takes turns."""
+    torch_stubs.declare()
+    import timm
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = timm.create_model(name, num_classes=0).eval()
+    keep(name, module)
+    ways: list[Callable[[], float]] = [
+        lambda: with_torch(module, folder, 1),
+        lambda: with_torch(module, folder, BATCH),
+        lambda: with_lookalike(name, "f32", folder, home),
+        lambda: with_lookalike(name, "bf16", folder, home),
+    ]
+    rates = [[way() for way in ways] for _ in range(runs)]
+    library.remove(name)
+    return [statistics.median(column) for column in zip(*rates, strict=True)]
+
+
+def with_torch(module: torch.nn.Module, folder: Path, batch: int) -> float:
+    """A loop as it stands in most tutorials."""
+    import timm.data
+
+    transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=module))
+    paths = sorted(folder.iterdir())
+    start = time.perf_counter()
+    with torch.inference_mode():
+        for first in range(0, len(paths), batch):
+            images = [transform(Image.open(path).convert("RGB")) for path in paths[first : first + batch]]
+            vectors = module(torch.stack(images))
+            vectors / vectors.norm(dim=1, keepdim=True)
+    return len(paths) / (time.perf_counter() - start)
+
+
+def with_lookalike(name: str, precision: str, folder: Path, home: Path) -> float:
+    with tempfile.TemporaryDirectory(dir=home) as place:
+        photos = lookalike.create(folder, directory=f"{place}/c", model=name, precision=precision, device="cpu")
+        photos.embed(next(folder.iterdir()))  # loads the network
+        with loaded(photos):
+            report = photos.add(folder)
+        return report.added / report.seconds
+
+
+@contextmanager
+def loaded(photos: lookalike.Collection) -> Iterator[None]:
+    """The network is loaded for all cores before the clock starts."""
+    photos.add([next(iter(sorted(photos.folder.iterdir())))])
+    yield
+
+
+def keep(name: str, module: torch.nn.Module) -> None:
+    """Makes an imported model of it."""
+    import timm.data
+
+    config = timm.data.resolve_data_config({}, model=module)
+    size = config["input_size"][1]
+    mean, deviation = (tuple(255 * number for number in config[key]) for key in ("mean", "std"))
+    network = Network(
+        graph=conversion.converted(module, torch.rand(2, 3, size, size)),
+        layout="NCHW",
+        recipe=Recipe(size=size, crop=config["crop_pct"], resample=config["interpolation"]),
+        scaling=Scaling(mean, deviation),
+        source=name,
+        licence="",
+        sha256="0" * 64,
+        output="features",
+    )
+    models.keep(network, name)
+
+
+def pictures(place: Path, folder: Path | None, count: int) -> Path:
+    """So many images in one folder: links to those that are there, or drawn ones."""
+    drawn = [path for path in sorted((folder or place).rglob("*")) if path.suffix.lower() in (".jpg", ".jpeg", ".png")]
+    drawn = drawn if folder else write_gallery(place.with_name("gallery"), per_kind=count // 12)
+    place.mkdir()
+    step = max(1, len(drawn) // count)
+    for number, path in enumerate(drawn[::step][:count]):
+        (place / f"{number:04}{path.suffix}").symlink_to(path.resolve())
+    return place
+
+
+if __name__ == "__main__":
+    main()
