@@ -1,0 +1,98 @@
+"""Turns words into vectors on the CPU, with OpenVINO."""
+
+import html
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from lookalike.encoders.card import Card
+from lookalike.errors import MissingExtraError, ModelError, UsageError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+class OpenVinoTextEncoder:
+    """The part of a network that takes words; `encode_text` may be called from any number of threads at once."""
+
+    def __init__(self, card: Card, graph: Path, tokenizer: Path) -> None:
+        """Reads the graph, from int64 (1, context) to float32 (1, dim), and its tokenizer.
+
+        Raises:
+            MissingExtraError: the package that reads tokenizers is not installed.
+            ModelError: one of the files cannot be read, or they do not belong to each other and to the card.
+        """
+        self.card = card
+        self._tokenizer = _tokenizer(tokenizer)
+        config = {"INFERENCE_PRECISION_HINT": card.precision, "PERFORMANCE_HINT": "LATENCY"}
+        try:
+            self._compiled = ov.Core().compile_model(graph, "CPU", config)
+        except RuntimeError as error:
+            raise ModelError(f"{graph}: OpenVINO cannot run it: {error}") from error
+        self._check(graph)
+        self._local = threading.local()
+
+    def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embeddings, float32 (n, dim), of any length; of a text that is too long its beginning counts.
+
+        Raises:
+            UsageError: there is nothing in one of the texts.
+        """
+        for text in texts:
+            if not text.strip():
+                raise UsageError(f"text: {text!r} has no words in it; say what the pictures should show")
+        embeddings = np.empty((len(texts), self.card.dim), np.float32)
+        request, taken, given = self._request()
+        for ids, embedding in zip(token_ids(self._tokenizer, texts), embeddings, strict=True):
+            taken[0] = ids
+            request.infer()
+            embedding[:] = given[0]
+        return embeddings
+
+    def _request(self) -> tuple[Any, NDArray[np.int64], NDArray[np.float32]]:
+        """The calling thread's own inference request, and the memory that it reads and writes."""
+        if not hasattr(self._local, "request"):
+            request = self._compiled.create_infer_request()
+            self._local.request = request, request.get_input_tensor().data, request.get_output_tensor().data
+        found: tuple[Any, NDArray[np.int64], NDArray[np.float32]] = self._local.request
+        return found
+
+    def _check(self, graph: Path) -> None:
+        assert self.card.text is not None
+        context, ids = self.card.text.context, token_ids(self._tokenizer, ["words"]).shape[1]
+        taken, given = (list(port.get_partial_shape()) for port in (self._compiled.input(), self._compiled.output()))
+        if (taken, given) != ([1, context], [1, self.card.dim]) or ids != context:
+            raise ModelError(
+                f"{graph}: it makes {given} of {taken}, and its tokenizer makes {ids} tokens, but its card says"
+                f" {self.card.dim} dimensions of {context} tokens; import {self.card.source} again"
+            )
+
+
+def token_ids(tokenizer: "Tokenizer", texts: Sequence[str]) -> NDArray[np.int64]:
+    """What the graph takes, int64 (n, context), for n texts.
+
+    OpenCLIP, the only source of such networks, unescapes HTML in all texts, twice; a tokenizer's file cannot say that.
+    """
+    found = [tokenizer.encode(html.unescape(html.unescape(_without_surrogates(text)))).ids for text in texts]
+    return np.array(found, np.int64)
+
+
+def _without_surrogates(text: str) -> str:
+    """Halves of characters, such as stand for bytes of a command line that are not UTF-8, become U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _tokenizer(path: Path) -> "Tokenizer":
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise MissingExtraError("searching by words", "text") from error
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the package raises this very type
+        raise ModelError(f"{path}: it cannot be read as a tokenizer: {error}") from error
