@@ -2,9 +2,9 @@
 
     python benchmarks/models_speed.py [FOLDER]
 
-A ResNet-50 and a ViT-S of timm's, with random weights, which take the same time as others. Both sides read and decode the
-same files. PyTorch: a plain loop with timm's own transform, one image at a time and in batches of 32, on all cores, and
-the network alone. Lookalike: `add` to a new collection, the network loaded.
+A ResNet-50 and a ViT-S of timm's, with random weights, which take the same time as others. Both sides read and decode
+the same files. PyTorch: a plain loop with timm's own transform, one image at a time and in batches of 32, on all cores.
+Lookalike: `add` to a new collection, the network loaded.
 """
 
 import argparse
@@ -27,11 +27,11 @@ import lookalike
 from lookalike import models
 from lookalike.demo import write_gallery
 from lookalike.encoders import library
+from lookalike.encoders.card import Scaling
 from lookalike.images import Recipe
 from lookalike.ingest import cores
 from lookalike.models import conversion
 from lookalike.models.network import Network
-from lookalike.encoders.card import Scaling
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 import torch_stubs
@@ -54,8 +54,8 @@ def main() -> None:
         for name in NAMES:
             rates = measured(name, folder, Path(home), options.runs)
             best = max(rates[:2])
-            cells = [f"{rate:,.1f}" for rate in rates[:2]] + [f"{rate:,.1f} ({rate / best:.2f} x)" for rate in rates[2:]]
-            table.add_row(name, *cells)
+            cells = [f"{rate:,.1f}" for rate in rates]
+            table.add_row(name, *cells[:2], *(f"{cells[way]} ({rates[way] / best:.2f} x)" for way in (2, 3)))
         Console().print(table, "images/s, files to vectors;", cores(), "cores; x: against the better of PyTorch's")
 
 

@@ -201,7 +201,7 @@ def test_another_precision_than_the_collections_is_refused(gallery: Path) -> Non
     assert code == 4
     assert "(int8)" in err
     assert "(f32)" in err
-    assert "delete" in err
+    assert "--precision f32 --reindex" in err
 
 
 @pytest.mark.parametrize("name", ["collection.json", "catalog.sqlite", "vectors.faiss"])

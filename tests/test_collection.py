@@ -332,18 +332,34 @@ def test_a_creation_that_was_cut_off_can_be_done_again(tmp_path: Path, encoder: 
 def test_an_encoder_of_another_name_is_refused_naming_both_and_what_to_do(photos: Collection, folder: Path) -> None:
     other = ColourEncoder()
     other.name = "greys"
-    with pytest.raises(IncompatibleError, match=r"made by colours.*those of greys.*delete .*lookalike index"):
+    with pytest.raises(IncompatibleError, match=r"made by colours.*those of greys.*lookalike\.reindex\("):
         lookalike.open(folder, encoder=other)
 
 
 def test_another_version_of_its_encoder_is_refused_naming_both(photos: Collection, folder: Path) -> None:
-    with pytest.raises(IncompatibleError, match=r"colours c0105001.*another version of it, c0105002.*lookalike index"):
+    with pytest.raises(
+        IncompatibleError, match=r"colours c0105001.*another version of it, colours c0105002.*lookalike\.reindex\("
+    ):
         lookalike.open(folder, encoder=ColourEncoder("c0105002"))
 
 
-def test_a_collection_of_an_encoder_of_ones_own_does_not_open_without_it(photos: Collection, folder: Path) -> None:
-    with pytest.raises(IncompatibleError, match=r"made by colours.*open it with that encoder"):
-        lookalike.open(folder)
+def test_a_collection_of_an_encoder_of_ones_own_does_without_it_what_needs_none(
+    photos: Collection, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "prices.csv").write_text("path,price\n00.png,5\n")
+    vector = photos.embed(picture(1))[0]
+    with lookalike.open(folder) as again:
+        assert (len(again), again.check(), again.info().images) == (12, [], 12)
+        assert again.search_id(1) == photos.search_id(1)
+        assert again.search_vector(vector) == photos.search_vector(vector)
+        assert again.annotate(tmp_path / "prices.csv").images == 1
+        assert again.build(spec="Flat")
+        assert again.remove(["00.png"]) == 1
+        for needs_it in (lambda: again.search(picture(0)), lambda: again.add(folder), lambda: again.search_text("cat")):
+            with pytest.raises(IncompatibleError, match=r"made by colours.*open it with that encoder.*lookalike index"):
+                needs_it()
+    with pytest.raises(IncompatibleError, match="made by colours"):
+        lookalike.open(folder, precision="f32")
 
 
 # With the network that comes with Lookalike

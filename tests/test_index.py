@@ -650,8 +650,8 @@ def test_lists_that_a_graphics_processor_has_learned_are_those_that_the_cpu_lear
     on_graphics_processors(monkeypatch, moving)
     there = Index.trained(spec, vectors)
     assert len(moved) == 1
-    centroids = [quantizer_of(index._inner).reconstruct_n(0, 8) for index in (here, there)]
-    np.testing.assert_allclose(*centroids, atol=1e-3)
+    expected, found = (quantizer_of(index._inner).reconstruct_n(0, 8) for index in (here, there))
+    np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 def test_a_graphics_processor_that_fails_is_warned_of_once_and_the_cpu_trains(monkeypatch: pytest.MonkeyPatch) -> None:

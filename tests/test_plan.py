@@ -14,6 +14,7 @@ from conftest import ColourEncoder, draw
 from lookalike import Collection, encoders, sample, tune
 from lookalike.errors import IncompatibleError, UsageError
 from lookalike.planning import PlanProgress, plan
+from lookalike.reindexing import reindex
 from lookalike.sources import Folder, Found
 from lookalike.spec import IndexSpec
 
@@ -187,9 +188,21 @@ def test_a_collection_elsewhere_is_compared_with_where_it_is_named(
     assert plan(folder, directory=tmp_path / "elsewhere", encoder=encoder).census.changed == 0
 
 
-def test_another_network_than_the_collections_is_refused(photos: Collection) -> None:
-    with pytest.raises(IncompatibleError, match="delete"):
-        plan(photos.folder, encoder=ColourEncoder("another"))
+def test_another_network_than_the_collections_has_everything_to_do_again(photos: Collection) -> None:
+    told = plan(photos.folder, encoder=ColourEncoder("another"))
+    assert (told.directory, told.made_by.fingerprint) == (None, "another")
+    assert (told.census.changed, told.images, told.vectors) == (12, 12, 12)
+
+
+def test_a_network_that_is_not_here_has_to_be_named(photos: Collection) -> None:
+    with pytest.raises(IncompatibleError, match="open it with that encoder"):
+        plan(photos.folder)
+
+
+def test_a_collection_that_was_indexed_again_is_compared_with_its_new_data(photos: Collection) -> None:
+    reindex(photos.folder, encoder=ColourEncoder("another"))
+    told = plan(photos.folder, encoder=ColourEncoder("another"))
+    assert (told.directory, told.census.changed, told.vectors) == (photos.directory, 0, 12)
 
 
 def test_a_new_collection_gets_the_network_that_is_asked_for(folder: Path) -> None:

@@ -68,10 +68,10 @@ def tokenizer(words: Mapping[str, int]) -> str:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
     vocabulary = {"[PAD]": 0} | {word: colour + 1 for word, colour in words.items()}
-    made = Tokenizer(models.WordLevel(vocabulary, unk_token="[PAD]"))  # noqa: S106
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="[PAD]"))
     made.normalizer = normalizers.Lowercase()
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     made.enable_truncation(4)
-    made.enable_padding(length=4, pad_id=0, pad_token="[PAD]")  # noqa: S106
+    made.enable_padding(length=4, pad_id=0, pad_token="[PAD]")
     text: str = made.to_str()
     return text

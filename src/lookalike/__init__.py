@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lookalike.ingest import Progress, Report
     from lookalike.match import Match, Matches, Skipped
     from lookalike.query import Term
+    from lookalike.reindexing import reindex
     from lookalike.where import Between, Where
 
 __version__ = "0.1.0"
@@ -55,6 +56,7 @@ _HOMES = {
     "Where": "where",
     "create": "collection",
     "open": "collection",
+    "reindex": "reindexing",
 }
 
 __all__ = [
@@ -82,6 +84,7 @@ __all__ = [
     "Where",
     "create",
     "open",
+    "reindex",
 ]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from lookalike import filters, schema
 from lookalike.database import Database
 from lookalike.errors import CorruptError, UsageError
-from lookalike.transaction import Transaction
+from lookalike.transaction import Carried, Transaction
 from lookalike.where import Value, Where
 
 _PAGE = 10_000  # images read at a time
@@ -289,7 +289,11 @@ class Catalog:
             raise self._damaged(damage)
 
     def state(self) -> State:
-        """What the last commit says of the other files."""
+        """What the last commit says of the other files.
+
+        Raises:
+            IncompatibleError: the file has been taken away since it was opened.
+        """
         query = """
             SELECT (SELECT count FROM changes), (SELECT COALESCE(MAX(row) + 1, 0) FROM vectors),
                 (SELECT vectors FROM storage), number, rows, index_sha256, card_sha256
@@ -297,6 +301,7 @@ class Catalog:
         """
         with self._database.connection() as connection:
             changes, count, vectors, *generation = connection.execute(query).fetchone()
+        self._database.check_is_there()  # although whoever has it open can still read it
         if not (isinstance(changes, int) and isinstance(count, int) and isinstance(vectors, str)):
             raise self._damaged("it does not name the vectors")
         return State(changes, count, vectors, StoredGeneration(*generation) if generation[0] else None)
@@ -319,6 +324,17 @@ class Catalog:
         with self._database.writing() as connection:
             yield Transaction(connection)
             connection.execute("UPDATE changes SET count = count + 1")
+
+    def carry_over(self, before: Path) -> Carried:
+        """Gives the images the ids, attributes and given labels that they have in another catalog, all or none.
+
+        It may be done again when something has changed there.
+
+        Raises:
+            StorageError: the disk is full or failing.
+        """
+        with self._database.beside(before), self.writing() as transaction:
+            return transaction.carry_over()
 
     def _images(self, condition: str, values: Sequence[Any], limit: int = -1) -> list[StoredImage]:
         query = f"""

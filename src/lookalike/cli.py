@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lookalike import console, errors, models_cli
+from lookalike import console, errors, finding, models_cli
 from lookalike.show.text import safe_text
 
 if TYPE_CHECKING:
     from lookalike.collection import Collection
     from lookalike.query import Term
+    from lookalike.reindexing import Change
     from lookalike.where import Where
 
 # The first that fits decides.
@@ -147,11 +148,16 @@ def index(
     What it makes is kept in FOLDER/.lookalike, unless a folder above has a collection, which it then becomes part
     of. No image is changed. Without FOLDER, the nearest collection is brought up to date.
     """
-    collection = _collection_to_index(paths, directory, network)
+    place = finding.place_to_index(paths, directory)
     sources: list[str | Path | list[str]] = [path for path in paths if os.path.isdir(path)]
     files = [path for path in paths if not os.path.isdir(path)]
     if files:
         sources.append(files)
+    if place and (change := _change_of_model(place, network)):
+        if not reindex:
+            raise errors.IncompatibleError(str(change))
+        return _reindex(place, sources, network, threads, as_json=as_json)
+    collection = finding.collection_to_index(place, paths, directory, **network)
     code = 0
     for source in sources or [collection.folder]:
         with console.progress_bar() as show:
@@ -210,8 +216,8 @@ def search(
         raise errors.UsageError("search: give one or more images or --text, or the --id of one image, which goes alone")
     wanted = {name: options.pop(name) for name in ("k", "min_score", "exact", "recall")}
     console.check_outputs(options["html"], options["sheet"])
-    collection = _open(directory, near=queries)
-    wanted["where"] = _where(labels, _key_of_folder(under, collection), conditions)
+    collection = finding.open_collection(directory, near=queries)
+    wanted["where"] = _where(labels, finding.key_of_folder(under, collection), conditions)
     if image_id is not None:
         matches = collection.search_id(image_id, **wanted)
     else:
@@ -261,7 +267,7 @@ def build(directory: str | None, recall: float, memory: str | None, spec: str | 
     The recall is measured on the collection's own images, and is what searches keep to. Where no index can reach it,
     that is said, and the best there is is kept.
     """
-    collection = _open(directory)
+    collection = finding.open_collection(directory)
     with console.build_progress() as show:
         index = collection.build(recall=recall, memory=memory, spec=spec, progress=show)
     console.print_index(index, collection, as_json=as_json)
@@ -280,7 +286,7 @@ def evaluate(directory: str | None, queries: int, html: Path | None, as_json: bo
     label of an image is the folder that it is in, unless a table gives it another one.
     """
     console.check_outputs(html, None)
-    collection = _open(directory)
+    collection = finding.open_collection(directory)
     with console.steps("Asking") as show:
         evaluation = collection.evaluate(queries=queries, progress=show)
     console.print_evaluation(evaluation, as_json=as_json, html=html)
@@ -297,7 +303,7 @@ def attributes(table: str, directory: str | None, as_json: bool) -> int:
     image, relative to TABLE or to the collection's folder. The others are attributes; one named label becomes the
     image's label. An empty cell takes an attribute away; what TABLE does not mention stays.
     """
-    report = _open(directory, near=[table]).annotate(table)
+    report = finding.open_collection(directory, near=[table]).annotate(table)
     if as_json:
         console.print_json(asdict(report))
     else:
@@ -316,7 +322,7 @@ def attributes(table: str, directory: str | None, as_json: bool) -> int:
 @_json
 def info(directory: str | None, skipped: bool, as_json: bool) -> None:
     """Tell what a collection is and holds."""
-    collection = _open(directory)
+    collection = finding.open_collection(directory)
     facts = collection.info()
     if skipped:
         console.print_skipped(collection.skipped(), as_json=as_json)
@@ -332,6 +338,8 @@ def info(directory: str | None, skipped: bool, as_json: bool) -> None:
             "skipped": f"{facts.skipped:,}" + (", see: lookalike info --skipped" if facts.skipped else ""),
             "index": facts.index.spec if facts.index else "none: every search looks at every vector",
         }
+        if begun := _begun(facts.directory):
+            rows["reindexing"] = begun
         for name, value in rows.items():
             click.echo(f"{name:<12}{value}")
         if facts.damage:
@@ -345,7 +353,7 @@ def info(directory: str | None, skipped: bool, as_json: bool) -> None:
 @_json
 def check(directory: str | None, as_json: bool) -> int:
     """Read all that is stored, and name what is damaged."""
-    collection = _open(directory)
+    collection = finding.open_collection(directory)
     damages = collection.check()
     if as_json:
         console.print_json({"damages": damages})
@@ -373,7 +381,7 @@ def remove(paths: Sequence[str], directory: str | None, as_json: bool) -> None:
 
     An image that stays in an indexed folder comes back when that is indexed again.
     """
-    collection, removed = _open(directory, near=paths), 0
+    collection, removed = finding.open_collection(directory, near=paths), 0
     for path in paths:
         found = collection.remove([path])
         removed += found
@@ -429,6 +437,39 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "lookalike", "_LOOKALIKE_COMPLETE").source())
 
 
+def _change_of_model(place: Path, network: dict[str, Any]) -> "Change | None":
+    """What another model than the collection's own would mean, where one is asked for."""
+    from lookalike import reindexing
+
+    wanted = {name: network[name] for name in ("model", "precision")}
+    return reindexing.explain(place, **wanted) if any(wanted.values()) else None
+
+
+def _begun(place: Path) -> str | None:
+    """What has been done of changing the model, where that is not finished."""
+    from lookalike import reindexing
+
+    unfinished = reindexing.unfinished(place)
+    if unfinished is None:
+        return None
+    made_by, far = unfinished.made_by, f"{unfinished.done:,} of {unfinished.files:,} files"
+    return f"{far} with {made_by}; to carry on: lookalike index --model {made_by.model} --reindex"
+
+
+def _reindex(
+    place: Path, sources: Sequence[Any], network: dict[str, Any], threads: int | None, *, as_json: bool
+) -> int:
+    from lookalike import collection as collections
+    from lookalike import reindexing
+
+    with console.progress_bar() as show, console.build_progress() as tell:
+        report = reindexing.reindex(
+            place, sources or None, **network, threads=threads, progress=show, build_progress=tell
+        )
+    console.print_report(report, collections.open(place), as_json=as_json)
+    return _SKIPPED if report.skipped or report.skipped_before else 0
+
+
 def _image_terms(images: Sequence[str], sign: int) -> "list[Term]":
     """The images of a query: each the name of a file, with its weight behind it unless it is 1."""
     from lookalike.query import Term, weighted
@@ -455,16 +496,6 @@ def _where(labels: Sequence[str], under: str | None, conditions: Sequence[str]) 
     return Where(label=labels or None, under=under, attributes=parse(conditions))
 
 
-def _key_of_folder(under: str | None, collection: "Collection") -> str | None:
-    """A folder as the collection knows it: what is given may also be the path of a folder inside of it."""
-    from lookalike.sources import absolute, key_of
-
-    if under is None or not os.path.isdir(under):
-        return under
-    path = absolute(under)
-    return key_of(path, collection.folder) if path.is_relative_to(collection.folder) else under
-
-
 def _demo_collection(folder: Path) -> "Collection":
     """The gallery's own collection, made anew where an earlier version of the network made it."""
     from lookalike import collection as collections
@@ -476,63 +507,3 @@ def _demo_collection(folder: Path) -> "Collection":
         except errors.IncompatibleError:
             shutil.rmtree(place)
     return collections.create(folder)
-
-
-def _collection_to_index(paths: Sequence[str], directory: str | None, network: dict[str, Any]) -> "Collection":
-    """The collection that the paths belong to, made if there is none."""
-    from lookalike import collection as collections
-    from lookalike import directory as directories
-
-    folders = [_folder_of(path) for path in paths]
-    if directory is not None:
-        place = directories.locate(Path(directory))
-    elif not paths:
-        return _open(None, **network)
-    else:
-        places = {directories.nearest(folder) for folder in folders}
-        if len(places) > 1 or (places == {None} and (len(paths) > 1 or not os.path.isdir(paths[0]))):
-            raise errors.UsageError("these have no collection in common: index one folder, or name one with -c")
-        [place] = places
-    if place or not folders:
-        return collections.open(place or str(directory), **network)
-    if directory is not None and Path(directory).resolve() == folders[0]:
-        directory = None  # the folder itself was meant
-    try:
-        return collections.create(folders[0], directory=directory, **_given(network))
-    except errors.UsageError:
-        if place := directories.locate(Path(directory) if directory else folders[0]):
-            return collections.open(place, **network)  # another process was quicker
-        raise
-
-
-def _folder_of(path: str) -> Path:
-    if not os.path.lexists(path):
-        raise errors.UsageError(f"{path}: there is no such file or folder")
-    return Path(path).resolve() if os.path.isdir(path) else Path(path).parent.resolve()
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _open(directory: str | None, near: Sequence[str] = (), **network: Any) -> "Collection":
-    """The collection that is meant: the one named, else the nearest, or among several below that of an image."""
-    from lookalike import collection as collections
-    from lookalike import directory as directories
-
-    if directory is not None:
-        return collections.open(directory, **network)
-    here = Path.cwd()
-    if place := directories.nearest(here):
-        return collections.open(place, **network)
-    below = sorted(filter(None, (directories.locate(here / name) for name in os.listdir(here))))
-    close = {directories.nearest(Path(path).resolve().parent) for path in near}
-    below = [each for each in below if close == {each}] or below
-    if not below:
-        raise errors.NoCollectionError(
-            f"{here}: there is no collection here; make one with: lookalike index FOLDER, or name one with -c"
-        )
-    if len(below) > 1:
-        names = ", ".join(each.parent.name for each in below[:5])
-        raise errors.UsageError(f"there are several collections here ({names}); say which with -c")
-    return collections.open(below[0], **network)

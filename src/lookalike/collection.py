@@ -8,6 +8,9 @@ It is a directory, `.lookalike` inside the folder unless another is named:
     index/               a quantized index, where there are many            (generations.py, builder.py)
     lock                 held by whoever writes
 
+Once its images have been indexed again with another model (reindexing.py), collection.json names the folder inside that
+the catalog, the vectors and the index are in.
+
 A search goes through nearest.py, which asks a snapshot.py for rows and the catalog for their images.
 """
 
@@ -27,7 +30,7 @@ from lookalike.attributes import AttributesReport
 from lookalike.builder import Builder, Maintenance
 from lookalike.catalog import Catalog
 from lookalike.encoders import Encoder
-from lookalike.errors import CorruptError, NoCollectionError, UsageError
+from lookalike.errors import CorruptError, IncompatibleError, StorageError, UsageError
 from lookalike.estimate import BuildProgress
 from lookalike.evaluation import Evaluation
 from lookalike.examination import QUERIES
@@ -40,7 +43,7 @@ from lookalike.nearest import Neighbours, Request
 from lookalike.own_encoder import OwnEncoder
 from lookalike.query import Term, direction
 from lookalike.snapshot import Snapshots
-from lookalike.sources import Files, Folder, Found, Source, absolute, key_of
+from lookalike.sources import Found, absolute, key_of, source_of
 from lookalike.tune import RECALL
 from lookalike.vectors import Vectors, VectorWriter
 from lookalike.where import Where
@@ -88,10 +91,11 @@ class Collection:
     ) -> None:
         """`encoder` is the one that made it, where that is not one of Lookalike's own."""
         self.directory, self.folder, self.made_by = directory, origin.folder, origin.made_by
-        self._catalog = Catalog(directory / directories.CATALOG)
-        self._snapshots = Snapshots(self._catalog, directory, self.made_by.dim)
+        self._origin, self._place = origin, origin.place(directory)
+        self._catalog = Catalog(self._place / directories.CATALOG)
+        self._snapshots = Snapshots(self._catalog, self._place, self.made_by.dim)
         self._neighbours = Neighbours(self._snapshots, self.folder)
-        self._encoder = OwnEncoder(self.made_by, encoder=encoder, device=device)
+        self._encoder = OwnEncoder(directory, origin, encoder=encoder, device=device)
 
     def __len__(self) -> int:
         """How many images it has."""
@@ -134,17 +138,17 @@ class Collection:
         """
         if threads is not None and threads < 1:
             raise UsageError(f"threads={threads}: give at least 1")
-        count = threads or cores()
         with self._writing() as writer:
+            encoder = self._encoder.for_indexing(threads or cores())
             ingest = Ingest(
                 self._catalog,
                 writer,
-                self._encoder.for_indexing(count),
-                threads=count,
+                encoder,
+                threads=threads or encoders.threads_for(encoder, cores()),
                 label_of=self._label_of,
                 progress=progress,
             )
-            return ingest.run(self._source(source))
+            return ingest.run(source_of(source, base=self.folder, leave_out=self.directory))
 
     def remove(self, paths: Iterable[str | os.PathLike[str]]) -> int:
         """Drops images by their paths, those of folders, or their keys, and says how many it had of them.
@@ -170,7 +174,7 @@ class Collection:
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing.
         """
-        with directories.locked(self.directory):
+        with self._locked():
             return attributes.apply(self._catalog, self.folder, Path(table))
 
     # The index
@@ -432,11 +436,19 @@ class Collection:
     # How it is done
 
     @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """The only writer, of a collection that is still the one that was opened."""
+        with directories.locked(self.directory):
+            identity.check_serves(self.directory, self._origin)
+            directories.sweep(self.directory, self._origin)
+            yield
+
+    @contextmanager
     def _writing(self) -> Iterator[VectorWriter]:
         """The only writer, at the end of what has been committed."""
-        with directories.locked(self.directory):
+        with self._locked():
             state = self._catalog.state()
-            path = self.directory / state.vectors
+            path = self._place / state.vectors
             if vectors.has_leftovers(path, self.made_by.dim, state.count):
                 self._catalog.check()  # lest it is a damaged catalog that knows of too few
             with closing(VectorWriter(path, self.made_by.dim, state.count)) as writer:
@@ -445,20 +457,10 @@ class Collection:
     @contextmanager
     def _building(self, tell: Callable[[BuildProgress], None] | None) -> Iterator[Builder]:
         """The only writer, once what a process that was killed has left is taken away."""
-        with directories.locked(self.directory):
-            builder = Builder(self._catalog, self.directory, self.made_by.dim, tell)
+        with self._locked():
+            builder = Builder(self._catalog, self._place, self.made_by.dim, tell)
             builder.sweep()
             yield builder
-
-    def _source(self, source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> Source:
-        if not isinstance(source, str | os.PathLike):
-            return Files(map(absolute, source), base=self.folder)
-        path = absolute(source)
-        if not os.path.lexists(path):
-            raise UsageError(f"{source}: there is no such file or folder")
-        if os.path.isdir(path):
-            return Folder(path, base=self.folder, leave_out=self.directory)
-        return Files([path], base=self.folder)
 
     def _keys(self, path: str | os.PathLike[str]) -> Iterable[str]:
         """What is known of a file, or of the files below a folder; a name that is no path may be a key."""
@@ -521,6 +523,8 @@ def open(  # noqa: A001
 ) -> Collection:
     """Opens the collection of a folder, or the collection in a directory of its own.
 
+    Where its model is not to be had here, all that needs no model can be done with it.
+
     Args:
         path: the folder that was indexed, or the collection's directory itself.
         model: the network that it must have been made with; by default whichever it was.
@@ -533,16 +537,23 @@ def open(  # noqa: A001
         IncompatibleError: another encoder or another version of it made it, or a newer Lookalike.
         CorruptError: one of its files is damaged.
     """
-    directory = directories.locate(Path(path))
-    if directory is None:
-        raise NoCollectionError(f"{path}: there is no collection; make one with: lookalike index {path}")
-    origin = identity.read(directory)
-    if encoder is not None:
-        wanted = identity.of_encoder(encoder)
-    else:
-        wanted = identity.now(directory, origin.made_by, model=model, precision=precision)
-    identity.check(directory, origin, wanted)
-    return Collection(directory, origin, encoder=encoder, device=device)
+    directory = directories.located(path)
+    while True:
+        origin = identity.read(directory)
+        wanted: Identity | None
+        if encoder is not None:
+            wanted = identity.of_encoder(encoder)
+        elif model is not None or precision is not None:
+            wanted = identity.now(directory, origin, model=model, precision=precision)
+        else:
+            wanted = identity.here(origin.made_by)
+        if wanted is not None:
+            identity.check(directory, origin, wanted)
+        try:
+            return Collection(directory, origin, encoder=encoder, device=device)
+        except (CorruptError, IncompatibleError, StorageError):
+            if identity.read(directory) == origin:
+                raise  # else its images have been indexed again with another model just now
 
 
 def _listed(several: Iterable[_Item]) -> Iterable[_Item]:

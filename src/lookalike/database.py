@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lookalike.errors import CorruptError, StorageError
+from lookalike.errors import CorruptError, IncompatibleError, StorageError
 
 _BUSY_TIMEOUT_S = 30.0
 # The releases that have the fix of WAL's reset race; before them, a rollback journal is the safe choice.
@@ -84,8 +84,7 @@ class Database:
                 raise
 
     def _connect(self) -> sqlite3.Connection:
-        # Another thread than its own may close it, so SQLite's check of that is off.
-        connection = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection = self._opened()
         connection.text_factory = os.fsdecode
         try:
             _set_durability(connection)
@@ -101,6 +100,35 @@ class Database:
                 self._connections.remove(entry)
             self._connections.append((threading.current_thread(), connection))
         return connection
+
+    def _opened(self) -> sqlite3.Connection:
+        name = f"{self.path.absolute().as_uri()}?mode=rw"  # SQLite would else make a new file where it is missing
+        try:
+            # Another thread than its own may close it, so SQLite's check of that is off.
+            return sqlite3.connect(
+                name, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.OperationalError:
+            self.check_is_there()
+            raise
+
+    def check_is_there(self) -> None:
+        """Raises IncompatibleError where the file, which has been there, is gone."""
+        if not self.path.exists():
+            raise IncompatibleError(
+                f"{self.path}: it is gone; since it was opened, the collection has been indexed again with another"
+                " model, or deleted; open it again"
+            )
+
+    @contextmanager
+    def beside(self, other: Path) -> Iterator[None]:
+        """What this thread does within can name the tables of another file as `before`."""
+        with self.connection() as connection:
+            connection.execute("ATTACH DATABASE CAST(? AS TEXT) AS before", (os.fsencode(other),))
+            try:
+                yield
+            finally:
+                connection.execute("DETACH DATABASE before")
 
 
 def _close(connections: list[tuple[threading.Thread, sqlite3.Connection]], process: int) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,14 +11,19 @@ import filelock
 
 from lookalike import identity
 from lookalike.catalog import Catalog
-from lookalike.errors import CorruptError, LockedError, LookalikeError, StorageError, UsageError
+from lookalike.errors import CorruptError, LockedError, LookalikeError, NoCollectionError, StorageError, UsageError
+from lookalike.identity import Origin
 
-NAME = ".lookalike"
+NAME = identity.HOME
 CATALOG, VECTORS = "catalog.sqlite", "vectors.faiss"
 _LOCK = "lock"
 # What a creation makes, and what else there is later.
 _PARTS = {CATALOG, f"{CATALOG}-journal", f"{CATALOG}-wal", f"{CATALOG}-shm", VECTORS, f"{identity.NAME}.new"}
-_LATER_PARTS = re.compile(rf"{_LOCK}|{identity.NAME}|vectors\.\d{{6}}\.faiss|index")
+_LATER_PARTS = re.compile(
+    rf"{_LOCK}|{identity.NAME}|{identity.NEXT}(\.new)?|data\.\d{{6}}|vectors\.\d{{6}}\.faiss|index"
+)
+# What one model's data are, where they are not in a folder of their own.
+_DATA = re.compile(rf"{CATALOG}(-journal|-wal|-shm)?|vectors(\.\d{{6}})?\.faiss|index")
 
 
 def locate(path: Path) -> Path | None:
@@ -26,6 +32,17 @@ def locate(path: Path) -> Path | None:
         if os.path.exists(directory / identity.NAME):
             return directory.resolve()
     return None
+
+
+def located(path: str | os.PathLike[str]) -> Path:
+    """The directory of the collection that a path names.
+
+    Raises:
+        NoCollectionError: there is none.
+    """
+    if directory := locate(Path(path)):
+        return directory
+    raise NoCollectionError(f"{path}: there is no collection; make one with: lookalike index {path}")
 
 
 def nearest(folder: Path) -> Path | None:
@@ -53,7 +70,7 @@ def making(directory: Path) -> Iterator[None]:
     with locked(directory):
         if locate(directory):
             raise UsageError(f"{directory}: there is a collection already; open it, or name another directory")
-        if _images(directory / CATALOG):
+        if any(_images(place / CATALOG) for place in (directory, *directory.glob("data.*"))):
             raise CorruptError(
                 f"{directory / identity.NAME}: it is missing, although the rest of the collection is there"
             )
@@ -84,6 +101,28 @@ def locked(directory: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def sweep(directory: Path, origin: Origin) -> None:
+    """Takes away the data of the models that served before this one.
+
+    Raises:
+        StorageError: something cannot be taken away.
+    """
+    if origin.data is None:
+        return
+    try:
+        earlier = [name for name in os.listdir(directory) if _DATA.fullmatch(name) or origin.is_earlier(name)]
+        # The catalog goes first: who has the collection open, and misses another of its files, looks there for the why.
+        for name in sorted(earlier, key=lambda name: name != CATALOG):
+            path = directory / name
+            if not path.is_dir():
+                path.unlink()
+                continue
+            (path / CATALOG).unlink(missing_ok=True)
+            shutil.rmtree(path)
+    except OSError as error:
+        raise StorageError(f"{directory}: {error.strerror}") from error
 
 
 def size(directory: Path) -> int:

@@ -227,6 +227,7 @@ def _render(
     orientation = _orientation(image)  # after load(): a PNG may have it behind its pixels
     if orientation > 1:
         small = small.transpose(_TRANSPOSE[orientation])
+    small.info.clear()  # it is upright now, whatever the original says
     return (small, height, width) if orientation >= 5 else (small, width, height)
 
 

@@ -1,12 +1,13 @@
 """The encoder that a collection belongs to, loaded when it is first needed, and what it makes of queries."""
 
 import threading
+from pathlib import Path
 
-from lookalike import encoders
+from lookalike import encoders, identity
 from lookalike.embedding import embed, embed_text
 from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import UsageError
-from lookalike.identity import Identity
+from lookalike.identity import Origin
 from lookalike.images import ImageSource, prepare
 from lookalike.vectors import Vectors
 
@@ -14,15 +15,22 @@ from lookalike.vectors import Vectors
 class OwnEncoder:
     """What turns images and words into a collection's vectors. Threads may share it."""
 
-    def __init__(self, made_by: Identity, *, encoder: Encoder | None = None, device: str = "auto") -> None:
+    def __init__(
+        self, directory: Path, origin: Origin, *, encoder: Encoder | None = None, device: str = "auto"
+    ) -> None:
         """`encoder` is the network where it came as an object; `device` is the processor for indexing."""
-        self.made_by, self._own, self._device = made_by, encoder, device
+        self.made_by, self._own, self._device = origin.made_by, encoder, device
+        self._directory, self._origin = directory, origin
         self._loaded: tuple[int, Encoder] | None = None  # for how many threads
         self._loaded_text: TextEncoder | None = None
         self._lock = threading.Lock()
 
     def for_indexing(self, threads: int) -> Encoder:
-        """The network, for at least as many threads, on the processor that is best for many images."""
+        """The network, for at least as many threads, on the processor that is best for many images.
+
+        Raises:
+            IncompatibleError: it is not to be had here, or is another version.
+        """
         return self._load(threads, self._device)
 
     def vector_of_image(self, query: ImageSource) -> Vectors:
@@ -48,6 +56,7 @@ class OwnEncoder:
             return self._own
         with self._lock:
             if self._loaded is None or self._loaded[0] < threads:
+                self._check()
                 name, precision = self.made_by.model, self.made_by.precision
                 loaded = encoders.load(name, precision=precision, threads=threads, device=device)
                 self._loaded = threads, loaded
@@ -60,5 +69,10 @@ class OwnEncoder:
             raise UsageError(f"{self._own.name} knows no words: it has no encode_text")
         with self._lock:
             if self._loaded_text is None:
+                self._check()
                 self._loaded_text = encoders.load_text(self.made_by.model, precision=self.made_by.precision)
             return self._loaded_text
+
+    def _check(self) -> None:
+        """Raises IncompatibleError unless the network is here, and is the one that made the collection."""
+        identity.check(self._directory, self._origin, identity.now(self._directory, self._origin))

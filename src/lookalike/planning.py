@@ -121,7 +121,8 @@ def plan(
     """Says what indexing a folder would take, and writes nothing.
 
     The names and sizes of all files are looked at. Some of those that are new or changed, drawn at random and always
-    the same, are read, decoded and encoded. A folder that has a collection, or is in one, is compared with that.
+    the same, are read, decoded and encoded. A folder that has a collection, or is in one, is compared with that, unless
+    it is to be indexed again with another network.
 
     Args:
         folder: the folder of images.
@@ -135,7 +136,7 @@ def plan(
 
     Raises:
         UsageError: there is no such folder or model, or a number is less than 1.
-        IncompatibleError: another network made the collection.
+        IncompatibleError: no other network is named, and the collection's own is not to be had here.
         CorruptError: the collection is damaged.
     """
     for name, number in (("sample", sample), ("threads", threads)):
@@ -144,12 +145,14 @@ def plan(
     here, count, tell = _folder(folder), threads or cores(), progress or (lambda _: None)
     place = directories.nearest(here) if directory is None else directories.locate(Path(directory))
     origin = _origin(here, place, encoder, model=model, precision=precision)
+    if place and identity.read(place).made_by != origin.made_by:
+        place = None
 
     def load() -> Encoder:
         made_by = origin.made_by
         return encoder or encoders.load(made_by.model, precision=made_by.precision, threads=count)
 
-    with _catalog(place) as catalog:
+    with _catalog(origin.place(place) if place else None) as catalog:
         source, size = Folder(here, base=origin.folder, leave_out=place), max(sample, count * embedding.GROUP)
         census, drawn = samples.take(source, catalog, size, progress=lambda files: tell(PlanProgress(files)))
         trial = samples.attempt(
@@ -172,17 +175,13 @@ def _folder(folder: str | os.PathLike[str]) -> Path:
 def _origin(
     here: Path, place: Path | None, encoder: Encoder | None, *, model: str | None, precision: str | None
 ) -> Origin:
-    """That of the collection, or the one that a new collection would have."""
+    """That of the collection, or the one that it would have where it were made anew."""
     if place is None:
-        made_by = identity.of_model(model or encoders.BUNDLED, precision or "int8")
+        made_by = identity.of_model(model or encoders.BUNDLED, precision)
         return Origin(identity.of_encoder(encoder) if encoder else made_by, here)
     origin = identity.read(place)
-    if encoder:
-        wanted = identity.of_encoder(encoder)
-    else:
-        wanted = identity.now(place, origin.made_by, model=model, precision=precision)
-    identity.check(place, origin, wanted)
-    return origin
+    wanted = identity.of_encoder(encoder) if encoder else identity.now(place, origin, model=model, precision=precision)
+    return origin if wanted == origin.made_by else Origin(wanted, here)
 
 
 @contextmanager
@@ -215,15 +214,15 @@ def _plan(
         indexing_seconds=census.changed * (1 / rate + _COMMITTING) if rate else 0.0,
         vector_bytes=vectors * made_by.dim * 2,
         catalog_bytes=catalog_bytes + round(census.changed * _CATALOG_IMAGE + census.key_bytes * _CATALOG_KEY),
-        searching=_searching(made_by.dim, vectors, new, _index(place, catalog)),
+        searching=_searching(made_by.dim, vectors, new, _index(catalog)),
     )
 
 
-def _index(place: Path | None, catalog: Catalog | None) -> Generation | None:
+def _index(catalog: Catalog | None) -> Generation | None:
     """What is known of the index that there is, or None where there is none that can be used."""
     stored = catalog.state().generation if catalog else None
     try:
-        return generations.read_about(place, stored) if place and stored else None
+        return generations.read_about(catalog.path.parent, stored) if catalog and stored else None
     except CorruptError:
         return None
 

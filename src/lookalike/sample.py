@@ -2,8 +2,6 @@
 
 import os
 import random
-import resource
-import sys
 import threading
 import time
 from collections import Counter
@@ -20,11 +18,11 @@ from lookalike.changes import Changed, Unchanged, Vanished, changes, compare
 from lookalike.embedding import Embedded, Embedder, Failed, Outcome
 from lookalike.encoders import Encoder
 from lookalike.match import Skipped
+from lookalike.memory import peak_memory
 from lookalike.sources import Found, Source, Unreadable
 
 _TOLD = 5  # files that cannot be used, with the reasons
 _SEED = 3
-_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 
 
 @dataclass(frozen=True)
@@ -160,7 +158,7 @@ def attempt(
         skipped=tuple(Skipped(each.found.path, each.reason) for each in failed[:_TOLD]),
         loading_seconds=loading,
         files_per_second=rate,
-        memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT,
+        memory_bytes=peak_memory(),
     )
 
 

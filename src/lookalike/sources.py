@@ -87,7 +87,7 @@ class Folder:
         for name in sorted(names, key=os.fsencode):
             path = Path(names[name])
             if not name.endswith("/"):
-                yield _found(path, prefix + name)
+                yield look_at(path, prefix + name)
             elif path != self._leave_out:
                 yield path, prefix + name
 
@@ -102,7 +102,25 @@ class Files:
 
     def files(self) -> Iterator[Found | Unreadable]:
         for key in sorted(self._paths, key=os.fsencode):
-            yield _found(self._paths[key], key)
+            yield look_at(self._paths[key], key)
+
+
+def source_of(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *, base: Path, leave_out: Path
+) -> Source:
+    """What a folder, a file or a list of files stands for.
+
+    Raises:
+        UsageError: there is nothing there.
+    """
+    if not isinstance(paths, str | os.PathLike):
+        return Files(map(absolute, paths), base=base)
+    path = absolute(paths)
+    if not os.path.lexists(path):
+        raise UsageError(f"{paths}: there is no such file or folder")
+    if os.path.isdir(path):
+        return Folder(path, base=base, leave_out=leave_out)
+    return Files([path], base=base)
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
@@ -116,7 +134,8 @@ def key_of(path: Path, base: Path) -> str:
     return path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
 
 
-def _found(path: Path, key: str) -> Found:
+def look_at(path: Path, key: str) -> Found:
+    """A file as it is now."""
     try:
         status = path.stat()
     except OSError:  # reading it will tell why

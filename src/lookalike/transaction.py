@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from lookalike.filters import stored
@@ -16,6 +17,14 @@ _GIVEN_LABEL = f"SELECT value FROM attributes WHERE image = images.id AND name =
 def folder_label(key: str) -> str | None:
     """The label that an image has unless it is given one: the name of the folder that holds it; at the top, none."""
     return PurePosixPath(key).parent.name or None
+
+
+@dataclass(frozen=True)
+class Carried:
+    """How many images have been found again: `kept` under their keys, `renamed` under others."""
+
+    kept: int
+    renamed: int
 
 
 class Transaction:
@@ -129,6 +138,23 @@ class Transaction:
         query = "UPDATE images SET label = CAST(? AS TEXT) WHERE id = ?"
         self._connection.execute(query, (None if label is None else stored(label), image))
 
+    # From another catalog
+
+    def carry_over(self) -> Carried:
+        """Gives the images what they have in the catalog `before`: their ids, attributes and given labels.
+
+        An image whose key is not there is taken for one that is gone from here, where their files are the same. All
+        others get ids that none has had there.
+        """
+        labelled = self._connection.execute(f"SELECT key FROM main.images WHERE id IN ({_LABELLED})")  # noqa: S608
+        for (key,) in labelled.fetchall():  # of which an earlier call had brought the label here
+            self.set_attributes(key, {LABEL: None})
+        self._connection.execute("CREATE TEMP TABLE carried (image INTEGER PRIMARY KEY, id INTEGER NOT NULL UNIQUE)")
+        kept, renamed, _ = [self._connection.execute(statement).rowcount for statement in _MATCH]
+        for statement in _CARRY_OVER:
+            self._connection.execute(statement)
+        return Carried(kept, renamed)
+
     # The index and the file of vectors
 
     def put_generation(self, number: int, rows: int, index_sha256: bytes, card_sha256: bytes) -> None:
@@ -171,6 +197,42 @@ class Transaction:
         for *_, sql in taken:
             self._connection.execute(sql)
 
+
+_LABELLED = f"SELECT image FROM main.attributes WHERE name = '{LABEL}'"  # noqa: S608
+_NTH = "row_number() OVER (PARTITION BY hash ORDER BY id) AS nth"
+_LAST_ID = "(SELECT COALESCE(MAX(seq), 0) FROM before.sqlite_sequence WHERE name = 'images')"
+_MATCH = (
+    "INSERT INTO temp.carried SELECT new.id, old.id FROM main.images AS new JOIN before.images AS old USING (key)",
+    f"""
+    INSERT INTO temp.carried SELECT new.id, old.id FROM (
+        SELECT id, hash, {_NTH} FROM main.images JOIN main.vectors USING (row)
+        WHERE id NOT IN (SELECT image FROM temp.carried)
+    ) AS new JOIN (
+        SELECT id, hash, {_NTH} FROM before.images JOIN before.vectors USING (row)
+        WHERE id NOT IN (SELECT id FROM temp.carried)
+    ) AS old USING (hash, nth)
+    """,  # noqa: S608
+    f"""
+    INSERT INTO temp.carried SELECT id, {_LAST_ID} + row_number() OVER (ORDER BY id) FROM main.images
+    WHERE id NOT IN (SELECT image FROM temp.carried)
+    """,  # noqa: S608
+)
+_CARRY_OVER = (
+    "DELETE FROM main.attributes",
+    "UPDATE main.images SET id = -id",  # out of the way of the ids that they get
+    "UPDATE main.images SET id = (SELECT carried.id FROM temp.carried WHERE image = -images.id)",
+    "DELETE FROM main.sqlite_sequence WHERE name = 'images'",
+    f"""
+    INSERT INTO main.sqlite_sequence (name, seq)
+    SELECT 'images', MAX({_LAST_ID}, (SELECT COALESCE(MAX(id), 0) FROM main.images))
+    """,  # noqa: S608
+    """
+    INSERT INTO main.attributes (image, name, value)
+    SELECT image, name, value FROM before.attributes WHERE image IN (SELECT id FROM temp.carried)
+    """,
+    f"UPDATE main.images SET label = ({_GIVEN_LABEL}) WHERE id IN ({_LABELLED})",  # noqa: S608
+    "DROP TABLE temp.carried",
+)
 
 # All of them leave the table and come back: the row is its key, and so no two are ever in each other's way.
 _TAKE_VECTORS_OUT = (

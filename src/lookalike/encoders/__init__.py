@@ -117,6 +117,13 @@ def load_text(name: str, *, precision: str | None = None) -> TextEncoder:
     )
 
 
+def threads_for(encoder: Encoder, cores: int) -> int:
+    """How many threads should decode images for it: one for each core, and more where they wait for a device."""
+    from lookalike.encoders import devices
+
+    return devices.threads_for(getattr(encoder, "device", "cpu"), cores)
+
+
 def precisions(name: str) -> tuple[str, ...]:
     """What a network can compute with; the first is what it does unless another is asked for."""
     return bundled.PRECISIONS if name == BUNDLED else _IMPORTED_PRECISIONS

@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
-from openvino import opset13 as op
 
 from lookalike.encoders import efficientnet
 from lookalike.encoders.efficientnet import Block, Convolution
+from lookalike.encoders.ov import op, ov
 from lookalike.encoders.quantization import Quantization, Range
 
 _RELU6: Range = (0.0, 6.0)

@@ -1,14 +1,13 @@
 """Runs a network on the CPU with OpenVINO."""
 
-import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from lookalike.encoders.card import Card
+from lookalike.encoders.ov import FAILURES, ov
+from lookalike.encoders.requests import Requests
 from lookalike.errors import ModelError, UsageError
 from lookalike.images import Recipe
 
@@ -32,10 +31,10 @@ class OpenVinoEncoder:
         }
         try:
             model.reshape([1, card.recipe.size, card.recipe.size, 3])  # a network may take any number at once
-            self._compiled = ov.Core().compile_model(model, "CPU", config)
-        except RuntimeError as error:
+            compiled = ov.Core().compile_model(model, "CPU", config)
+        except FAILURES as error:
             raise ModelError(f"{card.name}: OpenVINO cannot run this network here: {error}") from error
-        self._local = threading.local()
+        self._requests = Requests(compiled)
 
     @property
     def name(self) -> str:
@@ -63,23 +62,12 @@ class OpenVinoEncoder:
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (side, side, 3):
             raise UsageError(f"pixels: {pixels.dtype} of {pixels.shape}; give uint8 of (n, {side}, {side}, 3)")
         embeddings = np.empty((len(pixels), self.dim), np.float32)
-        request, taken, given = self._request()
+        request, taken, given = self._requests.own()
         for picture, embedding in zip(pixels, embeddings, strict=True):
             taken[0] = picture
             request.infer()
             embedding[:] = given[0]
         return embeddings
-
-    def _request(self) -> tuple[Any, NDArray[np.uint8], NDArray[np.float32]]:
-        """The calling thread's own inference request, and the memory that it reads and writes.
-
-        Handing over other memory for each picture would cost a twentieth of the whole.
-        """
-        if not hasattr(self._local, "request"):
-            request = self._compiled.create_infer_request()
-            self._local.request = request, request.get_input_tensor().data, request.get_output_tensor().data
-        found: tuple[Any, NDArray[np.uint8], NDArray[np.float32]] = self._local.request
-        return found
 
 
 def read(path: Path) -> ov.Model:
@@ -90,5 +78,5 @@ def read(path: Path) -> ov.Model:
     """
     try:
         return ov.Core().read_model(path)
-    except RuntimeError as error:
+    except FAILURES as error:
         raise ModelError(f"{path}: OpenVINO cannot read it: {error}") from error

@@ -1,16 +1,16 @@
 """Turns words into vectors on the CPU, with OpenVINO."""
 
 import html
-import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from lookalike.encoders.card import Card
+from lookalike.encoders.ov import FAILURES, ov
+from lookalike.encoders.requests import Requests
 from lookalike.errors import MissingExtraError, ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ class OpenVinoTextEncoder:
         config = {"INFERENCE_PRECISION_HINT": card.precision, "PERFORMANCE_HINT": "LATENCY"}
         try:
             self._compiled = ov.Core().compile_model(graph, "CPU", config)
-        except RuntimeError as error:
+        except FAILURES as error:
             raise ModelError(f"{graph}: OpenVINO cannot run it: {error}") from error
         self._check(graph)
-        self._local = threading.local()
+        self._requests = Requests(self._compiled)
 
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embeddings, float32 (n, dim), of any length; of a text that is too long its beginning counts.
@@ -47,20 +47,12 @@ class OpenVinoTextEncoder:
             if not text.strip():
                 raise UsageError(f"text: {text!r} has no words in it; say what the pictures should show")
         embeddings = np.empty((len(texts), self.card.dim), np.float32)
-        request, taken, given = self._request()
+        request, taken, given = self._requests.own()
         for ids, embedding in zip(token_ids(self._tokenizer, texts), embeddings, strict=True):
             taken[0] = ids
             request.infer()
             embedding[:] = given[0]
         return embeddings
-
-    def _request(self) -> tuple[Any, NDArray[np.int64], NDArray[np.float32]]:
-        """The calling thread's own inference request, and the memory that it reads and writes."""
-        if not hasattr(self._local, "request"):
-            request = self._compiled.create_infer_request()
-            self._local.request = request, request.get_input_tensor().data, request.get_output_tensor().data
-        found: tuple[Any, NDArray[np.int64], NDArray[np.float32]] = self._local.request
-        return found
 
     def _check(self, graph: Path) -> None:
         assert self.card.text is not None

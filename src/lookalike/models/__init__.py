@@ -115,8 +115,7 @@ def keep(network: Network, name: str) -> Model:
         ModelError: it cannot be run.
         StorageError: the disk is full or failing.
     """
-    import openvino as ov
-
+    from lookalike.encoders.ov import ov
     from lookalike.models import graph
 
     finished, words = graph.finished(network), network.words

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
-from openvino.preprocess import PrePostProcessor
 
 from lookalike.encoders.card import Scaling
+from lookalike.encoders.ov import PrePostProcessor, ov
 from lookalike.errors import ModelError, UsageError
 from lookalike.images import Recipe
 from lookalike.models import apart, file_kinds, layers, onnx_file

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import openvino as ov
-
+from lookalike.encoders.ov import FAILURES, ov
 from lookalike.errors import ModelError
 from lookalike.models import hub, hub_words, layers, onnx_file
 from lookalike.models.apart import reason
@@ -150,7 +149,7 @@ def _image(model: ov.Model, output: str | None, size: int, source: str) -> _Imag
         graph, name = layers.cut(model, output or next((name for name in _OUTPUTS if name in names), None))
         taken = [port.get_node() for port in graph.inputs if input_name(port) == input_name(pixels.output(0))]
         return _Image(ov.Model([graph.outputs[0].get_node().input_value(0)], taken, "image"), name)
-    except RuntimeError as error:
+    except FAILURES as error:
         raise ModelError(
             f"{source}: its ONNX file cannot be used for pictures of {size} x {size}: {reason(error)}"
         ) from error

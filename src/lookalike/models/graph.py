@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
-from openvino import opset13 as op
-from openvino.preprocess import PrePostProcessor
 
 from lookalike.encoders.card import Scaling
+from lookalike.encoders.ov import PrePostProcessor, op, ov
 from lookalike.errors import ModelError
 from lookalike.models.apart import reason
 from lookalike.models.network import Network

@@ -22,8 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import openvino as ov
-
+from lookalike.encoders.ov import ov
 from lookalike.errors import ModelError, UsageError
 from lookalike.models.graph import Shape, channel_axis, sizes
 

@@ -1,0 +1,92 @@
+"""Finds the collection that a command means: by name, by what is to be indexed, or by where one is."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lookalike.errors import NoCollectionError, UsageError
+
+if TYPE_CHECKING:
+    from lookalike.collection import Collection
+
+
+def open_collection(directory: str | None, near: Sequence[str] = (), **network: Any) -> "Collection":
+    """The one that is named, else the nearest, or among several right below the one of an image that is named."""
+    from lookalike import collection as collections
+
+    return collections.open(_place(directory, near), **network)
+
+
+def place_to_index(paths: Sequence[str], directory: str | None) -> Path | None:
+    """Where the collection is that these files and folders belong to; None where one has to be made."""
+    from lookalike import directory as directories
+
+    folders = [_folder_of(path) for path in paths]
+    if directory is not None:
+        place = directories.locate(Path(directory))
+        return place or (None if folders else directories.located(directory))
+    if not paths:
+        return directories.locate(_place(None, ()))
+    places = {directories.nearest(folder) for folder in folders}
+    if len(places) > 1 or (places == {None} and (len(paths) > 1 or not os.path.isdir(paths[0]))):
+        raise UsageError("these have no collection in common: index one folder, or name one with -c")
+    return places.pop()
+
+
+def collection_to_index(
+    place: Path | None, paths: Sequence[str], directory: str | None, **network: Any
+) -> "Collection":
+    """The collection at that place, or a new one for the first of the paths."""
+    from lookalike import collection as collections
+    from lookalike import directory as directories
+
+    if place:
+        return collections.open(place, **network)
+    folder = _folder_of(paths[0])
+    if directory is not None and Path(directory).resolve() == folder:
+        directory = None  # the folder itself was meant
+    given = {name: value for name, value in network.items() if value is not None}
+    try:
+        return collections.create(folder, directory=directory, **given)
+    except UsageError:
+        if found := directories.locate(Path(directory) if directory else folder):
+            return collections.open(found, **network)  # another process was quicker
+        raise
+
+
+def key_of_folder(under: str | None, collection: "Collection") -> str | None:
+    """A folder as the collection knows it: what is given may also be the path of a folder inside of it."""
+    from lookalike.sources import absolute, key_of
+
+    if under is None or not os.path.isdir(under):
+        return under
+    path = absolute(under)
+    return key_of(path, collection.folder) if path.is_relative_to(collection.folder) else under
+
+
+def _place(directory: str | None, near: Sequence[str]) -> Path:
+    from lookalike import directory as directories
+
+    if directory is not None:
+        return Path(directory)
+    here = Path.cwd()
+    if place := directories.nearest(here):
+        return place
+    below = sorted(filter(None, (directories.locate(here / name) for name in os.listdir(here))))
+    close = {directories.nearest(Path(path).resolve().parent) for path in near}
+    below = [each for each in below if close == {each}] or below
+    if not below:
+        raise NoCollectionError(
+            f"{here}: there is no collection here; make one with: lookalike index FOLDER, or name one with -c"
+        )
+    if len(below) > 1:
+        names = ", ".join(each.parent.name for each in below[:5])
+        raise UsageError(f"there are several collections here ({names}); say which with -c")
+    return below[0]
+
+
+def _folder_of(path: str) -> Path:
+    if not os.path.lexists(path):
+        raise UsageError(f"{path}: there is no such file or folder")
+    return Path(path).resolve() if os.path.isdir(path) else Path(path).parent.resolve()

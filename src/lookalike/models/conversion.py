@@ -1,0 +1,182 @@
+"""A network of PyTorch becomes a graph of OpenVINO, and other people's code is kept quiet while it runs."""
+
+import io
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.encoders.ov import FAILURES, ov
+from lookalike.errors import ModelError
+
+_STDERR = 2
+_LONGEST_LINE = 200
+# How far the graph may be from the framework, as a part of the largest number that comes out. Both compute with 32 bits
+# and add up in another order, which comes to 1e-5 or so; a mistake is no smaller than 1e-2.
+_TOLERANCE = 1e-3
+# How OpenVINO begins to list what it has no counterpart for, and what it says of itself rather than of the network.
+_UNKNOWN = "No conversion rule found"
+_NOISE = re.compile(r"(Exception from |Check '|FrontEnd API failed|Model wasn't fully converted)")
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Runs other people's code without their warnings, log records, output and reports to their makers.
+
+    What is around an import of theirs, or a call, says nothing on stdout and stderr, of the whole process; so nothing
+    of Lookalike's own should be said inside. Where PyTorch was loaded before, it computes no gradients, and attention
+    layer by layer, as it can be converted. All of it is as before afterwards.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        stack.enter_context(_without_log_records())
+        stack.enter_context(redirect_stdout(io.StringIO()))
+        stack.enter_context(redirect_stderr(io.StringIO()))
+        stack.enter_context(_without_stderr())
+        stack.enter_context(_without_reports())
+        if "torch" in sys.modules:
+            stack.enter_context(_traceable_torch())
+        yield
+
+
+def converted(module: Any, example: Any) -> Any:
+    """The openvino.Model of a torch.nn.Module with one input and one output, which agrees with it.
+
+    It takes any number at once, or one where the network cannot do otherwise. The module is left in evaluation mode and
+    computes with 32 bits, and the graph shares its weights.
+
+    Args:
+        module: gives one tensor, whose first dimension is the batch.
+        example: an input for it, a torch.Tensor: float32 (n, channels, h, w), or int64 (n, context) of token ids.
+
+    Raises:
+        ModelError: OpenVINO cannot convert it, or computes something else.
+    """
+    name = type(module).__name__
+    with quietly():
+        from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+        try:
+            # PyTorch's own check would run the network three times more; the one below is stricter.
+            unchecked = {"check_trace": False}
+            traced = TorchScriptPythonDecoder(module.eval().float(), example_input=example, trace_kwargs=unchecked)
+            graph = ov.convert_model(traced, example_input=example)
+            del traced
+            if _agrees(graph, module, _inputs(example, 1, 3)) or _agrees(graph, module, _inputs(example, 1)):
+                return graph
+        except Exception as error:  # whatever it is that neither of them foresaw
+            raise ModelError(f"{name}: it cannot be converted for OpenVINO: {one_line(error)}") from error
+    raise ModelError(f"{name}: OpenVINO computes something else than PyTorch; please report it with the network's name")
+
+
+def _inputs(example: Any, *batches: int) -> list[Any]:
+    """Inputs of other content than the example, in batches of these sizes."""
+    import torch
+
+    random = torch.Generator().manual_seed(0)
+    shapes = [(batch, *example.shape[1:]) for batch in batches]
+    if example.is_floating_point():
+        return [torch.randn(shape, generator=random) for shape in shapes]
+    known = int(example.max()) + 1
+    return [torch.randint(known, shape, generator=random, dtype=example.dtype) for shape in shapes]
+
+
+def _agrees(graph: Any, module: Any, inputs: list[Any]) -> bool:
+    """Makes the graph take batches as large as these, and says whether it gives what the module gives."""
+    wanted = [module(taken).numpy() for taken in inputs]
+    batch = -1 if len(inputs) > 1 else len(inputs[0])
+    try:
+        graph.reshape([batch, *inputs[0].shape[1:]])
+        compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        found = [compiled(taken.numpy())[0] for taken in inputs]
+    except FAILURES:  # a part of the network is made for another size
+        return False
+    return all(map(_close, found, wanted))
+
+
+def _close(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> bool:
+    if found.shape != wanted.shape:
+        return False
+    return bool(np.abs(found - wanted).max() <= _TOLERANCE * np.abs(wanted).max())
+
+
+def one_line(error: BaseException) -> str:
+    """What tells most in an error of other people's, in one line, or its type where it says nothing."""
+    error = error.__cause__ or error
+    lines = [line.strip("\t -") for line in str(error).splitlines() if line.strip("\t -")]
+    telling = [line for line in lines if line.startswith(_UNKNOWN)] or [
+        line for line in lines if not _NOISE.match(line)
+    ]
+    first, *more = telling or lines or [type(error).__name__]
+    line = f"{first} {more[0]}" if first.endswith(":") and more else first
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ..."
+
+
+@contextmanager
+def _without_log_records() -> Iterator[None]:
+    """No logger says anything; a handler that is added meanwhile, as logging.warning() does by itself, goes again."""
+    root = logging.getLogger()
+    disabled, level, handlers = root.manager.disable, root.level, list(root.handlers)
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+        root.setLevel(level)
+        root.handlers[:] = handlers
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """What is written to it beneath Python goes nowhere: TensorFlow's greetings can be stopped in no other way."""
+    try:
+        kept = os.dup(_STDERR)
+    except OSError:  # there is none
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, _STDERR)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
+
+
+@contextmanager
+def _without_reports() -> Iterator[None]:
+    """OpenVINO's converter reports nothing to its makers, even where somebody else has imported it before Lookalike.
+
+    It keeps what it reports with under the name of `tm`. Lookalike's own import of it finds a stub there.
+    """
+    from openvino.tools.ovc import telemetry_stub
+
+    with ExitStack() as stack:
+        for name, module in list(sys.modules.items()):
+            if name.startswith("openvino.tools.ovc") and "tm" in vars(module):
+                stack.callback(vars(module).__setitem__, "tm", vars(module)["tm"])
+                vars(module)["tm"] = telemetry_stub
+        yield
+
+
+@contextmanager
+def _traceable_torch() -> Iterator[None]:
+    """No gradients, and attention as PyTorch's single steps: as one step, OpenVINO does not know it."""
+    import torch
+
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)

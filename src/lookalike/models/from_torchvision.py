@@ -1,0 +1,152 @@
+"""Fetches networks that torchvision has weights for: `torchvision:resnet50/IMAGENET1K_V2`.
+
+torchvision builds the network and says how it wants its pictures; the weights come with Lookalike's own downloads from
+where it says that they are. torchvision itself fetches nothing.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lookalike.encoders.card import Scaling, Triple
+from lookalike.errors import MissingExtraError, ModelError, UsageError
+from lookalike.images import Recipe
+from lookalike.models import checkpoint, download
+from lookalike.models.conversion import converted, one_line, quietly
+from lookalike.models.network import ImportProgress, Network, Request, Wishes
+
+_LICENCE = "BSD-3-Clause"  # torchvision's own, which its weights come under where it says nothing else
+
+
+def fetch(request: Request) -> Network:
+    """A network of torchvision's that tells what is in pictures, by its name and its weights', "vgg16/IMAGENET1K_V1".
+
+    Where no weights are named, it has torchvision's default ones. Its vectors are what its last layer takes.
+
+    Raises:
+        UsageError: there is none of that name, or it cannot be as it is wished.
+        ModelError: its weights are refused or cannot be fetched, or it cannot be converted.
+        MissingExtraError: torchvision is not installed.
+    """
+    wishes, tell = request.wishes, request.tell
+    tell(ImportProgress("loading torchvision"))
+    name, _, weights_name = request.name.partition("/")
+    weights = _weights(name, weights_name)
+    source = f"torchvision:{name}/{weights.name}"
+    if wishes.output is not None:
+        raise UsageError(f"{source}: --output is for files; its vectors are what its last layer takes")
+    if wishes.revision is not None:
+        raise UsageError(f"{source}: its weights have one version; leave --revision out, and name others after a slash")
+    recipe, scaling = _preparation(weights, wishes)
+    file = download.file(weights.url, tell, checksum=checkpoint.checksum(weights.url))
+    tell(ImportProgress("converting"))
+    with quietly():
+        module = _built(name, weights, file.path, source)
+        last = _without_last_layer(module)
+        graph = converted(module, _example(recipe.size))
+    return Network(
+        graph=graph,
+        layout="NCHW",
+        recipe=recipe,
+        scaling=scaling,
+        source=source,
+        licence=wishes.licence or weights.meta.get("license") or _LICENCE,
+        sha256=file.sha256,
+        output=f"before {last}",
+    )
+
+
+def _models() -> Any:
+    try:
+        with quietly():
+            from torchvision import models
+    except ImportError as error:
+        raise MissingExtraError("importing from torchvision", "torch") from error
+    return models
+
+
+def _weights(name: str, weights_name: str) -> Any:
+    """The member of a WeightsEnum."""
+    models = _models()
+    known = models.list_models(module=models)  # those of its other modules find objects, or work on films
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=5) or known
+        raise UsageError(f"torchvision:{name}: torchvision has no such classifier; there are {', '.join(near)}")
+    choice = models.get_model_weights(name)
+    try:
+        return choice[weights_name or "DEFAULT"]
+    except KeyError:
+        hint = f"there are {', '.join(weights.name for weights in choice)}" if len(choice) else "take another network"
+        raise UsageError(f"torchvision:{name}/{weights_name}: torchvision has no such weights; {hint}") from None
+
+
+def _preparation(weights: Any, wishes: Wishes) -> tuple[Recipe, Scaling]:
+    """How pictures become what the network takes, as torchvision's own transform does it, unless wished otherwise."""
+    told = weights.transforms()
+    [kept], [scaled] = told.crop_size, told.resize_size
+    recipe = Recipe(
+        size=wishes.size or kept,
+        crop=wishes.crop or kept / scaled,
+        resample=wishes.resample or told.interpolation.value,
+        fit=wishes.fit or "crop",
+    )
+    scaling = Scaling(
+        mean=wishes.mean or _of_pixels(told.mean),
+        deviation=wishes.deviation or _of_pixels(told.std),
+        channels=wishes.channels or "RGB",
+    )
+    return recipe, scaling
+
+
+def _of_pixels(numbers: Any) -> Triple:
+    """Of pixels in 0..255 what is given of pixels in 0..1."""
+    first, second, third = (round(255 * float(number), 6) for number in numbers)
+    return first, second, third
+
+
+def _built(name: str, weights: Any, path: Path, source: str) -> Any:
+    """torchvision's module with the weights in a file."""
+    with _loaded(weights, checkpoint.read(path, source)):
+        try:
+            return _models().get_model(name, weights=weights)
+        except Exception as error:  # of whatever type: the file is a stranger's
+            raise ModelError(f"{source}: torchvision cannot load {path.name}: {one_line(error)}") from error
+
+
+@contextmanager
+def _loaded(weights: Any, state: Mapping[str, Any]) -> Iterator[None]:
+    """torchvision takes these for what it would have downloaded.
+
+    With them it builds some networks otherwise than without, for pictures that are larger, or scaled in another way;
+    and it knows the names that layers have in older files.
+    """
+    kind = type(weights)
+    kind.get_state_dict = lambda *_, **__: state
+    try:
+        yield
+    finally:
+        del kind.get_state_dict  # the one that it inherits is in effect again
+
+
+def _without_last_layer(module: Any) -> str:
+    """Takes the layer out that tells classes apart, and says which one it was.
+
+    It is the last that is fully connected, and in networks without any, SqueezeNets, the last convolution.
+    """
+    from torch import nn
+
+    for kind in (nn.Linear, nn.Conv2d):
+        names: list[str] = [name for name, layer in module.named_modules() if isinstance(layer, kind)]
+        if names:
+            parent, _, own = names[-1].rpartition(".")
+            setattr(module.get_submodule(parent), own, nn.Identity())
+            return names[-1]
+    raise ModelError(f"{type(module).__name__}: it has no layer that tells classes apart")
+
+
+def _example(size: int) -> Any:
+    import torch
+
+    return torch.zeros(1, 3, size, size)

@@ -1,0 +1,146 @@
+"""A comparison of networks in a terminal: a table, or the same as plain text for whatever else reads it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lookalike.compared import Comparison
+from lookalike.show.text import safe_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_BEST, _STYLE = "*", "bold green"
+_ANY_WIDTH = 10_000
+
+
+@dataclass(frozen=True)
+class _Column:
+    """What is told of the networks.
+
+    Attributes:
+        head: its name, which takes two lines.
+        cells: the text of each network.
+        best: which of these are the best, by their places.
+    """
+
+    head: tuple[str, str]
+    cells: tuple[str, ...]
+    best: frozenset[int] = frozenset()
+
+    @property
+    def marked(self) -> tuple[str, ...]:
+        """The cells with an asterisk behind the best, and where there is one room for it behind the others."""
+        room = " " if self.best else ""
+        return tuple(cell + (_BEST if place in self.best else room) for place, cell in enumerate(self.cells))
+
+
+def print_comparison(comparison: Comparison, console: "Console") -> None:
+    """Prints the comparison for whoever reads it: a table at a terminal, else `lines`, uncut and without colour."""
+    from rich.measure import Measurement
+    from rich.segment import Segment, Segments
+
+    if not console.is_terminal:
+        console.print(Segments([Segment(f"{line}\n") for line in lines(comparison)]), crop=False)
+        return
+    rows = table(comparison)
+    width = Measurement.get(console, console.options.update(max_width=_ANY_WIDTH), rows).maximum
+    console.print(rows if width <= console.width else table(comparison, turned=True))
+    console.print("\n".join(("", *notes(comparison))), style="dim", markup=False, highlight=False)
+
+
+def table(comparison: Comparison, *, turned: bool = False) -> "Table":
+    """A table with a row for each network, or with a column if it is `turned`, and the best numbers marked."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    between = " " if turned else "\n"
+    columns = [
+        [
+            Text(between.join(column.head).strip()),
+            *(Text(cell, _STYLE if place in column.best else "") for place, cell in enumerate(column.marked)),
+        ]
+        for column in _columns(comparison)
+    ]
+    titles, *rows = columns if turned else map(list, zip(*columns, strict=True))
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for place, title in enumerate(titles):
+        table.add_column(title, justify="right" if place else "left", overflow="fold", vertical="bottom")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def lines(comparison: Comparison) -> list[str]:
+    """The same as lines of text, in columns, with what the numbers mean below them."""
+    columns = []
+    for place, column in enumerate(_columns(comparison)):
+        texts = (*column.head, *column.marked)
+        width = max(map(len, texts))
+        columns.append([text.rjust(width) if place else text.ljust(width) for text in texts])
+    rows = zip(*columns, strict=True)
+    return [*("  ".join(row).rstrip() for row in rows), "", *notes(comparison)]
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """What was measured, and what the numbers mean."""
+    left_out = [
+        f"{number:,} {words}"
+        for number, words in ((comparison.duplicates, "that look the same"), (len(comparison.skipped), "unusable"))
+        if number
+    ]
+    without = f", without {' and '.join(left_out)}" if left_out else ""
+    told = [
+        f"On {comparison.images:,} of {comparison.files:,} images{without}.",
+        "recall: how often the original of a distorted copy is the first answer (@1), or one of the first ten (@10).",
+    ]
+    if any(model.precision_at_1 is not None for model in comparison.models):
+        told.append(
+            f"precision: the share of answers that have the picture's label, one of {comparison.labels:,};"
+            " mAP: over whole rankings."
+        )
+    if any(column.best for column in _columns(comparison)):
+        told.append(
+            f"{_BEST} the best, if by little: one picture of {comparison.images:,} is {1 / comparison.images:.3f}."
+        )
+    return told
+
+
+def _columns(comparison: Comparison) -> list[_Column]:
+    """Those that tell anything; the precision of pictures without labels does not."""
+    models = comparison.models
+    columns = [
+        _Column(("", "model"), tuple(f"{safe_text(model.model)} {model.precision}" for model in models)),
+        _Column(("", "dim"), tuple(str(model.dim) for model in models)),
+        _column(("recall", "@1"), [model.recall_at_1 for model in models]),
+        _column(("recall", "@10"), [model.recall_at_10 for model in models]),
+    ]
+    columns += [
+        _column((alike[0].distortion, "@1"), [copy.recall_at_1 for copy in alike])
+        for alike in zip(*(model.copies for model in models), strict=True)
+    ]
+    for head, numbers in (
+        (("precision", "@1"), [model.precision_at_1 for model in models]),
+        (("precision", "@10"), [model.precision_at_10 for model in models]),
+        (("", "mAP"), [model.mean_average_precision for model in models]),
+    ):
+        known = [number for number in numbers if number is not None]
+        columns += [_column(head, known)] if len(known) == len(models) else []
+    columns.append(_column(("images", "per s"), [model.images_per_second for model in models], text="{:,.0f}"))
+    megabytes = [model.memory_bytes / 1e6 for model in models]
+    return [*columns, _column(("memory", "in MB"), megabytes, text="{:,.0f}", best=min)]
+
+
+def _column(
+    head: tuple[str, str],
+    numbers: Sequence[float],
+    *,
+    text: str = "{:.3f}",
+    best: Callable[[Sequence[float]], float] = max,
+) -> _Column:
+    """A column of numbers; those that read like the best are the best, unless all do."""
+    cells = tuple(text.format(number) for number in numbers)
+    places = frozenset(place for place, cell in enumerate(cells) if cell == text.format(best(numbers)))
+    return _Column(head, cells, places if len(places) < len(cells) else frozenset())

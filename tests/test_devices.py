@@ -1,0 +1,170 @@
+"""Which processor is chosen, and what is said where it is not the one that was asked for."""
+
+import platform
+import subprocess
+import sys
+import types
+import warnings
+from collections.abc import Callable
+
+import pytest
+
+from lookalike.encoders import devices
+from lookalike.errors import DeviceWarning, ModelError, UsageError
+
+Pretend = Callable[..., None]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Pretend:
+    """Makes it look as if this were another machine."""
+
+    def pretend(
+        *, driver: bool = False, apple: bool = False, torch: bool = True, processors: int = 0, built_for: str = "12.8"
+    ) -> None:
+        monkeypatch.setattr(devices, "_DRIVER_FILES", (__file__,) if driver else ())
+        monkeypatch.setattr(sys, "platform", "darwin" if apple else "linux")
+        monkeypatch.setattr(platform, "machine", lambda: "arm64" if apple else "x86_64")
+        monkeypatch.setattr(devices, "find_spec", lambda _: object() if torch else None)
+        module = types.ModuleType("torch")
+        values = {
+            "version": types.SimpleNamespace(cuda=built_for or None, hip=None),
+            "cuda": types.SimpleNamespace(
+                is_available=lambda: processors > 0,
+                device_count=lambda: processors,
+                get_device_name=lambda device: f"Processor of {device}",
+            ),
+            "backends": types.SimpleNamespace(mps=types.SimpleNamespace(is_available=lambda: apple)),
+        }
+        for name, value in values.items():
+            setattr(module, name, value)
+        monkeypatch.setitem(sys.modules, "torch", module)
+
+    return pretend
+
+
+@pytest.mark.parametrize("device", ["gpu", "CUDA", "cuda:", "cuda:x", "mps:0", "cpu:0", "", "cuda:1 "])
+def test_a_device_that_does_not_exist_is_a_mistake(device: str) -> None:
+    with pytest.raises(UsageError, match="give auto, cpu, cuda"):
+        devices.choose(device)
+
+
+@pytest.mark.parametrize(
+    ("here", "chosen"),
+    [
+        ({}, "cpu"),
+        ({"processors": 1}, "cpu"),  # of another maker: such a one has to be asked for
+        ({"driver": True, "processors": 1}, "cuda"),
+        ({"driver": True, "processors": 0}, "cpu"),
+        ({"driver": True, "torch": False}, "cpu"),
+        ({"driver": True, "built_for": ""}, "cpu"),
+        ({"apple": True}, "mps"),
+        ({"apple": True, "torch": False}, "cpu"),
+    ],
+)
+def test_auto_is_the_fastest_that_there_is_and_never_warns(
+    machine: Pretend, here: dict[str, bool], chosen: str
+) -> None:
+    machine(**here)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert devices.choose("auto") == chosen
+
+
+def test_what_is_asked_for_by_name_is_chosen_where_it_is_there(machine: Pretend) -> None:
+    machine(driver=True, processors=2)
+    assert [devices.choose(name) for name in ("cpu", "cuda", "cuda:1")] == ["cpu", "cuda", "cuda:1"]
+    machine(apple=True)
+    assert devices.choose("mps") == "mps"
+
+
+@pytest.mark.parametrize(
+    ("here", "device", "reason"),
+    [
+        ({"torch": False}, "cuda", r'PyTorch is not installed; to use it: pip install "lookalike\[torch\]"'),
+        ({"torch": False, "apple": True}, "mps", "PyTorch is not installed"),
+        ({"built_for": ""}, "cuda", "this build of PyTorch is for the CPU only"),
+        ({}, "cuda", "no NVIDIA processor"),
+        ({}, "mps", "no Apple graphics processor"),
+        ({"processors": 2}, "cuda:2", "the last one is cuda:1"),
+    ],
+)
+def test_what_is_asked_for_by_name_and_not_there_is_told_once_and_is_the_cpu(
+    machine: Pretend, here: dict[str, bool], device: str, reason: str
+) -> None:
+    machine(**here)
+    with pytest.warns(DeviceWarning, match=reason) as told:
+        assert devices.choose(device) == "cpu"
+    assert len(told) == 1
+    message = str(told[0].message)
+    assert message.startswith(f"{device}: ")
+    assert message.endswith("it runs on the CPU")
+    assert "\n" not in message
+
+
+def test_what_torch_warns_of_is_the_reason(machine: Pretend) -> None:
+    def count() -> int:
+        warnings.warn("CUDA initialization: the driver is too old.\nUpdate it.", UserWarning, stacklevel=1)
+        return 0
+
+    machine(driver=True)
+    sys.modules["torch"].cuda.device_count = count
+    with pytest.warns(DeviceWarning, match="cuda: CUDA initialization: the driver is too old.; it runs on") as told:
+        devices.choose("cuda")
+    assert len(told) == 1
+
+
+def test_a_build_of_torch_that_cannot_be_loaded_is_told(machine: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(driver=True)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.warns(DeviceWarning, match="PyTorch cannot be loaded"):
+        assert devices.choose("cuda") == "cpu"
+
+
+def test_without_a_graphics_processor_torch_is_not_even_imported() -> None:
+    program = """
+import sys
+from lookalike.encoders import devices
+devices._DRIVER_FILES, sys.platform = (), "linux"
+assert (devices.choose("auto"), devices.choose("cpu"), devices.describe("cpu")) == ("cpu", "cpu", "CPU")
+print("torch" in sys.modules)
+"""
+    child = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert child.stdout == "False\n"
+
+
+def test_a_processor_is_described_and_so_is_what_one_lacks(machine: Pretend) -> None:
+    machine(driver=True, processors=1)
+    assert devices.describe("cuda") == "Processor of cuda (cuda)"
+    assert devices.describe("cpu") == "CPU"
+    machine(driver=True, torch=False)
+    assert "PyTorch is not installed; to use it: pip install" in devices.describe("cpu")
+    machine(apple=True)
+    assert devices.describe("mps") == "Apple graphics processor (mps)"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA error: no image\nCompile with ..."), ModelError("unknown")])
+def test_what_a_graphics_processor_cannot_do_is_told_in_one_line_and_goes_on(error: Exception) -> None:
+    def fail() -> None:
+        raise error
+
+    with pytest.warns(DeviceWarning) as told, devices.else_the_cpu("cuda"):
+        fail()
+    assert str(told[0].message) == f"cuda: {str(error).splitlines()[0]}; it runs on the CPU"
+    assert len(told) == 1
+
+
+def test_what_it_can_do_is_not_told() -> None:
+    with devices.else_the_cpu("cuda"):
+        pass
+
+
+def test_a_mistake_of_the_users_is_still_one() -> None:
+    with pytest.raises(UsageError), devices.else_the_cpu("cuda"):
+        raise UsageError("size: 0")
+
+
+def test_a_graphics_processor_is_fed_by_more_threads_than_there_are_cores() -> None:
+    assert [devices.threads_for("cpu", cores) for cores in (1, 8)] == [1, 8]
+    assert [devices.threads_for(device, 8) for device in ("cuda", "cuda:1", "mps")] == [12, 12, 12]
+    assert devices.threads_for("cuda", 1) == 3

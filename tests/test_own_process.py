@@ -1,0 +1,105 @@
+"""Work in a process of its own: what comes back, what happens when it fails or is stopped, and that nothing stays."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import errand
+from lookalike import own_process
+from lookalike.errors import ModelError
+
+SCRIPT = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import errand
+from lookalike import own_process
+"""
+SLEEPER = f"""{SCRIPT}
+try:
+    own_process.run(errand.sleep, None, name="a nap", tell=lambda number: print(number, flush=True))
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def run(work: Callable[..., object], task: object, tell: Callable[[int], None] = lambda _: None) -> object:
+    return own_process.run(work, task, name="the work", tell=tell)
+
+
+def has_ended(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_the_result_and_what_is_told_come_back_from_another_process() -> None:
+    told: list[int] = []
+    result = run(errand.count, 3, told.append)
+    assert isinstance(result, tuple)
+    process, parent, numbers = result
+    assert (parent, numbers, told) == (os.getpid(), [0, 1, 2], [0, 1, 2])
+    assert process != parent
+    assert has_ended(process)
+
+
+@pytest.mark.parametrize("name", errand.ERRORS)
+def test_an_error_comes_back_as_what_it_is(name: str) -> None:
+    error = errand.ERRORS[name]
+    with pytest.raises(type(error)) as raised:
+        run(errand.fail, name)
+    assert type(raised.value) is type(error)
+    assert (str(raised.value), vars(raised.value)) == (str(error), vars(error))
+
+
+def test_a_mistake_is_told_where_programmers_look(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ModelError, match=r"^the work: the process that ran it ended .*exit code 1.*standard error"):
+        run(errand.stumble, None)
+    assert "ZeroDivisionError: a mistake" in capfd.readouterr().err
+
+
+def test_a_process_that_is_killed_is_taken_for_one_that_has_had_too_little_memory() -> None:
+    with pytest.raises(ModelError, match="killed, most likely because memory ran short"):
+        run(errand.die, signal.SIGKILL)
+
+
+def test_an_error_of_the_caller_ends_the_work() -> None:
+    told: list[int] = []
+
+    def stop(number: int) -> None:
+        told.append(number)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(errand.sleep, None, stop)
+    assert has_ended(told[0])
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_nothing_is_left_over_or_said_when_the_caller_is_stopped(number: int, code: int) -> None:
+    """Ctrl-C goes to all processes of a terminal; the worst goes to the caller alone."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    ) as caller:
+        assert caller.stdout is not None
+        caller.stdout.readline()  # it is at work
+        (os.killpg if number == signal.SIGINT else os.kill)(caller.pid, number)
+        _, said = caller.communicate(timeout=20)  # until nobody has standard error any more
+    assert (caller.returncode, said) == (code, "")
+
+
+def test_a_script_needs_no_guard_and_no_file_and_the_current_folder_is_no_library(tmp_path: Path) -> None:
+    """multiprocessing would run the script again, and take `signal` from here."""
+    (tmp_path / "signal.py").write_text("raise SystemExit('from the current folder')")
+    script = f"{SCRIPT}\nprint(own_process.run(errand.count, 2, name='', tell=print)[2])"
+    done = subprocess.run(
+        [sys.executable, "-P", "-"], input=script, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "0\n1\n[0, 1]\n")
+    assert done.stderr == "what a library may say\n"
