@@ -13,10 +13,10 @@ from extras import needs
 
 needs("torch")
 
-import openvino as ov  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
+from lookalike.encoders.ov import ov  # noqa: E402
 from lookalike.errors import ModelError  # noqa: E402
 from lookalike.models.conversion import converted, quietly  # noqa: E402
 

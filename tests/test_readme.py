@@ -5,23 +5,36 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import tiny_models
+from extras import needs
 from lookalike.demo import write_gallery
+
+needs("tokenizers")
 
 README = Path(__file__).parent.parent / "README.md"
 CONSOLE = re.findall(r"^```console\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
 CSV = re.findall(r"^```csv\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
 PYTHON = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
-INSTALLING = ("pip install",)
+INSTALLING = ("pip install", "lookalike models import")  # by name, from the network
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that has the README's photos in it."""
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with the README's photos, and with models by the names of those that the README imports."""
     folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOOKALIKE_MODELS", str(folder / "models"))
+        tiny_models.save("resnet")
+        tiny_models.save("clip", words={"red": 0, "blue": 2})
+        yield made(folder)
+
+
+def made(folder: Path) -> Path:
     write_gallery(folder / "photos", per_kind=4)
     (folder / "photos.csv").write_text("".join(CSV))
     return folder
@@ -79,9 +92,11 @@ def test_the_picture_is_there() -> None:
 def test_commands_are_told_by_help_as_they_are_in_the_readme() -> None:
     """Every command that the README names exists, and every command that exists is named."""
     from lookalike.cli import cli
+    from lookalike.models_cli import models
 
     named = set(re.findall(r"lookalike ([a-z]+)", README.read_text())) | set(
         re.findall(r"`([a-z]+)`", README.read_text())
     )
     assert set(cli.commands) <= named
+    assert set(models.commands) <= set(re.findall(r"`?models ([a-z]+)", README.read_text()))
     assert set(re.findall(r"^\$ lookalike ([a-z]+)", README.read_text(), re.MULTILINE)) <= set(cli.commands)

@@ -36,7 +36,7 @@ def save(name: str, *, source: str = "tiny.xml", version: str = "1", words: Mapp
     def write(folder: Path) -> None:
         ov.save_model(colours(), folder / library.GRAPH, compress_to_fp16=False)
         if words:
-            ov.save_model(named_colours(len(words)), folder / library.TEXT_GRAPH, compress_to_fp16=False)
+            ov.save_model(named_colours(), folder / library.TEXT_GRAPH, compress_to_fp16=False)
             (folder / library.TOKENIZER).write_text(tokenizer(words), encoding="utf-8")
 
     return library.save(card, write)
@@ -50,14 +50,14 @@ def colours() -> ov.Model:
     return ov.Model([op.reshape(means, np.array([0, DIM]), special_zero=True)], [pixels], "colours")
 
 
-def named_colours(count: int) -> ov.Model:
+def named_colours() -> ov.Model:
     """From token ids, int64 (1, 4), to the sum of their colours, float32 (1, 12); 0 stands for nothing.
 
-    Token i + 1 is the colour i modulo 3: 100 for it and -50 for the others, in each quarter.
+    Token i + 1 is the colour i: 100 for it and -50 for the others, in each quarter.
     """
-    table = np.zeros((count + 1, DIM), np.float32)
-    for token in range(1, count + 1):
-        table[token] = np.tile(np.where(np.arange(3) == (token - 1) % 3, 100, -50), 4)
+    table = np.zeros((4, DIM), np.float32)
+    for colour in range(3):
+        table[colour + 1] = np.tile(np.where(np.arange(3) == colour, 100, -50), 4)
     ids = op.parameter([1, 4], np.int64, name="ids")
     summed = op.reduce_sum(op.gather(op.constant(table), ids, np.int64(0)), np.array([1]))
     return ov.Model([summed], [ids], "words")

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from PIL import Image
 
 from file_server import FileServer, mirrored
 from lookalike.encoders.card import Scaling
+from lookalike.encoders.ov import ov
 from lookalike.images import prepare
 from lookalike.models import graph
 from lookalike.models.network import Network

@@ -134,7 +134,10 @@ def embed_text(encoder: TextEncoder, dim: int, text: str) -> Vectors:
     embedding = encoder.encode_text([text])
     if embedding.shape != (1, dim):
         raise ModelError(f"the network gives {embedding.shape} for a text; it should be {(1, dim)}")
-    return unit(embedding)
+    try:
+        return unit(embedding)
+    except UsageError:
+        raise UsageError(f"text: the network gives no usable vector for {text!r}; say it in other words") from None
 
 
 def _embeddings(encoder: Encoder, pictures: Sequence[images.Picture]) -> NDArray[np.float32]:
