@@ -9,7 +9,7 @@ demo: $(VENV)/package
 	$(BIN)/lookalike demo
 
 test: $(VENV)/tools
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2
 
 lint: $(VENV)/tools
 	$(BIN)/ruff check
@@ -18,7 +18,7 @@ lint: $(VENV)/tools
 types: $(VENV)/tools
 	$(BIN)/mypy
 
-# Kills indexing 1,000 times at random instants; `make test` does it 25 times.
+# Kills indexing 1,000 times at random instants; `make test` does it 20 times.
 crash: $(VENV)/tools
 	$(BIN)/python tests/crash.py --kills 1000
 

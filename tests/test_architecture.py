@@ -83,6 +83,19 @@ def test_only_what_stores_the_catalog_knows_sqlite_and_only_three_modules_know_f
     assert knowing == sqlite | {("faiss", module) for module in ("vectors", "spec", "index")}
 
 
+def test_openvino_is_imported_where_it_is_kept_from_reporting_and_nowhere_else() -> None:
+    importing = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
+        if name.partition(".")[0] == "openvino"
+    }
+    # The converter has parts that are imported when it is there already.
+    assert importing == {"encoders/ov.py", "models/conversion.py"}
+
+
 @pytest.mark.parametrize(
     ("module", "admitted"),
     [

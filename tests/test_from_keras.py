@@ -318,9 +318,9 @@ def test_wishes_come_before_what_keras_says(keras: Any) -> None:
     wishes = Wishes(size=128, crop=1.0, resample="bicubic", fit="squash", deviation=(1.0, 2.0, 3.0))
     assert from_keras._recipe(application, wishes) == Recipe(128, 1.0, "bicubic", "squash")
     assert from_keras._recipe(application, Wishes(fit="squash")) == Recipe(299, 0.875, "bilinear", "squash")
-    assert from_keras._wished(PLUS_MINUS_ONE, wishes) == replace(PLUS_MINUS_ONE, deviation=(1.0, 2.0, 3.0))
-    assert from_keras._wished(None, Wishes(channels="BGR")) == Scaling((0, 0, 0), (1, 1, 1), "BGR")
-    assert from_keras._wished(None, wishes) == Scaling((0, 0, 0), (1.0, 2.0, 3.0), "RGB")
+    assert wishes.scaling(PLUS_MINUS_ONE) == replace(PLUS_MINUS_ONE, deviation=(1.0, 2.0, 3.0))
+    assert Wishes(channels="BGR").scaling(None) == Scaling((0, 0, 0), (1, 1, 1), "BGR")
+    assert wishes.scaling(None) == Scaling((0, 0, 0), (1.0, 2.0, 3.0), "RGB")
 
 
 @pytest.mark.parametrize(
@@ -328,8 +328,8 @@ def test_wishes_come_before_what_keras_says(keras: Any) -> None:
     [
         ("resnet5", Wishes(), r"keras:resnet5: Keras has no such network; it has ResNet50, ResNet"),
         ("", Wishes(), "Keras has no such network; it has ConvNeXtBase"),
-        ("ResNet50", Wishes(output="conv5"), "--output is for files"),
-        ("ResNet50", Wishes(revision="main"), "--revision: Keras has one version"),
+        ("ResNet50", Wishes(output="conv5"), "keras:ResNet50: it cannot be had with --output; leave that out"),
+        ("ResNet50", Wishes(revision="main"), "cannot be had with --revision"),
         ("Xception", Wishes(size=70), r"size: 70 is too small for keras:Xception; give 71 or more"),
     ],
 )

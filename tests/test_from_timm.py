@@ -168,6 +168,7 @@ def test_pictures_are_prepared_as_timm_prepares_them(name: str, fit: str, paths:
     listed = from_timm._listed(name)
     recipe, scaling = from_timm._preparation(listed, Wishes())
     assert recipe.fit == fit
+    assert scaling is not None
     told = resolve_data_config({}, pretrained_cfg=listed.cfg.to_dict())
     transform = create_transform(**told | {"crop_pct": min(told["crop_pct"], 1.0)})  # above 1 it adds a black border
     wanted = np.stack([transform(picture) for picture in opened(paths)])
@@ -238,7 +239,7 @@ def test_what_there_is_not_is_refused_with_what_there_is(name: str, message: str
 @pytest.mark.parametrize(
     ("name", "wishes", "message"),
     [
-        (SMALL, {"output": "fc"}, "--output is for files"),
+        (SMALL, {"output": "fc"}, "it cannot be had with --output; leave that out"),
         (ELSEWHERE, {"revision": "main"}, "one version of its weights; leave --revision out"),
         ("deepseek_vit_412m.deepseek_v4_1_flash", {"size": 224}, "borders.*--fit crop or --fit squash"),
         ("vit_base_patch16_sapiens2.fb", {}, "not square; give --size"),

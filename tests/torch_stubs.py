@@ -8,6 +8,7 @@ def declare() -> None:
     """Declares the two operators that torchvision describes, as it does when it brings them along itself."""
     import torch
 
+    torch.set_num_threads(1)  # the tests run side by side
     library = torch.library.Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
         try:

@@ -60,9 +60,8 @@ _precision = click.option(
 )
 _device = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     default="auto",
-    help="The processor for the network [a graphics processor if there is one].",
+    help="The processor for the network: cpu, cuda, cuda:1, mps [a graphics processor if there is one].",
 )
 
 

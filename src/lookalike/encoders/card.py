@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -24,6 +24,11 @@ class Scaling:
     mean: Triple
     deviation: Triple
     channels: Literal["RGB", "BGR"] = "RGB"
+
+    @classmethod
+    def of_shares(cls, mean: Iterable[float], deviation: Iterable[float]) -> "Scaling":
+        """That of pixels in 0..1, as PyTorch's transforms have it."""
+        return cls(_of_pixels(mean), _of_pixels(deviation))
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,10 @@ def from_facts(facts: Mapping[str, Any]) -> Card:
         output=facts.get("output"),
         text=text and Text(int(text["context"])),
     )
+
+
+def _of_pixels(shares: Iterable[float]) -> Triple:
+    return _triple(round(255 * float(share), 6) for share in shares)
 
 
 def _triple(numbers: Any) -> Triple:

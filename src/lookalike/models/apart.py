@@ -11,10 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
-if __name__ == "__main__":
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # OpenVINO would report its import with it
-
-import openvino as ov
+from lookalike.encoders.ov import ov
 
 Frontend = Literal["onnx", "ir", "tflite", "tf"]
 
@@ -64,9 +61,8 @@ def reason(error: Exception) -> str:
 
 def _read(frontend: str, path: str | None) -> ov.Model:
     if path is not None:
-        from openvino.frontend import FrontEndManager
-
-        reader = FrontEndManager().load_by_framework(frontend)  # not whichever takes itself to be the right one
+        # Not whichever takes itself to be the right one.
+        reader = ov.frontend.FrontEndManager().load_by_framework(frontend)
         return reader.convert(reader.load(path))
     data = BytesIO(sys.stdin.buffer.read())
     first = data.read(int.from_bytes(data.read(_LENGTH), "little"))

@@ -142,8 +142,7 @@ def _set_size(model: ov.Model, path: Path, layout: Layout, size: int) -> None:
 
 
 def _recipe(wishes: Wishes, size: int) -> Recipe:
-    usual = Recipe()
-    return Recipe(size, wishes.crop or usual.crop, wishes.resample or usual.resample, wishes.fit or usual.fit)
+    return wishes.recipe(Recipe(size))
 
 
 def _scaling(model: ov.Model, path: Path, wishes: Wishes) -> Scaling | None:

@@ -52,11 +52,11 @@ def fetch(request: Request) -> Network:
         StorageError: the disk is full or failing.
     """
     wishes = request.wishes
-    _check(wishes)
+    wishes.refuse(f"keras:{request.name}", "output", "revision")
     request.tell(ImportProgress("loading Keras"))
     application = _application(_keras(request.name), request.name)
     recipe = _recipe(application, wishes)
-    scaling = _wished(application.scaling(), wishes)
+    scaling = wishes.scaling(application.scaling())
     weights = application.published(recipe.size)
     file = download.file(weights.url, request.tell, checksum=weights.checksum)
     request.tell(ImportProgress("converting the network"))
@@ -70,13 +70,6 @@ def fetch(request: Request) -> Network:
         sha256=file.sha256,
         output="avg_pool",
     )
-
-
-def _check(wishes: Wishes) -> None:
-    if wishes.output is not None:
-        raise UsageError("--output is for files; of a network of Keras, the vector is the average of its last layer")
-    if wishes.revision is not None:
-        raise UsageError("--revision: Keras has one version of each network; leave it out")
 
 
 def _keras(name: str) -> Any:
@@ -105,18 +98,10 @@ def _application(keras: Any, name: str) -> "_Application":
 
 def _recipe(application: "_Application", wishes: Wishes) -> Recipe:
     sizes = application.sizes()
-    given = {"size": wishes.size, "crop": wishes.crop, "resample": wishes.resample, "fit": wishes.fit}
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    recipe = replace(_RECIPE, **{"size": sizes.usual} | changes)
+    recipe = wishes.recipe(replace(_RECIPE, size=sizes.usual))
     if recipe.size < sizes.least:
         raise UsageError(f"size: {recipe.size} is too small for {application.source}; give {sizes.least} or more")
     return recipe
-
-
-def _wished(scaling: Scaling | None, wishes: Wishes) -> Scaling | None:
-    given = {"mean": wishes.mean, "deviation": wishes.deviation, "channels": wishes.channels}
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return replace(scaling or _UNSCALED, **changes) if changes else scaling
 
 
 @dataclass(frozen=True)

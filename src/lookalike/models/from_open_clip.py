@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lookalike.encoders.card import Scaling, Triple
+from lookalike.encoders.card import Scaling
 from lookalike.errors import MissingExtraError, ModelError, UsageError
-from lookalike.images import Fit, Recipe
+from lookalike.images import Fit, Recipe, Resample
 from lookalike.models import hub, word_pieces
 from lookalike.models.conversion import converted, quietly
 from lookalike.models.network import ImportProgress, Network, Request, Tell, Wishes, Words
@@ -31,8 +31,7 @@ def fetch(request: Request) -> Network:
         MissingExtraError: OpenCLIP is not installed.
     """
     listed, wishes, tell = _listed(request.name), request.wishes, request.tell
-    if wishes.output is not None:
-        raise UsageError(f"{listed.source}: its vectors come from its last layer; leave --output out")
+    wishes.refuse(listed.source, "output")
     repository = hub.repository(listed.repository, wishes.revision, tell)
     weights_file = listed.weights_file(repository)
     tell(ImportProgress("preparing the tokenizer"))
@@ -214,7 +213,7 @@ def _built(listed: _Listed, weights: Path, size: int | None) -> Any:
             raise ModelError(f"{listed.source}: OpenCLIP cannot load it{other_size}: {_shortened(error)}") from error
 
 
-def _preparation(listed: _Listed, model: Any, wishes: Wishes) -> tuple[Recipe, Scaling]:
+def _preparation(listed: _Listed, model: Any, wishes: Wishes) -> tuple[Recipe, Scaling | None]:
     """How pictures become what the network takes, as OpenCLIP's own transform does it, unless wished otherwise."""
     told = _open_clip().get_model_preprocess_cfg(model)
     height, width = (told["size"],) * 2 if isinstance(told["size"], int) else told["size"]
@@ -222,23 +221,9 @@ def _preparation(listed: _Listed, model: Any, wishes: Wishes) -> tuple[Recipe, S
         raise ModelError(
             f"{listed.source}: it takes pictures of {width} x {height} pixels, and Lookalike makes squares"
         )
-    recipe = Recipe(
-        size=width,
-        crop=1.0 if wishes.crop is None else wishes.crop,
-        resample=wishes.resample or ("bilinear" if told["interpolation"] == "bilinear" else "bicubic"),
-        fit=wishes.fit or _FITS[told["resize_mode"]],
-    )
-    scaling = Scaling(
-        mean=wishes.mean or _in_255(told["mean"]),
-        deviation=wishes.deviation or _in_255(told["std"]),
-        channels=wishes.channels or "RGB",
-    )
-    return recipe, scaling
-
-
-def _in_255(numbers: Any) -> Triple:
-    first, second, third = (255.0 * float(number) for number in numbers)
-    return first, second, third
+    resample: Resample = "bilinear" if told["interpolation"] == "bilinear" else "bicubic"
+    recipe = Recipe(width, crop=1.0, resample=resample, fit=_FITS[told["resize_mode"]])
+    return wishes.recipe(recipe), wishes.scaling(Scaling.of_shares(told["mean"], told["std"]))
 
 
 def _tower(model: Any, encode: Callable[..., Any]) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lookalike.encoders.card import Scaling, Triple
+from lookalike.encoders.card import Scaling
 from lookalike.errors import MissingExtraError, ModelError, UsageError
 from lookalike.images import Fit, Recipe, Resample
 from lookalike.models import checkpoint, download, hub
@@ -41,8 +41,7 @@ def fetch(request: Request) -> Network:
     wishes, tell = request.wishes, request.tell
     tell(ImportProgress("loading timm"))
     listed = _listed(request.name)
-    if wishes.output is not None:
-        raise UsageError(f"{listed.source}: --output is for files; its vectors are what its classifier takes")
+    wishes.refuse(listed.source, "output")
     recipe, scaling = _preparation(listed, wishes)
     weights = _weights(listed, wishes.revision, tell)
     tell(ImportProgress("converting"))
@@ -120,7 +119,7 @@ def _listed(name: str) -> _Listed:
     return _Listed(f"{architecture}.{cfg.tag}" if cfg.tag else architecture, cfg)
 
 
-def _preparation(listed: _Listed, wishes: Wishes) -> tuple[Recipe, Scaling]:
+def _preparation(listed: _Listed, wishes: Wishes) -> tuple[Recipe, Scaling | None]:
     """How pictures become what the network takes, as timm's own transform does it, unless wished otherwise."""
     with quietly():
         from timm.data import resolve_data_config
@@ -137,24 +136,8 @@ def _preparation(listed: _Listed, wishes: Wishes) -> tuple[Recipe, Scaling]:
         )
     size = wishes.size or height
     scaled = max(size, math.floor(size / told["crop_pct"]))  # to which timm scales before it cuts
-    recipe = Recipe(
-        size=size,
-        crop=wishes.crop or size / scaled,
-        resample=wishes.resample or _RESAMPLES[told["interpolation"]],
-        fit=fit,
-    )
-    scaling = Scaling(
-        mean=wishes.mean or _of_pixels(told["mean"]),
-        deviation=wishes.deviation or _of_pixels(told["std"]),
-        channels=wishes.channels or "RGB",
-    )
-    return recipe, scaling
-
-
-def _of_pixels(numbers: Any) -> Triple:
-    """Of pixels in 0..255 what is given of pixels in 0..1."""
-    first, second, third = (round(255 * float(number), 6) for number in numbers)
-    return first, second, third
+    recipe = Recipe(size, crop=size / scaled, resample=_RESAMPLES[told["interpolation"]], fit=fit)
+    return wishes.recipe(recipe), wishes.scaling(Scaling.of_shares(told["mean"], told["std"]))
 
 
 def _weights(listed: _Listed, revision: str | None, tell: Tell) -> _Weights:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lookalike.encoders.card import Scaling, Triple
+from lookalike.encoders.card import Scaling
 from lookalike.errors import MissingExtraError, ModelError, UsageError
 from lookalike.images import Recipe
 from lookalike.models import checkpoint, download
@@ -35,10 +35,7 @@ def fetch(request: Request) -> Network:
     name, _, weights_name = request.name.partition("/")
     weights = _weights(name, weights_name)
     source = f"torchvision:{name}/{weights.name}"
-    if wishes.output is not None:
-        raise UsageError(f"{source}: --output is for files; its vectors are what its last layer takes")
-    if wishes.revision is not None:
-        raise UsageError(f"{source}: its weights have one version; leave --revision out, and name others after a slash")
+    wishes.refuse(source, "output", "revision")
     recipe, scaling = _preparation(weights, wishes)
     file = download.file(weights.url, tell, checksum=checkpoint.checksum(weights.url))
     tell(ImportProgress("converting"))
@@ -82,28 +79,12 @@ def _weights(name: str, weights_name: str) -> Any:
         raise UsageError(f"torchvision:{name}/{weights_name}: torchvision has no such weights; {hint}") from None
 
 
-def _preparation(weights: Any, wishes: Wishes) -> tuple[Recipe, Scaling]:
+def _preparation(weights: Any, wishes: Wishes) -> tuple[Recipe, Scaling | None]:
     """How pictures become what the network takes, as torchvision's own transform does it, unless wished otherwise."""
     told = weights.transforms()
     [kept], [scaled] = told.crop_size, told.resize_size
-    recipe = Recipe(
-        size=wishes.size or kept,
-        crop=wishes.crop or kept / scaled,
-        resample=wishes.resample or told.interpolation.value,
-        fit=wishes.fit or "crop",
-    )
-    scaling = Scaling(
-        mean=wishes.mean or _of_pixels(told.mean),
-        deviation=wishes.deviation or _of_pixels(told.std),
-        channels=wishes.channels or "RGB",
-    )
-    return recipe, scaling
-
-
-def _of_pixels(numbers: Any) -> Triple:
-    """Of pixels in 0..255 what is given of pixels in 0..1."""
-    first, second, third = (round(255 * float(number), 6) for number in numbers)
-    return first, second, third
+    recipe = Recipe(size=kept, crop=kept / scaled, resample=told.interpolation.value)
+    return wishes.recipe(recipe), wishes.scaling(Scaling.of_shares(told.mean, told.std))
 
 
 def _built(name: str, weights: Any, path: Path, source: str) -> Any:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from openvino import opset13 as op
 
-from lookalike.encoders.ov import ov
+from lookalike.encoders.ov import op, ov
 from lookalike.errors import ModelError
 from lookalike.models.apart import reason
 from lookalike.models.graph import input_name

@@ -1,11 +1,14 @@
 """What a source of networks gives: a graph, and how pictures have to be prepared for it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lookalike.encoders.card import Scaling, Triple
+from lookalike.errors import UsageError
 from lookalike.images import Fit, Recipe, Resample
+
+_UNSCALED = Scaling((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,23 @@ class Wishes:
     deviation: Triple | None = None
     channels: Literal["RGB", "BGR"] | None = None
     licence: str | None = None
+
+    def recipe(self, told: Recipe) -> Recipe:
+        """The pixels that the source tells of, unless they are wished otherwise."""
+        return replace(told, **self._given("size", "crop", "resample", "fit"))
+
+    def scaling(self, told: Scaling | None) -> Scaling | None:
+        """The scaling that the source tells of, unless it is wished otherwise."""
+        given = self._given("mean", "deviation", "channels")
+        return replace(told or _UNSCALED, **given) if given else told
+
+    def refuse(self, source: str, *names: str) -> None:
+        """Raises UsageError where something is wished that makes no sense with a source."""
+        if given := self._given(*names):
+            raise UsageError(f"{source}: it cannot be had with --{next(iter(given))}; leave that out")
+
+    def _given(self, *names: str) -> dict[str, Any]:
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True)

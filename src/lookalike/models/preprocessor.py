@@ -78,12 +78,7 @@ def _recipe(told: Mapping[str, Any], wishes: Wishes) -> Recipe:
         size, crop, fit = sides.kept, sides.kept / sides.scaled, sides.fit
     else:
         size, crop, fit = wishes.size or 0, 1.0, "crop"
-    return Recipe(
-        size=wishes.size or size,
-        crop=wishes.crop or crop,
-        resample=wishes.resample or _resample(told),
-        fit=wishes.fit or fit,
-    )
+    return wishes.recipe(Recipe(wishes.size or size, crop, wishes.resample or _resample(told), wishes.fit or fit))
 
 
 def _sides(told: Mapping[str, Any], wishes: Wishes) -> _Sides:
