@@ -339,7 +339,7 @@ class Killer:
         return self._with_network(lookalike.open(self.folder, encoder=encoder_of(self.encoder)))
 
     def _with_network(self, photos: Collection) -> Collection:
-        photos._encoder._loaded = 2, self.network  # once for all of them
+        photos._encoder._loaded = 2, "auto", self.network  # once for all of them
         return photos
 
     def _state(self) -> State:

@@ -17,8 +17,8 @@ import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
 from lookalike.encoders.ov import ov  # noqa: E402
-from lookalike.errors import ModelError  # noqa: E402
-from lookalike.models.conversion import converted, quietly  # noqa: E402
+from lookalike.errors import MissingExtraError, ModelError  # noqa: E402
+from lookalike.models.conversion import converted, imported, quietly  # noqa: E402
 
 # Quiet
 
@@ -90,7 +90,7 @@ TelemetrySender.send = lambda self, backend, message: sent.append(message)
 """
 CONVERT = """
 import torch
-from lookalike.models.conversion import converted, quietly
+from lookalike.models.conversion import converted, imported, quietly
 converted(torch.nn.Linear(3, 2), torch.zeros(1, 3))
 """
 
@@ -236,3 +236,17 @@ def test_what_cannot_be_converted_is_named_in_one_line(
         converted(module, torch.zeros(1, 3, 3))
     assert "\n" not in str(raised.value)
     assert capfd.readouterr() == ("", "")
+
+
+# What others have made
+
+
+def test_what_is_not_installed_or_cannot_be_loaded_is_said_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torn_package.py").write_text("raise RuntimeError('operator torn::nms does not exist')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModelError, match=r'torn cannot be loaded here: operator torn::nms.*"lookalike\[torch\]"'):
+        imported("torn_package", "torn", "torch")
+    with pytest.raises(MissingExtraError, match=r'importing from torn takes.*pip install "lookalike\[clip\]"'):
+        imported("no_such_package", "torn", "clip")

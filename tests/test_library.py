@@ -1,6 +1,7 @@
 """The folder of imported models: whole or not at all, and refused where a file is not the one that was imported."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import lookalike
 from conftest import draw
 from lookalike import encoders
 from lookalike.encoders import library
+from lookalike.encoders.card import Scaling
 from lookalike.errors import IncompatibleError, ModelError, StorageError, UsageError
 from tiny_models import DIM, SIZE, save
 
@@ -24,6 +26,10 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "models"
     monkeypatch.setenv("LOOKALIKE_MODELS", str(folder))
     return folder
+
+
+def visible(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def expected() -> NDArray[np.float32]:
@@ -54,7 +60,7 @@ def test_a_model_is_not_written_over(models: Path) -> None:
     save("tiny")
     with pytest.raises(UsageError, match=r"a model 'tiny' already, from tiny\.xml; take another --name, or remove"):
         save("tiny")
-    assert [path.name for path in models.iterdir()] == ["tiny"]
+    assert visible(models) == ["tiny"]
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", ".hidden", "a b", "é", "-c"])
@@ -68,7 +74,7 @@ def test_a_model_that_is_removed_is_gone(models: Path) -> None:
     save("tiny")
     library.remove("tiny")
     assert library.names() == []
-    assert list(models.iterdir()) == []
+    assert visible(models) == []
     with pytest.raises(UsageError, match="no imported model 'tiny'"):
         library.remove("tiny")
 
@@ -106,8 +112,8 @@ def test_a_file_that_is_not_the_imported_one_is_refused_before_it_is_loaded(
         data[len(data) // 2] ^= 1
         path.write_bytes(data if damage == "flipped" else data[:-1])
     monkeypatch.setattr("openvino.Core.read_model", lambda *_: pytest.fail("it was loaded"))
-    remedy = r"not what was imported; import it again: lookalike models remove tiny, lookalike models import tiny\.xml"
-    with pytest.raises(ModelError, match=rf"{file}: this is {remedy}"):
+    remedy = r"lookalike models remove tiny, and then: lookalike models import tiny\.xml --name tiny"
+    with pytest.raises(ModelError, match=rf"{file}: this is not what was imported; import it again: {remedy}"):
         encoders.load("tiny")
 
 
@@ -202,3 +208,44 @@ def test_a_model_that_knows_no_words_says_which_do(tmp_path: Path) -> None:
     save("wordy", words={"red": 0})
     with pytest.raises(UsageError, match="tiny knows no words; wordy can be searched by words"):
         encoders.load_text("tiny")
+
+
+@pytest.mark.parametrize("file", ["model.xml", "model.bin"])
+def test_a_file_that_the_card_does_not_name_is_refused(models: Path, file: str) -> None:
+    save("tiny")
+    stored = json.loads((models / "tiny" / "card.json").read_text())
+    del stored["files"][file]
+    change(models, files=stored["files"])
+    with pytest.raises(ModelError, match=f"{file}: this is not what was imported"):
+        encoders.load("tiny")
+
+
+def test_a_folder_that_can_be_no_model_and_a_damaged_card_are_in_nobodys_way(models: Path) -> None:
+    save("tiny", words={"red": 0})
+    (models / "My model").mkdir()
+    (models / "My model" / "card.json").write_text("{}")
+    (models / "torn").mkdir()
+    (models / "torn" / "card.json").write_text("{")
+    assert library.names() == ["tiny", "torn"]
+    with pytest.raises(UsageError, match="efficientnet-lite0 knows no words; tiny can be searched by words"):
+        encoders.load_text("efficientnet-lite0")
+
+
+def test_the_fingerprint_is_of_what_makes_the_vectors_and_not_of_names() -> None:
+    card = save("tiny", words={"red": 0}).card
+    named = replace(card, name="other", source="hf:a/b", licence="MIT", version="f" * 40, command="hf:a/b")
+    assert named.fingerprint == card.fingerprint
+    assert card.text is not None
+    others: list[dict[str, Any]] = [
+        {"sha256": "1" * 64},
+        {"dim": 13},
+        {"recipe": replace(card.recipe, crop=0.5)},
+        {"recipe": replace(card.recipe, fit="squash")},
+        {"precision": "bf16"},
+        {"revision": "2"},
+        {"output": "other"},
+        {"scaling": Scaling((1, 1, 1), (2, 2, 2))},
+        {"text": replace(card.text, tokenizer="other")},
+    ]
+    fingerprints = {replace(card, **other).fingerprint for other in others}
+    assert len(fingerprints | {card.fingerprint}) == len(others) + 1

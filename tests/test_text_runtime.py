@@ -38,7 +38,9 @@ def tokenizer(context: int = CONTEXT) -> Tokenizer:
 
 
 def card(*, precision: str = "f32", context: int = CONTEXT, dim: int = DIM) -> Card:
-    return Card("clip", "open_clip:x/y", "mit", "0" * 64, dim, Recipe(), precision, "1", text=Text(context))
+    return Card(
+        "clip", "open_clip:x/y", "mit", "0" * 64, dim, Recipe(), precision, "1", text=Text(context, "", unescapes=True)
+    )
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def test_a_text_without_words_is_refused(files: tuple[Path, Path], text: str) ->
 
 @pytest.mark.parametrize(("text", "ids"), [("&amp; &amp;amp;", [6, 6]), ("&eacute;", [7]), ("red \udcff", [4, 8])])
 def test_html_and_halves_of_characters_become_what_they_stand_for(text: str, ids: list[int]) -> None:
-    assert token_ids(tokenizer(), [text])[0].tolist() == [*ids, 1, *[0] * (CONTEXT - 1 - len(ids))]
+    assert token_ids(tokenizer(), [text], unescapes=True)[0].tolist() == [*ids, 1, *[0] * (CONTEXT - 1 - len(ids))]
 
 
 def test_many_threads_at_once_get_what_one_gets(files: tuple[Path, Path]) -> None:

@@ -30,7 +30,7 @@ CONVERTED = Tokenizer.from_str(word_pieces.converted(CLIP, "clip"))
 
 
 def ours(text: str, made: Tokenizer = CONVERTED) -> list[int]:
-    ids: list[int] = token_ids(made, [text])[0].tolist()
+    ids: list[int] = token_ids(made, [text], unescapes=True)[0].tolist()
     return ids
 
 

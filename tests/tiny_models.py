@@ -30,7 +30,7 @@ def save(name: str, *, source: str = "tiny.xml", version: str = "1", words: Mapp
         precision="f32",
         revision=version,
         output="mean",
-        text=Text(4) if words else None,
+        text=Text(4, "") if words else None,
     )
 
     def write(folder: Path) -> None:

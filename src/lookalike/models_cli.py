@@ -52,7 +52,9 @@ def models() -> None:
     "--resample", type=click.Choice(["nearest", "bilinear", "bicubic", "lanczos"]), help="What scales images."
 )
 @click.option("--fit", type=click.Choice(["crop", "squash"]), help="What makes images square.")
-@click.option("--mean", type=_Triple(), help="Taken from the pixels, 0 to 255: one number, or three for R,G,B.")
+@click.option(
+    "--mean", type=_Triple(), help="Taken from the pixels, 0 to 255: one number, or three in the order of --channels."
+)
 @click.option("--std", "deviation", type=_Triple(), help="What the pixels are then divided by, likewise.")
 @click.option("--channels", type=click.Choice(["RGB", "BGR"]), help="The order in which it takes the channels.")
 @click.option("--licence", help="Of the weights, to be noted on the card.")
@@ -90,7 +92,12 @@ def list_(as_json: bool) -> None:
     """List the networks that there are."""
     from lookalike import encoders
 
-    rows = [_facts(name) for name in encoders.names()]
+    rows = []
+    for name in encoders.names():
+        try:
+            rows.append(_facts(name))
+        except errors.ModelError as error:
+            console.warn(safe_text(str(error)))
     if as_json:
         for row in rows:
             console.print_json(row)
@@ -254,7 +261,7 @@ def _card_rows(card: "Card") -> dict[str, str]:
         "precisions": ", ".join(encoders.precisions(card.name)),
         "words": f"yes, up to {card.text.context} tokens" if card.text else "no",
         "weights": f"SHA-256 {card.sha256}",
-        "version": card.revision,
+        "version": card.version or card.revision,
         "fingerprint": card.fingerprint,
     }
     if scaling:

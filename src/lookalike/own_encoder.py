@@ -21,7 +21,7 @@ class OwnEncoder:
         """`encoder` is the network where it came as an object; `device` is the processor for indexing."""
         self.made_by, self._own, self._device = origin.made_by, encoder, device
         self._directory, self._origin = directory, origin
-        self._loaded: tuple[int, Encoder] | None = None  # for how many threads
+        self._loaded: tuple[int, str, Encoder] | None = None  # for how many threads, on which processor
         self._loaded_text: TextEncoder | None = None
         self._lock = threading.Lock()
 
@@ -55,12 +55,12 @@ class OwnEncoder:
         if self._own is not None:
             return self._own
         with self._lock:
-            if self._loaded is None or self._loaded[0] < threads:
+            if not self._loaded or self._loaded[0] < threads or device not in ("cpu", self._loaded[1]):
                 self._check()
                 name, precision = self.made_by.model, self.made_by.precision
                 loaded = encoders.load(name, precision=precision, threads=threads, device=device)
-                self._loaded = threads, loaded
-            return self._loaded[1]
+                self._loaded = threads, device, loaded
+            return self._loaded[2]
 
     def _load_text(self) -> TextEncoder:
         if self._own is not None:

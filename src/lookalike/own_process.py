@@ -2,7 +2,7 @@
 
 The process is a new Python, which gets the function's name and its argument through its standard input, and gives
 back through its standard output how far it is, and the result. Unlike multiprocessing it does not run the calling
-script again, and takes no library from the current folder.
+script again. It finds libraries where the calling process does, and so in the current folder only where that does.
 """
 
 import os
@@ -10,6 +10,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -42,8 +43,25 @@ class _Failed:
         return error
 
 
+class EndedError(ModelError):
+    """A process has ended without a result.
+
+    Attributes:
+        code: its exit code, below 0 the signal that has ended it.
+    """
+
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__(f"{name}: the process that ran it {_fate(code)}")
+        self.code = code
+
+
 def run(
-    work: Callable[[Task, Callable[[int], None]], Result], task: Task, *, name: str, tell: Callable[[int], None]
+    work: Callable[[Task, Callable[[int], None]], Result],
+    task: Task,
+    *,
+    name: str,
+    tell: Callable[[int], None],
+    seconds: float | None = None,
 ) -> Result:
     """What `work(task, tell)` gives in a new process, which has ended when this returns or raises.
 
@@ -54,24 +72,30 @@ def run(
         task: what it is to do.
         name: what messages call it.
         tell: is told here what it says there; what it raises ends the work.
+        seconds: how long it may take, None for as long as it likes.
 
     Raises:
         LookalikeError, MemoryError: what the work has raised.
-        ModelError: its process has ended without a result.
+        EndedError: its process has ended without a result.
+        TimeoutError: it has taken too long.
     """
     command = [sys.executable, "-P", "-c", _PROGRAM, *sys.path]
     with ExitStack() as ending:
         with _without_ctrl_c():
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
             ending.callback(_end, process)
+        late = ending.enter_context(_deadline(process, seconds))
         assert process.stdin is not None
         assert process.stdout is not None
         try:
             with suppress(BrokenPipeError), process.stdin as given:  # reading tells better what has happened
                 pickle.dump((work, task), given)
             result: Result = _result(process.stdout, tell)
-        except EOFError:
-            raise ModelError(f"{name}: the process that ran it {_fate(process.wait())}") from None
+        except (EOFError, pickle.UnpicklingError):  # nothing more, or the beginning of something
+            code = process.wait()
+            if late.is_set():
+                raise TimeoutError(f"{name}: it is not done after {seconds} seconds") from None
+            raise EndedError(name, code) from None
         return result
 
 
@@ -110,6 +134,26 @@ def _without_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _deadline(process: subprocess.Popen[bytes], seconds: float | None) -> Iterator[threading.Event]:
+    """Kills a process after that time; the event says that this has happened."""
+    late = threading.Event()
+    if seconds is None:
+        yield late
+        return
+
+    def end() -> None:
+        late.set()
+        process.kill()
+
+    timer = threading.Timer(seconds, end)
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -7,6 +7,7 @@ that takes words.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,11 +16,10 @@ from numpy.typing import NDArray
 
 from lookalike.encoders import bundled, library
 from lookalike.encoders.card import Card
-from lookalike.errors import UsageError
+from lookalike.errors import ModelError, UsageError
 from lookalike.images import Recipe
 
 BUNDLED = bundled.NAME
-PRECISIONS = ("int8", "f32", "bf16")
 _IMPORTED_PRECISIONS = ("f32", "bf16")  # the first unless another is asked for
 
 
@@ -136,7 +136,10 @@ def names() -> list[str]:
 
 def models_that_know_words() -> str:
     """What to do where words are asked for of a network that does not know any."""
-    here = [name for name in library.names() if library.read(name).card.text]
+    here = []
+    for name in library.names():
+        with suppress(ModelError):  # a damaged one
+            here += [name] if library.read(name).card.text else []
     if here:
         return f"{' and '.join(here)} can be searched by words: lookalike index FOLDER --model {here[0]} --reindex"
     return (

@@ -10,6 +10,9 @@ from lookalike.images import Recipe
 
 Triple = tuple[float, float, float]
 
+# What an imported network is called, and where it came from; its weights have a SHA-256.
+_NAMES = {"name", "source", "licence", "version", "command"}
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -37,9 +40,13 @@ class Text:
 
     Attributes:
         context: how many tokens it takes; what is longer is cut off.
+        tokenizer: the SHA-256 of its tokenizer's file, in hexadecimal.
+        unescapes: whether what is written as in HTML ("&amp;") is read first, as OpenCLIP does.
     """
 
     context: int
+    tokenizer: str
+    unescapes: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,8 @@ class Card:
         scaling: how pixels are scaled inside its graph, or None where that is part of the network itself.
         output: the layer that its vectors come from, and how they are pooled; None for the bundled one.
         text: what is to be known of the part that takes words, or None where there is none.
+        version: the commit or whatever else pins an imported network at its source, or None.
+        command: what `lookalike models import` was told, to import the same again, or None.
     """
 
     name: str
@@ -72,15 +81,20 @@ class Card:
     scaling: Scaling | None = None
     output: str | None = None
     text: Text | None = None
+    version: str | None = None
+    command: str | None = None
 
     @property
     def fingerprint(self) -> str:
-        """The first 32 hexadecimal digits of a SHA-256 over everything on the card.
+        """The first 32 hexadecimal digits of a SHA-256 over everything on the card that has to do with the vectors.
 
-        Vectors can be compared when, and only when, their encoders' fingerprints are the same.
+        Vectors can be compared when, and only when, their encoders' fingerprints are the same. An imported network may
+        have other names; of the bundled one all of the card counts.
         """
-        text = json.dumps(as_facts(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        facts = as_facts(self)
+        if self.output is not None:
+            facts = {name: value for name, value in facts.items() if name not in _NAMES}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def as_facts(card: Card) -> dict[str, Any]:
@@ -104,7 +118,9 @@ def from_facts(facts: Mapping[str, Any]) -> Card:
         recipe=Recipe(**facts["recipe"]),
         scaling=scaling and Scaling(_triple(scaling["mean"]), _triple(scaling["deviation"]), scaling["channels"]),
         output=facts.get("output"),
-        text=text and Text(int(text["context"])),
+        text=text and Text(int(text["context"]), str(text["tokenizer"]), bool(text["unescapes"])),
+        version=facts.get("version"),
+        command=facts.get("command"),
     )
 
 

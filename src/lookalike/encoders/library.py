@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import filelock
 import platformdirs
 
 from lookalike.encoders.card import Card, as_facts, from_facts
@@ -26,6 +28,7 @@ from lookalike.errors import LookalikeError, ModelError, StorageError, UsageErro
 from lookalike.storage import sync_folder
 
 CARD, GRAPH, TEXT_GRAPH, TOKENIZER = "card.json", "model.xml", "text.xml", "tokenizer.json"
+_LOCK = ".lock"
 _FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ENVIRONMENT = "LOOKALIKE_MODELS"
@@ -56,11 +59,11 @@ class Model:
         Raises:
             ModelError: they are not, or are missing.
         """
-        stems = {Path(name).stem for name in names}
-        for name, sha256 in self.sha256s.items():
-            if Path(name).stem in stems and _sha256(self.folder / name) != sha256:
+        weights = [str(Path(name).with_suffix(".bin")) for name in names if name.endswith(".xml")]
+        for name in (*names, *weights):
+            if name not in self.sha256s or _sha256(self.folder / name) != self.sha256s[name]:
                 raise ModelError(
-                    f"{self.folder / name}: this is not what was imported; {_remedy(self.card.name, self.card.source)}"
+                    f"{self.folder / name}: this is not what was imported; {_remedy(self.card.name, self.card)}"
                 )
 
 
@@ -73,7 +76,7 @@ def folder() -> Path:
 def names() -> list[str]:
     """The names of all imported models, in their order."""
     try:
-        return sorted(name for name in os.listdir(folder()) if (folder() / name / CARD).is_file())
+        return sorted(filter(has, os.listdir(folder())))
     except FileNotFoundError:
         return []
 
@@ -96,7 +99,7 @@ def read(name: str) -> Model:
     try:
         facts = json.loads((place / CARD).read_bytes())
         if facts["format"] != _FORMAT:
-            raise ModelError(f"{place / CARD}: it has format {facts['format']}; {_remedy(name, facts.get('source'))}")
+            raise ModelError(f"{place / CARD}: it has the unknown format {facts['format']}; {_remedy(name)}")
         card = from_facts(facts["card"])
         if card.name != name:
             raise ValueError(f"it is that of {card.name!r}")
@@ -104,7 +107,7 @@ def read(name: str) -> Model:
     except ModelError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, LookalikeError) as error:
-        raise ModelError(f"{place / CARD}: the card is damaged ({error}); {_remedy(name, None)}") from error
+        raise ModelError(f"{place / CARD}: the card is damaged ({error}); {_remedy(name)}") from error
 
 
 def save(card: Card, write: Callable[[Path], None]) -> Model:
@@ -129,8 +132,10 @@ def save(card: Card, write: Callable[[Path], None]) -> Model:
             for path in beside.iterdir():
                 with path.open("rb+") as file:
                     os.fsync(file.fileno())
-            shutil.rmtree(home / card.name, ignore_errors=True)  # what has no card is left of a removal
-            beside.replace(home / card.name)
+            with filelock.FileLock(home / _LOCK):
+                check_is_free(card.name)  # another process may have been quicker
+                shutil.rmtree(home / card.name, ignore_errors=True)  # what has no card is left of a removal
+                beside.replace(home / card.name)
             sync_folder(home)
     except OSError as error:
         raise StorageError(f"{home}: {error.strerror or error}") from error
@@ -168,15 +173,19 @@ def check_is_free(name: str) -> None:
         )
 
 
-def _remedy(name: str, source: str | None) -> str:
-    return (
-        f"import it again: lookalike models remove {name}, lookalike models import {source or 'SOURCE'} --name {name}"
-    )
+def how_to_import(card: Card) -> str:
+    """The command that imports the same again."""
+    return f"lookalike models import {card.command or shlex.quote(card.source)} --name {card.name}"
+
+
+def _remedy(name: str, card: Card | None = None) -> str:
+    again = how_to_import(card) if card else f"lookalike models import SOURCE --name {name}"
+    return f"import it again: lookalike models remove {name}, and then: {again}"
 
 
 def _sha256(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
+    except OSError:
         return ""

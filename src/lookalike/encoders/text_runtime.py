@@ -27,7 +27,8 @@ class OpenVinoTextEncoder:
             MissingExtraError: the package that reads tokenizers is not installed.
             ModelError: one of the files cannot be read, or they do not belong to each other and to the card.
         """
-        self.card = card
+        assert card.text is not None
+        self.card, self._text = card, card.text
         self._tokenizer = _tokenizer(tokenizer)
         config = {"INFERENCE_PRECISION_HINT": card.precision, "PERFORMANCE_HINT": "LATENCY"}
         try:
@@ -48,15 +49,16 @@ class OpenVinoTextEncoder:
                 raise UsageError(f"text: {text!r} has no words in it; say what the pictures should show")
         embeddings = np.empty((len(texts), self.card.dim), np.float32)
         request, taken, given = self._requests.own()
-        for ids, embedding in zip(token_ids(self._tokenizer, texts), embeddings, strict=True):
+        tokens = token_ids(self._tokenizer, texts, unescapes=self._text.unescapes)
+        for ids, embedding in zip(tokens, embeddings, strict=True):
             taken[0] = ids
             request.infer()
             embedding[:] = given[0]
         return embeddings
 
     def _check(self, graph: Path) -> None:
-        assert self.card.text is not None
-        context, ids = self.card.text.context, token_ids(self._tokenizer, ["words"]).shape[1]
+        context = self._text.context
+        ids = token_ids(self._tokenizer, ["words"], unescapes=self._text.unescapes).shape[1]
         taken, given = (list(port.get_partial_shape()) for port in (self._compiled.input(), self._compiled.output()))
         if (taken, given) != ([1, context], [1, self.card.dim]) or ids != context:
             raise ModelError(
@@ -65,13 +67,15 @@ class OpenVinoTextEncoder:
             )
 
 
-def token_ids(tokenizer: "Tokenizer", texts: Sequence[str]) -> NDArray[np.int64]:
+def token_ids(tokenizer: "Tokenizer", texts: Sequence[str], *, unescapes: bool) -> NDArray[np.int64]:
     """What the graph takes, int64 (n, context), for n texts.
 
-    OpenCLIP, the only source of such networks, unescapes HTML in all texts, twice; a tokenizer's file cannot say that.
+    OpenCLIP unescapes HTML in all texts, twice, which a tokenizer's file cannot say.
     """
-    found = [tokenizer.encode(html.unescape(html.unescape(_without_surrogates(text)))).ids for text in texts]
-    return np.array(found, np.int64)
+    read = [_without_surrogates(text) for text in texts]
+    if unescapes:
+        read = [html.unescape(html.unescape(text)) for text in read]
+    return np.array([tokenizer.encode(text).ids for text in read], np.int64)
 
 
 def _without_surrogates(text: str) -> str:

@@ -94,7 +94,7 @@ class _Step:
 def _carry_out(step: _Step, slots: list[Any]) -> None:
     try:
         result = step.operator.apply(step.attributes, *[slots[slot] for slot in step.inputs])
-    except (ModelError, TypeError, ValueError, IndexError, KeyError) as error:
+    except (ModelError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
         raise ModelError(f"{step.name}: {error}") from error
     for slot, tensor in zip(step.outputs, result if isinstance(result, tuple) else (result,), strict=False):
         slots[slot] = tensor

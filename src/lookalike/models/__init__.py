@@ -9,17 +9,20 @@ A source is a module with one function, `fetch`, that gives a `Network`. What co
 models (encoders/library.py) as OpenVINO's own files and a card, and runs without the framework that it came from.
 """
 
+import hashlib
 import os
 import re
+import shlex
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lookalike.encoders import bundled, library
 from lookalike.encoders.card import Card, Text
 from lookalike.encoders.library import Model
-from lookalike.errors import UsageError
-from lookalike.models.network import ImportProgress, Network, Request, Tell, Wishes
+from lookalike.errors import StorageError, UsageError
+from lookalike.models.network import ImportProgress, Network, Request, Tell, Wishes, Words
 
 if TYPE_CHECKING:
     from lookalike.models.layers import Layer
@@ -67,7 +70,7 @@ def import_model(
     fetch = import_module(f"{__name__}.{module}").fetch
     network: Network = fetch(Request(rest, wishes or Wishes(), tell))
     tell(ImportProgress("writing"))
-    model = keep(network, called)
+    model = keep(network, called, command=_command(source, network, wishes or Wishes()))
     if module != _FILES:
         import_module(f"{__name__}.download").clear()  # the model's folder has all of it now
     return model
@@ -107,15 +110,21 @@ def _module(source: str) -> tuple[str, str]:
     return _FILES, source
 
 
-def keep(network: Network, name: str) -> Model:
-    """Puts a network into the folder of models.
+def _command(source: str, network: Network, wishes: Wishes) -> str:
+    """What to tell `lookalike models import` to have the same network again."""
+    pinned = replace(wishes, revision=network.version) if network.version else wishes
+    scheme, _, _ = source.partition(":")
+    return shlex.join([network.source if scheme in SOURCES else source, *pinned.words()])
+
+
+def keep(network: Network, name: str, *, command: str | None = None) -> Model:
+    """Puts a network into the folder of models; `command` is what it was imported by.
 
     Raises:
         UsageError: there is one of that name, or no vector can be made of what it gives.
         ModelError: it cannot be run.
         StorageError: the disk is full or failing.
     """
-    from lookalike.encoders.ov import ov
     from lookalike.models import graph
 
     finished, words = graph.finished(network), network.words
@@ -127,16 +136,31 @@ def keep(network: Network, name: str) -> Model:
         dim=finished.dim,
         recipe=network.recipe,
         precision="f32",
-        revision="-".join(filter(None, (str(_REVISION), network.version))),
+        revision=str(_REVISION),
         scaling=network.scaling,
         output=finished.output,
-        text=Text(words.context) if words else None,
+        text=_text(words) if words else None,
+        version=network.version or None,
+        command=command,
     )
 
     def write(folder: Path) -> None:
-        ov.save_model(finished.graph, folder / library.GRAPH, compress_to_fp16=False)
+        _write_graph(finished.graph, folder / library.GRAPH)
         if words:
-            ov.save_model(words.graph, folder / library.TEXT_GRAPH, compress_to_fp16=False)
+            _write_graph(words.graph, folder / library.TEXT_GRAPH)
             (folder / library.TOKENIZER).write_text(words.tokenizer, encoding="utf-8")
 
     return library.save(card, write)
+
+
+def _text(words: Words) -> Text:
+    return Text(words.context, hashlib.sha256(words.tokenizer.encode()).hexdigest(), words.unescapes)
+
+
+def _write_graph(graph: Any, path: Path) -> None:
+    from lookalike.encoders.ov import FAILURES, ov
+
+    try:
+        ov.save_model(graph, path, compress_to_fp16=False)
+    except FAILURES as error:  # it does not say which
+        raise StorageError(f"{path}: OpenVINO cannot write it; is the disk full? ({error})") from error

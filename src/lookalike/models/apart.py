@@ -1,31 +1,38 @@
 """Reads a network's file in a process of its own, as OpenVINO ends the process on some files that are damaged.
 
-The process hands over what it has read in OpenVINO's own format. It is started with this file as its program.
+The process hands over what it has read in OpenVINO's own format, in two files, as it may be large.
 """
 
-import re
-import subprocess
-import sys
 import tempfile
-from io import BytesIO
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lookalike import own_process
 from lookalike.encoders.ov import ov
+from lookalike.errors import ModelError
+from lookalike.models.conversion import quietly
+from lookalike.models.reasons import reason
 
 Frontend = Literal["onnx", "ir", "tflite", "tf"]
 
-_GRAPH, _WEIGHTS, _ERROR = "graph.xml", "graph.bin", "error.txt"
-_LENGTH = 8  # bytes that say how long the first of two parts is
-_SECONDS = 900
-# What OpenVINO writes about itself rather than about the file.
-_NOISE = re.compile(
-    r"(Exception from |Check '|\[?FrontEnd API failed|While validating|.*failed with (General)?Failure:?$)"
-)
+_GRAPH, _WEIGHTS = "graph.xml", "graph.bin"
+_SECONDS = 900.0
 
 
-class DamagedError(Exception):
-    """OpenVINO cannot read a file; the text says why, in one line."""
+class DamagedError(ModelError):
+    """OpenVINO cannot read a file; the text says why, in one line, but not which file."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be read: bytes, or what is at a path; and the folder that the result is written into."""
+
+    frontend: Frontend
+    parts: tuple[bytes, ...]
+    path: Path | None
+    folder: Path
 
 
 def read(frontend: Frontend, *parts: bytes, path: Path | None = None) -> ov.Model:
@@ -33,52 +40,39 @@ def read(frontend: Frontend, *parts: bytes, path: Path | None = None) -> ov.Mode
 
     Raises:
         DamagedError: it cannot be read.
+        ModelError: the process that reads cannot do its work, whatever the file.
     """
-    data = len(parts[0]).to_bytes(_LENGTH, "little") + b"".join(parts) if parts else b""
-    with tempfile.TemporaryDirectory(prefix="lookalike-") as folder:
-        # -P: what lies in the current folder is not to be taken for a library.
-        command = [sys.executable, "-P", __file__, frontend, folder, *([str(path.absolute())] if path else [])]
+    with tempfile.TemporaryDirectory(prefix="lookalike-") as name:
+        folder = Path(name)
+        task = _Task(frontend, parts, path, folder)
         try:
-            ended = subprocess.run(command, input=data, capture_output=True, cwd=folder, timeout=_SECONDS, check=False)  # noqa: S603
-        except subprocess.TimeoutExpired as error:
-            raise DamagedError(f"OpenVINO is not done with it after {_SECONDS} seconds") from error
-        place = Path(folder)
-        if (place / _ERROR).exists():
-            raise DamagedError((place / _ERROR).read_text(encoding="utf-8"))
-        if ended.returncode:
-            raise DamagedError("OpenVINO fails on it: it is damaged, or needs more memory than there is")
-        return ov.Core().read_model((place / _GRAPH).read_bytes(), (place / _WEIGHTS).read_bytes())
+            own_process.run(_hand_over, task, name="OpenVINO", tell=lambda _: None, seconds=_SECONDS)
+        except TimeoutError as error:
+            raise DamagedError(f"OpenVINO is not done with it after {_SECONDS:.0f} seconds") from error
+        except own_process.EndedError as error:
+            if error.code >= 0:  # a mistake of Python's, which is not the file's
+                raise
+            raise DamagedError("OpenVINO fails on it: it is damaged, or needs more memory than there is") from error
+        return ov.Core().read_model((folder / _GRAPH).read_bytes(), (folder / _WEIGHTS).read_bytes())
 
 
-def reason(error: Exception) -> str:
-    """The first line of an error of OpenVINO's that says something about the network."""
-    if isinstance(error, UnicodeError):
-        return "it is damaged"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = next((line for line in lines if not _NOISE.match(line)), lines[0] if lines else type(error).__name__)
-    return telling if len(telling) <= 200 else telling[:200] + " ..."
+def _hand_over(task: _Task, _tell: Callable[[int], None]) -> None:
+    """What the process of its own does. OpenVINO says on standard error why it ends it, which would tell nobody."""
+    with quietly():
+        try:
+            graph = _graph(task)
+            for node in graph.get_ops():  # a name that is no text would come to light where nobody expects it
+                _ = node.get_friendly_name(), [output.get_names() for output in node.outputs()]
+            ov.serialize(graph, task.folder / _GRAPH, task.folder / _WEIGHTS)
+        except UnicodeError as error:
+            raise DamagedError("it is damaged") from error
+        except Exception as error:  # OpenVINO's have no type in common
+            raise DamagedError(reason(error)) from error
 
 
-def _read(frontend: str, path: str | None) -> ov.Model:
-    if path is not None:
-        # Not whichever takes itself to be the right one.
-        reader = ov.frontend.FrontEndManager().load_by_framework(frontend)
-        return reader.convert(reader.load(path))
-    data = BytesIO(sys.stdin.buffer.read())
-    first = data.read(int.from_bytes(data.read(_LENGTH), "little"))
-    return ov.Core().read_model(first, data.read()) if frontend == "ir" else ov.Core().read_model(first)
-
-
-def _main(frontend: str, folder: str, path: str | None = None) -> None:
-    place = Path(folder)
-    try:
-        graph = _read(frontend, path)
-        for node in graph.get_ops():  # a name that is no text would come to light where nobody expects it
-            _ = node.get_friendly_name(), [output.get_names() for output in node.outputs()]
-        ov.serialize(graph, place / _GRAPH, place / _WEIGHTS)
-    except Exception as error:  # OpenVINO's have no type in common
-        (place / _ERROR).write_text(reason(error), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])
+def _graph(task: _Task) -> ov.Model:
+    if task.path is None:
+        return ov.Core().read_model(*task.parts)
+    # Not whichever takes itself to be the right one.
+    reader = ov.frontend.FrontEndManager().load_by_framework(task.frontend)
+    return reader.convert(reader.load(str(task.path)))

@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lookalike.errors import ModelError
-from lookalike.models.conversion import one_line
 from lookalike.models.expected import Checksum
+from lookalike.models.reasons import reason
 
 # https://docs.pytorch.org/docs/stable/hub.html#torch.hub.load_state_dict_from_url: names end in "-" and the first
 # eight or more digits of the SHA-256.
@@ -38,5 +38,5 @@ def read(path: Path, source: str, *, device: str = "cpu") -> Any:
     except Exception as error:  # of whatever type: the file is a stranger's
         raise ModelError(
             f"{source}: {path.name} is damaged, or holds more than weights, perhaps code, and is refused:"
-            f" {one_line(error)}"
+            f" {reason(error)}"
         ) from error

@@ -3,27 +3,27 @@
 import io
 import logging
 import os
-import re
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.encoders.ov import FAILURES, ov
-from lookalike.errors import ModelError
+from lookalike.errors import MissingExtraError, ModelError
+from lookalike.models.reasons import reason
 
 _STDERR = 2
-_LONGEST_LINE = 200
 # How far the graph may be from the framework, as a part of the largest number that comes out. Both compute with 32 bits
 # and add up in another order, which comes to 1e-5 or so; a mistake is no smaller than 1e-2.
 _TOLERANCE = 1e-3
-# How OpenVINO begins to list what it has no counterpart for, and what it says of itself rather than of the network.
-_UNKNOWN = "No conversion rule found"
-_NOISE = re.compile(r"(Exception from |Check '|FrontEnd API failed|Model wasn't fully converted)")
+# What is changed meanwhile belongs to the whole process: two threads would put back what the other has changed.
+_QUIET = threading.RLock()
 
 
 @contextmanager
@@ -33,8 +33,12 @@ def quietly() -> Iterator[None]:
     What is around an import of theirs, or a call, says nothing on stdout and stderr, of the whole process; so nothing
     of Lookalike's own should be said inside. Where PyTorch was loaded before, it computes no gradients, and attention
     layer by layer, as it can be converted. All of it is as before afterwards.
+
+    One thread at a time is quiet, and others wait for it. So what else belongs to the whole process, such as other
+    people's settings, can be changed inside for a while.
     """
     with ExitStack() as stack:
+        stack.enter_context(_QUIET)
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         stack.enter_context(_without_log_records())
@@ -45,6 +49,25 @@ def quietly() -> Iterator[None]:
         if "torch" in sys.modules:
             stack.enter_context(_traceable_torch())
         yield
+
+
+def imported(module: str, source: str, extra: str) -> Any:
+    """A module of other people's, which comes with one of Lookalike's extras.
+
+    Raises:
+        MissingExtraError: it is not installed, or something that it needs is not.
+        ModelError: it cannot be loaded.
+    """
+    try:
+        with quietly():
+            return import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(f"importing from {source}", extra) from error
+    except Exception as error:  # such as where torch and torchvision are of versions that do not go together
+        raise ModelError(
+            f"{source} cannot be loaded here: {reason(error)}; what it needs may be of versions that do not go"
+            f' together: pip install --upgrade "lookalike[{extra}]"'
+        ) from error
 
 
 def converted(module: Any, example: Any) -> Any:
@@ -73,7 +96,7 @@ def converted(module: Any, example: Any) -> Any:
             if _agrees(graph, module, _inputs(example, 1, 3)) or _agrees(graph, module, _inputs(example, 1)):
                 return graph
         except Exception as error:  # whatever it is that neither of them foresaw
-            raise ModelError(f"{name}: it cannot be converted for OpenVINO: {one_line(error)}") from error
+            raise ModelError(f"{name}: it cannot be converted for OpenVINO: {reason(error)}") from error
     raise ModelError(f"{name}: OpenVINO computes something else than PyTorch; please report it with the network's name")
 
 
@@ -106,18 +129,6 @@ def _close(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> bool:
     if found.shape != wanted.shape:
         return False
     return bool(np.abs(found - wanted).max() <= _TOLERANCE * np.abs(wanted).max())
-
-
-def one_line(error: BaseException) -> str:
-    """What tells most in an error of other people's, in one line, or its type where it says nothing."""
-    error = error.__cause__ or error
-    lines = [line.strip("\t -") for line in str(error).splitlines() if line.strip("\t -")]
-    telling = [line for line in lines if line.startswith(_UNKNOWN)] or [
-        line for line in lines if not _NOISE.match(line)
-    ]
-    first, *more = telling or lines or [type(error).__name__]
-    line = f"{first} {more[0]}" if first.endswith(":") and more else first
-    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ..."
 
 
 @contextmanager

@@ -58,10 +58,10 @@ def kind(path: Path) -> Kind:
 
 
 def files(path: Path, found: Kind) -> list[Path]:
-    """The files that make up a network, in the order of their names, none of them outside its folder.
+    """The files that make up a network, in the order of their names; those of a SavedModel are all within its folder.
 
     Raises:
-        ModelError: one is missing, or is no ordinary file, or leads outside.
+        ModelError: one is missing, or is no ordinary file, or leads out of a SavedModel.
     """
     if found == "saved_model":
         return _all_within(path)

@@ -17,6 +17,7 @@ from lookalike.images import Recipe
 from lookalike.models import apart, file_kinds, layers, onnx_file
 from lookalike.models.graph import Layout, Shape, input_name, sizes
 from lookalike.models.network import ImportProgress, Network, Request, Wishes
+from lookalike.models.reasons import reason
 
 _LARGEST = 4096  # pixels; four times the side of what networks take
 _AFFINE = {"Add": np.add, "Subtract": np.subtract, "Multiply": np.multiply, "Divide": np.divide}
@@ -135,7 +136,7 @@ def _set_size(model: ov.Model, path: Path, layout: Layout, size: int) -> None:
     try:
         model.reshape([sides[side] for side in layout])
     except Exception as error:  # OpenVINO's have no type in common
-        raise UsageError(f"{path}: it does not take pictures of {size} x {size}: {apart.reason(error)}") from error
+        raise UsageError(f"{path}: it does not take pictures of {size} x {size}: {reason(error)}") from error
 
 
 # The preparation

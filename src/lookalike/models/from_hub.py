@@ -12,11 +12,11 @@ from typing import Any
 from lookalike.encoders.ov import FAILURES, ov
 from lookalike.errors import ModelError
 from lookalike.models import hub, hub_words, layers, onnx_file
-from lookalike.models.apart import reason
 from lookalike.models.graph import input_name
 from lookalike.models.hub import Repository
 from lookalike.models.network import ImportProgress, Network, Request
 from lookalike.models.preprocessor import preparation
+from lookalike.models.reasons import reason
 
 _FOLDERS = ("onnx/", "")
 _DATA = ("_data", ".data")  # behind an ONNX file's name: what has its weights

@@ -14,7 +14,6 @@ import gc
 import inspect
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,17 +25,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.encoders.card import Scaling, Triple
-from lookalike.errors import LookalikeError, MissingExtraError, ModelError, UsageError
+from lookalike.errors import LookalikeError, ModelError, UsageError
 from lookalike.images import Recipe
 from lookalike.models import download
-from lookalike.models.conversion import quietly
+from lookalike.models.conversion import imported, quietly
 from lookalike.models.network import ImportProgress, Network, Request, Wishes
+from lookalike.models.reasons import reason
 
 _RECIPE = Recipe(crop=0.875, resample="bilinear", fit="crop")
 _UNSCALED = Scaling((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 _TOLERANCE = 1e-5  # of a scaled pixel
 _DIFFERENCE = 1e-3  # as a part of the largest number: both add up 32 bits in another order, which makes 1e-5 at most
-_LOCK = threading.RLock()  # Keras and the environment belong to the whole process, and are changed for a while
 
 
 def fetch(request: Request) -> Network:
@@ -75,11 +74,8 @@ def fetch(request: Request) -> Network:
 def _keras(name: str) -> Any:
     """The module, on TensorFlow."""
     level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _LOCK, quietly(), _environment(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL=level):
-        try:
-            import keras
-        except ImportError as error:
-            raise MissingExtraError(f"keras:{name}", "keras") from error
+    with quietly(), _environment(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL=level):
+        keras = imported("keras", "Keras", "keras")
     if keras.backend.backend() != "tensorflow":
         raise ModelError(
             f"keras:{name}: here Keras runs on {keras.backend.backend()}, and it has to run on TensorFlow;"
@@ -201,13 +197,13 @@ class _Application:
     def _at_work(self) -> Iterator[None]:
         """Keras is quiet, downloads nothing, and computes as it does unless it is told otherwise."""
         try:
-            with _LOCK, quietly(), _usual(self._keras.config), _replaced(self._files, "urlretrieve", self._refuse):
+            with quietly(), _usual(self._keras.config), _replaced(self._files, "urlretrieve", self._refuse):
                 yield
         except LookalikeError:
             raise
         except Exception as error:  # whatever it did not foresee of a file or of itself
-            reason = next(iter(str(error).split("\n")), "") or type(error).__name__
-            raise ModelError(f"{self.source}: Keras {self._keras.__version__} cannot make it: {reason}") from error
+            version = self._keras.__version__
+            raise ModelError(f"{self.source}: Keras {version} cannot make it: {reason(error)}") from error
 
     def _refuse(self, url: str, *_: Any, **__: Any) -> None:
         raise self._unknown(f"would download {url}")

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.encoders.card import Scaling
-from lookalike.errors import MissingExtraError, ModelError, UsageError
+from lookalike.errors import ModelError, UsageError
 from lookalike.images import Fit, Recipe, Resample
 from lookalike.models import hub, word_pieces
-from lookalike.models.conversion import converted, quietly
+from lookalike.models.conversion import converted, imported, quietly
 from lookalike.models.network import ImportProgress, Network, Request, Tell, Wishes, Words
+from lookalike.models.reasons import reason
 
 _FITS: dict[str, Fit] = {"shortest": "crop", "squash": "squash"}  # by OpenCLIP's names
+_SHOWN = 8  # of a model's weights, in a message
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "config.json")
 
 
@@ -56,7 +58,7 @@ def fetch(request: Request) -> Network:
         licence=wishes.licence or repository.licence,
         sha256=weights.sha256,
         output="encode_image",
-        words=Words(words, pieces, tokenizer.context_length),
+        words=Words(words, pieces, tokenizer.context_length, unescapes=True),
         version=repository.commit,
     )
 
@@ -110,9 +112,13 @@ def _listed(name: str) -> _Listed:
     tags = open_clip.list_pretrained_tags_by_model(model)
     tag = tag.lower().replace("-", "_")  # as OpenCLIP does
     if tag not in tags:
-        near = difflib.get_close_matches(tag, tags, n=5) or tags
-        choice = ", ".join(f"open_clip:{model}/{found}" for found in near)
-        raise UsageError(f"open_clip:{name}: say which weights it should have; there are {choice}")
+        near = difflib.get_close_matches(tag, tags, n=5)
+        choice = [*near, *(other for other in tags if other not in near)]
+        more = f" and {len(choice) - _SHOWN} more" if len(choice) > _SHOWN else ""
+        raise UsageError(
+            f"open_clip:{name}: say which weights it should have, as in open_clip:{model}/{choice[0]};"
+            f" there are {', '.join(choice[:_SHOWN])}{more}"
+        )
     found = _Listed(model, tag, open_clip.get_pretrained_cfg(model, tag), open_clip.get_model_config(model))
     _check(found)
     return found
@@ -144,12 +150,7 @@ def _check(listed: _Listed) -> None:
 
 
 def _open_clip() -> Any:
-    try:
-        with quietly():
-            import open_clip
-    except ImportError as error:
-        raise MissingExtraError("importing from OpenCLIP", "clip") from error
-    return open_clip
+    return imported("open_clip", "OpenCLIP", "clip")
 
 
 def _tokenizer(listed: _Listed, repository: hub.Repository, tell: Tell) -> Any:
@@ -187,7 +188,7 @@ def _of_transformers(listed: _Listed, folder: str) -> Any:
                 f" install it with: pip install {error.name}"
             ) from error
         except Exception as error:  # whatever stops transformers
-            raise ModelError(f"{listed.source}: its tokenizer cannot be loaded: {_shortened(error)}") from error
+            raise ModelError(f"{listed.source}: its tokenizer cannot be loaded: {reason(error)}") from error
 
 
 def _built(listed: _Listed, weights: Path, size: int | None) -> Any:
@@ -210,7 +211,7 @@ def _built(listed: _Listed, weights: Path, size: int | None) -> Any:
             ).eval()
         except Exception as error:  # of whatever type: the file is a stranger's
             other_size = "" if size is None else f", perhaps for the size of {size}, which not every network can have"
-            raise ModelError(f"{listed.source}: OpenCLIP cannot load it{other_size}: {_shortened(error)}") from error
+            raise ModelError(f"{listed.source}: OpenCLIP cannot load it{other_size}: {reason(error)}") from error
 
 
 def _preparation(listed: _Listed, model: Any, wishes: Wishes) -> tuple[Recipe, Scaling | None]:
@@ -245,9 +246,3 @@ def _example(size: int) -> Any:
     import torch
 
     return torch.zeros(1, 3, size, size)
-
-
-def _shortened(error: Exception) -> str:
-    """The first two lines: PyTorch says in the first that weights do not fit, and in the second which."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return " ".join(lines[:2])[:200]

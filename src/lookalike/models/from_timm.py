@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.encoders.card import Scaling
-from lookalike.errors import MissingExtraError, ModelError, UsageError
+from lookalike.errors import ModelError, UsageError
 from lookalike.images import Fit, Recipe, Resample
 from lookalike.models import checkpoint, download, hub
-from lookalike.models.conversion import converted, one_line, quietly
+from lookalike.models.conversion import converted, imported, quietly
 from lookalike.models.network import ImportProgress, Network, Request, Tell, Wishes
+from lookalike.models.reasons import reason
 
 _FITS: dict[str, Fit] = {"center": "crop", "squash": "squash"}  # by timm's names
 _RESAMPLES: dict[str, Resample] = {
@@ -96,12 +97,7 @@ class _Weights:
 
 
 def _timm() -> Any:
-    try:
-        with quietly():
-            import timm
-    except ImportError as error:
-        raise MissingExtraError("importing from timm", "torch") from error
-    return timm
+    return imported("timm", "timm", "torch")
 
 
 def _listed(name: str) -> _Listed:
@@ -175,6 +171,6 @@ def _built(listed: _Listed, weights: Path, size: int) -> Any:
         module.reset_classifier(0)
     except Exception as error:  # of whatever type: the file is a stranger's
         if size != listed.cfg.input_size[-1]:
-            raise UsageError(f"{listed.source}: it cannot be built for --size {size}: {one_line(error)}") from error
-        raise ModelError(f"{listed.source}: timm cannot load {weights.name}: {one_line(error)}") from error
+            raise UsageError(f"{listed.source}: it cannot be built for --size {size}: {reason(error)}") from error
+        raise ModelError(f"{listed.source}: timm cannot load {weights.name}: {reason(error)}") from error
     return module

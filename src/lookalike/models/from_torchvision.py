@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.encoders.card import Scaling
-from lookalike.errors import MissingExtraError, ModelError, UsageError
+from lookalike.errors import ModelError, UsageError
 from lookalike.images import Recipe
 from lookalike.models import checkpoint, download
-from lookalike.models.conversion import converted, one_line, quietly
+from lookalike.models.conversion import converted, imported, quietly
 from lookalike.models.network import ImportProgress, Network, Request, Wishes
+from lookalike.models.reasons import reason
 
 _LICENCE = "BSD-3-Clause"  # torchvision's own, which its weights come under where it says nothing else
 
@@ -56,12 +57,7 @@ def fetch(request: Request) -> Network:
 
 
 def _models() -> Any:
-    try:
-        with quietly():
-            from torchvision import models
-    except ImportError as error:
-        raise MissingExtraError("importing from torchvision", "torch") from error
-    return models
+    return imported("torchvision", "torchvision", "torch").models
 
 
 def _weights(name: str, weights_name: str) -> Any:
@@ -93,7 +89,7 @@ def _built(name: str, weights: Any, path: Path, source: str) -> Any:
         try:
             return _models().get_model(name, weights=weights)
         except Exception as error:  # of whatever type: the file is a stranger's
-            raise ModelError(f"{source}: torchvision cannot load {path.name}: {one_line(error)}") from error
+            raise ModelError(f"{source}: torchvision cannot load {path.name}: {reason(error)}") from error
 
 
 @contextmanager

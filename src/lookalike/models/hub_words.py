@@ -13,10 +13,10 @@ import numpy as np
 
 from lookalike.encoders.ov import op, ov
 from lookalike.errors import ModelError
-from lookalike.models.apart import reason
 from lookalike.models.graph import input_name
 from lookalike.models.hub import Repository
 from lookalike.models.network import Words
+from lookalike.models.reasons import reason
 
 _TOKENIZER = "tokenizer.json"
 _IDS, _MASK, _TYPES = "input_ids", "attention_mask", "token_type_ids"

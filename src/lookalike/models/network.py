@@ -46,15 +46,29 @@ class Wishes:
     def scaling(self, told: Scaling | None) -> Scaling | None:
         """The scaling that the source tells of, unless it is wished otherwise."""
         given = self._given("mean", "deviation", "channels")
-        return replace(told or _UNSCALED, **given) if given else told
+        if not given:
+            return told
+        told = told or _UNSCALED
+        if self.channels not in (None, told.channels):
+            told = Scaling(told.mean[::-1], told.deviation[::-1])
+        return replace(told, **given)
 
     def refuse(self, source: str, *names: str) -> None:
         """Raises UsageError where something is wished that makes no sense with a source."""
         if given := self._given(*names):
             raise UsageError(f"{source}: it cannot be had with --{next(iter(given))}; leave that out")
 
+    def words(self) -> list[str]:
+        """The options of `lookalike models import` that say the same."""
+        options = {"std" if name == "deviation" else name: value for name, value in self._given(*vars(self)).items()}
+        return [word for name, value in options.items() for word in (f"--{name}", _said(value))]
+
     def _given(self, *names: str) -> dict[str, Any]:
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+def _said(value: object) -> str:
+    return ",".join(f"{number!r}" for number in value) if isinstance(value, tuple) else str(value)
 
 
 @dataclass(frozen=True)
@@ -65,11 +79,13 @@ class Words:
         graph: an openvino.Model from token ids, int64 (1, context), to an embedding, float32 (1, dim).
         tokenizer: a `tokenizer.json` of the tokenizers library, which pads and cuts to the context by itself.
         context: how many tokens the graph takes.
+        unescapes: whether what is written as in HTML ("&amp;") is to be read before.
     """
 
     graph: Any
     tokenizer: str
     context: int
+    unescapes: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ https://huggingface.co/docs/transformers/main_classes/image_processor
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lookalike.encoders.card import Scaling, Triple
@@ -75,10 +75,11 @@ def _recipe(told: Mapping[str, Any], wishes: Wishes) -> Recipe:
         sides = _sides(told, wishes)
         if sides.kept > sides.scaled:
             raise _CannotError(f"it puts pictures of {sides.scaled:.0f} pixels into the middle of {sides.kept}")
-        size, crop, fit = sides.kept, sides.kept / sides.scaled, sides.fit
+        recipe = Recipe(sides.kept, sides.kept / sides.scaled, fit=sides.fit)
     else:
-        size, crop, fit = wishes.size or 0, 1.0, "crop"
-    return wishes.recipe(Recipe(wishes.size or size, crop, wishes.resample or _resample(told), wishes.fit or fit))
+        recipe = Recipe(crop=1.0)
+    # What is said of the filter may be none that there is here, which does not matter where another one is wished.
+    return wishes.recipe(recipe if wishes.resample else replace(recipe, resample=_resample(told)))
 
 
 def _sides(told: Mapping[str, Any], wishes: Wishes) -> _Sides:

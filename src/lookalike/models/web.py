@@ -132,7 +132,7 @@ class _Statuses(urllib.request.HTTPErrorProcessor):
     """Follows redirects, and leaves what to think of other answers to the caller."""
 
     def http_response(self, request: urllib.request.Request, response: Any) -> Any:
-        if response.status in (301, 302, 303, 307, 308):
+        if response.status in (301, 302, 303, 307, 308) and response.headers.get("Location"):
             return super().http_response(request, response)
         return response
 

@@ -56,7 +56,7 @@ def converted(tokenizer: Any, name: str) -> str:
     try:
         made = _of_simple(tokenizer) if isinstance(tokenizer, theirs.SimpleTokenizer) else _of_transformers(tokenizer)
         for sentence in _SENTENCES:
-            if token_ids(made, [sentence])[0].tolist() != tokenizer([sentence])[0].tolist():
+            if token_ids(made, [sentence], unescapes=True)[0].tolist() != tokenizer([sentence])[0].tolist():
                 raise ValueError(f"it would give other tokens for {sentence[:40]!r}")
     except Exception as error:  # of whatever type: there are tokenizers of many kinds
         raise ModelError(
