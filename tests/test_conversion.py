@@ -2,6 +2,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,30 @@ def test_it_is_quiet_where_there_is_nothing_to_say_it_on() -> None:
     assert ended.stdout == b""
 
 
+def test_two_threads_are_quiet_one_after_the_other_and_all_is_as_before_afterwards(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """If the second began within the first and ended after it, it would put back the quiet of the first."""
+    before = state(), sys.stdout
+    began, may_end = threading.Event(), threading.Event()
+
+    def be_quiet() -> None:
+        with quietly():
+            began.set()
+            may_end.wait(20)
+
+    other = threading.Thread(target=be_quiet)
+    with quietly():
+        other.start()
+        assert not began.wait(0.3)
+    assert began.wait(20)
+    may_end.set()
+    other.join()
+    assert (state(), sys.stdout) == before
+    os.write(2, b"heard\n")
+    assert capfd.readouterr().err == "heard\n"
+
+
 # Telemetry
 
 LISTEN = """
@@ -90,7 +115,7 @@ TelemetrySender.send = lambda self, backend, message: sent.append(message)
 """
 CONVERT = """
 import torch
-from lookalike.models.conversion import converted, imported, quietly
+from lookalike.models.conversion import converted
 converted(torch.nn.Linear(3, 2), torch.zeros(1, 3))
 """
 

@@ -1,8 +1,11 @@
 """Downloads: what goes over the wire, what is there afterwards, and what is said when something is wrong."""
 
 import hashlib
+import os
 import resource
 import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -14,11 +17,15 @@ import numpy as np
 import pytest
 
 import lookalike
+import tiny_models
 from file_server import FileServer, mirrored
+from lookalike import models
 from lookalike.errors import ModelError, StorageError, UsageError
-from lookalike.models import download, web
+from lookalike.images import Recipe
+from lookalike.models import depot, download, from_timm, web
 from lookalike.models.download import Checksum
-from lookalike.models.network import ImportProgress
+from lookalike.models.expected import Digests
+from lookalike.models.network import ImportProgress, Network, Request
 
 URL = "https://weights.example/nets/resnet.pth"
 PATH = "/weights.example/nets/resnet.pth"
@@ -394,6 +401,12 @@ def test_redirects_in_a_circle_come_to_an_end(server: FileServer) -> None:
         fetch()
 
 
+def test_a_redirect_to_nowhere_is_a_refusal(server: FileServer) -> None:
+    server.statuses[PATH] = 302
+    with pytest.raises(ModelError, match=f"{URL}: 127.0.0.1:.* answers with 302 Found; the file is not to be had"):
+        fetch()
+
+
 def test_redirects_out_of_https_are_refused() -> None:
     request = urllib.request.Request("https://weights.example/a")
     with pytest.raises(ModelError, match="not safe"):
@@ -482,24 +495,108 @@ def test_whatever_the_address_the_file_has_a_plain_name(server: FileServer, url:
     assert path.parent.name == ".downloads"
 
 
-def test_clearing_deletes_all_downloads_and_may_be_done_twice(server: FileServer, tmp_path: Path) -> None:
-    fetch()
-    cut_off_other = "https://weights.example/other.pth"
+OTHER = "https://weights.example/other.pth"
+
+
+def leave_cut_off(server: FileServer) -> None:
+    """As an import of something else, which is interrupted, leaves it."""
     server.files["/weights.example/other.pth"] = DATA
     server.drops["/weights.example/other.pth"] = [10, 0, 0, 0]
-    with pytest.raises(ModelError, match="dropped"):
-        download.file(cut_off_other, lambda _: None)
-    assert len(kept(tmp_path)) == 3
-    download.clear()
-    download.clear()
-    assert not (tmp_path / "models" / ".downloads").exists()
+    with pytest.raises(ModelError, match="dropped"), depot.session():
+        download.file(OTHER, lambda _: None)
 
 
-def test_clearing_leaves_what_another_process_downloads(server: FileServer, tmp_path: Path) -> None:
-    path = fetch().path
-    with filelock.FileLock(path.with_name("lock")):
-        download.clear()
-        assert path.exists()
+def test_an_import_deletes_at_its_end_what_it_has_downloaded_and_nothing_else(
+    server: FileServer, tmp_path: Path
+) -> None:
+    leave_cut_off(server)
+    left = kept(tmp_path)
+    with depot.session():
+        assert fetch().path.exists()
+        assert fetch().path.exists()  # a second time
+    assert kept(tmp_path) == left
+    assert len(left) == 2
+
+
+def test_an_import_that_fails_leaves_what_it_has_downloaded_for_the_next(server: FileServer, tmp_path: Path) -> None:
+    def fail() -> None:
+        with depot.session():
+            fetch()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with depot.session():
+        fetch()
+    assert len(server.requests) == 1
+    assert kept(tmp_path) == {}
+
+
+def test_importing_a_model_is_such_an_import(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetched(request: Request) -> Network:
+        sha256 = fetch().sha256
+        return Network(tiny_models.colours(), "NHWC", Recipe(16), None, "timm:tiny", "", sha256, "pooled")
+
+    monkeypatch.setattr(from_timm, "fetch", fetched)
+    assert models.import_model("timm:tiny").card.sha256 == SHA256
+    assert kept(tmp_path) == {}
+    assert len(server.requests) == 1
+
+
+IMPORT = f"""
+import sys
+from lookalike.models import depot, download
+with depot.session():
+    print(download.file({URL!r}, lambda _: None).path, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_file_stays_until_the_last_import_that_uses_it_is_done(server: FileServer, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", IMPORT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        path = Path(other.stdout.readline().strip())
+        with depot.session():
+            assert fetch().path == path
+        assert path.read_bytes() == DATA
+        other.communicate(timeout=20)
+    assert other.returncode == 0
+    assert len(server.requests) == 1
+    assert kept(tmp_path) == {}
+
+
+def test_a_file_that_another_import_deletes_as_it_is_found_is_downloaded_again(
+    server: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch()
+    found = download._Download._there
+
+    def find_and_lose(wanted: download._Download) -> Digests | None:
+        digests = found(wanted)
+        wanted.whole.unlink(missing_ok=True)
+        return digests
+
+    monkeypatch.setattr(download._Download, "_there", find_and_lose)
+    with depot.session():
+        assert fetch().path.read_bytes() == DATA
+    assert len(server.requests) == 2
+
+
+def test_leftovers_go_after_a_month_unless_something_is_being_downloaded(server: FileServer, tmp_path: Path) -> None:
+    leave_cut_off(server)
+    folder = tmp_path / "models" / ".downloads"
+    for path in [*folder.glob("*.partial"), *folder.glob("*.etag")]:
+        os.utime(path, (time.time() - 31 * 24 * 3600,) * 2)
+    with filelock.FileLock(folder / "lock"), depot.session():
+        pass
+    assert len(kept(tmp_path)) == 2
+    with depot.session():
+        pass
+    assert kept(tmp_path) == {}
 
 
 def test_of_two_downloads_at_once_the_second_waits_and_says_so(server: FileServer) -> None:

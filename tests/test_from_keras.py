@@ -430,7 +430,7 @@ def test_keras_on_something_else_is_refused(monkeypatch: pytest.MonkeyPatch, ker
 
 def test_without_keras_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keras", None)
-    with pytest.raises(MissingExtraError, match=r"keras:VGG16 takes .*lookalike\[keras\]"):
+    with pytest.raises(MissingExtraError, match=r"importing from Keras takes .*lookalike\[keras\]"):
         from_keras.fetch(Request("VGG16"))
 
 

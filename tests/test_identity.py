@@ -153,7 +153,7 @@ def test_another_version_of_a_model_is_refused_at_once_naming_both_and_both_reme
         f"made by tiny (f32) {tiny.made_by.fingerprint[:8]} from timm:tiny in a box",
         f"another version of it, tiny (f32) {present[:8]} from hf:somebody/tiny@1a2b",
         "lookalike models remove tiny, and import it: lookalike models import 'timm:tiny in a box' --name tiny",
-        f"lookalike index '{tiny.folder}' --model tiny --reindex",
+        f"lookalike index '{tiny.folder}' --model tiny --precision f32 --reindex",
     ):
         assert said in str(raised.value)
     before = [match.key for match in tiny.search_id(1)]
@@ -181,7 +181,8 @@ def test_another_version_of_the_bundled_network_came_with_another_lookalike(tmp_
     with pytest.raises(IncompatibleError) as raised:
         lookalike.open(tmp_path / "c")
     assert "install the version of Lookalike that it came with" in str(raised.value)
-    assert f"lookalike index -c {tmp_path / 'c'} --model efficientnet-lite0 --reindex" in str(raised.value)
+    command = f"lookalike index -c {tmp_path / 'c'} --model efficientnet-lite0 --precision int8 --reindex"
+    assert str(raised.value).endswith(f"run: {command}")
 
 
 def test_another_model_or_precision_says_how_to_change_to_it(tiny: Collection) -> None:
@@ -194,6 +195,21 @@ def test_another_model_or_precision_says_how_to_change_to_it(tiny: Collection) -
             lookalike.open(tiny.folder, **options)  # type: ignore[arg-type]
         assert f"made by tiny (f32) and cannot be compared with those of {told}." in str(raised.value)
         assert str(raised.value).endswith(f"run: lookalike index {command}")
+
+
+@pytest.mark.parametrize("model", ["tiny", "efficientnet-lite0"])
+@pytest.mark.parametrize(
+    "stored", [("tiny", "f32"), ("tiny", "bf16"), ("efficientnet-lite0", "f32"), ("efficientnet-lite0", "int8")]
+)
+def test_the_options_that_are_told_name_what_is_wanted(tiny: Collection, model: str, stored: tuple[str, str]) -> None:
+    """Also where what is wanted is what the model has unless another precision is asked for."""
+    origin = Origin(identity.of_model(*stored), tiny.folder)
+    for precision in encoders.precisions(model):
+        wanted = identity.of_model(model, precision)
+        given = dict(zip(("model", "precision"), identity.options(origin, wanted).split()[1::2], strict=False))
+        assert identity.now(tiny.directory, origin, **given) == wanted
+        usual = precision == encoders.precisions(model)[0]
+        assert ("precision" in given) == (model == stored[0] or not usual)
 
 
 def test_an_encoder_of_ones_own_is_not_a_model_of_the_same_name(tmp_path: Path) -> None:

@@ -1,18 +1,21 @@
 """`lookalike models ...`, and the other commands with networks of one's own, from their words to their exit codes."""
 
 import json
+import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import openvino as ov
 import pytest
 
 import lookalike
 import tiny_models
-from conftest import draw
+from conftest import ColourEncoder, draw
 from extras import needs
 from lookalike import console
 from lookalike.cli import main
@@ -119,7 +122,56 @@ def test_another_model_is_explained_and_with_reindex_taken_with_ids_and_attribut
     assert "two f32" in run("info")[1]
     [after] = records(run("search", "--where", "colour=red", "photos/cats/04.png", "--json")[1])
     assert (after["id"], after["key"], after["score"]) == (before["id"], before["key"], pytest.approx(before["score"]))
-    assert run("index", "photos", "--model", "two", "--reindex")[1].startswith("12 unchanged in ")
+    code, out, err = run("index", "photos", "--model", "two", "--reindex")
+    assert (code, err) == (0, "It is indexed with two (f32) already; nothing to change.\n")
+    assert out.startswith("12 unchanged in ")
+    assert run("index", "photos", "--reindex")[2] == err
+    assert run("index", "photos")[2] == ""
+
+
+def test_the_commands_that_are_told_do_what_they_say(run: Run, home: Path) -> None:
+    """Also back to the precision that a model has unless another is asked for."""
+    tiny_models.save("one")
+    tiny_models.save("two")
+    (home / "photos").rename(home / "my photos")
+    run("index", "my photos", "--model", "one")
+    for options, model in (
+        (("--precision", "bf16"), "one bf16"),
+        (("--model", "one", "--precision", "f32"), "one f32"),
+        (("--model", "two", "--precision", "bf16"), "two bf16"),
+        (("--model", "two", "--precision", "f32"), "two f32"),
+        (("--model", "one"), "one f32"),
+    ):
+        code, _, err = run("index", "my photos", *options)
+        assert code == 4
+        lines = err.splitlines()
+        [index] = [shlex.split(line.split("run: lookalike ")[1]) for line in lines if "run: lookalike " in line]
+        [plan] = [shlex.split(line.split(": lookalike ")[1]) for line in lines if "lookalike plan " in line]
+        code, out, _ = run(*plan, "--json")
+        assert code == 0
+        made_by = json.loads(out)["made_by"]
+        assert f"{made_by['model']} {made_by['precision']}" == model
+        code, out, err = run(*index)
+        assert (code, err) == (0, "")
+        assert out.startswith("12 unchanged in ")
+        assert f" {model} " in run("info", "-c", "my photos")[1]
+
+
+def test_images_whose_disk_is_away_are_kept_unless_they_are_taken_out(run: Run, home: Path) -> None:
+    tiny_models.save("one")
+    tiny_models.save("two")
+    draw(home / "other disk" / "x.png", 30)
+    run("index", "photos", "--model", "one")
+    run("index", "-c", "photos", "other disk")
+    (home / "other disk").rename(home / "away")
+    code, _, err = run("index", "photos", "--model", "two", "--reindex")
+    assert code == 2
+    [remove] = re.findall(": lookalike (remove .*); nothing has been changed\n", err)
+    assert "one f32" in run("info")[1]
+    assert run(*shlex.split(remove))[::2] == (0, "")
+    code, out, _ = run("index", "photos", "--model", "two", "--reindex")
+    assert code == 0
+    assert out.startswith("12 unchanged in ")
 
 
 @pytest.mark.parametrize("options", [("--model", "two"), ("--precision", "bf16")])
@@ -141,7 +193,9 @@ def test_another_version_of_the_model_exits_with_4_wherever_it_is_needed(run: Ru
         code, _, err = run(*command)
         assert code == 4
         assert "--reindex" in err
-    assert run("index", "photos", "--model", "one", "--reindex")[0] == 0
+    code, out, err = run("index", "photos", "--reindex")
+    assert (code, err) == (0, "")
+    assert out.startswith("12 unchanged in ")
     assert run("search", "photos/cats/04.png")[0] == 0
 
 
@@ -157,9 +211,19 @@ def test_a_reindexing_that_was_stopped_is_shown_and_carried_on(run: Run, home: P
     with pytest.raises(KeyboardInterrupt):
         lookalike.reindex(home / "photos", model="two", progress=stop)
     out = run("info")[1]
-    assert "5 of 12 files with two (f32); to carry on: lookalike index --model two --reindex" in out
-    assert run("index", "photos", "--model", "two", "--reindex")[0] == 0
+    command = f"lookalike index {home}/photos --model two --reindex"
+    assert f"5 of 12 files with two (f32); to carry on, run: {command}\n" in out
+    assert run(*shlex.split(command)[1:])[0] == 0
     assert "to carry on" not in run("info")[1]
+
+
+def test_one_for_an_encoder_of_ones_own_is_carried_on_in_python(run: Run, home: Path) -> None:
+    tiny_models.save("one")
+    run("index", "photos", "--model", "one")
+    with pytest.raises(KeyboardInterrupt):
+        lookalike.reindex(home / "photos", encoder=ColourEncoder(), progress=mock.Mock(side_effect=KeyboardInterrupt))
+    call = f"lookalike.reindex('{home}/photos/.lookalike', encoder=...)"
+    assert f" files with colours; to carry on, call: {call}\n" in run("info")[1]
 
 
 def test_words_are_searched_for_and_combined_with_images_by_weight(run: Run, home: Path) -> None:

@@ -15,6 +15,7 @@ needs("onnx")
 import onnx  # noqa: E402 - skipped where it is missing
 from onnx import TensorProto, helper  # noqa: E402
 
+from lookalike import own_process  # noqa: E402
 from lookalike.errors import ModelError  # noqa: E402
 from lookalike.models import apart, onnx_file  # noqa: E402
 from onnx_samples import classifier, model, node, pictures, planes, reference, tensor  # noqa: E402
@@ -186,14 +187,37 @@ def test_whatever_the_damage_the_check_says_no_more_than_that_it_is_damaged() ->
     assert 1000 < refused < 4000  # else the mutations prove nothing
 
 
-def test_a_file_on_which_openvino_ends_its_process_is_refused(tmp_path: Path) -> None:
+def test_a_file_on_which_openvino_ends_its_process_is_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """A convolution without weights is one, in OpenVINO 2026."""
     network = model(
         [node("Conv", "pixels", "maps", kernel_shape=[3, 3])], [tensor("kernel", 8, 3, 3, 3)], {"maps": "nchw"}
     )
     path = tmp_path / "network.onnx"
     path.write_bytes(network.SerializeToString())
-    with pytest.raises(ModelError, match=r"network\.onnx: refused as an ONNX file"):
+    with pytest.raises(ModelError, match=r"network\.onnx: refused as an ONNX file: OpenVINO fails on it"):
+        onnx_file.read(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_installation_that_is_broken_is_not_taken_for_a_damaged_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "network.onnx"
+    path.write_bytes(HARMLESS)
+    monkeypatch.setattr(own_process, "_PROGRAM", "import no_such_package")
+    with pytest.raises(ModelError, match=r"^OpenVINO: the process that ran it ended .*exit code 1.*standard error"):
+        onnx_file.read(path)
+    assert "No module named 'no_such_package'" in capfd.readouterr().err
+
+
+def test_a_file_that_keeps_openvino_busy_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "network.onnx"
+    path.write_bytes(HARMLESS)
+    monkeypatch.setattr(own_process, "_PROGRAM", "import time; time.sleep(60)")
+    monkeypatch.setattr(apart, "_SECONDS", 0.2)
+    with pytest.raises(ModelError, match=r"network\.onnx: refused as an ONNX file: OpenVINO is not done with it after"):
         onnx_file.read(path)
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +70,28 @@ def test_a_process_that_is_killed_is_taken_for_one_that_has_had_too_little_memor
         run(errand.die, signal.SIGKILL)
 
 
+def test_what_takes_too_long_is_ended() -> None:
+    told: list[int] = []
+    with pytest.raises(TimeoutError, match="the work: it is not done after 1 seconds"):
+        own_process.run(errand.sleep, None, name="the work", tell=told.append, seconds=1)
+    assert has_ended(told[0])
+
+
+def test_what_is_done_in_time_is_not_ended() -> None:
+    before = threading.enumerate()
+    result = own_process.run(errand.count, 1, name="the work", tell=lambda _: None, seconds=60)
+    assert isinstance(result, tuple)
+    assert result[2] == [0]
+    assert threading.enumerate() == before
+
+
+@pytest.mark.parametrize("code", [-signal.SIGSEGV, -signal.SIGKILL, 1])
+def test_a_crash_is_told_from_a_mistake(code: int, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(own_process.EndedError) as raised:
+        run(*((errand.die, -code) if code < 0 else (errand.stumble, None)))
+    assert raised.value.code == code
+
+
 def test_an_error_of_the_caller_ends_the_work() -> None:
     told: list[int] = []
 
@@ -103,3 +126,17 @@ def test_a_script_needs_no_guard_and_no_file_and_the_current_folder_is_no_librar
     )
     assert (done.returncode, done.stdout) == (0, "0\n1\n[0, 1]\n")
     assert done.stderr == "what a library may say\n"
+
+
+def test_libraries_are_found_where_the_caller_finds_them(tmp_path: Path) -> None:
+    (tmp_path / "libraries").mkdir()
+    (tmp_path / "libraries" / "twice.py").write_text("def twice(number, tell): return 2 * number")
+    script = "import twice; from lookalike import own_process as o; print(o.run(twice.twice, 4, name='', tell=print))"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": "libraries"},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    assert done.stdout == b"8\n"

@@ -1,5 +1,6 @@
 """Another model for a collection: everything is there again, the old serves until then, and nothing is ever mixed."""
 
+import errno
 import json
 import os
 import shutil
@@ -18,11 +19,21 @@ from numpy.typing import NDArray
 import lookalike
 import reindex_faults
 from conftest import ColourEncoder, assert_best, cosines_ready, draw, picture, stored_vectors
-from lookalike import Collection, Progress, database, embedding, identity
+from lookalike import Collection, Progress, database, embedding, identity, images, reindexing
 from lookalike import directory as directories
-from lookalike.errors import CorruptError, IncompatibleError, LockedError, NoCollectionError, StorageError, UsageError
+from lookalike.catalog import Catalog
+from lookalike.errors import (
+    CorruptError,
+    ImageError,
+    IncompatibleError,
+    LockedError,
+    NoCollectionError,
+    StorageError,
+    UsageError,
+)
 from lookalike.images import prepare
 from lookalike.reindexing import explain, reindex, unfinished
+from lookalike.vectors import VectorWriter
 from lookalike.where import Where
 from reindex_faults import CoarseEncoder
 from small import small_thresholds
@@ -158,7 +169,7 @@ def test_what_is_renamed_new_changed_or_gone_by_then_is_noticed(photos: Collecti
     elsewhere = draw(tmp_path.resolve() / "elsewhere" / "x.png", 30)
     photos.add([elsewhere])
     before = facts_of(photos)
-    elsewhere.unlink()
+    elsewhere.write_text("text")
     (photos.folder / "cats" / "01.png").rename(photos.folder / "dogs" / "renamed.png")
     (photos.folder / "00.png").unlink()
     draw(photos.folder / "dogs" / "05.png", 50)
@@ -175,7 +186,113 @@ def test_what_is_renamed_new_changed_or_gone_by_then_is_noticed(photos: Collecti
         assert after.pop("new.png") == (14, None, {})
         assert after == {key: fact for key, fact in before.items() if key not in ("00.png", str(elsewhere))}
         assert again.search(picture(50), k=1)[0].key == "dogs/05.png"
-        assert [skipped.path.name for skipped in again.skipped()] == ["text.png"]
+        assert [skipped.path.name for skipped in again.skipped()] == ["x.png", "text.png"]
+
+
+@pytest.fixture
+def elsewhere(photos: Collection) -> Path:
+    """A folder on another disk, with two images that the collection has too, one of them with an attribute."""
+    folder = photos.folder.parent / "other disk"
+    photos.add([draw(folder / name, seed) for seed, name in enumerate(("x.png", "y.png"), 30)])
+    annotate(photos, f"path,colour\n{folder / 'x.png'},red\n")
+    return folder
+
+
+@pytest.mark.parametrize("moment", ["before", "meanwhile"])
+def test_images_whose_disk_is_away_are_not_given_up(
+    photos: Collection, coarse: CountingEncoder, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Where it is away before anything is done, nothing is; else the next run carries on once it is back."""
+    before, away = facts_of(photos), elsewhere.with_name("away")
+
+    def take_away_first(*arguments: Any) -> Any:
+        elsewhere.rename(away)
+        return VectorWriter(*arguments)
+
+    if moment == "before":
+        elsewhere.rename(away)
+    else:
+        monkeypatch.setattr(reindexing, "VectorWriter", take_away_first)
+    with pytest.raises(UsageError) as raised:
+        reindex(photos.folder, encoder=coarse)
+    monkeypatch.setattr(reindexing, "VectorWriter", VectorWriter)
+    assert f"2 images, such as {elsewhere / 'x.png'}, cannot be read now" in str(raised.value)
+    assert f"lookalike remove -c {photos.directory} '{elsewhere / 'x.png'}'; nothing has been" in str(raised.value)
+    assert facts_of(photos) == before
+    assert coarse.pictures == (0 if moment == "before" else 12)
+    with lookalike.open(photos.folder, encoder=ColourEncoder()) as again:
+        assert again.add(photos.folder).unchanged == 12
+    away.rename(elsewhere)
+    reindex(photos.folder, encoder=coarse)
+    assert coarse.pictures == 14
+    with lookalike.open(photos.folder, encoder=coarse) as again:
+        assert facts_of(again) == before
+        assert facts_of(again)[str(elsewhere / "x.png")][2] == {"colour": "red"}
+
+
+def test_an_image_that_may_not_be_read_when_it_is_its_turn_is_not_given_up(
+    photos: Collection, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = images.read
+
+    def refuse(path: Path) -> object:
+        if path.name == "x.png":
+            raise ImageError("permission denied", str(path), lasting=False)
+        return read(path)
+
+    monkeypatch.setattr(images, "read", refuse)
+    with pytest.raises(UsageError, match=r"the image .*x\.png cannot be read now"):
+        reindex(photos.folder, encoder=CoarseEncoder())
+    monkeypatch.undo()
+    before = facts_of(photos)
+    reindex(photos.folder, encoder=CoarseEncoder())
+    with lookalike.open(photos.folder, encoder=CoarseEncoder()) as again:
+        assert facts_of(again) == before
+
+
+def test_what_is_taken_out_first_does_not_come_back(photos: Collection, elsewhere: Path) -> None:
+    begin(photos, CoarseEncoder())  # it has those from elsewhere by then
+    begun = photos.directory / "data.000001"
+    assert str(elsewhere / "x.png") in stored_vectors(begun)
+    elsewhere.rename(elsewhere.with_name("away"))
+    with pytest.raises(UsageError, match="2 images"):
+        reindex(photos.folder, encoder=CoarseEncoder())
+    photos.remove([elsewhere])
+    before = facts_of(photos)
+    assert reindex(photos.folder, encoder=CoarseEncoder()).added == 0
+    with lookalike.open(photos.folder, encoder=CoarseEncoder()) as again:
+        assert facts_of(again) == before
+
+
+def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(
+    photos: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, scandir, lexists = facts_of(photos), os.scandir, os.path.lexists
+    shut = photos.folder / "cats"
+
+    def refuse(path: Path) -> Any:
+        if Path(path) == shut:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os.path, "lexists", lambda path: Path(path).parent != shut and lexists(path))
+    with pytest.raises(UsageError, match=r"4 images, such as .*cats/01\.png, cannot be read now"):
+        reindex(photos.folder, encoder=CoarseEncoder())
+    monkeypatch.undo()
+    assert facts_of(photos) == before
+    shutil.rmtree(shut)  # which is what `add` takes for gone too
+    assert reindex(photos.folder, encoder=CoarseEncoder()).removed == 4
+
+
+def test_the_collections_own_folder_may_be_away_too(folder: Path, tmp_path: Path) -> None:
+    place, elsewhere = tmp_path.resolve() / "place", tmp_path.resolve() / "other disk"
+    with lookalike.create(folder, directory=place, encoder=ColourEncoder()) as photos:
+        photos.add(folder)
+        photos.add([draw(elsewhere / "x.png", 30)])
+    folder.rename(folder.with_name("away"))
+    with pytest.raises(UsageError, match="12 images, such as"):
+        reindex(place, [elsewhere], encoder=CoarseEncoder())
 
 
 def test_where_no_image_is_there_any_more_nothing_is_changed(photos: Collection) -> None:
@@ -289,6 +406,27 @@ def test_there_is_one_writer_and_readers_go_on(photos: Collection, encoder: Colo
     assert len(refused) == 2 * 2 * 12
 
 
+@pytest.mark.parametrize("failing", ["check", "create"])
+def test_where_it_cannot_begin_no_catalog_stays_open(
+    photos: Collection, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    still_open: list[Catalog] = []
+
+    class Watched(Catalog):
+        def __init__(self, path: Path) -> None:
+            super().__init__(path)
+            still_open.append(self)
+
+        def close(self) -> None:
+            super().close()
+            still_open.remove(self)
+
+    monkeypatch.setattr(reindexing, "Catalog", Watched)
+    with mock.patch.object(Watched, failing, side_effect=StorageError("!")), pytest.raises(StorageError):
+        reindex(photos.folder, encoder=CoarseEncoder())
+    assert still_open == []
+
+
 def test_a_damaged_catalog_is_not_replaced(photos: Collection) -> None:
     with closing(sqlite3.connect(photos.directory / "catalog.sqlite")) as connection:
         connection.execute("PRAGMA writable_schema = ON")
@@ -311,7 +449,7 @@ def test_it_is_explained_beforehand(photos: Collection) -> None:
         "12 images were indexed with colours",
         "those of efficientnet-lite0 (int8)",
         f"run: lookalike index {photos.folder} --model efficientnet-lite0 --reindex\n",
-        f"lookalike plan {photos.folder} --model efficientnet-lite0",
+        f"lookalike plan {photos.folder} --model efficientnet-lite0\n",
         "ids, attributes and labels stay",
         "0.1 MB",
     ):

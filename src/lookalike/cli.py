@@ -152,7 +152,7 @@ def index(
     files = [path for path in paths if not os.path.isdir(path)]
     if files:
         sources.append(files)
-    if place and (change := _change_of_model(place, network)):
+    if place and (change := _change_of_model(place, network, reindex=reindex)):
         if not reindex:
             raise errors.IncompatibleError(str(change))
         return _reindex(place, sources, network, threads, as_json=as_json)
@@ -436,23 +436,29 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "lookalike", "_LOOKALIKE_COMPLETE").source())
 
 
-def _change_of_model(place: Path, network: dict[str, Any]) -> "Change | None":
-    """What another model than the collection's own would mean, where one is asked for."""
-    from lookalike import reindexing
+def _change_of_model(place: Path, network: dict[str, Any], *, reindex: bool) -> "Change | None":
+    """What another model than the collection's own, or another version of that, would mean, where it is asked for."""
+    from lookalike import identity, reindexing
 
     wanted = {name: network[name] for name in ("model", "precision")}
-    return reindexing.explain(place, **wanted) if any(wanted.values()) else None
+    if not reindex and not any(wanted.values()):
+        return None
+    change = reindexing.explain(place, **wanted)
+    if reindex and change is None:
+        console.warn(f"It is indexed with {identity.read(place).made_by} already; nothing to change.")
+    return change
 
 
 def _begun(place: Path) -> str | None:
     """What has been done of changing the model, where that is not finished."""
-    from lookalike import reindexing
+    from lookalike import identity, reindexing
 
     unfinished = reindexing.unfinished(place)
     if unfinished is None:
         return None
     made_by, far = unfinished.made_by, f"{unfinished.done:,} of {unfinished.files:,} files"
-    return f"{far} with {made_by}; to carry on: lookalike index --model {made_by.model} --reindex"
+    how = identity.how_to_reindex(place, identity.read(place), made_by)
+    return f"{far} with {made_by}; to carry on, {safe_text(how)}"
 
 
 def _reindex(

@@ -43,7 +43,7 @@ from lookalike.nearest import Neighbours, Request
 from lookalike.own_encoder import OwnEncoder
 from lookalike.query import Term, direction
 from lookalike.snapshot import Snapshots
-from lookalike.sources import Found, absolute, key_of, source_of
+from lookalike.sources import absolute, key_of, source_of
 from lookalike.tune import RECALL
 from lookalike.vectors import Vectors, VectorWriter
 from lookalike.where import Where
@@ -145,7 +145,6 @@ class Collection:
                 writer,
                 encoder,
                 threads=threads or encoders.threads_for(encoder, cores()),
-                label_of=self._label_of,
                 progress=progress,
             )
             return ingest.run(source_of(source, base=self.folder, leave_out=self.directory))
@@ -470,10 +469,6 @@ class Collection:
             if below := self._catalog.known("" if key == "." else key, limit=-1):
                 return [known.key for known in below]
         return []
-
-    def _label_of(self, found: Found) -> str | None:
-        """The name of the folder that holds it; the collection's own folder is no label."""
-        return None if found.path.parent == self.folder else found.path.parent.name
 
 
 def create(

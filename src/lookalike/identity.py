@@ -185,9 +185,10 @@ def now(directory: Path, origin: Origin, *, model: str | None = None, precision:
     if model is not None and (model != stored.model or not stored.precision):
         return of_model(model, precision)
     if not stored.precision or stored.model not in encoders.names():
+        command = _command(directory, origin, f"--model {encoders.BUNDLED}")
         raise IncompatibleError(
             f"{directory}: its vectors were made by {stored}, which is not to be had here; {_how_to_have(stored)},"
-            f" or index its images again with a model that is: {_command(directory, origin, encoders.BUNDLED)}"
+            f" or index its images again with a model that is: {command}"
         )
     return of_model(stored.model, precision or stored.precision)
 
@@ -237,16 +238,21 @@ def how_to_reindex(directory: Path, origin: Origin, wanted: Identity) -> str:
     """What to do to index the images of a collection again, as the end of a sentence."""
     if not wanted.precision:
         return f"call: lookalike.reindex({str(directory)!r}, encoder=...)"
-    usual = encoders.precisions(wanted.model)[0]
-    precision = f" --precision {wanted.precision}" if wanted.precision != usual else ""
-    return f"run: {_command(directory, origin, wanted.model, precision)}"
+    return f"run: {_command(directory, origin, options(origin, wanted))}"
 
 
-def _command(directory: Path, origin: Origin, model: str, precision: str = "") -> str:
-    return f"lookalike index {named(directory, origin)} --model {model}{precision} --reindex"
+def options(origin: Origin, wanted: Identity) -> str:
+    """What names a model that Lookalike has on a command line, for a collection that is made by another one."""
+    if wanted.model != origin.made_by.model and wanted.precision == encoders.precisions(wanted.model)[0]:
+        return f"--model {wanted.model}"
+    return f"--model {wanted.model} --precision {wanted.precision}"
 
 
-def named(directory: Path, origin: Origin) -> str:
+def _command(directory: Path, origin: Origin, options: str) -> str:
+    return f"lookalike index {_named(directory, origin)} {options} --reindex"
+
+
+def _named(directory: Path, origin: Origin) -> str:
     """A collection as it is named on a command line, after `lookalike index`."""
     if directory == origin.folder / HOME:
         return shlex.quote(str(origin.folder))

@@ -21,7 +21,7 @@ from lookalike.embedding import Embedded, Embedder, Failed, Outcome
 from lookalike.encoders import Encoder
 from lookalike.match import Skipped
 from lookalike.sources import Found, Source, Unreadable
-from lookalike.transaction import Transaction
+from lookalike.transaction import Transaction, folder_label
 from lookalike.vectors import VectorWriter, checksums
 
 # A commit costs some milliseconds; after a crash, what was not committed is done again.
@@ -81,11 +81,10 @@ class Ingest:
         encoder: Encoder,
         *,
         threads: int,
-        label_of: Callable[[Found], str | None],
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
         self._catalog, self._writer, self._embedder = catalog, writer, Embedder(encoder, catalog.row_of)
-        self._threads, self._label_of, self._progress = threads, label_of, progress
+        self._threads, self._progress = threads, progress
         self._pending: list[Outcome] = []
         self._committed, self._committed_at = 0, time.monotonic()
         self._counts: Counter[str] = Counter()
@@ -193,7 +192,7 @@ class Ingest:
         """Changes the catalog for one file, and names the count of the report that it belongs to."""
         found = outcome.found
         if isinstance(outcome, Embedded):
-            row, label = rows[outcome.hash], self._label_of(found)
+            row, label = rows[outcome.hash], folder_label(found.key)
             before = transaction.put_image(
                 found.key, row, size=outcome.size, changed_ns=outcome.changed_ns, label=label
             )

@@ -74,6 +74,7 @@ def import_(source: str, name: str | None, as_json: bool, **wishes: Any) -> None
     It is downloaded where it has to be, checked, converted, and kept with a card. Its framework is needed for that
     only: lookalike[torch], lookalike[keras] or lookalike[clip]. Nothing of a stranger's is executed.
     """
+    from lookalike.encoders import openvino_runtime
     from lookalike.models import Wishes, import_model
 
     with _importing() as tell:
@@ -84,6 +85,8 @@ def import_(source: str, name: str | None, as_json: bool, **wishes: Any) -> None
     card = model.card
     click.echo(f"{card.name}: {card.dim:,} dimensions, {console.size_text(model.bytes)}, in {safe_text(model.folder)}")
     click.echo(f"To use it: lookalike index FOLDER --model {card.name}")
+    if openvino_runtime.computes_bfloat16():
+        click.echo("With --precision bf16, this processor computes most networks about twice as fast.")
 
 
 @models.command("list")

@@ -154,6 +154,7 @@ def _deadline(process: subprocess.Popen[bytes], seconds: float | None) -> Iterat
         yield late
     finally:
         timer.cancel()
+        timer.join()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -10,10 +10,11 @@ nothing of it has changed. A run that was stopped or killed is carried on by the
 
 import heapq
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +29,6 @@ from lookalike.identity import Identity, Origin
 from lookalike.ingest import Ingest, Progress, Report, cores
 from lookalike.match import Skipped
 from lookalike.sources import Found, Source, Unreadable, look_at, source_of
-from lookalike.transaction import folder_label
 from lookalike.vectors import VectorReader, VectorWriter
 from lookalike.wish import Wish
 
@@ -73,7 +73,6 @@ class Change:
     unfinished: Unfinished | None
 
     def __str__(self) -> str:
-        named = identity.named(self.directory, self.origin)
         told = [
             f"{self.directory}: its {self.images:,} images were indexed with {self.origin.made_by}, whose vectors"
             f" cannot be compared with those of {self.wanted}.",
@@ -82,7 +81,8 @@ class Change:
             "- Until then searches go on as they are; ids, attributes and labels stay. It may be stopped at any time.",
         ]
         if self.wanted.precision:
-            told.insert(3, f"- How long it takes: lookalike plan {named} --model {self.wanted.model}")
+            folder, options = shlex.quote(str(self.origin.folder)), identity.options(self.origin, self.wanted)
+            told.insert(3, f"- How long it takes: lookalike plan {folder} {options}")
         if self.unfinished:
             far = f"{self.unfinished.done:,} of {self.unfinished.files:,} files are done"
             fate = "" if self.unfinished.made_by == self.wanted else ", and would be given up"
@@ -166,7 +166,8 @@ def reindex(
 
     Raises:
         NoCollectionError: there is no collection.
-        UsageError: there is no such model or source, that model has made the collection, or its images are gone.
+        UsageError: there is no such model or source, that model has made the collection, or images of it cannot be
+            read now, although they may be there.
         IncompatibleError: no other model is named, and the collection's own is not to be had here.
         CorruptError: the collection's catalog is damaged.
         LockedError: another process is writing to the collection.
@@ -184,8 +185,10 @@ def reindex(
         new = [source_of(each, base=origin.folder, leave_out=directory) for each in sources or [origin.folder]]
         count = threads or cores()
         with closing(_Reindexing(directory, origin, wanted)) as reindexing:
+            reindexing.check_all_are_there()
             network = encoder or encoders.load(wanted.model, precision=wanted.precision, threads=count, device=device)
             reports = reindexing.encode(network, new, threads or encoders.threads_for(network, cores()), progress)
+            reindexing.check_none_is_lost()
             reindexing.build(build_progress)
             report = reindexing.carry_over(reports)
         identity.switch(directory)
@@ -198,30 +201,49 @@ class _Reindexing:
 
     def __init__(self, directory: Path, origin: Origin, wanted: Identity) -> None:
         """Carries on with what an earlier run has left, unless that was for another model or is damaged."""
-        self._folder, self._old_place = origin.folder, origin.place(directory)
+        self._directory, self._folder, self._old_place = directory, origin.folder, origin.place(directory)
         self.then = Origin(wanted, origin.folder, origin.next_data)
         self._place = self.then.place(directory)
-        self._old = Catalog(self._old_place / directories.CATALOG)
-        self._old.check()  # since it will be taken away
-        if identity.read_next(directory) != self.then or not self._is_sound():
-            self._begin(directory)
-        self._new = Catalog(self._place / directories.CATALOG)
+        with ExitStack() as opened:
+            self._old = opened.enter_context(closing(Catalog(self._old_place / directories.CATALOG)))
+            self._old.check()  # since it will be taken away
+            if identity.read_next(directory) != self.then or not self._is_sound():
+                self._begin()
+            self._new = opened.enter_context(closing(Catalog(self._place / directories.CATALOG)))
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
-        self._old.close()
-        self._new.close()
+        self._opened.close()
+
+    def check_all_are_there(self) -> None:
+        """Looks at all images before anything is done.
+
+        Raises:
+            UsageError: some may be there, but cannot be looked at.
+        """
+        gone = (key for key in self._images() if not os.path.lexists(self._folder / key))
+        self._refuse_to_lose(filter(self._may_come_back, gone))
 
     def encode(
         self, encoder: Encoder, sources: Sequence[Source], threads: int, progress: Callable[[Progress], None] | None
     ) -> list[Report]:
         """Makes the vectors of the images that there were, and then brings it up to date with the sources."""
+        self._forget_what_was_removed()
         state, dim = self._new.state(), self.then.made_by.dim
         with closing(VectorWriter(self._place / state.vectors, dim, state.count)) as writer:
 
             def ingest() -> Ingest:
-                return Ingest(self._new, writer, encoder, threads=threads, label_of=_label_of, progress=progress)
+                return Ingest(self._new, writer, encoder, threads=threads, progress=progress)
 
             return [ingest().run(source) for source in (_KnownFiles(self._old, self._folder), *sources)]
+
+    def check_none_is_lost(self) -> None:
+        """Looks for images that were there when it began, and could not be read when it was their turn.
+
+        Raises:
+            UsageError: there are some. What has been done stays for the next run.
+        """
+        self._refuse_to_lose(filter(self._is_lost, self._images()))
 
     def build(self, tell: Callable[[BuildProgress], None] | None) -> None:
         """Makes the index, where there are so many images that one is due or there has been one."""
@@ -272,9 +294,43 @@ class _Reindexing:
             return False
         return True
 
-    def _begin(self, directory: Path) -> None:
+    def _images(self) -> Iterator[str]:
+        """The keys of the images that there were."""
+        for within in ("", "/"):
+            yield from (known.key for known in _known(self._old, within) if not known.skipped)
+
+    def _is_lost(self, key: str) -> bool:
+        known = self._new.known_file(key)
+        if known is None:
+            return self._may_come_back(key)
+        return known.skipped and key.startswith("/") and known.changed_ns < 0  # which is to be tried again
+
+    def _may_come_back(self, key: str) -> bool:
+        """Whether nothing is known of a file that cannot be looked at; where its folder can be listed, it is gone."""
+        return key.startswith("/") or not os.path.isdir(self._folder) or _is_closed((self._folder / key).parent)
+
+    def _refuse_to_lose(self, keys: Iterator[str]) -> None:
+        first = next(keys, None)
+        if first is None:
+            return
+        path, count = self._folder / first, 1 + sum(1 for _ in keys)
+        number = f"{count:,} images, such as {path}," if count > 1 else f"the image {path}"
+        command = f"lookalike remove -c {shlex.quote(str(self._directory))} {shlex.quote(str(path))}"
+        raise UsageError(
+            f"{self._folder}: {number} cannot be read now; bring the disk back, or take what is gone for good out"
+            f" first, single images or their folder: {command}; nothing has been changed"
+        )
+
+    def _forget_what_was_removed(self) -> None:
+        """Takes out what an earlier run has done, and the old catalog does not know; the sources may bring it back."""
+        done = (known.key for within in ("", "/") for known in _known(self._new, within))
+        removed = [key for key in done if self._old.known_file(key) is None]
+        with self._new.writing() as transaction:
+            transaction.remove(removed)
+
+    def _begin(self) -> None:
         try:
-            (directory / identity.NEXT).unlink(missing_ok=True)
+            (self._directory / identity.NEXT).unlink(missing_ok=True)
             if self._place.exists():
                 shutil.rmtree(self._place)
             self._place.mkdir()
@@ -283,7 +339,7 @@ class _Reindexing:
             storage.sync_folder(self._place)
         except OSError as error:
             raise StorageError(f"{self._place}: {error.strerror}") from error
-        identity.write(directory, self.then, identity.NEXT)
+        identity.write(self._directory, self.then, identity.NEXT)
 
     def _wish(self) -> Wish | None:
         """What was wanted of the index that there is, without the kind, which goes with the dimension."""
@@ -296,11 +352,7 @@ class _Reindexing:
 
 
 class _KnownFiles:
-    """The files that a catalog knows, under their own keys.
-
-    Those that are gone from the collection's own folder are left out. The others may be on a disk that is away, which
-    has to be said.
-    """
+    """The files that a catalog knows, under their own keys, unless they are gone from the collection's folder."""
 
     within: str | None = None
 
@@ -308,21 +360,27 @@ class _KnownFiles:
         self._catalog, self._folder = catalog, folder
 
     def files(self) -> Iterator[Found | Unreadable]:
-        inside, elsewhere = self._known(""), self._known("/")
+        inside, elsewhere = _known(self._catalog, ""), _known(self._catalog, "/")
         for known in heapq.merge(inside, elsewhere, key=lambda known: os.fsencode(known.key)):
             path = self._folder / known.key
             if known.key.startswith("/") or os.path.lexists(path):
                 yield look_at(path, known.key)
 
-    def _known(self, within: str) -> Iterator[Known]:
-        after = b""
-        while page := self._catalog.known(within, after):
-            yield from page
-            after = os.fsencode(page[-1].key)
+
+def _known(catalog: Catalog, within: str) -> Iterator[Known]:
+    after = b""
+    while page := catalog.known(within, after):
+        yield from page
+        after = os.fsencode(page[-1].key)
 
 
-def _label_of(found: Found) -> str | None:
-    return folder_label(found.key)
+def _is_closed(folder: Path) -> bool:
+    """Whether a folder is there, as far as can be told, and cannot be listed."""
+    try:
+        with os.scandir(folder):
+            return False
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError | NotADirectoryError)
 
 
 def _wanted(

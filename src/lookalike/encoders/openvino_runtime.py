@@ -80,3 +80,8 @@ def read(path: Path) -> ov.Model:
         return ov.Core().read_model(path)
     except FAILURES as error:
         raise ModelError(f"{path}: OpenVINO cannot read it: {error}") from error
+
+
+def computes_bfloat16() -> bool:
+    """Whether the processor has instructions for it, without which it is computed as float32."""
+    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

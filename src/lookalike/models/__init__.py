@@ -22,6 +22,7 @@ from lookalike.encoders import bundled, library
 from lookalike.encoders.card import Card, Text
 from lookalike.encoders.library import Model
 from lookalike.errors import StorageError, UsageError
+from lookalike.models import depot
 from lookalike.models.network import ImportProgress, Network, Request, Tell, Wishes, Words
 
 if TYPE_CHECKING:
@@ -68,12 +69,10 @@ def import_model(
         raise UsageError(f"{called} comes with Lookalike; take another --name")
     library.check_is_free(called)
     fetch = import_module(f"{__name__}.{module}").fetch
-    network: Network = fetch(Request(rest, wishes or Wishes(), tell))
-    tell(ImportProgress("writing"))
-    model = keep(network, called, command=_command(source, network, wishes or Wishes()))
-    if module != _FILES:
-        import_module(f"{__name__}.download").clear()  # the model's folder has all of it now
-    return model
+    with depot.session():
+        network: Network = fetch(Request(rest, wishes or Wishes(), tell))
+        tell(ImportProgress("writing"))
+        return keep(network, called, command=_command(source, network, wishes or Wishes()))
 
 
 def inspect(path: str | os.PathLike[str]) -> "list[Layer]":

@@ -1,37 +1,24 @@
-"""Downloads files, goes on where a download was cut off, and makes sure that they are what they should be.
-
-models/.downloads/
-  1f6a90c33f5b8f0d-model.safetensors            a file that is whole; the digits are of its URL's SHA-256
-  1f6a90c33f5b8f0d-model.safetensors.partial    what there is of one that is not,
-  1f6a90c33f5b8f0d-model.safetensors.etag       and by what the server tells that version of it from others
-  lock                                          held by the process that downloads
-"""
+"""Downloads files, goes on where a download was cut off, and makes sure that they are what they should be."""
 
 import hashlib
 import http.client
 import json
 import math
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import filelock
-
-from lookalike.encoders import library
-from lookalike.errors import ModelError, StorageError
-from lookalike.models import web
+from lookalike.errors import ModelError
+from lookalike.models import depot, web
 from lookalike.models.expected import Checksum, Digests, Expected, WrongFileError
 from lookalike.models.network import ImportProgress, Tell
 
-__all__ = ["Checksum", "Downloaded", "clear", "document", "file", "parsed"]
+__all__ = ["Checksum", "Downloaded", "document", "file", "parsed"]
 
-_FOLDER, _LOCK = ".downloads", "lock"
 _PIECE = 1 << 18
 _DOCUMENT_BYTES = 16 << 20
 _WAITS = (0.5, 2.0, 8.0)  # seconds before another try, as long as tries bring nothing
@@ -43,7 +30,7 @@ class Downloaded:
     """A file that has been downloaded.
 
     Attributes:
-        path: where it is, until `clear`.
+        path: where it is; in a `depot.session` until the end of that.
         sha256: of all of it, in hexadecimal.
     """
 
@@ -72,12 +59,13 @@ def file(
         ModelError: it cannot be had, or is not what it should be, and then nothing of it is kept.
         StorageError: the disk is full or failing.
     """
-    folder = library.folder() / _FOLDER
-    with _storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder, tell):
-            whole = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{_name(url)}"
-            return _Download(whole, Expected(url, size, checksum), tell, token).run()
+    with depot.storage_errors(), depot.alone(lambda: tell(ImportProgress("waiting for another download"))) as folder:
+        whole = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{_name(url)}"
+        wanted = _Download(whole, Expected(url, size, checksum), tell, token)
+        found = wanted.run()
+        while not depot.hold(whole):
+            found = wanted.run()
+        return found
 
 
 def document(url: str, *, token: str | None = None) -> Any:
@@ -103,46 +91,6 @@ def parsed(data: bytes, name: str) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{name}: it should be a JSON document, and is not ({error}); try again later") from error
-
-
-def clear() -> None:
-    """Deletes what has been downloaded, unless another process is downloading now.
-
-    Raises:
-        StorageError: it cannot be deleted.
-    """
-    folder = library.folder() / _FOLDER
-    with _storage_errors(folder):
-        if not folder.exists():
-            return
-        try:
-            with filelock.FileLock(folder / _LOCK, timeout=0):
-                shutil.rmtree(folder)
-        except filelock.Timeout:
-            return
-
-
-@contextmanager
-def _alone(folder: Path, tell: Tell) -> Iterator[None]:
-    """Keeps other processes from downloading, and waits for the one that does."""
-    lock = filelock.FileLock(folder / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        tell(ImportProgress("waiting for another download"))
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _storage_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"{error.filename or folder}: {error.strerror or error}") from error
 
 
 def _name(url: str) -> str:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from lookalike.encoders.card import Scaling
 from lookalike.encoders.ov import PrePostProcessor, op, ov
 from lookalike.errors import ModelError
-from lookalike.models.apart import reason
 from lookalike.models.network import Network
+from lookalike.models.reasons import reason
 
 Layout = Literal["NCHW", "NHWC"]
 Shape = tuple[int | None, ...]
