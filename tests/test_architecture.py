@@ -22,6 +22,7 @@ LAYERS = (
     {"attributes", "changes", "directory", "embedding", "generations", "verified"},
     {"compaction", "ingest", "own_encoder", "sample", "snapshot"},
     {"builder", "contestant", "nearest"},
+    {"successor"},
     {"comparison", "examination", "planning", "reindexing"},
     {"collection"},
     {"console", "finding"},

@@ -74,7 +74,7 @@ def test_data_are_numbered_and_only_those_before_are_earlier() -> None:
 def test_a_collection_of_an_earlier_lookalike_knows_neither_source_nor_data(tiny: Collection) -> None:
     path = tiny.directory / "collection.json"
     facts = json.loads(path.read_text())
-    assert (facts.pop("source"), "data" in facts) == ("timm:tiny in a box", False)
+    assert (facts.pop("source"), "data" in facts) == ("'timm:tiny in a box'", False)
     path.write_text(json.dumps(facts))
     assert identity.read(tiny.directory).made_by.source is None
     with lookalike.open(tiny.folder) as again:
@@ -150,7 +150,7 @@ def test_another_version_of_a_model_is_refused_at_once_naming_both_and_both_reme
     with pytest.raises(IncompatibleError) as raised:
         lookalike.open(tiny.folder)
     for said in (
-        f"made by tiny (f32) {tiny.made_by.fingerprint[:8]} from timm:tiny in a box",
+        f"made by tiny (f32) {tiny.made_by.fingerprint[:8]} from 'timm:tiny in a box'",
         f"another version of it, tiny (f32) {present[:8]} from hf:somebody/tiny@1a2b",
         "lookalike models remove tiny, and import it: lookalike models import 'timm:tiny in a box' --name tiny",
         f"lookalike index '{tiny.folder}' --model tiny --precision f32 --reindex",

@@ -1,5 +1,6 @@
 """Imported models that cost nothing: the colours of a grid, and words that are names of colours."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def save(name: str, *, source: str = "tiny.xml", version: str = "1", words: Mapp
         revision=version,
         output="mean",
         text=Text(4, "") if words else None,
+        command=shlex.quote(source),
     )
 
     def write(folder: Path) -> None:

@@ -30,7 +30,8 @@ class Identity:
         precision: what the encoder computes with, or "" where it came as an object.
         fingerprint: the encoder's.
         dim: of the vectors.
-        source: where its weights come from, or None where that is not known. It tells no encoders apart.
+        source: what `lookalike models import` is told to have it, or where it comes from, or None where that is not
+            known. It tells no encoders apart.
     """
 
     model: str
@@ -56,7 +57,7 @@ def of_model(name: str, precision: str | None) -> Identity:
         ModelError: the card of an imported one is damaged.
     """
     card = encoders.card(name, precision=precision)
-    return Identity(name, card.precision, card.fingerprint, card.dim, card.source)
+    return Identity(name, card.precision, card.fingerprint, card.dim, card.command or card.source)
 
 
 @dataclass(frozen=True)
@@ -267,7 +268,7 @@ def _version(identity: Identity) -> str:
 def _how_to_have(stored: Identity) -> str:
     if not stored.precision:
         return "open it with that encoder"
-    return f"import it: lookalike models import {shlex.quote(stored.source or 'SOURCE')} --name {stored.model}"
+    return f"import it: lookalike models import {stored.source or 'SOURCE'} --name {stored.model}"
 
 
 def _how_to_have_again(stored: Identity) -> str:
