@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import lookalike
 import reindex_faults
 from conftest import ColourEncoder, assert_best, cosines_ready, draw, picture, stored_vectors
-from lookalike import Collection, Progress, database, embedding, identity, images, reindexing
+from lookalike import Collection, Progress, database, embedding, identity, images, successor
 from lookalike import directory as directories
 from lookalike.catalog import Catalog
 from lookalike.errors import (
@@ -212,10 +212,10 @@ def test_images_whose_disk_is_away_are_not_given_up(
     if moment == "before":
         elsewhere.rename(away)
     else:
-        monkeypatch.setattr(reindexing, "VectorWriter", take_away_first)
+        monkeypatch.setattr(successor, "VectorWriter", take_away_first)
     with pytest.raises(UsageError) as raised:
         reindex(photos.folder, encoder=coarse)
-    monkeypatch.setattr(reindexing, "VectorWriter", VectorWriter)
+    monkeypatch.setattr(successor, "VectorWriter", VectorWriter)
     assert f"2 images, such as {elsewhere / 'x.png'}, cannot be read now" in str(raised.value)
     assert f"lookalike remove -c {photos.directory} '{elsewhere / 'x.png'}'; nothing has been" in str(raised.value)
     assert facts_of(photos) == before
@@ -421,7 +421,7 @@ def test_where_it_cannot_begin_no_catalog_stays_open(
             super().close()
             still_open.remove(self)
 
-    monkeypatch.setattr(reindexing, "Catalog", Watched)
+    monkeypatch.setattr(successor, "Catalog", Watched)
     with mock.patch.object(Watched, failing, side_effect=StorageError("!")), pytest.raises(StorageError):
         reindex(photos.folder, encoder=CoarseEncoder())
     assert still_open == []
