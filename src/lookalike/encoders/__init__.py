@@ -144,7 +144,7 @@ def models_that_know_words() -> str:
         return f"{' and '.join(here)} can be searched by words: lookalike index FOLDER --model {here[0]} --reindex"
     return (
         "import one that does, such as: lookalike models import open_clip:ViT-B-32/laion2b_s34b_b79k --name clip,"
-        " and then: lookalike index FOLDER --model clip"
+        " and then: lookalike index FOLDER --model clip --reindex"
     )
 
 

@@ -2,7 +2,7 @@
 
     from lookalike import models
 
-    card = models.import_model("timm:resnet50.a1_in1k", name="resnet")
+    model = models.import_model("timm:resnet50.a1_in1k", name="resnet")
     photos = lookalike.create("photos", model="resnet")
 
 A source is a module with one function, `fetch`, that gives a `Network`. What comes of it is written into the folder of
