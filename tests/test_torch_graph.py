@@ -30,6 +30,7 @@ with warnings.catch_warnings():
 from lookalike.encoders import bundled, torch_graph  # noqa: E402
 from lookalike.encoders.torch_graph import TorchGraph, any_number  # noqa: E402
 from lookalike.errors import ModelError  # noqa: E402
+from lookalike.models import conversion  # noqa: E402
 
 Vectors = NDArray[np.float32]
 SIDE = 6  # of the pictures that operators are tried with
@@ -340,7 +341,8 @@ def network(name: str) -> ov.Model:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         module = timm.create_model(name, num_classes=0, **SMALLER.get(name, {})).eval()
-        model = ov.convert_model(module, example_input=torch.rand(2, 3, SIZE, SIZE))
+        with conversion.quietly():
+            model = ov.convert_model(module, example_input=torch.rand(2, 3, SIZE, SIZE))
     steps = PrePostProcessor(model)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
     steps.input().model().set_layout(ov.Layout("NCHW"))

@@ -46,6 +46,7 @@ def quietly() -> Iterator[None]:
         stack.enter_context(redirect_stderr(io.StringIO()))
         stack.enter_context(_without_stderr())
         stack.enter_context(_without_reports())
+        stack.enter_context(_without_forgetting())
         if "torch" in sys.modules:
             stack.enter_context(_traceable_torch())
         yield
@@ -177,6 +178,28 @@ def _without_reports() -> Iterator[None]:
                 stack.callback(vars(module).__setitem__, "tm", vars(module)["tm"])
                 vars(module)["tm"] = telemetry_stub
         yield
+
+
+@contextmanager
+def _without_forgetting() -> Iterator[None]:
+    """OpenVINO's converter looks at TensorFlow, where that is installed, whatever it converts.
+
+    It imports it by `exec`, and once more, and then forgets the name likewise. From Python 3.13 on that name was never
+    there (PEP 667), and the conversion would end with a NameError. It can do without both.
+    """
+    try:
+        from openvino.frontend.tensorflow import utils
+    except ImportError:  # a build without that
+        yield
+        return
+    if hasattr(utils, "exec"):  # one quiet part inside another
+        yield
+        return
+    utils.exec = lambda _: None
+    try:
+        yield
+    finally:
+        del utils.exec
 
 
 @contextmanager
