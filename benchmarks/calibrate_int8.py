@@ -16,9 +16,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike import encoders, images
+from lookalike import encoders
 from lookalike.encoders import bundled, efficientnet, openvino_graph, torchfile
 from lookalike.errors import ImageError
+from lookalike.images import decode
 
 FACTS = Path(encoders.__file__).with_name("efficientnet_lite0.json")
 VALUES_PER_IMAGE = 20_000
@@ -67,7 +68,7 @@ def tapped_outputs(blocks: list[efficientnet.Block], photos: list[Path]) -> Iter
     recipe = encoders.card(precision="f32").recipe
     for photo in photos:
         try:
-            picture = images.prepare(photo, recipe)
+            picture = decode.prepare(photo, recipe)
         except ImageError as error:
             click.echo(f"left out: {error}", err=True)
             continue

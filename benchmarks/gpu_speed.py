@@ -25,15 +25,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from lookalike import demo, images
+from lookalike import demo
 from lookalike.embedding import GROUP
 from lookalike.encoders import Encoder, bundled, devices
 from lookalike.encoders.card import Card
 from lookalike.encoders.openvino_runtime import OpenVinoEncoder
 from lookalike.errors import LookalikeError
-from lookalike.images import Recipe
+from lookalike.images import decode
+from lookalike.images.decode import Recipe
 from lookalike.ingest import cores
-from lookalike.sources import Folder
+from lookalike.sources.folder import Folder
 from lookalike.vectors import Vectors, unit
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -138,7 +139,7 @@ def loaded(contestant: Contestant, device: str, threads: int) -> Encoder:
 def decoded(files: Sequence[Path], recipe: Recipe) -> Iterator[Pixels]:
     for path in files:
         try:
-            yield images.prepare(path, recipe).pixels
+            yield decode.prepare(path, recipe).pixels
         except LookalikeError:
             continue
 

@@ -31,11 +31,12 @@ from rich.console import Console
 from rich.table import Table
 
 import lookalike
-from lookalike import demo, encoders, images
+from lookalike import demo, encoders
 from lookalike.encoders import Encoder
 from lookalike.errors import ImageError
-from lookalike.images import Recipe
-from lookalike.sources import Folder
+from lookalike.images import decode
+from lookalike.images.decode import Recipe
+from lookalike.sources.folder import Folder
 
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 PICTURES = 1000  # kept decoded, to measure the network alone
@@ -90,7 +91,7 @@ def ways_to_measure(folder: Path, place: Path, pytorch_images: int) -> dict[str,
     ways: dict[str, Way] = {
         "index": lambda: index(folder, place, None),
         "index, network loaded": lambda: index(folder, place, encoder),
-        DECODE: lambda: in_threads(lambda path: images.decode(images.read(path).data, recipe), paths),
+        DECODE: lambda: in_threads(lambda path: decode.decode(decode.read(path).data, recipe), paths),
         INFER: lambda: in_threads(lambda picture: encoder.encode(picture[None]), pixels),
     }
     if importlib.util.find_spec("torch"):
@@ -103,7 +104,7 @@ def ways_to_measure(folder: Path, place: Path, pytorch_images: int) -> dict[str,
 def decoded(folder: Path, recipe: Recipe) -> Iterator[tuple[Path, Any]]:
     for found in Folder(folder, base=folder).files():
         try:
-            yield found.path, images.prepare(found.path, recipe).pixels
+            yield found.path, decode.prepare(found.path, recipe).pixels
         except ImageError as error:
             click.echo(f"left out: {error}", err=True)
 

@@ -28,7 +28,7 @@ from lookalike import models
 from lookalike.demo import write_gallery
 from lookalike.encoders import library
 from lookalike.encoders.card import Scaling
-from lookalike.images import Recipe
+from lookalike.images.decode import Recipe
 from lookalike.ingest import cores
 from lookalike.models import conversion
 from lookalike.models.network import Network

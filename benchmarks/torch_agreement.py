@@ -22,10 +22,11 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn import functional
 
-from lookalike import demo, encoders, images
+from lookalike import demo, encoders
 from lookalike.encoders import bundled
 from lookalike.errors import ImageError
-from lookalike.sources import Folder
+from lookalike.images import decode
+from lookalike.sources.folder import Folder
 from lookalike.vectors import Vectors, unit
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -78,7 +79,7 @@ def decoded(folder: Path) -> Iterator[NDArray[np.uint8]]:
     recipe = encoders.card().recipe
     for found in Folder(folder, base=folder).files():
         try:
-            yield images.prepare(found.path, recipe).pixels
+            yield decode.prepare(found.path, recipe).pixels
         except ImageError as error:
             click.echo(f"left out: {error}", err=True)
 

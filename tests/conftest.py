@@ -16,7 +16,7 @@ from PIL import Image
 
 import lookalike
 from lookalike import Collection, Match, Recipe, Report
-from lookalike.images import prepare
+from lookalike.images.decode import prepare
 
 
 class ColourEncoder:

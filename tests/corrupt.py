@@ -36,7 +36,7 @@ import lookalike
 from conftest import ColourEncoder, draw, picture
 from lookalike import Collection, database, embedding, vectors
 from lookalike.errors import CorruptError, DamagedIndexWarning, LookalikeError, UsageError
-from lookalike.images import prepare
+from lookalike.images.decode import prepare
 from lookalike.match import Match
 from lookalike.nearest import Request
 from lookalike.where import Between, Where

@@ -31,7 +31,7 @@ import lookalike
 from conftest import ColourEncoder, draw, picture, stored_vectors
 from lookalike import Collection, Progress, embedding, encoders, ingest
 from lookalike.errors import DamagedIndexWarning, NoCollectionError
-from lookalike.images import prepare
+from lookalike.images.decode import prepare
 from small import small_thresholds
 
 PICTURES = 25  # in the folder, more or less

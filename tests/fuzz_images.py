@@ -24,7 +24,7 @@ from typing import Any
 
 from image_samples import samples
 from lookalike.errors import ImageError
-from lookalike.images import MAX_PIXELS, Recipe, decode
+from lookalike.images.decode import MAX_PIXELS, Recipe, decode
 
 START_SECONDS = 60  # to import everything, on a busy machine
 MEMORY = 6 * 2**30

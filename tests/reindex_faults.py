@@ -28,7 +28,7 @@ from conftest import ColourEncoder, draw, stored_vectors
 from lookalike import Collection, database, embedding, identity, ingest
 from lookalike.embedding import embed
 from lookalike.errors import IncompatibleError
-from lookalike.images import prepare
+from lookalike.images.decode import prepare
 from lookalike.reindexing import reindex
 from test_disk_faults import Say, attempt_all, small_enough
 

@@ -36,7 +36,7 @@ import lookalike
 from conftest import ColourEncoder, draw, picture
 from lookalike import Collection, Match, database, embedding, ingest
 from lookalike.errors import UsageError
-from lookalike.images import prepare
+from lookalike.images.decode import prepare
 from lookalike.vectors import unit
 from lookalike.where import Between, Where
 from small import small_thresholds

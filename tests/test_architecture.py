@@ -105,7 +105,7 @@ def test_openvino_is_imported_where_it_is_kept_from_reporting_and_nowhere_else()
         ("lookalike.errors", set()),
         ("lookalike.match", set()),
         ("lookalike.catalog", set()),
-        ("lookalike.images", {"PIL", "numpy"}),
+        ("lookalike.images.decode", {"PIL", "numpy"}),
         ("lookalike.encoders", {"PIL", "numpy"}),
         ("lookalike.vectors", {"faiss", "numpy"}),
         ("lookalike.where", set()),

@@ -13,12 +13,13 @@ from unittest import mock
 
 import pytest
 
-from lookalike import Collection, builder, directory, storage, tune, vectors
+from lookalike import Collection, builder, directory, tune, vectors
 from lookalike.builder import Maintenance
 from lookalike.errors import CorruptError, LockedError, StorageError, UsageError
 from lookalike.estimate import BuildProgress
 from lookalike.generations import Generation
 from lookalike.index import Effort, Index
+from lookalike.system import durable
 from lookalike.tune import OperatingPoint
 from lookalike.where import Where
 from lookalike.wish import Wish, memory_bytes
@@ -667,17 +668,17 @@ def full_while_appending(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def full_while_writing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "write", full_disk)
+    monkeypatch.setattr(durable, "write", full_disk)
 
 
 def full_in_the_midst_of_writing(monkeypatch: pytest.MonkeyPatch) -> None:
-    write = storage.write
+    write = durable.write
 
-    def writes_some(path: Path, source: Callable[[Callable[[bytes], int]], object]) -> storage.Written:
+    def writes_some(path: Path, source: Callable[[Callable[[bytes], int]], object]) -> durable.Written:
         write(path, source)
-        return storage.Written(*full_disk())
+        return durable.Written(*full_disk())
 
-    monkeypatch.setattr(storage, "write", writes_some)
+    monkeypatch.setattr(durable, "write", writes_some)
 
 
 def full_while_syncing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from conftest import draw
 from lookalike import database
 from lookalike.catalog import Catalog, Known
 from lookalike.changes import Change, Changed, Unchanged, Vanished, changes, compare
-from lookalike.sources import Files, Folder, Found, Source, Unreadable, key_of
+from lookalike.sources.folder import Files, Folder, Found, Source, Unreadable, key_of
 
 # compare() against its definition
 

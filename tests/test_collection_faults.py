@@ -27,7 +27,7 @@ from conftest import (
     stored_vectors,
     unit_of,
 )
-from lookalike import Collection, files
+from lookalike import Collection
 from lookalike.errors import (
     CorruptError,
     ImageError,
@@ -37,6 +37,7 @@ from lookalike.errors import (
     StorageError,
     UsageError,
 )
+from lookalike.images import reading
 
 # One writer, many readers
 
@@ -187,15 +188,15 @@ def test_an_image_that_becomes_unusable_is_dropped_and_comes_back_when_it_is_who
 
 def before_reading(monkeypatch: pytest.MonkeyPatch, path: Path, action: Callable[[], object]) -> None:
     """Does something after the file was found and before it is read."""
-    read = files.read
+    read = reading.read
 
-    def act_and_read(name: Path) -> files.FileBytes:
+    def act_and_read(name: Path) -> reading.FileBytes:
         if name == path:
-            monkeypatch.setattr("lookalike.images.read", read)
+            monkeypatch.setattr("lookalike.images.decode.read", read)
             action()
         return read(name)
 
-    monkeypatch.setattr("lookalike.images.read", act_and_read)
+    monkeypatch.setattr("lookalike.images.decode.read", act_and_read)
 
 
 def test_files_that_vanish_during_the_run_are_skipped_and_forgotten_by_the_next(

@@ -15,7 +15,7 @@ from openvino import opset13 as op
 from rich.console import Console
 
 from conftest import ColourEncoder, cosines_ready, draw, picture
-from lookalike import contestant, images
+from lookalike import contestant
 from lookalike.compared import Compared, Comparison, CopyRecall
 from lookalike.comparison import ComparisonProgress, compare
 from lookalike.contestant import Task, chance_within, measured
@@ -23,9 +23,10 @@ from lookalike.distortions import DISTORTIONS, copies
 from lookalike.encoders import library
 from lookalike.encoders.card import Card
 from lookalike.errors import ModelError, UsageError
+from lookalike.images import decode
 from lookalike.match import Skipped
 from lookalike.show.comparison import lines, print_comparison
-from lookalike.sources import Folder
+from lookalike.sources.folder import Folder
 
 PICTURES = 45
 BALLAST = 700_000_000  # bytes
@@ -128,8 +129,8 @@ class Brute:
         return found
 
 
-def vector(source: images.ImageSource) -> NDArray[np.float64]:
-    return cosines_ready(ColourEncoder().encode(images.prepare(source, ColourEncoder.recipe).pixels[None])[0])
+def vector(source: decode.ImageSource) -> NDArray[np.float64]:
+    return cosines_ready(ColourEncoder().encode(decode.prepare(source, ColourEncoder.recipe).pixels[None])[0])
 
 
 def average_precision(ranking: list[bool]) -> float:
@@ -239,7 +240,7 @@ def test_pictures_that_a_network_makes_nothing_of_are_left_out(photos: Path) -> 
 
 def test_a_network_that_makes_nothing_of_anything_is_refused(tmp_path: Path) -> None:
     for number in range(3):
-        images.thumbnail(np.full((9 + number, 9, 3), number, np.uint8), 99).save(tmp_path / f"{number}.png")
+        decode.thumbnail(np.full((9 + number, 9, 3), number, np.uint8), 99).save(tmp_path / f"{number}.png")
     with pytest.raises(ModelError, match="picky: it makes usable vectors of 0 of 3 pictures"):
         measured(task(tmp_path, "picky"), lambda _: None)
 

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from lookalike import images
 from lookalike.distortions import DISTORTIONS, copies, cropped, mirrored, original, recoloured, shrunk
 from lookalike.errors import ImageError
-from lookalike.images import Recipe
+from lookalike.images import decode
+from lookalike.images.decode import Recipe
 
 SEEDS = range(40)
 
@@ -125,8 +125,8 @@ def test_what_is_upright_by_its_exif_is_turned_once() -> None:
     data = saved(upright.transpose(Image.Transpose.ROTATE_90), exif=exif)
     assert np.array_equal(pixels(original(data)), pixels(upright))
     recipe = Recipe(size=16, crop=1.0)
-    expected = images.prepare(mirrored(upright, random.Random(0)), recipe)
-    found = images.prepare(copies(data)[list(DISTORTIONS).index("mirrored")], recipe)
+    expected = decode.prepare(mirrored(upright, random.Random(0)), recipe)
+    found = decode.prepare(copies(data)[list(DISTORTIONS).index("mirrored")], recipe)
     assert (found.width, found.height) == (40, 64)
     assert np.array_equal(found.pixels, expected.pixels)
 

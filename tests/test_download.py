@@ -21,7 +21,7 @@ import tiny_models
 from file_server import FileServer, mirrored
 from lookalike import models
 from lookalike.errors import ModelError, StorageError, UsageError
-from lookalike.images import Recipe
+from lookalike.images.decode import Recipe
 from lookalike.models import depot, download, from_timm, web
 from lookalike.models.download import Checksum
 from lookalike.models.expected import Digests

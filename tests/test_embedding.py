@@ -5,8 +5,8 @@ from pathlib import Path
 
 from conftest import ColourEncoder, draw
 from lookalike.embedding import Embedded, Embedder, Failed
-from lookalike.images import Picture
-from lookalike.sources import Found
+from lookalike.images.decode import Picture
+from lookalike.sources.folder import Found
 
 
 def test_a_file_that_fails_keeps_no_picture_of_its_group_in_memory(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.errors import ImageError
-from lookalike.files import read
+from lookalike.images.reading import read
 
 
 def reason(path: Path, **options: int) -> str:

@@ -19,9 +19,9 @@ from PIL import Image, ImageFile
 
 from fuzz_images import Hunt, mutant, run
 from image_samples import END, HEIC, chunk, painting, png, run_length_bmp, samples, saved
-from lookalike import formats
 from lookalike.errors import ImageError
-from lookalike.images import Recipe, decode
+from lookalike.images import formats
+from lookalike.images.decode import Recipe, decode
 
 RECIPE = Recipe(size=32)
 
@@ -94,7 +94,7 @@ SMALL_PROGRAM = """
 import sys
 from pathlib import Path
 from lookalike.errors import ImageError
-from lookalike.images import Recipe, decode, read
+from lookalike.images.decode import Recipe, decode, read
 
 def peak() -> int:
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])

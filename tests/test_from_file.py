@@ -26,7 +26,7 @@ from onnx import TensorProto, helper  # noqa: E402
 
 from lookalike.encoders.card import Scaling  # noqa: E402
 from lookalike.errors import ModelError, UsageError  # noqa: E402
-from lookalike.images import Recipe  # noqa: E402
+from lookalike.images.decode import Recipe  # noqa: E402
 from lookalike.models import apart, from_file  # noqa: E402
 from lookalike.models.graph import finished  # noqa: E402
 from lookalike.models.layers import layers  # noqa: E402

@@ -23,7 +23,7 @@ from onnx.reference import ReferenceEvaluator  # noqa: E402
 from lookalike import encoders  # noqa: E402
 from lookalike.encoders.card import Scaling  # noqa: E402
 from lookalike.errors import ModelError, UsageError  # noqa: E402
-from lookalike.images import Recipe  # noqa: E402
+from lookalike.images.decode import Recipe  # noqa: E402
 from lookalike.models import apart, from_hub, import_model  # noqa: E402
 from lookalike.models.network import Network, Request, Wishes, Words  # noqa: E402
 

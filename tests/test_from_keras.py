@@ -29,7 +29,7 @@ from golden_pictures import pictures
 from lookalike.demo import draw
 from lookalike.encoders.card import Scaling
 from lookalike.errors import MissingExtraError, ModelError, UsageError
-from lookalike.images import Recipe, prepare
+from lookalike.images.decode import Recipe, prepare
 from lookalike.models import from_keras, graph
 from lookalike.models.conversion import quietly
 from lookalike.models.network import ImportProgress, Network, Request, Wishes

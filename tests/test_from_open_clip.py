@@ -26,7 +26,7 @@ from file_server import COMMIT, HUB, FileServer, hub_repository, mirrored
 from golden_pictures import pictures
 from lookalike import demo, encoders, models
 from lookalike.errors import MissingExtraError, ModelError, UsageError
-from lookalike.images import Recipe, prepare
+from lookalike.images.decode import Recipe, prepare
 from lookalike.models import from_open_clip, word_pieces
 from lookalike.models.conversion import quietly
 from lookalike.models.network import ImportProgress, Network, Request, Wishes

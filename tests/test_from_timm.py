@@ -26,7 +26,7 @@ from timm.data import create_transform, resolve_data_config  # noqa: E402
 
 from lookalike.encoders.card import Scaling  # noqa: E402
 from lookalike.errors import MissingExtraError, ModelError, UsageError  # noqa: E402
-from lookalike.images import Recipe  # noqa: E402
+from lookalike.images.decode import Recipe  # noqa: E402
 from lookalike.models import from_timm, graph  # noqa: E402
 from lookalike.models.conversion import quietly  # noqa: E402
 from lookalike.models.network import ImportProgress, Network, Request, Wishes  # noqa: E402

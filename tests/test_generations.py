@@ -13,13 +13,14 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from lookalike import generations, storage, vectors
+from lookalike import generations, vectors
 from lookalike.catalog import StoredGeneration
 from lookalike.errors import CorruptError, StorageError
 from lookalike.generations import Generation
 from lookalike.index import Effort, Index
 from lookalike.selection import Selection
 from lookalike.spec import IndexSpec
+from lookalike.system import durable
 from lookalike.tune import OperatingPoint
 from lookalike.vectors import Part, VectorReader, Vectors, VectorWriter
 from stock import clustered, one_thread
@@ -256,9 +257,9 @@ def test_a_full_disk_is_told_and_what_was_there_still_serves(
 def test_a_disk_that_fills_up_while_faiss_writes_is_told(
     place: Place, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
-    write = storage.write
+    write = durable.write
 
-    def fills_up(path: Path, source: Callable[[Callable[[bytes], int]], object]) -> storage.Written:
+    def fills_up(path: Path, source: Callable[[Callable[[bytes], int]], object]) -> durable.Written:
         taken = 0
 
         def limited(take: Callable[[bytes], int]) -> object:
@@ -273,7 +274,7 @@ def test_a_disk_that_fills_up_while_faiss_writes_is_told(
 
         return write(path, limited)
 
-    monkeypatch.setattr(storage, "write", fills_up)
+    monkeypatch.setattr(durable, "write", fills_up)
     with pytest.raises(StorageError, match="No space left on device"):
         generations.write(place.directory, 4, built(place.units), ABOUT, place.part)
     assert not (place.directory / "index" / "000004.faiss").exists()
@@ -282,16 +283,16 @@ def test_a_disk_that_fills_up_while_faiss_writes_is_told(
 
 
 def test_a_disk_that_gives_back_something_else_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = storage.write
+    write = durable.write
 
-    def flips_a_bit(path: Path, source: Callable[[Callable[[bytes], int]], object]) -> storage.Written:
+    def flips_a_bit(path: Path, source: Callable[[Callable[[bytes], int]], object]) -> durable.Written:
         written = write(path, source)
         content = bytearray(path.read_bytes())
         content[-1] ^= 1
         path.write_bytes(content)
         return written
 
-    monkeypatch.setattr(storage, "write", flips_a_bit)
+    monkeypatch.setattr(durable, "write", flips_a_bit)
     with pytest.raises(StorageError, match="something else than was written"):
         generations.write(place.directory, 4, built(place.units), ABOUT, place.part)
     assert not (place.directory / "index" / "000004.faiss").exists()

@@ -9,7 +9,7 @@ from PIL import Image
 
 from image_samples import chunk, close, painting, plain, png, saved
 from lookalike.errors import ImageError
-from lookalike.images import Recipe, decode, prepare, thumbnail
+from lookalike.images.decode import Recipe, decode, prepare, thumbnail
 
 WHOLE = Recipe(size=32, crop=1.0)
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from image_samples import close, exif, painting, saved, smooth
 from lookalike.errors import ImageError, UsageError
-from lookalike.images import ImageSource, Recipe, decode, prepare, thumbnail
+from lookalike.images.decode import ImageSource, Recipe, decode, prepare, thumbnail
 
 WHOLE = Recipe(size=32, crop=1.0)
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from image_samples import close, exif, painting, plain, saved, smooth
-from lookalike import images
 from lookalike.errors import UsageError
-from lookalike.images import Fit, Picture, Recipe, decode, prepare, thumbnail
+from lookalike.images import decode as decoding
+from lookalike.images.decode import Fit, Picture, Recipe, decode, prepare, thumbnail
 
 Pixels = NDArray[np.uint8]
 WHOLE = Recipe(size=32, crop=1.0)
@@ -122,13 +122,13 @@ def test_a_jpeg_is_decoded_no_larger_than_needed(
     data = saved(image, "JPEG", quality=95, exif=exif(orientation))
     full = prepare(Image.open(io.BytesIO(data)), Recipe())  # an opened picture is decoded in full
     sizes = []
-    flatten = images._flatten
+    flatten = decoding._flatten
 
     def spy(image: Image.Image) -> Image.Image:
         sizes.append(image.size)
         return flatten(image)
 
-    monkeypatch.setattr(images, "_flatten", spy)
+    monkeypatch.setattr(decoding, "_flatten", spy)
     picture = decode(data, Recipe())
     assert sizes == [decoded]
     assert (picture.width, picture.height) == (full.width, full.height) == shape[:: 1 if orientation == 1 else -1]
@@ -228,7 +228,7 @@ def test_large_pictures_are_decoded_one_at_a_time(
     monkeypatch: pytest.MonkeyPatch, limit: int, options: dict[str, Any], together: bool
 ) -> None:
     inside, most, lock = 0, 0, threading.Lock()
-    flatten = images._flatten
+    flatten = decoding._flatten
 
     def slow_flatten(image: Image.Image) -> Image.Image:
         nonlocal inside, most
@@ -240,8 +240,8 @@ def test_large_pictures_are_decoded_one_at_a_time(
             inside -= 1
         return flatten(image)
 
-    monkeypatch.setattr(images, "_LARGE_PIXELS", limit)
-    monkeypatch.setattr(images, "_flatten", slow_flatten)
+    monkeypatch.setattr(decoding, "_LARGE_PIXELS", limit)
+    monkeypatch.setattr(decoding, "_flatten", slow_flatten)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(partial(decode, recipe=Recipe(size=8)), [saved(painting(size=(80, 60)), **options)] * 4))
     assert (most > 1) == together
@@ -250,12 +250,12 @@ def test_large_pictures_are_decoded_one_at_a_time(
 def test_a_draft_is_cropped_by_its_exact_extent(monkeypatch: pytest.MonkeyPatch) -> None:
     """2051 pixels at a scale of 1/8 are 256 and three eighths of one; 257 are decoded."""
     extents = []
-    centre = images._centre
+    centre = decoding._centre
 
     def spy(extent: tuple[float, float], part: float, fit: Fit) -> tuple[float, float, float, float]:
         extents.append(extent)
         return centre(extent, part, fit)
 
-    monkeypatch.setattr(images, "_centre", spy)
+    monkeypatch.setattr(decoding, "_centre", spy)
     decode(saved(smooth((2051, 4100)), "JPEG"), Recipe())
     assert extents == [(2051 / 8, 4100 / 8)]

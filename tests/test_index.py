@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lookalike import storage, vectors
+from lookalike import vectors
 from lookalike.errors import CorruptError, DeviceWarning, UsageError
 from lookalike.index import Effort, Index
 from lookalike.selection import Rows, Selection
 from lookalike.spec import IndexSpec, quantizer_of
+from lookalike.system import durable
 from lookalike.vectors import Part, VectorReader, Vectors, VectorWriter, unit
 
 ROWS, K = 600, 10
@@ -110,7 +111,7 @@ def bytes_of(index: Index) -> bytes:
 def read_back(index: Index) -> Index:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "i.faiss"
-        storage.write(path, index.write)
+        durable.write(path, index.write)
         with path.open("rb") as file:
             return Index.read(index.spec, file)
 

@@ -11,7 +11,7 @@ from openvino import opset13 as op
 
 from lookalike.encoders.card import Scaling
 from lookalike.errors import ModelError
-from lookalike.images import Recipe
+from lookalike.images.decode import Recipe
 from lookalike.models.graph import Finished, Layout, channel_axis, finished
 from lookalike.models.network import Network
 

@@ -14,7 +14,7 @@ import tiny_models
 from lookalike import encoders, models
 from lookalike.encoders.card import Scaling
 from lookalike.errors import StorageError, UsageError
-from lookalike.images import Recipe
+from lookalike.images.decode import Recipe
 from lookalike.models import Wishes
 from lookalike.models_cli import models as commands
 

@@ -15,9 +15,9 @@ needs("onnx")
 import onnx  # noqa: E402 - skipped where it is missing
 from onnx import TensorProto, helper  # noqa: E402
 
-from lookalike import own_process  # noqa: E402
 from lookalike.errors import ModelError  # noqa: E402
 from lookalike.models import apart, onnx_file  # noqa: E402
+from lookalike.system import worker  # noqa: E402
 from onnx_samples import classifier, model, node, pictures, planes, reference, tensor  # noqa: E402
 
 HARMLESS = classifier().SerializeToString()
@@ -206,7 +206,7 @@ def test_an_installation_that_is_broken_is_not_taken_for_a_damaged_file(
 ) -> None:
     path = tmp_path / "network.onnx"
     path.write_bytes(HARMLESS)
-    monkeypatch.setattr(own_process, "_PROGRAM", "import no_such_package")
+    monkeypatch.setattr(worker, "_PROGRAM", "import no_such_package")
     with pytest.raises(ModelError, match=r"^OpenVINO: the process that ran it ended .*exit code 1.*standard error"):
         onnx_file.read(path)
     assert "No module named 'no_such_package'" in capfd.readouterr().err
@@ -215,7 +215,7 @@ def test_an_installation_that_is_broken_is_not_taken_for_a_damaged_file(
 def test_a_file_that_keeps_openvino_busy_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "network.onnx"
     path.write_bytes(HARMLESS)
-    monkeypatch.setattr(own_process, "_PROGRAM", "import time; time.sleep(60)")
+    monkeypatch.setattr(worker, "_PROGRAM", "import time; time.sleep(60)")
     monkeypatch.setattr(apart, "_SECONDS", 0.2)
     with pytest.raises(ModelError, match=r"network\.onnx: refused as an ONNX file: OpenVINO is not done with it after"):
         onnx_file.read(path)

@@ -12,7 +12,7 @@ from openvino import opset13 as op
 
 from lookalike.encoders import library
 from lookalike.encoders.card import Card
-from lookalike.images import Recipe
+from lookalike.images.decode import Recipe
 
 # The first array that OpenVINO hands out makes it look at NumPy's version, which takes a little Python, here a little
 # longer; a thread that then asks for another array waits in C++ for the first one, and keeps it from Python for good.

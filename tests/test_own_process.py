@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import errand
-from lookalike import own_process
 from lookalike.errors import ModelError
+from lookalike.system import worker
 
 SCRIPT = f"""
 import sys
@@ -29,7 +29,7 @@ except KeyboardInterrupt:
 
 
 def run(work: Callable[..., object], task: object, tell: Callable[[int], None] = lambda _: None) -> object:
-    return own_process.run(work, task, name="the work", tell=tell)
+    return worker.run(work, task, name="the work", tell=tell)
 
 
 def has_ended(process: int) -> bool:
@@ -73,13 +73,13 @@ def test_a_process_that_is_killed_is_taken_for_one_that_has_had_too_little_memor
 def test_what_takes_too_long_is_ended() -> None:
     told: list[int] = []
     with pytest.raises(TimeoutError, match="the work: it is not done after 1 seconds"):
-        own_process.run(errand.sleep, None, name="the work", tell=told.append, seconds=1)
+        worker.run(errand.sleep, None, name="the work", tell=told.append, seconds=1)
     assert has_ended(told[0])
 
 
 def test_what_is_done_in_time_is_not_ended() -> None:
     before = threading.enumerate()
-    result = own_process.run(errand.count, 1, name="the work", tell=lambda _: None, seconds=60)
+    result = worker.run(errand.count, 1, name="the work", tell=lambda _: None, seconds=60)
     assert isinstance(result, tuple)
     assert result[2] == [0]
     assert threading.enumerate() == before
@@ -87,7 +87,7 @@ def test_what_is_done_in_time_is_not_ended() -> None:
 
 @pytest.mark.parametrize("code", [-signal.SIGSEGV, -signal.SIGKILL, 1])
 def test_a_crash_is_told_from_a_mistake(code: int, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(own_process.EndedError) as raised:
+    with pytest.raises(worker.EndedError) as raised:
         run(*((errand.die, -code) if code < 0 else (errand.stumble, None)))
     assert raised.value.code == code
 

@@ -15,7 +15,7 @@ from lookalike import Collection, encoders, sample, tune
 from lookalike.errors import IncompatibleError, UsageError
 from lookalike.planning import PlanProgress, plan
 from lookalike.reindexing import reindex
-from lookalike.sources import Folder, Found
+from lookalike.sources.folder import Folder, Found
 from lookalike.spec import IndexSpec
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lookalike.errors import ModelError, UsageError
-from lookalike.images import Recipe
+from lookalike.images.decode import Recipe
 from lookalike.models.network import Wishes
 from lookalike.models.preprocessor import Preparation, preparation
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import lookalike
 import reindex_faults
 from conftest import ColourEncoder, assert_best, cosines_ready, draw, picture, stored_vectors
-from lookalike import Collection, Progress, database, embedding, identity, images, successor
+from lookalike import Collection, Progress, database, embedding, identity, successor
 from lookalike import directory as directories
 from lookalike.catalog import Catalog
 from lookalike.errors import (
@@ -31,7 +31,8 @@ from lookalike.errors import (
     StorageError,
     UsageError,
 )
-from lookalike.images import prepare
+from lookalike.images import decode
+from lookalike.images.decode import prepare
 from lookalike.reindexing import explain, reindex, unfinished
 from lookalike.vectors import VectorWriter
 from lookalike.where import Where
@@ -233,14 +234,14 @@ def test_images_whose_disk_is_away_are_not_given_up(
 def test_an_image_that_may_not_be_read_when_it_is_its_turn_is_not_given_up(
     photos: Collection, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = images.read
+    read = decode.read
 
     def refuse(path: Path) -> object:
         if path.name == "x.png":
             raise ImageError("permission denied", str(path), lasting=False)
         return read(path)
 
-    monkeypatch.setattr(images, "read", refuse)
+    monkeypatch.setattr(decode, "read", refuse)
     with pytest.raises(UsageError, match=r"the image .*x\.png cannot be read now"):
         reindex(photos.folder, encoder=CoarseEncoder())
     monkeypatch.undo()

@@ -17,7 +17,7 @@ from lookalike import encoders
 from lookalike.encoders.card import Card, Text
 from lookalike.encoders.text_runtime import OpenVinoTextEncoder, token_ids
 from lookalike.errors import MissingExtraError, ModelError, UsageError
-from lookalike.images import Recipe
+from lookalike.images.decode import Recipe
 
 needs("tokenizers")
 from tokenizers import Tokenizer, models, pre_tokenizers, processors  # noqa: E402 - skipped where it is missing

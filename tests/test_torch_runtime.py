@@ -27,7 +27,7 @@ from lookalike.encoders.openvino_runtime import OpenVinoEncoder  # noqa: E402
 from lookalike.encoders.torch_graph import TorchGraph  # noqa: E402
 from lookalike.encoders.torch_runtime import TorchEncoder  # noqa: E402
 from lookalike.errors import DeviceWarning, ModelError, UsageError  # noqa: E402
-from lookalike.images import Recipe  # noqa: E402
+from lookalike.images.decode import Recipe  # noqa: E402
 from lookalike.vectors import unit  # noqa: E402
 
 SIDE, DIM = 16, 12

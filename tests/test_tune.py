@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lookalike import storage, tune, vectors
+from lookalike import tune, vectors
 from lookalike.errors import UsageError
 from lookalike.index import Effort, Index
 from lookalike.selection import Rows, Selection
 from lookalike.spec import IndexSpec
+from lookalike.system import durable
 from lookalike.tune import OperatingPoint, Probes, cheapest
 from lookalike.vectors import VectorReader, VectorWriter
 from stock import clustered, one_thread
@@ -349,7 +350,7 @@ def test_the_sizes_of_the_defaults_are_those_of_their_files(dim: int, tmp_path: 
     for spec in tune.smallest_specs(dim, rows):
         index = Index.trained(spec, units)
         index.add(units)
-        written = storage.write(tmp_path / "i.faiss", index.write)
+        written = durable.write(tmp_path / "i.faiss", index.write)
         assert spec.bytes(rows) == pytest.approx(written.size, rel=0.1)
 
 

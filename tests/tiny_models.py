@@ -11,7 +11,7 @@ from openvino import opset13 as op
 from lookalike.encoders import library
 from lookalike.encoders.card import Card, Text
 from lookalike.encoders.library import Model
-from lookalike.images import Recipe
+from lookalike.images.decode import Recipe
 
 SIZE, DIM = 16, 12
 

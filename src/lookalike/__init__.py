@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lookalike.estimate import BuildProgress
     from lookalike.evaluation import Evaluation
     from lookalike.generations import Generation
-    from lookalike.images import ImageSource, Recipe
+    from lookalike.images.decode import ImageSource, Recipe
     from lookalike.ingest import Progress, Report
     from lookalike.match import Match, Matches, Skipped
     from lookalike.query import Term

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lookalike import tables
 from lookalike.catalog import Catalog
-from lookalike.sources import absolute, key_of
+from lookalike.sources.folder import absolute, key_of
 
 _NAMED = 5  # paths in a report
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lookalike.catalog import Catalog, Known
-from lookalike.sources import Found, Source, Unreadable
+from lookalike.sources.folder import Found, Source, Unreadable
 
 
 @dataclass(frozen=True)

@@ -36,14 +36,14 @@ from lookalike.evaluation import Evaluation
 from lookalike.examination import QUERIES
 from lookalike.generations import Generation
 from lookalike.identity import Identity, Origin
-from lookalike.images import ImageSource, kept
+from lookalike.images.decode import ImageSource, kept
 from lookalike.ingest import Ingest, Progress, Report, cores
 from lookalike.match import Matches, Skipped
 from lookalike.nearest import Neighbours, Request
 from lookalike.own_encoder import OwnEncoder
 from lookalike.query import Term, direction
 from lookalike.snapshot import Snapshots
-from lookalike.sources import absolute, key_of, source_of
+from lookalike.sources.folder import absolute, key_of, source_of
 from lookalike.tune import RECALL
 from lookalike.vectors import Vectors, VectorWriter
 from lookalike.where import Where

@@ -12,7 +12,7 @@ from lookalike import vectors
 from lookalike.catalog import Catalog
 from lookalike.errors import CorruptError, StorageError
 from lookalike.selection import Selection
-from lookalike.storage import sync_folder
+from lookalike.system.durable import sync_folder
 from lookalike.vectors import VectorReader, VectorWriter
 from lookalike.verified import VerifiedVectors
 

@@ -17,15 +17,17 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from lookalike import contestant, distortions, encoders, images, own_process
+from lookalike import contestant, distortions, encoders
 from lookalike import sample as samples
 from lookalike.compared import Comparison
 from lookalike.contestant import Task
 from lookalike.encoders.card import Card
 from lookalike.errors import ImageError, UsageError
+from lookalike.images import decode
 from lookalike.ingest import cores
 from lookalike.match import Skipped
-from lookalike.sources import Folder, Found
+from lookalike.sources.folder import Folder, Found
+from lookalike.system import worker
 from lookalike.transaction import folder_label
 
 SAMPLE = 500
@@ -103,7 +105,7 @@ def compare(
         duplicates=len(drawn) - len(pictures) - len(skipped),
         skipped=(*census.unlisted, *skipped),
         models=tuple(
-            own_process.run(contestant.measured, task, name=task.model, tell=steps.of_model(number, task))
+            worker.run(contestant.measured, task, name=task.model, tell=steps.of_model(number, task))
             for number, task in enumerate(tasks)
         ),
     )
@@ -158,7 +160,7 @@ def _pictures(drawn: Sequence[Found], threads: int, steps: _Steps) -> tuple[tupl
 def _look(found: Found) -> bytes | Skipped:
     """What tells a picture from one that looks otherwise."""
     try:
-        image = distortions.original(images.read(found.path).data)
+        image = distortions.original(decode.read(found.path).data)
     except ImageError as error:
         return Skipped(found.path, error.reason)
     return sha256(f"{image.size}".encode() + image.tobytes()).digest()

@@ -10,14 +10,15 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike import distortions, embedding, encoders, evaluate, images
+from lookalike import distortions, embedding, encoders, evaluate
 from lookalike import sample as samples
 from lookalike.compared import Compared, CopyRecall
 from lookalike.encoders import Encoder
 from lookalike.errors import ImageError, ModelError
 from lookalike.evaluate import Labels, Numbers, Rows
 from lookalike.evaluation import Quality
-from lookalike.sources import Found
+from lookalike.images import decode
+from lookalike.sources.folder import Found
 from lookalike.vectors import Vectors
 
 _EQUAL = 1e-9  # cosines in double precision that differ by no more are those of the same vector
@@ -107,9 +108,9 @@ def _usable(encoder: Encoder, task: Task, tell: Callable[[int], None]) -> tuple[
 def _of_picture(encoder: Encoder, found: Found) -> Vectors | None:
     """Of the picture and of its copies, or None where one of them is unusable."""
     try:
-        data = images.read(found.path).data
-        pictures = [images.decode(data, encoder.recipe, name=found.key)]
-        pictures += [images.prepare(copy, encoder.recipe) for copy in distortions.copies(data)]
+        data = decode.read(found.path).data
+        pictures = [decode.decode(data, encoder.recipe, name=found.key)]
+        pictures += [decode.prepare(copy, encoder.recipe) for copy in distortions.copies(data)]
         return np.concatenate([embedding.embed(encoder, picture) for picture in pictures])
     except ImageError:
         return None

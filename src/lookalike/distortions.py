@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from lookalike import images
+from lookalike.images import decode
 
 _SIDE = 1024  # pixels; what is larger is made smaller first, as it is before it is sent or shown
 _CROP = 0.2, 0.4  # of the area
@@ -70,7 +70,7 @@ def original(data: bytes) -> Image.Image:
     Raises:
         ImageError: it cannot be used.
     """
-    return images.thumbnail(data, _SIDE)
+    return decode.thumbnail(data, _SIDE)
 
 
 def copies(data: bytes) -> list[Image.Image]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike import images
 from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import ImageError, ModelError, UsageError
-from lookalike.sources import Found
+from lookalike.images import decode
+from lookalike.sources.folder import Found
 from lookalike.vectors import Vectors, unit
 
 # A thread decodes so many images and then encodes them: taking turns image by image is a tenth slower, since the
@@ -71,7 +71,7 @@ class _Decoded:
     """What has no vector yet."""
 
     outcome: Embedded
-    picture: images.Picture
+    picture: decode.Picture
 
 
 class Embedder:
@@ -97,11 +97,11 @@ class Embedder:
 
     def _decode(self, found: Found) -> Outcome | _Decoded:
         try:
-            file = images.read(found.path)
+            file = decode.read(found.path)
             outcome = Embedded(found, hashlib.sha256(file.data).digest(), file.size, file.changed_ns)
             if self._row_of(outcome.hash) is not None:
                 return outcome
-            return _Decoded(outcome, images.decode(file.data, self._encoder.recipe, name=found.key))
+            return _Decoded(outcome, decode.decode(file.data, self._encoder.recipe, name=found.key))
         except ImageError as error:
             return Failed(found, error.reason, error.lasting)
 
@@ -113,7 +113,7 @@ class Embedder:
         return replace(decoded.outcome, width=decoded.picture.width, height=decoded.picture.height, stored=stored)
 
 
-def embed(encoder: Encoder, picture: images.Picture) -> Vectors:
+def embed(encoder: Encoder, picture: decode.Picture) -> Vectors:
     """A picture's unit vector, (1, dim).
 
     Raises:
@@ -140,7 +140,7 @@ def embed_text(encoder: TextEncoder, dim: int, text: str) -> Vectors:
         raise UsageError(f"text: the network gives no usable vector for {text!r}; say it in other words") from None
 
 
-def _embeddings(encoder: Encoder, pictures: Sequence[images.Picture]) -> NDArray[np.float32]:
+def _embeddings(encoder: Encoder, pictures: Sequence[decode.Picture]) -> NDArray[np.float32]:
     embeddings = encoder.encode(np.stack([picture.pixels for picture in pictures]))
     expected = (len(pictures), encoder.dim)
     if embeddings.shape != expected:

@@ -57,7 +57,7 @@ def collection_to_index(
 
 def key_of_folder(under: str | None, collection: "Collection") -> str | None:
     """A folder as the collection knows it: what is given may also be the path of a folder inside of it."""
-    from lookalike.sources import absolute, key_of
+    from lookalike.sources.folder import absolute, key_of
 
     if under is None or not os.path.isdir(under):
         return under

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lookalike import storage
 from lookalike.catalog import StoredGeneration
 from lookalike.errors import CorruptError, StorageError, UsageError
 from lookalike.index import Effort, Index
 from lookalike.selection import Selection
 from lookalike.spec import IndexSpec
+from lookalike.system import durable
 from lookalike.tune import OperatingPoint, cheapest
 from lookalike.vectors import Part
 
@@ -92,15 +92,15 @@ def write(directory: Path, number: int, index: Index, about: Generation, stored:
     beside, card_beside = path.with_name(f"{path.name}.new"), card.with_name(f"{card.name}.new")
     try:
         path.parent.mkdir(exist_ok=True)
-        written = storage.write(beside, index.write)
+        written = durable.write(beside, index.write)
         _try_out(beside, index, written.sha256, stored)
         about = replace(about, bytes=written.size, sha256=written.sha256)
         text = json.dumps({"format": _FORMAT, **asdict(about)}, indent=2) + "\n"
-        card_written = storage.write(card_beside, lambda take: take(text.encode()))
+        card_written = durable.write(card_beside, lambda take: take(text.encode()))
         beside.replace(path)
         card_beside.replace(card)
         for folder in (path.parent, directory):
-            storage.sync_folder(folder)
+            durable.sync_folder(folder)
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}") from error
     sums = (bytes.fromhex(each.sha256) for each in (written, card_written))

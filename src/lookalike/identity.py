@@ -10,7 +10,7 @@ from pathlib import Path
 from lookalike import encoders
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, IncompatibleError, ModelError, StorageError, UsageError
-from lookalike.storage import sync_folder
+from lookalike.system.durable import sync_folder
 
 HOME = ".lookalike"  # the directory of a collection, inside its folder, unless another is named
 NAME = "collection.json"

@@ -20,7 +20,7 @@ from lookalike.changes import Changed, Unchanged, Vanished, changes
 from lookalike.embedding import Embedded, Embedder, Failed, Outcome
 from lookalike.encoders import Encoder
 from lookalike.match import Skipped
-from lookalike.sources import Found, Source, Unreadable
+from lookalike.sources.folder import Found, Source, Unreadable
 from lookalike.transaction import Transaction, folder_label
 from lookalike.vectors import VectorWriter, checksums
 

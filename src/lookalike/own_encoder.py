@@ -8,7 +8,7 @@ from lookalike.embedding import embed, embed_text
 from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import UsageError
 from lookalike.identity import Origin
-from lookalike.images import ImageSource, prepare
+from lookalike.images.decode import ImageSource, prepare
 from lookalike.vectors import Vectors
 
 

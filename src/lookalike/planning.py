@@ -16,7 +16,7 @@ from lookalike.generations import Generation
 from lookalike.identity import Identity, Origin
 from lookalike.ingest import cores
 from lookalike.sample import Census, Trial
-from lookalike.sources import Folder
+from lookalike.sources.folder import Folder
 from lookalike.spec import IndexSpec
 
 SAMPLE = 200

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lookalike.errors import UsageError
-from lookalike.images import ImageSource, kept
+from lookalike.images.decode import ImageSource, kept
 from lookalike.vectors import Vectors, unit
 
 

@@ -24,7 +24,7 @@ from lookalike.errors import LookalikeError, UsageError
 from lookalike.estimate import BuildProgress
 from lookalike.identity import Identity, Origin
 from lookalike.ingest import Progress, Report, cores
-from lookalike.sources import source_of
+from lookalike.sources.folder import source_of
 from lookalike.successor import Successor
 
 _Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]

@@ -18,8 +18,8 @@ from lookalike.changes import Changed, Unchanged, Vanished, changes, compare
 from lookalike.embedding import Embedded, Embedder, Failed, Outcome
 from lookalike.encoders import Encoder
 from lookalike.match import Skipped
-from lookalike.memory import peak_memory
-from lookalike.sources import Found, Source, Unreadable
+from lookalike.sources.folder import Found, Source, Unreadable
+from lookalike.system.resources import peak_memory
 
 _TOLD = 5  # files that cannot be used, with the reasons
 _SEED = 3

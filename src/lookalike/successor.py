@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from lookalike import directory as directories
-from lookalike import generations, identity, storage, vectors
+from lookalike import generations, identity, vectors
 from lookalike.builder import Builder
 from lookalike.catalog import Catalog, Known
 from lookalike.encoders import Encoder
@@ -18,7 +18,8 @@ from lookalike.estimate import BuildProgress
 from lookalike.identity import Identity, Origin
 from lookalike.ingest import Ingest, Progress, Report
 from lookalike.match import Skipped
-from lookalike.sources import Found, Source, Unreadable, look_at
+from lookalike.sources.folder import Found, Source, Unreadable, look_at
+from lookalike.system import durable
 from lookalike.vectors import VectorReader, VectorWriter
 from lookalike.wish import Wish
 
@@ -163,7 +164,7 @@ class Successor:
             self._place.mkdir()
             Catalog.create(self._place / directories.CATALOG)
             vectors.create(self._place / directories.VECTORS, self.then.made_by.dim)
-            storage.sync_folder(self._place)
+            durable.sync_folder(self._place)
         except OSError as error:
             raise StorageError(f"{self._place}: {error.strerror}") from error
         identity.write(self._directory, self.then, identity.NEXT)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lookalike.encoders import bundled, library
 from lookalike.encoders.card import Card
 from lookalike.errors import ModelError, UsageError
-from lookalike.images import Recipe
+from lookalike.images.decode import Recipe
 
 BUNDLED = bundled.NAME
 _IMPORTED_PRECISIONS = ("f32", "bf16")  # the first unless another is asked for

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from lookalike.images import Recipe
+from lookalike.images.decode import Recipe
 
 Triple = tuple[float, float, float]
 

@@ -25,7 +25,7 @@ import platformdirs
 
 from lookalike.encoders.card import Card, as_facts, from_facts
 from lookalike.errors import LookalikeError, ModelError, StorageError, UsageError
-from lookalike.storage import sync_folder
+from lookalike.system.durable import sync_folder
 
 CARD, GRAPH, TEXT_GRAPH, TOKENIZER = "card.json", "model.xml", "text.xml", "tokenizer.json"
 _LOCK = ".lock"

@@ -9,7 +9,7 @@ from lookalike.encoders.card import Card
 from lookalike.encoders.ov import FAILURES, ov
 from lookalike.encoders.requests import Requests
 from lookalike.errors import ModelError, UsageError
-from lookalike.images import Recipe
+from lookalike.images.decode import Recipe
 
 _INFERENCE_PRECISION = {"f32": "f32", "bf16": "bf16", "int8": "f32"}  # what is not integer in int8
 

@@ -17,7 +17,7 @@ from lookalike.encoders.openvino_runtime import OpenVinoEncoder
 from lookalike.encoders.ov import ov
 from lookalike.encoders.torch_graph import TorchGraph, any_number
 from lookalike.errors import ModelError, UsageError
-from lookalike.images import Recipe
+from lookalike.images.decode import Recipe
 
 T = TypeVar("T")
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lookalike import own_process
 from lookalike.encoders.ov import ov
 from lookalike.errors import ModelError
 from lookalike.models.conversion import quietly
 from lookalike.models.reasons import reason
+from lookalike.system import worker
 
 Frontend = Literal["onnx", "ir", "tflite", "tf"]
 
@@ -46,10 +46,10 @@ def read(frontend: Frontend, *parts: bytes, path: Path | None = None) -> ov.Mode
         folder = Path(name)
         task = _Task(frontend, parts, path, folder)
         try:
-            own_process.run(_hand_over, task, name="OpenVINO", tell=lambda _: None, seconds=_SECONDS)
+            worker.run(_hand_over, task, name="OpenVINO", tell=lambda _: None, seconds=_SECONDS)
         except TimeoutError as error:
             raise DamagedError(f"OpenVINO is not done with it after {_SECONDS:.0f} seconds") from error
-        except own_process.EndedError as error:
+        except worker.EndedError as error:
             if error.code >= 0:  # a mistake of Python's, which is not the file's
                 raise
             raise DamagedError("OpenVINO fails on it: it is damaged, or needs more memory than there is") from error

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lookalike.encoders.card import Scaling
 from lookalike.encoders.ov import PrePostProcessor, ov
 from lookalike.errors import ModelError, UsageError
-from lookalike.images import Recipe
+from lookalike.images.decode import Recipe
 from lookalike.models import apart, file_kinds, layers, onnx_file
 from lookalike.models.graph import Layout, Shape, input_name, sizes
 from lookalike.models.network import ImportProgress, Network, Request, Wishes

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from lookalike.encoders.card import Scaling, Triple
 from lookalike.errors import LookalikeError, ModelError, UsageError
-from lookalike.images import Recipe
+from lookalike.images.decode import Recipe
 from lookalike.models import download
 from lookalike.models.conversion import imported, quietly
 from lookalike.models.network import ImportProgress, Network, Request, Wishes

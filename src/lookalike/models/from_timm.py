@@ -12,7 +12,7 @@ from typing import Any
 
 from lookalike.encoders.card import Scaling
 from lookalike.errors import ModelError, UsageError
-from lookalike.images import Fit, Recipe, Resample
+from lookalike.images.decode import Fit, Recipe, Resample
 from lookalike.models import checkpoint, download, hub
 from lookalike.models.conversion import converted, imported, quietly
 from lookalike.models.network import ImportProgress, Network, Request, Tell, Wishes

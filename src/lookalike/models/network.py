@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from lookalike.encoders.card import Scaling, Triple
 from lookalike.errors import UsageError
-from lookalike.images import Fit, Recipe, Resample
+from lookalike.images.decode import Fit, Recipe, Resample
 
 _UNSCALED = Scaling((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 

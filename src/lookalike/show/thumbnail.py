@@ -9,8 +9,8 @@ from typing import Any
 
 from PIL import Image
 
-from lookalike import images
 from lookalike.errors import ImageError, LookalikeError
+from lookalike.images import decode
 from lookalike.match import Match
 from lookalike.query import Term
 from lookalike.show.text import safe_text
@@ -56,7 +56,7 @@ def _thumbnail(source: Any, side: int) -> Thumbnail:
     if source is None:
         return Thumbnail(name, path, None, "not a file of its own")
     try:
-        return Thumbnail(name, path, images.thumbnail(source, side))
+        return Thumbnail(name, path, decode.thumbnail(source, side))
     except LookalikeError as error:
         reason = error.reason if isinstance(error, ImageError) else str(error)
         return Thumbnail(name, path, None, safe_text(reason))

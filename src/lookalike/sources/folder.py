@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lookalike.errors import UsageError
-from lookalike.files import changed_ns
+from lookalike.images.reading import changed_ns
 
 _IMAGES = "jpg jpeg jpe jfif png gif webp tif tiff bmp dib avif avifs heic heif hif"
 # They look like images to whoever keeps them, so it has to be said that they are left out.

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lookalike.errors import ImageError, UsageError
-from lookalike.files import MAX_BYTES, FileBytes, check_bytes, read
-from lookalike.formats import MAX_PIXELS, check_size, one_image, open_image
+from lookalike.images.formats import MAX_PIXELS, check_size, one_image, open_image
+from lookalike.images.reading import MAX_BYTES, FileBytes, check_bytes, read
 
 __all__ = [
     "MAX_BYTES",
