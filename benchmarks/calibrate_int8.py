@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike import encoders
-from lookalike.encoders import bundled, efficientnet, openvino_graph, torchfile
+from lookalike.encoders import bundled
+from lookalike.encoders.bundled import checkpoint, efficientnet, efficientnet_graph
 from lookalike.errors import ImageError
 from lookalike.images import decode
 
@@ -48,7 +49,7 @@ def main(folder: Path, count: int, seed: int) -> None:
 
 def block_inputs(photos: list[Path], seed: int) -> dict[str, NDArray[np.float32]]:
     """A sample of the values that enter each block behind the first two, by the block's name."""
-    blocks = list(efficientnet.blocks(torchfile.state_dict(*bundled.weights())))
+    blocks = list(efficientnet.blocks(checkpoint.state_dict(*bundled.weights())))
     names = [block.name for block in blocks]
     rng = np.random.default_rng(seed)
     samples: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names[2:]}  # "block0" follows a ReLU6
@@ -63,7 +64,7 @@ def tapped_outputs(blocks: list[efficientnet.Block], photos: list[Path]) -> Iter
     """Each block's output for each photograph."""
     import openvino as ov
 
-    model = openvino_graph.graph(blocks, taps=True)
+    model = efficientnet_graph.graph(blocks, taps=True)
     request = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
     recipe = encoders.card(precision="f32").recipe
     for photo in photos:

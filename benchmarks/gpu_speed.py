@@ -29,7 +29,7 @@ from lookalike import demo
 from lookalike.embedding import GROUP
 from lookalike.encoders import Encoder, bundled, devices
 from lookalike.encoders.card import Card
-from lookalike.encoders.openvino_runtime import OpenVinoEncoder
+from lookalike.encoders.openvino.image_encoder import OpenVinoEncoder
 from lookalike.errors import LookalikeError
 from lookalike.images import decode
 from lookalike.images.decode import Recipe
@@ -131,7 +131,7 @@ def resnet50() -> Any:
 def loaded(contestant: Contestant, device: str, threads: int) -> Encoder:
     if device == "cpu":
         return OpenVinoEncoder(contestant.card, contestant.graph(), threads=threads)
-    from lookalike.encoders.torch_runtime import TorchEncoder
+    from lookalike.encoders.torch.image_encoder import TorchEncoder
 
     return TorchEncoder(contestant.card, contestant.graph(), device=device)
 

@@ -26,7 +26,7 @@ from rich.table import Table
 import lookalike
 from lookalike import models
 from lookalike.demo import write_gallery
-from lookalike.encoders import library
+from lookalike.encoders import registry
 from lookalike.encoders.card import Scaling
 from lookalike.images.decode import Recipe
 from lookalike.ingest import cores
@@ -75,7 +75,7 @@ def measured(name: str, folder: Path, home: Path, runs: int) -> list[float]:
         lambda: with_lookalike(name, "bf16", folder, home),
     ]
     rates = [[way() for way in ways] for _ in range(runs)]
-    library.remove(name)
+    registry.remove(name)
     return [statistics.median(column) for column in zip(*rates, strict=True)]
 
 

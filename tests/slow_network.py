@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.encoders.efficientnet import Block, Convolution
-from lookalike.encoders.quantization import Quantization, Range
+from lookalike.encoders.bundled.efficientnet import Block, Convolution
+from lookalike.encoders.bundled.quantization import Quantization, Range
 
 Numbers = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from lookalike.encoders.batching import Batcher, Embeddings, Finish, Pixels
+from lookalike.encoders.torch.batching import Batcher, Embeddings, Finish, Pixels
 
 
 class Sums:
@@ -122,7 +122,7 @@ def test_the_thread_ends_when_nobody_uses_the_batcher_any_more() -> None:
 def test_a_program_ends_although_a_batcher_is_still_there(ending: str) -> None:
     program = f"""
 import numpy as np
-from lookalike.encoders.batching import Batcher
+from lookalike.encoders.torch.batching import Batcher
 batcher = Batcher(lambda groups: lambda: np.zeros((1, 2), np.float32), limit=4)
 print(batcher.encode(np.zeros((1, 2, 2, 3), np.uint8)).shape)
 {ending}

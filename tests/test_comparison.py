@@ -20,7 +20,7 @@ from lookalike.compared import Compared, Comparison, CopyRecall
 from lookalike.comparison import ComparisonProgress, compare
 from lookalike.contestant import Task, chance_within, measured
 from lookalike.distortions import DISTORTIONS, copies
-from lookalike.encoders import library
+from lookalike.encoders import registry
 from lookalike.encoders.card import Card
 from lookalike.errors import ModelError, UsageError
 from lookalike.images import decode
@@ -55,7 +55,7 @@ def save(name: str, graph: Graph, dim: int) -> None:
     pixels = op.parameter([1, 8, 8, 3], np.uint8, name="pixels")
     model = ov.Model([op.reshape(graph(op.convert(pixels, "f32")), [1, dim], False)], [pixels], name)
     card = Card(name, "made by a test", "", "0" * 64, dim, ColourEncoder.recipe, "f32", "1")
-    library.save(card, lambda folder: ov.save_model(model, folder / library.GRAPH, compress_to_fp16=False))
+    registry.save(card, lambda folder: ov.save_model(model, folder / registry.GRAPH, compress_to_fp16=False))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -290,7 +290,7 @@ def test_fewer_than_two_pictures_are_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_network_is_refused_from_the_other_process(photos: Path) -> None:
     save("damaged", colours, 25)
-    with (library.folder() / "damaged" / "model.bin").open("ab") as file:
+    with (registry.folder() / "damaged" / "model.bin").open("ab") as file:
         file.write(b"x")
     with pytest.raises(ModelError, match=r"model\.bin: this is not what was imported"):
         compare(["damaged"], photos, sample=4)

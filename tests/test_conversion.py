@@ -17,7 +17,7 @@ needs("torch")
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
-from lookalike.encoders.ov import ov  # noqa: E402
+from lookalike.encoders.openvino.loading import ov  # noqa: E402
 from lookalike.errors import MissingExtraError, ModelError  # noqa: E402
 from lookalike.models.conversion import converted, imported, quietly  # noqa: E402
 

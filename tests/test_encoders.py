@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from golden_pictures import GOLDEN, pictures
 from lookalike import encoders
-from lookalike.encoders import bundled, efficientnet, openvino_graph, quantization, torchfile
+from lookalike.encoders import bundled
+from lookalike.encoders.bundled import checkpoint, efficientnet, efficientnet_graph, quantization
 from lookalike.errors import ModelError, UsageError
 from lookalike.vectors import Vectors, unit
 from slow_network import block_outputs
@@ -81,7 +82,7 @@ def test_int8_gives_the_same_vectors_on_processors_with_fewer_instructions(instr
 
 @pytest.fixture(scope="module")
 def blocks() -> list[efficientnet.Block]:
-    return list(efficientnet.blocks(torchfile.state_dict(*bundled.weights())))
+    return list(efficientnet.blocks(checkpoint.state_dict(*bundled.weights())))
 
 
 def computed(model: ov.Model, picture: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
@@ -96,7 +97,7 @@ def computed(model: ov.Model, picture: NDArray[np.uint8]) -> Iterator[NDArray[np
 def test_each_block_of_the_graph_computes_what_its_definition_says(
     blocks: list[efficientnet.Block], number: int
 ) -> None:
-    embedding, *outputs = computed(openvino_graph.graph(blocks, taps=True), PIXELS[number])
+    embedding, *outputs = computed(efficientnet_graph.graph(blocks, taps=True), PIXELS[number])
     slow = list(block_outputs(blocks, PIXELS[number]))
     for output, expected in zip(outputs, slow, strict=True):
         np.testing.assert_allclose(output, expected, atol=1e-5 * np.abs(expected).max())
@@ -117,7 +118,7 @@ def test_a_part_of_the_network_is_a_network() -> None:
         mean=np.zeros(1, np.float32),
         deviation=np.zeros(1, np.float32),
     )
-    graph = openvino_graph.graph([efficientnet.Block("sum", (convolution,))], taps=True)
+    graph = efficientnet_graph.graph([efficientnet.Block("sum", (convolution,))], taps=True)
     [mean], [output] = computed(graph, np.full((224, 224, 3), 255, np.uint8))
     assert output.shape == (112, 112)
     assert (output[:-1, :-1] == 9 - 0.5).all()  # (255 - 127) / 128 = 1 in each of nine places

@@ -11,7 +11,7 @@ import pytest
 import lookalike
 from conftest import ColourEncoder, draw, picture
 from lookalike import Collection, encoders, identity
-from lookalike.encoders import library
+from lookalike.encoders import registry
 from lookalike.errors import CorruptError, IncompatibleError, ModelError, UsageError
 from lookalike.identity import Identity, Origin
 from lookalike.reindexing import reindex
@@ -97,7 +97,7 @@ def test_the_precision_is_the_models_own_unless_another_is_asked_for(tiny: Colle
 def test_without_its_model_a_collection_does_what_needs_none(tiny: Collection) -> None:
     by_id, by_vector = tiny.search_id(1), tiny.search_vector(np.ones(DIM))
     tiny.close()
-    library.remove("tiny")
+    registry.remove("tiny")
     with lookalike.open(tiny.folder) as again:
         assert (again.info().made_by, again.check()) == (tiny.made_by, [])
         assert (again.search_id(1), again.search_vector(np.ones(DIM))) == (by_id, by_vector)
@@ -119,7 +119,7 @@ def test_without_its_model_a_collection_does_what_needs_none(tiny: Collection) -
     ids=["search", "embed", "text", "add", "precision", "model", "reindex"],
 )
 def test_what_needs_it_says_how_to_have_it_or_do_without(tiny: Collection, use: Callable[[Path], object]) -> None:
-    library.remove("tiny")
+    registry.remove("tiny")
     with pytest.raises(IncompatibleError) as raised:
         use(tiny.folder)
     for said in (
@@ -144,7 +144,7 @@ def test_a_model_whose_card_is_damaged_is_needed_only_where_it_is_used(tiny: Col
 
 
 def test_another_version_of_a_model_is_refused_at_once_naming_both_and_both_remedies(tiny: Collection) -> None:
-    library.remove("tiny")
+    registry.remove("tiny")
     save("tiny", source="hf:somebody/tiny@1a2b", version="2")
     present = encoders.card("tiny").fingerprint
     with pytest.raises(IncompatibleError) as raised:
@@ -165,7 +165,7 @@ def test_another_version_of_a_model_is_refused_at_once_naming_both_and_both_reme
 
 def test_a_model_that_was_exchanged_after_the_collection_was_opened_is_not_used(tiny: Collection) -> None:
     with lookalike.open(tiny.folder) as again:
-        library.remove("tiny")
+        registry.remove("tiny")
         save("tiny", source="timm:tiny", version="2")
         with pytest.raises(IncompatibleError, match="another version of it"):
             again.search(picture(0))

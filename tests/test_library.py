@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import lookalike
 from conftest import draw
 from lookalike import encoders
-from lookalike.encoders import library
+from lookalike.encoders import registry
 from lookalike.encoders.card import Scaling
 from lookalike.errors import IncompatibleError, ModelError, StorageError, UsageError
 from tiny_models import DIM, SIZE, save
@@ -38,9 +38,9 @@ def expected() -> NDArray[np.float32]:
 
 
 def test_a_model_that_was_saved_is_listed_and_encodes(models: Path) -> None:
-    assert library.names() == []
+    assert registry.names() == []
     save("tiny")
-    assert library.names() == ["tiny"]
+    assert registry.names() == ["tiny"]
     assert encoders.names() == ["efficientnet-lite0", "tiny"]
     assert sorted(path.name for path in (models / "tiny").iterdir()) == ["card.json", "model.bin", "model.xml"]
     encoder = encoders.load("tiny", threads=2)
@@ -50,7 +50,7 @@ def test_a_model_that_was_saved_is_listed_and_encodes(models: Path) -> None:
 
 def test_a_card_comes_back_as_it_was_written() -> None:
     model = save("tiny", words={"red": 0})
-    assert library.read("tiny") == model
+    assert registry.read("tiny") == model
     assert encoders.card("tiny") == model.card
     assert encoders.card("tiny", precision="bf16").precision == "bf16"
     assert encoders.card("tiny", precision="bf16").fingerprint != encoders.card("tiny").fingerprint
@@ -67,16 +67,16 @@ def test_a_model_is_not_written_over(models: Path) -> None:
 def test_what_cannot_be_a_folder_is_no_name(name: str) -> None:
     with pytest.raises(UsageError, match="cannot be a model's name"):
         save(name)
-    assert not library.has(name)
+    assert not registry.has(name)
 
 
 def test_a_model_that_is_removed_is_gone(models: Path) -> None:
     save("tiny")
-    library.remove("tiny")
-    assert library.names() == []
+    registry.remove("tiny")
+    assert registry.names() == []
     assert visible(models) == []
     with pytest.raises(UsageError, match="no imported model 'tiny'"):
-        library.remove("tiny")
+        registry.remove("tiny")
 
 
 def test_nothing_is_left_of_a_model_that_could_not_be_written(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,16 +86,16 @@ def test_nothing_is_left_of_a_model_that_could_not_be_written(models: Path, monk
     monkeypatch.setattr("os.fsync", fails)
     with pytest.raises(StorageError, match="No space left"):
         save("tiny")
-    assert library.names() == []
+    assert registry.names() == []
     assert list(models.iterdir()) == []
 
 
 def test_what_a_removal_that_was_cut_off_has_left_is_no_model_and_in_nobodys_way(models: Path) -> None:
     save("tiny")
     (models / "tiny" / "card.json").unlink()
-    assert library.names() == []
+    assert registry.names() == []
     save("tiny")
-    assert library.names() == ["tiny"]
+    assert registry.names() == ["tiny"]
 
 
 @pytest.mark.parametrize("file", ["model.xml", "model.bin"])
@@ -140,7 +140,7 @@ def test_a_damaged_card_is_a_model_error(models: Path, facts: dict[str, object])
     change(models, **facts)
     with pytest.raises(ModelError, match=r"card\.json"):
         encoders.card("tiny")
-    library.remove("tiny")
+    registry.remove("tiny")
 
 
 def test_a_card_that_is_no_json_is_a_model_error(models: Path) -> None:
@@ -185,7 +185,7 @@ def test_another_model_or_precision_is_refused_with_both_names_and_the_remedy(
 def test_another_version_of_the_model_is_refused_with_the_remedy(tmp_path: Path) -> None:
     save("tiny", source="timm:tiny")
     lookalike.create(tmp_path, directory=tmp_path / "c", model="tiny")
-    library.remove("tiny")
+    registry.remove("tiny")
     save("tiny", source="timm:tiny", version="2")
     with pytest.raises(IncompatibleError, match=r"another version of it.*--reindex"):
         lookalike.open(tmp_path / "c")
@@ -194,7 +194,7 @@ def test_another_version_of_the_model_is_refused_with_the_remedy(tmp_path: Path)
 def test_a_model_that_is_not_here_is_named_with_where_it_came_from_once_it_is_needed(tmp_path: Path) -> None:
     save("tiny", source="timm:tiny")
     lookalike.create(tmp_path, directory=tmp_path / "c", model="tiny")
-    library.remove("tiny")
+    registry.remove("tiny")
     collection = lookalike.open(tmp_path / "c")
     assert collection.info().images == 0
     with pytest.raises(IncompatibleError, match="lookalike models import timm:tiny --name tiny"):
@@ -226,7 +226,7 @@ def test_a_folder_that_can_be_no_model_and_a_damaged_card_are_in_nobodys_way(mod
     (models / "My model" / "card.json").write_text("{}")
     (models / "torn").mkdir()
     (models / "torn" / "card.json").write_text("{")
-    assert library.names() == ["tiny", "torn"]
+    assert registry.names() == ["tiny", "torn"]
     with pytest.raises(UsageError, match="efficientnet-lite0 knows no words; tiny can be searched by words"):
         encoders.load_text("efficientnet-lite0")
 

@@ -19,7 +19,7 @@ from conftest import ColourEncoder, draw
 from extras import needs
 from lookalike import console
 from lookalike.cli import main
-from lookalike.encoders import library
+from lookalike.encoders import registry
 
 needs("tokenizers")
 
@@ -187,7 +187,7 @@ def test_another_model_or_precision_exits_with_4(run: Run, options: tuple[str, .
 def test_another_version_of_the_model_exits_with_4_wherever_it_is_needed(run: Run) -> None:
     tiny_models.save("one")
     run("index", "photos", "--model", "one")
-    library.remove("one")
+    registry.remove("one")
     tiny_models.save("one", version="2")
     for command in (["index", "photos"], ["search", "photos/cats/04.png"]):
         code, _, err = run(*command)

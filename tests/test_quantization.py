@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from lookalike.encoders import bundled, efficientnet, quantization, torchfile
-from lookalike.encoders.efficientnet import Block, Convolution
+from lookalike.encoders import bundled
+from lookalike.encoders.bundled import checkpoint, efficientnet, quantization
+from lookalike.encoders.bundled.efficientnet import Block, Convolution
 
 Numbers = NDArray[np.float32]
 
 
 @functools.cache
 def published_state() -> Mapping[str, NDArray[Any]]:
-    return torchfile.state_dict(*bundled.weights())
+    return checkpoint.state_dict(*bundled.weights())
 
 
 def published_blocks() -> list[Block]:

@@ -15,7 +15,7 @@ from openvino import opset13 as op
 from extras import needs
 from lookalike import encoders
 from lookalike.encoders.card import Card, Text
-from lookalike.encoders.text_runtime import OpenVinoTextEncoder, token_ids
+from lookalike.encoders.openvino.text_encoder import OpenVinoTextEncoder, token_ids
 from lookalike.errors import MissingExtraError, ModelError, UsageError
 from lookalike.images.decode import Recipe
 

@@ -27,8 +27,9 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import timm
 
-from lookalike.encoders import bundled, torch_graph  # noqa: E402
-from lookalike.encoders.torch_graph import TorchGraph, any_number  # noqa: E402
+from lookalike.encoders import bundled
+from lookalike.encoders.torch import translation  # noqa: E402
+from lookalike.encoders.torch.translation import TorchGraph, any_number  # noqa: E402
 from lookalike.errors import ModelError  # noqa: E402
 from lookalike.models import conversion  # noqa: E402
 
@@ -308,7 +309,7 @@ def test_an_operator_gives_what_openvino_gives(name: str) -> None:
 
 
 def test_each_operator_that_is_known_is_tried() -> None:
-    assert set(torch_graph._OPERATORS) == set(OPERATORS)
+    assert set(translation._OPERATORS) == set(OPERATORS)
 
 
 @pytest.mark.parametrize("name", OPERATORS)

@@ -21,11 +21,12 @@ from openvino import opset13 as op  # noqa: E402
 
 from golden_pictures import pictures  # noqa: E402
 from lookalike import encoders  # noqa: E402
-from lookalike.encoders import bundled, devices, torch_runtime  # noqa: E402
+from lookalike.encoders import bundled, devices
 from lookalike.encoders.card import Card  # noqa: E402
-from lookalike.encoders.openvino_runtime import OpenVinoEncoder  # noqa: E402
-from lookalike.encoders.torch_graph import TorchGraph  # noqa: E402
-from lookalike.encoders.torch_runtime import TorchEncoder  # noqa: E402
+from lookalike.encoders.openvino.image_encoder import OpenVinoEncoder  # noqa: E402
+from lookalike.encoders.torch import image_encoder  # noqa: E402
+from lookalike.encoders.torch.image_encoder import TorchEncoder  # noqa: E402
+from lookalike.encoders.torch.translation import TorchGraph  # noqa: E402
 from lookalike.errors import DeviceWarning, ModelError, UsageError  # noqa: E402
 from lookalike.images.decode import Recipe  # noqa: E402
 from lookalike.vectors import unit  # noqa: E402
@@ -235,7 +236,7 @@ def test_a_network_that_a_graphics_processor_cannot_run_runs_on_the_cpu(monkeypa
     def refuse(*_: object, **__: object) -> None:
         raise ModelError("layer 'neck' (Sinh): this operator is not known")
 
-    monkeypatch.setattr(torch_runtime, "TorchEncoder", refuse)
+    monkeypatch.setattr(image_encoder, "TorchEncoder", refuse)
     with pytest.warns(DeviceWarning, match="cuda: layer 'neck'"):
         encoder = encoders.load(device="auto")
     monkeypatch.undo()

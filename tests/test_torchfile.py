@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lookalike.encoders import bundled
-from lookalike.encoders.torchfile import state_dict
+from lookalike.encoders.bundled.checkpoint import state_dict
 from lookalike.errors import ModelError
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C

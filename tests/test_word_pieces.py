@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extras import needs
-from lookalike.encoders.text_runtime import token_ids
+from lookalike.encoders.openvino.text_encoder import token_ids
 from lookalike.errors import ModelError
 from lookalike.models import word_pieces
 from lookalike.models.conversion import quietly

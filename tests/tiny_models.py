@@ -8,9 +8,9 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as op
 
-from lookalike.encoders import library
+from lookalike.encoders import registry
 from lookalike.encoders.card import Card, Text
-from lookalike.encoders.library import Model
+from lookalike.encoders.registry import Model
 from lookalike.images.decode import Recipe
 
 SIZE, DIM = 16, 12
@@ -36,12 +36,12 @@ def save(name: str, *, source: str = "tiny.xml", version: str = "1", words: Mapp
     )
 
     def write(folder: Path) -> None:
-        ov.save_model(colours(), folder / library.GRAPH, compress_to_fp16=False)
+        ov.save_model(colours(), folder / registry.GRAPH, compress_to_fp16=False)
         if words:
-            ov.save_model(named_colours(), folder / library.TEXT_GRAPH, compress_to_fp16=False)
-            (folder / library.TOKENIZER).write_text(tokenizer(words), encoding="utf-8")
+            ov.save_model(named_colours(), folder / registry.TEXT_GRAPH, compress_to_fp16=False)
+            (folder / registry.TOKENIZER).write_text(tokenizer(words), encoding="utf-8")
 
-    return library.save(card, write)
+    return registry.save(card, write)
 
 
 def colours() -> ov.Model:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from file_server import FileServer, mirrored
 from lookalike.encoders.card import Scaling
-from lookalike.encoders.ov import ov
+from lookalike.encoders.openvino.loading import ov
 from lookalike.images.decode import prepare
 from lookalike.models import graph
 from lookalike.models.network import Network

@@ -74,7 +74,7 @@ def import_(source: str, name: str | None, as_json: bool, **wishes: Any) -> None
     It is downloaded where it has to be, checked, converted, and kept with a card. Its framework is needed for that
     only: lookalike[torch], lookalike[keras] or lookalike[clip]. Nothing of a stranger's is executed.
     """
-    from lookalike.encoders import openvino_runtime
+    from lookalike.encoders.openvino import image_encoder
     from lookalike.models import Wishes, import_model
 
     with _importing() as tell:
@@ -85,7 +85,7 @@ def import_(source: str, name: str | None, as_json: bool, **wishes: Any) -> None
     card = model.card
     click.echo(f"{card.name}: {card.dim:,} dimensions, {console.size_text(model.bytes)}, in {safe_text(model.folder)}")
     click.echo(f"To use it: lookalike index FOLDER --model {card.name}")
-    if openvino_runtime.computes_bfloat16():
+    if image_encoder.computes_bfloat16():
         click.echo("With --precision bf16, this processor computes most networks about twice as fast.")
 
 
@@ -135,9 +135,9 @@ def path(name: str | None) -> None:
 
     A network's folder may be copied to another machine as it is.
     """
-    from lookalike.encoders import library
+    from lookalike.encoders import registry
 
-    click.echo(str(library.read(name).folder if name else library.folder()))
+    click.echo(str(registry.read(name).folder if name else registry.folder()))
 
 
 @models.command()
@@ -148,12 +148,12 @@ def remove(names: tuple[str, ...]) -> None:
     Collections that they made can still be searched by --id, and need them again for everything else.
     """
     from lookalike import encoders
-    from lookalike.encoders import library
+    from lookalike.encoders import registry
 
     for name in names:
         if name == encoders.BUNDLED:
             raise errors.UsageError(f"{name} comes with Lookalike and cannot be removed")
-        library.remove(name)
+        registry.remove(name)
         click.echo(f"Removed {name}.")
 
 
@@ -236,7 +236,7 @@ def _importing() -> Iterator[Callable[["ImportProgress"], None]]:
 def _facts(name: str) -> dict[str, Any]:
     """What is on a card, and where the network is."""
     from lookalike import encoders
-    from lookalike.encoders import bundled, library
+    from lookalike.encoders import bundled, registry
     from lookalike.encoders.card import as_facts
 
     card = encoders.card(name)
@@ -244,7 +244,7 @@ def _facts(name: str) -> dict[str, Any]:
         weights = bundled.weights_path()
         place = {"bytes": weights.stat().st_size, "path": str(weights)}
     else:
-        model = library.read(name)
+        model = registry.read(name)
         place = {"bytes": model.bytes, "path": str(model.folder)}
     return {**as_facts(card), "fingerprint": card.fingerprint, **place}
 

@@ -1,178 +1,31 @@
-"""Networks that turn pixels into vectors.
+"""Models that turn images, and some of them text, into vectors.
 
-An encoder is anything with the members of `Encoder`. A network is known by its name: the one that comes with
-Lookalike (bundled.py), or one that was imported (library.py). `card` tells what it is, which is all that is needed to
-tell whether it made a collection, without its runtime; `load` makes it ready to encode, and `load_text` that part of it
-that takes words.
+base.py has the `Encoder` protocol and loads a model by its name. card.py says what a model is; registry.py keeps the
+imported ones. bundled/ is the model that comes with Lookalike, openvino/ runs models on the CPU, torch/ on a GPU.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from lookalike.encoders.base import (
+    BUNDLED,
+    Encoder,
+    TextEncoder,
+    card,
+    load,
+    load_text,
+    models_that_know_words,
+    names,
+    precisions,
+    threads_for,
+)
 
-import numpy as np
-from numpy.typing import NDArray
-
-from lookalike.encoders import bundled, library
-from lookalike.encoders.card import Card
-from lookalike.errors import ModelError, UsageError
-from lookalike.images.decode import Recipe
-
-BUNDLED = bundled.NAME
-_IMPORTED_PRECISIONS = ("f32", "bf16")  # the first unless another is asked for
-
-
-class Encoder(Protocol):
-    """Turns pixels into embeddings.
-
-    One that also has `encode_text`, as in `TextEncoder`, can be searched by words.
-
-    Attributes:
-        name: what messages call it.
-        dim: the number of dimensions of an embedding.
-        recipe: how an image becomes the pixels that it takes.
-        fingerprint: vectors can be compared when, and only when, this is the same.
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def dim(self) -> int: ...
-    @property
-    def recipe(self) -> Recipe: ...
-    @property
-    def fingerprint(self) -> str: ...
-
-    def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embeddings, float32 (n, dim), of any length, of RGB pixels, uint8 (n, size, size, 3).
-
-        It is called from several threads at once.
-        """
-        ...
-
-
-@runtime_checkable
-class TextEncoder(Protocol):
-    """Turns words into embeddings that can be compared with those of pictures."""
-
-    def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embeddings, float32 (n, dim), of any length. It is called from several threads at once."""
-        ...
-
-
-def card(name: str = BUNDLED, *, precision: str | None = None) -> Card:
-    """The card of a network, in the precision that it has unless another is asked for.
-
-    Raises:
-        UsageError: there is no network of that name, or it does not come in that precision.
-        ModelError: the card of an imported one is damaged.
-    """
-    if name == BUNDLED:
-        return bundled.card(_checked(precision, name))
-    return replace(_imported(name).card, precision=_checked(precision, name))
-
-
-def load(name: str = BUNDLED, *, precision: str | None = None, threads: int = 1, device: str = "cpu") -> Encoder:
-    """A network, ready to encode with as many threads at once.
-
-    Args:
-        name: the one that comes with Lookalike, or an imported one.
-        precision: what it computes with.
-        threads: how many will ask it at once; on a graphics processor any number may.
-        device: "cpu", "cuda" or "mps", or "auto" for the fastest that there is. Where what is asked for is not to be
-            had, there is a DeviceWarning, and it is the CPU.
-
-    Raises:
-        UsageError: there is no network of that name, or it does not come in that precision, or there is no such device.
-        ModelError: its files are not the ones on its card, or it cannot be run here.
-    """
-    from lookalike.encoders import devices, openvino_runtime  # heavy, and not needed to look at a card
-
-    network, graph = card(name, precision=precision), _graph(name, precision)
-    if (found := devices.choose(device)) != "cpu":
-        from lookalike.encoders import torch_runtime
-
-        with devices.else_the_cpu(found):
-            return torch_runtime.TorchEncoder(network, graph, device=found)
-    return openvino_runtime.OpenVinoEncoder(network, graph, threads=threads)
-
-
-def load_text(name: str, *, precision: str | None = None) -> TextEncoder:
-    """The part of a network that takes words, ready to encode, on the CPU.
-
-    Raises:
-        UsageError: there is no network of that name, it has no such part, or does not come in that precision.
-        ModelError: its files are not the ones on its card, or what it takes to run them is missing.
-    """
-    network = card(name, precision=precision)
-    if network.text is None:
-        raise UsageError(f"{name} knows no words; {models_that_know_words()}")
-    from lookalike.encoders import text_runtime
-
-    model = library.read(name)
-    model.check(library.TEXT_GRAPH, library.TOKENIZER)
-    return text_runtime.OpenVinoTextEncoder(
-        network, model.folder / library.TEXT_GRAPH, model.folder / library.TOKENIZER
-    )
-
-
-def threads_for(encoder: Encoder, cores: int) -> int:
-    """How many threads should decode images for it: one for each core, and more where they wait for a device."""
-    from lookalike.encoders import devices
-
-    return devices.threads_for(getattr(encoder, "device", "cpu"), cores)
-
-
-def precisions(name: str) -> tuple[str, ...]:
-    """What a network can compute with; the first is what it does unless another is asked for."""
-    return bundled.PRECISIONS if name == BUNDLED else _IMPORTED_PRECISIONS
-
-
-def names() -> list[str]:
-    """The names of all networks that there are here."""
-    return [BUNDLED, *library.names()]
-
-
-def models_that_know_words() -> str:
-    """What to do where words are asked for of a network that does not know any."""
-    here = []
-    for name in library.names():
-        with suppress(ModelError):  # a damaged one
-            here += [name] if library.read(name).card.text else []
-    if here:
-        return f"{' and '.join(here)} can be searched by words: lookalike index FOLDER --model {here[0]} --reindex"
-    return (
-        "import one that does, such as: lookalike models import open_clip:ViT-B-32/laion2b_s34b_b79k --name clip,"
-        " and then: lookalike index FOLDER --model clip --reindex"
-    )
-
-
-def _graph(name: str, precision: str | None) -> Any:
-    """An openvino.Model from pixels, uint8 (n, size, size, 3), to embeddings, float32 (n, dim)."""
-    if name == BUNDLED:
-        return bundled.graph(card(name, precision=precision).precision)
-    from lookalike.encoders import openvino_runtime
-
-    model = _imported(name)
-    model.check(library.GRAPH)
-    return openvino_runtime.read(model.folder / library.GRAPH)
-
-
-def _imported(name: str) -> library.Model:
-    if library.has(name):
-        return library.read(name)
-    others = "".join(f", {other!r}" for other in library.names())
-    raise UsageError(
-        f"there is no model {name!r}; there are {BUNDLED!r}, which comes with Lookalike{others}."
-        " To bring one in: lookalike models import SOURCE, see: lookalike models import --help"
-    )
-
-
-def _checked(precision: str | None, name: str) -> str:
-    known = precisions(name)
-    if precision is None:
-        return known[0]
-    if precision not in known:
-        raise UsageError(f"precision {precision!r}: {name} comes in {', '.join(known)}")
-    return precision
+__all__ = [
+    "BUNDLED",
+    "Encoder",
+    "TextEncoder",
+    "card",
+    "load",
+    "load_text",
+    "models_that_know_words",
+    "names",
+    "precisions",
+    "threads_for",
+]

@@ -18,9 +18,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike.encoders import bundled, library
+from lookalike.encoders import bundled, registry
 from lookalike.encoders.card import Card, Text
-from lookalike.encoders.library import Model
+from lookalike.encoders.registry import Model
 from lookalike.errors import StorageError, UsageError
 from lookalike.models import depot
 from lookalike.models.network import ImportProgress, Network, Request, Tell, Wishes, Words
@@ -64,10 +64,10 @@ def import_model(
     """
     module, rest = _module(source)
     called = short_name(source) if name is None else name
-    library.check_name(called)
+    registry.check_name(called)
     if called == bundled.NAME:
         raise UsageError(f"{called} comes with Lookalike; take another --name")
-    library.check_is_free(called)
+    registry.check_is_free(called)
     fetch = import_module(f"{__name__}.{module}").fetch
     with depot.session():
         network: Network = fetch(Request(rest, wishes or Wishes(), tell))
@@ -144,12 +144,12 @@ def keep(network: Network, name: str, *, command: str | None = None) -> Model:
     )
 
     def write(folder: Path) -> None:
-        _write_graph(finished.graph, folder / library.GRAPH)
+        _write_graph(finished.graph, folder / registry.GRAPH)
         if words:
-            _write_graph(words.graph, folder / library.TEXT_GRAPH)
-            (folder / library.TOKENIZER).write_text(words.tokenizer, encoding="utf-8")
+            _write_graph(words.graph, folder / registry.TEXT_GRAPH)
+            (folder / registry.TOKENIZER).write_text(words.tokenizer, encoding="utf-8")
 
-    return library.save(card, write)
+    return registry.save(card, write)
 
 
 def _text(words: Words) -> Text:
@@ -157,7 +157,7 @@ def _text(words: Words) -> Text:
 
 
 def _write_graph(graph: Any, path: Path) -> None:
-    from lookalike.encoders.ov import FAILURES, ov
+    from lookalike.encoders.openvino.loading import FAILURES, ov
 
     try:
         ov.save_model(graph, path, compress_to_fp16=False)

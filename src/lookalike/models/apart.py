@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lookalike.encoders.ov import ov
+from lookalike.encoders.openvino.loading import ov
 from lookalike.errors import ModelError
 from lookalike.models.conversion import quietly
 from lookalike.models.reasons import reason

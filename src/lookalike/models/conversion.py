@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.encoders.ov import FAILURES, ov
+from lookalike.encoders.openvino.loading import FAILURES, ov
 from lookalike.errors import MissingExtraError, ModelError
 from lookalike.models.reasons import reason
 

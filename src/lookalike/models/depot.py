@@ -21,7 +21,7 @@ from typing import IO
 
 import filelock
 
-from lookalike.encoders import library
+from lookalike.encoders import registry
 from lookalike.errors import StorageError
 
 _FOLDER, _LOCK = ".downloads", "lock"
@@ -111,7 +111,7 @@ def storage_errors() -> Iterator[None]:
 
 
 def _folder() -> Path:
-    return library.folder() / _FOLDER
+    return registry.folder() / _FOLDER
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:

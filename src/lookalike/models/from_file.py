@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.encoders.card import Scaling
-from lookalike.encoders.ov import PrePostProcessor, ov
+from lookalike.encoders.openvino.loading import PrePostProcessor, ov
 from lookalike.errors import ModelError, UsageError
 from lookalike.images.decode import Recipe
 from lookalike.models import apart, file_kinds, layers, onnx_file

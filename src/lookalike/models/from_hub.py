@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lookalike.encoders.ov import FAILURES, ov
+from lookalike.encoders.openvino.loading import FAILURES, ov
 from lookalike.errors import ModelError
 from lookalike.models import hub, hub_words, layers, onnx_file
 from lookalike.models.graph import input_name

@@ -172,7 +172,7 @@ class _Application:
 
     def _converted(self, model: Any) -> Any:
         """The openvino.Model of one of Keras, which agrees with it."""
-        from lookalike.encoders.ov import ov
+        from lookalike.encoders.openvino.loading import ov
 
         graph = ov.convert_model(model, share_weights=False)  # or some would be Keras's memory, which it gives up
         # Of little contrast: noise that is louder makes rounding errors grow without bound in some networks.

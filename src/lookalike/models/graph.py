@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.encoders.card import Scaling
-from lookalike.encoders.ov import PrePostProcessor, op, ov
+from lookalike.encoders.openvino.loading import PrePostProcessor, op, ov
 from lookalike.errors import ModelError
 from lookalike.models.network import Network
 from lookalike.models.reasons import reason

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lookalike.encoders.ov import op, ov
+from lookalike.encoders.openvino.loading import op, ov
 from lookalike.errors import ModelError
 from lookalike.models.graph import input_name
 from lookalike.models.hub import Repository

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lookalike.encoders.ov import ov
+from lookalike.encoders.openvino.loading import ov
 from lookalike.errors import ModelError, UsageError
 from lookalike.models.graph import Shape, channel_axis, sizes
 

@@ -9,7 +9,7 @@ https://protobuf.dev/programming-guides/encoding/
 from collections.abc import Iterator
 from pathlib import Path
 
-from lookalike.encoders.ov import ov
+from lookalike.encoders.openvino.loading import ov
 from lookalike.errors import ModelError
 from lookalike.models import apart
 

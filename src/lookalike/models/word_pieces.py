@@ -10,7 +10,7 @@ import string
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-from lookalike.encoders.text_runtime import token_ids
+from lookalike.encoders.openvino.text_encoder import token_ids
 from lookalike.errors import MissingExtraError, ModelError
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.encoders import efficientnet
-from lookalike.encoders.efficientnet import Block, Convolution
-from lookalike.encoders.ov import op, ov
-from lookalike.encoders.quantization import Quantization, Range
+from lookalike.encoders.bundled import efficientnet
+from lookalike.encoders.bundled.efficientnet import Block, Convolution
+from lookalike.encoders.bundled.quantization import Quantization, Range
+from lookalike.encoders.openvino.loading import op, ov
 
 _RELU6: Range = (0.0, 6.0)
 _LEVELS = 256  # of a number coded in 8 bits

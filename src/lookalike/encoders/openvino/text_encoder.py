@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.encoders.card import Card
-from lookalike.encoders.ov import FAILURES, ov
-from lookalike.encoders.requests import Requests
+from lookalike.encoders.openvino.infer_requests import Requests
+from lookalike.encoders.openvino.loading import FAILURES, ov
 from lookalike.errors import MissingExtraError, ModelError, UsageError
 
 if TYPE_CHECKING:

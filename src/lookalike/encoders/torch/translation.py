@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lookalike.encoders.ov import FAILURES, ov
-from lookalike.encoders.torch_layers import LAYERS
-from lookalike.encoders.torch_operators import OPERATORS, Operator
+from lookalike.encoders.openvino.loading import FAILURES, ov
+from lookalike.encoders.torch.layers import LAYERS
+from lookalike.encoders.torch.operators import OPERATORS, Operator
 from lookalike.errors import ModelError
 
 _OPERATORS: Mapping[str, Operator] = {**OPERATORS, **LAYERS}

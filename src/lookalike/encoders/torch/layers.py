@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lookalike.encoders.torch_operators import Attributes, Operator, refuse, whole_numbers
+from lookalike.encoders.torch.operators import Attributes, Operator, refuse, whole_numbers
 from lookalike.errors import ModelError
 
 # Convolutions and pooling of pictures, (n, channels, height, width)

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lookalike.encoders.batching import Batcher, Embeddings, Finish, Pixels
 from lookalike.encoders.card import Card
-from lookalike.encoders.openvino_runtime import OpenVinoEncoder
-from lookalike.encoders.ov import ov
-from lookalike.encoders.torch_graph import TorchGraph, any_number
+from lookalike.encoders.openvino.image_encoder import OpenVinoEncoder
+from lookalike.encoders.openvino.loading import ov
+from lookalike.encoders.torch.batching import Batcher, Embeddings, Finish, Pixels
+from lookalike.encoders.torch.translation import TorchGraph, any_number
 from lookalike.errors import ModelError, UsageError
 from lookalike.images.decode import Recipe
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.encoders.efficientnet import Array, Block, Convolution
+from lookalike.encoders.bundled.efficientnet import Array, Block, Convolution
 
 Range = tuple[float, float]
 

@@ -67,12 +67,12 @@ def graph(precision: str) -> Any:
     Raises:
         ModelError: the weights are missing, or not the ones that were published.
     """
-    from lookalike.encoders import efficientnet, openvino_graph, quantization, torchfile
+    from lookalike.encoders.bundled import checkpoint, efficientnet, efficientnet_graph, quantization
 
-    blocks = efficientnet.blocks(torchfile.state_dict(*weights()))
+    blocks = efficientnet.blocks(checkpoint.state_dict(*weights()))
     if precision != "int8":
-        return openvino_graph.graph(blocks)
-    return openvino_graph.graph(*quantization.quantized(blocks, _facts()["ranges"]))
+        return efficientnet_graph.graph(blocks)
+    return efficientnet_graph.graph(*quantization.quantized(blocks, _facts()["ranges"]))
 
 
 def _facts() -> Mapping[str, Any]:

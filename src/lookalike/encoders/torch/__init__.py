@@ -1,0 +1,1 @@
+"""Runs the same graphs on CUDA and Apple GPUs with PyTorch."""
