@@ -24,14 +24,14 @@ from rich.console import Console
 from rich.table import Table
 
 import lookalike
-from lookalike import models
+from lookalike import importers
 from lookalike.demo import write_gallery
 from lookalike.encoders import registry
 from lookalike.encoders.card import Scaling
 from lookalike.images.decode import Recipe
+from lookalike.importers import torch_export
+from lookalike.importers.base import Network
 from lookalike.ingest import cores
-from lookalike.models import conversion
-from lookalike.models.network import Network
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 import torch_stubs
@@ -118,7 +118,7 @@ def keep(name: str, module: torch.nn.Module) -> None:
     size = config["input_size"][1]
     mean, deviation = (tuple(255 * number for number in config[key]) for key in ("mean", "std"))
     network = Network(
-        graph=conversion.converted(module, torch.rand(2, 3, size, size)),
+        graph=torch_export.converted(module, torch.rand(2, 3, size, size)),
         layout="NCHW",
         recipe=Recipe(size=size, crop=config["crop_pct"], resample=config["interpolation"]),
         scaling=Scaling(mean, deviation),
@@ -127,7 +127,7 @@ def keep(name: str, module: torch.nn.Module) -> None:
         sha256="0" * 64,
         output="features",
     )
-    models.keep(network, name)
+    importers.keep(network, name)
 
 
 def pictures(place: Path, folder: Path | None, count: int) -> Path:

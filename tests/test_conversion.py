@@ -19,7 +19,7 @@ from torch import nn  # noqa: E402
 
 from lookalike.encoders.openvino.loading import ov  # noqa: E402
 from lookalike.errors import MissingExtraError, ModelError  # noqa: E402
-from lookalike.models.conversion import converted, imported, quietly  # noqa: E402
+from lookalike.importers.torch_export import converted, imported, quietly  # noqa: E402
 
 # Quiet
 
@@ -76,7 +76,9 @@ def test_it_may_be_quiet_within_the_quiet(capfd: pytest.CaptureFixture[str]) -> 
 
 def test_it_is_quiet_where_there_is_nothing_to_say_it_on() -> None:
     """A program without a terminal may have closed its standard error."""
-    code = "import os; os.close(2); from lookalike.models.conversion import quietly\nwith quietly(): print('unheard')"
+    code = (
+        "import os; os.close(2); from lookalike.importers.torch_export import quietly\nwith quietly(): print('unheard')"
+    )
     ended = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
     assert ended.stdout == b""
 
@@ -115,7 +117,7 @@ TelemetrySender.send = lambda self, backend, message: sent.append(message)
 """
 CONVERT = """
 import torch
-from lookalike.models.conversion import converted
+from lookalike.importers.torch_export import converted
 converted(torch.nn.Linear(3, 2), torch.zeros(1, 3))
 """
 

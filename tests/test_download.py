@@ -19,13 +19,14 @@ import pytest
 import lookalike
 import tiny_models
 from file_server import FileServer, mirrored
-from lookalike import models
+from lookalike import importers
 from lookalike.errors import ModelError, StorageError, UsageError
 from lookalike.images.decode import Recipe
-from lookalike.models import depot, download, from_timm, web
-from lookalike.models.download import Checksum
-from lookalike.models.expected import Digests
-from lookalike.models.network import ImportProgress, Network, Request
+from lookalike.importers import timm as from_timm
+from lookalike.importers.base import ImportProgress, Network, Request
+from lookalike.importers.download import cache, download, http
+from lookalike.importers.download.checksum import Digests
+from lookalike.importers.download.download import Checksum
 
 URL = "https://weights.example/nets/resnet.pth"
 PATH = "/weights.example/nets/resnet.pth"
@@ -305,7 +306,7 @@ def test_a_name_that_cannot_be_looked_up_is_named(server: FileServer, monkeypatc
 def test_a_server_that_says_nothing_is_not_waited_for_forever(
     server: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web, "_SECONDS", 0.1)
+    monkeypatch.setattr(http, "_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("LOOKALIKE_MIRROR", f"http://127.0.0.1:{silent.getsockname()[1]}")
         began = time.monotonic()
@@ -410,7 +411,7 @@ def test_a_redirect_to_nowhere_is_a_refusal(server: FileServer) -> None:
 def test_redirects_out_of_https_are_refused() -> None:
     request = urllib.request.Request("https://weights.example/a")
     with pytest.raises(ModelError, match="not safe"):
-        web._Redirects().redirect_request(request, None, 302, "Found", {}, "http://weights.example/a")  # type: ignore[arg-type]
+        http._Redirects().redirect_request(request, None, 302, "Found", {}, "http://weights.example/a")  # type: ignore[arg-type]
 
 
 def test_a_mirror_has_each_address_under_its_host(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -502,7 +503,7 @@ def leave_cut_off(server: FileServer) -> None:
     """As an import of something else, which is interrupted, leaves it."""
     server.files["/weights.example/other.pth"] = DATA
     server.drops["/weights.example/other.pth"] = [10, 0, 0, 0]
-    with pytest.raises(ModelError, match="dropped"), depot.session():
+    with pytest.raises(ModelError, match="dropped"), cache.session():
         download.file(OTHER, lambda _: None)
 
 
@@ -511,7 +512,7 @@ def test_an_import_deletes_at_its_end_what_it_has_downloaded_and_nothing_else(
 ) -> None:
     leave_cut_off(server)
     left = kept(tmp_path)
-    with depot.session():
+    with cache.session():
         assert fetch().path.exists()
         assert fetch().path.exists()  # a second time
     assert kept(tmp_path) == left
@@ -520,13 +521,13 @@ def test_an_import_deletes_at_its_end_what_it_has_downloaded_and_nothing_else(
 
 def test_an_import_that_fails_leaves_what_it_has_downloaded_for_the_next(server: FileServer, tmp_path: Path) -> None:
     def fail() -> None:
-        with depot.session():
+        with cache.session():
             fetch()
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    with depot.session():
+    with cache.session():
         fetch()
     assert len(server.requests) == 1
     assert kept(tmp_path) == {}
@@ -540,15 +541,15 @@ def test_importing_a_model_is_such_an_import(
         return Network(tiny_models.colours(), "NHWC", Recipe(16), None, "timm:tiny", "", sha256, "pooled")
 
     monkeypatch.setattr(from_timm, "fetch", fetched)
-    assert models.import_model("timm:tiny").card.sha256 == SHA256
+    assert importers.import_model("timm:tiny").card.sha256 == SHA256
     assert kept(tmp_path) == {}
     assert len(server.requests) == 1
 
 
 IMPORT = f"""
 import sys
-from lookalike.models import depot, download
-with depot.session():
+from lookalike.importers.download import cache, download
+with cache.session():
     print(download.file({URL!r}, lambda _: None).path, flush=True)
     sys.stdin.read()
 """
@@ -560,7 +561,7 @@ def test_a_file_stays_until_the_last_import_that_uses_it_is_done(server: FileSer
     ) as other:
         assert other.stdout is not None
         path = Path(other.stdout.readline().strip())
-        with depot.session():
+        with cache.session():
             assert fetch().path == path
         assert path.read_bytes() == DATA
         other.communicate(timeout=20)
@@ -581,7 +582,7 @@ def test_a_file_that_another_import_deletes_as_it_is_found_is_downloaded_again(
         return digests
 
     monkeypatch.setattr(download._Download, "_there", find_and_lose)
-    with depot.session():
+    with cache.session():
         assert fetch().path.read_bytes() == DATA
     assert len(server.requests) == 2
 
@@ -591,10 +592,10 @@ def test_leftovers_go_after_a_month_unless_something_is_being_downloaded(server:
     folder = tmp_path / "models" / ".downloads"
     for path in [*folder.glob("*.partial"), *folder.glob("*.etag")]:
         os.utime(path, (time.time() - 31 * 24 * 3600,) * 2)
-    with filelock.FileLock(folder / "lock"), depot.session():
+    with filelock.FileLock(folder / "lock"), cache.session():
         pass
     assert len(kept(tmp_path)) == 2
-    with depot.session():
+    with cache.session():
         pass
     assert kept(tmp_path) == {}
 

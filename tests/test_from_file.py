@@ -27,10 +27,11 @@ from onnx import TensorProto, helper  # noqa: E402
 from lookalike.encoders.card import Scaling  # noqa: E402
 from lookalike.errors import ModelError, UsageError  # noqa: E402
 from lookalike.images.decode import Recipe  # noqa: E402
-from lookalike.models import apart, from_file  # noqa: E402
-from lookalike.models.graph import finished  # noqa: E402
-from lookalike.models.layers import layers  # noqa: E402
-from lookalike.models.network import Network, Request, Wishes  # noqa: E402
+from lookalike.importers import file as from_file  # noqa: E402
+from lookalike.importers import isolated_read
+from lookalike.importers.base import Network, Request, Wishes  # noqa: E402
+from lookalike.importers.encoder_graph import finished  # noqa: E402
+from lookalike.importers.output_layer import layers  # noqa: E402
 from onnx_samples import SIZE, classifier, model, node, pictures, planes, reference, tensor  # noqa: E402
 
 IMAGENET = Wishes(mean=(123.675, 116.28, 103.53), deviation=(58.395, 57.12, 57.375))
@@ -263,7 +264,7 @@ def zipped(path: Path, **entries: bytes) -> Path:
 def test_pickles_are_refused_whatever_they_are_called_and_nothing_in_them_runs(
     name: str, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "read", lambda *_, **__: pytest.fail("it was loaded"))
+    monkeypatch.setattr(isolated_read, "read", lambda *_, **__: pytest.fail("it was loaded"))
     data = pickle.dumps(Trap(tmp_path / "sprung"), protocol=0 if how == "oldest pickle" else 2)
     path = tmp_path / name
     if how == "zip":
@@ -334,7 +335,7 @@ def test_what_is_not_there_or_no_network_is_refused(tmp_path: Path) -> None:
 def test_folders_with_links_that_lead_outside_are_refused(
     within: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "read", lambda *_, **__: pytest.fail("it was loaded"))
+    monkeypatch.setattr(isolated_read, "read", lambda *_, **__: pytest.fail("it was loaded"))
     (tmp_path / "network" / "assets").mkdir(parents=True)
     (tmp_path / "network" / "saved_model.pb").write_bytes(b"\x08\x01")
     (tmp_path / "outside").mkdir()

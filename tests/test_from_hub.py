@@ -24,13 +24,14 @@ from lookalike import encoders  # noqa: E402
 from lookalike.encoders.card import Scaling  # noqa: E402
 from lookalike.errors import ModelError, UsageError  # noqa: E402
 from lookalike.images.decode import Recipe  # noqa: E402
-from lookalike.models import apart, from_hub, import_model  # noqa: E402
-from lookalike.models.network import Network, Request, Wishes, Words  # noqa: E402
+from lookalike.importers import huggingface as from_hub  # noqa: E402
+from lookalike.importers import import_model, isolated_read
+from lookalike.importers.base import Network, Request, Wishes, Words  # noqa: E402
 
 Content: TypeAlias = bytes | dict[str, Any] | None
 FILES: Mapping[str, Content] = {}
 WISHES = Wishes()
-READ_APART = apart.read
+READ_APART = isolated_read.read
 
 NAME = "owner/tiny-clip"
 SIZE, WIDTH, DIM = 16, 10, 6
@@ -166,7 +167,9 @@ def repository_files(others: Mapping[str, Content]) -> dict[str, bytes]:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
-    monkeypatch.setattr(apart, "read", lambda _, data: ov.Core().read_model(data))  # a process each time takes long
+    monkeypatch.setattr(
+        isolated_read, "read", lambda _, data: ov.Core().read_model(data)
+    )  # a process each time takes long
     with mirrored(monkeypatch, tmp_path) as server:
         yield server
 
@@ -225,7 +228,7 @@ def test_pictures_and_words_get_the_vectors_that_onnx_computes(server: FileServe
 def test_an_imported_network_gives_the_vectors_that_onnx_computes_of_scaled_pixels(
     server: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "read", READ_APART)
+    monkeypatch.setattr(isolated_read, "read", READ_APART)
     hub_repository(server, NAME, repository_files({}))
     assert import_model(f"hf:{NAME}").card.name == "tiny-clip"
     pixels = np.random.default_rng(1).integers(0, 256, (2, SIZE, SIZE, 3), dtype=np.uint8)

@@ -30,9 +30,10 @@ from lookalike.demo import draw
 from lookalike.encoders.card import Scaling
 from lookalike.errors import MissingExtraError, ModelError, UsageError
 from lookalike.images.decode import Recipe, prepare
-from lookalike.models import from_keras, graph
-from lookalike.models.conversion import quietly
-from lookalike.models.network import ImportProgress, Network, Request, Wishes
+from lookalike.importers import encoder_graph
+from lookalike.importers import keras as from_keras
+from lookalike.importers.base import ImportProgress, Network, Request, Wishes
+from lookalike.importers.torch_export import quietly
 
 needs("keras", "tensorflow")
 
@@ -172,7 +173,9 @@ def publish(monkeypatch: pytest.MonkeyPatch, server: FileServer, keras: Any, nam
 
 def vectors_of(network: Network, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What the imported network makes of pictures, (n, size, size, 3)."""
-    compiled = ov.Core().compile_model(graph.finished(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = ov.Core().compile_model(
+        encoder_graph.finished(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
     return np.concatenate([compiled(picture[None])[0] for picture in pixels])
 
 
@@ -456,7 +459,7 @@ def test_settings_of_the_user_change_nothing(server: FileServer, keras: Any, mob
 
 CHILD = """
 import os, sys
-from lookalike.models import from_keras
+from lookalike.importers import keras as from_keras
 before = dict(os.environ)
 keras = from_keras._keras("any")
 from_keras._application(keras, "MobileNetV3Small").sizes()

@@ -24,12 +24,13 @@ from PIL import Image
 from extras import needs
 from file_server import COMMIT, HUB, FileServer, hub_repository, mirrored
 from golden_pictures import pictures
-from lookalike import demo, encoders, models
+from lookalike import demo, encoders, importers
 from lookalike.errors import MissingExtraError, ModelError, UsageError
 from lookalike.images.decode import Recipe, prepare
-from lookalike.models import from_open_clip, word_pieces
-from lookalike.models.conversion import quietly
-from lookalike.models.network import ImportProgress, Network, Request, Wishes
+from lookalike.importers import open_clip as from_open_clip
+from lookalike.importers import tokenizer_export
+from lookalike.importers.base import ImportProgress, Network, Request, Wishes
+from lookalike.importers.torch_export import quietly
 from torch_stubs import declare
 
 needs("torch", "torchvision", "timm", "open_clip", "safetensors", "tokenizers")
@@ -100,7 +101,7 @@ def _listed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tokenizer that these networks share, whose conversion takes longest, is converted once for each context."""
-    convert, known = word_pieces.converted, _CONVERTED
+    convert, known = tokenizer_export.converted, _CONVERTED
 
     def converted(tokenizer: Any, name: str) -> str:
         kind = type(tokenizer).__name__, tokenizer.context_length
@@ -108,7 +109,7 @@ def _converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
             known[kind] = convert(tokenizer, name)
         return known[kind]
 
-    monkeypatch.setattr(word_pieces, "converted", converted)
+    monkeypatch.setattr(tokenizer_export, "converted", converted)
 
 
 _CONVERTED: dict[tuple[str, int], str] = {}
@@ -205,7 +206,7 @@ def test_an_imported_one_does_the_same_from_files_and_from_words(server: FileSer
     """From JPEG files with OpenCLIP's own transform, and from words with its own tokenizer."""
     model = network("tiny-vit", force_preprocess_cfg={name: FACTS[name] for name in OTHERWISE})
     published(server, model)
-    imported = models.import_model("open_clip:tiny-vit/plain", name="clip")
+    imported = importers.import_model("open_clip:tiny-vit/plain", name="clip")
     assert imported.card.source == "open_clip:tiny-vit/plain"
     files = []
     for seed, kind in enumerate(demo.KINDS):

@@ -27,9 +27,10 @@ from timm.data import create_transform, resolve_data_config  # noqa: E402
 from lookalike.encoders.card import Scaling  # noqa: E402
 from lookalike.errors import MissingExtraError, ModelError, UsageError  # noqa: E402
 from lookalike.images.decode import Recipe  # noqa: E402
-from lookalike.models import from_timm, graph  # noqa: E402
-from lookalike.models.conversion import quietly  # noqa: E402
-from lookalike.models.network import ImportProgress, Network, Request, Wishes  # noqa: E402
+from lookalike.importers import encoder_graph  # noqa: E402
+from lookalike.importers import timm as from_timm
+from lookalike.importers.base import ImportProgress, Network, Request, Wishes  # noqa: E402
+from lookalike.importers.torch_export import quietly  # noqa: E402
 from torch_networks import (  # noqa: E402
     Trap,
     enliven,
@@ -136,7 +137,7 @@ def test_a_vision_transformer_computes_what_it_computes_in_timm_for_another_size
     network = fetched(name, size=70)
     module.set_input_size(img_size=70)
     assert (network.recipe.size, network.recipe.crop, network.output) == (70, 1.0, "features")
-    assert graph.finished(network).dim == 384
+    assert encoder_graph.finished(network).dim == 384
     assert_agrees(network, module, paths)
 
 
@@ -213,7 +214,7 @@ def test_wishes_come_first(server: FileServer) -> None:
     network = fetched(SMALL, mean=numbers[0], deviation=numbers[1], **wishes)
     assert network.recipe == Recipe(96, 0.5, "nearest", "squash")
     assert (network.scaling, network.licence) == (Scaling(*numbers, channels="BGR"), "MIT")
-    assert graph.finished(network).dim == 512
+    assert encoder_graph.finished(network).dim == 512
 
 
 # What is refused

@@ -25,9 +25,10 @@ from torchvision import models  # noqa: E402
 from lookalike.encoders.card import Scaling  # noqa: E402
 from lookalike.errors import MissingExtraError, ModelError, UsageError  # noqa: E402
 from lookalike.images.decode import Recipe  # noqa: E402
-from lookalike.models import from_torchvision, graph  # noqa: E402
-from lookalike.models.conversion import quietly  # noqa: E402
-from lookalike.models.network import ImportProgress, Network, Request, Wishes  # noqa: E402
+from lookalike.importers import encoder_graph  # noqa: E402
+from lookalike.importers import torchvision as from_torchvision
+from lookalike.importers.base import ImportProgress, Network, Request, Wishes  # noqa: E402
+from lookalike.importers.torch_export import quietly  # noqa: E402
 from torch_networks import (  # noqa: E402
     Trap,
     enliven,
@@ -221,7 +222,7 @@ def test_wishes_come_first(server: FileServer, monkeypatch: pytest.MonkeyPatch) 
     network = fetched("squeezenet1_1", mean=numbers[0], deviation=numbers[1], **wishes)
     assert network.recipe == Recipe(96, 0.5, "bicubic", "squash")
     assert (network.scaling, network.licence) == (Scaling(*numbers, channels="BGR"), "MIT")
-    assert graph.finished(network).dim == 512
+    assert encoder_graph.finished(network).dim == 512
 
 
 # What is refused

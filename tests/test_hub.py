@@ -10,8 +10,8 @@ import pytest
 
 from file_server import COMMIT, HUB, FileServer, hub_repository, mirrored
 from lookalike.errors import ModelError, UsageError
-from lookalike.models import download, hub
-from lookalike.models.network import ImportProgress
+from lookalike.importers.base import ImportProgress
+from lookalike.importers.download import download, huggingface_hub
 
 NAME = "owner/net-1.5_x"
 WEIGHTS = b"\x00weights" * 1000
@@ -27,8 +27,8 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServ
         yield server
 
 
-def repository(name: str = NAME, revision: str | None = None) -> hub.Repository:
-    return hub.repository(name, revision, lambda _: None)
+def repository(name: str = NAME, revision: str | None = None) -> huggingface_hub.Repository:
+    return huggingface_hub.repository(name, revision, lambda _: None)
 
 
 def say(server: FileServer, **facts: Any) -> None:
@@ -41,8 +41,8 @@ def test_a_repository_is_known_by_commit_licence_and_files(server: FileServer) -
     found = repository()
     assert (found.name, found.commit, found.licence) == (NAME, COMMIT, "apache-2.0")
     assert found.files == {
-        "config.json": hub.HubFile(8, None),
-        "onnx/model.onnx": hub.HubFile(len(WEIGHTS), hashlib.sha256(WEIGHTS).hexdigest()),
+        "config.json": huggingface_hub.HubFile(8, None),
+        "onnx/model.onnx": huggingface_hub.HubFile(len(WEIGHTS), hashlib.sha256(WEIGHTS).hexdigest()),
     }
     assert server.paths() == [f"{HUB}/api/models/{NAME}/revision/main?blobs=true"]
 
@@ -92,7 +92,7 @@ def test_a_file_that_is_not_in_the_repository_is_named(server: FileServer) -> No
 
 def test_downloads_tell_how_far_they_are(server: FileServer) -> None:
     told: list[ImportProgress] = []
-    hub.repository(NAME, None, told.append).fetch("onnx/model.onnx")
+    huggingface_hub.repository(NAME, None, told.append).fetch("onnx/model.onnx")
     assert told[-1] == ImportProgress("downloading model.onnx", len(WEIGHTS), len(WEIGHTS))
 
 

@@ -14,7 +14,7 @@ import onnx  # noqa: E402 - skipped where it is missing
 from onnx import helper  # noqa: E402
 
 from lookalike.errors import ModelError, UsageError  # noqa: E402
-from lookalike.models.layers import Layer, cut, layers  # noqa: E402
+from lookalike.importers.output_layer import Layer, cut, layers  # noqa: E402
 from onnx_samples import CHANNELS, classifier, model, node, pictures, planes, reference, tensor  # noqa: E402
 
 NUMBERS = planes(pictures())

@@ -12,8 +12,8 @@ from openvino import opset13 as op
 from lookalike.encoders.card import Scaling
 from lookalike.errors import ModelError
 from lookalike.images.decode import Recipe
-from lookalike.models.graph import Finished, Layout, channel_axis, finished
-from lookalike.models.network import Network
+from lookalike.importers.base import Network
+from lookalike.importers.encoder_graph import Finished, Layout, channel_axis, finished
 
 SIZE = 16
 PIXELS = np.random.default_rng(3).integers(0, 256, (3, SIZE, SIZE, 3), np.uint8)

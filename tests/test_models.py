@@ -11,11 +11,11 @@ import pytest
 from openvino import opset13 as op
 
 import tiny_models
-from lookalike import encoders, models
+from lookalike import encoders, importers
 from lookalike.encoders.card import Scaling
 from lookalike.errors import StorageError, UsageError
 from lookalike.images.decode import Recipe
-from lookalike.models import Wishes
+from lookalike.importers import Wishes
 from lookalike.models_cli import models as commands
 
 
@@ -39,7 +39,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_a_network_is_called_as_its_source_calls_it_in_small_letters(source: str, name: str) -> None:
-    assert models.short_name(source) == name
+    assert importers.short_name(source) == name
 
 
 def saved(home: Path, *, floats: bool) -> Path:
@@ -57,7 +57,7 @@ def saved(home: Path, *, floats: bool) -> Path:
 def test_what_was_told_is_noted_so_that_the_same_can_be_imported_again(home: Path) -> None:
     saved(home, floats=True)
     wishes = Wishes(mean=(10.0, 20.0, 30.0), deviation=(2.0, 2.0, 2.0), channels="BGR", crop=1.0, licence="MIT")
-    card = models.import_model("net.xml", name="one", wishes=wishes).card
+    card = importers.import_model("net.xml", name="one", wishes=wishes).card
     assert card.command is not None
     arguments = [*shlex.split(card.command), "--name", "two"]
     commands.main(["import", *arguments], standalone_mode=False)
@@ -67,15 +67,15 @@ def test_what_was_told_is_noted_so_that_the_same_can_be_imported_again(home: Pat
 
 def test_the_same_weights_have_the_same_fingerprint_whatever_they_are_called(home: Path) -> None:
     saved(home, floats=False)
-    one = models.import_model("net.xml", name="one").card
-    two = models.import_model("net.xml", name="two", wishes=Wishes(licence="MIT")).card
+    one = importers.import_model("net.xml", name="one").card
+    two = importers.import_model("net.xml", name="two", wishes=Wishes(licence="MIT")).card
     assert one.fingerprint == two.fingerprint
 
 
 def test_mean_and_deviation_are_in_the_order_of_the_channels(home: Path) -> None:
     saved(home, floats=True)
     wishes = Wishes(mean=(10.0, 20.0, 30.0), deviation=(1.0, 2.0, 4.0), channels="BGR")
-    models.import_model("net.xml", name="one", wishes=wishes)
+    importers.import_model("net.xml", name="one", wishes=wishes)
     pixels = np.full((1, 8, 8, 3), (50, 60, 70), np.uint8)
     expected = [(70 - 10) / 1, (60 - 20) / 2, (50 - 30) / 4]
     np.testing.assert_allclose(encoders.load("one").encode(pixels), [expected], rtol=1e-5)
@@ -108,5 +108,5 @@ def test_a_network_that_cannot_be_written_is_a_storage_error_and_leaves_nothing(
 
     monkeypatch.setattr(ov, "save_model", fails)
     with pytest.raises(StorageError, match="is the disk full"):
-        models.import_model("net.xml")
+        importers.import_model("net.xml")
     assert encoders.names() == ["efficientnet-lite0"]

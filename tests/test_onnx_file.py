@@ -16,7 +16,10 @@ import onnx  # noqa: E402 - skipped where it is missing
 from onnx import TensorProto, helper  # noqa: E402
 
 from lookalike.errors import ModelError  # noqa: E402
-from lookalike.models import apart, onnx_file  # noqa: E402
+from lookalike.importers import (
+    isolated_read,
+    onnx_safety,  # noqa: E402
+)
 from lookalike.system import worker  # noqa: E402
 from onnx_samples import classifier, model, node, pictures, planes, reference, tensor  # noqa: E402
 
@@ -34,7 +37,7 @@ def test_a_file_is_read_as_onnx_itself_computes_it(tmp_path: Path) -> None:
     path.write_bytes(HARMLESS)
     numbers = planes(pictures())
     [found] = (
-        ov.Core().compile_model(onnx_file.read(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(numbers).values()
+        ov.Core().compile_model(onnx_safety.read(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(numbers).values()
     )
     np.testing.assert_allclose(found, reference(classifier(), "logits", numbers), rtol=1e-4, atol=1e-3)
 
@@ -97,15 +100,15 @@ def test_weights_in_other_files_are_refused_before_anything_is_loaded(
     put(network, outside)
     path = tmp_path / "network.onnx"
     path.write_bytes(network.SerializeToString())
-    monkeypatch.setattr(apart, "read", lambda *_: pytest.fail("it was loaded"))
+    monkeypatch.setattr(isolated_read, "read", lambda *_: pytest.fail("it was loaded"))
     with pytest.raises(ModelError, match=r"network\.onnx: refused as an ONNX file: its weights are in other files"):
-        onnx_file.read(path)
+        onnx_safety.read(path)
 
 
 def test_files_that_onnx_saves_with_external_data_are_refused(tmp_path: Path) -> None:
     onnx.save(classifier(), tmp_path / "network.onnx", save_as_external_data=True, size_threshold=0)
     with pytest.raises(ModelError, match="its weights are in other files"):
-        onnx_file.read(tmp_path / "network.onnx")
+        onnx_safety.read(tmp_path / "network.onnx")
 
 
 def test_the_bytes_that_were_checked_are_the_ones_that_are_loaded(
@@ -113,14 +116,14 @@ def test_the_bytes_that_were_checked_are_the_ones_that_are_loaded(
 ) -> None:
     path = tmp_path / "network.onnx"
     path.write_bytes(HARMLESS)
-    check = onnx_file.check
+    check = onnx_safety.check
 
     def check_and_swap(data: bytes) -> None:
         check(data)
         path.write_bytes(classifier(classes=20).SerializeToString())
 
-    monkeypatch.setattr(onnx_file, "check", check_and_swap)
-    assert onnx_file.read(path).output().get_partial_shape()[1].get_length() == 10
+    monkeypatch.setattr(onnx_safety, "check", check_and_swap)
+    assert onnx_safety.read(path).output().get_partial_shape()[1].get_length() == 10
 
 
 # Damage
@@ -132,7 +135,7 @@ def test_graphs_that_are_nested_too_deep_are_refused() -> None:
     for _ in range(2000):
         graph = field(0x0A, field(0x2A, field(0x32, graph)))
     with pytest.raises(ValueError, match="nested more than 64 deep"):
-        onnx_file.check(field(0x3A, graph))
+        onnx_safety.check(field(0x3A, graph))
 
 
 def field(key: int, value: bytes) -> bytes:
@@ -152,12 +155,12 @@ def test_what_is_no_whole_onnx_file_is_refused(data: bytes, tmp_path: Path) -> N
     path = tmp_path / "network.onnx"
     path.write_bytes(data)
     with pytest.raises(ModelError, match=r"network\.onnx: refused as an ONNX file: (it|there) is "):
-        onnx_file.read(path)
+        onnx_safety.read(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"network\.onnx: No such file"):
-        onnx_file.read(tmp_path / "network.onnx")
+        onnx_safety.read(tmp_path / "network.onnx")
 
 
 def mutated(data: bytes, seed: int) -> bytes:
@@ -181,7 +184,7 @@ def test_whatever_the_damage_the_check_says_no_more_than_that_it_is_damaged() ->
     refused = 0
     for seed in range(4000):
         try:
-            onnx_file.check(mutated(HARMLESS, seed))
+            onnx_safety.check(mutated(HARMLESS, seed))
         except ValueError:
             refused += 1
     assert 1000 < refused < 4000  # else the mutations prove nothing
@@ -197,7 +200,7 @@ def test_a_file_on_which_openvino_ends_its_process_is_refused(
     path = tmp_path / "network.onnx"
     path.write_bytes(network.SerializeToString())
     with pytest.raises(ModelError, match=r"network\.onnx: refused as an ONNX file: OpenVINO fails on it"):
-        onnx_file.read(path)
+        onnx_safety.read(path)
     assert capfd.readouterr() == ("", "")
 
 
@@ -208,7 +211,7 @@ def test_an_installation_that_is_broken_is_not_taken_for_a_damaged_file(
     path.write_bytes(HARMLESS)
     monkeypatch.setattr(worker, "_PROGRAM", "import no_such_package")
     with pytest.raises(ModelError, match=r"^OpenVINO: the process that ran it ended .*exit code 1.*standard error"):
-        onnx_file.read(path)
+        onnx_safety.read(path)
     assert "No module named 'no_such_package'" in capfd.readouterr().err
 
 
@@ -216,9 +219,9 @@ def test_a_file_that_keeps_openvino_busy_is_given_up(tmp_path: Path, monkeypatch
     path = tmp_path / "network.onnx"
     path.write_bytes(HARMLESS)
     monkeypatch.setattr(worker, "_PROGRAM", "import time; time.sleep(60)")
-    monkeypatch.setattr(apart, "_SECONDS", 0.2)
+    monkeypatch.setattr(isolated_read, "_SECONDS", 0.2)
     with pytest.raises(ModelError, match=r"network\.onnx: refused as an ONNX file: OpenVINO is not done with it after"):
-        onnx_file.read(path)
+        onnx_safety.read(path)
 
 
 def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:
@@ -226,7 +229,7 @@ def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:
     for seed in range(12):
         path.write_bytes(mutated(HARMLESS, seed))
         try:
-            onnx_file.read(path)
+            onnx_safety.read(path)
         except ModelError:
             refused += 1
     assert 2 < refused < 12

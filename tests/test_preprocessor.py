@@ -7,8 +7,8 @@ import pytest
 
 from lookalike.errors import ModelError, UsageError
 from lookalike.images.decode import Recipe
-from lookalike.models.network import Wishes
-from lookalike.models.preprocessor import Preparation, preparation
+from lookalike.importers.base import Wishes
+from lookalike.importers.preprocessor_config import Preparation, preparation
 
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 HALF = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}

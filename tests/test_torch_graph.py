@@ -31,7 +31,7 @@ from lookalike.encoders import bundled
 from lookalike.encoders.torch import translation  # noqa: E402
 from lookalike.encoders.torch.translation import TorchGraph, any_number  # noqa: E402
 from lookalike.errors import ModelError  # noqa: E402
-from lookalike.models import conversion  # noqa: E402
+from lookalike.importers import torch_export  # noqa: E402
 
 Vectors = NDArray[np.float32]
 SIDE = 6  # of the pictures that operators are tried with
@@ -342,7 +342,7 @@ def network(name: str) -> ov.Model:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         module = timm.create_model(name, num_classes=0, **SMALLER.get(name, {})).eval()
-        with conversion.quietly():
+        with torch_export.quietly():
             model = ov.convert_model(module, example_input=torch.rand(2, 3, SIZE, SIZE))
     steps = PrePostProcessor(model)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))

@@ -21,8 +21,8 @@ from file_server import FileServer, mirrored
 from lookalike.encoders.card import Scaling
 from lookalike.encoders.openvino.loading import ov
 from lookalike.images.decode import prepare
-from lookalike.models import graph
-from lookalike.models.network import Network
+from lookalike.importers import encoder_graph
+from lookalike.importers.base import Network
 
 Array = NDArray[np.float32]
 
@@ -114,7 +114,9 @@ def scaled_by_hand(pixels: NDArray[np.uint8], scaling: Scaling) -> torch.Tensor:
 
 def run(network: Network, pixels: NDArray[np.uint8]) -> Array:
     """What becomes of pixels, uint8 (n, size, size, 3), in the finished graph."""
-    compiled = ov.Core().compile_model(graph.finished(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = ov.Core().compile_model(
+        encoder_graph.finished(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
     return np.concatenate([compiled(picture[None])[0] for picture in pixels])
 
 

@@ -13,7 +13,7 @@ from lookalike.show.text import safe_text
 if TYPE_CHECKING:
     from lookalike.comparison import ComparisonProgress
     from lookalike.encoders.card import Card
-    from lookalike.models.network import ImportProgress
+    from lookalike.importers.base import ImportProgress
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 
@@ -75,7 +75,7 @@ def import_(source: str, name: str | None, as_json: bool, **wishes: Any) -> None
     only: lookalike[torch], lookalike[keras] or lookalike[clip]. Nothing of a stranger's is executed.
     """
     from lookalike.encoders.openvino import image_encoder
-    from lookalike.models import Wishes, import_model
+    from lookalike.importers import Wishes, import_model
 
     with _importing() as tell:
         model = import_model(source, name=name, wishes=Wishes(**wishes), tell=tell)
@@ -166,7 +166,7 @@ def inspect(file: str, everything: bool, as_json: bool) -> None:
 
     The one with a star is taken unless another is named: lookalike models import FILE --output LAYER
     """
-    from lookalike.models import inspect as layers_of
+    from lookalike.importers import inspect as layers_of
 
     layers = layers_of(file)
     if as_json:

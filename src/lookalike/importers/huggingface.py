@@ -11,12 +11,13 @@ from typing import Any
 
 from lookalike.encoders.openvino.loading import FAILURES, ov
 from lookalike.errors import ModelError
-from lookalike.models import hub, hub_words, layers, onnx_file
-from lookalike.models.graph import input_name
-from lookalike.models.hub import Repository
-from lookalike.models.network import ImportProgress, Network, Request
-from lookalike.models.preprocessor import preparation
-from lookalike.models.reasons import reason
+from lookalike.importers import huggingface_text, onnx_safety, output_layer
+from lookalike.importers.base import ImportProgress, Network, Request
+from lookalike.importers.download import huggingface_hub
+from lookalike.importers.download.huggingface_hub import Repository
+from lookalike.importers.encoder_graph import input_name
+from lookalike.importers.error_summary import reason
+from lookalike.importers.preprocessor_config import preparation
 
 _FOLDERS = ("onnx/", "")
 _DATA = ("_data", ".data")  # behind an ONNX file's name: what has its weights
@@ -35,20 +36,20 @@ def fetch(request: Request) -> Network:
         StorageError: the disk is full or failing.
     """
     name, _, revision = request.name.partition("@")
-    repository = hub.repository(name, request.wishes.revision or revision or None, request.tell)
+    repository = huggingface_hub.repository(name, request.wishes.revision or revision or None, request.tell)
     files, config = _files(repository), _document(repository, "config.json")
     prepared = preparation(_preprocessor(repository), request.wishes, _source(repository))
     fetched = [repository.fetch(files.image)]
     request.tell(ImportProgress("reading"))
-    model = onnx_file.read(fetched[0].path)
+    model = onnx_safety.read(fetched[0].path)
     image = _image(model, request.wishes.output, prepared.recipe.size, _source(repository))
-    words, beside = None, hub_words.output_beside(image.output, repository, config)
+    words, beside = None, huggingface_text.output_beside(image.output, repository, config)
     if beside and files.text:
         fetched.append(repository.fetch(files.text))
         request.tell(ImportProgress("reading"))
-        model = onnx_file.read(fetched[1].path)
-    if beside and hub_words.takes_words(model):
-        words = hub_words.words(model, beside, repository, config)
+        model = onnx_safety.read(fetched[1].path)
+    if beside and huggingface_text.takes_words(model):
+        words = huggingface_text.words(model, beside, repository, config)
     return Network(
         graph=image.graph,
         layout="NCHW",
@@ -146,7 +147,7 @@ def _image(model: ov.Model, output: str | None, size: int, source: str) -> _Imag
     names = {name for port in model.outputs for name in port.get_names()}
     try:
         model.reshape({pixels.output(0): _with_sides(pixels.get_partial_shape(), size)})
-        graph, name = layers.cut(model, output or next((name for name in _OUTPUTS if name in names), None))
+        graph, name = output_layer.cut(model, output or next((name for name in _OUTPUTS if name in names), None))
         taken = [port.get_node() for port in graph.inputs if input_name(port) == input_name(pixels.output(0))]
         return _Image(ov.Model([graph.outputs[0].get_node().input_value(0)], taken, "image"), name)
     except FAILURES as error:

@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lookalike.errors import ModelError
-from lookalike.models.expected import Checksum
-from lookalike.models.reasons import reason
+from lookalike.importers.download.checksum import Checksum
+from lookalike.importers.error_summary import reason
 
 # https://docs.pytorch.org/docs/stable/hub.html#torch.hub.load_state_dict_from_url: names end in "-" and the first
 # eight or more digits of the SHA-256.

@@ -14,10 +14,10 @@ from lookalike.encoders.card import Scaling
 from lookalike.encoders.openvino.loading import PrePostProcessor, ov
 from lookalike.errors import ModelError, UsageError
 from lookalike.images.decode import Recipe
-from lookalike.models import apart, file_kinds, layers, onnx_file
-from lookalike.models.graph import Layout, Shape, input_name, sizes
-from lookalike.models.network import ImportProgress, Network, Request, Wishes
-from lookalike.models.reasons import reason
+from lookalike.importers import file_format, isolated_read, onnx_safety, output_layer
+from lookalike.importers.base import ImportProgress, Network, Request, Wishes
+from lookalike.importers.encoder_graph import Layout, Shape, input_name, sizes
+from lookalike.importers.error_summary import reason
 
 _LARGEST = 4096  # pixels; four times the side of what networks take
 _AFFINE = {"Add": np.add, "Subtract": np.subtract, "Multiply": np.multiply, "Divide": np.divide}
@@ -33,11 +33,11 @@ def fetch(request: Request) -> Network:
     """
     path, wishes = Path(request.name), request.wishes
     request.tell(ImportProgress("reading"))
-    kind = file_kinds.kind(path)
-    sha256 = file_kinds.sha256(path, kind)
+    kind = file_format.kind(path)
+    sha256 = file_format.sha256(path, kind)
     model = _read(path, kind)
     layout, size = _picture(model, path, wishes.size)
-    graph, output = layers.cut(model, wishes.output)
+    graph, output = output_layer.cut(model, wishes.output)
     return Network(
         graph=graph,
         layout=layout,
@@ -56,24 +56,24 @@ def read(path: Path) -> ov.Model:
     Raises:
         ModelError: it is refused, or damaged.
     """
-    return _read(path, file_kinds.kind(path))
+    return _read(path, file_format.kind(path))
 
 
-def _read(path: Path, kind: file_kinds.Kind) -> ov.Model:
-    file_kinds.files(path, kind)
+def _read(path: Path, kind: file_format.Kind) -> ov.Model:
+    file_format.files(path, kind)
     try:
         match kind:
             case "onnx":
-                model = onnx_file.read(path)
+                model = onnx_safety.read(path)
             case "ir":
-                model = apart.read("ir", path.read_bytes(), path.with_suffix(".bin").read_bytes())
+                model = isolated_read.read("ir", path.read_bytes(), path.with_suffix(".bin").read_bytes())
             case "tflite":
-                model = apart.read("tflite", path=path)
+                model = isolated_read.read("tflite", path=path)
             case "saved_model":
-                model = apart.read("tf", path=path)
+                model = isolated_read.read("tf", path=path)
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror}") from error
-    except apart.DamagedError as error:
+    except isolated_read.DamagedError as error:
         raise ModelError(f"{path}: it cannot be read: {error}") from error
     return _from_pixels(model)
 

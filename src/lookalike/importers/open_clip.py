@@ -14,10 +14,11 @@ from typing import Any
 from lookalike.encoders.card import Scaling
 from lookalike.errors import ModelError, UsageError
 from lookalike.images.decode import Fit, Recipe, Resample
-from lookalike.models import hub, word_pieces
-from lookalike.models.conversion import converted, imported, quietly
-from lookalike.models.network import ImportProgress, Network, Request, Tell, Wishes, Words
-from lookalike.models.reasons import reason
+from lookalike.importers import tokenizer_export
+from lookalike.importers.base import ImportProgress, Network, Request, Tell, Wishes, Words
+from lookalike.importers.download import huggingface_hub
+from lookalike.importers.error_summary import reason
+from lookalike.importers.torch_export import converted, imported, quietly
 
 _FITS: dict[str, Fit] = {"shortest": "crop", "squash": "squash"}  # by OpenCLIP's names
 _SHOWN = 8  # of a model's weights, in a message
@@ -34,12 +35,12 @@ def fetch(request: Request) -> Network:
     """
     listed, wishes, tell = _listed(request.name), request.wishes, request.tell
     wishes.refuse(listed.source, "output")
-    repository = hub.repository(listed.repository, wishes.revision, tell)
+    repository = huggingface_hub.repository(listed.repository, wishes.revision, tell)
     weights_file = listed.weights_file(repository)
     tell(ImportProgress("preparing the tokenizer"))
     tokenizer = _tokenizer(listed, repository, tell)
     with quietly():
-        pieces = word_pieces.converted(tokenizer, listed.source)
+        pieces = tokenizer_export.converted(tokenizer, listed.source)
     weights = repository.fetch(weights_file)
     tell(ImportProgress("building the network"))
     model = _built(listed, weights.path, wishes.size)
@@ -87,7 +88,7 @@ class _Listed:
     def repository(self) -> str:
         return str(self.facts["hf_hub"]).rpartition("/")[0]
 
-    def weights_file(self, repository: hub.Repository) -> str:
+    def weights_file(self, repository: huggingface_hub.Repository) -> str:
         """The one that OpenCLIP would load, where there is a choice the one without a pickle."""
         named = str(self.facts["hf_hub"]).rpartition("/")[2] or "open_clip_pytorch_model.bin"
         safe = "open_clip_model" if named == "open_clip_pytorch_model.bin" else Path(named).stem
@@ -153,14 +154,14 @@ def _open_clip() -> Any:
     return imported("open_clip", "OpenCLIP", "clip")
 
 
-def _tokenizer(listed: _Listed, repository: hub.Repository, tell: Tell) -> Any:
+def _tokenizer(listed: _Listed, repository: huggingface_hub.Repository, tell: Tell) -> Any:
     """OpenCLIP's own, a SimpleTokenizer, which comes with it, or an HFTokenizer, whose files are on the hub."""
     text = listed.config["text_cfg"]
     if not text.get("hf_tokenizer_name"):
         with quietly():
             return _open_clip().get_tokenizer(listed.model)
     named = text["hf_tokenizer_name"]
-    holder = repository if named == listed.repository else hub.repository(named, None, tell)
+    holder = repository if named == listed.repository else huggingface_hub.repository(named, None, tell)
     with tempfile.TemporaryDirectory() as folder:
         for name in _TOKENIZER_FILES:
             if name in holder.files:

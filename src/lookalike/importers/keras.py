@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from lookalike.encoders.card import Scaling, Triple
 from lookalike.errors import LookalikeError, ModelError, UsageError
 from lookalike.images.decode import Recipe
-from lookalike.models import download
-from lookalike.models.conversion import imported, quietly
-from lookalike.models.network import ImportProgress, Network, Request, Wishes
-from lookalike.models.reasons import reason
+from lookalike.importers.base import ImportProgress, Network, Request, Wishes
+from lookalike.importers.download import download
+from lookalike.importers.error_summary import reason
+from lookalike.importers.torch_export import imported, quietly
 
 _RECIPE = Recipe(crop=0.875, resample="bilinear", fit="crop")
 _UNSCALED = Scaling((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))

@@ -11,8 +11,8 @@ from typing import Literal
 
 from lookalike.encoders.openvino.loading import ov
 from lookalike.errors import ModelError
-from lookalike.models.conversion import quietly
-from lookalike.models.reasons import reason
+from lookalike.importers.error_summary import reason
+from lookalike.importers.torch_export import quietly
 from lookalike.system import worker
 
 Frontend = Literal["onnx", "ir", "tflite", "tf"]

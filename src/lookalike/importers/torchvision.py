@@ -13,10 +13,11 @@ from typing import Any
 from lookalike.encoders.card import Scaling
 from lookalike.errors import ModelError, UsageError
 from lookalike.images.decode import Recipe
-from lookalike.models import checkpoint, download
-from lookalike.models.conversion import converted, imported, quietly
-from lookalike.models.network import ImportProgress, Network, Request, Wishes
-from lookalike.models.reasons import reason
+from lookalike.importers import torch_checkpoint
+from lookalike.importers.base import ImportProgress, Network, Request, Wishes
+from lookalike.importers.download import download
+from lookalike.importers.error_summary import reason
+from lookalike.importers.torch_export import converted, imported, quietly
 
 _LICENCE = "BSD-3-Clause"  # torchvision's own, which its weights come under where it says nothing else
 
@@ -38,7 +39,7 @@ def fetch(request: Request) -> Network:
     source = f"torchvision:{name}/{weights.name}"
     wishes.refuse(source, "output", "revision")
     recipe, scaling = _preparation(weights, wishes)
-    file = download.file(weights.url, tell, checksum=checkpoint.checksum(weights.url))
+    file = download.file(weights.url, tell, checksum=torch_checkpoint.checksum(weights.url))
     tell(ImportProgress("converting"))
     with quietly():
         module = _built(name, weights, file.path, source)
@@ -85,7 +86,7 @@ def _preparation(weights: Any, wishes: Wishes) -> tuple[Recipe, Scaling | None]:
 
 def _built(name: str, weights: Any, path: Path, source: str) -> Any:
     """torchvision's module with the weights in a file."""
-    with _loaded(weights, checkpoint.read(path, source)):
+    with _loaded(weights, torch_checkpoint.read(path, source)):
         try:
             return _models().get_model(name, weights=weights)
         except Exception as error:  # of whatever type: the file is a stranger's

@@ -22,23 +22,22 @@ from lookalike.encoders import bundled, registry
 from lookalike.encoders.card import Card, Text
 from lookalike.encoders.registry import Model
 from lookalike.errors import StorageError, UsageError
-from lookalike.models import depot
-from lookalike.models.network import ImportProgress, Network, Request, Tell, Wishes, Words
+from lookalike.importers.base import ImportProgress, Network, Request, Tell, Wishes, Words
+from lookalike.importers.download import cache
 
 if TYPE_CHECKING:
-    from lookalike.models.layers import Layer
+    from lookalike.importers.output_layer import Layer
 
-__all__ = ["SOURCES", "ImportProgress", "Wishes", "import_model", "inspect", "keep", "short_name"]
 
 # By what stands before the colon, the module that fetches from there. Anything else is a file.
 SOURCES = {
-    "timm": "from_timm",
-    "torchvision": "from_torchvision",
-    "keras": "from_keras",
-    "open_clip": "from_open_clip",
-    "hf": "from_hub",
+    "timm": "timm",
+    "torchvision": "torchvision",
+    "keras": "keras",
+    "open_clip": "open_clip",
+    "hf": "huggingface",
 }
-_FILES = "from_file"
+_FILES = "file"
 # Is raised when the same source would give another graph, and thus other vectors, than it did before.
 _REVISION = 1
 
@@ -68,8 +67,8 @@ def import_model(
     if called == bundled.NAME:
         raise UsageError(f"{called} comes with Lookalike; take another --name")
     registry.check_is_free(called)
-    fetch = import_module(f"{__name__}.{module}").fetch
-    with depot.session():
+    fetch = import_module(f"lookalike.importers.{module}").fetch
+    with cache.session():
         network: Network = fetch(Request(rest, wishes or Wishes(), tell))
         tell(ImportProgress("writing"))
         return keep(network, called, command=_command(source, network, wishes or Wishes()))
@@ -82,9 +81,10 @@ def inspect(path: str | os.PathLike[str]) -> "list[Layer]":
         UsageError: there is no such file.
         ModelError: it is refused, or damaged.
     """
-    from lookalike.models import from_file, layers
+    from lookalike.importers import file as from_file
+    from lookalike.importers import output_layer
 
-    return layers.layers(from_file.read(Path(path)))
+    return output_layer.layers(from_file.read(Path(path)))
 
 
 def short_name(source: str) -> str:
@@ -92,7 +92,7 @@ def short_name(source: str) -> str:
     module, rest = _module(source)
     if module == _FILES:
         rest = Path(rest).resolve().stem if Path(rest).suffix else Path(rest).resolve().name
-    elif module == "from_hub":
+    elif module == "huggingface":
         rest = rest.partition("/")[2].partition("@")[0]
     return re.sub(r"[^a-z0-9._-]+", "-", rest.lower()).strip("-._")
 
@@ -124,9 +124,9 @@ def keep(network: Network, name: str, *, command: str | None = None) -> Model:
         ModelError: it cannot be run.
         StorageError: the disk is full or failing.
     """
-    from lookalike.models import graph
+    from lookalike.importers import encoder_graph
 
-    finished, words = graph.finished(network), network.words
+    finished, words = encoder_graph.finished(network), network.words
     card = Card(
         name=name,
         source=network.source,

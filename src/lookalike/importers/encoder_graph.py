@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from lookalike.encoders.card import Scaling
 from lookalike.encoders.openvino.loading import PrePostProcessor, op, ov
 from lookalike.errors import ModelError
-from lookalike.models.network import Network
-from lookalike.models.reasons import reason
+from lookalike.importers.base import Network
+from lookalike.importers.error_summary import reason
 
 Layout = Literal["NCHW", "NHWC"]
 Shape = tuple[int | None, ...]

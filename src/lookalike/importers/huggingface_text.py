@@ -13,10 +13,10 @@ import numpy as np
 
 from lookalike.encoders.openvino.loading import op, ov
 from lookalike.errors import ModelError
-from lookalike.models.graph import input_name
-from lookalike.models.hub import Repository
-from lookalike.models.network import Words
-from lookalike.models.reasons import reason
+from lookalike.importers.base import Words
+from lookalike.importers.download.huggingface_hub import Repository
+from lookalike.importers.encoder_graph import input_name
+from lookalike.importers.error_summary import reason
 
 _TOKENIZER = "tokenizer.json"
 _IDS, _MASK, _TYPES = "input_ids", "attention_mask", "token_type_ids"

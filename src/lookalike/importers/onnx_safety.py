@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lookalike.encoders.openvino.loading import ov
 from lookalike.errors import ModelError
-from lookalike.models import apart
+from lookalike.importers import isolated_read
 
 _DEEPEST = 64  # of messages in messages, such as the graphs in the branches of a conditional
 _MODEL, _GRAPH, _NODE, _ATTRIBUTE, _TENSOR, _SPARSE, _FUNCTION, _TRAINING = range(8)
@@ -43,8 +43,8 @@ def read(path: Path) -> ov.Model:
         raise ModelError(f"{path}: {error.strerror}") from error
     try:
         check(data)
-        return apart.read("onnx", data)
-    except (ValueError, apart.DamagedError) as error:
+        return isolated_read.read("onnx", data)
+    except (ValueError, isolated_read.DamagedError) as error:
         raise ModelError(f"{path}: refused as an ONNX file: {error}") from error
 
 

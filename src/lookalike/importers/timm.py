@@ -13,10 +13,11 @@ from typing import Any
 from lookalike.encoders.card import Scaling
 from lookalike.errors import ModelError, UsageError
 from lookalike.images.decode import Fit, Recipe, Resample
-from lookalike.models import checkpoint, download, hub
-from lookalike.models.conversion import converted, imported, quietly
-from lookalike.models.network import ImportProgress, Network, Request, Tell, Wishes
-from lookalike.models.reasons import reason
+from lookalike.importers import torch_checkpoint
+from lookalike.importers.base import ImportProgress, Network, Request, Tell, Wishes
+from lookalike.importers.download import download, huggingface_hub
+from lookalike.importers.error_summary import reason
+from lookalike.importers.torch_export import converted, imported, quietly
 
 _FITS: dict[str, Fit] = {"center": "crop", "squash": "squash"}  # by timm's names
 _RESAMPLES: dict[str, Resample] = {
@@ -140,8 +141,8 @@ def _weights(listed: _Listed, revision: str | None, tell: Tell) -> _Weights:
     if not listed.cfg.hf_hub_id:
         if revision is not None:
             raise UsageError(f"{listed.source}: there is one version of its weights; leave --revision out")
-        return _Weights(download.file(listed.cfg.url, tell, checksum=checkpoint.checksum(listed.cfg.url)))
-    repository = hub.repository(listed.cfg.hf_hub_id, revision, tell)
+        return _Weights(download.file(listed.cfg.url, tell, checksum=torch_checkpoint.checksum(listed.cfg.url)))
+    repository = huggingface_hub.repository(listed.cfg.hf_hub_id, revision, tell)
     for name in _FILES:
         if name in repository.files:
             return _Weights(repository.fetch(name), repository.licence, repository.commit)
@@ -163,7 +164,7 @@ def _built(listed: _Listed, weights: Path, size: int) -> Any:
     It is built with it, as timm then insists on weights for each of the layers and no others.
     """
     if weights.suffix != ".safetensors":
-        checkpoint.read(weights, listed.source, device="meta")  # not every version of timm refuses code
+        torch_checkpoint.read(weights, listed.source, device="meta")  # not every version of timm refuses code
     from_file = {"file": str(weights), "custom_load": False, "url": None, "hf_hub_id": None}
     sized = {"img_size": size} if listed.cfg.fixed_input_size else {}
     try:

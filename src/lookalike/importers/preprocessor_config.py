@@ -11,7 +11,7 @@ from typing import Any
 from lookalike.encoders.card import Scaling, Triple
 from lookalike.errors import ModelError, UsageError
 from lookalike.images.decode import Fit, Recipe, Resample
-from lookalike.models.network import Wishes
+from lookalike.importers.base import Wishes
 
 _RESAMPLES: dict[int, Resample] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # PIL.Image.Resampling
 # Where a size that is one number is that of the shorter side; others scale both sides to it.

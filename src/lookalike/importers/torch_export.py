@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lookalike.encoders.openvino.loading import FAILURES, ov
 from lookalike.errors import MissingExtraError, ModelError
-from lookalike.models.reasons import reason
+from lookalike.importers.error_summary import reason
 
 _STDERR = 2
 # How far the graph may be from the framework, as a part of the largest number that comes out. Both compute with 32 bits

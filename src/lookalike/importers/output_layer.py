@@ -24,7 +24,7 @@ from typing import Any
 
 from lookalike.encoders.openvino.loading import ov
 from lookalike.errors import ModelError, UsageError
-from lookalike.models.graph import Shape, channel_axis, sizes
+from lookalike.importers.encoder_graph import Shape, channel_axis, sizes
 
 _PACKING = {"Convert", "FakeQuantize", "Reshape", "Squeeze", "Unsqueeze", "Transpose"}
 _ARITHMETIC = {"Add", "Subtract", "Multiply", "Divide", "Power", "Sqrt", "Maximum", "Minimum", "Negative", "Exp", "Erf"}

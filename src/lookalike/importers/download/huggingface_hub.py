@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 from lookalike.errors import ModelError, StorageError, UsageError
-from lookalike.models import download
-from lookalike.models.download import Checksum, Downloaded
-from lookalike.models.network import Tell
+from lookalike.importers.base import Tell
+from lookalike.importers.download import download
+from lookalike.importers.download.download import Checksum, Downloaded
 
 _HUB = "https://huggingface.co"
 _ENDPOINT, _TOKEN = "HF_ENDPOINT", "HF_TOKEN"
