@@ -35,7 +35,7 @@ from lookalike.images import decode
 from lookalike.images.decode import Recipe
 from lookalike.ingest import cores
 from lookalike.sources.folder import Folder
-from lookalike.vectors import Vectors, unit
+from lookalike.storage.vectors import Vectors, unit
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 import torch_stubs

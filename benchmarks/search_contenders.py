@@ -20,14 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lookalike
-from lookalike import Recipe, directory, identity
-from lookalike.catalog import Catalog
+from lookalike import Recipe
 from lookalike.estimate import BuildProgress
 from lookalike.nearest import Neighbours, Request
-from lookalike.selection import Rows
 from lookalike.snapshot import Snapshots
 from lookalike.spec import IndexSpec
-from lookalike.vectors import Vectors, VectorWriter, checksums
+from lookalike.storage import layout, manifest
+from lookalike.storage.catalog import Catalog
+from lookalike.storage.rows import Rows
+from lookalike.storage.vectors import Vectors, VectorWriter, checksums
 
 K = 10
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -125,7 +126,7 @@ class SearchVector:
         return Built(0.0, "the same collection; names and labels come back, and every vector is checked", stored.nbytes)
 
     def load(self, place: Path) -> None:
-        made_by = identity.read(place / directory.NAME).made_by
+        made_by = manifest.read(place / layout.NAME).made_by
         self._collection = lookalike.open(place, encoder=Given(made_by.dim))
         self._neighbours = Neighbours(_snapshots(place), place)
 
@@ -265,14 +266,14 @@ class Given:
 
 
 def _snapshots(place: Path) -> Snapshots:
-    kept = place / directory.NAME
-    return Snapshots(Catalog(kept / directory.CATALOG), kept, identity.read(kept).made_by.dim)
+    kept = place / layout.NAME
+    return Snapshots(Catalog(kept / layout.CATALOG), kept, manifest.read(kept).made_by.dim)
 
 
 def _fill(kept: Path, stored: Stored) -> None:
     """Writes a collection's vectors, and of each an image in its catalog."""
-    catalog = Catalog(kept / directory.CATALOG)
-    with closing(catalog), closing(VectorWriter(kept / directory.VECTORS, stored.shape[1], 0)) as writer:
+    catalog = Catalog(kept / layout.CATALOG)
+    with closing(catalog), closing(VectorWriter(kept / layout.VECTORS, stored.shape[1], 0)) as writer:
         for start, block in _blocks(stored, np.float16):
             writer.append(block)
             with catalog.writing() as transaction:

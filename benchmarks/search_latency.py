@@ -27,8 +27,8 @@ from rich.table import Table
 
 import lookalike
 from lookalike import Collection, demo
-from lookalike.catalog import Catalog
-from lookalike.vectors import VectorWriter, checksums
+from lookalike.storage.catalog import Catalog
+from lookalike.storage.vectors import VectorWriter, checksums
 
 DIM = 1280
 SIZES = (0, 10_000, 100_000, 1_000_000)

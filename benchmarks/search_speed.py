@@ -32,8 +32,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Column, Table
 
-from lookalike.selection import Rows
-from lookalike.vectors import Vectors
+from lookalike.storage.rows import Rows
+from lookalike.storage.vectors import Vectors
 from search_contenders import CORES, Built, Contender, K, contenders
 from search_vectors import draw, nearest, take
 

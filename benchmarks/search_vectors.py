@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lookalike.selection import Rows
-from lookalike.vectors import Vectors
+from lookalike.storage.rows import Rows
+from lookalike.storage.vectors import Vectors
 from search_contenders import K, Stored
 
 _BLOCK = 20_000  # vectors at a time

@@ -27,7 +27,7 @@ from lookalike.encoders import bundled
 from lookalike.errors import ImageError
 from lookalike.images import decode
 from lookalike.sources.folder import Folder
-from lookalike.vectors import Vectors, unit
+from lookalike.storage.vectors import Vectors, unit
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from golden_pictures import GOLDEN, pictures

@@ -34,11 +34,12 @@ import numpy as np
 
 import lookalike
 from conftest import ColourEncoder, draw, picture
-from lookalike import Collection, database, embedding, vectors
+from lookalike import Collection, embedding
 from lookalike.errors import CorruptError, DamagedIndexWarning, LookalikeError, UsageError
 from lookalike.images.decode import prepare
 from lookalike.match import Match
 from lookalike.nearest import Request
+from lookalike.storage import sqlite, vectors
 from lookalike.where import Between, Where
 from small import quick_builds
 
@@ -544,7 +545,7 @@ def work(place: Path, seed: int, numbers: range, only: str) -> None:
     """What a worker process does: a line before each case, and one after it."""
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    for module, name in ((os, "fsync"), (database, "_set_durability")):
+    for module, name in ((os, "fsync"), (sqlite, "_set_durability")):
         setattr(module, name, lambda _: None)  # nothing here loses power
     vectors._BETWEEN_LOOKS_S = 0  # nobody writes meanwhile
     directory = place / f"work {numbers.start} {os.getpid()}"

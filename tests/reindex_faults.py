@@ -25,11 +25,12 @@ from numpy.typing import NDArray
 
 import lookalike
 from conftest import ColourEncoder, draw, stored_vectors
-from lookalike import Collection, database, embedding, identity, ingest
+from lookalike import Collection, embedding, ingest
 from lookalike.embedding import embed
 from lookalike.errors import IncompatibleError
 from lookalike.images.decode import prepare
 from lookalike.reindexing import reindex
+from lookalike.storage import manifest, sqlite
 from test_disk_faults import Say, attempt_all, small_enough
 
 EVERY = 1 if os.environ.get("LOOKALIKE_THOROUGH") == "1" else 25  # of the calls that write, so many are one that fails
@@ -91,7 +92,7 @@ def assert_is_whole(folder: Path, template: Path) -> str:
         model = photos.made_by.model
         assert (model, photos.made_by.dim) == (MODELS[model].name, MODELS[model].dim)
         assert photos.info().damage is None
-    vectors = stored_vectors(identity.read(directory).place(directory))
+    vectors = stored_vectors(manifest.read(directory).place(directory))
     assert vectors.keys() == facts.keys()
     for key, vector in vectors.items():
         expected = embed(MODELS[model], prepare(folder / key, MODELS[model].recipe))[0]
@@ -162,7 +163,7 @@ def kill_many(root: Path, kills: int, seed: int) -> Counter[str]:
         instant = int(random.integers(events - 25, events + 1) if last else random.integers(events))
         _, killed = run_and_kill(folder, instant, random.random() * (0.002 if last else 0.02))
         tally["kills" if killed else "finished"] += 1
-        model = identity.read(folder / ".lookalike").made_by.model
+        model = manifest.read(folder / ".lookalike").made_by.model
         tally[f"leaving {model}"] += killed
         tally["leaving both"] += killed and both_are_there(folder)
         in_child(lambda: assert_is_whole(folder, template))
@@ -228,7 +229,7 @@ def be_killed(folder: Path, progress: Callable[[Any], None]) -> None:
         mock.patch.object(ingest, "_COMMIT_SECONDS", 0),
         mock.patch.object(embedding, "GROUP", 3),
     ):
-        if identity.read(folder / ".lookalike").made_by.model == "colours":
+        if manifest.read(folder / ".lookalike").made_by.model == "colours":
             reindex(folder, encoder=CoarseEncoder(), threads=2, progress=progress)
 
 
@@ -304,7 +305,7 @@ def only_foreign_keys(connection: sqlite3.Connection) -> None:
 def main() -> None:
     if sys.argv[1] != "faults":  # a process that is killed loses nothing that it has written, so nobody has to wait
         os.fsync = lambda fd: None
-        database._set_durability = only_foreign_keys
+        sqlite._set_durability = only_foreign_keys
     match sys.argv[1:]:
         case ["faults", root, kind, template]:
             attempt_all(Path(root), int(kind), scenario, Path(template), EVERY)

@@ -34,10 +34,11 @@ from numpy.typing import NDArray
 
 import lookalike
 from conftest import ColourEncoder, draw, picture
-from lookalike import Collection, Match, database, embedding, ingest
+from lookalike import Collection, Match, embedding, ingest
 from lookalike.errors import UsageError
 from lookalike.images.decode import prepare
-from lookalike.vectors import unit
+from lookalike.storage import sqlite
+from lookalike.storage.vectors import unit
 from lookalike.where import Between, Where
 from small import small_thresholds
 
@@ -693,7 +694,7 @@ def prepared(*, wal: bool) -> Iterator[None]:
         small_thresholds(),
         mock.patch.object(ingest, "_COMMIT_SECONDS", 1e9),
         mock.patch.object(ingest, "_COMMIT_IMAGES", 10**6),
-        mock.patch.object(database, "_WAL_IS_SAFE", wal),
+        mock.patch.object(sqlite, "_WAL_IS_SAFE", wal),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("error")

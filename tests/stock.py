@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import lookalike
 from lookalike import Collection, Match, Recipe
-from lookalike.vectors import Vectors, VectorWriter, checksums, unit
+from lookalike.storage.vectors import Vectors, VectorWriter, checksums, unit
 
 
 class OfDimension:

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from lookalike import attributes, tables
 from lookalike.attributes import AttributesReport, keys_of
-from lookalike.catalog import Catalog
 from lookalike.errors import UsageError
+from lookalike.storage.catalog import Catalog
 
 needs_pyarrow = pytest.mark.skipif(
     not find_spec("pyarrow") and os.environ.get("CI") != "true", reason="pyarrow is not installed"

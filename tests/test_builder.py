@@ -13,12 +13,13 @@ from unittest import mock
 
 import pytest
 
-from lookalike import Collection, builder, directory, tune, vectors
+from lookalike import Collection, builder, tune
 from lookalike.builder import Maintenance
 from lookalike.errors import CorruptError, LockedError, StorageError, UsageError
 from lookalike.estimate import BuildProgress
 from lookalike.generations import Generation
 from lookalike.index import Effort, Index
+from lookalike.storage import layout, vectors
 from lookalike.system import durable
 from lookalike.tune import OperatingPoint
 from lookalike.where import Where
@@ -695,7 +696,7 @@ def full_while_committing(monkeypatch: pytest.MonkeyPatch) -> None:
         error.sqlite_errorcode = sqlite3.SQLITE_FULL
         raise error
 
-    monkeypatch.setattr("lookalike.transaction.Transaction.drop_generation", commit)
+    monkeypatch.setattr("lookalike.storage.transaction.Transaction.drop_generation", commit)
 
 
 @pytest.mark.parametrize(
@@ -748,7 +749,7 @@ def test_where_the_disk_is_full_nothing_joins(
 def test_while_another_process_writes_nothing_is_built(photos: Collection) -> None:
     built(photos)
     before = content(photos)
-    with directory.locked(photos.directory):
+    with layout.locked(photos.directory):
         for change in (photos.build, photos.maintain):
             with pytest.raises(LockedError):
                 change()

@@ -21,12 +21,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lookalike import catalog as catalog_module
-from lookalike import database, schema
-from lookalike.catalog import Catalog, Known, State, StoredGeneration, Totals
-from lookalike.database import _wal_is_safe
 from lookalike.errors import CorruptError, IncompatibleError, StorageError, UsageError
-from lookalike.transaction import Transaction, folder_label
+from lookalike.storage import catalog as catalog_module
+from lookalike.storage import schema, sqlite
+from lookalike.storage.catalog import Catalog, Known, State, StoredGeneration, Totals
+from lookalike.storage.sqlite import _wal_is_safe
+from lookalike.storage.transaction import Transaction, folder_label
 from lookalike.where import Where
 
 
@@ -290,7 +290,7 @@ def test_it_holds_what_a_dictionary_would(empty: Path, commits: list[tuple[list[
     path = empty.with_name("catalog.sqlite")
     shutil.copyfile(empty, path)
     model = Model()
-    with mock.patch.object(database, "_set_durability", set_foreign_keys):
+    with mock.patch.object(sqlite, "_set_durability", set_foreign_keys):
         catalog = Catalog(path)
         for operations, kept in commits:
             changes, draft = catalog.changes(), copy(model)
@@ -611,7 +611,7 @@ def schema_of(catalog: Catalog) -> set[tuple[str, str, str | None]]:
 @pytest.fixture(params=["wal", "delete"])
 def journaled(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Catalog]:
     """A catalog with either journal, holding one image."""
-    monkeypatch.setattr(database, "_WAL_IS_SAFE", request.param == "wal")
+    monkeypatch.setattr(sqlite, "_WAL_IS_SAFE", request.param == "wal")
     Catalog.create(tmp_path / "catalog.sqlite")
     catalog = Catalog(tmp_path / "catalog.sqlite")
     fill(catalog, ["first"])
@@ -753,7 +753,7 @@ def test_a_forked_process_gets_connections_of_its_own(tmp_path: Path) -> None:
     program = """if True:
         import os, sys
         from pathlib import Path
-        from lookalike.catalog import Catalog
+        from lookalike.storage.catalog import Catalog
         catalog = Catalog(Path(sys.argv[1]))
 
         def put(key):
@@ -849,14 +849,14 @@ def test_a_catalog_that_another_process_brought_up_to_date_meanwhile_is_left_as_
     earlier: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The version is read once more when nobody else can change it."""
-    writing = database.Database.writing
+    writing = sqlite.Database.writing
 
-    def too_late(self: database.Database) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+    def too_late(self: sqlite.Database) -> contextlib.AbstractContextManager[sqlite3.Connection]:
         monkeypatch.undo()
         Catalog(earlier).close()
         return writing(self)
 
-    monkeypatch.setattr(database.Database, "writing", too_late)
+    monkeypatch.setattr(sqlite.Database, "writing", too_late)
     with closing(Catalog(earlier)) as catalog:
         assert_brought_up_to_date(catalog)
 
@@ -1005,7 +1005,7 @@ def fill_copies(catalog: Catalog, number: int) -> None:
 def test_a_lock_that_is_held_for_too_long_is_a_fault_of_the_disk(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "_BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sqlite, "_BUSY_TIMEOUT_S", 0.05)
     other = Catalog(catalog.path)
     with catalog.writing():
         with pytest.raises(StorageError, match=r"catalog\.sqlite: database is locked"):

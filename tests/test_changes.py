@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import draw
-from lookalike import database
-from lookalike.catalog import Catalog, Known
 from lookalike.changes import Change, Changed, Unchanged, Vanished, changes, compare
 from lookalike.sources.folder import Files, Folder, Found, Source, Unreadable, key_of
+from lookalike.storage import sqlite
+from lookalike.storage.catalog import Catalog, Known
 
 # compare() against its definition
 
@@ -218,7 +218,7 @@ def test_a_key_is_relative_where_the_file_is_inside(path: str, key: str) -> None
 @pytest.fixture
 def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Catalog]:
     """An empty one, which does not wait for the disk."""
-    monkeypatch.setattr(database, "_set_durability", lambda _: None)
+    monkeypatch.setattr(sqlite, "_set_durability", lambda _: None)
     Catalog.create(tmp_path / "catalog.sqlite")
     catalog = Catalog(tmp_path / "catalog.sqlite")
     yield catalog

@@ -27,10 +27,11 @@ from conftest import (
     stored_vectors,
     unit_of,
 )
-from lookalike import Match, database, embedding, ingest, tune
+from lookalike import Match, embedding, ingest, tune
 from lookalike.builder import Maintenance
 from lookalike.errors import DamagedIndexWarning, UsageError
 from lookalike.generations import Generation
+from lookalike.storage import sqlite
 from lookalike.where import Where
 from small import small_thresholds
 from stock import one_thread
@@ -71,7 +72,7 @@ class AnySequence(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.cleanup = contextlib.ExitStack()
-        self.cleanup.enter_context(mock.patch.object(database, "_set_durability", _set_little_durability))
+        self.cleanup.enter_context(mock.patch.object(sqlite, "_set_durability", _set_little_durability))
         self.cleanup.enter_context(mock.patch.object(os, "fsync"))
         self.cleanup.enter_context(small_thresholds(exact=EXACT, young=YOUNG, growth=GROWTH, dead=DEAD))
         self.cleanup.enter_context(one_thread())

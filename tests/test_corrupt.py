@@ -13,7 +13,7 @@ import lookalike
 from conftest import ColourEncoder
 from lookalike import Collection
 from lookalike.errors import CorruptError
-from lookalike.verified import VerifiedVectors
+from lookalike.storage.checksums import VerifiedVectors
 from lookalike.where import Where
 from small import quick_builds
 

@@ -23,9 +23,10 @@ import pytest
 
 import lookalike
 from conftest import ColourEncoder, draw, picture, stored_vectors
-from lookalike import Collection, database, ingest
-from lookalike.catalog import Catalog
+from lookalike import Collection, ingest
 from lookalike.errors import DamagedIndexWarning, NoCollectionError, StorageError
+from lookalike.storage import sqlite
+from lookalike.storage.catalog import Catalog
 from small import small_thresholds
 
 SHIM = r"""
@@ -429,7 +430,7 @@ def attempts(
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking at what is left does not wait for the disk."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(database, "_set_durability", lambda _: None)
+    monkeypatch.setattr(sqlite, "_set_durability", lambda _: None)
 
 
 @pytest.mark.timeout(1800)

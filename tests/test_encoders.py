@@ -18,7 +18,7 @@ from lookalike import encoders
 from lookalike.encoders import bundled
 from lookalike.encoders.bundled import checkpoint, efficientnet, efficientnet_graph, quantization
 from lookalike.errors import ModelError, UsageError
-from lookalike.vectors import Vectors, unit
+from lookalike.storage.vectors import Vectors, unit
 from slow_network import block_outputs
 
 PIXELS = pictures()

@@ -13,16 +13,17 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from lookalike import generations, vectors
-from lookalike.catalog import StoredGeneration
+from lookalike import generations
 from lookalike.errors import CorruptError, StorageError
 from lookalike.generations import Generation
 from lookalike.index import Effort, Index
-from lookalike.selection import Selection
 from lookalike.spec import IndexSpec
+from lookalike.storage import vectors
+from lookalike.storage.catalog import StoredGeneration
+from lookalike.storage.rows import Selection
+from lookalike.storage.vectors import Part, VectorReader, Vectors, VectorWriter
 from lookalike.system import durable
 from lookalike.tune import OperatingPoint
-from lookalike.vectors import Part, VectorReader, Vectors, VectorWriter
 from stock import clustered, one_thread
 
 ROWS, DIM = 300, 16

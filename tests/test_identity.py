@@ -10,11 +10,12 @@ import pytest
 
 import lookalike
 from conftest import ColourEncoder, draw, picture
-from lookalike import Collection, encoders, identity
+from lookalike import Collection, encoders
 from lookalike.encoders import registry
 from lookalike.errors import CorruptError, IncompatibleError, ModelError, UsageError
-from lookalike.identity import Identity, Origin
 from lookalike.reindexing import reindex
+from lookalike.storage import manifest
+from lookalike.storage.manifest import Identity, Origin
 from tiny_models import DIM, save
 
 
@@ -46,20 +47,20 @@ MADE_BY = Identity("tiny", "f32", "0123456789", 4, "timm:tiny")
 @pytest.mark.parametrize("made_by", [MADE_BY, dataclasses.replace(MADE_BY, source=None)])
 def test_what_is_written_is_read_again(tmp_path: Path, made_by: Identity, folder: str, data: str | None) -> None:
     origin = Origin(made_by, tmp_path.parent if folder == ".." else Path(folder), data)
-    identity.write(tmp_path, origin)
-    assert identity.read(tmp_path) == origin
-    assert identity.read(tmp_path).made_by.source == made_by.source
+    manifest.write(tmp_path, origin)
+    assert manifest.read(tmp_path) == origin
+    assert manifest.read(tmp_path).made_by.source == made_by.source
     assert list(tmp_path.glob("*.new")) == []
 
 
 def test_what_is_to_come_is_written_beside_and_then_takes_over_at_once(tmp_path: Path) -> None:
     present, then = Origin(MADE_BY, tmp_path.parent), Origin(MADE_BY, tmp_path.parent, "data.000001")
-    identity.write(tmp_path, present)
-    assert identity.read_next(tmp_path) is None
-    identity.write(tmp_path, then, identity.NEXT)
-    assert (identity.read(tmp_path), identity.read_next(tmp_path)) == (present, then)
-    identity.switch(tmp_path)
-    assert (identity.read(tmp_path), identity.read_next(tmp_path)) == (then, None)
+    manifest.write(tmp_path, present)
+    assert manifest.read_next(tmp_path) is None
+    manifest.write(tmp_path, then, manifest.NEXT)
+    assert (manifest.read(tmp_path), manifest.read_next(tmp_path)) == (present, then)
+    manifest.switch(tmp_path)
+    assert (manifest.read(tmp_path), manifest.read_next(tmp_path)) == (then, None)
 
 
 def test_data_are_numbered_and_only_those_before_are_earlier() -> None:
@@ -76,19 +77,19 @@ def test_a_collection_of_an_earlier_lookalike_knows_neither_source_nor_data(tiny
     facts = json.loads(path.read_text())
     assert (facts.pop("source"), "data" in facts) == ("'timm:tiny in a box'", False)
     path.write_text(json.dumps(facts))
-    assert identity.read(tiny.directory).made_by.source is None
+    assert manifest.read(tiny.directory).made_by.source is None
     with lookalike.open(tiny.folder) as again:
         assert again.search(picture(0), k=1)[0].key == "0.png"
 
 
 def test_the_precision_is_the_models_own_unless_another_is_asked_for(tiny: Collection) -> None:
-    assert identity.of_model("tiny", None) == identity.of_model("tiny", "f32") == tiny.made_by
-    assert identity.of_model("efficientnet-lite0", None).precision == "int8"
-    origin = identity.read(tiny.directory)
-    assert identity.now(tiny.directory, origin, precision="bf16").precision == "bf16"
-    assert identity.now(tiny.directory, origin, model="efficientnet-lite0").precision == "int8"
+    assert manifest.of_model("tiny", None) == manifest.of_model("tiny", "f32") == tiny.made_by
+    assert manifest.of_model("efficientnet-lite0", None).precision == "int8"
+    origin = manifest.read(tiny.directory)
+    assert manifest.now(tiny.directory, origin, precision="bf16").precision == "bf16"
+    assert manifest.now(tiny.directory, origin, model="efficientnet-lite0").precision == "int8"
     with pytest.raises(UsageError, match="'int8': tiny comes in f32, bf16"):
-        identity.now(tiny.directory, origin, precision="int8")
+        manifest.now(tiny.directory, origin, precision="int8")
 
 
 # A model that is not here
@@ -203,11 +204,11 @@ def test_another_model_or_precision_says_how_to_change_to_it(tiny: Collection) -
 )
 def test_the_options_that_are_told_name_what_is_wanted(tiny: Collection, model: str, stored: tuple[str, str]) -> None:
     """Also where what is wanted is what the model has unless another precision is asked for."""
-    origin = Origin(identity.of_model(*stored), tiny.folder)
+    origin = Origin(manifest.of_model(*stored), tiny.folder)
     for precision in encoders.precisions(model):
-        wanted = identity.of_model(model, precision)
-        given = dict(zip(("model", "precision"), identity.options(origin, wanted).split()[1::2], strict=False))
-        assert identity.now(tiny.directory, origin, **given) == wanted
+        wanted = manifest.of_model(model, precision)
+        given = dict(zip(("model", "precision"), manifest.options(origin, wanted).split()[1::2], strict=False))
+        assert manifest.now(tiny.directory, origin, **given) == wanted
         usual = precision == encoders.precisions(model)[0]
         assert ("precision" in given) == (model == stored[0] or not usual)
 
@@ -225,8 +226,8 @@ def test_an_encoder_of_ones_own_is_not_a_model_of_the_same_name(tmp_path: Path) 
 
 @pytest.mark.parametrize("facts", [{"data": "elsewhere"}, {"data": ["data.000001"]}, {"dim": -1}, {"dtype": "int8"}])
 def test_a_description_of_something_else_is_damaged(tmp_path: Path, facts: dict[str, object]) -> None:
-    identity.write(tmp_path, Origin(MADE_BY, tmp_path.parent))
+    manifest.write(tmp_path, Origin(MADE_BY, tmp_path.parent))
     path = tmp_path / "collection.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | facts))
     with pytest.raises(CorruptError, match=r"collection\.json"):
-        identity.read(tmp_path)
+        manifest.read(tmp_path)

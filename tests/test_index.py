@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lookalike import vectors
 from lookalike.errors import CorruptError, DeviceWarning, UsageError
 from lookalike.index import Effort, Index
-from lookalike.selection import Rows, Selection
 from lookalike.spec import IndexSpec, quantizer_of
+from lookalike.storage import vectors
+from lookalike.storage.rows import Rows, Selection
+from lookalike.storage.vectors import Part, VectorReader, Vectors, VectorWriter, unit
 from lookalike.system import durable
-from lookalike.vectors import Part, VectorReader, Vectors, VectorWriter, unit
 
 ROWS, K = 600, 10
 EVERYTHING = Effort(4096, ROWS / K)  # all lists or nodes, and every vector is a candidate
@@ -444,7 +444,7 @@ def test_a_wrong_dimension_is_refused_without_assertions_too() -> None:
         from lookalike.errors import UsageError
         from lookalike.index import Effort, Index
         from lookalike.spec import IndexSpec
-        from lookalike.selection import Selection
+        from lookalike.storage.rows import Selection
         assert False, "assertions are on"
         index = Index.trained(IndexSpec("Flat", 32), numpy.empty((0, 32), numpy.float32))
         for use in (

@@ -13,7 +13,7 @@ from conftest import ColourEncoder, cosines_ready, draw, picture, unit_of
 from lookalike import Collection, Term
 from lookalike.errors import ImageError, ModelError, UsageError
 from lookalike.query import direction, weighted
-from lookalike.vectors import Vectors, unit
+from lookalike.storage.vectors import Vectors, unit
 
 # What the words of the tests' own encoder look like.
 PICTURES = {"nine": 9, "four": 4}

@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 import lookalike
 import reindex_faults
 from conftest import ColourEncoder, assert_best, cosines_ready, draw, picture, stored_vectors
-from lookalike import Collection, Progress, database, embedding, identity, successor
-from lookalike import directory as directories
-from lookalike.catalog import Catalog
+from lookalike import Collection, Progress, embedding, successor
 from lookalike.errors import (
     CorruptError,
     ImageError,
@@ -34,7 +32,10 @@ from lookalike.errors import (
 from lookalike.images import decode
 from lookalike.images.decode import prepare
 from lookalike.reindexing import explain, reindex, unfinished
-from lookalike.vectors import VectorWriter
+from lookalike.storage import layout as directories
+from lookalike.storage import manifest, sqlite
+from lookalike.storage.catalog import Catalog
+from lookalike.storage.vectors import VectorWriter
 from lookalike.where import Where
 from reindex_faults import CoarseEncoder
 from small import small_thresholds
@@ -59,7 +60,7 @@ class CountingEncoder(CoarseEncoder):
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here loses power, so nothing waits for the disk."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(database, "_set_durability", reindex_faults.only_foreign_keys)
+    monkeypatch.setattr(sqlite, "_set_durability", reindex_faults.only_foreign_keys)
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def coarse() -> CountingEncoder:
 
 def data(directory: Path) -> Path:
     """Where a collection's catalog, vectors and index are."""
-    return identity.read(directory).place(directory)
+    return manifest.read(directory).place(directory)
 
 
 def stop_after(done: int) -> Callable[[Progress], None]:
@@ -347,7 +348,7 @@ def test_a_collection_in_a_directory_of_its_own_is_indexed_again_there(folder: P
 
 
 def test_catalogs_with_a_write_ahead_log_are_indexed_again_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "_WAL_IS_SAFE", True)
+    monkeypatch.setattr(sqlite, "_WAL_IS_SAFE", True)
     with lookalike.create(folder, encoder=ColourEncoder()) as photos:
         photos.add(folder)
         before = facts_of(photos)
@@ -516,7 +517,7 @@ def test_what_the_old_collection_becomes_meanwhile_is_carried_over(photos: Colle
 @pytest.mark.parametrize("moment", ["carried over", "switched"])
 def test_what_happened_just_before_or_after_the_switch_can_happen_again(photos: Collection, moment: str) -> None:
     annotate(photos, "path,price,label\ncats/01.png,5,lions\ndogs/02.png,3,wolves\n")
-    name = {"carried over": (identity, "switch"), "switched": (directories, "sweep")}[moment]
+    name = {"carried over": (manifest, "switch"), "switched": (directories, "sweep")}[moment]
     failing: Any = [None, StorageError("!")] if moment == "switched" else StorageError("!")
     with mock.patch.object(*name, side_effect=failing), pytest.raises(StorageError):
         reindex(photos.folder, encoder=CoarseEncoder())
@@ -700,16 +701,16 @@ def test_files_that_vanish_in_the_middle_of_a_search_are_not_taken_for_damage(
 def test_opening_at_the_very_moment_of_the_switch_gives_the_new_one(
     photos: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = identity.read
+    read = manifest.read
     begin(photos, CoarseEncoder())
 
-    def then_reindex(directory: Path, name: str = identity.NAME) -> identity.Origin:
+    def then_reindex(directory: Path, name: str = manifest.NAME) -> manifest.Origin:
         origin = read(directory, name)
         monkeypatch.undo()
         reindex(directory, encoder=CoarseEncoder())
         return origin
 
-    monkeypatch.setattr(identity, "read", then_reindex)
+    monkeypatch.setattr(manifest, "read", then_reindex)
     with lookalike.open(photos.folder) as again:
         assert (again.made_by.model, len(again)) == ("coarse", 12)
 

@@ -19,13 +19,13 @@ import pytest
 import lookalike
 from conftest import ColourEncoder, draw, picture
 from lookalike import Collection, builder, generations, tune
-from lookalike.catalog import State
 from lookalike.errors import CorruptError, DamagedIndexWarning, UsageError
 from lookalike.generations import Generation
 from lookalike.index import Effort, Index
 from lookalike.nearest import Request
+from lookalike.storage.catalog import State
+from lookalike.storage.vectors import Vectors
 from lookalike.tune import OperatingPoint
-from lookalike.vectors import Vectors
 from lookalike.where import Between, Where
 from small import quick_builds
 from stock import (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike.selection import NOTHING, Selection
+from lookalike.storage.rows import NOTHING, Selection
 
 
 def rows(*numbers: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:

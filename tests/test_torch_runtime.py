@@ -29,7 +29,7 @@ from lookalike.encoders.torch.image_encoder import TorchEncoder  # noqa: E402
 from lookalike.encoders.torch.translation import TorchGraph  # noqa: E402
 from lookalike.errors import DeviceWarning, ModelError, UsageError  # noqa: E402
 from lookalike.images.decode import Recipe  # noqa: E402
-from lookalike.vectors import unit  # noqa: E402
+from lookalike.storage.vectors import unit  # noqa: E402
 
 SIDE, DIM = 16, 12
 CARD = Card("small", "made up", "CC0-1.0", "00", DIM, Recipe(SIDE), "f32", "1")

@@ -14,14 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lookalike import tune, vectors
+from lookalike import tune
 from lookalike.errors import UsageError
 from lookalike.index import Effort, Index
-from lookalike.selection import Rows, Selection
 from lookalike.spec import IndexSpec
+from lookalike.storage import vectors
+from lookalike.storage.rows import Rows, Selection
+from lookalike.storage.vectors import VectorReader, VectorWriter
 from lookalike.system import durable
 from lookalike.tune import OperatingPoint, Probes, cheapest
-from lookalike.vectors import VectorReader, VectorWriter
 from stock import clustered, one_thread
 
 ROWS, DIM = 1500, 32

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from lookalike import vectors
 from lookalike.errors import CorruptError, StorageError, UsageError
-from lookalike.selection import Selection
-from lookalike.vectors import VectorReader, VectorWriter, checksums, unit
+from lookalike.storage import vectors
+from lookalike.storage.rows import Selection
+from lookalike.storage.vectors import VectorReader, VectorWriter, checksums, unit
 
 DIMS = [1, 7, 25, 383, 1280]
 HEADER = 81  # bytes, as FAISS has written it since the type exists
@@ -156,8 +156,8 @@ def test_a_query_of_another_dimension_is_refused_without_assertions_too(tmp_path
     program = f"""if True:
         import numpy
         from lookalike.errors import UsageError
-        from lookalike.selection import Selection
-        from lookalike.vectors import VectorReader
+        from lookalike.storage.rows import Selection
+        from lookalike.storage.vectors import VectorReader
         assert False, "assertions are on"
         try:
             VectorReader(__import__("pathlib").Path({str(path)!r}), 7).search(

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lookalike import database
-from lookalike.catalog import Catalog
 from lookalike.errors import UsageError
+from lookalike.storage import sqlite
+from lookalike.storage.catalog import Catalog
 from lookalike.where import Between, Where, parse
 
 # Against a loop over dictionaries
@@ -132,7 +132,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_filter_finds_what_a_loop_finds(empty: Path, images: list[Image], filters: list[dict[str, Any]]) -> None:
     path = empty.with_name("catalog.sqlite")
     shutil.copyfile(empty, path)
-    with mock.patch.object(database, "_set_durability"), closing(Catalog(path)) as catalog:
+    with mock.patch.object(sqlite, "_set_durability"), closing(Catalog(path)) as catalog:
         write(catalog, images)
         names = {name for image in images for name in image.attributes}
         for wanted in filters:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike import tables
-from lookalike.catalog import Catalog
 from lookalike.sources.folder import absolute, key_of
+from lookalike.storage.catalog import Catalog
 
 _NAMED = 5  # paths in a report
 

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from lookalike import compaction, generations, tune
-from lookalike.catalog import Catalog, State
+from lookalike import generations, tune
 from lookalike.errors import CorruptError, LookalikeError, UsageError
 from lookalike.estimate import BuildProgress, Schedule
 from lookalike.generations import Generation
 from lookalike.index import Index
-from lookalike.selection import Rows, Selection
 from lookalike.spec import IndexSpec
+from lookalike.storage import compaction
+from lookalike.storage.catalog import Catalog, State
+from lookalike.storage.checksums import VerifiedVectors
+from lookalike.storage.rows import Rows, Selection
+from lookalike.storage.vectors import Part, VectorReader, Vectors
 from lookalike.tune import OperatingPoint, Probes
-from lookalike.vectors import Part, VectorReader, Vectors
-from lookalike.verified import VerifiedVectors
 from lookalike.wish import Wish
 
 _DEAD_SHARE = 0.2  # of the vectors, from which on the dead ones are taken out

@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lookalike.catalog import Catalog, Known
 from lookalike.sources.folder import Found, Source, Unreadable
+from lookalike.storage.catalog import Catalog, Known
 
 
 @dataclass(frozen=True)

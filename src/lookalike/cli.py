@@ -438,26 +438,28 @@ def completion(shell: str) -> None:
 
 def _change_of_model(place: Path, network: dict[str, Any], *, reindex: bool) -> "Change | None":
     """What another model than the collection's own, or another version of that, would mean, where it is asked for."""
-    from lookalike import identity, reindexing
+    from lookalike import reindexing
+    from lookalike.storage import manifest
 
     wanted = {name: network[name] for name in ("model", "precision")}
     if not reindex and not any(wanted.values()):
         return None
     change = reindexing.explain(place, **wanted)
     if reindex and change is None:
-        console.warn(f"It is indexed with {identity.read(place).made_by} already; nothing to change.")
+        console.warn(f"It is indexed with {manifest.read(place).made_by} already; nothing to change.")
     return change
 
 
 def _begun(place: Path) -> str | None:
     """What has been done of changing the model, where that is not finished."""
-    from lookalike import identity, reindexing
+    from lookalike import reindexing
+    from lookalike.storage import manifest
 
     unfinished = reindexing.unfinished(place)
     if unfinished is None:
         return None
     made_by, far = unfinished.made_by, f"{unfinished.done:,} of {unfinished.files:,} files"
-    how = identity.how_to_reindex(place, identity.read(place), made_by)
+    how = manifest.how_to_reindex(place, manifest.read(place), made_by)
     return f"{far} with {made_by}; to carry on, {safe_text(how)}"
 
 
@@ -504,7 +506,7 @@ def _where(labels: Sequence[str], under: str | None, conditions: Sequence[str]) 
 def _demo_collection(folder: Path) -> "Collection":
     """The gallery's own collection, made anew where an earlier version of the network made it."""
     from lookalike import collection as collections
-    from lookalike import directory as directories
+    from lookalike.storage import layout as directories
 
     if place := directories.locate(folder):
         try:

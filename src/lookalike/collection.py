@@ -24,18 +24,15 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lookalike import attributes, encoders, examination, identity, vectors
-from lookalike import directory as directories
+from lookalike import attributes, encoders, examination
 from lookalike.attributes import AttributesReport
 from lookalike.builder import Builder, Maintenance
-from lookalike.catalog import Catalog
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, IncompatibleError, StorageError, UsageError
 from lookalike.estimate import BuildProgress
 from lookalike.evaluation import Evaluation
 from lookalike.examination import QUERIES
 from lookalike.generations import Generation
-from lookalike.identity import Identity, Origin
 from lookalike.images.decode import ImageSource, kept
 from lookalike.ingest import Ingest, Progress, Report, cores
 from lookalike.match import Matches, Skipped
@@ -44,8 +41,12 @@ from lookalike.own_encoder import OwnEncoder
 from lookalike.query import Term, direction
 from lookalike.snapshot import Snapshots
 from lookalike.sources.folder import absolute, key_of, source_of
+from lookalike.storage import layout as directories
+from lookalike.storage import manifest, vectors
+from lookalike.storage.catalog import Catalog
+from lookalike.storage.manifest import Identity, Origin
+from lookalike.storage.vectors import Vectors, VectorWriter
 from lookalike.tune import RECALL
-from lookalike.vectors import Vectors, VectorWriter
 from lookalike.where import Where
 from lookalike.wish import Wish, memory_bytes
 
@@ -438,7 +439,7 @@ class Collection:
     def _locked(self) -> Iterator[None]:
         """The only writer, of a collection that is still the one that was opened."""
         with directories.locked(self.directory):
-            identity.check_serves(self.directory, self._origin)
+            manifest.check_serves(self.directory, self._origin)
             directories.sweep(self.directory, self._origin)
             yield
 
@@ -500,11 +501,11 @@ def create(
     if not os.path.isdir(here):
         raise UsageError(f"{folder}: there is no such folder")
     place = Path(directory).resolve() if directory is not None else here / directories.NAME
-    origin = Origin(identity.of_encoder(encoder) if encoder is not None else identity.of_model(model, precision), here)
+    origin = Origin(manifest.of_encoder(encoder) if encoder is not None else manifest.of_model(model, precision), here)
     with directories.making(place):
         Catalog.create(place / directories.CATALOG)
         vectors.create(place / directories.VECTORS, origin.made_by.dim)
-        identity.write(place, origin)
+        manifest.write(place, origin)
     return Collection(place, origin, encoder=encoder, device=device)
 
 
@@ -534,20 +535,20 @@ def open(  # noqa: A001
     """
     directory = directories.located(path)
     while True:
-        origin = identity.read(directory)
+        origin = manifest.read(directory)
         wanted: Identity | None
         if encoder is not None:
-            wanted = identity.of_encoder(encoder)
+            wanted = manifest.of_encoder(encoder)
         elif model is not None or precision is not None:
-            wanted = identity.now(directory, origin, model=model, precision=precision)
+            wanted = manifest.now(directory, origin, model=model, precision=precision)
         else:
-            wanted = identity.here(origin.made_by)
+            wanted = manifest.here(origin.made_by)
         if wanted is not None:
-            identity.check(directory, origin, wanted)
+            manifest.check(directory, origin, wanted)
         try:
             return Collection(directory, origin, encoder=encoder, device=device)
         except (CorruptError, IncompatibleError, StorageError):
-            if identity.read(directory) == origin:
+            if manifest.read(directory) == origin:
                 raise  # else its images have been indexed again with another model just now
 
 

@@ -27,8 +27,8 @@ from lookalike.images import decode
 from lookalike.ingest import cores
 from lookalike.match import Skipped
 from lookalike.sources.folder import Folder, Found
+from lookalike.storage.transaction import folder_label
 from lookalike.system import worker
-from lookalike.transaction import folder_label
 
 SAMPLE = 500
 

@@ -19,7 +19,7 @@ from lookalike.evaluate import Labels, Numbers, Rows
 from lookalike.evaluation import Quality
 from lookalike.images import decode
 from lookalike.sources.folder import Found
-from lookalike.vectors import Vectors
+from lookalike.storage.vectors import Vectors
 
 _EQUAL = 1e-9  # cosines in double precision that differ by no more are those of the same vector
 _SCORES = 16_000_000  # at a time, 128 MB

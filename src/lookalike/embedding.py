@@ -14,7 +14,7 @@ from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import ImageError, ModelError, UsageError
 from lookalike.images import decode
 from lookalike.sources.folder import Found
-from lookalike.vectors import Vectors, unit
+from lookalike.storage.vectors import Vectors, unit
 
 # A thread decodes so many images and then encodes them: taking turns image by image is a tenth slower, since the
 # processor's caches then fill anew each time.

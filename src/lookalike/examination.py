@@ -17,9 +17,9 @@ from lookalike.generations import Generation
 from lookalike.index import Effort
 from lookalike.match import Match, Matches
 from lookalike.nearest import Neighbours, Request
-from lookalike.selection import Rows
 from lookalike.snapshot import Snapshots
 from lookalike.spec import IndexSpec
+from lookalike.storage.rows import Rows
 
 QUERIES = 1000
 _K = 10

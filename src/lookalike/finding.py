@@ -20,7 +20,7 @@ def open_collection(directory: str | None, near: Sequence[str] = (), **network: 
 
 def place_to_index(paths: Sequence[str], directory: str | None) -> Path | None:
     """Where the collection is that these files and folders belong to; None where one has to be made."""
-    from lookalike import directory as directories
+    from lookalike.storage import layout as directories
 
     folders = [_folder_of(path) for path in paths]
     if directory is not None:
@@ -39,7 +39,7 @@ def collection_to_index(
 ) -> "Collection":
     """The collection at that place, or a new one for the first of the paths."""
     from lookalike import collection as collections
-    from lookalike import directory as directories
+    from lookalike.storage import layout as directories
 
     if place:
         return collections.open(place, **network)
@@ -66,7 +66,7 @@ def key_of_folder(under: str | None, collection: "Collection") -> str | None:
 
 
 def _place(directory: str | None, near: Sequence[str]) -> Path:
-    from lookalike import directory as directories
+    from lookalike.storage import layout as directories
 
     if directory is not None:
         return Path(directory)

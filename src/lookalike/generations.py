@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lookalike.catalog import StoredGeneration
 from lookalike.errors import CorruptError, StorageError, UsageError
 from lookalike.index import Effort, Index
-from lookalike.selection import Selection
 from lookalike.spec import IndexSpec
+from lookalike.storage.catalog import StoredGeneration
+from lookalike.storage.rows import Selection
+from lookalike.storage.vectors import Part
 from lookalike.system import durable
 from lookalike.tune import OperatingPoint, cheapest
-from lookalike.vectors import Part
 
 FOLDER = "index"
 _FORMAT = 1

@@ -15,9 +15,9 @@ import faiss
 import numpy as np
 
 from lookalike.errors import CorruptError, DeviceWarning, UsageError
-from lookalike.selection import Rows, Selection
 from lookalike.spec import ITERATIONS, IndexSpec, core_of, faiss_errors, quantizer_of, transforms_of
-from lookalike.vectors import Part, Vectors, searching_threads
+from lookalike.storage.rows import Rows, Selection
+from lookalike.storage.vectors import Part, Vectors, searching_threads
 
 _SEED = 1234
 # With it a graph finds the nearest list of 99 vectors in 100, and of 95 with the 16 that FAISS takes.

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from lookalike import embedding
-from lookalike.catalog import Catalog
 from lookalike.changes import Changed, Unchanged, Vanished, changes
 from lookalike.embedding import Embedded, Embedder, Failed, Outcome
 from lookalike.encoders import Encoder
 from lookalike.match import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable
-from lookalike.transaction import Transaction, folder_label
-from lookalike.vectors import VectorWriter, checksums
+from lookalike.storage.catalog import Catalog
+from lookalike.storage.transaction import Transaction, folder_label
+from lookalike.storage.vectors import VectorWriter, checksums
 
 # A commit costs some milliseconds; after a crash, what was not committed is done again.
 _COMMIT_SECONDS = 1.0

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from lookalike import tune
-from lookalike.catalog import StoredImage
 from lookalike.errors import CorruptError, UsageError
 from lookalike.match import Match
-from lookalike.selection import Rows
 from lookalike.snapshot import Snapshot, Snapshots
-from lookalike.vectors import Vectors, checksums, unit
+from lookalike.storage.catalog import StoredImage
+from lookalike.storage.rows import Rows
+from lookalike.storage.vectors import Vectors, checksums, unit
 from lookalike.where import Where
 
 _ALL = 2**31  # more than there can be, and less than FAISS and SQLite can count

@@ -3,13 +3,14 @@
 import threading
 from pathlib import Path
 
-from lookalike import encoders, identity
+from lookalike import encoders
 from lookalike.embedding import embed, embed_text
 from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import UsageError
-from lookalike.identity import Origin
 from lookalike.images.decode import ImageSource, prepare
-from lookalike.vectors import Vectors
+from lookalike.storage import manifest
+from lookalike.storage.manifest import Origin
+from lookalike.storage.vectors import Vectors
 
 
 class OwnEncoder:
@@ -75,4 +76,4 @@ class OwnEncoder:
 
     def _check(self) -> None:
         """Raises IncompatibleError unless the network is here, and is the one that made the collection."""
-        identity.check(self._directory, self._origin, identity.now(self._directory, self._origin))
+        manifest.check(self._directory, self._origin, manifest.now(self._directory, self._origin))

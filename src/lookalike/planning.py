@@ -6,18 +6,19 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lookalike import builder, embedding, encoders, estimate, generations, identity, tune
-from lookalike import directory as directories
+from lookalike import builder, embedding, encoders, estimate, generations, tune
 from lookalike import sample as samples
-from lookalike.catalog import Catalog
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, UsageError
 from lookalike.generations import Generation
-from lookalike.identity import Identity, Origin
 from lookalike.ingest import cores
 from lookalike.sample import Census, Trial
 from lookalike.sources.folder import Folder
 from lookalike.spec import IndexSpec
+from lookalike.storage import layout as directories
+from lookalike.storage import manifest
+from lookalike.storage.catalog import Catalog
+from lookalike.storage.manifest import Identity, Origin
 
 SAMPLE = 200
 # What a catalog takes, measured with up to 100,000 images: empty, for each image, and for each byte of its key.
@@ -145,7 +146,7 @@ def plan(
     here, count, tell = _folder(folder), threads or cores(), progress or (lambda _: None)
     place = directories.nearest(here) if directory is None else directories.locate(Path(directory))
     origin = _origin(here, place, encoder, model=model, precision=precision)
-    if place and identity.read(place).made_by != origin.made_by:
+    if place and manifest.read(place).made_by != origin.made_by:
         place = None
 
     def load() -> Encoder:
@@ -177,10 +178,10 @@ def _origin(
 ) -> Origin:
     """That of the collection, or the one that it would have where it were made anew."""
     if place is None:
-        made_by = identity.of_model(model or encoders.BUNDLED, precision)
-        return Origin(identity.of_encoder(encoder) if encoder else made_by, here)
-    origin = identity.read(place)
-    wanted = identity.of_encoder(encoder) if encoder else identity.now(place, origin, model=model, precision=precision)
+        made_by = manifest.of_model(model or encoders.BUNDLED, precision)
+        return Origin(manifest.of_encoder(encoder) if encoder else made_by, here)
+    origin = manifest.read(place)
+    wanted = manifest.of_encoder(encoder) if encoder else manifest.now(place, origin, model=model, precision=precision)
     return origin if wanted == origin.made_by else Origin(wanted, here)
 
 

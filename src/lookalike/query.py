@@ -8,7 +8,7 @@ import numpy as np
 
 from lookalike.errors import UsageError
 from lookalike.images.decode import ImageSource, kept
-from lookalike.vectors import Vectors, unit
+from lookalike.storage.vectors import Vectors, unit
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,16 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lookalike import directory as directories
-from lookalike import encoders, identity, tune
-from lookalike.catalog import Catalog
+from lookalike import encoders, tune
 from lookalike.encoders import Encoder
 from lookalike.errors import LookalikeError, UsageError
 from lookalike.estimate import BuildProgress
-from lookalike.identity import Identity, Origin
 from lookalike.ingest import Progress, Report, cores
 from lookalike.sources.folder import source_of
+from lookalike.storage import layout as directories
+from lookalike.storage import manifest
+from lookalike.storage.catalog import Catalog
+from lookalike.storage.manifest import Identity, Origin
 from lookalike.successor import Successor
 
 _Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -71,12 +72,12 @@ class Change:
         told = [
             f"{self.directory}: its {self.images:,} images were indexed with {self.origin.made_by}, whose vectors"
             f" cannot be compared with those of {self.wanted}.",
-            f"To index them again with that, {identity.how_to_reindex(self.directory, self.origin, self.wanted)}",
+            f"To index them again with that, {manifest.how_to_reindex(self.directory, self.origin, self.wanted)}",
             f"- It takes {self.bytes / 1e6:,.1f} MB on the disk, about, besides what there is until it is done.",
             "- Until then searches go on as they are; ids, attributes and labels stay. It may be stopped at any time.",
         ]
         if self.wanted.precision:
-            folder, options = shlex.quote(str(self.origin.folder)), identity.options(self.origin, self.wanted)
+            folder, options = shlex.quote(str(self.origin.folder)), manifest.options(self.origin, self.wanted)
             told.insert(3, f"- How long it takes: lookalike plan {folder} {options}")
         if self.unfinished:
             far = f"{self.unfinished.done:,} of {self.unfinished.files:,} files are done"
@@ -91,7 +92,7 @@ def unfinished(directory: Path) -> Unfinished | None:
     Raises:
         CorruptError: the collection's own files are damaged.
     """
-    origin, then = identity.read(directory), identity.read_next(directory)
+    origin, then = manifest.read(directory), manifest.read_next(directory)
     if then is None or then.data != origin.next_data:
         return None
     files = _files(origin.place(directory))
@@ -116,7 +117,7 @@ def explain(
         CorruptError: a file of the collection is damaged.
     """
     directory = directories.located(path)
-    origin = identity.read(directory)
+    origin = manifest.read(directory)
     wanted = _wanted(directory, origin, model, precision, encoder)
     if wanted == origin.made_by:
         return None
@@ -172,7 +173,7 @@ def reindex(
         raise UsageError(f"threads={threads}: give at least 1")
     directory, start = directories.located(path), time.monotonic()
     with directories.locked(directory):
-        origin = identity.read(directory)
+        origin = manifest.read(directory)
         wanted = _wanted(directory, origin, model, precision, encoder)
         if wanted == origin.made_by:
             raise UsageError(f"{directory}: its images are indexed with {wanted} already")
@@ -186,7 +187,7 @@ def reindex(
             reindexing.check_none_is_lost()
             reindexing.build(build_progress)
             report = reindexing.carry_over(reports)
-        identity.switch(directory)
+        manifest.switch(directory)
         directories.sweep(directory, reindexing.then)
     return replace(report, seconds=time.monotonic() - start)
 
@@ -195,8 +196,8 @@ def _wanted(
     directory: Path, origin: Origin, model: str | None, precision: str | None, encoder: Encoder | None
 ) -> Identity:
     if encoder is not None:
-        return identity.of_encoder(encoder)
-    return identity.now(directory, origin, model=model, precision=precision)
+        return manifest.of_encoder(encoder)
+    return manifest.now(directory, origin, model=model, precision=precision)
 
 
 def _files(place: Path) -> int:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 
 from lookalike import embedding
-from lookalike.catalog import Catalog
 from lookalike.changes import Changed, Unchanged, Vanished, changes, compare
 from lookalike.embedding import Embedded, Embedder, Failed, Outcome
 from lookalike.encoders import Encoder
 from lookalike.match import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable
+from lookalike.storage.catalog import Catalog
 from lookalike.system.resources import peak_memory
 
 _TOLD = 5  # files that cannot be used, with the reasons

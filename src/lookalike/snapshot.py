@@ -11,13 +11,13 @@ from typing import TypeVar
 import numpy as np
 
 from lookalike import generations, tune
-from lookalike.catalog import Catalog, State, StoredGeneration
 from lookalike.errors import CorruptError, DamagedIndexWarning
 from lookalike.generations import Generation
 from lookalike.index import Effort, Index
-from lookalike.selection import Rows, Selection
-from lookalike.vectors import VectorReader, Vectors
-from lookalike.verified import VerifiedVectors
+from lookalike.storage.catalog import Catalog, State, StoredGeneration
+from lookalike.storage.checksums import VerifiedVectors
+from lookalike.storage.rows import Rows, Selection
+from lookalike.storage.vectors import VectorReader, Vectors
 from lookalike.where import Where
 
 _Result = TypeVar("_Result")

@@ -8,19 +8,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from lookalike import directory as directories
-from lookalike import generations, identity, vectors
+from lookalike import generations
 from lookalike.builder import Builder
-from lookalike.catalog import Catalog, Known
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, IncompatibleError, StorageError, UsageError
 from lookalike.estimate import BuildProgress
-from lookalike.identity import Identity, Origin
 from lookalike.ingest import Ingest, Progress, Report
 from lookalike.match import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable, look_at
+from lookalike.storage import layout as directories
+from lookalike.storage import manifest, vectors
+from lookalike.storage.catalog import Catalog, Known
+from lookalike.storage.manifest import Identity, Origin
+from lookalike.storage.vectors import VectorReader, VectorWriter
 from lookalike.system import durable
-from lookalike.vectors import VectorReader, VectorWriter
 from lookalike.wish import Wish
 
 
@@ -35,7 +36,7 @@ class Successor:
         with ExitStack() as opened:
             self._old = opened.enter_context(closing(Catalog(self._old_place / directories.CATALOG)))
             self._old.check()  # since it will be taken away
-            if identity.read_next(directory) != self.then or not self._is_sound():
+            if manifest.read_next(directory) != self.then or not self._is_sound():
                 self._begin()
             self._new = opened.enter_context(closing(Catalog(self._place / directories.CATALOG)))
             self._opened = opened.pop_all()
@@ -158,7 +159,7 @@ class Successor:
 
     def _begin(self) -> None:
         try:
-            (self._directory / identity.NEXT).unlink(missing_ok=True)
+            (self._directory / manifest.NEXT).unlink(missing_ok=True)
             if self._place.exists():
                 shutil.rmtree(self._place)
             self._place.mkdir()
@@ -167,7 +168,7 @@ class Successor:
             durable.sync_folder(self._place)
         except OSError as error:
             raise StorageError(f"{self._place}: {error.strerror}") from error
-        identity.write(self._directory, self.then, identity.NEXT)
+        manifest.write(self._directory, self.then, manifest.NEXT)
 
     def _wish(self) -> Wish | None:
         """What was wanted of the index that there is, without the kind, which goes with the dimension."""

@@ -16,9 +16,9 @@ import numpy as np
 from lookalike import evaluate
 from lookalike.errors import UsageError
 from lookalike.index import Effort, Index
-from lookalike.selection import Rows, Selection
 from lookalike.spec import IndexSpec
-from lookalike.vectors import Part, VectorReader, Vectors
+from lookalike.storage.rows import Rows, Selection
+from lookalike.storage.vectors import Part, VectorReader, Vectors
 
 RECALL = 0.98  # what is promised unless something else is asked for
 

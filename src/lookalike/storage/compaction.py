@@ -8,13 +8,13 @@ import os
 import re
 from pathlib import Path
 
-from lookalike import vectors
-from lookalike.catalog import Catalog
 from lookalike.errors import CorruptError, StorageError
-from lookalike.selection import Selection
+from lookalike.storage import vectors
+from lookalike.storage.catalog import Catalog
+from lookalike.storage.checksums import VerifiedVectors
+from lookalike.storage.rows import Selection
+from lookalike.storage.vectors import VectorReader, VectorWriter
 from lookalike.system.durable import sync_folder
-from lookalike.vectors import VectorReader, VectorWriter
-from lookalike.verified import VerifiedVectors
 
 _NAME = re.compile(r"vectors(\.\d{6})?\.faiss")
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import CorruptError, StorageError, UsageError
-from lookalike.selection import Rows, Selection
+from lookalike.storage.rows import Rows, Selection
 
 Vectors = NDArray[np.float32]
 

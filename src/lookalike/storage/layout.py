@@ -9,18 +9,18 @@ from pathlib import Path
 
 import filelock
 
-from lookalike import identity
-from lookalike.catalog import Catalog
 from lookalike.errors import CorruptError, LockedError, LookalikeError, NoCollectionError, StorageError, UsageError
-from lookalike.identity import Origin
+from lookalike.storage import manifest
+from lookalike.storage.catalog import Catalog
+from lookalike.storage.manifest import Origin
 
-NAME = identity.HOME
+NAME = manifest.HOME
 CATALOG, VECTORS = "catalog.sqlite", "vectors.faiss"
 _LOCK = "lock"
 # What a creation makes, and what else there is later.
-_PARTS = {CATALOG, f"{CATALOG}-journal", f"{CATALOG}-wal", f"{CATALOG}-shm", VECTORS, f"{identity.NAME}.new"}
+_PARTS = {CATALOG, f"{CATALOG}-journal", f"{CATALOG}-wal", f"{CATALOG}-shm", VECTORS, f"{manifest.NAME}.new"}
 _LATER_PARTS = re.compile(
-    rf"{_LOCK}|{identity.NAME}|{identity.NEXT}(\.new)?|data\.\d{{6}}|vectors\.\d{{6}}\.faiss|index"
+    rf"{_LOCK}|{manifest.NAME}|{manifest.NEXT}(\.new)?|data\.\d{{6}}|vectors\.\d{{6}}\.faiss|index"
 )
 # What one model's data are, where they are not in a folder of their own.
 _DATA = re.compile(rf"{CATALOG}(-journal|-wal|-shm)?|vectors(\.\d{{6}})?\.faiss|index")
@@ -29,7 +29,7 @@ _DATA = re.compile(rf"{CATALOG}(-journal|-wal|-shm)?|vectors(\.\d{{6}})?\.faiss|
 def locate(path: Path) -> Path | None:
     """The directory of the collection that a path names: itself, or the one inside it."""
     for directory in (path, path / NAME):
-        if os.path.exists(directory / identity.NAME):
+        if os.path.exists(directory / manifest.NAME):
             return directory.resolve()
     return None
 
@@ -72,7 +72,7 @@ def making(directory: Path) -> Iterator[None]:
             raise UsageError(f"{directory}: there is a collection already; open it, or name another directory")
         if any(_images(place / CATALOG) for place in (directory, *directory.glob("data.*"))):
             raise CorruptError(
-                f"{directory / identity.NAME}: it is missing, although the rest of the collection is there"
+                f"{directory / manifest.NAME}: it is missing, although the rest of the collection is there"
             )
         for name in _PARTS:
             try:

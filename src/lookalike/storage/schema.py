@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from lookalike import database
-from lookalike.database import Database
 from lookalike.errors import CorruptError, IncompatibleError, StorageError
+from lookalike.storage import sqlite
+from lookalike.storage.sqlite import Database
 
 _APPLICATION_ID = 0x4C6B416C  # "LkAl"
 
@@ -76,7 +76,7 @@ MIGRATIONS = (
 def create(path: Path) -> None:
     """Makes an empty catalog, all of it or nothing."""
     pragmas = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {len(MIGRATIONS)};"
-    database.create(path, "".join(MIGRATIONS) + pragmas)
+    sqlite.create(path, "".join(MIGRATIONS) + pragmas)
 
 
 def bring_up_to_date(catalog: Database) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from lookalike.filters import stored
+from lookalike.storage.filter_sql import stored
 from lookalike.where import LABEL, Value, checked, checked_name
 
 # A label that was given as an attribute stays, whatever folder the file is in.

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lookalike import filters, schema
-from lookalike.database import Database
 from lookalike.errors import CorruptError, UsageError
-from lookalike.transaction import Carried, Transaction
+from lookalike.storage import filter_sql, schema
+from lookalike.storage.sqlite import Database
+from lookalike.storage.transaction import Carried, Transaction
 from lookalike.where import Value, Where
 
 _PAGE = 10_000  # images read at a time
@@ -168,7 +168,7 @@ class Catalog:
             with self._database.connection() as connection:
                 found = connection.execute("SELECT id FROM images WHERE row = ?", (row,)).fetchall()
             where = replace(where, ids=[id_ for (id_,) in found if id_ in where.ids])
-        condition = filters.of_few(where)
+        condition = filter_sql.of_few(where)
         return self._images(f"row = ? AND {condition.sql}", (row, *condition.values), limit)
 
     def image(self, id_: int) -> StoredImage | None:
@@ -195,7 +195,7 @@ class Catalog:
         Raises:
             UsageError: it asks for an attribute that no image has.
         """
-        condition = filters.of_all(where)
+        condition = filter_sql.of_all(where)
         query = f"SELECT DISTINCT row FROM images WHERE {condition.sql} ORDER BY row"  # noqa: S608
         self._check_names(where)
         with self._database.connection() as connection:
@@ -207,7 +207,7 @@ class Catalog:
         Raises:
             UsageError: it asks for an attribute that no image has.
         """
-        condition = filters.of_all(where)
+        condition = filter_sql.of_all(where)
         self._check_names(where)
         with self._database.connection() as connection:
             query = f"SELECT COUNT(*) FROM images WHERE {condition.sql}"  # noqa: S608
@@ -372,7 +372,7 @@ class Catalog:
         with self._database.connection() as connection:
             for name in where.conditions:
                 query = "SELECT 1 FROM attributes WHERE name = CAST(? AS TEXT) LIMIT 1"
-                if connection.execute(query, (filters.stored(name),)).fetchone() is None:
+                if connection.execute(query, (filter_sql.stored(name),)).fetchone() is None:
                     names = ", ".join(self.attribute_names()) or "none"
                     raise UsageError(f"no image has an attribute {name!r}; there are: {names}")
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.catalog import Catalog
 from lookalike.errors import CorruptError
-from lookalike.selection import Rows
-from lookalike.vectors import VectorReader, checksums
+from lookalike.storage.catalog import Catalog
+from lookalike.storage.rows import Rows
+from lookalike.storage.vectors import VectorReader, checksums
 
 _ROWS = 4096  # read at a time
 
