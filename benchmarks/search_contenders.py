@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 import lookalike
 from lookalike import Recipe
-from lookalike.estimate import BuildProgress
+from lookalike.index.build_progress import BuildProgress
+from lookalike.index.spec import IndexSpec
 from lookalike.nearest import Neighbours, Request
 from lookalike.snapshot import Snapshots
-from lookalike.spec import IndexSpec
 from lookalike.storage import layout, manifest
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.rows import Rows

@@ -36,11 +36,11 @@ import lookalike
 from conftest import ColourEncoder, draw, picture
 from lookalike import Collection, embedding
 from lookalike.errors import CorruptError, DamagedIndexWarning, LookalikeError, UsageError
+from lookalike.filters import Between, Where
 from lookalike.images.decode import prepare
-from lookalike.match import Match
 from lookalike.nearest import Request
+from lookalike.results import Match
 from lookalike.storage import sqlite, vectors
-from lookalike.where import Between, Where
 from small import quick_builds
 
 INDEXED, YOUNGER, REMOVED = 200, 40, 12  # pictures; so many are removed before the index is built, and again after it

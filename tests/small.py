@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from unittest import mock
 
 from conftest import ColourEncoder
-from lookalike import builder, estimate, tune
+from lookalike.index import build_progress, maintenance, tuning
 
 
 @contextmanager
@@ -13,11 +13,13 @@ def quick_builds() -> Iterator[None]:
     """An index is measured with fewer queries, and nobody is told how long that will take."""
     with ExitStack() as changes:
         for name, value in {"QUERIES": 20, "_DEEP_QUERIES": 10}.items():
-            changes.enter_context(mock.patch.object(tune, name, value))
-        changes.enter_context(mock.patch.dict(tune._QUERIES, dict.fromkeys(tune._QUERIES, tune.Queries(20, 20, 10))))
-        changes.enter_context(mock.patch.object(builder, "_CHECK_QUERIES", 20))
-        changes.enter_context(mock.patch.object(tune, "_median_ms", return_value=1e3))  # as if of very many
-        changes.enter_context(mock.patch.object(estimate, "_TRIAL", 16))
+            changes.enter_context(mock.patch.object(tuning, name, value))
+        changes.enter_context(
+            mock.patch.dict(tuning._QUERIES, dict.fromkeys(tuning._QUERIES, tuning.Queries(20, 20, 10)))
+        )
+        changes.enter_context(mock.patch.object(maintenance, "_CHECK_QUERIES", 20))
+        changes.enter_context(mock.patch.object(tuning, "_median_ms", return_value=1e3))  # as if of very many
+        changes.enter_context(mock.patch.object(build_progress, "_TRIAL", 16))
         yield
 
 
@@ -32,8 +34,8 @@ def small_thresholds(*, exact: int = 100, young: int = 20, growth: float = 2, de
         dead: that share of the vectors is taken out when nobody has them.
     """
     with quick_builds(), ExitStack() as changes:
-        changes.enter_context(mock.patch.object(tune, "_EXACT_VALUES", exact * ColourEncoder.dim))
+        changes.enter_context(mock.patch.object(tuning, "_EXACT_VALUES", exact * ColourEncoder.dim))
         values = {"_YOUNG_ROWS": young, "GROWTH": growth, "_DEAD_SHARE": dead}
         for name, value in values.items():
-            changes.enter_context(mock.patch.object(builder, name, value))
+            changes.enter_context(mock.patch.object(maintenance, name, value))
         yield

@@ -36,10 +36,10 @@ import lookalike
 from conftest import ColourEncoder, draw, picture
 from lookalike import Collection, Match, embedding, ingest
 from lookalike.errors import UsageError
+from lookalike.filters import Between, Where
 from lookalike.images.decode import prepare
 from lookalike.storage import sqlite
 from lookalike.storage.vectors import unit
-from lookalike.where import Between, Where
 from small import small_thresholds
 
 THREADS, PROCESSES = 8, 4

@@ -13,17 +13,18 @@ from unittest import mock
 
 import pytest
 
-from lookalike import Collection, builder, tune
-from lookalike.builder import Maintenance
+from lookalike import Collection
 from lookalike.errors import CorruptError, LockedError, StorageError, UsageError
-from lookalike.estimate import BuildProgress
-from lookalike.generations import Generation
-from lookalike.index import Effort, Index
+from lookalike.filters import Where
+from lookalike.index import maintenance, tuning
+from lookalike.index.build_progress import BuildProgress
+from lookalike.index.faiss_index import Effort, Index
+from lookalike.index.generation import Generation
+from lookalike.index.maintenance import Maintenance
+from lookalike.index.options import Wish, memory_bytes
+from lookalike.index.tuning import OperatingPoint
 from lookalike.storage import layout, vectors
 from lookalike.system import durable
-from lookalike.tune import OperatingPoint
-from lookalike.where import Where
-from lookalike.wish import Wish, memory_bytes
 from small import quick_builds
 from stock import Exact, assert_exact, assert_true, clustered, create, drop, keys_of, one_thread, put, reopened
 
@@ -38,8 +39,8 @@ def quick() -> Iterator[None]:
         quick_builds(),
         one_thread(),
         mock.patch.object(os, "fsync"),  # power is not lost here
-        mock.patch.object(tune, "_EXACT_VALUES", 300 * DIM),
-        mock.patch.object(builder, "_YOUNG_ROWS", 50),
+        mock.patch.object(tuning, "_EXACT_VALUES", 300 * DIM),
+        mock.patch.object(maintenance, "_YOUNG_ROWS", 50),
     ):
         yield
 
@@ -96,7 +97,7 @@ def test_what_was_built_is_published_and_described(photos: Collection) -> None:
     assert photos.info().index == made
     assert (made.rows, made.trained_rows, made.dim) == (ROWS, ROWS, DIM)
     assert (made.promise, made.reached, made.asked_spec, made.asked_memory) == (0.5, 0.5, None, None)
-    assert made.spec == tune.specs(DIM, ROWS)[0].factory
+    assert made.spec == tuning.specs(DIM, ROWS)[0].factory
     assert made.bytes == (photos.directory / "index" / "000001.faiss").stat().st_size
     assert files(photos) == {"vectors.faiss", "index/000001.faiss", "index/000001.json"}
     assert (photos.info().young, photos.info().dead) == (0, 0)
@@ -107,11 +108,11 @@ def test_the_promise_is_kept_for_queries_that_nobody_has_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For a few neighbours and for many, with the index's own promise and with another."""
-    monkeypatch.setattr(tune, "QUERIES", 1000)
-    monkeypatch.setattr(tune, "_DEEP_QUERIES", 200)
-    of_few, of_many = tune.Queries(all=1000, beyond=500, first=50), tune.Queries(all=200, beyond=100, first=50)
-    monkeypatch.setattr(tune, "_QUERIES", {10: of_few, 100: of_many, 1000: of_many})
-    monkeypatch.setattr(tune, "_median_ms", lambda *_: 1e3)  # as if there were a great many vectors
+    monkeypatch.setattr(tuning, "QUERIES", 1000)
+    monkeypatch.setattr(tuning, "_DEEP_QUERIES", 200)
+    of_few, of_many = tuning.Queries(all=1000, beyond=500, first=50), tuning.Queries(all=200, beyond=100, first=50)
+    monkeypatch.setattr(tuning, "_QUERIES", {10: of_few, 100: of_many, 1000: of_many})
+    monkeypatch.setattr(tuning, "_median_ms", lambda *_: 1e3)  # as if there were a great many vectors
     with stocked(tmp_path / "many", 4000) as photos:
         made = photos.build(recall=0.93)
         assert made is not None
@@ -126,7 +127,7 @@ def test_the_promise_is_kept_for_queries_that_nobody_has_measured(
 
 
 def test_memory_bounds_the_index(photos: Collection) -> None:
-    rungs = tune.smallest_specs(DIM, ROWS)
+    rungs = tuning.smallest_specs(DIM, ROWS)
     sizes = [spec.bytes(ROWS) for spec in rungs]
     for spec, size in zip(rungs, sizes, strict=True):
         made = photos.build(memory=size, recall=1.0)  # which takes the finest that it may
@@ -148,7 +149,7 @@ def test_too_little_memory_is_refused_and_the_least_is_named(photos: Collection)
     least = int(told[1].replace(",", ""))
     made = photos.build(memory=least, recall=0.5)
     assert made is not None
-    assert made.spec == tune.smallest_specs(DIM, ROWS)[0].factory
+    assert made.spec == tuning.smallest_specs(DIM, ROWS)[0].factory
     with pytest.raises(UsageError, match=f"memory={least - 1:,}"):
         photos.build(memory=least - 1)
 
@@ -238,7 +239,7 @@ def test_finer_codes_are_tried_until_one_keeps_the_promise_or_else_the_best_is_t
     tried: int,
 ) -> None:
     measured = mock.Mock(side_effect=promising({"PQ6x4fs": coarse, "PQ12x4fs": fine, "SQ8": finest}))
-    monkeypatch.setattr(tune, "operating_points", measured)
+    monkeypatch.setattr(tuning, "operating_points", measured)
     made = photos.build(recall=0.98)
     assert made is not None
     assert measured.call_count == tried
@@ -413,8 +414,8 @@ def test_young_vectors_are_taken_in_once_there_are_many(photos: Collection) -> N
 
 
 def test_of_a_large_index_many_is_a_hundredth(photos: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builder, "_YOUNG_ROWS", 1)
-    monkeypatch.setattr(builder, "_YOUNG_SHARE", 0.05)
+    monkeypatch.setattr(maintenance, "_YOUNG_ROWS", 1)
+    monkeypatch.setattr(maintenance, "_YOUNG_SHARE", 0.05)
     built(photos)
     put(photos, clustered(19, DIM, seed=5), keys_of(19, ROWS))
     assert photos.maintain() == Maintenance()
@@ -465,7 +466,7 @@ def test_a_collection_that_has_grown_gets_its_first_index(tmp_path: Path) -> Non
         done = photos.maintain()
         assert done.built is not None
         assert done == Maintenance(built=photos.info().index)
-        assert (done.built.promise, done.built.asked_spec) == (tune.RECALL, None)
+        assert (done.built.promise, done.built.asked_spec) == (tuning.RECALL, None)
         assert photos.maintain() == Maintenance()
         assert_sound(photos)
 
@@ -503,7 +504,7 @@ def test_where_what_was_asked_for_can_no_longer_be_the_default_takes_its_place(p
 
 
 def test_memory_that_no_longer_is_enough_is_no_obstacle(photos: Collection) -> None:
-    least = tune.smallest_specs(DIM, ROWS)[0].bytes(ROWS)
+    least = tuning.smallest_specs(DIM, ROWS)[0].bytes(ROWS)
     photos.build(recall=0.5, memory=least)
     put(photos, clustered(1200, DIM, seed=5), keys_of(1200, ROWS))
     done = photos.maintain()
@@ -519,8 +520,8 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *, now: float, others: float) -> No
         return OperatingPoint(depth, effort, now, now - 0.01, 1.0)
 
     points = (OperatingPoint(10, Effort(3, 3), others + 0.001, others, 1.0),)
-    monkeypatch.setattr(tune, "measure", measure)
-    monkeypatch.setattr(tune, "operating_points", lambda *_, **__: points)
+    monkeypatch.setattr(tuning, "measure", measure)
+    monkeypatch.setattr(tuning, "operating_points", lambda *_, **__: points)
 
 
 @pytest.mark.parametrize(
@@ -547,7 +548,7 @@ def test_what_joins_is_measured_again(
     assert index is not None
     assert done == (Maintenance(joined=60) if joins else Maintenance(removed=3, built=index))
     assert index.trained_rows == (ROWS if joins else ROWS + 57)
-    assert index.points == (made.points if effort is None else tune.operating_points(mock.Mock()))  # type: ignore[call-arg]
+    assert index.points == (made.points if effort is None else tuning.operating_points(mock.Mock()))  # type: ignore[call-arg]
     assert index.reached == (0.95 if joins else 0.94)
 
 

@@ -22,12 +22,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookalike.errors import CorruptError, IncompatibleError, StorageError, UsageError
+from lookalike.filters import Where
 from lookalike.storage import catalog as catalog_module
 from lookalike.storage import schema, sqlite
 from lookalike.storage.catalog import Catalog, Known, State, StoredGeneration, Totals
 from lookalike.storage.sqlite import _wal_is_safe
 from lookalike.storage.transaction import Transaction, folder_label
-from lookalike.where import Where
 
 
 @pytest.fixture

@@ -27,17 +27,18 @@ from conftest import (
     stored_vectors,
     unit_of,
 )
-from lookalike import Match, embedding, ingest, tune
-from lookalike.builder import Maintenance
+from lookalike import Match, embedding, ingest
 from lookalike.errors import DamagedIndexWarning, UsageError
-from lookalike.generations import Generation
+from lookalike.filters import Where
+from lookalike.index import tuning
+from lookalike.index.generation import Generation
+from lookalike.index.maintenance import Maintenance
 from lookalike.storage import sqlite
-from lookalike.where import Where
 from small import small_thresholds
 from stock import one_thread
 
 # The index is measured for one and for four neighbours, so that more are searched for exactly.
-DEPTHS = dict.fromkeys((1, 4), tune.Queries(all=20, beyond=20, first=10))
+DEPTHS = dict.fromkeys((1, 4), tuning.Queries(all=20, beyond=20, first=10))
 # How many different pictures each can be made of at least; None is the default, which is one of those below.
 SPECS = {None: 0, "Flat": 0, "SQ8": 0, "IVF2,Flat": 2, "IVF2,SQ8": 2, "HNSW4": 0, "RaBitQ": 0, "PCA3,IVF1,SQ8": 3}
 DEFAULTS = ("IVF2,SQ4", "IVF2_HNSW4,SQ6", "IVF2,SQ8", "HNSW4,SQ8")
@@ -82,7 +83,7 @@ class AnySequence(RuleBasedStateMachine):
             "_CANDIDATES": dict.fromkeys(DEPTHS, (1, 2)),
             "_factories": _default_factories,
         }.items():
-            self.cleanup.enter_context(mock.patch.object(tune, name, value))
+            self.cleanup.enter_context(mock.patch.object(tuning, name, value))
 
     @initialize(seeds=MANY, spec=st.sampled_from(list(SPECS)))
     def create(self, seeds: dict[str, int], spec: str | None) -> None:

@@ -24,7 +24,7 @@ from lookalike.encoders import registry
 from lookalike.encoders.card import Card
 from lookalike.errors import ModelError, UsageError
 from lookalike.images import decode
-from lookalike.match import Skipped
+from lookalike.results import Skipped
 from lookalike.show.comparison import lines, print_comparison
 from lookalike.sources.folder import Folder
 

@@ -13,8 +13,8 @@ import lookalike
 from conftest import ColourEncoder
 from lookalike import Collection
 from lookalike.errors import CorruptError
+from lookalike.filters import Where
 from lookalike.storage.checksums import VerifiedVectors
-from lookalike.where import Where
 from small import quick_builds
 
 

@@ -13,7 +13,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from lookalike.errors import UsageError
-from lookalike.evaluate import (
+from lookalike.evaluation import LabelQuality, Quality
+from lookalike.metrics import (
     Labels,
     Numbers,
     Rows,
@@ -25,7 +26,6 @@ from lookalike.evaluate import (
     precision,
     recall,
 )
-from lookalike.evaluation import LabelQuality, Quality
 
 Z = NormalDist().inv_cdf(0.95)
 TRUE_AND_FALSE = hnp.arrays(bool, st.tuples(st.integers(1, 5), st.integers(1, 12)))

@@ -8,9 +8,10 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from lookalike import Collection, builder
+from lookalike import Collection
 from lookalike.errors import CorruptError, UsageError
-from lookalike.generations import Generation
+from lookalike.index import maintenance
+from lookalike.index.generation import Generation
 from small import quick_builds
 from stock import clustered, create, drop, keys_of, one_thread, put, reopened
 
@@ -130,4 +131,4 @@ def test_what_cannot_be_evaluated_is_refused(photos: Collection, tmp_path: Path)
         put(few, clustered(1, DIM, seed=3), keys_of(1))
         with pytest.raises(UsageError, match="fewer than two"):
             few.evaluate()
-    assert builder.GROWTH
+    assert maintenance.GROWTH

@@ -13,17 +13,17 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from lookalike import generations
 from lookalike.errors import CorruptError, StorageError
-from lookalike.generations import Generation
-from lookalike.index import Effort, Index
-from lookalike.spec import IndexSpec
+from lookalike.index import generation
+from lookalike.index.faiss_index import Effort, Index
+from lookalike.index.generation import Generation
+from lookalike.index.spec import IndexSpec
+from lookalike.index.tuning import OperatingPoint
 from lookalike.storage import vectors
 from lookalike.storage.catalog import StoredGeneration
 from lookalike.storage.rows import Selection
 from lookalike.storage.vectors import Part, VectorReader, Vectors, VectorWriter
 from lookalike.system import durable
-from lookalike.tune import OperatingPoint
 from stock import clustered, one_thread
 
 ROWS, DIM = 300, 16
@@ -73,7 +73,7 @@ class Place:
         return found
 
     def read(self) -> Index:
-        return generations.read_index(self.directory, self.stored, generations.read_about(self.directory, self.stored))
+        return generation.read_index(self.directory, self.stored, generation.read_about(self.directory, self.stored))
 
 
 def built(units: Vectors, factory: str = ABOUT.spec) -> Index:
@@ -91,11 +91,11 @@ def place(tmp_path: Path) -> Iterator[Place]:
     writer.close()
     part = VectorReader(tmp_path / "v.faiss", DIM).part(0, ROWS)
     with one_thread(), mock.patch.object(os, "fsync"):  # power is not lost here
-        yield Place(tmp_path, part, units, generations.write(tmp_path, 3, built(units), ABOUT, part))
+        yield Place(tmp_path, part, units, generation.write(tmp_path, 3, built(units), ABOUT, part))
 
 
 def test_what_was_written_comes_back(place: Place) -> None:
-    about = generations.read_about(place.directory, place.stored)
+    about = generation.read_about(place.directory, place.stored)
     content = place.index.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     assert about == replace(ABOUT, bytes=len(content), sha256=sha256)
@@ -104,8 +104,8 @@ def test_what_was_written_comes_back(place: Place) -> None:
     )
     assert place.search(place.read()) == place.search(built(place.units))
     assert place.names() == ["000003.faiss", "000003.json"]
-    generations.check_is_there(place.directory, place.stored, about)
-    assert generations.is_sound(place.directory, place.stored)
+    generation.check_is_there(place.directory, place.stored, about)
+    assert generation.is_sound(place.directory, place.stored)
 
 
 def test_the_card_is_strict_json_that_people_can_read(place: Place) -> None:
@@ -122,10 +122,10 @@ def test_every_flipped_bit_of_a_sample_is_noticed_before_faiss_sees_it(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Index, "read", lambda *_: pytest.fail("FAISS was given a damaged file"))
-    about = generations.read_about(place.directory, place.stored)
+    about = generation.read_about(place.directory, place.stored)
     for path, read in (
-        (place.index, lambda: generations.read_index(place.directory, place.stored, about)),
-        (place.card, lambda: generations.read_about(place.directory, place.stored)),
+        (place.index, lambda: generation.read_index(place.directory, place.stored, about)),
+        (place.card, lambda: generation.read_about(place.directory, place.stored)),
     ):
         sound = path.read_bytes()
         for bit in random.Random(0).sample(range(len(sound) * 8), 300):
@@ -152,26 +152,26 @@ def test_a_truncated_file_is_damage(place: Place, size: int) -> None:
 
 
 def test_a_missing_file_is_damage(place: Place) -> None:
-    about = generations.read_about(place.directory, place.stored)
+    about = generation.read_about(place.directory, place.stored)
     place.card.unlink()
     with pytest.raises(CorruptError, match=r"000003\.json: the file is missing"):
-        generations.read_about(place.directory, place.stored)
+        generation.read_about(place.directory, place.stored)
     place.index.unlink()
     with pytest.raises(CorruptError, match=r"000003\.faiss: the file is missing"):
-        generations.read_index(place.directory, place.stored, about)
+        generation.read_index(place.directory, place.stored, about)
     with pytest.raises(CorruptError, match="No such file"):
-        generations.check_is_there(place.directory, place.stored, about)
-    assert not generations.is_sound(place.directory, place.stored)
+        generation.check_is_there(place.directory, place.stored, about)
+    assert not generation.is_sound(place.directory, place.stored)
 
 
 def test_the_index_of_another_collection_is_damage(place: Place, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    generations.write(other, 3, built(place.units[::-1].copy()), ABOUT, place.part)
-    about = generations.read_about(place.directory, place.stored)
+    generation.write(other, 3, built(place.units[::-1].copy()), ABOUT, place.part)
+    about = generation.read_about(place.directory, place.stored)
     (other / "index" / "000003.faiss").replace(place.index)
-    generations.check_is_there(place.directory, place.stored, about)  # it is of the same size
-    assert not generations.is_sound(place.directory, place.stored)
+    generation.check_is_there(place.directory, place.stored, about)  # it is of the same size
+    assert not generation.is_sound(place.directory, place.stored)
     with pytest.raises(CorruptError, match=r"000003\.faiss: the file is damaged"):
         place.read()
     (other / "index" / "000003.json").replace(place.card)
@@ -203,7 +203,7 @@ def test_a_card_of_another_version_is_damage_and_no_surprise(
 ) -> None:
     stored = renamed_in_catalog(place, change)
     with pytest.raises(CorruptError, match=r"000003\.json"):
-        generations.read_about(place.directory, stored)
+        generation.read_about(place.directory, stored)
 
 
 @pytest.mark.parametrize(
@@ -213,15 +213,15 @@ def test_an_index_that_is_not_what_its_card_says_or_that_faiss_does_not_know_is_
     place: Place, facts: dict[str, Any]
 ) -> None:
     stored = renamed_in_catalog(place, lambda card: card.update(facts))
-    about = generations.read_about(place.directory, stored)
+    about = generation.read_about(place.directory, stored)
     with pytest.raises(CorruptError, match=r"000003\.faiss"):
-        generations.read_index(place.directory, stored, about)
+        generation.read_index(place.directory, stored, about)
 
 
 def test_an_index_of_another_number_of_vectors_than_the_catalog_says_is_damage(place: Place) -> None:
-    about = generations.read_about(place.directory, place.stored)
+    about = generation.read_about(place.directory, place.stored)
     with pytest.raises(CorruptError, match="it covers 300 vectors instead of 299"):
-        generations.read_index(place.directory, replace(place.stored, rows=299), about)
+        generation.read_index(place.directory, replace(place.stored, rows=299), about)
 
 
 # The disk
@@ -247,10 +247,10 @@ def test_a_full_disk_is_told_and_what_was_there_still_serves(
     for owner, name in ((os, "fsync"), (Path, "replace"), (Path, "mkdir")):
         monkeypatch.setattr(owner, name, fails_in_time(getattr(owner, name)))
     with pytest.raises(StorageError, match=r"000004\.faiss: No space left on device"):
-        generations.write(place.directory, 4, built(place.units), ABOUT, place.part)
+        generation.write(place.directory, 4, built(place.units), ABOUT, place.part)
     monkeypatch.undo()
     assert place.search(place.read()) == place.search(built(place.units))
-    generations.sweep(place.directory, 3)
+    generation.sweep(place.directory, 3)
     assert place.names() == ["000003.faiss", "000003.json"]
 
 
@@ -277,7 +277,7 @@ def test_a_disk_that_fills_up_while_faiss_writes_is_told(
 
     monkeypatch.setattr(durable, "write", fills_up)
     with pytest.raises(StorageError, match="No space left on device"):
-        generations.write(place.directory, 4, built(place.units), ABOUT, place.part)
+        generation.write(place.directory, 4, built(place.units), ABOUT, place.part)
     assert not (place.directory / "index" / "000004.faiss").exists()
     monkeypatch.undo()
     place.read()
@@ -295,7 +295,7 @@ def test_a_disk_that_gives_back_something_else_is_told(place: Place, monkeypatch
 
     monkeypatch.setattr(durable, "write", flips_a_bit)
     with pytest.raises(StorageError, match="something else than was written"):
-        generations.write(place.directory, 4, built(place.units), ABOUT, place.part)
+        generation.write(place.directory, 4, built(place.units), ABOUT, place.part)
     assert not (place.directory / "index" / "000004.faiss").exists()
 
 
@@ -305,25 +305,25 @@ def test_an_index_that_faiss_reads_otherwise_than_it_has_written_it_is_not_publi
     other = built(place.units[::-1].copy())
     monkeypatch.setattr(Index, "read", lambda *_: other)
     with pytest.raises(StorageError, match="FAISS reads something else"):
-        generations.write(place.directory, 4, built(place.units), ABOUT, place.part)
+        generation.write(place.directory, 4, built(place.units), ABOUT, place.part)
 
 
 def test_all_but_one_generation_are_swept_away(place: Place) -> None:
-    generations.write(place.directory, 4, built(place.units), ABOUT, place.part)
+    generation.write(place.directory, 4, built(place.units), ABOUT, place.part)
     for name in ("000005.faiss.new", "000005.json.new", "000002.faiss", "junk"):
         (place.directory / "index" / name).write_bytes(b"left")
-    generations.sweep(place.directory, 4)
+    generation.sweep(place.directory, 4)
     assert place.names() == ["000004.faiss", "000004.json"]
-    generations.sweep(place.directory, None)
+    generation.sweep(place.directory, None)
     assert place.names() == []
     (place.directory / "index").rmdir()
-    generations.sweep(place.directory, None)  # where there has never been any, there is nothing to do
+    generation.sweep(place.directory, None)  # where there has never been any, there is nothing to do
 
 
 def test_what_cannot_be_swept_away_is_told(place: Place) -> None:
     (place.directory / "index" / "folder").mkdir()
     with pytest.raises(StorageError, match="index"):
-        generations.sweep(place.directory, 3)
+        generation.sweep(place.directory, 3)
 
 
 # What is known of it

@@ -18,8 +18,8 @@ import pytest
 from numpy.typing import NDArray
 
 from lookalike.errors import CorruptError, DeviceWarning, UsageError
-from lookalike.index import Effort, Index
-from lookalike.spec import IndexSpec, quantizer_of
+from lookalike.index.faiss_index import Effort, Index
+from lookalike.index.spec import IndexSpec, quantizer_of
 from lookalike.storage import vectors
 from lookalike.storage.rows import Rows, Selection
 from lookalike.storage.vectors import Part, VectorReader, Vectors, VectorWriter, unit
@@ -442,8 +442,8 @@ def test_a_wrong_dimension_is_refused_without_assertions_too() -> None:
     program = """if True:
         import numpy
         from lookalike.errors import UsageError
-        from lookalike.index import Effort, Index
-        from lookalike.spec import IndexSpec
+        from lookalike.index.faiss_index import Effort, Index
+        from lookalike.index.spec import IndexSpec
         from lookalike.storage.rows import Selection
         assert False, "assertions are on"
         index = Index.trained(IndexSpec("Flat", 32), numpy.empty((0, 32), numpy.float32))

@@ -11,12 +11,13 @@ import pytest
 
 import lookalike
 from conftest import ColourEncoder, draw
-from lookalike import Collection, encoders, sample, tune
+from lookalike import Collection, encoders, sample
 from lookalike.errors import IncompatibleError, UsageError
+from lookalike.index import tuning
+from lookalike.index.spec import IndexSpec
 from lookalike.planning import PlanProgress, plan
 from lookalike.reindexing import reindex
 from lookalike.sources.folder import Folder, Found
-from lookalike.spec import IndexSpec
 
 
 @pytest.fixture
@@ -213,9 +214,9 @@ def test_a_new_collection_gets_the_network_that_is_asked_for(folder: Path) -> No
 
 
 def test_many_vectors_get_the_index_that_building_would_choose(folder: Path, encoder: ColourEncoder) -> None:
-    with mock.patch.object(tune, "_EXACT_VALUES", 100):
+    with mock.patch.object(tuning, "_EXACT_VALUES", 100):
         told = plan(folder, encoder=encoder)
-        spec = tune.specs(25, 12)[0]
+        spec = tuning.specs(25, 12)[0]
     assert told.searching.spec == spec.factory
     assert told.searching.index_bytes == spec.bytes(12)
     assert told.searching.build_seconds > 0

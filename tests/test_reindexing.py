@@ -29,6 +29,7 @@ from lookalike.errors import (
     StorageError,
     UsageError,
 )
+from lookalike.filters import Where
 from lookalike.images import decode
 from lookalike.images.decode import prepare
 from lookalike.reindexing import explain, reindex, unfinished
@@ -36,7 +37,6 @@ from lookalike.storage import layout as directories
 from lookalike.storage import manifest, sqlite
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.vectors import VectorWriter
-from lookalike.where import Where
 from reindex_faults import CoarseEncoder
 from small import small_thresholds
 from test_disk_faults import KINDS, shim

@@ -18,15 +18,16 @@ import pytest
 
 import lookalike
 from conftest import ColourEncoder, draw, picture
-from lookalike import Collection, builder, generations, tune
+from lookalike import Collection
 from lookalike.errors import CorruptError, DamagedIndexWarning, UsageError
-from lookalike.generations import Generation
-from lookalike.index import Effort, Index
+from lookalike.filters import Between, Where
+from lookalike.index import generation, maintenance, tuning
+from lookalike.index.faiss_index import Effort, Index
+from lookalike.index.generation import Generation
+from lookalike.index.tuning import OperatingPoint
 from lookalike.nearest import Request
 from lookalike.storage.catalog import State
 from lookalike.storage.vectors import Vectors
-from lookalike.tune import OperatingPoint
-from lookalike.where import Between, Where
 from small import quick_builds
 from stock import (
     Exact,
@@ -84,7 +85,7 @@ def points(monkeypatch: pytest.MonkeyPatch) -> None:
         for depth in (10, 100)
         for breadth, candidates, low, milliseconds in ((1, 1, 0.9, 1.0), (16, 100, 0.98, 2.0))
     )
-    monkeypatch.setattr(tune, "operating_points", lambda *_, **__: made)
+    monkeypatch.setattr(tuning, "operating_points", lambda *_, **__: made)
 
 
 @pytest.fixture
@@ -143,13 +144,13 @@ def test_an_effort_that_looks_at_everything_gives_the_exact_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, searches: Searches, spec: str
 ) -> None:
     point = OperatingPoint(1000, Effort(1024, ROWS / 10), 1, 0.99, 1)
-    monkeypatch.setattr(tune, "operating_points", lambda *_, **__: (point,))
+    monkeypatch.setattr(tuning, "operating_points", lambda *_, **__: (point,))
     with create(tmp_path / "photos", DIM) as photos:
         stock(photos, spec)
         exact = Exact(photos)
         for where, admitted in FILTERS:
             for query in QUERIES:
-                monkeypatch.setattr(tune, "_EXACT_VALUES", 1)  # so that no filter is too narrow for the index
+                monkeypatch.setattr(tuning, "_EXACT_VALUES", 1)  # so that no filter is too narrow for the index
                 assert_exact(photos.search_vector(query, where=where), exact.scores(query, admitted=admitted), 10)
         assert len(searches.efforts) > len(QUERIES)
 
@@ -176,7 +177,7 @@ def test_a_filter_admits_what_it_says_and_nothing_else(
     narrow: bool,
 ) -> None:
     if not narrow:
-        monkeypatch.setattr(tune, "_EXACT_VALUES", 1)
+        monkeypatch.setattr(tuning, "_EXACT_VALUES", 1)
     exact = Exact(photos)
     for query in QUERIES:
         true = exact.scores(query, admitted=admitted)
@@ -297,7 +298,7 @@ def test_of_what_a_filter_admits_as_many_are_looked_for_as_are_among_more_of_all
     photos: Collection, monkeypatch: pytest.MonkeyPatch, searches: Searches
 ) -> None:
     """The 4 nearest of one image in five are among the 20 nearest of all, more or less."""
-    monkeypatch.setattr(tune, "_EXACT_VALUES", 1)
+    monkeypatch.setattr(tuning, "_EXACT_VALUES", 1)
     live = len(photos)
     admitted = len(photos.search_vector(QUERIES[0], k=1000, where=Where(label="c"), exact=True))
     depth = 4 * live / admitted
@@ -313,7 +314,7 @@ def test_of_what_a_filter_admits_as_many_are_looked_for_as_are_among_more_of_all
 def test_where_the_lists_that_were_looked_at_hold_too_few_the_search_is_exact(
     photos: Collection, monkeypatch: pytest.MonkeyPatch, searches: Searches
 ) -> None:
-    monkeypatch.setattr(tune, "_EXACT_VALUES", 1)
+    monkeypatch.setattr(tuning, "_EXACT_VALUES", 1)
     exact = Exact(photos)
     far = [match for match in photos.search_vector(-QUERIES[0], k=200, exact=True) if match.key in keys_of(ROWS)][:90]
     where, admitted = Where(ids=[match.id for match in far]), {match.key for match in far}
@@ -454,14 +455,14 @@ def test_while_images_come_and_go_a_damaged_index_is_given_up_at_once(
 ) -> None:
     """A commit in between is no reason to read it again and again."""
     flip(photos.directory / "index" / "000001.faiss")
-    read, reads = generations.read_index, 0
+    read, reads = generation.read_index, 0
 
     def read_index(*given: Any) -> Index:
         nonlocal reads
         reads += 1
         return read(*given)
 
-    monkeypatch.setattr(generations, "read_index", read_index)
+    monkeypatch.setattr(generation, "read_index", read_index)
     with reopened(photos) as other:
         state, calls = other._catalog.state, 0
 
@@ -602,7 +603,7 @@ def test_threads_search_while_another_adds_removes_builds_and_compacts(
     photos: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What stays is always found, with the right score and id; what is gone never is, once it was removed."""
-    monkeypatch.setattr(builder, "_YOUNG_ROWS", 20)
+    monkeypatch.setattr(maintenance, "_YOUNG_ROWS", 20)
     exact = Exact(photos)
     lasting = keys_of(12, 300)
     ids = {match.key: match.id for match in photos.search_vector(QUERIES[0], k=10**6)}
@@ -619,7 +620,9 @@ def test_threads_search_while_another_adds_removes_builds_and_compacts(
         except BaseException as error:
             errors.append(error)
 
-    monkeypatch.setattr(tune, "operating_points", lambda *_, **__: (OperatingPoint(10, Effort(1024, 90), 1, 0.99, 1),))
+    monkeypatch.setattr(
+        tuning, "operating_points", lambda *_, **__: (OperatingPoint(10, Effort(1024, 90), 1, 0.99, 1),)
+    )
     photos.build(spec="IVF16,SQ8")
     with reopened(photos) as other:
         threads = [threading.Thread(target=search, args=(number, (photos, other)[number // 2])) for number in range(4)]

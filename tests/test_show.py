@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike.errors import StorageError, UsageError
-from lookalike.match import Match
+from lookalike.results import Match
 from lookalike.show import output
 from lookalike.show.record import as_dict
 from lookalike.show.text import safe_text, score_text, size_text

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import browser
-from lookalike.match import Match, Matches
+from lookalike.results import Match, Matches
 from lookalike.show.page import fragment, page, write_page
 from lookalike.show.text import safe_text
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 import browser
 from lookalike.evaluation import Evaluation, LabelQuality, Point, WorstQuery
-from lookalike.match import Match, Matches
+from lookalike.results import Match, Matches
 from lookalike.show.plot import plot
 from lookalike.show.record import evaluation_as_dict
 from lookalike.show.report import report, write_report

@@ -14,7 +14,7 @@ from rich.color import Color
 from rich.console import Console
 from rich.text import Text
 
-from lookalike.match import Match, Matches
+from lookalike.results import Match, Matches
 from lookalike.show.terminal import lines, print_matches, table
 
 RED, BLUE, GREEN = (250, 20, 10), (10, 20, 250), (20, 200, 30)

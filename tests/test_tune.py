@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lookalike import tune
 from lookalike.errors import UsageError
-from lookalike.index import Effort, Index
-from lookalike.spec import IndexSpec
+from lookalike.index import tuning
+from lookalike.index.faiss_index import Effort, Index
+from lookalike.index.spec import IndexSpec
+from lookalike.index.tuning import OperatingPoint, Probes, cheapest
 from lookalike.storage import vectors
 from lookalike.storage.rows import Rows, Selection
 from lookalike.storage.vectors import VectorReader, VectorWriter
 from lookalike.system import durable
-from lookalike.tune import OperatingPoint, Probes, cheapest
 from stock import clustered, one_thread
 
 ROWS, DIM = 1500, 32
@@ -73,7 +73,7 @@ SELECTIONS = [Selection(ROWS), Selection(ROWS, dead=DEAD)]
 
 @pytest.mark.parametrize("selection", SELECTIONS, ids=["all", "some deleted"])
 def test_queries_are_images_that_are_there_and_their_nearest_are_those_of_brute_force(selection: Selection) -> None:
-    probes = tune.draw(stored()[1], selection, queries=300, depth=20)
+    probes = tuning.draw(stored()[1], selection, queries=300, depth=20)
     assert len(set(probes.rows.tolist())) == 300
     assert np.isin(probes.rows, selection.rows()).all()
     np.testing.assert_array_equal(probes.vectors, stored()[0][probes.rows].astype(np.float32))
@@ -87,14 +87,14 @@ def test_queries_are_images_that_are_there_and_their_nearest_are_those_of_brute_
 
 
 def test_the_same_queries_are_drawn_each_time() -> None:
-    first, second = (tune.draw(stored()[1], SELECTIONS[0], queries=50, depth=10) for _ in range(2))
+    first, second = (tuning.draw(stored()[1], SELECTIONS[0], queries=50, depth=10) for _ in range(2))
     np.testing.assert_array_equal(first.rows, second.rows)
     np.testing.assert_array_equal(first.nearest, second.nearest)
 
 
 def test_queries_can_be_drawn_from_some_rows_alone() -> None:
     among = np.arange(100, 140)
-    probes = tune.draw(stored()[1], SELECTIONS[0], among=among, depth=5)
+    probes = tuning.draw(stored()[1], SELECTIONS[0], among=among, depth=5)
     assert sorted(probes.rows.tolist()) == among.tolist()
     np.testing.assert_array_equal(probes.nearest, brute_force(probes.rows, SELECTIONS[0], 5)[0])
 
@@ -102,7 +102,7 @@ def test_queries_can_be_drawn_from_some_rows_alone() -> None:
 @pytest.mark.parametrize("live", [1, 2, 5])
 def test_of_few_images_there_are_few_queries_with_few_neighbours(live: int) -> None:
     selection = Selection(ROWS, only=np.arange(10, 10 + live))
-    probes = tune.draw(stored()[1], selection)
+    probes = tuning.draw(stored()[1], selection)
     assert sorted(probes.rows.tolist()) == selection.rows().tolist()
     assert probes.nearest.shape == (live, live - 1)
     for row, nearest in zip(probes.rows.tolist(), probes.nearest.tolist(), strict=True):
@@ -111,13 +111,13 @@ def test_of_few_images_there_are_few_queries_with_few_neighbours(live: int) -> N
 
 def test_progress_is_told_in_queries() -> None:
     told: list[tuple[int, int]] = []
-    tune.draw(stored()[1], SELECTIONS[0], queries=450, depth=3, progress=lambda done, of: told.append((done, of)))
+    tuning.draw(stored()[1], SELECTIONS[0], queries=450, depth=3, progress=lambda done, of: told.append((done, of)))
     assert told == [(200, 450), (450, 450)]
 
 
 def test_an_answer_is_taken_without_the_query_itself_or_else_without_its_last() -> None:
     found = np.array([[7, 1, 2], [1, 8, 2], [1, 2, 9], [1, 2, 3], [-1, -1, -1]])
-    without = tune.without(found, np.array([7, 8, 9, 10, 11]))
+    without = tuning.without(found, np.array([7, 8, 9, 10, 11]))
     assert without.tolist() == [[1, 2], [1, 2], [1, 2], [1, 2], [-1, -1]]
 
 
@@ -132,8 +132,8 @@ def test_recall_that_is_measured_is_that_of_a_search_that_leaves_the_query_out(
 ) -> None:
     """An index without the query is asked for ten; of just as many candidates in the measurement one is the query."""
     index, part = built(factory), stored()[1].part(0, ROWS)
-    probes = tune.draw(stored()[1], selection, queries=60, depth=10)
-    point = tune.measure(index, part, selection, probes, depth=10, effort=effort)
+    probes = tuning.draw(stored()[1], selection, queries=60, depth=10)
+    point = tuning.measure(index, part, selection, probes, depth=10, effort=effort)
     _, scores = brute_force(probes.rows, selection, 10)
     tenth = -np.sort(-scores, axis=1)[:, 9]
     recalls = []
@@ -150,9 +150,9 @@ def test_recall_that_is_measured_is_that_of_a_search_that_leaves_the_query_out(
 
 def test_where_it_looks_at_everything_recall_is_all_and_its_bound_is_a_little_less() -> None:
     part = stored()[1].part(0, ROWS)
-    probes = tune.draw(stored()[1], SELECTIONS[1])
-    for depth in tune.DEPTHS:
-        point = tune.measure(
+    probes = tuning.draw(stored()[1], SELECTIONS[1])
+    for depth in tuning.DEPTHS:
+        point = tuning.measure(
             built("IVF32,PQ8x4fs"), part, SELECTIONS[1], probes, depth=depth, effort=Effort(32, ROWS / depth)
         )
         assert point.recall == 1
@@ -163,20 +163,20 @@ def test_a_query_that_does_not_even_find_itself_counts_by_what_else_it_finds() -
     """As with a graph that cannot reach it: its last answer is then left out instead, and nothing is found twice."""
     index, part = built("IVF32,Flat"), stored()[1].part(0, ROWS)
     gone = Selection(ROWS, dead=np.arange(40))
-    probes = tune.draw(stored()[1], SELECTIONS[0], among=np.arange(40), depth=10)
+    probes = tuning.draw(stored()[1], SELECTIONS[0], among=np.arange(40), depth=10)
     true = Probes(probes.rows, probes.vectors, brute_force(probes.rows, gone, 10)[0], 1.0)
-    point = tune.measure(index, part, gone, true, depth=10, effort=Effort(32, 4))
+    point = tuning.measure(index, part, gone, true, depth=10, effort=Effort(32, 4))
     assert point.recall == 1
 
 
 def test_the_efforts_that_are_kept_measure_what_brute_force_says_of_them() -> None:
     index, part, selection = built("IVF32,PQ8x4fs"), stored()[1].part(0, ROWS), SELECTIONS[1]
-    probes = tune.draw(stored()[1], selection)
+    probes = tuning.draw(stored()[1], selection)
     told: list[tuple[int, int]] = []
-    points = tune.operating_points(index, part, selection, probes, progress=lambda done, of: told.append((done, of)))
+    points = tuning.operating_points(index, part, selection, probes, progress=lambda done, of: told.append((done, of)))
     assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
-    assert {point.depth for point in points} == set(tune.DEPTHS)
-    for depth, asked in tune._QUERIES.items():
+    assert {point.depth for point in points} == set(tuning.DEPTHS)
+    for depth, asked in tuning._QUERIES.items():
         nearest, _ = brute_force(probes.rows[: asked.all], selection, depth)
         for point in (point for point in points if point.depth == depth):
             candidates = max(point.effort.candidates * depth / (depth + 1), 1)  # of one more, since each finds itself
@@ -191,8 +191,8 @@ def test_the_efforts_that_are_kept_measure_what_brute_force_says_of_them() -> No
 
 def test_efforts_are_kept_only_if_none_is_both_faster_and_better() -> None:
     index, part = built("IVF32,PQ8x4fs"), stored()[1].part(0, ROWS)
-    points = tune.operating_points(index, part, SELECTIONS[0], tune.draw(stored()[1], SELECTIONS[0]))
-    for depth in tune.DEPTHS:
+    points = tuning.operating_points(index, part, SELECTIONS[0], tuning.draw(stored()[1], SELECTIONS[0]))
+    for depth in tuning.DEPTHS:
         of_depth = [point for point in points if point.depth == depth]
         for first, second in itertools.pairwise(of_depth):
             assert first.milliseconds <= second.milliseconds
@@ -201,21 +201,21 @@ def test_efforts_are_kept_only_if_none_is_both_faster_and_better() -> None:
 
 def test_recall_is_not_measured_deeper_than_there_are_images() -> None:
     few = Selection(ROWS, only=np.arange(60))
-    probes = tune.draw(stored()[1], few)
-    points = tune.operating_points(built("IVF32,Flat"), stored()[1].part(0, ROWS), few, probes)
+    probes = tuning.draw(stored()[1], few)
+    points = tuning.operating_points(built("IVF32,Flat"), stored()[1].part(0, ROWS), few, probes)
     assert {point.depth for point in points} == {10}
     two = Selection(ROWS, only=np.arange(2))
-    nothing = tune.draw(stored()[1], two)
-    assert tune.operating_points(built("IVF32,Flat"), stored()[1].part(0, ROWS), two, nothing) == ()
+    nothing = tuning.draw(stored()[1], two)
+    assert tuning.operating_points(built("IVF32,Flat"), stored()[1].part(0, ROWS), two, nothing) == ()
 
 
 @pytest.mark.parametrize("lists", [1, 2, 5, 7, 32, 100])
 def test_the_widest_effort_that_is_tried_looks_at_every_list(lists: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tune, "_ENOUGH", 2)  # so that it never stops early,
-    monkeypatch.setattr(tune, "_pareto", list)  # and all that was tried is kept
-    probes = tune.draw(stored()[1], SELECTIONS[0], queries=20, depth=10)
+    monkeypatch.setattr(tuning, "_ENOUGH", 2)  # so that it never stops early,
+    monkeypatch.setattr(tuning, "_pareto", list)  # and all that was tried is kept
+    probes = tuning.draw(stored()[1], SELECTIONS[0], queries=20, depth=10)
     slow = Probes(probes.rows, probes.vectors, probes.nearest, 1e9)
-    points = tune.operating_points(built(f"IVF{lists},Flat"), stored()[1].part(0, ROWS), SELECTIONS[0], slow)
+    points = tuning.operating_points(built(f"IVF{lists},Flat"), stored()[1].part(0, ROWS), SELECTIONS[0], slow)
     assert points[-1].effort.breadth == lists
     assert points[-1].recall == 1
     assert all(first.effort.breadth < second.effort.breadth for first, second in itertools.pairwise(points))
@@ -277,7 +277,7 @@ points_drawn = st.lists(
 
 @given(points_drawn)
 def test_what_is_kept_of_any_efforts_is_as_good_as_all(points: list[OperatingPoint]) -> None:
-    kept = tune._pareto(points)
+    kept = tuning._pareto(points)
     assert [p.milliseconds for p in kept] == sorted(p.milliseconds for p in kept)
     for one, other in itertools.permutations(kept, 2):
         assert one.milliseconds > other.milliseconds or one.recall_low < other.recall_low
@@ -291,11 +291,11 @@ def test_what_is_kept_of_any_efforts_is_as_good_as_all(points: list[OperatingPoi
 @pytest.mark.parametrize("recall", [0, -0.1, 1.0001, 2, float("nan"), float("inf")])
 def test_a_recall_that_is_no_share_is_refused(recall: float) -> None:
     with pytest.raises(UsageError, match="recall="):
-        tune.check_recall(recall)
+        tuning.check_recall(recall)
 
 
 def test_a_recall_may_be_all() -> None:
-    assert [tune.check_recall(recall) for recall in (1, 1.0, 0.5)] == [1.0, 1.0, 0.5]
+    assert [tuning.check_recall(recall) for recall in (1, 1.0, 0.5)] == [1.0, 1.0, 0.5]
 
 
 # Defaults
@@ -307,12 +307,12 @@ SIZES = [1, 39, 100, 5_000, 50_000, 180_000, 10**6, 10**7, 10**8]
 @pytest.mark.parametrize("dim", DIMS)
 @pytest.mark.parametrize("rows", SIZES)
 def test_the_default_indexes_can_be_made_and_each_is_larger_than_the_one_before(dim: int, rows: int) -> None:
-    specs, small = tune.specs(dim, rows), tune.smallest_specs(dim, rows)
+    specs, small = tuning.specs(dim, rows), tuning.smallest_specs(dim, rows)
     assert len(specs) == 3
     assert small[1:] == specs
     assert all(spec.dim == dim and spec.kind == "ivf" for spec in small)
     assert all(1 <= spec.lists <= max(rows / 39 * 2**0.5, 1) for spec in small)  # enough vectors to learn a list from
-    if not tune.searches_exactly(dim, rows):
+    if not tuning.searches_exactly(dim, rows):
         for spec in small:
             spec.check(rows)
         sizes = [spec.bytes(rows) for spec in small]
@@ -333,22 +333,22 @@ def test_the_default_indexes_can_be_made_and_each_is_larger_than_the_one_before(
     ],
 )
 def test_the_default_indexes_are_these(dim: int, rows: int, factories: tuple[str, ...]) -> None:
-    assert tuple(spec.factory for spec in tune.specs(dim, rows)) == factories
+    assert tuple(spec.factory for spec in tuning.specs(dim, rows)) == factories
 
 
 def test_at_180_000_images_the_default_takes_a_bit_for_each_number_and_64_bytes_more() -> None:
-    coarse, fine, finest = (spec.bytes(180_000) / 180_000 for spec in tune.specs(1280, 180_000))
+    coarse, fine, finest = (spec.bytes(180_000) / 180_000 for spec in tuning.specs(1280, 180_000))
     assert coarse <= 1280 / 8 + 64
     assert 1280 / 4 < fine <= 1280 / 4 + 80
     assert 1280 < finest <= 1280 + 64
-    assert tune.smallest_specs(1280, 180_000)[0].bytes(180_000) / 180_000 <= 1280 / 16 + 64
+    assert tuning.smallest_specs(1280, 180_000)[0].bytes(180_000) / 180_000 <= 1280 / 16 + 64
 
 
 @pytest.mark.parametrize("dim", [24, 25, 64, 130])
 def test_the_sizes_of_the_defaults_are_those_of_their_files(dim: int, tmp_path: Path) -> None:
     rows = 3000
     units = stored(rows, dim)[0].astype(np.float32)
-    for spec in tune.smallest_specs(dim, rows):
+    for spec in tuning.smallest_specs(dim, rows):
         index = Index.trained(spec, units)
         index.add(units)
         written = durable.write(tmp_path / "i.faiss", index.write)
@@ -357,6 +357,6 @@ def test_the_sizes_of_the_defaults_are_those_of_their_files(dim: int, tmp_path: 
 
 @pytest.mark.parametrize(("dim", "least"), [(1280, 50_000), (640, 100_000), (25, 2_560_000), (64_000_000, 1)])
 def test_few_vectors_are_searched_exactly(dim: int, least: int) -> None:
-    assert tune.searches_exactly(dim, least - 1)
-    assert not tune.searches_exactly(dim, least)
-    assert tune.searches_exactly(dim, 0)
+    assert tuning.searches_exactly(dim, least - 1)
+    assert not tuning.searches_exactly(dim, least)
+    assert tuning.searches_exactly(dim, 0)

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookalike.errors import UsageError
+from lookalike.filters import Between, Where, parse
 from lookalike.storage import sqlite
 from lookalike.storage.catalog import Catalog
-from lookalike.where import Between, Where, parse
 
 # Against a loop over dictionaries
 

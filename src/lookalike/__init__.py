@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lookalike.attributes import AttributesReport
-    from lookalike.builder import Maintenance
     from lookalike.collection import Collection, Info, create, open  # noqa: A004
     from lookalike.encoders import Encoder, TextEncoder
     from lookalike.errors import DamagedIndexWarning, DeviceWarning, LookalikeError
-    from lookalike.estimate import BuildProgress
     from lookalike.evaluation import Evaluation
-    from lookalike.generations import Generation
+    from lookalike.filters import Between, Where
     from lookalike.images.decode import ImageSource, Recipe
+    from lookalike.index.build_progress import BuildProgress
+    from lookalike.index.generation import Generation
+    from lookalike.index.maintenance import Maintenance
     from lookalike.ingest import Progress, Report
-    from lookalike.match import Match, Matches, Skipped
     from lookalike.query import Term
     from lookalike.reindexing import reindex
-    from lookalike.where import Between, Where
+    from lookalike.results import Match, Matches, Skipped
 
 __version__ = "0.1.0"
 

@@ -22,9 +22,9 @@ from lookalike.show.text import safe_text
 
 if TYPE_CHECKING:
     from lookalike.collection import Collection
+    from lookalike.filters import Where
     from lookalike.query import Term
     from lookalike.reindexing import Change
-    from lookalike.where import Where
 
 # The first that fits decides.
 _EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
@@ -496,7 +496,7 @@ def _text_terms(texts: Sequence[str], sign: int) -> "list[Term]":
 
 def _where(labels: Sequence[str], under: str | None, conditions: Sequence[str]) -> "Where | None":
     """The filter that the options make."""
-    from lookalike.where import Where, parse
+    from lookalike.filters import Where, parse
 
     if not labels and under is None and not conditions:
         return None

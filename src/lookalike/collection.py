@@ -26,19 +26,22 @@ from numpy.typing import ArrayLike
 
 from lookalike import attributes, encoders, examination
 from lookalike.attributes import AttributesReport
-from lookalike.builder import Builder, Maintenance
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, IncompatibleError, StorageError, UsageError
-from lookalike.estimate import BuildProgress
 from lookalike.evaluation import Evaluation
 from lookalike.examination import QUERIES
-from lookalike.generations import Generation
+from lookalike.filters import Where
 from lookalike.images.decode import ImageSource, kept
+from lookalike.index.build_progress import BuildProgress
+from lookalike.index.generation import Generation
+from lookalike.index.maintenance import Builder, Maintenance
+from lookalike.index.options import Wish, memory_bytes
+from lookalike.index.tuning import RECALL
 from lookalike.ingest import Ingest, Progress, Report, cores
-from lookalike.match import Matches, Skipped
 from lookalike.nearest import Neighbours, Request
 from lookalike.own_encoder import OwnEncoder
 from lookalike.query import Term, direction
+from lookalike.results import Matches, Skipped
 from lookalike.snapshot import Snapshots
 from lookalike.sources.folder import absolute, key_of, source_of
 from lookalike.storage import layout as directories
@@ -46,9 +49,6 @@ from lookalike.storage import manifest, vectors
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Identity, Origin
 from lookalike.storage.vectors import Vectors, VectorWriter
-from lookalike.tune import RECALL
-from lookalike.where import Where
-from lookalike.wish import Wish, memory_bytes
 
 _Item = TypeVar("_Item")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lookalike.match import Skipped
+from lookalike.results import Skipped
 
 
 @dataclass(frozen=True)

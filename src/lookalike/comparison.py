@@ -25,7 +25,7 @@ from lookalike.encoders.card import Card
 from lookalike.errors import ImageError, UsageError
 from lookalike.images import decode
 from lookalike.ingest import cores
-from lookalike.match import Skipped
+from lookalike.results import Skipped
 from lookalike.sources.folder import Folder, Found
 from lookalike.storage.transaction import folder_label
 from lookalike.system import worker

@@ -19,15 +19,15 @@ from lookalike.show.record import as_dict, skip_as_dict
 from lookalike.show.text import safe_text, without_surrogates
 
 if TYPE_CHECKING:
-    from lookalike.builder import Maintenance
     from lookalike.collection import Collection
-    from lookalike.estimate import BuildProgress
     from lookalike.evaluation import Evaluation
-    from lookalike.generations import Generation
+    from lookalike.filters import Where
+    from lookalike.index.build_progress import BuildProgress
+    from lookalike.index.generation import Generation
+    from lookalike.index.maintenance import Maintenance
     from lookalike.ingest import Progress, Report
-    from lookalike.match import Matches, Skipped
     from lookalike.planning import Plan, PlanProgress
-    from lookalike.where import Where
+    from lookalike.results import Matches, Skipped
 
 _SHOWN_SKIPS = 20
 _SHOWN_LABELS = 40
@@ -243,7 +243,7 @@ def _instead(index: "Generation") -> str:
 
 def warn_of_filters(collection: "Collection", where: "Where | None") -> None:
     """Names the labels and the folder that no image has, where nothing was found."""
-    from lookalike.where import Where
+    from lookalike.filters import Where
 
     if where is None:
         return
@@ -256,7 +256,7 @@ def warn_of_filters(collection: "Collection", where: "Where | None") -> None:
 
 def print_curve(index: "Generation", young: int) -> None:
     """The operating points of an index: what looking harder finds, and costs."""
-    from lookalike.spec import IndexSpec
+    from lookalike.index.spec import IndexSpec
 
     chosen, kind = index.chosen, IndexSpec(index.spec, index.dim).kind
     click.echo(f"{'':<12}{index.bytes / 1e6:,.1f} MB, {index.rows:,} vectors, and {young:,} younger ones beside it")

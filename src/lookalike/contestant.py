@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike import distortions, embedding, encoders, evaluate
+from lookalike import distortions, embedding, encoders, metrics
 from lookalike import sample as samples
 from lookalike.compared import Compared, CopyRecall
 from lookalike.encoders import Encoder
 from lookalike.errors import ImageError, ModelError
-from lookalike.evaluate import Labels, Numbers, Rows
 from lookalike.evaluation import Quality
 from lookalike.images import decode
+from lookalike.metrics import Labels, Numbers, Rows
 from lookalike.sources.folder import Found
 from lookalike.storage.vectors import Vectors
 
@@ -155,12 +155,12 @@ def _quality(vectors: Vectors, labels: Labels) -> Quality:
     found: list[tuple[Numbers, Numbers, Numbers]] = [(np.empty(0),) * 3]
     for rows in _blocks(labels.answerable(), len(vectors)):
         scores = vectors[rows] @ vectors.T
-        average = evaluate.average_precision_by_score(scores, labels.codes, rows)
+        average = metrics.average_precision_by_score(scores, labels.codes, rows)
         scores[np.arange(len(rows)), rows] = -np.inf  # last, and cut off
         nearest = np.argsort(-scores, axis=1, kind="stable")[:, :-1][:, :10]
         relevant = labels.codes[nearest] == labels.codes[rows, None]
-        found.append((evaluate.precision(relevant, 1), evaluate.precision(relevant, 10), average))
-    return evaluate.overall(*(np.concatenate(numbers) for numbers in zip(*found, strict=True)))
+        found.append((metrics.precision(relevant, 1), metrics.precision(relevant, 10), average))
+    return metrics.overall(*(np.concatenate(numbers) for numbers in zip(*found, strict=True)))
 
 
 def _blocks(rows: Rows, count: int) -> Iterator[Rows]:

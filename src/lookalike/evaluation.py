@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lookalike.match import Match, Matches
+from lookalike.results import Match, Matches
 
 
 @dataclass(frozen=True)

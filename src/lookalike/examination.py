@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike import evaluate, tune
+from lookalike import metrics
 from lookalike.errors import CorruptError, UsageError
-from lookalike.evaluate import Labels, Numbers
 from lookalike.evaluation import Evaluation, Point, WorstQuery
-from lookalike.generations import Generation
-from lookalike.index import Effort
-from lookalike.match import Match, Matches
+from lookalike.index import tuning
+from lookalike.index.faiss_index import Effort
+from lookalike.index.generation import Generation
+from lookalike.index.spec import IndexSpec
+from lookalike.metrics import Labels, Numbers
 from lookalike.nearest import Neighbours, Request
+from lookalike.results import Match, Matches
 from lookalike.snapshot import Snapshots
-from lookalike.spec import IndexSpec
 from lookalike.storage.rows import Rows
 
 QUERIES = 1000
@@ -83,19 +84,19 @@ class _Examination:
         asked, answers = np.array(list(answered), np.int64), list(answered.values())
         at_1, at_10 = self._precision(answers, 1), self._precision(answers, 10)
         average = self._average_precision(asked)
-        quality = evaluate.overall(at_1, at_10, average)
+        quality = metrics.overall(at_1, at_10, average)
         return Evaluation(
             images=len(self._images.ids),
             queries=len(recalls),
             k=_K,
             recall=float(recalls.mean()),
-            recall_low=1.0 if exact else evaluate.lower_bound(recalls, _K),
+            recall_low=1.0 if exact else metrics.lower_bound(recalls, _K),
             milliseconds=milliseconds,
             exact_milliseconds=exact_milliseconds,
             precision_at_1=quality.precision_at_1,
             precision_at_10=quality.precision_at_10,
             mean_average_precision=quality.mean_average_precision,
-            labels=evaluate.by_label(self._images.labels, asked, at_1, at_10, average),
+            labels=metrics.by_label(self._images.labels, asked, at_1, at_10, average),
             worst=_worst(answers, average),
             **({} if self._snapshot.opened is None else _about(self._snapshot.opened.about)),
         )
@@ -103,7 +104,7 @@ class _Examination:
     def _recalls(self, queries: int) -> tuple[Numbers, float, float]:
         """The recall of each query, and the median milliseconds of a search, as it is set up and an exact one."""
         snapshot, live = self._snapshot, self._snapshot.live
-        probes = tune.draw(snapshot.reader, live, queries=queries, depth=_K)
+        probes = tuning.draw(snapshot.reader, live, queries=queries, depth=_K)
         effort = self._effort()
         found, seconds = [], []
         for place in range(len(probes.rows)):
@@ -111,8 +112,8 @@ class _Examination:
             found.append(snapshot.nearest(probes.vectors[place : place + 1], _K + 1, live, effort)[1])
             seconds.append(time.perf_counter() - begun)
             self._step()
-        others = tune.without(np.concatenate(found), probes.rows)
-        recalls = evaluate.recall(others, probes.nearest[:, :_K])
+        others = tuning.without(np.concatenate(found), probes.rows)
+        recalls = metrics.recall(others, probes.nearest[:, :_K])
         return recalls, statistics.median(seconds) * 1e3, probes.milliseconds
 
     def _effort(self) -> Effort | None:
@@ -132,7 +133,7 @@ class _Examination:
         for place, (image, others) in enumerate(answers):
             right = [match.label == image.label for match in others[: relevant.shape[1]]]
             relevant[place, : len(right)] = right
-        return evaluate.precision(relevant, k)
+        return metrics.precision(relevant, k)
 
     def _average_precision(self, asked: Rows) -> Numbers:
         """Of exact rankings of all images."""
@@ -141,7 +142,7 @@ class _Examination:
         for start in range(0, len(asked), at_once):
             places = asked[start : start + at_once]
             scores = self._scores(places)[:, self._images.rows]
-            found.append(evaluate.average_precision_by_score(scores, self._images.labels.codes, places))
+            found.append(metrics.average_precision_by_score(scores, self._images.labels.codes, places))
             self._step(len(places))
         return np.concatenate(found)
 

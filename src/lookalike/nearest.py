@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lookalike import tune
 from lookalike.errors import CorruptError, UsageError
-from lookalike.match import Match
+from lookalike.filters import Where
+from lookalike.index import tuning
+from lookalike.results import Match
 from lookalike.snapshot import Snapshot, Snapshots
 from lookalike.storage.catalog import StoredImage
 from lookalike.storage.rows import Rows
 from lookalike.storage.vectors import Vectors, checksums, unit
-from lookalike.where import Where
 
 _ALL = 2**31  # more than there can be, and less than FAISS and SQLite can count
 
@@ -44,7 +44,7 @@ class Request:
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", _at_least_one(self.k))
         if self.recall is not None:
-            tune.check_recall(self.recall)
+            tuning.check_recall(self.recall)
 
 
 class Neighbours:

@@ -6,15 +6,16 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lookalike import builder, embedding, encoders, estimate, generations, tune
+from lookalike import embedding, encoders
 from lookalike import sample as samples
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, UsageError
-from lookalike.generations import Generation
+from lookalike.index import build_progress, generation, maintenance, tuning
+from lookalike.index.generation import Generation
+from lookalike.index.spec import IndexSpec
 from lookalike.ingest import cores
 from lookalike.sample import Census, Trial
 from lookalike.sources.folder import Folder
-from lookalike.spec import IndexSpec
 from lookalike.storage import layout as directories
 from lookalike.storage import manifest
 from lookalike.storage.catalog import Catalog
@@ -223,21 +224,21 @@ def _index(catalog: Catalog | None) -> Generation | None:
     """What is known of the index that there is, or None where there is none that can be used."""
     stored = catalog.state().generation if catalog else None
     try:
-        return generations.read_about(catalog.path.parent, stored) if catalog and stored else None
+        return generation.read_about(catalog.path.parent, stored) if catalog and stored else None
     except CorruptError:
         return None
 
 
 def _searching(dim: int, vectors: int, new: int, about: Generation | None) -> Searching:
-    if about and vectors < builder.GROWTH * about.trained_rows:
+    if about and vectors < maintenance.GROWTH * about.trained_rows:
         spec, milliseconds = IndexSpec(about.spec, dim), about.chosen.milliseconds if about.chosen else 0.0
-        seconds = estimate.stages(spec, vectors)["adding"] * new / max(vectors, 1)
+        seconds = build_progress.stages(spec, vectors)["adding"] * new / max(vectors, 1)
         return _with_index(spec, vectors, milliseconds, seconds)
-    if tune.searches_exactly(dim, vectors):
+    if tuning.searches_exactly(dim, vectors):
         return Searching(None, _SEARCH_MS + vectors * dim * _NUMBER_MS, 0, _PROCESS, 0.0, 0)
-    spec = tune.specs(dim, vectors)[0]
+    spec = tuning.specs(dim, vectors)[0]
     milliseconds = _INDEX_MS * (vectors / 100_000) ** 0.9
-    return _with_index(spec, vectors, milliseconds, sum(estimate.stages(spec, vectors).values()))
+    return _with_index(spec, vectors, milliseconds, sum(build_progress.stages(spec, vectors).values()))
 
 
 def _with_index(spec: IndexSpec, vectors: int, milliseconds: float, seconds: float) -> Searching:

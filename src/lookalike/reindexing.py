@@ -16,10 +16,11 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lookalike import encoders, tune
+from lookalike import encoders
 from lookalike.encoders import Encoder
 from lookalike.errors import LookalikeError, UsageError
-from lookalike.estimate import BuildProgress
+from lookalike.index import tuning
+from lookalike.index.build_progress import BuildProgress
 from lookalike.ingest import Progress, Report, cores
 from lookalike.sources.folder import source_of
 from lookalike.storage import layout as directories
@@ -124,7 +125,7 @@ def explain(
     with closing(Catalog(origin.place(directory) / directories.CATALOG)) as catalog:
         totals, catalog_bytes = catalog.totals(), catalog.path.stat().st_size
     live = totals.vectors - totals.dead
-    index = None if tune.searches_exactly(wanted.dim, live) else tune.specs(wanted.dim, live)[0]
+    index = None if tuning.searches_exactly(wanted.dim, live) else tuning.specs(wanted.dim, live)[0]
     size = live * wanted.dim * 2 + catalog_bytes + (index.bytes(live) if index else 0)
     return Change(directory, origin, wanted, totals.images, size, unfinished(directory))
 

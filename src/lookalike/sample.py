@@ -16,7 +16,7 @@ from lookalike import embedding
 from lookalike.changes import Changed, Unchanged, Vanished, changes, compare
 from lookalike.embedding import Embedded, Embedder, Failed, Outcome
 from lookalike.encoders import Encoder
-from lookalike.match import Skipped
+from lookalike.results import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable
 from lookalike.storage.catalog import Catalog
 from lookalike.system.resources import peak_memory

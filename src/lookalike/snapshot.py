@@ -10,15 +10,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from lookalike import generations, tune
 from lookalike.errors import CorruptError, DamagedIndexWarning
-from lookalike.generations import Generation
-from lookalike.index import Effort, Index
+from lookalike.filters import Where
+from lookalike.index import generation, tuning
+from lookalike.index.faiss_index import Effort, Index
+from lookalike.index.generation import Generation
 from lookalike.storage.catalog import Catalog, State, StoredGeneration
 from lookalike.storage.checksums import VerifiedVectors
 from lookalike.storage.rows import Rows, Selection
 from lookalike.storage.vectors import VectorReader, Vectors
-from lookalike.where import Where
 
 _Result = TypeVar("_Result")
 _FILTERS = 32  # whose rows are remembered until something changes
@@ -61,7 +61,7 @@ class Snapshot:
         if exact or self.opened is None or not selection.size:
             return None
         filtered = selection is not self.live
-        if filtered and tune.searches_exactly(self.reader.dim, selection.size):
+        if filtered and tuning.searches_exactly(self.reader.dim, selection.size):
             return None
         return self.opened.about.effort(depth=k * self.live.size / selection.size, recall=recall)
 
@@ -155,8 +155,8 @@ class Snapshots:
         """
         while stored := self.catalog.state().generation:
             try:
-                about = generations.read_about(self._directory, stored)
-                generations.check_is_there(self._directory, stored, about)
+                about = generation.read_about(self._directory, stored)
+                generation.check_is_there(self._directory, stored, about)
                 return about
             except CorruptError:
                 if self.catalog.state().generation == stored:  # else a writer has replaced it meanwhile
@@ -186,8 +186,8 @@ class Snapshots:
         if state.generation is None:
             return
         try:
-            about = generations.read_about(self._directory, state.generation)
-            generations.read_index(self._directory, state.generation, about)
+            about = generation.read_about(self._directory, state.generation)
+            generation.read_index(self._directory, state.generation, about)
         except CorruptError as error:
             yield f"{error}; to build it again, index the folder: lookalike index"
 
@@ -205,8 +205,8 @@ class Snapshots:
             return None
         if self._index is None or self._index[0] != stored.number:
             try:
-                about = generations.read_about(self._directory, stored)
-                index = generations.read_index(self._directory, stored, about)
+                about = generation.read_about(self._directory, stored)
+                index = generation.read_index(self._directory, stored, about)
             except CorruptError as error:
                 raise _DamagedIndexError(str(error)) from error
             self._index = stored.number, OpenIndex(index, about)

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from lookalike import generations
-from lookalike.builder import Builder
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, IncompatibleError, StorageError, UsageError
-from lookalike.estimate import BuildProgress
+from lookalike.index import generation
+from lookalike.index.build_progress import BuildProgress
+from lookalike.index.maintenance import Builder
+from lookalike.index.options import Wish
 from lookalike.ingest import Ingest, Progress, Report
-from lookalike.match import Skipped
+from lookalike.results import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable, look_at
 from lookalike.storage import layout as directories
 from lookalike.storage import manifest, vectors
@@ -22,7 +23,6 @@ from lookalike.storage.catalog import Catalog, Known
 from lookalike.storage.manifest import Identity, Origin
 from lookalike.storage.vectors import VectorReader, VectorWriter
 from lookalike.system import durable
-from lookalike.wish import Wish
 
 
 class Successor:
@@ -174,7 +174,7 @@ class Successor:
         """What was wanted of the index that there is, without the kind, which goes with the dimension."""
         stored = self._old.state().generation
         try:
-            about = generations.read_about(self._old_place, stored) if stored else None
+            about = generation.read_about(self._old_place, stored) if stored else None
         except CorruptError:
             return None
         return Wish(about.promise, about.asked_memory) if about else None

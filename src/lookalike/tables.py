@@ -13,7 +13,7 @@ from typing import Any
 
 from lookalike import parquet
 from lookalike.errors import UsageError
-from lookalike.where import LABEL, Value
+from lookalike.filters import LABEL, Value
 
 _PATH_COLUMNS = ("path", "file", "filename", "image")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}

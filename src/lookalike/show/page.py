@@ -4,7 +4,7 @@ import dataclasses
 import os
 from typing import Any
 
-from lookalike.match import Match, Matches
+from lookalike.results import Match, Matches
 from lookalike.show import output
 from lookalike.show.document import Tile, render, tile
 from lookalike.show.text import role_text, safe_text, score_text, size_text

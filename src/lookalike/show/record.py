@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lookalike.evaluation import Evaluation, LabelQuality, WorstQuery
-from lookalike.match import Match, Skipped
+from lookalike.results import Match, Skipped
 from lookalike.show.text import without_surrogates
 
 _LISTS = ("points", "labels", "worst")  # of an evaluation

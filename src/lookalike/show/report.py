@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lookalike.evaluation import Evaluation, WorstQuery
-from lookalike.match import Match
+from lookalike.results import Match
 from lookalike.show import output
 from lookalike.show.document import Tile, render, tile
 from lookalike.show.plot import plot

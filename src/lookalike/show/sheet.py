@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from lookalike.errors import UsageError
-from lookalike.match import Matches
+from lookalike.results import Matches
 from lookalike.show import output
 from lookalike.show.text import role_text, safe_text, score_text
 from lookalike.show.thumbnail import Thumbnail, thumbnails

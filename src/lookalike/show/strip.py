@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lookalike.match import Matches
+from lookalike.results import Matches
 from lookalike.show.graphics import Protocol, canvas, cell_size, escape_sequence, half_blocks
 from lookalike.show.text import role_text, safe_text, score_text
 from lookalike.show.thumbnail import Thumbnail, thumbnails

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike.match import Match, Matches
+from lookalike.results import Match, Matches
 from lookalike.show.text import safe_text, score_text, size_text
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Any
 
-from lookalike.match import Match
+from lookalike.results import Match
 
 _SHORT = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 # The two joiners are invisible, but Persian, the Indic scripts and many emoji are wrong without them.

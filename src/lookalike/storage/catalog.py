@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.errors import CorruptError, UsageError
+from lookalike.filters import Value, Where
 from lookalike.storage import filter_sql, schema
 from lookalike.storage.sqlite import Database
 from lookalike.storage.transaction import Carried, Transaction
-from lookalike.where import Value, Where
 
 _PAGE = 10_000  # images read at a time
 _PARAMETERS = 1000  # of one statement

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lookalike.where import Allowed, Between, Value, Where
+from lookalike.filters import Allowed, Between, Value, Where
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from lookalike.filters import LABEL, Value, checked, checked_name
 from lookalike.storage.filter_sql import stored
-from lookalike.where import LABEL, Value, checked, checked_name
 
 # A label that was given as an attribute stays, whatever folder the file is in.
 _GIVEN_LABEL = f"SELECT value FROM attributes WHERE image = images.id AND name = '{LABEL}'"  # noqa: S608

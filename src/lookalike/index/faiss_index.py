@@ -15,7 +15,7 @@ import faiss
 import numpy as np
 
 from lookalike.errors import CorruptError, DeviceWarning, UsageError
-from lookalike.spec import ITERATIONS, IndexSpec, core_of, faiss_errors, quantizer_of, transforms_of
+from lookalike.index.spec import ITERATIONS, IndexSpec, core_of, faiss_errors, quantizer_of, transforms_of
 from lookalike.storage.rows import Rows, Selection
 from lookalike.storage.vectors import Part, Vectors, searching_threads
 

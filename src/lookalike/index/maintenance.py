@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from lookalike import generations, tune
 from lookalike.errors import CorruptError, LookalikeError, UsageError
-from lookalike.estimate import BuildProgress, Schedule
-from lookalike.generations import Generation
-from lookalike.index import Index
-from lookalike.spec import IndexSpec
+from lookalike.index import generation, tuning
+from lookalike.index.build_progress import BuildProgress, Schedule
+from lookalike.index.faiss_index import Index
+from lookalike.index.generation import Generation
+from lookalike.index.options import Wish
+from lookalike.index.spec import IndexSpec
+from lookalike.index.tuning import OperatingPoint, Probes
 from lookalike.storage import compaction
 from lookalike.storage.catalog import Catalog, State
 from lookalike.storage.checksums import VerifiedVectors
 from lookalike.storage.rows import Rows, Selection
 from lookalike.storage.vectors import Part, VectorReader, Vectors
-from lookalike.tune import OperatingPoint, Probes
-from lookalike.wish import Wish
 
 _DEAD_SHARE = 0.2  # of the vectors, from which on the dead ones are taken out
 GROWTH = 4  # times as many vectors as an index was trained on make it worth training again
@@ -101,10 +101,10 @@ class Builder:
         much_is_dead = dead > 0 and dead >= _DEAD_SHARE * state.count
         about = self._about(state)
         if about is None:
-            due = state.generation is not None or not tune.searches_exactly(self._dim, live)
+            due = state.generation is not None or not tuning.searches_exactly(self._dim, live)
         else:
             assert state.generation
-            is_sound = generations.is_sound(self._directory, state.generation)
+            is_sound = generation.is_sound(self._directory, state.generation)
             due = live >= GROWTH * about.trained_rows or not is_sound
         if due or much_is_dead:
             return self._built_again(state, ground, about)
@@ -124,8 +124,8 @@ class Builder:
         for spec in specs:
             schedule = Schedule(spec, ground.live.size, self._tell)
             index = self._filled(spec, ground, schedule, like=best[0] if best else None)
-            probes = probes or tune.draw(ground.reader, ground.live, progress=schedule.of("comparing"))
-            points = tune.operating_points(
+            probes = probes or tuning.draw(ground.reader, ground.live, progress=schedule.of("comparing"))
+            points = tuning.operating_points(
                 index, ground.part(), ground.live, probes, promise=wish.recall, progress=schedule.of("measuring")
             )
             about = Generation(
@@ -176,7 +176,7 @@ class Builder:
         """Takes young vectors into the index as it is, unless it then no longer keeps its promise."""
         assert state.generation
         try:
-            index = generations.read_index(self._directory, state.generation, about)
+            index = generation.read_index(self._directory, state.generation, about)
         except CorruptError:
             return self._built_again(state, ground, about)
         self._add(index, ground)
@@ -191,12 +191,12 @@ class Builder:
         """The operating points by which it still keeps its promise: the old ones, or new ones, or None."""
         chosen = about.chosen
         if chosen:
-            probes = tune.draw(ground.reader, ground.live, queries=_CHECK_QUERIES, depth=chosen.depth)
-            point = tune.measure(index, ground.part(), ground.live, probes, depth=chosen.depth, effort=chosen.effort)
+            probes = tuning.draw(ground.reader, ground.live, queries=_CHECK_QUERIES, depth=chosen.depth)
+            point = tuning.measure(index, ground.part(), ground.live, probes, depth=chosen.depth, effort=chosen.effort)
             if point.recall >= about.reached:
                 return about.points
-        probes = tune.draw(ground.reader, ground.live)
-        points = tune.operating_points(index, ground.part(), ground.live, probes, promise=about.reached)
+        probes = tuning.draw(ground.reader, ground.live)
+        points = tuning.operating_points(index, ground.part(), ground.live, probes, promise=about.reached)
         return points if _reached(points, about.reached) >= about.reached else None
 
     def _built_again(self, state: State, ground: _Ground, about: Generation | None) -> Maintenance:
@@ -213,7 +213,7 @@ class Builder:
         if state.generation is None:
             return None
         try:
-            return generations.read_about(self._directory, state.generation)
+            return generation.read_about(self._directory, state.generation)
         except CorruptError:
             return None
 
@@ -239,7 +239,7 @@ class Builder:
     def _publish(self, ground: _Ground, made: tuple[Index, Generation] | None = None) -> Generation | None:
         """Commits, at once, what has been made: vectors closer together, an index, or that there is none."""
         number = self._catalog.next_generation()
-        stored = generations.write(self._directory, number, *made, ground.part()) if made else None
+        stored = generation.write(self._directory, number, *made, ground.part()) if made else None
         with self._catalog.writing() as transaction:
             if ground.named is not None:
                 transaction.compact(ground.reader.path.name)
@@ -247,7 +247,7 @@ class Builder:
             if stored:
                 transaction.put_generation(number, stored.rows, stored.index_sha256, stored.card_sha256)
         self.sweep()
-        return generations.read_about(self._directory, stored) if stored else None
+        return generation.read_about(self._directory, stored) if stored else None
 
     @contextmanager
     def _nothing_left_behind(self) -> Iterator[None]:
@@ -267,7 +267,7 @@ class Builder:
         """
         state = self._catalog.state()
         compaction.sweep(self._directory, state.vectors)
-        generations.sweep(self._directory, state.generation.number if state.generation else None)
+        generation.sweep(self._directory, state.generation.number if state.generation else None)
 
 
 def _reached(points: Sequence[OperatingPoint], wanted: float) -> float:

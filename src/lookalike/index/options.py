@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lookalike import tune
 from lookalike.errors import UsageError
-from lookalike.spec import IndexSpec
+from lookalike.index import tuning
+from lookalike.index.spec import IndexSpec
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class Wish:
         UsageError: the recall is no share.
     """
 
-    recall: float = tune.RECALL
+    recall: float = tuning.RECALL
     memory: int | None = None
     spec: str | None = None
 
     def __post_init__(self) -> None:
-        tune.check_recall(self.recall)
+        tuning.check_recall(self.recall)
 
     def specs(self, dim: int, rows: int) -> Sequence[IndexSpec]:
         """The indexes to try one after the other for so many vectors, or none where there is no need of any.
@@ -42,13 +42,13 @@ class Wish:
                 size = f"takes {spec.bytes(rows):,} bytes for {rows:,} vectors, and may take {self.memory:,}"
                 raise UsageError(f"{self.spec}: it {size}")
             return [spec] if rows else []
-        if tune.searches_exactly(dim, rows):
+        if tuning.searches_exactly(dim, rows):
             return []
         if self.memory is None:
-            return tune.specs(dim, rows)
-        small = [spec for spec in tune.smallest_specs(dim, rows) if spec.bytes(rows) <= self.memory]
+            return tuning.specs(dim, rows)
+        small = [spec for spec in tuning.smallest_specs(dim, rows) if spec.bytes(rows) <= self.memory]
         if not small:
-            least = min(spec.bytes(rows) for spec in tune.smallest_specs(dim, rows))
+            least = min(spec.bytes(rows) for spec in tuning.smallest_specs(dim, rows))
             raise UsageError(
                 f"memory={self.memory:,} bytes: an index of {rows:,} vectors takes {least:,} at least;"
                 " give it more, or leave the vectors without one"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lookalike import tune
-from lookalike.spec import IndexSpec
+from lookalike.index import tuning
+from lookalike.index.spec import IndexSpec
 
 _TRIAL = 1024  # rows and columns of the matrices whose product is timed
 _MEASURING = 12.0  # seconds that trying efforts takes at 100,000 vectors; it grows with the square root
@@ -33,7 +33,7 @@ class BuildProgress:
 def stages(spec: IndexSpec, rows: int) -> dict[str, float]:
     """The seconds that each stage of building an index of so many vectors takes on this machine."""
     rate = _multiplications_per_second()
-    comparing = tune.QUERIES * rows * spec.dim
+    comparing = tuning.QUERIES * rows * spec.dim
     measuring = _MEASURING * (rows / 100_000) ** 0.5
     return {
         "training": spec.training_cost(rows) / rate,

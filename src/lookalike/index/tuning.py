@@ -13,10 +13,10 @@ from math import log2, sqrt
 
 import numpy as np
 
-from lookalike import evaluate
+from lookalike import metrics
 from lookalike.errors import UsageError
-from lookalike.index import Effort, Index
-from lookalike.spec import IndexSpec
+from lookalike.index.faiss_index import Effort, Index
+from lookalike.index.spec import IndexSpec
 from lookalike.storage.rows import Rows, Selection
 from lookalike.storage.vectors import Part, VectorReader, Vectors
 
@@ -218,8 +218,8 @@ def measure(
         query = vectors[start : start + 1]
         found.append(index.search(query, depth + 1, effort=with_self, stored=stored, selection=selection)[1])
         seconds.append(time.perf_counter() - begun)
-    recalls = evaluate.recall(without(np.concatenate(found), own), probes.nearest[first, :depth])
-    low = evaluate.lower_bound(recalls, depth)
+    recalls = metrics.recall(without(np.concatenate(found), own), probes.nearest[first, :depth])
+    low = metrics.lower_bound(recalls, depth)
     return OperatingPoint(depth, effort, float(recalls.mean()), low, statistics.median(seconds) * 1e3)
 
 

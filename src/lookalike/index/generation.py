@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from lookalike.errors import CorruptError, StorageError, UsageError
-from lookalike.index import Effort, Index
-from lookalike.spec import IndexSpec
+from lookalike.index.faiss_index import Effort, Index
+from lookalike.index.spec import IndexSpec
+from lookalike.index.tuning import OperatingPoint, cheapest
 from lookalike.storage.catalog import StoredGeneration
 from lookalike.storage.rows import Selection
 from lookalike.storage.vectors import Part
 from lookalike.system import durable
-from lookalike.tune import OperatingPoint, cheapest
 
 FOLDER = "index"
 _FORMAT = 1
