@@ -26,14 +26,14 @@ from rich.console import Console
 from rich.table import Table
 
 from lookalike import demo
-from lookalike.embedding import GROUP
 from lookalike.encoders import Encoder, bundled, devices
 from lookalike.encoders.card import Card
 from lookalike.encoders.openvino.image_encoder import OpenVinoEncoder
 from lookalike.errors import LookalikeError
 from lookalike.images import decode
 from lookalike.images.decode import Recipe
-from lookalike.ingest import cores
+from lookalike.ingest.embedding import GROUP
+from lookalike.ingest.pipeline import cores
 from lookalike.sources.folder import Folder
 from lookalike.storage.vectors import Vectors, unit
 

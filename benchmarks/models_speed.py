@@ -31,7 +31,7 @@ from lookalike.encoders.card import Scaling
 from lookalike.images.decode import Recipe
 from lookalike.importers import torch_export
 from lookalike.importers.base import Network
-from lookalike.ingest import cores
+from lookalike.ingest.pipeline import cores
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 import torch_stubs

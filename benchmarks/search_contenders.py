@@ -23,8 +23,8 @@ import lookalike
 from lookalike import Recipe
 from lookalike.index.build_progress import BuildProgress
 from lookalike.index.spec import IndexSpec
-from lookalike.nearest import Neighbours, Request
-from lookalike.snapshot import Snapshots
+from lookalike.search.searcher import Neighbours, Request
+from lookalike.search.snapshot import Snapshots
 from lookalike.storage import layout, manifest
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.rows import Rows

@@ -34,12 +34,13 @@ import numpy as np
 
 import lookalike
 from conftest import ColourEncoder, draw, picture
-from lookalike import Collection, embedding
+from lookalike import Collection
 from lookalike.errors import CorruptError, DamagedIndexWarning, LookalikeError, UsageError
 from lookalike.filters import Between, Where
 from lookalike.images.decode import prepare
-from lookalike.nearest import Request
+from lookalike.ingest import embedding
 from lookalike.results import Match
+from lookalike.search.searcher import Request
 from lookalike.storage import sqlite, vectors
 from small import quick_builds
 

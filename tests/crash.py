@@ -29,9 +29,10 @@ from numpy.typing import NDArray
 
 import lookalike
 from conftest import ColourEncoder, draw, picture, stored_vectors
-from lookalike import Collection, Progress, embedding, encoders, ingest
+from lookalike import Collection, Progress, encoders
 from lookalike.errors import DamagedIndexWarning, NoCollectionError
 from lookalike.images.decode import prepare
+from lookalike.ingest import embedding, pipeline
 from small import small_thresholds
 
 PICTURES = 25  # in the folder, more or less
@@ -111,7 +112,7 @@ class Change:
 
 def be_killed(folder: Path, encoder: str, changes: Sequence[Change]) -> None:
     """Brings a folder's collection up to date, with a commit for each image, changes it, and says how far it is."""
-    ingest._COMMIT_SECONDS, embedding.GROUP = 0, 3
+    pipeline._COMMIT_SECONDS, embedding.GROUP = 0, 3
     say("started")
     try:
         photos = lookalike.open(folder, encoder=encoder_of(encoder))

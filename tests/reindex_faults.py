@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 
 import lookalike
 from conftest import ColourEncoder, draw, stored_vectors
-from lookalike import Collection, embedding, ingest
-from lookalike.embedding import embed
+from lookalike import Collection
 from lookalike.errors import IncompatibleError
 from lookalike.images.decode import prepare
+from lookalike.ingest import embedding, pipeline
+from lookalike.ingest.embedding import embed
 from lookalike.reindexing import reindex
 from lookalike.storage import manifest, sqlite
 from test_disk_faults import Say, attempt_all, small_enough
@@ -115,7 +116,7 @@ def complete(folder: Path, template: Path) -> None:
 
 
 def scenario(folder: Path, say: Say) -> None:
-    with small_enough(), mock.patch.object(ingest, "_COMMIT_IMAGES", 6):
+    with small_enough(), mock.patch.object(pipeline, "_COMMIT_IMAGES", 6):
         reindex(folder, encoder=CoarseEncoder(), threads=1)
     say("reindexed")
 
@@ -226,7 +227,7 @@ def run_and_kill(folder: Path, instant: int | None, then: float = 0.0) -> tuple[
 def be_killed(folder: Path, progress: Callable[[Any], None]) -> None:
     with (
         small_enough(),
-        mock.patch.object(ingest, "_COMMIT_SECONDS", 0),
+        mock.patch.object(pipeline, "_COMMIT_SECONDS", 0),
         mock.patch.object(embedding, "GROUP", 3),
     ):
         if manifest.read(folder / ".lookalike").made_by.model == "colours":

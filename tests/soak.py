@@ -34,10 +34,11 @@ from numpy.typing import NDArray
 
 import lookalike
 from conftest import ColourEncoder, draw, picture
-from lookalike import Collection, Match, embedding, ingest
+from lookalike import Collection, Match
 from lookalike.errors import UsageError
 from lookalike.filters import Between, Where
 from lookalike.images.decode import prepare
+from lookalike.ingest import embedding, pipeline
 from lookalike.storage import sqlite
 from lookalike.storage.vectors import unit
 from small import small_thresholds
@@ -692,8 +693,8 @@ def prepared(*, wal: bool) -> Iterator[None]:
     interval = sys.getswitchinterval()
     with (
         small_thresholds(),
-        mock.patch.object(ingest, "_COMMIT_SECONDS", 1e9),
-        mock.patch.object(ingest, "_COMMIT_IMAGES", 10**6),
+        mock.patch.object(pipeline, "_COMMIT_SECONDS", 1e9),
+        mock.patch.object(pipeline, "_COMMIT_IMAGES", 10**6),
         mock.patch.object(sqlite, "_WAL_IS_SAFE", wal),
         warnings.catch_warnings(),
     ):

@@ -109,7 +109,7 @@ def test_openvino_is_imported_where_it_is_kept_from_reporting_and_nowhere_else()
         ("lookalike.encoders", {"PIL", "numpy"}),
         ("lookalike.storage.vectors", {"faiss", "numpy"}),
         ("lookalike.filters", set()),
-        ("lookalike.attributes", set()),
+        ("lookalike.attributes.apply", set()),
         ("lookalike.metrics", {"numpy"}),
         ("lookalike.index.tuning", {"faiss", "numpy"}),
         ("lookalike.collection", {"faiss", "numpy", "PIL"}),

@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lookalike import attributes, tables
-from lookalike.attributes import AttributesReport, keys_of
+from lookalike.attributes import apply
+from lookalike.attributes.apply import AttributesReport, keys_of
+from lookalike.attributes.table import read_table
 from lookalike.errors import UsageError
 from lookalike.storage.catalog import Catalog
 
@@ -40,7 +41,7 @@ def table(tmp_path: Path) -> Callable[..., Path]:
 
 
 def rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    return list(tables.read(path).rows())
+    return list(read_table(path).rows())
 
 
 def typed(rows_: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, tuple[type, Any]]]]:
@@ -52,7 +53,7 @@ def typed(rows_: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, 
 
 def test_a_csv_file_gives_each_path_its_attributes(table: Callable[..., Path]) -> None:
     path = table("path,colour,price\na.jpg,red,7\nb/c.jpg,,12\n")
-    assert tables.read(path).names == ("colour", "price")
+    assert read_table(path).names == ("colour", "price")
     assert rows(path) == [("a.jpg", {"colour": "red", "price": 7}), ("b/c.jpg", {"colour": None, "price": 12})]
 
 
@@ -177,13 +178,13 @@ def test_a_csv_file_that_is_not_as_it_should_be_is_named_with_the_place(
 ) -> None:
     path = table(content)
     with pytest.raises(UsageError) as refused:
-        tables.read(path)
+        read_table(path)
     assert str(refused.value).startswith(f"{path}: ")
     assert message in str(refused.value)
 
 
 def test_a_csv_file_that_changes_while_it_is_read_is_refused(table: Callable[..., Path]) -> None:
-    read = tables.read(table("path,x\na,1\n"))
+    read = read_table(table("path,x\na,1\n"))
     for content in ("path,x\na,red\n", "path,x\na,1,2\n"):
         table(content)
         with pytest.raises(UsageError, match=r"changed while it was read|line 2 has 3 cells"):
@@ -193,14 +194,14 @@ def test_a_csv_file_that_changes_while_it_is_read_is_refused(table: Callable[...
 @pytest.mark.parametrize("name", ["table.txt", "table", "table.csv.gz", "table.xlsx"])
 def test_a_file_of_another_kind_is_refused(table: Callable[..., Path], name: str) -> None:
     with pytest.raises(UsageError, match=rf"{name}: attributes are read from .csv, .tsv and .parquet files"):
-        tables.read(table("path,x\na,1\n", name))
+        read_table(table("path,x\na,1\n", name))
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "missing.parquet", "folder.csv"])
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UsageError, match=rf"{name}: there is no such file"):
-        tables.read(tmp_path / name)
+        read_table(tmp_path / name)
 
 
 def test_a_csv_file_without_permission_is_refused(public_path: Path) -> None:
@@ -208,7 +209,7 @@ def test_a_csv_file_without_permission_is_refused(public_path: Path) -> None:
     path.write_text("path,x\n")
     path.chmod(0)
     with pytest.raises(UsageError, match=r"table.csv: permission denied"):
-        tables.read(path)
+        read_table(path)
 
 
 # Parquet
@@ -233,7 +234,7 @@ def parquet(tmp_path: Path) -> Callable[..., Path]:
 @needs_pyarrow
 def test_a_parquet_file_gives_each_path_its_attributes(parquet: Callable[..., Path]) -> None:
     path = parquet({"price": [7, None], "path": ["a.jpg", "b.jpg"], "colour": ["red", "blue"]})
-    assert tables.read(path).names == ("price", "colour")
+    assert read_table(path).names == ("price", "colour")
     assert rows(path) == [("a.jpg", {"price": 7, "colour": "red"}), ("b.jpg", {"price": None, "colour": "blue"})]
 
 
@@ -293,7 +294,7 @@ def test_a_parquet_column_of_another_type_is_refused_by_name(parquet: Callable[.
         "map": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
     }
     with pytest.raises(UsageError, match=rf"table.parquet: the column 'x y' is of the type {kind}.*; leave it out"):
-        tables.read(parquet({"path": ["a"], "x y": columns[kind]}))
+        read_table(parquet({"path": ["a"], "x y": columns[kind]}))
 
 
 @needs_pyarrow
@@ -352,7 +353,7 @@ def test_parquet_without_its_extra_names_it(table: Callable[..., Path], monkeypa
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     path = table(b"PAR1", "table.parquet")
     with pytest.raises(UsageError, match=r'table.parquet: Parquet needs an extra: pip install "lookalike\[parquet\]"'):
-        tables.read(path)
+        read_table(path)
 
 
 # Onto the images of a collection
@@ -390,7 +391,7 @@ def stored(catalog: Catalog) -> dict[str, dict[str, Any]]:
 def test_the_rows_of_a_table_become_attributes_of_the_images_they_name(catalog: Catalog, folder: Path) -> None:
     path = folder / "table.csv"
     path.write_text("path,colour,price\na.jpg,red,7\n2024/b.jpg,,8.5\n2024/ü.jpg,blue,\nmissing.jpg,red,1\n")
-    report = attributes.apply(catalog, folder, path)
+    report = apply.apply(catalog, folder, path)
     assert report == AttributesReport(3, 1, ("missing.jpg",), ("colour", "price"))
     assert stored(catalog) == {
         "a.jpg": {"colour": "red", "price": 7.0},
@@ -403,14 +404,14 @@ def test_another_table_changes_what_it_names_and_leaves_the_rest(catalog: Catalo
     path = folder / "table.csv"
     for text in ("path,colour,price\na.jpg,red,7\n2024/b.jpg,red,7\n", "path,price,size\na.jpg,,5\n"):
         path.write_text(text)
-        attributes.apply(catalog, folder, path)
+        apply.apply(catalog, folder, path)
     assert stored(catalog) == {"a.jpg": {"colour": "red", "size": 5}, "2024/b.jpg": {"colour": "red", "price": 7}}
 
 
 @needs_pyarrow
 def test_a_parquet_table_is_as_good_as_any(catalog: Catalog, folder: Path, parquet: Callable[..., Path]) -> None:
     path = parquet({"file": [f"{folder}/a.jpg", "photos/2024/b.jpg"], "label": [7, 8], "rating": [0.5, math.nan]})
-    assert attributes.apply(catalog, folder, path) == AttributesReport(2, 0, (), ("label", "rating"))
+    assert apply.apply(catalog, folder, path) == AttributesReport(2, 0, (), ("label", "rating"))
     assert stored(catalog) == {"a.jpg": {"label": "7", "rating": 0.5}, "2024/b.jpg": {"label": "8"}}
     assert catalog.labels() == [("7", 1), ("8", 1)]
 
@@ -424,10 +425,10 @@ def test_a_path_is_a_key_or_relative_to_the_tables_own_folder_or_absolute(catalo
     path = beside / "table.csv"
     for name, key in zip(names, expected, strict=True):
         path.write_text(f"path,x\n{name},{name}\n")
-        assert attributes.apply(catalog, folder, path).images == 1, name
+        assert apply.apply(catalog, folder, path).images == 1, name
         assert stored(catalog)[key] == {"x": name}
         path.write_text(f"path,x\n{name},\n")
-        attributes.apply(catalog, folder, path)
+        apply.apply(catalog, folder, path)
     assert stored(catalog) == {}
 
 
@@ -437,7 +438,7 @@ def test_where_a_path_could_be_two_images_it_is_the_one_with_that_key(catalog: C
     (folder / "2024").mkdir()
     path = folder / "2024" / "table.csv"
     path.write_text("path,x\na.jpg,1\n")
-    attributes.apply(catalog, folder, path)
+    apply.apply(catalog, folder, path)
     assert stored(catalog) == {"a.jpg": {"x": 1}}
 
 
@@ -445,8 +446,8 @@ def test_a_path_that_leads_through_a_link_finds_the_image(catalog: Catalog, fold
     (folder.parent / "link").symlink_to(folder)
     path = folder.parent / "table.csv"
     path.write_text("path,x\nlink/a.jpg,1\n")
-    assert attributes.apply(catalog, folder, path).images == 1
-    assert attributes.apply(catalog, folder, folder.parent / "link" / ".." / "table.csv").images == 1
+    assert apply.apply(catalog, folder, path).images == 1
+    assert apply.apply(catalog, folder, folder.parent / "link" / ".." / "table.csv").images == 1
 
 
 def test_paths_that_no_file_can_have_are_unknown(catalog: Catalog, folder: Path) -> None:
@@ -455,14 +456,14 @@ def test_paths_that_no_file_can_have_are_unknown(catalog: Catalog, folder: Path)
     path.write_text(
         "path,x\na\0b,1\na\0/b,1\nloop/a.jpg,1\n" + "x" * 5000 + ",1\n" + "y/" * 5000 + ",1\n../../../../../..,1\n"
     )
-    report = attributes.apply(catalog, folder, path)
+    report = apply.apply(catalog, folder, path)
     assert (report.images, report.unknown) == (0, 6)
 
 
 def test_only_the_first_few_unknown_paths_are_named(catalog: Catalog, folder: Path) -> None:
     path = folder / "table.csv"
     path.write_text("path,x\n" + "".join(f"{number},1\n" for number in range(20)))
-    report = attributes.apply(catalog, folder, path)
+    report = apply.apply(catalog, folder, path)
     assert (report.images, report.unknown, report.first_unknown) == (0, 20, ("0", "1", "2", "3", "4"))
 
 
@@ -471,7 +472,7 @@ def test_a_table_with_a_wrong_row_changes_nothing(catalog: Catalog, folder: Path
     path = parquet({"path": ["a.jpg", "2024/b.jpg"], "x": [0.5, math.inf]})
     changes = catalog.changes()
     with pytest.raises(UsageError, match="x: inf is not finite"):
-        attributes.apply(catalog, folder, path)
+        apply.apply(catalog, folder, path)
     assert stored(catalog) == {}
     assert catalog.changes() == changes
 
@@ -481,7 +482,7 @@ def test_the_keys_of_a_path_are_looked_up_in_the_file_system_only_where_the_path
 ) -> None:
     keys = keys_of("a.jpg", beside=folder / "2024", folder=folder)
     with monkeypatch.context() as patch:
-        patch.setattr(attributes, "absolute", None)
+        patch.setattr(apply, "absolute", None)
         assert next(keys) == "a.jpg"
     assert list(keys) == ["2024/a.jpg"]
     assert list(keys_of("a.jpg", beside=folder, folder=folder)) == ["a.jpg"]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import draw
-from lookalike.changes import Change, Changed, Unchanged, Vanished, changes, compare
+from lookalike.ingest.changes import Change, Changed, Unchanged, Vanished, changes, compare
 from lookalike.sources.folder import Files, Folder, Found, Source, Unreadable, key_of
 from lookalike.storage import sqlite
 from lookalike.storage.catalog import Catalog, Known

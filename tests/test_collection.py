@@ -11,12 +11,13 @@ from PIL import Image
 
 import lookalike
 from conftest import ColourEncoder, assert_best, counts, draw, everything, path_keys, picture, stored_vectors, unit_of
-from lookalike import Collection, Progress, encoders, ingest
+from lookalike import Collection, Progress, encoders
 from lookalike.errors import (
     IncompatibleError,
     NoCollectionError,
     UsageError,
 )
+from lookalike.ingest import pipeline
 
 # Adding
 
@@ -254,7 +255,7 @@ def test_what_a_callback_raises_comes_out_as_it_is(folder: Path, encoder: Colour
 def test_progress_counts_up_to_all_and_never_says_committed_too_early(
     folder: Path, encoder: ColourEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "_COMMIT_IMAGES", 5)
+    monkeypatch.setattr(pipeline, "_COMMIT_IMAGES", 5)
     (folder / "bad.png").write_bytes(b"text")
     seen: list[Progress] = []
     with lookalike.create(folder, encoder=encoder) as photos:

@@ -13,11 +13,12 @@ from PIL import Image
 
 import lookalike
 from conftest import ColourEncoder, assert_best, cosines_ready, draw, everything, picture, stored_vectors, unit_of
-from lookalike import Collection, Report, ingest
+from lookalike import Collection, Report
 from lookalike.errors import (
     ImageError,
     UsageError,
 )
+from lookalike.ingest import pipeline
 
 
 @pytest.mark.parametrize("k", [0, -1, -(10**30)])
@@ -146,7 +147,7 @@ def test_threads_search_while_another_adds_and_removes(photos: Collection, folde
             errors.append(error)
 
     searching = [threading.Thread(target=search, args=(seed,)) for seed in range(4)]
-    with mock.patch.object(ingest, "_COMMIT_IMAGES", 7):
+    with mock.patch.object(pipeline, "_COMMIT_IMAGES", 7):
         for thread in searching:
             thread.start()
         for _ in range(3):

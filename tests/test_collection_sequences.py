@@ -27,12 +27,13 @@ from conftest import (
     stored_vectors,
     unit_of,
 )
-from lookalike import Match, embedding, ingest
+from lookalike import Match
 from lookalike.errors import DamagedIndexWarning, UsageError
 from lookalike.filters import Where
 from lookalike.index import tuning
 from lookalike.index.generation import Generation
 from lookalike.index.maintenance import Maintenance
+from lookalike.ingest import embedding, pipeline
 from lookalike.storage import sqlite
 from small import small_thresholds
 from stock import one_thread
@@ -160,7 +161,7 @@ class AnySequence(RuleBasedStateMachine):
     )
     def add(self, part: str, threads: int, batch: int, group: int) -> None:
         if (self.folder / part).is_dir():
-            with mock.patch.object(ingest, "_COMMIT_IMAGES", batch), mock.patch.object(embedding, "GROUP", group):
+            with mock.patch.object(pipeline, "_COMMIT_IMAGES", batch), mock.patch.object(embedding, "GROUP", group):
                 report = self.photos.add(self.folder / part, threads=threads)
             within = f"{part}/" if part else ""
             looked_at = {key for key in self.there.keys() | self.known.keys() if key.startswith(within)}

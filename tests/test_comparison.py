@@ -15,14 +15,14 @@ from openvino import opset13 as op
 from rich.console import Console
 
 from conftest import ColourEncoder, cosines_ready, draw, picture
-from lookalike import contestant
-from lookalike.compared import Compared, Comparison, CopyRecall
-from lookalike.comparison import ComparisonProgress, compare
-from lookalike.contestant import Task, chance_within, measured
-from lookalike.distortions import DISTORTIONS, copies
 from lookalike.encoders import registry
 from lookalike.encoders.card import Card
 from lookalike.errors import ModelError, UsageError
+from lookalike.evaluation import model_benchmark
+from lookalike.evaluation.comparison_results import Compared, Comparison, CopyRecall
+from lookalike.evaluation.edits import DISTORTIONS, copies
+from lookalike.evaluation.model_benchmark import Task, chance_within, measured
+from lookalike.evaluation.model_comparison import ComparisonProgress, compare
 from lookalike.images import decode
 from lookalike.results import Skipped
 from lookalike.show.comparison import lines, print_comparison
@@ -225,7 +225,7 @@ def test_without_labels_there_is_no_precision(photos: Path) -> None:
 def test_many_pictures_are_compared_a_few_at_a_time(
     photos: Path, comparison: Comparison, brute: Brute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contestant, "_SCORES", 7 * PICTURES + 3)
+    monkeypatch.setattr(model_benchmark, "_SCORES", 7 * PICTURES + 3)
     found = measured(task(photos, labels=tuple(brute.labels)), lambda _: None)
     expected = comparison.models[0]
     assert found.copies == expected.copies

@@ -23,8 +23,9 @@ import pytest
 
 import lookalike
 from conftest import ColourEncoder, draw, picture, stored_vectors
-from lookalike import Collection, ingest
+from lookalike import Collection
 from lookalike.errors import DamagedIndexWarning, NoCollectionError, StorageError
+from lookalike.ingest import pipeline
 from lookalike.storage import sqlite
 from lookalike.storage.catalog import Catalog
 from small import small_thresholds
@@ -178,8 +179,8 @@ def scenario(folder: Path, say: Callable[[str], None], *, again: bool = False) -
     After an error it may try again, without opening the collection anew.
     """
     with (
-        mock.patch.object(ingest, "_COMMIT_IMAGES", 2),
-        mock.patch.object(ingest, "_COMMIT_SECONDS", 1e9),
+        mock.patch.object(pipeline, "_COMMIT_IMAGES", 2),
+        mock.patch.object(pipeline, "_COMMIT_SECONDS", 1e9),
         lookalike.create(folder, encoder=ColourEncoder()) as photos,
     ):
         say("created")

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from lookalike.distortions import DISTORTIONS, copies, cropped, mirrored, original, recoloured, shrunk
 from lookalike.errors import ImageError
+from lookalike.evaluation.edits import DISTORTIONS, copies, cropped, mirrored, original, recoloured, shrunk
 from lookalike.images import decode
 from lookalike.images.decode import Recipe
 

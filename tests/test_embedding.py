@@ -4,8 +4,8 @@ import gc
 from pathlib import Path
 
 from conftest import ColourEncoder, draw
-from lookalike.embedding import Embedded, Embedder, Failed
 from lookalike.images.decode import Picture
+from lookalike.ingest.embedding import Embedded, Embedder, Failed
 from lookalike.sources.folder import Found
 
 

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from lookalike.errors import UsageError
-from lookalike.evaluation import LabelQuality, Quality
+from lookalike.evaluation.results import LabelQuality, Quality
 from lookalike.metrics import (
     Labels,
     Numbers,

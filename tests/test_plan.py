@@ -11,10 +11,11 @@ import pytest
 
 import lookalike
 from conftest import ColourEncoder, draw
-from lookalike import Collection, encoders, sample
+from lookalike import Collection, encoders
 from lookalike.errors import IncompatibleError, UsageError
 from lookalike.index import tuning
 from lookalike.index.spec import IndexSpec
+from lookalike.ingest import sampling
 from lookalike.planning import PlanProgress, plan
 from lookalike.reindexing import reindex
 from lookalike.sources.folder import Folder, Found
@@ -93,7 +94,7 @@ def test_what_cannot_be_used_is_counted_in_the_sample_and_taken_off_the_whole(
 
 
 def drawn_from(folder: Path, size: int) -> list[Found]:
-    return sample.take(Folder(folder, base=folder), None, size, progress=lambda _: None)[1]
+    return sampling.take(Folder(folder, base=folder), None, size, progress=lambda _: None)[1]
 
 
 def test_the_sample_is_the_same_every_time_and_in_the_order_of_the_keys(many: Path) -> None:
@@ -106,7 +107,7 @@ def test_the_sample_is_the_same_every_time_and_in_the_order_of_the_keys(many: Pa
 def test_every_file_is_as_likely_as_any_other_to_be_in_the_sample() -> None:
     hits = np.zeros(50)
     for seed in range(2000):
-        drawn = sample._Drawn(10, chance=random.Random(seed))
+        drawn = sampling._Drawn(10, chance=random.Random(seed))
         for number in range(50):
             drawn.offer(Found(Path(), str(number), 0, 0))
         hits[[int(found.key) for found in drawn.items]] += 1

@@ -12,7 +12,7 @@ import lookalike
 from conftest import ColourEncoder, cosines_ready, draw, picture, unit_of
 from lookalike import Collection, Term
 from lookalike.errors import ImageError, ModelError, UsageError
-from lookalike.query import direction, weighted
+from lookalike.search.query import direction, weighted
 from lookalike.storage.vectors import Vectors, unit
 
 # What the words of the tests' own encoder look like.

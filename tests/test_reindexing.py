@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import lookalike
 import reindex_faults
 from conftest import ColourEncoder, assert_best, cosines_ready, draw, picture, stored_vectors
-from lookalike import Collection, Progress, embedding, successor
+from lookalike import Collection, Progress, successor
 from lookalike.errors import (
     CorruptError,
     ImageError,
@@ -32,6 +32,7 @@ from lookalike.errors import (
 from lookalike.filters import Where
 from lookalike.images import decode
 from lookalike.images.decode import prepare
+from lookalike.ingest import embedding
 from lookalike.reindexing import explain, reindex, unfinished
 from lookalike.storage import layout as directories
 from lookalike.storage import manifest, sqlite

@@ -25,7 +25,7 @@ from lookalike.index import generation, maintenance, tuning
 from lookalike.index.faiss_index import Effort, Index
 from lookalike.index.generation import Generation
 from lookalike.index.tuning import OperatingPoint
-from lookalike.nearest import Request
+from lookalike.search.searcher import Request
 from lookalike.storage.catalog import State
 from lookalike.storage.vectors import Vectors
 from small import quick_builds

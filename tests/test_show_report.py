@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import browser
-from lookalike.evaluation import Evaluation, LabelQuality, Point, WorstQuery
+from lookalike.evaluation.results import Evaluation, LabelQuality, Point, WorstQuery
 from lookalike.results import Match, Matches
 from lookalike.show.plot import plot
 from lookalike.show.record import evaluation_as_dict

@@ -14,20 +14,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lookalike.attributes import AttributesReport
+    from lookalike.attributes.apply import AttributesReport
     from lookalike.collection import Collection, Info, create, open  # noqa: A004
     from lookalike.encoders import Encoder, TextEncoder
     from lookalike.errors import DamagedIndexWarning, DeviceWarning, LookalikeError
-    from lookalike.evaluation import Evaluation
+    from lookalike.evaluation.results import Evaluation
     from lookalike.filters import Between, Where
     from lookalike.images.decode import ImageSource, Recipe
     from lookalike.index.build_progress import BuildProgress
     from lookalike.index.generation import Generation
     from lookalike.index.maintenance import Maintenance
-    from lookalike.ingest import Progress, Report
-    from lookalike.query import Term
+    from lookalike.ingest.pipeline import Progress, Report
     from lookalike.reindexing import reindex
     from lookalike.results import Match, Matches, Skipped
+    from lookalike.search.query import Term
 
 __version__ = "0.1.0"
 

@@ -23,8 +23,8 @@ from lookalike.show.text import safe_text
 if TYPE_CHECKING:
     from lookalike.collection import Collection
     from lookalike.filters import Where
-    from lookalike.query import Term
     from lookalike.reindexing import Change
+    from lookalike.search.query import Term
 
 # The first that fits decides.
 _EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
@@ -479,7 +479,7 @@ def _reindex(
 
 def _image_terms(images: Sequence[str], sign: int) -> "list[Term]":
     """The images of a query: each the name of a file, with its weight behind it unless it is 1."""
-    from lookalike.query import Term, weighted
+    from lookalike.search.query import Term, weighted
 
     terms = []
     for image in images:
@@ -489,7 +489,7 @@ def _image_terms(images: Sequence[str], sign: int) -> "list[Term]":
 
 
 def _text_terms(texts: Sequence[str], sign: int) -> "list[Term]":
-    from lookalike.query import Term, weighted
+    from lookalike.search.query import Term, weighted
 
     return [Term(text=text, weight=sign * weight) for text, weight in map(weighted, texts)]
 

@@ -24,12 +24,14 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lookalike import attributes, encoders, examination
-from lookalike.attributes import AttributesReport
+from lookalike import encoders
+from lookalike.attributes import apply
+from lookalike.attributes.apply import AttributesReport
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, IncompatibleError, StorageError, UsageError
-from lookalike.evaluation import Evaluation
-from lookalike.examination import QUERIES
+from lookalike.evaluation import search_quality
+from lookalike.evaluation.results import Evaluation
+from lookalike.evaluation.search_quality import QUERIES
 from lookalike.filters import Where
 from lookalike.images.decode import ImageSource, kept
 from lookalike.index.build_progress import BuildProgress
@@ -37,12 +39,12 @@ from lookalike.index.generation import Generation
 from lookalike.index.maintenance import Builder, Maintenance
 from lookalike.index.options import Wish, memory_bytes
 from lookalike.index.tuning import RECALL
-from lookalike.ingest import Ingest, Progress, Report, cores
-from lookalike.nearest import Neighbours, Request
+from lookalike.ingest.pipeline import Ingest, Progress, Report, cores
 from lookalike.own_encoder import OwnEncoder
-from lookalike.query import Term, direction
 from lookalike.results import Matches, Skipped
-from lookalike.snapshot import Snapshots
+from lookalike.search.query import Term, direction
+from lookalike.search.searcher import Neighbours, Request
+from lookalike.search.snapshot import Snapshots
 from lookalike.sources.folder import absolute, key_of, source_of
 from lookalike.storage import layout as directories
 from lookalike.storage import manifest, vectors
@@ -175,7 +177,7 @@ class Collection:
             StorageError: the disk is full or failing.
         """
         with self._locked():
-            return attributes.apply(self._catalog, self.folder, Path(table))
+            return apply.apply(self._catalog, self.folder, Path(table))
 
     # The index
 
@@ -416,7 +418,7 @@ class Collection:
             UsageError: there are fewer than two images that differ.
             CorruptError: a vector is damaged.
         """
-        return examination.evaluation(self._snapshots, self._neighbours, queries, progress)
+        return search_quality.evaluation(self._snapshots, self._neighbours, queries, progress)
 
     def skipped(self) -> list[Skipped]:
         """The files that were left out, and why."""

@@ -20,12 +20,12 @@ from lookalike.show.text import safe_text, without_surrogates
 
 if TYPE_CHECKING:
     from lookalike.collection import Collection
-    from lookalike.evaluation import Evaluation
+    from lookalike.evaluation.results import Evaluation
     from lookalike.filters import Where
     from lookalike.index.build_progress import BuildProgress
     from lookalike.index.generation import Generation
     from lookalike.index.maintenance import Maintenance
-    from lookalike.ingest import Progress, Report
+    from lookalike.ingest.pipeline import Progress, Report
     from lookalike.planning import Plan, PlanProgress
     from lookalike.results import Matches, Skipped
 

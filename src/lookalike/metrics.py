@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import UsageError
-from lookalike.evaluation import LabelQuality, Quality
+from lookalike.evaluation.results import LabelQuality, Quality
 
 Numbers = NDArray[np.float64]
 Rows = NDArray[np.int64]

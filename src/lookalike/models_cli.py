@@ -11,8 +11,8 @@ from lookalike import console, errors
 from lookalike.show.text import safe_text
 
 if TYPE_CHECKING:
-    from lookalike.comparison import ComparisonProgress
     from lookalike.encoders.card import Card
+    from lookalike.evaluation.model_comparison import ComparisonProgress
     from lookalike.importers.base import ImportProgress
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
@@ -197,7 +197,7 @@ def compare(names: tuple[str, ...], folder: str, sample: int, threads: int | Non
     are labels: precision is how often the nearest images have the same one. Speed and memory are measured, too, each
     network in a process of its own. Nothing is written.
     """
-    from lookalike.comparison import compare as compared
+    from lookalike.evaluation.model_comparison import compare as compared
 
     with console.bar("Comparing") as advance:
 

@@ -4,10 +4,10 @@ import threading
 from pathlib import Path
 
 from lookalike import encoders
-from lookalike.embedding import embed, embed_text
 from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import UsageError
 from lookalike.images.decode import ImageSource, prepare
+from lookalike.ingest.embedding import embed, embed_text
 from lookalike.storage import manifest
 from lookalike.storage.manifest import Origin
 from lookalike.storage.vectors import Vectors

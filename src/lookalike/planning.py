@@ -6,15 +6,16 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lookalike import embedding, encoders
-from lookalike import sample as samples
+from lookalike import encoders
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, UsageError
 from lookalike.index import build_progress, generation, maintenance, tuning
 from lookalike.index.generation import Generation
 from lookalike.index.spec import IndexSpec
-from lookalike.ingest import cores
-from lookalike.sample import Census, Trial
+from lookalike.ingest import embedding
+from lookalike.ingest import sampling as samples
+from lookalike.ingest.pipeline import cores
+from lookalike.ingest.sampling import Census, Trial
 from lookalike.sources.folder import Folder
 from lookalike.storage import layout as directories
 from lookalike.storage import manifest

@@ -21,7 +21,7 @@ from lookalike.encoders import Encoder
 from lookalike.errors import LookalikeError, UsageError
 from lookalike.index import tuning
 from lookalike.index.build_progress import BuildProgress
-from lookalike.ingest import Progress, Report, cores
+from lookalike.ingest.pipeline import Progress, Report, cores
 from lookalike.sources.folder import source_of
 from lookalike.storage import layout as directories
 from lookalike.storage import manifest

@@ -14,7 +14,7 @@ from lookalike.index import generation
 from lookalike.index.build_progress import BuildProgress
 from lookalike.index.maintenance import Builder
 from lookalike.index.options import Wish
-from lookalike.ingest import Ingest, Progress, Report
+from lookalike.ingest.pipeline import Ingest, Progress, Report
 from lookalike.results import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable, look_at
 from lookalike.storage import layout as directories

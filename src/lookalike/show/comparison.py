@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lookalike.compared import Comparison
+from lookalike.evaluation.comparison_results import Comparison
 from lookalike.show.text import safe_text
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from lookalike.evaluation import Evaluation
+from lookalike.evaluation.results import Evaluation
 
 _MOST_TICKS = 7  # that a phone's width has room for
 _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from lookalike.evaluation import Evaluation, LabelQuality, WorstQuery
+from lookalike.evaluation.results import Evaluation, LabelQuality, WorstQuery
 from lookalike.results import Match, Skipped
 from lookalike.show.text import without_surrogates
 

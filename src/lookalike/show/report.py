@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lookalike.evaluation import Evaluation, WorstQuery
+from lookalike.evaluation.results import Evaluation, WorstQuery
 from lookalike.results import Match
 from lookalike.show import output
 from lookalike.show.document import Tile, render, tile

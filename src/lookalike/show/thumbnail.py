@@ -11,8 +11,8 @@ from PIL import Image
 
 from lookalike.errors import ImageError, LookalikeError
 from lookalike.images import decode
-from lookalike.query import Term
 from lookalike.results import Match
+from lookalike.search.query import Term
 from lookalike.show.text import safe_text
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lookalike import parquet
+from lookalike.attributes import parquet
 from lookalike.errors import UsageError
 from lookalike.filters import LABEL, Value
 
@@ -37,7 +37,7 @@ class Table:
     rows: Callable[[], Iterator[Row]]
 
 
-def read(path: Path) -> Table:
+def read_table(path: Path) -> Table:
     """The table in a file; a CSV file is read once for that, as it takes all cells to tell numbers from text.
 
     A column of a CSV file is of whole numbers if each cell that is not empty is one as Python writes it, of floats if

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from lookalike import embedding
-from lookalike.changes import Changed, Unchanged, Vanished, changes, compare
-from lookalike.embedding import Embedded, Embedder, Failed, Outcome
 from lookalike.encoders import Encoder
+from lookalike.ingest import embedding
+from lookalike.ingest.changes import Changed, Unchanged, Vanished, changes, compare
+from lookalike.ingest.embedding import Embedded, Embedder, Failed, Outcome
 from lookalike.results import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable
 from lookalike.storage.catalog import Catalog

@@ -1,6 +1,6 @@
 """Compares networks on somebody's own pictures: which of them finds what it should, how fast, in how much memory.
 
-    from lookalike.comparison import compare
+    from lookalike.evaluation.model_comparison import compare
 
     for model in compare(["efficientnet-lite0:int8", "resnet"], "photos").models:
         print(model.model, model.recall_at_1, model.images_per_second)
@@ -17,14 +17,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from lookalike import contestant, distortions, encoders
-from lookalike import sample as samples
-from lookalike.compared import Comparison
-from lookalike.contestant import Task
+from lookalike import encoders
 from lookalike.encoders.card import Card
 from lookalike.errors import ImageError, UsageError
+from lookalike.evaluation import edits, model_benchmark
+from lookalike.evaluation.comparison_results import Comparison
+from lookalike.evaluation.model_benchmark import Task
 from lookalike.images import decode
-from lookalike.ingest import cores
+from lookalike.ingest import sampling as samples
+from lookalike.ingest.pipeline import cores
 from lookalike.results import Skipped
 from lookalike.sources.folder import Folder, Found
 from lookalike.storage.transaction import folder_label
@@ -105,7 +106,7 @@ def compare(
         duplicates=len(drawn) - len(pictures) - len(skipped),
         skipped=(*census.unlisted, *skipped),
         models=tuple(
-            worker.run(contestant.measured, task, name=task.model, tell=steps.of_model(number, task))
+            worker.run(model_benchmark.measured, task, name=task.model, tell=steps.of_model(number, task))
             for number, task in enumerate(tasks)
         ),
     )
@@ -160,7 +161,7 @@ def _pictures(drawn: Sequence[Found], threads: int, steps: _Steps) -> tuple[tupl
 def _look(found: Found) -> bytes | Skipped:
     """What tells a picture from one that looks otherwise."""
     try:
-        image = distortions.original(decode.read(found.path).data)
+        image = edits.original(decode.read(found.path).data)
     except ImageError as error:
         return Skipped(found.path, error.reason)
     return sha256(f"{image.size}".encode() + image.tobytes()).digest()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lookalike import tables
+from lookalike.attributes.table import read_table
 from lookalike.sources.folder import absolute, key_of
 from lookalike.storage.catalog import Catalog
 
@@ -36,13 +36,13 @@ def apply(catalog: Catalog, folder: Path, path: Path) -> AttributesReport:
     Args:
         catalog: the collection's.
         folder: what the keys of its images are relative to.
-        path: the table, as `tables.read` takes it. The paths in it are keys, or else relative to its own folder.
+        path: the table, as `table.read_table` takes it. The paths in it are keys, or else relative to its own folder.
 
     Raises:
         UsageError: there is no such table, or it cannot be used.
         StorageError: the disk is full or failing.
     """
-    table = tables.read(path)
+    table = read_table(path)
     beside = absolute(path).parent
     images, unknown = 0, 0
     first_unknown: list[str] = []

@@ -12,7 +12,7 @@ from lookalike.errors import CorruptError, UsageError
 from lookalike.filters import Where
 from lookalike.index import tuning
 from lookalike.results import Match
-from lookalike.snapshot import Snapshot, Snapshots
+from lookalike.search.snapshot import Snapshot, Snapshots
 from lookalike.storage.catalog import StoredImage
 from lookalike.storage.rows import Rows
 from lookalike.storage.vectors import Vectors, checksums, unit

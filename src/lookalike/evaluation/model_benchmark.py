@@ -10,13 +10,15 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike import distortions, embedding, encoders, metrics
-from lookalike import sample as samples
-from lookalike.compared import Compared, CopyRecall
+from lookalike import encoders, metrics
 from lookalike.encoders import Encoder
 from lookalike.errors import ImageError, ModelError
-from lookalike.evaluation import Quality
+from lookalike.evaluation import edits
+from lookalike.evaluation.comparison_results import Compared, CopyRecall
+from lookalike.evaluation.results import Quality
 from lookalike.images import decode
+from lookalike.ingest import embedding
+from lookalike.ingest import sampling as samples
 from lookalike.metrics import Labels, Numbers, Rows
 from lookalike.sources.folder import Found
 from lookalike.storage.vectors import Vectors
@@ -63,7 +65,7 @@ def measured(task: Task, tell: Callable[[int], None]) -> Compared:
     vectors, labels = _usable(load(), task, tell)
     gallery = vectors[:, 0].astype(np.float16)  # as a collection stores them
     copies = tuple(
-        CopyRecall(name, *_recall(gallery, vectors[:, place])) for place, name in enumerate(distortions.DISTORTIONS, 1)
+        CopyRecall(name, *_recall(gallery, vectors[:, place])) for place, name in enumerate(edits.DISTORTIONS, 1)
     )
     return Compared(
         model=task.model,
@@ -110,7 +112,7 @@ def _of_picture(encoder: Encoder, found: Found) -> Vectors | None:
     try:
         data = decode.read(found.path).data
         pictures = [decode.decode(data, encoder.recipe, name=found.key)]
-        pictures += [decode.prepare(copy, encoder.recipe) for copy in distortions.copies(data)]
+        pictures += [decode.prepare(copy, encoder.recipe) for copy in edits.copies(data)]
         return np.concatenate([embedding.embed(encoder, picture) for picture in pictures])
     except ImageError:
         return None

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from lookalike import metrics
 from lookalike.errors import CorruptError, UsageError
-from lookalike.evaluation import Evaluation, Point, WorstQuery
+from lookalike.evaluation.results import Evaluation, Point, WorstQuery
 from lookalike.index import tuning
 from lookalike.index.faiss_index import Effort
 from lookalike.index.generation import Generation
 from lookalike.index.spec import IndexSpec
 from lookalike.metrics import Labels, Numbers
-from lookalike.nearest import Neighbours, Request
 from lookalike.results import Match, Matches
-from lookalike.snapshot import Snapshots
+from lookalike.search.searcher import Neighbours, Request
+from lookalike.search.snapshot import Snapshots
 from lookalike.storage.rows import Rows
 
 QUERIES = 1000

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lookalike import embedding
-from lookalike.changes import Changed, Unchanged, Vanished, changes
-from lookalike.embedding import Embedded, Embedder, Failed, Outcome
 from lookalike.encoders import Encoder
+from lookalike.ingest import embedding
+from lookalike.ingest.changes import Changed, Unchanged, Vanished, changes
+from lookalike.ingest.embedding import Embedded, Embedder, Failed, Outcome
 from lookalike.results import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable
 from lookalike.storage.catalog import Catalog
