@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 import lookalike
 from conftest import ColourEncoder, draw, stored_vectors
 from lookalike import Collection
+from lookalike.collection.reindex import reindex
 from lookalike.errors import IncompatibleError
 from lookalike.images.decode import prepare
 from lookalike.ingest import embedding, pipeline
 from lookalike.ingest.embedding import embed
-from lookalike.reindexing import reindex
 from lookalike.storage import manifest, sqlite
 from test_disk_faults import Say, attempt_all, small_enough
 

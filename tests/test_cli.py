@@ -329,7 +329,7 @@ def test_the_demo_is_made_anew_where_another_version_of_the_network_had_made_it(
 
 
 def test_every_command_and_option_is_explained() -> None:
-    from lookalike.cli import cli
+    from lookalike.cli.main import cli
 
     for name, command in cli.commands.items():
         assert command.help, name

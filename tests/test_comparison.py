@@ -15,6 +15,7 @@ from openvino import opset13 as op
 from rich.console import Console
 
 from conftest import ColourEncoder, cosines_ready, draw, picture
+from lookalike.display.model_table import lines, print_comparison
 from lookalike.encoders import registry
 from lookalike.encoders.card import Card
 from lookalike.errors import ModelError, UsageError
@@ -25,7 +26,6 @@ from lookalike.evaluation.model_benchmark import Task, chance_within, measured
 from lookalike.evaluation.model_comparison import ComparisonProgress, compare
 from lookalike.images import decode
 from lookalike.results import Skipped
-from lookalike.show.comparison import lines, print_comparison
 from lookalike.sources.folder import Folder
 
 PICTURES = 45

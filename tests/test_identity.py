@@ -11,9 +11,9 @@ import pytest
 import lookalike
 from conftest import ColourEncoder, draw, picture
 from lookalike import Collection, encoders
+from lookalike.collection.reindex import reindex
 from lookalike.encoders import registry
 from lookalike.errors import CorruptError, IncompatibleError, ModelError, UsageError
-from lookalike.reindexing import reindex
 from lookalike.storage import manifest
 from lookalike.storage.manifest import Identity, Origin
 from tiny_models import DIM, save

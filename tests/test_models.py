@@ -12,11 +12,11 @@ from openvino import opset13 as op
 
 import tiny_models
 from lookalike import encoders, importers
+from lookalike.cli.models import models as commands
 from lookalike.encoders.card import Scaling
 from lookalike.errors import StorageError, UsageError
 from lookalike.images.decode import Recipe
 from lookalike.importers import Wishes
-from lookalike.models_cli import models as commands
 
 
 @pytest.fixture(autouse=True)

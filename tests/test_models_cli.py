@@ -17,8 +17,8 @@ import lookalike
 import tiny_models
 from conftest import ColourEncoder, draw
 from extras import needs
-from lookalike import console
-from lookalike.cli import main
+from lookalike.cli import output
+from lookalike.cli.main import main
 from lookalike.encoders import registry
 
 needs("tokenizers")
@@ -41,7 +41,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """Runs the command line in this process: exit code, standard output, standard error."""
     sigpipe = signal.getsignal(signal.SIGPIPE)
-    monkeypatch.setattr("warnings.showwarning", console.show_warning)
+    monkeypatch.setattr("warnings.showwarning", output.show_warning)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["lookalike", *arguments])

@@ -12,12 +12,12 @@ import pytest
 import lookalike
 from conftest import ColourEncoder, draw
 from lookalike import Collection, encoders
+from lookalike.collection.plan import PlanProgress, plan
+from lookalike.collection.reindex import reindex
 from lookalike.errors import IncompatibleError, UsageError
 from lookalike.index import tuning
 from lookalike.index.spec import IndexSpec
 from lookalike.ingest import sampling
-from lookalike.planning import PlanProgress, plan
-from lookalike.reindexing import reindex
 from lookalike.sources.folder import Folder, Found
 
 

@@ -123,8 +123,8 @@ def test_the_direction_is_that_of_the_weighted_sum() -> None:
 
 def test_drawing_is_possible(tmp_path: Path, wordy: Collection) -> None:
     """What was asked in words stands where the queries' pictures stand."""
-    from lookalike.show.page import page
-    from lookalike.show.sheet import sheet
+    from lookalike.display.page import page
+    from lookalike.display.sheet import sheet
 
     found = wordy.search_terms([Term(draw(tmp_path / "q.png", 3)), Term(text="four", weight=-0.5)], k=2)
     html = page(found)

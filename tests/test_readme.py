@@ -91,8 +91,8 @@ def test_the_picture_is_there() -> None:
 
 def test_commands_are_told_by_help_as_they_are_in_the_readme() -> None:
     """Every command that the README names exists, and every command that exists is named."""
-    from lookalike.cli import cli
-    from lookalike.models_cli import models
+    from lookalike.cli.main import cli
+    from lookalike.cli.models import models
 
     named = set(re.findall(r"lookalike ([a-z]+)", README.read_text())) | set(
         re.findall(r"`([a-z]+)`", README.read_text())

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 import lookalike
 import reindex_faults
 from conftest import ColourEncoder, assert_best, cosines_ready, draw, picture, stored_vectors
-from lookalike import Collection, Progress, successor
+from lookalike import Collection, Progress
+from lookalike.collection import migration
+from lookalike.collection.reindex import explain, reindex, unfinished
 from lookalike.errors import (
     CorruptError,
     ImageError,
@@ -33,7 +35,6 @@ from lookalike.filters import Where
 from lookalike.images import decode
 from lookalike.images.decode import prepare
 from lookalike.ingest import embedding
-from lookalike.reindexing import explain, reindex, unfinished
 from lookalike.storage import layout as directories
 from lookalike.storage import manifest, sqlite
 from lookalike.storage.catalog import Catalog
@@ -215,10 +216,10 @@ def test_images_whose_disk_is_away_are_not_given_up(
     if moment == "before":
         elsewhere.rename(away)
     else:
-        monkeypatch.setattr(successor, "VectorWriter", take_away_first)
+        monkeypatch.setattr(migration, "VectorWriter", take_away_first)
     with pytest.raises(UsageError) as raised:
         reindex(photos.folder, encoder=coarse)
-    monkeypatch.setattr(successor, "VectorWriter", VectorWriter)
+    monkeypatch.setattr(migration, "VectorWriter", VectorWriter)
     assert f"2 images, such as {elsewhere / 'x.png'}, cannot be read now" in str(raised.value)
     assert f"lookalike remove -c {photos.directory} '{elsewhere / 'x.png'}'; nothing has been" in str(raised.value)
     assert facts_of(photos) == before
@@ -424,7 +425,7 @@ def test_where_it_cannot_begin_no_catalog_stays_open(
             super().close()
             still_open.remove(self)
 
-    monkeypatch.setattr(successor, "Catalog", Watched)
+    monkeypatch.setattr(migration, "Catalog", Watched)
     with mock.patch.object(Watched, failing, side_effect=StorageError("!")), pytest.raises(StorageError):
         reindex(photos.folder, encoder=CoarseEncoder())
     assert still_open == []

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lookalike.display import write_file
+from lookalike.display.json import as_dict
+from lookalike.display.text import safe_text, score_text, size_text
 from lookalike.errors import StorageError, UsageError
 from lookalike.results import Match
-from lookalike.show import output
-from lookalike.show.record import as_dict
-from lookalike.show.text import safe_text, score_text, size_text
 
 SHORT = {"\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
 ANY_TEXT = st.text(st.characters() | st.sampled_from("\\\n\x1b\u202e\udcff\ud800\U000e0001nx8"))
@@ -142,7 +142,7 @@ def test_every_record_is_strict_json_in_utf8(name: bytes, score: float, value: A
 def test_a_file_is_replaced_and_a_link_goes_on_pointing_to_it(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("old")
     (tmp_path / "link.html").symlink_to("page.html")
-    output.write(tmp_path / "link.html", b"new")
+    write_file.write(tmp_path / "link.html", b"new")
     assert (tmp_path / "page.html").read_text() == "new"
     assert (tmp_path / "link.html").is_symlink()
     assert len(list(tmp_path.iterdir())) == 2
@@ -155,7 +155,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkey
     (tmp_path / "page.html").write_text("old")
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match=r"page\.html.*No space left"):
-        output.write(tmp_path / "page.html", b"new")
+        write_file.write(tmp_path / "page.html", b"new")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
@@ -164,7 +164,7 @@ def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for place in (tmp_path, tmp_path / "pipe", tmp_path / "no" / "page.html", tmp_path / "file" / "page.html"):
         with pytest.raises(UsageError, match="name another"):
-            output.write(place, b"new")
+            write_file.write(place, b"new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "pipe"]
 
 
@@ -173,10 +173,10 @@ def test_names_and_plain_lines_need_no_heavy_module() -> None:
     code = """
 import sys, lookalike
 before = set(sys.modules)
-import lookalike.show.record, lookalike.show.terminal
+import lookalike.display.record, lookalike.display.terminal
 print(*(sys.modules.keys() - before))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     added = set(done.stdout.split())
-    assert "lookalike.show.terminal" in added
+    assert "lookalike.display.terminal" in added
     assert not {"rich", "PIL", "numpy", "jinja2"} & added

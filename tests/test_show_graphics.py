@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from lookalike.show.graphics import cell_size, protocol
+from lookalike.display.terminal_graphics import cell_size, protocol
 
 
 @pytest.mark.parametrize(

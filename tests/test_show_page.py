@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import browser
+from lookalike.display.page import fragment, page, write_page
+from lookalike.display.text import safe_text
 from lookalike.results import Match, Matches
-from lookalike.show.page import fragment, page, write_page
-from lookalike.show.text import safe_text
 
 RED, GREEN, BLUE = (200, 30, 40), (30, 160, 60), (40, 60, 190)
 SCORES = (1.0, 0.75, 0.5, 0.25, -0.5)
@@ -233,5 +233,5 @@ def test_a_page_is_utf8_whatever_the_names(hostile: Matches, tmp_path: Path) -> 
 
 
 def test_templates_are_read_only_when_a_page_is_made() -> None:
-    code = "import sys, lookalike.show.page; sys.exit('jinja2' in sys.modules)"
+    code = "import sys, lookalike.display.page; sys.exit('jinja2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

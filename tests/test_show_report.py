@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 import browser
+from lookalike.display.json import evaluation_as_dict
+from lookalike.display.plot import plot
+from lookalike.display.report import report, write_report
+from lookalike.display.text import safe_text, share_text, time_text
 from lookalike.evaluation.results import Evaluation, LabelQuality, Point, WorstQuery
 from lookalike.results import Match, Matches
-from lookalike.show.plot import plot
-from lookalike.show.record import evaluation_as_dict
-from lookalike.show.report import report, write_report
-from lookalike.show.text import safe_text, share_text, time_text
 
 SIZE = (1000, 900)
 GREEN, RED = (30, 160, 60), (200, 30, 40)
@@ -255,7 +255,7 @@ def test_a_report_is_utf8_whatever_the_names(hostile: Evaluation, tmp_path: Path
 
 
 def test_templates_are_read_only_when_a_report_is_made() -> None:
-    code = "import sys, lookalike.show.report; sys.exit('jinja2' in sys.modules)"
+    code = "import sys, lookalike.display.report; sys.exit('jinja2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from lookalike.display.sheet import sheet, write_sheet
 from lookalike.errors import UsageError
 from lookalike.results import Match, Matches
-from lookalike.show.sheet import sheet, write_sheet
 
 COLOURS = ((220, 20, 20), (20, 150, 20), (20, 20, 220), (150, 20, 150), (200, 120, 20), (20, 150, 150))
 SIDE = 90

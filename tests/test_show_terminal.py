@@ -14,8 +14,8 @@ from rich.color import Color
 from rich.console import Console
 from rich.text import Text
 
+from lookalike.display.terminal import lines, print_matches, table
 from lookalike.results import Match, Matches
-from lookalike.show.terminal import lines, print_matches, table
 
 RED, BLUE, GREEN = (250, 20, 10), (10, 20, 250), (20, 200, 30)
 VARIABLES = ("TERM", "TERM_PROGRAM", "LC_TERMINAL", "KITTY_WINDOW_ID", "KONSOLE_VERSION")

@@ -52,7 +52,7 @@ class Matches(list[Match]):
         return super().__getitem__(index)
 
     def _repr_html_(self) -> str:
-        from lookalike.show.page import fragment  # only a notebook asks for this, and it draws thumbnails
+        from lookalike.display.page import fragment  # only a notebook asks for this, and it draws thumbnails
 
         return fragment(self)
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from lookalike.demo.afar import balloon, lighthouse, planet, sailboat
 from lookalike.demo.canvas import Pen
 from lookalike.demo.indoors import clock, mug, pizza
 from lookalike.demo.nature import butterfly, cactus, fish, flower, mushroom
+from lookalike.demo.outdoors import balloon, lighthouse, planet, sailboat
 
 Kind = Callable[[Pen, np.random.Generator], None]
 

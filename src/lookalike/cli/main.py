@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lookalike import console, errors, finding, models_cli
-from lookalike.show.text import safe_text
+from lookalike import errors
+from lookalike.cli import locate, models, output
+from lookalike.display.text import safe_text
 
 if TYPE_CHECKING:
-    from lookalike.collection import Collection
+    from lookalike.collection.collection import Collection
+    from lookalike.collection.reindex import Change
     from lookalike.filters import Where
-    from lookalike.reindexing import Change
     from lookalike.search.query import Term
 
 # The first that fits decides.
@@ -103,7 +104,7 @@ def cli() -> None:
 def main() -> None:
     """Runs the command line and exits."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever read the output has seen enough
-    warnings.showwarning = console.show_warning
+    warnings.showwarning = output.show_warning
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name may be in a script that the terminal cannot show
     try:
@@ -115,7 +116,7 @@ def main() -> None:
         code = 130
     except tuple(kind for kind, _ in _EXIT_CODES) as error:
         if not isinstance(error, KeyboardInterrupt):
-            console.warn(f"Error: {str(error) or 'there is not enough memory'}")
+            output.warn(f"Error: {str(error) or 'there is not enough memory'}")
         code = next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
     sys.exit(code or 0)
 
@@ -147,7 +148,7 @@ def index(
     What it makes is kept in FOLDER/.lookalike, unless a folder above has a collection, which it then becomes part
     of. No image is changed. Without FOLDER, the nearest collection is brought up to date.
     """
-    place = finding.place_to_index(paths, directory)
+    place = locate.place_to_index(paths, directory)
     sources: list[str | Path | list[str]] = [path for path in paths if os.path.isdir(path)]
     files = [path for path in paths if not os.path.isdir(path)]
     if files:
@@ -156,16 +157,16 @@ def index(
         if not reindex:
             raise errors.IncompatibleError(str(change))
         return _reindex(place, sources, network, threads, as_json=as_json)
-    collection = finding.collection_to_index(place, paths, directory, **network)
+    collection = locate.collection_to_index(place, paths, directory, **network)
     code = 0
     for source in sources or [collection.folder]:
-        with console.progress_bar() as show:
+        with output.progress_bar() as show:
             report = collection.add(source, threads=threads, progress=show)
-        console.print_report(report, collection, as_json=as_json)
+        output.print_report(report, collection, as_json=as_json)
         code = _SKIPPED if report.skipped or report.skipped_before else code
-    with console.build_progress() as tell:
+    with output.build_progress() as tell:
         done = collection.maintain(progress=tell)
-    console.print_maintenance(done, collection, as_json=as_json)
+    output.print_maintenance(done, collection, as_json=as_json)
     return code
 
 
@@ -214,16 +215,16 @@ def search(
     if (image_id is None) != bool(queries or texts) or (image_id is not None and terms):
         raise errors.UsageError("search: give one or more images or --text, or the --id of one image, which goes alone")
     wanted = {name: options.pop(name) for name in ("k", "min_score", "exact", "recall")}
-    console.check_outputs(options["html"], options["sheet"])
-    collection = finding.open_collection(directory, near=queries)
-    wanted["where"] = _where(labels, finding.key_of_folder(under, collection), conditions)
+    output.check_outputs(options["html"], options["sheet"])
+    collection = locate.open_collection(directory, near=queries)
+    wanted["where"] = _where(labels, locate.key_of_folder(under, collection), conditions)
     if image_id is not None:
         matches = collection.search_id(image_id, **wanted)
     else:
         matches = collection.search_terms(terms, **wanted)
-    console.show(matches, **options)
+    output.show(matches, **options)
     if not matches:
-        console.warn_of_filters(collection, wanted["where"])
+        output.warn_of_filters(collection, wanted["where"])
 
 
 @cli.command()
@@ -241,13 +242,11 @@ def plan(
     That is the time, the disk, the memory, and which index there would be. All names are counted, and some of the files
     tried. Nothing is written.
     """
-    from lookalike import planning
+    from lookalike.collection import plan
 
-    with console.plan_progress() as show:
-        found = planning.plan(
-            folder, directory=directory, model=model, precision=precision, sample=sample, progress=show
-        )
-    console.print_plan(found, as_json=as_json)
+    with output.plan_progress() as show:
+        found = plan.plan(folder, directory=directory, model=model, precision=precision, sample=sample, progress=show)
+    output.print_plan(found, as_json=as_json)
 
 
 @cli.command()
@@ -266,10 +265,10 @@ def build(directory: str | None, recall: float, memory: str | None, spec: str | 
     The recall is measured on the collection's own images, and is what searches keep to. Where no index can reach it,
     that is said, and the best there is is kept.
     """
-    collection = finding.open_collection(directory)
-    with console.build_progress() as show:
+    collection = locate.open_collection(directory)
+    with output.build_progress() as show:
         index = collection.build(recall=recall, memory=memory, spec=spec, progress=show)
-    console.print_index(index, collection, as_json=as_json)
+    output.print_index(index, collection, as_json=as_json)
 
 
 @cli.command()
@@ -284,11 +283,11 @@ def evaluate(directory: str | None, queries: int, html: Path | None, as_json: bo
     precision, how many answers have the label of the query; mAP, the mean average precision over exact rankings. The
     label of an image is the folder that it is in, unless a table gives it another one.
     """
-    console.check_outputs(html, None)
-    collection = finding.open_collection(directory)
-    with console.steps("Asking") as show:
+    output.check_outputs(html, None)
+    collection = locate.open_collection(directory)
+    with output.steps("Asking") as show:
         evaluation = collection.evaluate(queries=queries, progress=show)
-    console.print_evaluation(evaluation, as_json=as_json, html=html)
+    output.print_evaluation(evaluation, as_json=as_json, html=html)
 
 
 @cli.command()
@@ -302,16 +301,16 @@ def attributes(table: str, directory: str | None, as_json: bool) -> int:
     image, relative to TABLE or to the collection's folder. The others are attributes; one named label becomes the
     image's label. An empty cell takes an attribute away; what TABLE does not mention stays.
     """
-    report = finding.open_collection(directory, near=[table]).annotate(table)
+    report = locate.open_collection(directory, near=[table]).annotate(table)
     if as_json:
-        console.print_json(asdict(report))
+        output.print_json(asdict(report))
     else:
         names = ", ".join(safe_text(name) for name in report.names)
-        click.echo(f"{console.counted(report.images, 'image')} now with: {names}")
+        click.echo(f"{output.counted(report.images, 'image')} now with: {names}")
         for path in report.first_unknown:
-            console.warn(f"{safe_text(path)}: not in the collection")
+            output.warn(f"{safe_text(path)}: not in the collection")
         if report.unknown > len(report.first_unknown):
-            console.warn(f"and {report.unknown - len(report.first_unknown):,} more that are not in the collection")
+            output.warn(f"and {report.unknown - len(report.first_unknown):,} more that are not in the collection")
     return 0 if report.images else _SKIPPED
 
 
@@ -321,12 +320,12 @@ def attributes(table: str, directory: str | None, as_json: bool) -> int:
 @_json
 def info(directory: str | None, skipped: bool, as_json: bool) -> None:
     """Tell what a collection is and holds."""
-    collection = finding.open_collection(directory)
+    collection = locate.open_collection(directory)
     facts = collection.info()
     if skipped:
-        console.print_skipped(collection.skipped(), as_json=as_json)
+        output.print_skipped(collection.skipped(), as_json=as_json)
     elif as_json:
-        console.print_json(asdict(facts))
+        output.print_json(asdict(facts))
     else:
         rows = {
             "folder": safe_text(facts.folder),
@@ -342,9 +341,9 @@ def info(directory: str | None, skipped: bool, as_json: bool) -> None:
         for name, value in rows.items():
             click.echo(f"{name:<12}{value}")
         if facts.damage:
-            console.warn(f"{safe_text(facts.damage)}; to build the index again, index the folder: lookalike index")
+            output.warn(f"{safe_text(facts.damage)}; to build the index again, index the folder: lookalike index")
         if facts.index:
-            console.print_curve(facts.index, facts.young)
+            output.print_curve(facts.index, facts.young)
 
 
 @cli.command()
@@ -352,17 +351,17 @@ def info(directory: str | None, skipped: bool, as_json: bool) -> None:
 @_json
 def check(directory: str | None, as_json: bool) -> int:
     """Read all that is stored, and name what is damaged."""
-    collection = finding.open_collection(directory)
+    collection = locate.open_collection(directory)
     damages = collection.check()
     if as_json:
-        console.print_json({"damages": damages})
+        output.print_json({"damages": damages})
     else:
         for damage in damages:
             click.echo(safe_text(damage))
         if not damages:
-            click.echo(f"All is well: {console.counted(len(collection), 'image')}, every vector as it was written.")
+            click.echo(f"All is well: {output.counted(len(collection), 'image')}, every vector as it was written.")
         elif not all("lookalike index" in damage for damage in damages):
-            console.warn(
+            output.warn(
                 f"To make it anew, delete {safe_text(collection.directory)} and index the folder again."
                 " Attributes that a table gave have to be given again."
             )
@@ -380,21 +379,21 @@ def remove(paths: Sequence[str], directory: str | None, as_json: bool) -> None:
 
     An image that stays in an indexed folder comes back when that is indexed again.
     """
-    collection, removed = finding.open_collection(directory, near=paths), 0
+    collection, removed = locate.open_collection(directory, near=paths), 0
     for path in paths:
         found = collection.remove([path])
         removed += found
         if not found:
-            console.warn(f"{safe_text(path)}: not in the collection")
+            output.warn(f"{safe_text(path)}: not in the collection")
     if not removed:
         raise errors.UsageError("nothing was removed; give paths as they are on the disk")
     if as_json:
-        console.print_json({"removed": removed})
+        output.print_json({"removed": removed})
     else:
-        click.echo(f"Removed {console.counted(removed, 'image')}.")
+        click.echo(f"Removed {output.counted(removed, 'image')}.")
 
 
-cli.add_command(models_cli.models)
+cli.add_command(models.models)
 
 
 @cli.command()
@@ -411,13 +410,13 @@ def demo(folder: Path, open_page: bool) -> None:
     click.echo(f"Drawing pictures in {safe_text(folder)}/ ...", err=True)
     pictures = write_gallery(folder)
     collection = _demo_collection(folder)
-    with console.progress_bar() as show:
+    with output.progress_bar() as show:
         report = collection.add(folder, progress=show)
-    console.print_report(report, collection, as_json=False)
+    output.print_report(report, collection, as_json=False)
     query = pictures[len(pictures) // 2]
     matches = collection.search(query, k=12)
     click.echo(f"\n$ lookalike search {safe_text(query)}")
-    console.show(matches, html=folder.with_name(f"{folder.name}.html"), open_page=open_page)
+    output.show(matches, html=folder.with_name(f"{folder.name}.html"), open_page=open_page)
 
 
 @cli.command()
@@ -438,24 +437,24 @@ def completion(shell: str) -> None:
 
 def _change_of_model(place: Path, network: dict[str, Any], *, reindex: bool) -> "Change | None":
     """What another model than the collection's own, or another version of that, would mean, where it is asked for."""
-    from lookalike import reindexing
+    from lookalike.collection.reindex import explain
     from lookalike.storage import manifest
 
     wanted = {name: network[name] for name in ("model", "precision")}
     if not reindex and not any(wanted.values()):
         return None
-    change = reindexing.explain(place, **wanted)
+    change = explain(place, **wanted)
     if reindex and change is None:
-        console.warn(f"It is indexed with {manifest.read(place).made_by} already; nothing to change.")
+        output.warn(f"It is indexed with {manifest.read(place).made_by} already; nothing to change.")
     return change
 
 
 def _begun(place: Path) -> str | None:
     """What has been done of changing the model, where that is not finished."""
-    from lookalike import reindexing
+    from lookalike.collection import reindex
     from lookalike.storage import manifest
 
-    unfinished = reindexing.unfinished(place)
+    unfinished = reindex.unfinished(place)
     if unfinished is None:
         return None
     made_by, far = unfinished.made_by, f"{unfinished.done:,} of {unfinished.files:,} files"
@@ -466,14 +465,12 @@ def _begun(place: Path) -> str | None:
 def _reindex(
     place: Path, sources: Sequence[Any], network: dict[str, Any], threads: int | None, *, as_json: bool
 ) -> int:
-    from lookalike import collection as collections
-    from lookalike import reindexing
+    from lookalike.collection import collection as collections
+    from lookalike.collection import reindex
 
-    with console.progress_bar() as show, console.build_progress() as tell:
-        report = reindexing.reindex(
-            place, sources or None, **network, threads=threads, progress=show, build_progress=tell
-        )
-    console.print_report(report, collections.open(place), as_json=as_json)
+    with output.progress_bar() as show, output.build_progress() as tell:
+        report = reindex.reindex(place, sources or None, **network, threads=threads, progress=show, build_progress=tell)
+    output.print_report(report, collections.open(place), as_json=as_json)
     return _SKIPPED if report.skipped or report.skipped_before else 0
 
 
@@ -505,7 +502,7 @@ def _where(labels: Sequence[str], under: str | None, conditions: Sequence[str]) 
 
 def _demo_collection(folder: Path) -> "Collection":
     """The gallery's own collection, made anew where an earlier version of the network made it."""
-    from lookalike import collection as collections
+    from lookalike.collection import collection as collections
     from lookalike.storage import layout as directories
 
     if place := directories.locate(folder):

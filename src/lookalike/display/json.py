@@ -7,9 +7,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from lookalike.display.text import without_surrogates
 from lookalike.evaluation.results import Evaluation, LabelQuality, WorstQuery
 from lookalike.results import Match, Skipped
-from lookalike.show.text import without_surrogates
 
 _LISTS = ("points", "labels", "worst")  # of an evaluation
 

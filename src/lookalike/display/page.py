@@ -4,11 +4,11 @@ import dataclasses
 import os
 from typing import Any
 
+from lookalike.display import write_file
+from lookalike.display.html import Tile, render, tile
+from lookalike.display.text import role_text, safe_text, score_text, size_text
+from lookalike.display.thumbnail import Thumbnail, thumbnails
 from lookalike.results import Match, Matches
-from lookalike.show import output
-from lookalike.show.document import Tile, render, tile
-from lookalike.show.text import role_text, safe_text, score_text, size_text
-from lookalike.show.thumbnail import Thumbnail, thumbnails
 
 _PAGE_SIDE = 320  # pixels: sharp at the width of a card, 15 to 25 kB as a JPEG
 _FRAGMENT_SIDE = 240  # a notebook keeps every output in its file
@@ -38,7 +38,7 @@ def write_page(matches: Matches, path: str | os.PathLike[str], *, title: str | N
         UsageError: there can be no file at that place.
         StorageError: the disk is full or failing.
     """
-    output.write(path, page(matches, title=title).encode("utf-8"))
+    write_file.write(path, page(matches, title=title).encode("utf-8"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Any
 
 from PIL import Image
 
+from lookalike.display.text import safe_text
 from lookalike.errors import ImageError, LookalikeError
 from lookalike.images import decode
 from lookalike.results import Match
 from lookalike.search.query import Term
-from lookalike.show.text import safe_text
 
 
 @dataclass(frozen=True)

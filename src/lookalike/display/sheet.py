@@ -10,11 +10,11 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from lookalike.display import write_file
+from lookalike.display.text import role_text, safe_text, score_text
+from lookalike.display.thumbnail import Thumbnail, thumbnails
 from lookalike.errors import UsageError
 from lookalike.results import Matches
-from lookalike.show import output
-from lookalike.show.text import role_text, safe_text, score_text
-from lookalike.show.thumbnail import Thumbnail, thumbnails
 
 _PAPER, _INK, _GREY, _TILE, _ACCENT = "#ffffff", "#222222", "#707070", "#eeeeee", "#4a8a86"
 _LONGEST = 65_500  # pixels: JPEG ends at 65,535
@@ -58,7 +58,7 @@ def write_sheet(matches: Matches, path: str | os.PathLike[str], *, columns: int 
         raise UsageError(f"{safe_text(path)}: a contact sheet is a .jpg or .png file; name it so")
     buffer = io.BytesIO()
     sheet(matches, columns=columns, side=side).save(buffer, _FORMATS[suffix.lower()], quality=90)
-    output.write(path, buffer.getvalue())
+    write_file.write(path, buffer.getvalue())
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lookalike.display import write_file
+from lookalike.display.html import Tile, render, tile
+from lookalike.display.plot import plot
+from lookalike.display.text import safe_text
+from lookalike.display.thumbnail import Thumbnail, thumbnails
 from lookalike.evaluation.results import Evaluation, WorstQuery
 from lookalike.results import Match
-from lookalike.show import output
-from lookalike.show.document import Tile, render, tile
-from lookalike.show.plot import plot
-from lookalike.show.text import safe_text
-from lookalike.show.thumbnail import Thumbnail, thumbnails
 
 _SIDE = 200  # pixels: sharp where eleven pictures stand side by side, some 7 kB as a JPEG
 
@@ -38,7 +38,7 @@ def write_report(evaluation: Evaluation, path: str | os.PathLike[str], *, title:
         UsageError: there can be no file at that place.
         StorageError: the disk is full or failing.
     """
-    output.write(path, report(evaluation, title=title).encode("utf-8"))
+    write_file.write(path, report(evaluation, title=title).encode("utf-8"))
 
 
 @dataclass(frozen=True)

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lookalike.display.json import as_dict, skip_as_dict
+from lookalike.display.text import safe_text, without_surrogates
 from lookalike.errors import UsageError
-from lookalike.show.record import as_dict, skip_as_dict
-from lookalike.show.text import safe_text, without_surrogates
 
 if TYPE_CHECKING:
-    from lookalike.collection import Collection
+    from lookalike.collection.collection import Collection
+    from lookalike.collection.plan import Plan, PlanProgress
     from lookalike.evaluation.results import Evaluation
     from lookalike.filters import Where
     from lookalike.index.build_progress import BuildProgress
     from lookalike.index.generation import Generation
     from lookalike.index.maintenance import Maintenance
     from lookalike.ingest.pipeline import Progress, Report
-    from lookalike.planning import Plan, PlanProgress
     from lookalike.results import Matches, Skipped
 
 _SHOWN_SKIPS = 20
@@ -274,13 +274,13 @@ def print_curve(index: "Generation", young: int) -> None:
 def print_evaluation(evaluation: "Evaluation", *, as_json: bool, html: Path | None) -> None:
     """How good the answers are: as JSON or as a table, and as a page if one is wanted."""
     if as_json:
-        from lookalike.show.record import evaluation_as_dict
+        from lookalike.display.json import evaluation_as_dict
 
         print_json(evaluation_as_dict(evaluation))
     else:
         _print_quality(evaluation)
     if html:
-        from lookalike.show.report import write_report
+        from lookalike.display.report import write_report
 
         write_report(evaluation, html)
         warn(f"Wrote {safe_text(html)}")
@@ -334,11 +334,11 @@ def show(
     else:
         from rich.console import Console
 
-        from lookalike.show.terminal import print_matches
+        from lookalike.display.terminal import print_matches
 
         print_matches(matches, Console(), thumbnails=thumbnails)
     if sheet:
-        from lookalike.show.sheet import write_sheet
+        from lookalike.display.sheet import write_sheet
 
         write_sheet(matches, sheet)
         warn(f"Wrote {safe_text(sheet)}")
@@ -356,7 +356,7 @@ def check_outputs(html: Path | None, sheet: Path | None) -> None:
 
 
 def _write_page(matches: "Matches", path: Path | None, *, open_page: bool) -> None:
-    from lookalike.show.page import write_page
+    from lookalike.display.page import write_page
 
     if path is None:
         path = Path(tempfile.mkdtemp(prefix="lookalike-")) / "matches.html"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from lookalike.show.text import safe_text, score_text, share_text, time_text
-from lookalike.show.thumbnail import Thumbnail
+from lookalike.display.text import safe_text, score_text, share_text, time_text
+from lookalike.display.thumbnail import Thumbnail
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -63,7 +63,7 @@ def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined  # only when a page is made
 
     environment = Environment(
-        loader=PackageLoader("lookalike.show"),
+        loader=PackageLoader("lookalike.display"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lookalike import encoders
+from lookalike.collection.migration import Successor
 from lookalike.encoders import Encoder
 from lookalike.errors import LookalikeError, UsageError
 from lookalike.index import tuning
@@ -27,7 +28,6 @@ from lookalike.storage import layout as directories
 from lookalike.storage import manifest
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Identity, Origin
-from lookalike.successor import Successor
 
 _Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 

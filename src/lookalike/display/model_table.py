@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lookalike.display.text import safe_text
 from lookalike.evaluation.comparison_results import Comparison
-from lookalike.show.text import safe_text
 
 if TYPE_CHECKING:
     from rich.console import Console

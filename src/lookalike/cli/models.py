@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lookalike import console, errors
-from lookalike.show.text import safe_text
+from lookalike import errors
+from lookalike.cli import output
+from lookalike.display.text import safe_text
 
 if TYPE_CHECKING:
     from lookalike.encoders.card import Card
@@ -80,10 +81,10 @@ def import_(source: str, name: str | None, as_json: bool, **wishes: Any) -> None
     with _importing() as tell:
         model = import_model(source, name=name, wishes=Wishes(**wishes), tell=tell)
     if as_json:
-        console.print_json(_facts(model.card.name))
+        output.print_json(_facts(model.card.name))
         return
     card = model.card
-    click.echo(f"{card.name}: {card.dim:,} dimensions, {console.size_text(model.bytes)}, in {safe_text(model.folder)}")
+    click.echo(f"{card.name}: {card.dim:,} dimensions, {output.size_text(model.bytes)}, in {safe_text(model.folder)}")
     click.echo(f"To use it: lookalike index FOLDER --model {card.name}")
     if image_encoder.computes_bfloat16():
         click.echo("With --precision bf16, this processor computes most networks about twice as fast.")
@@ -100,15 +101,15 @@ def list_(as_json: bool) -> None:
         try:
             rows.append(_facts(name))
         except errors.ModelError as error:
-            console.warn(safe_text(str(error)))
+            output.warn(safe_text(str(error)))
     if as_json:
         for row in rows:
-            console.print_json(row)
+            output.print_json(row)
         return
     width = max(len(row["name"]) for row in rows)
     for row in rows:
         words = ", words" if row.get("text") else ""
-        size = console.size_text(row["bytes"])
+        size = output.size_text(row["bytes"])
         click.echo(f"{row['name']:<{width}}  {row['dim']:>5,} dimensions{words}  {size:>7}  {safe_text(row['source'])}")
 
 
@@ -121,11 +122,11 @@ def show(name: str, as_json: bool) -> None:
 
     facts, card = _facts(name), encoders.card(name)
     if as_json:
-        console.print_json(facts)
+        output.print_json(facts)
         return
     for title, value in _card_rows(card).items():
         click.echo(f"{title:<13}{safe_text(value)}")
-    click.echo(f"{'size':<13}{console.size_text(facts['bytes'])}, in {safe_text(facts['path'])}")
+    click.echo(f"{'size':<13}{output.size_text(facts['bytes'])}, in {safe_text(facts['path'])}")
 
 
 @models.command()
@@ -171,7 +172,7 @@ def inspect(file: str, everything: bool, as_json: bool) -> None:
     layers = layers_of(file)
     if as_json:
         for layer in layers:
-            console.print_json(asdict(layer))
+            output.print_json(asdict(layer))
         return
     shown = layers if everything else [layer for place, layer in enumerate(layers) if place < 12 or layer.default]
     width = max((len(safe_text(layer.name)) for layer in shown), default=0)
@@ -199,19 +200,19 @@ def compare(names: tuple[str, ...], folder: str, sample: int, threads: int | Non
     """
     from lookalike.evaluation.model_comparison import compare as compared
 
-    with console.bar("Comparing") as advance:
+    with output.bar("Comparing") as advance:
 
         def show(progress: "ComparisonProgress") -> None:
-            files = console.counted(progress.files, "file")
+            files = output.counted(progress.files, "file")
             advance(progress.done / (progress.total or 1), progress.model or files)
 
         comparison = compared(names, folder, sample=sample, threads=threads, progress=show)
     if as_json:
-        console.print_json(asdict(comparison))
+        output.print_json(asdict(comparison))
         return
     from rich.console import Console
 
-    from lookalike.show.comparison import print_comparison
+    from lookalike.display.model_table import print_comparison
 
     print_comparison(comparison, Console())
 
@@ -219,17 +220,17 @@ def compare(names: tuple[str, ...], folder: str, sample: int, threads: int | Non
 @contextmanager
 def _importing() -> Iterator[Callable[["ImportProgress"], None]]:
     """Shows what an import does, and of a download how much there is."""
-    with console.bar("Importing") as advance:
+    with output.bar("Importing") as advance:
 
         def show(progress: "ImportProgress") -> None:
-            of = f" of {console.size_text(progress.total)}" if progress.total else ""
-            amount = f", {console.size_text(progress.done)}{of}" if progress.done else ""
+            of = f" of {output.size_text(progress.total)}" if progress.total else ""
+            amount = f", {output.size_text(progress.done)}{of}" if progress.done else ""
             advance(progress.done / progress.total if progress.total else 0.0, f"{progress.stage}{amount}")
 
         try:
             yield show
         except KeyboardInterrupt:
-            console.warn("Stopped. What was downloaded is kept: run the same command again to carry on.")
+            output.warn("Stopped. What was downloaded is kept: run the same command again to carry on.")
             raise
 
 

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lookalike.display.text import safe_text, score_text, size_text
 from lookalike.results import Match, Matches
-from lookalike.show.text import safe_text, score_text, size_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,8 +75,8 @@ def _words(rank: int, match: Match) -> tuple[str, ...]:
 
 
 def _print_thumbnails(matches: Matches, console: "Console") -> None:
-    from lookalike.show.graphics import protocol
-    from lookalike.show.strip import Strip  # these open images, which plain lines have no need of
+    from lookalike.display.terminal_graphics import protocol
+    from lookalike.display.terminal_strip import Strip  # these open images, which plain lines have no need of
 
     drawn_by = protocol(os.environ)
     coloured = console.color_system == "truecolor" and not console.no_color

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lookalike.display.terminal_graphics import Protocol, canvas, cell_size, escape_sequence, half_blocks
+from lookalike.display.text import role_text, safe_text, score_text
+from lookalike.display.thumbnail import Thumbnail, thumbnails
 from lookalike.results import Matches
-from lookalike.show.graphics import Protocol, canvas, cell_size, escape_sequence, half_blocks
-from lookalike.show.text import role_text, safe_text, score_text
-from lookalike.show.thumbnail import Thumbnail, thumbnails
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike
 from lookalike import encoders
 from lookalike.attributes import apply
 from lookalike.attributes.apply import AttributesReport
+from lookalike.collection.encoder import OwnEncoder
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, IncompatibleError, StorageError, UsageError
 from lookalike.evaluation import search_quality
@@ -40,7 +41,6 @@ from lookalike.index.maintenance import Builder, Maintenance
 from lookalike.index.options import Wish, memory_bytes
 from lookalike.index.tuning import RECALL
 from lookalike.ingest.pipeline import Ingest, Progress, Report, cores
-from lookalike.own_encoder import OwnEncoder
 from lookalike.results import Matches, Skipped
 from lookalike.search.query import Term, direction
 from lookalike.search.searcher import Neighbours, Request

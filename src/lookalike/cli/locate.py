@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from lookalike.errors import NoCollectionError, UsageError
 
 if TYPE_CHECKING:
-    from lookalike.collection import Collection
+    from lookalike.collection.collection import Collection
 
 
 def open_collection(directory: str | None, near: Sequence[str] = (), **network: Any) -> "Collection":
     """The one that is named, else the nearest, or among several right below the one of an image that is named."""
-    from lookalike import collection as collections
+    from lookalike.collection import collection as collections
 
     return collections.open(_place(directory, near), **network)
 
@@ -38,7 +38,7 @@ def collection_to_index(
     place: Path | None, paths: Sequence[str], directory: str | None, **network: Any
 ) -> "Collection":
     """The collection at that place, or a new one for the first of the paths."""
-    from lookalike import collection as collections
+    from lookalike.collection import collection as collections
     from lookalike.storage import layout as directories
 
     if place:

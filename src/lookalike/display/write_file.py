@@ -4,8 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
+from lookalike.display.text import safe_text
 from lookalike.errors import StorageError, UsageError
-from lookalike.show.text import safe_text
 
 
 def write(path: str | os.PathLike[str], data: bytes) -> None:
