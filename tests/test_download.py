@@ -24,7 +24,7 @@ from lookalike.errors import ModelError, StorageError, UsageError
 from lookalike.images.decode import Recipe
 from lookalike.importers import timm as from_timm
 from lookalike.importers.base import ImportProgress, Network, Request
-from lookalike.importers.download import cache, download, http
+from lookalike.importers.download import cache, download, transport
 from lookalike.importers.download.checksum import Digests
 from lookalike.importers.download.download import Checksum
 
@@ -306,7 +306,7 @@ def test_a_name_that_cannot_be_looked_up_is_named(server: FileServer, monkeypatc
 def test_a_server_that_says_nothing_is_not_waited_for_forever(
     server: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "_SECONDS", 0.1)
+    monkeypatch.setattr(transport, "_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("LOOKALIKE_MIRROR", f"http://127.0.0.1:{silent.getsockname()[1]}")
         began = time.monotonic()
@@ -411,7 +411,7 @@ def test_a_redirect_to_nowhere_is_a_refusal(server: FileServer) -> None:
 def test_redirects_out_of_https_are_refused() -> None:
     request = urllib.request.Request("https://weights.example/a")
     with pytest.raises(ModelError, match="not safe"):
-        http._Redirects().redirect_request(request, None, 302, "Found", {}, "http://weights.example/a")  # type: ignore[arg-type]
+        transport._Redirects().redirect_request(request, None, 302, "Found", {}, "http://weights.example/a")  # type: ignore[arg-type]
 
 
 def test_a_mirror_has_each_address_under_its_host(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,15 +88,15 @@ def load(name: str = BUNDLED, *, precision: str | None = None, threads: int = 1,
         ModelError: its files are not the ones on its card, or it cannot be run here.
     """
     from lookalike.encoders import devices
-    from lookalike.encoders.openvino import image_encoder  # heavy, and not needed to look at a card
+    from lookalike.encoders.openvino.image_encoder import OpenVinoEncoder  # heavy, and not needed to look at a card
 
     network, graph = card(name, precision=precision), _graph(name, precision)
     if (found := devices.choose(device)) != "cpu":
-        from lookalike.encoders.torch import image_encoder
+        from lookalike.encoders.torch.image_encoder import TorchEncoder
 
         with devices.else_the_cpu(found):
-            return image_encoder.TorchEncoder(network, graph, device=found)
-    return image_encoder.OpenVinoEncoder(network, graph, threads=threads)
+            return TorchEncoder(network, graph, device=found)
+    return OpenVinoEncoder(network, graph, threads=threads)
 
 
 def load_text(name: str, *, precision: str | None = None) -> TextEncoder:

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from lookalike.errors import ModelError
 from lookalike.importers.base import ImportProgress, Tell
-from lookalike.importers.download import cache, http
+from lookalike.importers.download import cache, transport
 from lookalike.importers.download.checksum import Checksum, Digests, Expected, WrongFileError
 
 __all__ = ["Checksum", "Downloaded", "document", "file", "parsed"]
@@ -74,7 +74,7 @@ def document(url: str, *, token: str | None = None) -> Any:
     Raises:
         ModelError: it cannot be had, or is no such document.
     """
-    with http.ask(url, token=token) as answer:
+    with transport.ask(url, token=token) as answer:
         data = answer.read(_DOCUMENT_BYTES + 1)
     if len(data) > _DOCUMENT_BYTES:
         raise ModelError(f"{url}: it is larger than {_DOCUMENT_BYTES >> 20} MiB, which no description of a network is")
@@ -126,7 +126,7 @@ class _Partial:
         if etag:
             self._etag_path.write_text(etag, encoding="latin-1")
 
-    def take(self, answer: http.Answer, total: int | None, tell: Callable[[int], None]) -> None:
+    def take(self, answer: transport.Answer, total: int | None, tell: Callable[[int], None]) -> None:
         """Adds what comes, up to the end of the file at `total` bytes, if that is known."""
         tell(self.digests.size)
         with self._path.open("ab") as file:
@@ -137,7 +137,7 @@ class _Partial:
                 if self.digests.size > (self._expected.size or math.inf):
                     self._expected.check_size(self.digests.size)
         if total is not None and self.digests.size < total:
-            raise http.NoAnswerError(
+            raise transport.NoAnswerError(
                 f"{self._expected.url}: the connection was dropped after {self.digests.size:,} of {total:,} bytes,"
                 " again and again; try again later, and it goes on from there"
             )
@@ -198,7 +198,7 @@ class _Download:
             try:
                 while not self._ask(partial):
                     partial.begin("")
-            except http.NoAnswerError:
+            except transport.NoAnswerError:
                 if partial.digests.size > farthest:
                     farthest, waits = partial.digests.size, iter(_WAITS)
                 wait = next(waits, None)
@@ -212,7 +212,7 @@ class _Download:
         """Asks for what is missing, and takes it; False where that does not go with what is there."""
         there = partial.digests.size if partial.etag else 0
         headers = {"Range": f"bytes={there}-", "If-Range": partial.etag} if there else {}
-        with http.ask(self.expected.url, headers=headers, token=self.token) as answer:
+        with transport.ask(self.expected.url, headers=headers, token=self.token) as answer:
             start, total = _extent(answer)
             etag = answer.headers.get("ETag", "")
             if start is None and there:
@@ -231,7 +231,7 @@ class _Download:
         self.tell(ImportProgress(f"downloading {name}", done, self.expected.size if total is None else total))
 
 
-def _extent(answer: http.Answer) -> tuple[int | None, int | None]:
+def _extent(answer: transport.Answer) -> tuple[int | None, int | None]:
     """Where in the file begins what comes, None if nothing comes, and the file's size, None if that is not told."""
     if answer.status == http.client.OK:
         length = answer.headers.get("Content-Length", "")
