@@ -20,19 +20,19 @@ types: $(VENV)/tools
 
 # Kills indexing 1,000 times at random instants; `make test` does it 20 times.
 crash: $(VENV)/tools
-	$(BIN)/python tests/crash.py --kills 1000
+	$(BIN)/python -m tests.campaigns.crash --kills 1000
 
 # Decodes 100,000 damaged images; `make test` does 5,000.
 fuzz: $(VENV)/tools
-	$(BIN)/python tests/fuzz_images.py --count 100000
+	$(BIN)/python -m tests.campaigns.fuzz_images --count 100000
 
 # Damages the files of collections 5,000 times; `make test` does it 150 times.
 corrupt: $(VENV)/tools
-	$(BIN)/python tests/corrupt.py --count 5000
+	$(BIN)/python -m tests.campaigns.corrupt --count 5000
 
 # Searches from eight threads and four processes for a minute while another writes; `make test` does it for some seconds.
 soak: $(VENV)/tools
-	$(BIN)/python tests/soak.py --seconds 60
+	$(BIN)/python -m tests.campaigns.soak --seconds 60
 
 # Draws the README's picture again.
 picture: demo

@@ -37,8 +37,8 @@ from lookalike.ingest.pipeline import cores
 from lookalike.sources.folder import Folder
 from lookalike.storage.vectors import Vectors, unit
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-import torch_stubs
+sys.path.append(str(Path(__file__).parents[1]))
+from tests.support import torch_stubs
 
 SECONDS = 4.0  # at least, for each figure
 COMPARED = 64  # pictures

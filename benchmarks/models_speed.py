@@ -33,8 +33,8 @@ from lookalike.importers import torch_export
 from lookalike.importers.base import Network
 from lookalike.ingest.pipeline import cores
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-import torch_stubs
+sys.path.append(str(Path(__file__).parents[1]))
+from tests.support import torch_stubs
 
 NAMES = ("resnet50", "vit_small_patch16_224")
 BATCH = 32

@@ -29,8 +29,8 @@ from lookalike.images import decode
 from lookalike.sources.folder import Folder
 from lookalike.storage.vectors import Vectors, unit
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from golden_pictures import GOLDEN, pictures
+sys.path.append(str(Path(__file__).parents[1]))
+from tests.support.golden_pictures import GOLDEN, pictures
 
 PRECISIONS = ("f32", "bf16", "int8")
 LEAST = 0.9999  # of float32

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-import tiny_models
-from extras import needs
 from lookalike.demo import write_gallery
+from tests.support import tiny_models
+from tests.support.optional_packages import needs
+from tests.support.project import ROOT
 
 needs("tokenizers")
 
-README = Path(__file__).parent.parent / "README.md"
+README = ROOT / "README.md"
 CONSOLE = re.findall(r"^```console\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
 CSV = re.findall(r"^```csv\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
 PYTHON = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)

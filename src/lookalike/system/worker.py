@@ -21,7 +21,7 @@ from lookalike.errors import LookalikeError, ModelError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from lookalike import own_process; own_process.serve()"
+_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from lookalike.system import worker; worker.serve()"
 
 
 @dataclass(frozen=True)

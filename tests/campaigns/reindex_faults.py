@@ -1,0 +1,325 @@
+"""Kills, failing disks and readers while a collection is indexed again with another model.
+
+    python -m tests.campaigns.reindex_faults kills 500
+
+Afterwards the old model or the new one has to be there, whole, and the next run has to complete.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from numpy.typing import NDArray
+
+import lookalike
+from lookalike import Collection
+from lookalike.collection.reindex import reindex
+from lookalike.errors import IncompatibleError
+from lookalike.images.decode import prepare
+from lookalike.ingest import embedding, pipeline
+from lookalike.ingest.embedding import embed
+from lookalike.storage import manifest, sqlite
+from tests.storage.test_disk_faults import Say, attempt_all, small_enough
+from tests.support.pictures import ColourEncoder, draw, stored_vectors
+from tests.support.project import environment
+
+EVERY = 1 if os.environ.get("LOOKALIKE_THOROUGH") == "1" else 25  # of the calls that write, so many are one that fails
+PICTURES = 20
+Facts = dict[str, tuple[int, str | None, dict[str, Any]]]
+
+
+class CoarseEncoder(ColourEncoder):
+    """The mean colour and a constant: 4 dimensions."""
+
+    name = "coarse"
+    dim = 4
+
+    def __init__(self, fingerprint: str = "c0a45e01") -> None:
+        super().__init__(fingerprint)
+
+    def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        means = pixels.mean(axis=(1, 2)) - 127
+        return np.hstack([means, np.full((len(pixels), 1), 32)]).astype(np.float32)
+
+
+MODELS = {"colours": ColourEncoder(), "coarse": CoarseEncoder()}
+
+
+# A collection, and what it has to be
+
+
+def lay_out(folder: Path) -> None:
+    """A collection with an index, attributes, an image from elsewhere, one that is no image, and dead vectors."""
+    for seed in range(PICTURES):
+        draw(folder / ("", "cats", "dogs")[seed % 3] / f"{seed}.png", seed)
+    elsewhere = draw(folder.parent / "elsewhere" / "x.png", PICTURES)
+    (folder / "text.png").write_text("text")
+    table = folder.parent / "table.csv"
+    table.write_text("path,price,label\ncats/1.png,5,lions\ndogs/2.png,7,\n")
+    with small_enough(), lookalike.create(folder, encoder=ColourEncoder()) as photos:
+        photos.add(folder, threads=1)
+        photos.add([elsewhere], threads=1)
+        photos.annotate(table)
+        photos.build(spec="IVF2,SQ8", recall=0.9)
+        (folder / "dogs" / "5.png").unlink()
+        photos.add(folder, threads=1)
+
+
+def facts_of(photos: Collection) -> Facts:
+    """What each image has besides its vector, by key."""
+    found = photos.search_vector(np.ones(photos.made_by.dim), k=1000)
+    return {match.key: (match.id, match.label, dict(match.attributes)) for match in found}
+
+
+def assert_is_whole(folder: Path, template: Path) -> str:
+    """All of it is of one model, whose name comes back."""
+    directory = folder / ".lookalike"
+    with small_enough(), lookalike.open(template) as before, lookalike.open(folder) as photos:
+        assert photos.check() == []
+        facts = facts_of(photos)
+        assert facts == facts_of(before)
+        assert [skipped.path.name for skipped in photos.skipped()] == ["text.png"]
+        model = photos.made_by.model
+        assert (model, photos.made_by.dim) == (MODELS[model].name, MODELS[model].dim)
+        assert photos.info().damage is None
+    vectors = stored_vectors(manifest.read(directory).place(directory))
+    assert vectors.keys() == facts.keys()
+    for key, vector in vectors.items():
+        expected = embed(MODELS[model], prepare(folder / key, MODELS[model].recipe))[0]
+        np.testing.assert_allclose(vector, expected, atol=1e-3)
+    return model
+
+
+def complete(folder: Path, template: Path) -> None:
+    """Runs it again, to the end, and finds nothing but the new model."""
+    with small_enough():
+        if assert_is_whole(folder, template) == "colours":
+            reindex(folder, encoder=CoarseEncoder(), threads=1)
+        with lookalike.open(folder, encoder=CoarseEncoder()) as photos:
+            photos.maintain()  # which takes away what has been left
+        assert assert_is_whole(folder, template) == "coarse"
+    assert {path.name for path in (folder / ".lookalike").iterdir()} == {"collection.json", "lock", "data.000001"}
+
+
+# Failing disks
+
+
+def scenario(folder: Path, say: Say) -> None:
+    with small_enough(), mock.patch.object(pipeline, "_COMMIT_IMAGES", 6):
+        reindex(folder, encoder=CoarseEncoder(), threads=1)
+    say("reindexed")
+
+
+def attempts(shim: Path, root: Path, kind: int) -> Iterator[tuple[Path, Path, list[str]]]:
+    """The folder of each attempt, the collection that it began with, and what was said."""
+    template = root / "template" / "photos"
+    lay_out(template)
+    command = [sys.executable, "-m", "tests.campaigns.reindex_faults", "faults", str(root), str(kind), str(template)]
+    subprocess.run(command, env=environment(LD_PRELOAD=str(shim), OPENBLAS_NUM_THREADS="1"), check=True)
+    calls = int((root / "0" / "calls").read_text())
+    assert (root / "0" / "said").read_text().splitlines() == ["reindexed", "done"]
+    for number in range(EVERY, calls + 1, EVERY):
+        yield root / str(number) / "photos", template, (root / str(number) / "said").read_text().splitlines()
+
+
+# Kills
+
+
+def run_kills(root: Path, kills: int) -> dict[str, int]:
+    """Kills that many processes, and tells what they left behind.
+
+    Raises:
+        AssertionError: it was neither the old model nor the new one.
+    """
+    command = [sys.executable, "-m", "tests.campaigns.reindex_faults", "kills", str(kills), str(root)]
+    done = subprocess.run(command, env=environment(OMP_NUM_THREADS="1"), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    tally: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    return tally
+
+
+def kill_many(root: Path, kills: int, seed: int) -> Counter[str]:
+    """In a process that starts no thread, so that it can fork others that have imported everything."""
+    random, tally = np.random.default_rng(seed), Counter[str]()
+    template, folder = root / "template" / "photos", root / "photos"
+    in_child(lambda: lay_out(template))
+    renew(folder, template)
+    events, _ = run_and_kill(folder, None)
+    while tally["kills"] < kills:
+        if random.random() < 0.5:
+            renew(folder, template)
+        # Half of them within the last steps, since few things happen there.
+        last = random.random() < 0.5
+        instant = int(random.integers(events - 25, events + 1) if last else random.integers(events))
+        _, killed = run_and_kill(folder, instant, random.random() * (0.002 if last else 0.02))
+        tally["kills" if killed else "finished"] += 1
+        model = manifest.read(folder / ".lookalike").made_by.model
+        tally[f"leaving {model}"] += killed
+        tally["leaving both"] += killed and both_are_there(folder)
+        in_child(lambda: assert_is_whole(folder, template))
+        if model == "coarse" or random.random() < 0.3:
+            in_child(lambda: complete(folder, template))
+            tally["completed"] += 1
+            renew(folder, template)
+    return tally
+
+
+def both_are_there(folder: Path) -> bool:
+    return all((folder / ".lookalike" / name).exists() for name in ("catalog.sqlite", "data.000001/catalog.sqlite"))
+
+
+def renew(folder: Path, template: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(template, folder)
+
+
+def in_child(act: Callable[[], object]) -> None:
+    """Does it in a process of its own."""
+    child = os.fork()
+    if not child:
+        try:
+            act()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def run_and_kill(folder: Path, instant: int | None, then: float = 0.0) -> tuple[int, bool]:
+    """Kills a process that indexes again, `then` seconds after so many events; their number, and whether it lived."""
+    reads, writes = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            sys.addaudithook(Teller(folder, writes))
+            be_killed(folder, lambda _: tell(writes))
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    os.close(writes)
+    count = 0
+    while instant is None or count < instant:
+        told = len(os.read(reads, 1))
+        if not told:
+            break
+        count += told
+    time.sleep(then)
+    os.kill(child, signal.SIGKILL)
+    code = os.waitpid(child, 0)[1]
+    os.close(reads)
+    assert code in (0, signal.SIGKILL), "it ended by itself"
+    return count, code != 0
+
+
+def be_killed(folder: Path, progress: Callable[[Any], None]) -> None:
+    with (
+        small_enough(),
+        mock.patch.object(pipeline, "_COMMIT_SECONDS", 0),
+        mock.patch.object(embedding, "GROUP", 3),
+    ):
+        if manifest.read(folder / ".lookalike").made_by.model == "colours":
+            reindex(folder, encoder=CoarseEncoder(), threads=2, progress=progress)
+
+
+def tell(pipe: int) -> None:
+    os.write(pipe, b".")
+
+
+class Teller:
+    """Writes a byte whenever a file is about to be opened, renamed, made or taken away."""
+
+    EVENTS = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "sqlite3.connect")
+
+    def __init__(self, folder: Path, pipe: int) -> None:
+        self._folder, self._pipe = str(folder), pipe
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event in self.EVENTS or (event == "open" and str(arguments[0]).startswith(self._folder)):
+            tell(self._pipe)
+
+
+# Readers
+
+Answer = dict[str, float]
+
+
+def answer(photos: Collection) -> Answer:
+    """The score of every image for one query."""
+    found = photos.search_vector(np.arange(1, photos.made_by.dim + 1), k=1000, exact=True)
+    assert len({match.id for match in found}) == len(found)
+    return {match.key: round(match.score, 3) for match in found}
+
+
+def read_on(folder: Path) -> None:
+    """Searches for ever, opens it again when it is told to, and says the answers that it had not had before."""
+    said, photos = set[str](), lookalike.open(folder)
+    while True:
+        try:
+            told = json.dumps([photos.made_by.model, answer(photos)])
+        except IncompatibleError:
+            photos.close()
+            photos = lookalike.open(folder)
+            continue
+        if told not in said:
+            print(told, flush=True)
+            said.add(told)
+
+
+def answers_meanwhile(folder: Path, act: Callable[[], object], readers: int = 2) -> list[list[tuple[str, Answer]]]:
+    """What processes that search all the while are answered before, during and after something."""
+    command = [sys.executable, "-m", "tests.campaigns.reindex_faults", "read", str(folder)]
+    pipe = subprocess.PIPE
+    started = [
+        subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment()) for _ in range(readers)
+    ]
+    heard: list[list[tuple[str, Answer]]] = []
+    try:
+        first = [next(process.stdout or iter(())) for process in started]
+        act()
+        for process, line in zip(started, first, strict=True):
+            heard.append([tuple(json.loads(line))])
+            while heard[-1][-1][0] != "coarse":
+                heard[-1].append(tuple(json.loads(next(process.stdout or iter(())))))
+    finally:
+        for process in started:
+            process.kill()
+            errors = process.communicate()[1]
+            assert not errors, errors
+    return heard
+
+
+def only_foreign_keys(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def main() -> None:
+    if sys.argv[1] != "faults":  # a process that is killed loses nothing that it has written, so nobody has to wait
+        os.fsync = lambda fd: None
+        sqlite._set_durability = only_foreign_keys
+    match sys.argv[1:]:
+        case ["faults", root, kind, template]:
+            attempt_all(Path(root), int(kind), scenario, Path(template), EVERY)
+        case ["read", folder]:
+            read_on(Path(folder))
+        case ["kills", kills, root, *seed]:
+            chosen = int(seed[0]) if seed else int(time.time())
+            print(f"seed {chosen}")
+            print(json.dumps(kill_many(Path(root).resolve(), int(kills), chosen)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""The colours that come out: of every mode, of 16 bits, of what is transparent, of the first frame."""
+
+import struct
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from lookalike.errors import ImageError
+from lookalike.images.decode import Recipe, decode, prepare, thumbnail
+from tests.support.image_samples import chunk, close, painting, plain, png, saved
+
+WHOLE = Recipe(size=32, crop=1.0)
+
+
+def pixels(data: bytes, recipe: Recipe = WHOLE) -> NDArray[np.uint8]:
+    return decode(data, recipe).pixels
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "LAB", "YCbCr", "HSV", "RGBX"])
+def test_modes_give_their_colours(mode: str) -> None:
+    image = painting(mode)
+    expected = pixels(plain(image))
+    np.testing.assert_array_equal(prepare(image, WHOLE).pixels, expected)
+    if mode in ("L", "1", "P"):
+        np.testing.assert_array_equal(pixels(saved(image, "PNG")), expected)
+        np.testing.assert_array_equal(pixels(saved(image, "BMP")), expected)
+    if mode in ("CMYK", "LAB"):
+        np.testing.assert_array_equal(pixels(saved(image, "TIFF")), expected)
+
+
+def test_a_cmyk_jpeg_has_the_colours_of_its_rgb_twin() -> None:
+    colours = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)], np.uint8)
+    image = Image.fromarray(colours[None]).resize((160, 32), Image.Resampling.NEAREST)
+    data = saved(image.convert("CMYK"), "JPEG", quality=98, subsampling=0)
+    found = np.asarray(thumbnail(data, 160))[16, 16::32]
+    close(found, colours, mean=3, most=8)
+
+
+def test_sixteen_bits_look_like_their_eight_bit_copy() -> None:
+    grey = painting("L")
+    wide = np.asarray(grey).astype(np.uint16) * 257
+    expected = pixels(plain(grey))
+    for image in (Image.fromarray(wide), Image.fromarray(wide.astype(">u2")), Image.fromarray(wide.astype(np.int32))):
+        np.testing.assert_array_equal(prepare(image, WHOLE).pixels, expected)
+        np.testing.assert_array_equal(pixels(saved(image, "TIFF")), expected)
+    np.testing.assert_array_equal(pixels(saved(Image.fromarray(wide), "PNG")), expected)
+
+
+def test_sixteen_bit_colour_looks_like_its_eight_bit_copy() -> None:
+    array = np.asarray(painting()).astype(int) * 256 + 200
+    data = png((40, 30), 16, 2, b"".join(b"\0" + row.astype(">u2").tobytes() for row in array))
+    np.testing.assert_array_equal(pixels(data), pixels(plain(painting())))
+
+
+@pytest.mark.parametrize("top", [1.0, 255.0, 65535.0, 1e30])
+def test_floats_are_scaled_by_the_range_that_holds_them(top: float) -> None:
+    grey = np.asarray(painting("L")).astype(np.float32)
+    grey = (grey - grey.min()) / (grey.max() - grey.min())
+    data = saved(Image.fromarray(grey * np.float32(top)), "TIFF")
+    close(pixels(data), pixels(plain(Image.fromarray(np.rint(grey * 255).astype(np.uint8)))), mean=0.1, most=1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_floats_that_are_no_numbers(value: float) -> None:
+    array = np.zeros((8, 8), np.float32)
+    array[3, 3] = value
+    with pytest.raises(ImageError) as caught:
+        pixels(saved(Image.fromarray(array), "TIFF"))
+    assert caught.value.reason == "holds values that are not finite"
+
+
+# Transparency
+
+
+def hidden(colour: int) -> dict[str, bytes]:
+    """Pictures, half of them transparent, with this colour where nobody can see it."""
+    rgba = np.asarray(painting("RGBA")).copy()
+    rgba[..., 3] = np.where(np.arange(40) < 20, 0, 255)
+    rgba[:, :20, :3] = colour
+    both = Image.fromarray(rgba)
+    palette = painting("P").copy()
+    palette.paste(3, (0, 0, 20, 30))
+    colours = palette.getpalette()
+    assert colours
+    colours[9:12] = [colour] * 3
+    palette.putpalette(colours)
+    return {
+        "PNG RGBA": saved(both, "PNG"),
+        "PNG LA": saved(both.convert("LA"), "PNG"),
+        "PNG P": saved(palette, "PNG", transparency=3),
+        "PNG P bytes": saved(palette, "PNG", transparency=b"\xff\xff\xff\0"),
+        "GIF": saved(palette, "GIF", transparency=3),
+        "WEBP": saved(both, "WEBP", lossless=True, exact=True),
+        "TIFF": saved(both, "TIFF"),
+    }
+
+
+@pytest.mark.parametrize("kind", hidden(0))
+@pytest.mark.parametrize("recipe", [WHOLE, Recipe(size=33, resample="bicubic")])
+def test_hidden_colours_have_no_effect(kind: str, recipe: Recipe) -> None:
+    dark, bright = hidden(0)[kind], hidden(230)[kind]
+    assert dark != bright
+    np.testing.assert_array_equal(pixels(dark, recipe), pixels(bright, recipe))
+    np.testing.assert_array_equal(np.asarray(thumbnail(dark, 20)), np.asarray(thumbnail(bright, 20)))
+    assert (pixels(dark)[:, :12] == 255).all()
+    assert (pixels(dark)[:, 20:] < 255).any()
+
+
+@pytest.mark.parametrize(("depth", "key"), [(1, 1), (2, 2), (4, 9), (8, 200), (16, 40000)])
+def test_a_transparent_shade_of_grey_is_white(depth: int, key: int) -> None:
+    """The left half has the shade that stands for transparent, the right half is black."""
+    row = np.repeat([key, 0], 8)
+    bits = (row[:, None] >> np.arange(depth)[::-1] & 1).astype(np.uint8)
+    data = png((16, 16), depth, 0, (b"\0" + np.packbits(bits).tobytes()) * 16, chunk(b"tRNS", struct.pack(">H", key)))
+    assert (pixels(data)[:, :14] == 255).all()
+    assert (pixels(data)[:, 18:] == 0).all()
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_transparent_colour_is_white(depth: int) -> None:
+    left, right = ((v * 256 + 77 if depth == 16 else v for v in colour) for colour in ((10, 200, 30), (10, 30, 200)))
+    kind = np.dtype(">u2" if depth == 16 else "u1")
+    row = np.array([tuple(left)] * 8 + [tuple(right)] * 8).astype(kind)
+    key = chunk(b"tRNS", row[0].astype(">u2").tobytes())
+    found = pixels(png((16, 16), depth, 2, (b"\0" + row.tobytes()) * 16, key))
+    assert (found[:, :14] == 255).all()
+    assert (found[:, 18:] == (10, 30, 200)).all()
+
+
+def test_half_transparent_black_is_grey() -> None:
+    assert (pixels(saved(Image.new("RGBA", (9, 9), (0, 0, 0, 128)), "PNG")) == 127).all()
+
+
+# Animations
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "MPO", "AVIF"])
+def test_the_first_frame_is_the_picture(kind: str) -> None:
+    black = Image.new("RGB", (40, 30))
+    data = saved(painting(), kind, save_all=True, append_images=[black, black])
+    close(pixels(data), pixels(plain(painting())), mean=12)

@@ -1,0 +1,261 @@
+"""The pixels that come out: upright, on white, 8 bits, scaled and cropped."""
+
+import io
+import struct
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from lookalike.errors import UsageError
+from lookalike.images import decode as decoding
+from lookalike.images.decode import Fit, Picture, Recipe, decode, prepare, thumbnail
+from tests.support.image_samples import close, exif, painting, plain, saved, smooth
+
+Pixels = NDArray[np.uint8]
+WHOLE = Recipe(size=32, crop=1.0)
+
+# What has to be done to an upright picture so that each orientation of EXIF makes it upright again.
+STORED = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def pixels(data: bytes, recipe: Recipe = WHOLE) -> Pixels:
+    return decode(data, recipe).pixels
+
+
+def stored(image: Image.Image, orientation: int) -> Image.Image:
+    method = STORED[orientation]
+    return image if method is None else image.transpose(method)
+
+
+# Scaling and cropping
+
+
+def slow_weights(start: float, length: float, size: int) -> NDArray[np.float64]:
+    """Triangle filter as wide as the scale: how much each of 300 source pixels adds to each of `size`."""
+    scale = max(length / size, 1.0)
+    centres = start + (np.arange(size) + 0.5) * length / size
+    distance = np.abs(np.arange(300)[None] + 0.5 - centres[:, None]) / scale
+    return np.maximum(0, 1 - distance)
+
+
+@pytest.mark.parametrize("shape", [(300, 200), (200, 300), (250, 250), (300, 9), (20, 30)])
+@pytest.mark.parametrize("recipe", [Recipe(size=32), Recipe(size=64, crop=1.0), Recipe(size=17, crop=0.5)])
+def test_scaling_and_cropping_by_definition(shape: tuple[int, int], recipe: Recipe) -> None:
+    width, height = shape
+    image = painting(size=shape)
+    side = min(shape) * recipe.crop
+    source = np.asarray(image).astype(float)
+    across = slow_weights((width - side) / 2, side, recipe.size)[:, :width]
+    down = slow_weights((height - side) / 2, side, recipe.size)[:, :height]
+    across, down = (weights / weights.sum(axis=1, keepdims=True) for weights in (across, down))
+    expected = np.einsum("yh,xw,hwc->yxc", down, across, source, optimize=True)
+    picture = decode(saved(image, "PNG"), recipe)
+    assert (picture.width, picture.height) == shape
+    assert np.abs(picture.pixels - expected).max() < 1.5
+
+
+def test_it_is_what_scaling_to_256_and_cutting_224_gives() -> None:
+    image = smooth((512, 384))
+    large = image.resize((341, 256), Image.Resampling.BILINEAR)
+    expected = np.asarray(large.crop((58, 16, 58 + 224, 16 + 224)))
+    close(pixels(saved(image, "PNG"), Recipe()), expected, mean=1.5)
+
+
+@pytest.mark.parametrize("resample", ["bilinear", "bicubic", "lanczos"])
+def test_the_filter_is_the_recipes(resample: Any) -> None:
+    image = painting(size=(64, 64))
+    expected = image.resize((32, 32), Image.Resampling[resample.upper()])
+    found = pixels(saved(image, "PNG"), Recipe(size=32, crop=1.0, resample=resample))
+    np.testing.assert_array_equal(found, np.asarray(expected))
+
+
+def test_a_picture_is_an_array_that_may_be_written_to() -> None:
+    picture = decode(saved(painting(), "PNG"), Recipe())
+    assert picture.pixels.dtype == np.uint8
+    assert picture.pixels.shape == (224, 224, 3)
+    assert picture.pixels.flags.c_contiguous
+    assert picture.pixels.flags.writeable
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 20000), (20000, 1), (2, 3)])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP"])
+def test_extreme_shapes(shape: tuple[int, int], kind: str) -> None:
+    picture = decode(saved(Image.new("RGB", shape, (200, 100, 50)), kind), Recipe())
+    assert (picture.width, picture.height) == shape
+    close(picture.pixels, np.full((224, 224, 3), (200, 100, 50), np.uint8), mean=2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "decoded"),
+    [
+        ((1600, 1200), (400, 300)),
+        ((1025, 1024), (257, 256)),
+        ((1030, 1023), (515, 512)),
+        ((2051, 4100), (257, 513)),
+        ((500, 400), (500, 400)),
+        ((100, 9000), (100, 9000)),
+    ],
+)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_jpeg_is_decoded_no_larger_than_needed(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], decoded: tuple[int, int], orientation: int
+) -> None:
+    image = smooth(shape)
+    data = saved(image, "JPEG", quality=95, exif=exif(orientation))
+    full = prepare(Image.open(io.BytesIO(data)), Recipe())  # an opened picture is decoded in full
+    sizes = []
+    flatten = decoding._flatten
+
+    def spy(image: Image.Image) -> Image.Image:
+        sizes.append(image.size)
+        return flatten(image)
+
+    monkeypatch.setattr(decoding, "_flatten", spy)
+    picture = decode(data, Recipe())
+    assert sizes == [decoded]
+    assert (picture.width, picture.height) == (full.width, full.height) == shape[:: 1 if orientation == 1 else -1]
+    close(picture.pixels, full.pixels, mean=1, most=12)
+
+
+# Orientation
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("PNG", {}),
+        ("WEBP", {"lossless": True}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("JPEG", {"quality": 98, "subsampling": 0}),
+        ("AVIF", {"quality": 98, "speed": 10}),
+    ],
+)
+def test_every_orientation_gives_the_upright_picture(orientation: int, kind: str, options: dict[str, Any]) -> None:
+    image = smooth((90, 60))
+    mark = {"tiffinfo": {0x0112: orientation}} if kind == "TIFF" else {"exif": exif(orientation)}
+    data = saved(stored(image, orientation), kind, **mark, **options)
+    picture = decode(data, WHOLE)
+    assert (picture.width, picture.height) == (90, 60)
+    close(picture.pixels, pixels(plain(image)), mean=0.2 if kind in ("PNG", "WEBP", "TIFF") else 3)
+    small = thumbnail(data, 45)
+    assert small.size == (45, 30)
+    close(np.asarray(small), np.asarray(image.resize((45, 30), Image.Resampling.BICUBIC)), mean=3)
+
+
+def test_orientation_in_xmp() -> None:
+    image = smooth((90, 60))
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    data = saved(stored(image, 6), "JPEG", quality=98, subsampling=0, xmp=xmp)
+    close(pixels(data), pixels(plain(image)), mean=3)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"Exif\0\0",
+        b"Exif\0\0MM",
+        b"Exif\0\0II*\0\xff\xff\xff\xff",
+        b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12",
+        exif(6)[:30],
+        exif(9),
+        exif(0),
+        exif(6).replace(b"\x12\x01\x03", b"\x12\x01\x02").replace(b"\x01\x12\0\x03", b"\x01\x12\0\x02"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_broken_exif_leaves_a_picture_unrotated(kind: str, broken: bytes) -> None:
+    data = saved(painting(), kind, exif=broken)
+    np.testing.assert_array_equal(pixels(data), pixels(saved(painting(), kind)))
+
+
+@given(st.binary(max_size=60), st.booleans())
+def test_whatever_stands_in_exif_or_xmp_no_picture_is_left_out(junk: bytes, in_exif: bool) -> None:
+    data = saved(painting(), "JPEG", **({"exif": b"Exif\0\0" + exif(1)[6:16] + junk} if in_exif else {"xmp": junk}))
+    assert isinstance(decode(data, WHOLE), Picture)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_tiff_with_a_broken_directory_inside(orientation: int) -> None:
+    image = painting(size=(90, 60))
+    data = bytearray(saved(stored(image, orientation), "TIFF", exif=exif(orientation)))
+    at = data.index(struct.pack("<HHI", 0x8769, 4, 1))
+    data[at : at + 12] = struct.pack("<HHIi", 0x8769, 9, 1, -1)
+    picture = decode(bytes(data), WHOLE)
+    assert (picture.width, picture.height) == (90, 60)
+    close(picture.pixels, pixels(plain(image)), mean=0.2)
+
+
+# Limits
+
+
+def test_recipes_that_make_no_sense() -> None:
+    senseless: list[dict[str, Any]] = [{"size": 0}, {"crop": 0.0}, {"crop": 1.5}, {"crop": float("nan")}]
+    for options in (*senseless, {"resample": "sharp"}):
+        with pytest.raises(UsageError, match=next(iter(options))):
+            Recipe(**options)
+
+
+@pytest.mark.parametrize(
+    ("limit", "options", "together"),
+    [
+        (4799, {"kind": "PNG"}, False),
+        (4800, {"kind": "PNG"}, True),
+        (4799, {"kind": "JPEG"}, True),  # of which 20 x 15 pixels are decoded
+        (4799, {"kind": "JPEG", "progressive": True}, False),  # which takes the memory of all
+    ],
+)
+def test_large_pictures_are_decoded_one_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, limit: int, options: dict[str, Any], together: bool
+) -> None:
+    inside, most, lock = 0, 0, threading.Lock()
+    flatten = decoding._flatten
+
+    def slow_flatten(image: Image.Image) -> Image.Image:
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        time.sleep(0.1)
+        with lock:
+            inside -= 1
+        return flatten(image)
+
+    monkeypatch.setattr(decoding, "_LARGE_PIXELS", limit)
+    monkeypatch.setattr(decoding, "_flatten", slow_flatten)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(partial(decode, recipe=Recipe(size=8)), [saved(painting(size=(80, 60)), **options)] * 4))
+    assert (most > 1) == together
+
+
+def test_a_draft_is_cropped_by_its_exact_extent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2051 pixels at a scale of 1/8 are 256 and three eighths of one; 257 are decoded."""
+    extents = []
+    centre = decoding._centre
+
+    def spy(extent: tuple[float, float], part: float, fit: Fit) -> tuple[float, float, float, float]:
+        extents.append(extent)
+        return centre(extent, part, fit)
+
+    monkeypatch.setattr(decoding, "_centre", spy)
+    decode(saved(smooth((2051, 4100)), "JPEG"), Recipe())
+    assert extents == [(2051 / 8, 4100 / 8)]

@@ -1,0 +1,191 @@
+"""Bad files among good ones, through `lookalike index`: each is named with its reason and the rest is indexed."""
+
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import lookalike
+from lookalike.demo import draw
+from tests.support.image_samples import HEIC, exif, painting, png, saved
+
+LIMIT = "is over the limit of 178 million"
+TEXT = {
+    "text.jpg": b"Dear diary,\n" * 50,
+    "page.jpg": b"<!DOCTYPE html><html><body><img src=x></body></html>",
+    "drawing.jpg": b'<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"></svg>',
+    "drawing.svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"></svg>',
+}
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+
+
+def sunset() -> Image.Image:
+    return draw("lighthouse", np.random.default_rng(5)).resize((280, 240))
+
+
+def lay_out_faults(folder: Path) -> dict[str, str]:
+    """Puts every kind of bad file into a folder; the reason that each has to be skipped for."""
+    expected = {"empty.jpg": "empty file"}
+    (folder / "empty.jpg").touch()
+    for name, data in TEXT.items():
+        (folder / name).write_bytes(data)
+        expected[name] = "not an image"
+    for kind in ("JPEG", "PNG", "GIF", "WEBP"):
+        data = saved(sunset(), kind)
+        name = f"cut.{kind.lower()}"
+        (folder / name).write_bytes(data[: len(data) // 2])
+        expected[name] = "truncated"
+    (folder / "bomb.png").write_bytes(png((30_000, 30_000), 1, 0, bytes(30_000 * 3751)))
+    expected["bomb.png"] = f"30000 x 30000 pixels {LIMIT}"
+    (folder / "large.png").write_bytes(png((20_000, 9_000), 1, 0, bytes(9_000 * 2501)))
+    expected["large.png"] = f"20000 x 9000 pixels {LIMIT}"
+    for name in ("figure.eps", "figure.jpg"):
+        (folder / name).write_bytes(POSTSCRIPT)
+        expected[name] = "not an image"
+    (folder / "icon.png").write_bytes(saved(sunset().resize((32, 32)), "ICO"))
+    expected["icon.png"] = "not an image"
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "loop.jpg").symlink_to("loop.jpg")
+    (folder / "nowhere.jpg").symlink_to("gone")
+    (folder / "null.jpg").symlink_to("/dev/null")
+    (folder / "folder.jpg").mkdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        here = Path.cwd()
+        os.chdir(folder)  # the path of a socket has to be short
+        listening.bind("socket.jpg")
+        os.chdir(here)
+    expected |= {"pipe.jpg": "not a regular file", "null.jpg": "not a regular file", "folder.jpg": "is a directory"}
+    expected |= {"socket.jpg": "not a regular file", "loop.jpg": "symlink loop", "nowhere.jpg": "vanished"}
+    return expected
+
+
+def lay_out_oddities(folder: Path) -> set[bytes]:
+    """Puts images into a folder that are odd but have to be indexed; their names."""
+    picture = sunset()
+    broken = b"Exif\0\0MM\0*\xff\xff\xff\xff" + b"\x01\x12" * 20
+    contents = {
+        b"exif.jpg": saved(picture, "JPEG", exif=broken),
+        b"cmyk.jpg": saved(picture.convert("CMYK"), "JPEG"),
+        b"palette.png": saved(picture.convert("P"), "PNG"),
+        b"grey.jpg": saved(picture.convert("L"), "JPEG"),
+        b"one-bit.png": saved(picture.convert("1"), "PNG"),
+        b"deep.png": saved(painting("I;16"), "PNG"),
+        b"alpha.png": saved(painting("RGBA"), "PNG"),
+        b"moving.gif": saved(
+            picture.convert("P"), "GIF", save_all=True, append_images=[picture.rotate(90).convert("P")]
+        ),
+        b"moving.webp": saved(picture, "WEBP", save_all=True, append_images=[picture.rotate(90)]),
+        b"dot.png": saved(Image.new("RGB", (1, 1), "red"), "PNG"),
+        b"line.png": saved(Image.new("RGB", (1, 20_000), "red"), "PNG"),
+        b"not utf-8 \xff\xfe.jpg": saved(picture.rotate(1), "JPEG"),
+        b"two\nlines.jpg": saved(picture.rotate(2), "JPEG"),
+        b"'quotes' \"and\" <tags>.jpg": saved(picture.rotate(3), "JPEG"),
+        b"\x1b[31mred.jpg": saved(picture.rotate(4), "JPEG"),
+        b"SHOUTED.JPEG": saved(picture.rotate(5), "JPEG"),
+    }
+    for name, data in contents.items():
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(data)
+    return set(contents)
+
+
+def lookalike_index(folder: Path, *options: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "lookalike", "index", str(folder), *options], capture_output=True, timeout=120
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("faults").resolve()
+
+
+@pytest.fixture(scope="module")
+def first_run(photos: Path) -> dict[str, Any]:
+    """What the first run over a folder of faults and oddities reports, and what it should."""
+    expected, odd = lay_out_faults(photos), lay_out_oddities(photos)
+    if importlib.util.find_spec("pi_heif") is None:
+        (photos / "phone.heic").write_bytes(HEIC)
+        expected["phone.heic"] = 'HEIC needs an extra: pip install "lookalike[heic]"'
+    code, out, err = lookalike_index(photos, "--json")
+    return {"code": code, "report": json.loads(out), "err": err, "expected": expected, "odd": odd}
+
+
+def test_every_bad_file_is_skipped_for_its_own_reason(first_run: dict[str, Any]) -> None:
+    skipped = {Path(skip["path"]).name: skip["reason"] for skip in first_run["report"]["skipped"]}
+    assert skipped == first_run["expected"]
+    assert first_run["code"] == 3
+    assert first_run["err"] == ""
+
+
+def test_everything_else_is_indexed(first_run: dict[str, Any], photos: Path) -> None:
+    with lookalike.open(photos) as collection:
+        matches = collection.search(sunset(), k=1000)
+        assert {os.fsencode(match.key) for match in matches} == first_run["odd"]
+        assert all(match.path is not None and match.path.is_file() for match in matches)
+        assert {match.width for match in matches} == {280, 40, 1}
+    assert first_run["report"]["added"] == len(first_run["odd"])
+
+
+def test_names_are_printed_safely(first_run: dict[str, Any], photos: Path) -> None:
+    command = [sys.executable, "-m", "lookalike", "search", str(photos / "cmyk.jpg"), "-c", str(photos), "-k", "1000"]
+    for options in ([], ["--json"]):
+        out = subprocess.run([*command, *options], capture_output=True, check=True).stdout.decode()
+        assert len(out.splitlines()) == len(first_run["odd"])
+        assert "\x1b" not in out
+    assert "not utf-8 \\\\xff\\\\xfe.jpg" in out
+
+
+def test_what_was_skipped_is_not_tried_again_until_it_changes(first_run: dict[str, Any], photos: Path) -> None:
+    """But what another try may well open is: a link that leads nowhere, say."""
+    again = {"loop.jpg", "nowhere.jpg"}
+    code, out, _ = lookalike_index(photos, "--json")
+    report = json.loads(out)
+    assert {Path(skip["path"]).name for skip in report["skipped"]} == again
+    assert report["skipped_before"] == len(first_run["expected"]) - len(again)
+    assert report["unchanged"] == len(first_run["odd"])
+    assert code == 3
+    (photos / "empty.jpg").write_bytes(saved(sunset().rotate(9), "JPEG"))
+    assert json.loads(lookalike_index(photos, "--json")[1])["added"] == 1
+
+
+def test_orientation_depth_and_hidden_colours_do_not_change_a_vector(tmp_path: Path) -> None:
+    """Numbers of the bundled network: rotated pictures, a 16-bit copy, other colours where nothing is seen."""
+    upright = sunset()
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    with lookalike.create(tmp_path) as collection:
+
+        def cosine(one: bytes, other: bytes) -> float:
+            return float((collection.embed(one) @ collection.embed(other).T).item())
+
+        plain = saved(upright, "JPEG", quality=95)
+        for orientation, turn in turns.items():
+            turned = saved(upright.transpose(turn), "JPEG", quality=95, exif=exif(orientation))
+            assert cosine(plain, turned) >= 0.99, orientation
+        grey = np.asarray(upright.convert("L"))
+        deep = Image.fromarray(grey.astype(np.uint16) * 257)
+        assert cosine(saved(Image.fromarray(grey), "PNG"), saved(deep, "PNG")) >= 0.99
+        mask = Image.new("L", upright.size, 255)
+        mask.paste(0, (0, 0, 140, 240))
+        images = []
+        for hidden in ("red", "blue"):
+            image = Image.composite(upright, Image.new("RGB", upright.size, hidden), mask)
+            image.putalpha(mask)
+            images.append(saved(image, "PNG"))
+        assert np.array_equal(collection.embed(images[0]), collection.embed(images[1]))

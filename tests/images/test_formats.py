@@ -1,0 +1,286 @@
+"""Which bytes are opened, which are refused, and that nothing else happens."""
+
+import io
+import logging
+import os
+import struct
+import subprocess
+import sys
+import threading
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from lookalike.errors import ImageError
+from lookalike.images import formats
+from lookalike.images.decode import Recipe, decode
+from tests.campaigns.fuzz_images import Hunt, mutant, run
+from tests.support.image_samples import END, HEIC, chunk, painting, png, run_length_bmp, samples, saved
+
+RECIPE = Recipe(size=32)
+
+
+def reason(data: bytes, **options: int) -> str:
+    with pytest.raises(ImageError) as caught:
+        decode(data, RECIPE, name="x.jpg", **options)
+    assert caught.value.name == "x.jpg"
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("kind", [kind for kind in samples() if kind != "HEIF"])
+def test_every_variety_of_a_format_is_decoded(kind: str) -> None:
+    for data in samples()[kind]:
+        picture = decode(data, RECIPE)
+        assert picture.pixels.std() > 5 or picture.width == 8  # one of them is black
+
+
+def test_no_bytes() -> None:
+    assert reason(b"") == "empty file"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"hello",
+        b"BMW builds cars, bicycles and motorcycles",
+        b"<!DOCTYPE html><html><body>404</body></html>",
+        b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+        b"RIFF\x24\0\0\0WAVEfmt ",
+        b"\0\0\0\x18ftypisom\0\0\0\0isommp42",
+        b"\xff\xd8",
+        b"\0",
+    ],
+)
+def test_what_is_not_an_image(data: bytes) -> None:
+    assert reason(data) == "not an image"
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PDF", "PPM", "TGA", "PCX", "ICO", "ICNS", "SGI", "DDS", "JPEG2000"])
+def test_other_formats_are_never_opened(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = saved(painting(size=(32, 32)), kind)
+    monkeypatch.setattr(ImageFile.ImageFile, "__init__", lambda *_: pytest.fail("a plugin saw it"))
+    assert reason(data) == "not an image"
+
+
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("PNG", {}),
+        ("GIF", {}),
+        ("WEBP", {}),
+        ("WEBP", {"lossless": True}),
+    ],
+)
+def test_truncated(kind: str, options: dict[str, bool], part: float) -> None:
+    data = saved(painting(size=(200, 150)), kind, **options)
+    assert reason(data[: int(len(data) * part)]) == "truncated"
+
+
+def test_a_header_that_is_cut_off_is_truncated() -> None:
+    data = saved(painting(), "JPEG")
+    assert {reason(data[:end]) for end in range(3, data.index(b"\xff\xda"))} == {"truncated"}
+
+
+SMALL_PROGRAM = """
+import sys
+from pathlib import Path
+from lookalike.errors import ImageError
+from lookalike.images.decode import Recipe, decode, read
+
+def peak() -> int:
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+
+decode(read(sys.argv[1]).data, Recipe())
+before = peak()
+try:
+    decode(read(sys.argv[2]).data, Recipe())
+except ImageError as error:
+    print(error.reason)
+print((peak() - before) // 1024)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks the Linux kernel for the memory used")
+def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
+    packer = zlib.compressobj(9)
+    row = bytes(1 + 30000 // 8)
+    pixels = b"".join([packer.compress(row * 1000) for _ in range(30)]) + packer.flush()
+    head = png((30000, 30000), 1, 0, b"")[: 8 + 25]
+    (tmp_path / "bomb.png").write_bytes(head + chunk(b"IDAT", pixels) + END)
+    (tmp_path / "sound.png").write_bytes(saved(painting(), "PNG"))
+    command = [sys.executable, "-W", "error", "-c", SMALL_PROGRAM, "sound.png", "bomb.png"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    message, megabytes = done.stdout.splitlines()
+    assert message == "30000 x 30000 pixels is over the limit of 178 million"
+    assert int(megabytes) < 50
+    assert done.stderr == ""
+
+
+def test_the_limit_of_pixels_is_the_callers() -> None:
+    data = saved(painting(size=(100, 80)), "PNG")
+    assert decode(data, RECIPE, max_pixels=8000).width == 100
+    assert reason(data, max_pixels=7999) == "100 x 80 pixels is over the limit of 0.007999 million"
+
+
+def huge_gif() -> bytes:
+    """A small screen with a picture of 95 million pixels on it, of which there is little."""
+    data = saved(Image.new("P", (2, 2)), "GIF")
+    at = data.index(b",", 13 + 3 * 2)
+    return data[: at + 5] + struct.pack("<HH", 10000, 9500) + data[at + 9 :]
+
+
+def huge_webp() -> bytes:
+    extended = b"VP8X" + struct.pack("<II", 10, 0) + (16382).to_bytes(3, "little") * 2
+    return b"RIFF" + struct.pack("<I", len(extended) + 4) + b"WEBP" + extended
+
+
+def test_pillows_own_limits_are_never_heard_of_in_any_thread() -> None:
+    large_png = png((10000, 9500), 1, 0, b"")
+    filters = list(warnings.filters)
+
+    def job(number: int) -> str:
+        return reason((large_png, huge_gif(), huge_webp(), samples()["JPEG"][0][:300])[number % 4])
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(job, range(80)))
+    assert answers == ["truncated", "truncated", "too many pixels", "truncated"] * 20
+    assert list(warnings.filters) == filters
+    with pytest.warns(Image.DecompressionBombWarning):  # other people's pictures are their own business
+        Image.open(io.BytesIO(large_png))
+
+
+def test_filters_of_warnings_that_others_change_meanwhile_are_put_right() -> None:
+    with warnings.catch_warnings():
+        with formats.one_image("another"):
+            others = warnings.catch_warnings()
+            others.__enter__()
+        others.__exit__(None, None, None)  # puts the list back that was there inside
+        with formats.one_image("another"):
+            warnings.resetwarnings()
+            warnings.simplefilter("error")
+            assert reason(huge_gif()) == "truncated"
+        assert not any(entry is formats._IGNORE_PILLOW for entry in warnings.filters)
+
+
+def test_a_progressive_jpeg_of_very_many_scans_is_refused() -> None:
+    """A thousand empty scans of 16 million pixels fit into 100 kB and take longer than ten seconds."""
+    data = saved(Image.new("L", (4000, 4000)), "JPEG", progressive=True)
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    assert reason(data[:-2] + scan * 1000 + data[-2:]) == "more than 100 progressive scans"
+    assert decode(data[:-2] + scan * 5 + data[-2:], RECIPE).width == 4000
+
+
+def test_a_very_large_run_length_bmp_is_refused() -> None:
+    """Pillow would fill it pixel by pixel."""
+    assert reason(run_length_bmp((170_000_000, 1), b"\1\1\0\0\0\1")) == "too large for a run-length BMP"
+
+
+def test_heic_without_its_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
+    assert reason(HEIC) == 'HEIC needs an extra: pip install "lookalike[heic]"'
+    assert reason(HEIC[:8] + b"mif1" + HEIC[12:]) == 'HEIC needs an extra: pip install "lookalike[heic]"'
+
+
+def test_heic_with_its_extra() -> None:
+    if not find_spec("pi_heif") and os.environ.get("CI") != "true":
+        pytest.skip("pi_heif is not installed")
+    picture = decode(HEIC, RECIPE)
+    assert (picture.width, picture.height) == (64, 48)
+    np.testing.assert_allclose(picture.pixels[:, :12].mean(axis=(0, 1)), (200, 30, 30), atol=8)
+    np.testing.assert_allclose(picture.pixels[:, 20:].mean(axis=(0, 1)), (30, 30, 200), atol=8)
+    assert reason(HEIC[:-20]) == "truncated"
+    assert "HEIF" not in Image.OPEN  # nothing was registered for others
+
+
+def test_avif_is_known_by_any_of_its_brands() -> None:
+    data = samples()["AVIF"][0]
+    other = data[:8] + b"mif1" + data[12:]
+    np.testing.assert_array_equal(decode(data, RECIPE).pixels, decode(other, RECIPE).pixels)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), "not enough memory to decode"),
+        (RuntimeError("two\nlines"), "damaged: two lines"),
+        (ZeroDivisionError(), "damaged: ZeroDivisionError"),
+        (ValueError("x" * 1000), "damaged: " + "x" * 80),
+        (OSError("image file is truncated (3 bytes not processed)"), "truncated"),
+    ],
+)
+def test_whatever_pillow_raises_becomes_a_reason(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, expected: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
+    assert reason(saved(painting(), "BMP")) == expected
+
+
+def damaged_tiffs() -> list[bytes]:
+    """One for libtiff to complain about, one for Pillow to log an error about."""
+    lzw = bytearray(saved(painting(), "TIFF", compression="tiff_lzw"))
+    lzw[200:400] = bytes(range(200))
+    samples_per_pixel = bytearray(saved(painting(), "TIFF"))
+    at = samples_per_pixel.index(struct.pack("<HHI", 277, 3, 1)) + 8
+    samples_per_pixel[at : at + 2] = struct.pack("<H", 772)
+    return [bytes(lzw), bytes(samples_per_pixel)]
+
+
+def test_nothing_is_printed_about_a_damaged_tiff(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])  # as in a program that has not set up logging
+    for data in damaged_tiffs():
+        assert reason(data).startswith("damaged")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_others_decode_is_talked_about_as_before(capfd: pytest.CaptureFixture[str]) -> None:
+    def complaints() -> str:
+        with pytest.raises(OSError, match="decoder error"):
+            Image.open(io.BytesIO(damaged_tiffs()[0])).load()
+        return capfd.readouterr().err
+
+    before = complaints()
+    reason(damaged_tiffs()[0])
+    assert complaints() == before != ""
+
+
+@pytest.mark.timeout(120)
+def test_five_thousand_damaged_images() -> None:
+    """Each gives a picture or an ImageError: no other exception, no crash, no hang, nothing printed."""
+    assert run(Hunt(seed=1), 5000) == {}
+
+
+def misbehave(data: bytes) -> str:
+    match zlib.crc32(data) % 10:
+        case 0:
+            os.abort()
+        case 1:
+            threading.Event().wait()
+        case 2:
+            return "strange"
+        case 3:
+            os.write(2, b"hello")
+    return ""
+
+
+@pytest.mark.timeout(120)
+def test_the_hunt_notices_crashes_hangs_and_prints() -> None:
+    words = {0: "process died with exit code -6", 1: "took more than 1.5 seconds", 2: "strange"}
+    words[3] = " 5 bytes on standard error"
+    kinds = {index: zlib.crc32(mutant(4, index)) % 10 for index in range(24)}
+    expected = {index: words[kind] for index, kind in kinds.items() if kind in words}
+    assert set(kinds.values()) >= set(words)
+    assert run(Hunt(4, judge=misbehave, patience=1.5), 24) == expected

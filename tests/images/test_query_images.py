@@ -1,0 +1,129 @@
+"""All that can be asked about, and thumbnails of it."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from lookalike.errors import ImageError, UsageError
+from lookalike.images.decode import ImageSource, Recipe, decode, prepare, thumbnail
+from tests.support.image_samples import close, exif, painting, saved, smooth
+
+WHOLE = Recipe(size=32, crop=1.0)
+
+
+def sources(tmp_path: Path) -> dict[str, Callable[[], ImageSource]]:
+    path = tmp_path / "a.png"
+    path.write_bytes(saved(painting(), "PNG"))
+    return {
+        "str": lambda: str(path),
+        "Path": lambda: path,
+        "bytes": path.read_bytes,
+        "file": lambda: io.BytesIO(path.read_bytes()),
+        "PIL": painting,
+        "PIL file": lambda: Image.open(io.BytesIO(path.read_bytes())),
+        "array": lambda: np.asarray(painting()),
+        "view": lambda: np.asarray(painting())[::-1][::-1],
+    }
+
+
+@pytest.mark.parametrize("kind", ["str", "Path", "bytes", "file", "PIL", "PIL file", "array", "view"])
+def test_all_sources_give_the_same_pixels(tmp_path: Path, kind: str) -> None:
+    make = sources(tmp_path)[kind]
+    picture = prepare(make(), Recipe())
+    assert (picture.width, picture.height) == (40, 30)
+    np.testing.assert_array_equal(picture.pixels, decode(saved(painting(), "PNG"), Recipe()).pixels)
+    np.testing.assert_array_equal(np.asarray(thumbnail(make(), 100)), np.asarray(painting()))
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.booleans(), st.integers(0, 2**32))
+def test_an_array_is_its_picture(height: int, width: int, grey: bool, seed: int) -> None:
+    shape = (height, width) if grey else (height, width, 3)
+    array = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    picture = prepare(array, WHOLE)
+    assert (picture.width, picture.height) == (width, height)
+    np.testing.assert_array_equal(picture.pixels, decode(saved(Image.fromarray(array), "PNG"), WHOLE).pixels)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((3, 4, 4), np.uint8),
+        np.zeros(4, np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+    ],
+)
+def test_an_array_that_is_no_picture(array: Any) -> None:
+    with pytest.raises(UsageError, match="give uint8 of"):
+        prepare(array, Recipe())
+
+
+@pytest.mark.parametrize(
+    ("source", "message"), [(3, "int is not an image"), (None, "NoneType"), (io.StringIO("text"), "binary mode")]
+)
+def test_what_cannot_be_an_image(source: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        prepare(source, Recipe())
+
+
+def test_a_file_is_read_from_its_beginning() -> None:
+    file = io.BytesIO()
+    painting().save(file, "PNG")
+    assert prepare(file, WHOLE).width == 40
+
+
+def test_what_is_wrong_with_a_source_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    with pytest.raises(ImageError, match=r"a\.jpg: no such file$"):
+        prepare(path, Recipe())
+    path.write_bytes(b"text")
+    with path.open("rb") as file:
+        for source in (path, str(path), file):
+            with pytest.raises(ImageError, match=r"a\.jpg: not an image$") as caught:
+                prepare(source, Recipe())
+            assert caught.value.name == str(path)
+    with pytest.raises(ImageError, match=r"^image: more than 1 MB, the limit for a file$"):
+        prepare(io.BytesIO(bytes(2**20 + 1)), Recipe(), max_bytes=2**20)
+    with pytest.raises(ImageError, match="image: 40 x 30 pixels is over the limit"):
+        prepare(painting(), Recipe(), max_pixels=1000)
+
+
+def test_a_pil_image_stays_as_it_is() -> None:
+    data = saved(painting(size=(900, 600)), "JPEG", exif=exif(6))
+    image = Image.open(io.BytesIO(data))
+    assert prepare(image, Recipe()).width == 600
+    thumbnail(image, 10)
+    assert image.copy() == Image.open(io.BytesIO(data)).copy()
+    assert image.getexif()[0x0112] == 6
+
+
+# Thumbnails
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((400, 300), (100, 75)), ((300, 400), (75, 100)), ((40, 30), (40, 30)), ((1, 20000), (1, 100)), ((1, 1), (1, 1))],
+)
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_thumbnail_is_the_whole_picture_and_never_larger(
+    shape: tuple[int, int], expected: tuple[int, int], kind: str
+) -> None:
+    image = smooth(shape)
+    small = thumbnail(saved(image, kind), 100)
+    assert (small.size, small.mode) == (expected, "RGB")
+    close(np.asarray(small), np.asarray(image.resize(expected, Image.Resampling.BICUBIC)), mean=6)
+
+
+def test_a_thumbnail_needs_a_size_and_an_image() -> None:
+    with pytest.raises(UsageError, match="side: 0"):
+        thumbnail(painting(), 0)
+    with pytest.raises(ImageError, match="image: not an image"):
+        thumbnail(b"text", 10)

@@ -1,0 +1,468 @@
+"""Networks from files of every kind, against what they come from; and files that are refused without being loaded."""
+
+import functools
+import os
+import pickle
+import shutil
+import subprocess
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import pytest
+from numpy.typing import NDArray
+from openvino import opset13 as op
+
+from tests.support.optional_packages import needs
+
+needs("onnx")
+
+import onnx
+from onnx import TensorProto, helper
+
+from lookalike.encoders.card import Scaling
+from lookalike.errors import ModelError, UsageError
+from lookalike.images.decode import Recipe
+from lookalike.importers import file as from_file
+from lookalike.importers import isolated_read
+from lookalike.importers.base import Network, Request, Wishes
+from lookalike.importers.encoder_graph import finished
+from lookalike.importers.output_layer import layers
+from tests.support.onnx_samples import SIZE, classifier, model, node, pictures, planes, reference, tensor
+
+IMAGENET = Wishes(mean=(123.675, 116.28, 103.53), deviation=(58.395, 57.12, 57.375))
+PIXELS = pictures()
+
+
+def fetch(path: Path, wishes: Wishes = IMAGENET) -> Network:
+    return from_file.fetch(Request(str(path), wishes))
+
+
+def vectors(network: Network, pixels: NDArray[np.uint8] = PIXELS) -> NDArray[np.float32]:
+    run = ov.Core().compile_model(finished(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return np.concatenate([run(picture[None])[0].copy() for picture in pixels])
+
+
+def assert_near(found: NDArray[Any], expected: NDArray[Any], part: float = 1e-4) -> None:
+    np.testing.assert_allclose(found, expected, rtol=0, atol=part * np.abs(expected).max())
+
+
+def saved(network: onnx.ModelProto, folder: Path, name: str = "network.onnx") -> Path:
+    (folder / name).write_bytes(network.SerializeToString())
+    return folder / name
+
+
+def ir(folder: Path, *, kind: Any = np.uint8, layout: str = "NHWC") -> Path:
+    """The mean colour, and twice that, of OpenVINO's own making."""
+    sides = {"N": 1, "C": 3, "H": SIZE, "W": SIZE}
+    pixels = op.parameter([sides[side] for side in layout], kind, name="pixels")
+    mean = op.reduce_mean(op.convert(pixels, "f32"), np.array([layout.index("H"), layout.index("W")]), False)
+    both = op.concat([mean, op.multiply(mean, np.array([[1, 2, 3]], np.float32))], 1)
+    ov.save_model(ov.Model([both], [pixels]), folder / "network.xml", compress_to_fp16=False)
+    return folder / "network.xml"
+
+
+# ONNX
+
+
+def test_an_onnx_file_gives_the_vectors_that_onnx_computes_of_scaled_pixels(tmp_path: Path) -> None:
+    network = fetch(saved(classifier(), tmp_path))
+    numbers = (PIXELS - np.array(IMAGENET.mean)) / np.array(IMAGENET.deviation)
+    assert_near(vectors(network), reference(classifier(), "flat", planes(numbers)))
+    assert (network.output, network.layout, network.recipe) == ("flat", "NCHW", Recipe(SIZE))
+    assert network.scaling == Scaling((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+    assert (network.source, network.licence, network.version) == ("network.onnx", "", "")
+
+
+def test_wishes_are_followed(tmp_path: Path) -> None:
+    wishes = Wishes(
+        output="conv",
+        size=20,
+        crop=1.0,
+        resample="bicubic",
+        fit="squash",
+        mean=(1.0, 2.0, 3.0),
+        deviation=(4.0, 5.0, 6.0),
+        channels="BGR",
+        licence="MIT",
+    )
+    network = fetch(saved(classifier(shape=("n", 3, None, None)), tmp_path), wishes)
+    assert network.recipe == Recipe(20, 1.0, "bicubic", "squash")
+    assert network.scaling == Scaling((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), "BGR")
+    assert (network.output, network.licence) == ("conv", "MIT")
+    assert finished(network).output == "conv (mean over 10 x 10)"
+
+
+def test_the_hash_of_a_file_is_the_one_that_everyone_computes(tmp_path: Path) -> None:
+    path = saved(classifier(), tmp_path)
+    printed = subprocess.run(["sha256sum", path], capture_output=True, text=True, check=True).stdout
+    assert fetch(path).sha256 == printed.split()[0]
+
+
+def test_a_size_that_is_left_open_has_to_be_said(tmp_path: Path) -> None:
+    for shape in (("n", 3, "height", "width"), ("n", "channels", "height", "width")):
+        path = saved(classifier(shape=shape), tmp_path)
+        with pytest.raises(UsageError, match=r"network\.onnx: it takes pictures of any size; say with --size"):
+            fetch(path)
+        network = fetch(path, Wishes(size=24, mean=(0, 0, 0), deviation=(1, 1, 1)))
+        assert (network.layout, network.recipe.size) == ("NCHW", 24)
+        np.testing.assert_equal(vectors(network, pictures(24)).shape, (3, 8))
+
+
+def test_a_size_that_a_network_does_not_take_is_refused(tmp_path: Path) -> None:
+    nodes = [node("Reshape", "pixels sizes", "flat"), node("MatMul", "flat weights", "logits")]
+    sizes = helper.make_tensor("sizes", TensorProto.INT64, [2], [1, 3 * SIZE * SIZE])
+    network = model(
+        nodes, [sizes, tensor("weights", 3 * SIZE * SIZE, 10)], {"logits": (1, 10)}, shape=(1, 3, SIZE, SIZE)
+    )
+    with pytest.raises(UsageError, match=r"network\.onnx: it does not take pictures of 20 x 20"):
+        fetch(saved(network, tmp_path), Wishes(size=20, mean=(0, 0, 0), deviation=(1, 1, 1)))
+
+
+# Scaling
+
+
+def test_a_network_that_does_not_say_its_scaling_is_refused_with_the_usual_ones(tmp_path: Path) -> None:
+    path = saved(classifier(), tmp_path)
+    with pytest.raises(
+        UsageError, match=r"give --mean and --std.* 0 and 255 .* 127\.5 .* 123\.675,116\.28,103\.53 and"
+    ):
+        fetch(path, Wishes())
+    with pytest.raises(UsageError, match="give both --mean and --std, or neither"):
+        fetch(path, Wishes(mean=(0, 0, 0)))
+
+
+def scaling(*steps: tuple[str, list[float]]) -> onnx.ModelProto:
+    """The classifier, with arithmetic by such constants in front."""
+    network, name = classifier(), "pixels"
+    for number, (kind, constant) in enumerate(steps):
+        values = np.array(constant, np.float32).reshape(1, -1, 1, 1)
+        network.graph.initializer.append(onnx.numpy_helper.from_array(values, f"constant{number}"))
+        network.graph.node.insert(number, node(kind, f"{name} constant{number}", f"scaled{number}"))
+        name = f"scaled{number}"
+    network.graph.node[len(steps)].input[0] = name
+    return network
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([("Mul", [1 / 255])], True),
+        ([("Mul", [1 / 127.5]), ("Add", [-1])], True),
+        ([("Sub", [123.675, 116.28, 103.53]), ("Div", [58.395, 57.12, 57.375])], True),
+        ([("Sub", [103.939, 116.779, 123.68])], True),
+        ([("Sub", [0.485, 0.456, 0.406]), ("Div", [0.229, 0.224, 0.225])], False),  # of what is in 0..1
+        ([("Mul", [2]), ("Sub", [1])], False),
+        ([], False),
+    ],
+)
+def test_arithmetic_that_scales_pixels_is_told_from_other(steps: list[tuple[str, list[float]]], expected: bool) -> None:
+    network = ov.Core().read_model(scaling(*steps).SerializeToString())
+    assert from_file.rescales(network) is expected
+
+
+def test_a_network_that_scales_pixels_by_itself_gets_them_as_they_are(tmp_path: Path) -> None:
+    network = scaling(("Mul", [1 / 127.5]), ("Add", [-1]))
+    found = fetch(saved(network, tmp_path), Wishes())
+    assert found.scaling is None
+    assert_near(vectors(found), reference(network, "flat", planes(PIXELS)))
+
+
+# OpenVINO's own format
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_an_openvino_network_of_pixels_is_taken_as_it_is(layout: str, tmp_path: Path) -> None:
+    network = fetch(ir(tmp_path, layout=layout), Wishes())
+    means = PIXELS.astype(np.float64).mean(axis=(1, 2))
+    assert_near(vectors(network), np.hstack([means, means * [1, 2, 3]]))
+    assert (network.scaling, network.layout, network.source) == (None, layout, "network.xml")
+
+
+def test_the_hash_of_several_files_is_that_of_what_sha256sum_prints(tmp_path: Path) -> None:
+    network = fetch(ir(tmp_path), Wishes())
+    command = "sha256sum network.bin network.xml | sha256sum"
+    printed = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert network.sha256 == printed.split()[0]
+
+
+def test_scaling_of_whole_numbers_is_refused_and_turning_channels_round_is_not(tmp_path: Path) -> None:
+    path = ir(tmp_path)
+    with pytest.raises(UsageError, match=r"network\.xml: it takes pixels as they are; leave out --mean and --std"):
+        fetch(path)
+    assert_near(vectors(fetch(path, Wishes(channels="BGR")))[:, :3], PIXELS.mean(axis=(1, 2))[:, ::-1])
+
+
+def test_a_network_without_its_weights_is_refused(tmp_path: Path) -> None:
+    path = ir(tmp_path)
+    (tmp_path / "network.bin").unlink()
+    with pytest.raises(ModelError, match=r"network\.xml: its weights are missing; put network\.bin beside it"):
+        fetch(path)
+
+
+# What takes no pictures
+
+
+def test_several_inputs_are_refused_with_their_names(tmp_path: Path) -> None:
+    network = classifier()
+    network.graph.input.append(helper.make_tensor_value_info("input_ids", TensorProto.FLOAT, ("n", 10)))
+    network.graph.node.append(node("Add", "logits input_ids", "both"))
+    network.graph.output[0].name = "both"
+    with pytest.raises(ModelError, match=r"network\.onnx: it has 2 inputs \(pixels, input_ids\); export the part"):
+        fetch(saved(network, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "message"),
+    [
+        (("n", 77), TensorProto.FLOAT, r"its input pixels is f32 \[\?,77\], and not a picture of 3 channels"),
+        (("n", 1, SIZE, SIZE), TensorProto.FLOAT, r"its input pixels is f32 \[\?,1,16,16\], and not a picture"),
+        (("n", 3, SIZE, SIZE), TensorProto.INT64, r"its input pixels is i64 \[\?,3,16,16\], and not a picture"),
+        (("n", 3, SIZE, 8), TensorProto.FLOAT, "its input pixels is a picture of 8 x 16, and Lookalike's are square"),
+        (
+            ("n", 3, 9999, 9999),
+            TensorProto.FLOAT,
+            "its input pixels is a picture of 9999 x 9999, more than 4096 x 4096",
+        ),
+    ],
+)
+def test_inputs_that_are_no_pictures_are_refused(shape: Any, kind: int, message: str, tmp_path: Path) -> None:
+    network = model([node("Abs", "pixels", "out")], [], {"out": ()}, shape=shape, kind=kind)
+    network.graph.output[0].type.tensor_type.elem_type = kind
+    with pytest.raises(ModelError, match=message):
+        fetch(saved(network, tmp_path))
+
+
+# What is not even loaded
+
+
+class Trap:
+    """What unpickles to a file that should not be."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return open, (str(self.path), "w")
+
+
+def zipped(path: Path, **entries: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["network.pt", "network.onnx", "network.tflite", "network.xml", "network", "network.pkl"]
+)
+@pytest.mark.parametrize("how", ["pickle", "oldest pickle", "zip"])
+def test_pickles_are_refused_whatever_they_are_called_and_nothing_in_them_runs(
+    name: str, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolated_read, "read", lambda *_, **__: pytest.fail("it was loaded"))
+    data = pickle.dumps(Trap(tmp_path / "sprung"), protocol=0 if how == "oldest pickle" else 2)
+    path = tmp_path / name
+    if how == "zip":
+        zipped(path, **{"archive/data.pkl": data})
+    else:
+        path.write_bytes(data)
+    with pytest.raises(ModelError) as caught:
+        fetch(path)
+    if how != "oldest pickle" or path.suffix in (".pt", ".pkl"):
+        assert "a PyTorch file or a pickle" in str(caught.value)
+        assert "export the network to ONNX" in str(caught.value)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_keras_files_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "network.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    zipped(tmp_path / "network.keras", **{"config.json": b"{}", "model.weights.h5": b""})
+    for name in ("network.h5", "network.keras"):
+        with pytest.raises(ModelError, match=rf"{name}: this is a Keras file; make a SavedModel .*export\(FOLDER\)"):
+            fetch(tmp_path / name)
+
+
+def test_safetensors_are_refused_as_weights_alone(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes((20).to_bytes(8, "little") + b'{"__metadata__":{}}  ')
+    (tmp_path / "model.onnx").write_bytes((20).to_bytes(8, "little") + b'{"__metadata__":{}}  ')
+    for name in ("model.safetensors", "model.onnx"):
+        with pytest.raises(ModelError, match=rf"{name}: this is safetensors, which are weights without a network"):
+            fetch(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["network.onnx", "network.tflite", "network.xml", "network", "network.jpg"])
+@pytest.mark.parametrize("data", [b"", b"\x00", b"<", b"GIF89a" + bytes(90), b"PK\x03\x04" + bytes(90)])
+def test_garbage_is_refused(name: str, data: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(data)
+    (tmp_path / "network.bin").write_bytes(b"")
+    with pytest.raises(ModelError, match=rf"{name}: (not a network that Lookalike knows|refused as an ONNX file)"):
+        fetch(tmp_path / name)
+
+
+def test_damaged_networks_are_refused_in_one_line(tmp_path: Path) -> None:
+    tflite = bytes.fromhex("1c000000") + b"TFL3" + bytes(100)
+    cases = {
+        "network.xml": b"<?xml version='1.0'?><net><layers>",
+        "network.tflite": tflite,
+        "saved_model.pb": b"\x08\x09garbage",
+    }
+    (tmp_path / "network.bin").write_bytes(b"")
+    for name, data in cases.items():
+        (tmp_path / name).write_bytes(data)
+        path = tmp_path if name == "saved_model.pb" else tmp_path / name
+        with pytest.raises(ModelError, match="it cannot be read: ") as caught:
+            fetch(path)
+        assert len(str(caught.value).splitlines()) == 1
+        assert len(str(caught.value)) < 400
+
+
+def test_what_is_not_there_or_no_network_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"network\.onnx: there is no such file"):
+        fetch(tmp_path / "network.onnx")
+    with pytest.raises(ModelError, match=r"not a SavedModel, as there is no saved_model\.pb in it"):
+        fetch(tmp_path)
+    os.mkfifo(tmp_path / "pipe.onnx")
+    with pytest.raises(ModelError, match=r"pipe\.onnx: this is neither a file nor a folder"):
+        fetch(tmp_path / "pipe.onnx")
+
+
+@pytest.mark.parametrize("within", ["variables", "assets/words.txt"])
+def test_folders_with_links_that_lead_outside_are_refused(
+    within: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolated_read, "read", lambda *_, **__: pytest.fail("it was loaded"))
+    (tmp_path / "network" / "assets").mkdir(parents=True)
+    (tmp_path / "network" / "saved_model.pb").write_bytes(b"\x08\x01")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "network" / within).symlink_to(tmp_path / "outside")
+    with pytest.raises(ModelError, match=rf"{within}: it leads out of .*network; copy what it leads to"):
+        fetch(tmp_path / "network")
+
+
+def test_a_file_is_read_without_what_lies_in_the_current_folder_without_tensorflow_and_without_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenVINO would report with openvino_telemetry that it is used."""
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (tmp_path / "openvino.py").write_text("raise SystemExit('the wrong one')")
+    for name in ("tensorflow", "openvino_telemetry"):
+        (modules / f"{name}.py").write_text(f"open({str(tmp_path / name)!r}, 'w')")
+    monkeypatch.setenv("PYTHONPATH", str(modules))
+    monkeypatch.chdir(tmp_path)
+    from_file.read(saved(classifier(), tmp_path))
+    assert {entry.name for entry in tmp_path.iterdir()} == {"network.onnx", "openvino.py", "modules"}
+
+
+# TensorFlow's
+
+
+@pytest.fixture(scope="module")
+def keras_network() -> Any:
+    """With a rescaling at its beginning and a softmax at its end."""
+    needs("keras", "tensorflow")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import keras
+
+        keras.utils.set_random_seed(1)
+        return keras.Sequential(
+            [
+                keras.Input((SIZE, SIZE, 3)),
+                keras.layers.Rescaling(1 / 127.5, -1),
+                keras.layers.Conv2D(8, 3, strides=2, activation="relu"),
+                keras.layers.GlobalAveragePooling2D(name="average"),
+                keras.layers.Dense(10, activation="softmax"),
+            ]
+        )
+
+
+@pytest.fixture(scope="module")
+def keras_vectors(keras_network: Any) -> NDArray[np.float32]:
+    """Of the layer before the classes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        x = np.float32(PIXELS)
+        for layer in keras_network.layers[:-1]:
+            x = layer(x)
+        return np.asarray(x)
+
+
+@pytest.fixture(scope="module")
+def saved_model(keras_network: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tensorflow") / "network"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        keras_network.export(folder, verbose=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tflite(saved_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """By the numbers that it takes and gives: a network of floats, or of 8-bit integers."""
+    folder = tmp_path_factory.mktemp("tflite")
+
+    @functools.cache
+    def made(kind: str) -> Path:
+        import tensorflow as tf
+
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
+        if kind != "float32":
+            ramp = np.linspace(0, 255, PIXELS[0].size, dtype=np.float32).reshape(1, *PIXELS[0].shape)
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = lambda: [
+                [ramp],
+                *([picture[None]] for picture in PIXELS.astype(np.float32)),
+            ]
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(kind)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            (folder / f"{kind}.tflite").write_bytes(converter.convert())
+        return folder / f"{kind}.tflite"
+
+    return made
+
+
+def test_a_saved_model_gives_the_vectors_that_keras_computes(saved_model: Path, keras_vectors: Any) -> None:
+    network = fetch(saved_model, Wishes())
+    assert_near(vectors(network), keras_vectors)
+    assert (network.layout, network.scaling, network.source) == ("NHWC", None, "network")
+    assert network.output.endswith("/average_1/Mean")
+
+
+def test_a_tflite_file_of_floats_gives_the_vectors_that_keras_computes(tflite: Any, keras_vectors: Any) -> None:
+    """Its converter has hidden the scaling of pixels in the first weights, so it has to be said."""
+    network = fetch(tflite("float32"), Wishes(mean=(0, 0, 0), deviation=(1, 1, 1)))
+    assert_near(vectors(network), keras_vectors)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8"])
+def test_a_tflite_file_of_integers_nearly_gives_the_vectors_that_keras_computes(
+    kind: str, tflite: Any, keras_vectors: Any
+) -> None:
+    network = fetch(tflite(kind), Wishes())
+    assert_near(vectors(network), keras_vectors, part=0.03)
+    assert (network.scaling, network.source) == (None, f"{kind}.tflite")
+
+
+def test_codes_of_8_bits_are_no_layer(tflite: Any, keras_network: Any) -> None:
+    """The last layer is the softmax as it is, and not what it is coded as."""
+    [last, *_] = layers(from_file.read(tflite("uint8")))
+    assert last.kind == "Softmax"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = np.asarray(keras_network(np.float32(PIXELS)))
+    assert_near(vectors(fetch(tflite("uint8"), Wishes(output=last.name))), expected, part=0.03)
+
+
+def test_a_saved_model_without_its_variables_is_refused(saved_model: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved_model, tmp_path / "network")
+    shutil.rmtree(tmp_path / "network" / "variables")
+    with pytest.raises(ModelError, match="network: it cannot be read: "):
+        fetch(tmp_path / "network", Wishes())

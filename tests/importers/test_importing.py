@@ -1,0 +1,112 @@
+"""Importing: what a network is called, how it is noted, and what the user may wish otherwise."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import pytest
+from openvino import opset13 as op
+
+from lookalike import encoders, importers
+from lookalike.cli.models import models as commands
+from lookalike.encoders.card import Scaling
+from lookalike.errors import StorageError, UsageError
+from lookalike.images.decode import Recipe
+from lookalike.importers import Wishes
+from tests.support import tiny_models
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LOOKALIKE_MODELS", str(tmp_path / "models"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("timm:resnet50.a1_in1k", "resnet50.a1_in1k"),
+        ("torchvision:resnet50/IMAGENET1K_V2", "resnet50-imagenet1k_v2"),
+        ("keras:InceptionV3", "inceptionv3"),
+        ("open_clip:ViT-B-32/laion2b_s34b_b79k", "vit-b-32-laion2b_s34b_b79k"),
+        ("hf:Xenova/clip-vit-base-patch32@main", "clip-vit-base-patch32"),
+        ("folder/My Network.onnx", "my-network"),
+        ("folder/saved_model/", "saved_model"),
+    ],
+)
+def test_a_network_is_called_as_its_source_calls_it_in_small_letters(source: str, name: str) -> None:
+    assert importers.short_name(source) == name
+
+
+def saved(home: Path, *, floats: bool) -> Path:
+    """A network in a file: the mean colour of each channel in four places, of pixels or of scaled ones."""
+    if not floats:
+        ov.save_model(tiny_models.colours(), home / "net.xml", compress_to_fp16=False)
+        return home / "net.xml"
+    pixels = op.parameter([1, 8, 8, 3], np.float32, name="pixels")
+    ov.save_model(
+        ov.Model([op.reduce_mean(pixels, np.array([1, 2]))], [pixels]), home / "net.xml", compress_to_fp16=False
+    )
+    return home / "net.xml"
+
+
+def test_what_was_told_is_noted_so_that_the_same_can_be_imported_again(home: Path) -> None:
+    saved(home, floats=True)
+    wishes = Wishes(mean=(10.0, 20.0, 30.0), deviation=(2.0, 2.0, 2.0), channels="BGR", crop=1.0, licence="MIT")
+    card = importers.import_model("net.xml", name="one", wishes=wishes).card
+    assert card.command is not None
+    arguments = [*shlex.split(card.command), "--name", "two"]
+    commands.main(["import", *arguments], standalone_mode=False)
+    assert encoders.card("two").fingerprint == card.fingerprint
+    assert encoders.card("two").licence == "MIT"
+
+
+def test_the_same_weights_have_the_same_fingerprint_whatever_they_are_called(home: Path) -> None:
+    saved(home, floats=False)
+    one = importers.import_model("net.xml", name="one").card
+    two = importers.import_model("net.xml", name="two", wishes=Wishes(licence="MIT")).card
+    assert one.fingerprint == two.fingerprint
+
+
+def test_mean_and_deviation_are_in_the_order_of_the_channels(home: Path) -> None:
+    saved(home, floats=True)
+    wishes = Wishes(mean=(10.0, 20.0, 30.0), deviation=(1.0, 2.0, 4.0), channels="BGR")
+    importers.import_model("net.xml", name="one", wishes=wishes)
+    pixels = np.full((1, 8, 8, 3), (50, 60, 70), np.uint8)
+    expected = [(70 - 10) / 1, (60 - 20) / 2, (50 - 30) / 4]
+    np.testing.assert_allclose(encoders.load("one").encode(pixels), [expected], rtol=1e-5)
+
+
+def test_other_channels_alone_turn_what_the_source_tells_round() -> None:
+    told = Scaling((1, 2, 3), (4, 5, 6))
+    assert Wishes(channels="BGR").scaling(told) == Scaling((3, 2, 1), (6, 5, 4), "BGR")
+    assert Wishes(channels="RGB").scaling(told) == told
+    assert Wishes(channels="BGR", mean=(7, 8, 9)).scaling(told) == Scaling((7, 8, 9), (6, 5, 4), "BGR")
+    assert Wishes().scaling(None) is None
+
+
+def test_what_is_wished_comes_before_what_is_told() -> None:
+    assert Wishes(size=96, fit="squash").recipe(Recipe(224, 0.9)) == Recipe(96, 0.9, fit="squash")
+    with pytest.raises(UsageError, match="timm:x: it cannot be had with --output; leave that out"):
+        Wishes(output="fc").refuse("timm:x", "revision", "output")
+
+
+def test_a_network_that_cannot_be_written_is_a_storage_error_and_leaves_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(home, floats=False)
+    save: Callable[..., Any] = ov.save_model
+
+    def fails(graph: ov.Model, path: Path, **options: Any) -> None:
+        if "models" in str(path):
+            raise RuntimeError("basic_ios::clear: iostream error")
+        save(graph, path, **options)
+
+    monkeypatch.setattr(ov, "save_model", fails)
+    with pytest.raises(StorageError, match="is the disk full"):
+        importers.import_model("net.xml")
+    assert encoders.names() == ["efficientnet-lite0"]

@@ -1,0 +1,297 @@
+"""Networks of timm, fetched from a server on loopback, against timm itself."""
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.file_server import COMMIT, FileServer, hub_repository
+from tests.support.optional_packages import needs
+
+needs("torch", "torchvision", "timm", "safetensors")
+
+from tests.support import torch_stubs
+
+torch_stubs.declare()
+
+import safetensors.torch
+import timm
+import torch
+from timm.data import create_transform, resolve_data_config
+
+from lookalike.encoders.card import Scaling
+from lookalike.errors import MissingExtraError, ModelError, UsageError
+from lookalike.images.decode import Recipe
+from lookalike.importers import encoder_graph
+from lookalike.importers import timm as from_timm
+from lookalike.importers.base import ImportProgress, Network, Request, Wishes
+from lookalike.importers.torch_export import quietly
+from tests.support.torch_networks import (
+    Trap,
+    enliven,
+    likeness,
+    lonely,
+    opened,
+    photos,
+    prepared,
+    run,
+    scaled_by_hand,
+    torch_file,
+    vectors_of,
+)
+
+IMAGENET = Scaling((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+HUB = "/huggingface.co"
+BRANCH_COMMIT = "f" * 40
+# Small, and in timm's list: with weights on the hub, and elsewhere only.
+SMALL, ELSEWHERE = "resnet10t.c3_in1k", "legacy_seresnet18.in1k"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
+    with lonely(monkeypatch, tmp_path) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_said(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    yield
+    assert capfd.readouterr() == ("", "")
+
+
+def built(name: str, seed: int = 0) -> torch.nn.Module:
+    """A network with random weights, with its classifier."""
+    torch.manual_seed(seed)
+    with quietly():
+        return enliven(timm.create_model(name))
+
+
+def file_of(module: torch.nn.Module) -> bytes:
+    file: bytes = safetensors.torch.save(module.state_dict())
+    return file
+
+
+def elsewhere(server: FileServer, patch: pytest.MonkeyPatch, file: bytes) -> str:
+    """Puts the weights of `ELSEWHERE` where timm is made to believe that they are; gives the path."""
+    path = f"/github.com/weights/network-{hashlib.sha256(file).hexdigest()[:8]}.pth"
+    server.files[path] = file
+    patch.setattr(sys.modules["timm.models._registry"]._model_pretrained_cfgs[ELSEWHERE], "url", f"https:/{path}")
+    assert timm.get_pretrained_cfg(ELSEWHERE).url == f"https:/{path}"
+    return path
+
+
+def fetched(name: str, **wishes: Any) -> Network:
+    return from_timm.fetch(Request(name, Wishes(**wishes)))
+
+
+def assert_agrees(network: Network, module: torch.nn.Module, paths: list[Path]) -> None:
+    """From the same pixels, and from the same files on; test_from_torchvision.py shows that mistakes are seen."""
+    pixels = prepared(network, paths)
+    vectors = run(network, pixels)
+    assert network.scaling
+    assert likeness(vectors, vectors_of(module, scaled_by_hand(pixels, network.scaling))) >= 0.9999
+    size = (3, network.recipe.size, network.recipe.size)
+    transform = create_transform(**resolve_data_config({"input_size": size}, model=module))
+    wanted = vectors_of(module, torch.stack([transform(picture) for picture in opened(paths)]))
+    assert likeness(vectors, wanted) >= 0.99
+
+
+# Agreement
+
+
+def test_a_network_computes_what_it_computes_in_timm(server: FileServer, paths: list[Path]) -> None:
+    """Without a tag it has timm's usual weights; they come from the hub's present commit, and nothing else is asked."""
+    module = built("resnet50")
+    file = file_of(module)
+    hub_repository(server, "timm/resnet50.a1_in1k", {"config.json": b"{}", "model.safetensors": file})
+    network = fetched("resnet50")
+    assert network.recipe == Recipe(224, 224 / 235, "bicubic", "crop")  # 224 / 0.95 is 235.8
+    assert (network.source, network.scaling, network.output) == ("timm:resnet50.a1_in1k", IMAGENET, "before fc")
+    assert network.sha256 == hashlib.sha256(file).hexdigest()
+    assert (network.version, network.licence, network.layout) == (COMMIT, "apache-2.0", "NCHW")
+    assert server.paths() == [
+        f"{HUB}/api/models/timm/resnet50.a1_in1k/revision/main?blobs=true",
+        f"{HUB}/timm/resnet50.a1_in1k/resolve/{COMMIT}/model.safetensors",
+    ]
+    module.reset_classifier(0)
+    assert_agrees(network, module, paths)
+
+
+def test_a_vision_transformer_computes_what_it_computes_in_timm_for_another_size(
+    server: FileServer, paths: list[Path]
+) -> None:
+    """A DINOv2: its positions are scaled to the size, its vector is the class token, and it has no classifier."""
+    name = "vit_small_patch14_dinov2.lvd142m"
+    module = built(name)
+    hub_repository(server, f"timm/{name}", {"model.safetensors": file_of(module)})
+    network = fetched(name, size=70)
+    module.set_input_size(img_size=70)
+    assert (network.recipe.size, network.recipe.crop, network.output) == (70, 1.0, "features")
+    assert encoder_graph.finished(network).dim == 384
+    assert_agrees(network, module, paths)
+
+
+def test_weights_that_are_not_on_the_hub_come_from_where_timm_says(
+    server: FileServer, monkeypatch: pytest.MonkeyPatch, paths: list[Path]
+) -> None:
+    module = built(ELSEWHERE)
+    path = elsewhere(server, monkeypatch, torch_file({"state_dict": module.state_dict(), "epoch": 3}))
+    network = fetched("legacy_seresnet18")
+    assert (network.source, network.version, server.paths()) == (f"timm:{ELSEWHERE}", "", [path])
+    module.reset_classifier(0)
+    assert_agrees(network, module, paths)
+
+
+@pytest.mark.parametrize(
+    ("name", "fit"),
+    [
+        ("resnet50.a1_in1k", "crop"),
+        ("tf_efficientnet_b3.ns_jft_in1k", "crop"),
+        ("inception_v3.tf_in1k", "crop"),
+        ("vit_base_patch16_clip_224.openai", "crop"),
+        ("convnext_tiny.in12k_ft_in1k_384", "squash"),
+        ("dm_nfnet_f0.dm_in1k", "squash"),
+        ("volo_d4_448.sail_in1k", "crop"),
+    ],
+)
+def test_pictures_are_prepared_as_timm_prepares_them(name: str, fit: str, paths: list[Path]) -> None:
+    """Within 2 steps of 255 on the average: timm cuts at whole pixels. Another part would be further off."""
+    listed = from_timm._listed(name)
+    recipe, scaling = from_timm._preparation(listed, Wishes())
+    assert recipe.fit == fit
+    assert scaling is not None
+    told = resolve_data_config({}, pretrained_cfg=listed.cfg.to_dict())
+    transform = create_transform(**told | {"crop_pct": min(told["crop_pct"], 1.0)})  # above 1 it adds a black border
+    wanted = np.stack([transform(picture) for picture in opened(paths)])
+    assert distance(wanted, paths, recipe, scaling) < 2
+    other = replace(recipe, crop=0.8 if recipe.crop > 0.95 else 1.0)
+    assert distance(wanted, paths, other, scaling) > 2.5
+
+
+def distance(wanted: Any, paths: list[Path], recipe: Recipe, scaling: Scaling) -> float:
+    """How far pixels are from scaled ones, on the average over the picture where that is most."""
+    pixels = prepared(Network(None, "NCHW", recipe, scaling, "", "", "", ""), paths)
+    off = np.abs(wanted - scaled_by_hand(pixels, scaling).numpy()).mean(axis=(2, 3)) * np.array(scaling.deviation)
+    return float(off.max())
+
+
+# What is fetched
+
+
+def test_another_commit_is_taken_where_it_is_wished(server: FileServer) -> None:
+    for seed, commit, revision in ((1, COMMIT, "main"), (2, BRANCH_COMMIT, "v2")):
+        file = {"model.safetensors": file_of(built(SMALL, seed))}
+        hub_repository(server, f"timm/{SMALL}", file, commit=commit, revision=revision)
+    first, second = fetched(SMALL), fetched(SMALL, revision="v2")
+    assert (first.version, second.version) == (COMMIT, BRANCH_COMMIT)
+    assert first.sha256 != second.sha256
+
+
+def test_how_far_it_is_is_told(server: FileServer) -> None:
+    file = file_of(built(SMALL))
+    hub_repository(server, f"timm/{SMALL}", {"model.safetensors": file, "pytorch_model.bin": b"not asked for"})
+    told: list[ImportProgress] = []
+    from_timm.fetch(Request(SMALL, tell=told.append))
+    stages = list(dict.fromkeys(progress.stage for progress in told))
+    assert stages == ["loading timm", "downloading model.safetensors", "converting"]
+    assert ImportProgress(stages[1], len(file), len(file)) in told
+
+
+def test_wishes_come_first(server: FileServer) -> None:
+    hub_repository(server, f"timm/{SMALL}", {"model.safetensors": file_of(built(SMALL))})
+    numbers = (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)
+    wishes = {"size": 96, "crop": 0.5, "resample": "nearest", "fit": "squash", "licence": "MIT", "channels": "BGR"}
+    network = fetched(SMALL, mean=numbers[0], deviation=numbers[1], **wishes)
+    assert network.recipe == Recipe(96, 0.5, "nearest", "squash")
+    assert (network.scaling, network.licence) == (Scaling(*numbers, channels="BGR"), "MIT")
+    assert encoder_graph.finished(network).dim == 512
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet51", "no network 'resnet51'; near are .*resnet50"),
+        ("resnet51.a1_in1k", r"near are resnet50\.a1_in1k"),
+        ("Inception_v3", "near are inception_v3"),
+        ("hf-hub:timm/resnet50", "no network"),
+        ("resnet10t.a1_in1k", r"no such weights; there are resnet10t\.c3_in1k"),
+        ("coatnet_0_224", "no such weights; take another network"),
+    ],
+)
+def test_what_there_is_not_is_refused_with_what_there_is(name: str, message: str, server: FileServer) -> None:
+    with pytest.raises(UsageError, match=message):
+        fetched(name)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "wishes", "message"),
+    [
+        (SMALL, {"output": "fc"}, "it cannot be had with --output; leave that out"),
+        (ELSEWHERE, {"revision": "main"}, "one version of its weights; leave --revision out"),
+        ("deepseek_vit_412m.deepseek_v4_1_flash", {"size": 224}, "borders.*--fit crop or --fit squash"),
+        ("vit_base_patch16_sapiens2.fb", {}, "not square; give --size"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_fetched(
+    name: str, wishes: dict[str, Any], message: str, server: FileServer
+) -> None:
+    with pytest.raises(UsageError, match=rf"^timm:{name}: .*{message}"):
+        fetched(name, **wishes)
+    assert server.requests == []
+
+
+def test_a_size_that_the_network_cannot_have_is_refused(server: FileServer) -> None:
+    name = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
+    hub_repository(server, f"timm/{name}", {"model.safetensors": file_of(built(name))})
+    with pytest.raises(UsageError, match=rf"^timm:{name}: it cannot be built for --size 5"):
+        fetched(name, size=5)
+
+
+def test_a_repository_without_weights_is_refused(server: FileServer) -> None:
+    hub_repository(server, f"timm/{SMALL}", {"flax_model.msgpack": b"weights of another framework"})
+    with pytest.raises(ModelError, match=r"has no model\.safetensors and no pytorch_model\.bin"):
+        fetched(SMALL)
+
+
+def test_code_in_place_of_weights_is_refused_and_not_run(
+    server: FileServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trap = torch_file(Trap(tmp_path / "trapped").state())
+    elsewhere(server, monkeypatch, trap)
+    hub_repository(server, f"timm/{SMALL}", {"pytorch_model.bin": trap})
+    for name in (ELSEWHERE, SMALL):
+        with pytest.raises(ModelError, match=rf"^timm:{name}: .* is damaged, or holds more than weights") as raised:
+            fetched(name)
+        assert "\n" not in str(raised.value)
+    assert not (tmp_path / "trapped").exists()
+
+
+@pytest.mark.parametrize("missing", ["layer4.0.conv2.weight", "fc.bias"])
+def test_weights_that_lack_a_layer_are_refused(missing: str, server: FileServer) -> None:
+    """Instead of random numbers in its place, even where it is the classifier: they are another network's then."""
+    state = built(SMALL).state_dict()
+    del state[missing]
+    hub_repository(server, f"timm/{SMALL}", {"model.safetensors": safetensors.torch.save(state)})
+    with pytest.raises(ModelError, match=rf"^timm:{SMALL}: timm cannot load .*{missing}") as raised:
+        fetched(SMALL)
+    assert "\n" not in str(raised.value)
+
+
+def test_without_timm_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(MissingExtraError, match=r'pip install "lookalike\[torch\]"'):
+        fetched(SMALL)

@@ -1,0 +1,151 @@
+"""What tests of networks from PyTorch share: random ones that tell pictures apart, pictures, and comparisons.
+
+Random networks make nearly the same vector of every picture, so that a cosine is near 1 whatever is done to pictures.
+What is compared here is what tells them apart, which is left when the mean over them is taken away.
+"""
+
+import io
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from lookalike.encoders.card import Scaling
+from lookalike.encoders.openvino.loading import ov
+from lookalike.images.decode import prepare
+from lookalike.importers import encoder_graph
+from lookalike.importers.base import Network
+from tests.support.file_server import FileServer, mirrored
+
+Array = NDArray[np.float32]
+
+
+@contextmanager
+def lonely(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
+    """The server that everything comes from, and no connection goes to any other."""
+    connect = socket.socket.connect
+    with mirrored(monkeypatch, tmp_path) as server:
+
+        def only_to_it(self: socket.socket, address: Any) -> None:
+            assert server.url.endswith(f"//{address[0]}:{address[1]}"), f"a connection to {address}"
+            connect(self, address)
+
+        monkeypatch.setattr(socket.socket, "connect", only_to_it)
+        yield server
+
+
+def photos(folder: Path) -> list[Path]:
+    """Five JPEGs of 640 x 480 pixels, of waves and discs without sharp edges, in all colours."""
+    folder.mkdir(exist_ok=True)
+    paths = [folder / f"{number}.jpg" for number in range(5)]
+    for seed, path in enumerate(paths):
+        Image.fromarray(_scene(np.random.default_rng(seed))).save(path, quality=90)
+    return paths
+
+
+def _scene(random: np.random.Generator) -> NDArray[np.uint8]:
+    y, x = np.indices((480, 640))
+    scene = np.empty((480, 640, 3))
+    for channel in range(3):
+        across, down, phase = random.uniform(-0.03, 0.03, 3), random.uniform(-0.03, 0.03, 3), random.uniform(0, 6, 3)
+        waves = np.sin(x[..., None] * across + y[..., None] * down + phase)
+        scene[..., channel] = random.uniform(60, 200) + 25 * waves.sum(axis=-1)
+    for _ in range(6):
+        left, top, radius = random.uniform(0, 640), random.uniform(0, 480), random.uniform(30, 140)
+        disc = 1 / (1 + np.exp((np.hypot(x - left, y - top) - radius) / 3))[..., None]
+        scene = scene * (1 - disc) + disc * random.uniform(0, 255, 3)
+    return scene.clip(0, 255).astype(np.uint8)
+
+
+def enliven(module: torch.nn.Module) -> torch.nn.Module:
+    """Makes each layer of a random network count, as in a trained one, and its batch norms fit what they get.
+
+    Many are built so that whole blocks give zero at first. Batch norms are fitted to noise: fitted to photographs, they
+    would let a random network of fifty layers make as much of half a pixel as of another photograph.
+    """
+    random = torch.Generator().manual_seed(1)
+    norms = [layer for layer in module.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d | torch.nn.LayerNorm):
+            layer.weight.data.uniform_(0.7, 1.3, generator=random)
+            layer.bias.data.uniform_(-0.3, 0.3, generator=random)
+        if isinstance(getattr(layer, "gamma", None), torch.nn.Parameter):  # of a layer scale
+            layer.gamma.data.fill_(0.5)
+    module.eval()
+    for norm in norms:
+        norm.momentum = 1.0
+        norm.train()
+    if norms:
+        with torch.no_grad():
+            module(torch.randn(4, 3, 96, 96, generator=random))
+    return module.eval()
+
+
+def torch_file(state: Any) -> bytes:
+    """As torch.save writes it."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.getvalue()
+
+
+def vectors_of(module: torch.nn.Module, inputs: torch.Tensor) -> Array:
+    with torch.no_grad():
+        vectors: Array = module(inputs).numpy()
+    return vectors
+
+
+def prepared(network: Network, paths: list[Path]) -> NDArray[np.uint8]:
+    """The pixels that Lookalike makes of files for a network."""
+    return np.stack([prepare(path, network.recipe).pixels for path in paths])
+
+
+def scaled_by_hand(pixels: NDArray[np.uint8], scaling: Scaling) -> torch.Tensor:
+    """float32 (n, 3, size, size) as networks of PyTorch take it."""
+    numbers = (pixels - np.array(scaling.mean)) / np.array(scaling.deviation)
+    return torch.from_numpy(numbers.transpose(0, 3, 1, 2).astype(np.float32))
+
+
+def run(network: Network, pixels: NDArray[np.uint8]) -> Array:
+    """What becomes of pixels, uint8 (n, size, size, 3), in the finished graph."""
+    compiled = ov.Core().compile_model(
+        encoder_graph.finished(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    return np.concatenate([compiled(picture[None])[0] for picture in pixels])
+
+
+def opened(paths: list[Path]) -> list[Image.Image]:
+    return [Image.open(path).convert("RGB") for path in paths]
+
+
+def likeness(found: Array, wanted: Array) -> float:
+    """The smallest cosine of what tells a picture from the others, below 1 wherever something else was done."""
+    assert found.shape == wanted.shape
+    mean = wanted.mean(axis=0)
+    differences = found - mean, wanted - mean
+    first, second = (difference / np.linalg.norm(difference, axis=1, keepdims=True) for difference in differences)
+    return float((first * second).sum(axis=1).min())
+
+
+class Trap:
+    """In a pickle, it makes a file where it is read as pickles usually are."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+    def state(self) -> dict[str, Any]:
+        """A state dict with it."""
+        assert not self.path.exists()
+        torch.load(io.BytesIO(torch_file(self)), weights_only=False)
+        assert self.path.exists()
+        self.path.unlink()
+        return {"weight": torch.zeros(1), "trap": self}
