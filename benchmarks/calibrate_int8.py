@@ -66,10 +66,10 @@ def tapped_outputs(blocks: list[efficientnet.Block], photos: list[Path]) -> Iter
 
     model = efficientnet_graph.graph(blocks, taps=True)
     request = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
-    recipe = encoders.card(precision="f32").recipe
+    preprocessing = encoders.card(precision="f32").preprocessing
     for photo in photos:
         try:
-            picture = decode.prepare(photo, recipe)
+            picture = decode.prepare(photo, preprocessing)
         except ImageError as error:
             click.echo(f"left out: {error}", err=True)
             continue

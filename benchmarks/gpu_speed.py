@@ -31,7 +31,7 @@ from lookalike.encoders.card import Card
 from lookalike.encoders.openvino.image_encoder import OpenVinoEncoder
 from lookalike.errors import LookalikeError
 from lookalike.images import decode
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 from lookalike.ingest.embedding import GROUP
 from lookalike.ingest.pipeline import cores
 from lookalike.sources.folder import Folder
@@ -77,7 +77,7 @@ def measure(folder: Path, count: int, here: Sequence[str], console: Console) -> 
     for column in table.columns[2:5]:
         column.justify = "right"
     for contestant in contestants():
-        pixels = np.stack(list(decoded(files[: GROUP * 16], contestant.card.recipe)))
+        pixels = np.stack(list(decoded(files[: GROUP * 16], contestant.card.preprocessing)))
         expected = unit(OpenVinoEncoder(contestant.card, contestant.graph(), threads=1).encode(pixels[:COMPARED]))
         for device in here:
             table.add_row(*row(contestant, device, files, pixels, expected))
@@ -87,7 +87,7 @@ def measure(folder: Path, count: int, here: Sequence[str], console: Console) -> 
 def row(contestant: Contestant, device: str, files: Sequence[Path], pixels: Pixels, expected: Vectors) -> Iterator[str]:
     threads = devices.threads_for(device, cores())
     encoder = loaded(contestant, device, threads)
-    decoding = per_second(lambda group: list(decoded(group, encoder.recipe)), groups(files), threads)
+    decoding = per_second(lambda group: list(decoded(group, encoder.preprocessing)), groups(files), threads)
     inference = per_second(encoder.encode, groups(pixels), threads)
     both = per_second(lambda group: embedded(encoder, group), groups(files), threads)
     yield from (f"{contestant.card.name}, {contestant.card.precision}", device)
@@ -100,7 +100,7 @@ def contestants() -> Iterator[Contestant]:
     for precision in ("f32", "int8"):
         yield Contestant(bundled.card(precision), functools.partial(bundled.graph, precision))
     if graph := resnet50():
-        card = Card("resnet50", "timm, random weights", "", "", 2048, Recipe(), "f32", "1")
+        card = Card("resnet50", "timm, random weights", "", "", 2048, Preprocessing(), "f32", "1")
         yield Contestant(card, graph.clone)
 
 
@@ -136,16 +136,16 @@ def loaded(contestant: Contestant, device: str, threads: int) -> Encoder:
     return TorchEncoder(contestant.card, contestant.graph(), device=device)
 
 
-def decoded(files: Sequence[Path], recipe: Recipe) -> Iterator[Pixels]:
+def decoded(files: Sequence[Path], preprocessing: Preprocessing) -> Iterator[Pixels]:
     for path in files:
         try:
-            yield decode.prepare(path, recipe).pixels
+            yield decode.prepare(path, preprocessing).pixels
         except LookalikeError:
             continue
 
 
 def embedded(encoder: Encoder, files: Sequence[Path]) -> None:
-    if pictures := list(decoded(files, encoder.recipe)):
+    if pictures := list(decoded(files, encoder.preprocessing)):
         encoder.encode(np.stack(pictures))
 
 

@@ -35,7 +35,7 @@ from lookalike import demo, encoders
 from lookalike.encoders import Encoder
 from lookalike.errors import ImageError
 from lookalike.images import decode
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 from lookalike.sources.folder import Folder
 
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -85,13 +85,13 @@ Way = Callable[[], int]  # does it and says to how many images
 
 def ways_to_measure(folder: Path, place: Path, pytorch_images: int) -> dict[str, Way]:
     encoder = encoders.load(threads=THREADS)
-    recipe = encoder.recipe
-    paths = [path for path, _ in decoded(folder, recipe)]
-    pixels = [pixels for (_, pixels), _ in zip(decoded(folder, recipe), range(PICTURES), strict=False)]
+    preprocessing = encoder.preprocessing
+    paths = [path for path, _ in decoded(folder, preprocessing)]
+    pixels = [pixels for (_, pixels), _ in zip(decoded(folder, preprocessing), range(PICTURES), strict=False)]
     ways: dict[str, Way] = {
         "index": lambda: index(folder, place, None),
         "index, network loaded": lambda: index(folder, place, encoder),
-        DECODE: lambda: in_threads(lambda path: decode.decode(decode.read(path).data, recipe), paths),
+        DECODE: lambda: in_threads(lambda path: decode.decode(decode.read(path).data, preprocessing), paths),
         INFER: lambda: in_threads(lambda picture: encoder.encode(picture[None]), pixels),
     }
     if importlib.util.find_spec("torch"):
@@ -101,10 +101,10 @@ def ways_to_measure(folder: Path, place: Path, pytorch_images: int) -> dict[str,
     return ways
 
 
-def decoded(folder: Path, recipe: Recipe) -> Iterator[tuple[Path, Any]]:
+def decoded(folder: Path, preprocessing: Preprocessing) -> Iterator[tuple[Path, Any]]:
     for found in Folder(folder, base=folder).files():
         try:
-            yield found.path, decode.prepare(found.path, recipe).pixels
+            yield found.path, decode.prepare(found.path, preprocessing).pixels
         except ImageError as error:
             click.echo(f"left out: {error}", err=True)
 

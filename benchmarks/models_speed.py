@@ -27,10 +27,10 @@ import lookalike
 from lookalike import importers
 from lookalike.demo import write_gallery
 from lookalike.encoders import registry
-from lookalike.encoders.card import Scaling
-from lookalike.images.decode import Recipe
+from lookalike.encoders.card import Normalization
+from lookalike.images.decode import Preprocessing
 from lookalike.importers import torch_export
-from lookalike.importers.base import Network
+from lookalike.importers.base import ImportedNetwork
 from lookalike.ingest.pipeline import cores
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -116,12 +116,12 @@ def keep(name: str, module: torch.nn.Module) -> None:
 
     config = timm.data.resolve_data_config({}, model=module)
     size = config["input_size"][1]
-    mean, deviation = (tuple(255 * number for number in config[key]) for key in ("mean", "std"))
-    network = Network(
+    mean, std = (tuple(255 * number for number in config[key]) for key in ("mean", "std"))
+    network = ImportedNetwork(
         graph=torch_export.converted(module, torch.rand(2, 3, size, size)),
         layout="NCHW",
-        recipe=Recipe(size=size, crop=config["crop_pct"], resample=config["interpolation"]),
-        scaling=Scaling(mean, deviation),
+        preprocessing=Preprocessing(size=size, crop=config["crop_pct"], resample=config["interpolation"]),
+        normalization=Normalization(mean, std),
         source=name,
         licence="",
         sha256="0" * 64,

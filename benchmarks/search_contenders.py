@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lookalike
-from lookalike import Recipe
+from lookalike import Preprocessing
 from lookalike.index.build_progress import BuildProgress
 from lookalike.index.spec import IndexSpec
-from lookalike.search.searcher import Neighbours, Request
+from lookalike.search.searcher import Request, Searcher
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage import layout, manifest
 from lookalike.storage.catalog import Catalog
@@ -96,10 +96,10 @@ class Lookalike:
             began = time.perf_counter()
             stages: dict[str, float] = {}
 
-            def tell(progress: BuildProgress) -> None:
+            def progress(progress: BuildProgress) -> None:
                 stages.setdefault(progress.stage, time.perf_counter() - began)
 
-            made = collection.build(spec=self.spec, progress=tell)
+            made = collection.build(spec=self.spec, progress=progress)
             seconds = time.perf_counter() - began
         if made is None or made.chosen is None:
             return Built(seconds, "exact search, without an index", stored.nbytes)
@@ -128,12 +128,12 @@ class SearchVector:
     def load(self, place: Path) -> None:
         made_by = manifest.read(place / layout.NAME).made_by
         self._collection = lookalike.open(place, encoder=Given(made_by.dim))
-        self._neighbours = Neighbours(_snapshots(place), place)
+        self._searcher = Searcher(_snapshots(place), place)
 
     def search(self, queries: Vectors, _effort: int, threads: int) -> Rows:
         faiss.omp_set_num_threads(threads)
         if len(queries) > 1:
-            found = self._neighbours.of_vectors(queries, Request(K))
+            found = self._searcher.of_vectors(queries, Request(K))
         else:
             found = [self._collection.search_vector(query, k=K) for query in queries]
         return np.array([[match.id - 1 for match in matches] for matches in found])
@@ -256,7 +256,7 @@ class Autofaiss:
 class Given:
     """An encoder that stands for whatever has made the vectors."""
 
-    name, fingerprint, recipe = "given", "00", Recipe(size=8, crop=1.0)
+    name, fingerprint, preprocessing = "given", "00", Preprocessing(size=8, crop=1.0)
 
     def __init__(self, dim: int) -> None:
         self.dim = dim

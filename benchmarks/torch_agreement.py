@@ -76,10 +76,10 @@ def compare(folder: Path) -> None:
 
 
 def decoded(folder: Path) -> Iterator[NDArray[np.uint8]]:
-    recipe = encoders.card().recipe
+    preprocessing = encoders.card().preprocessing
     for found in Folder(folder, base=folder).files():
         try:
-            yield decode.prepare(found.path, recipe).pixels
+            yield decode.prepare(found.path, preprocessing).pixels
         except ImageError as error:
             click.echo(f"left out: {error}", err=True)
 

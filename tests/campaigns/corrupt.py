@@ -158,7 +158,7 @@ class Question:
         elif len(self.queries) == 1:
             answers = [photos.search_vector(self.queries[0], **options)]
         else:
-            answers = photos._neighbours.of_vectors(self.queries, Request(**options))
+            answers = photos._searcher.of_vectors(self.queries, Request(**options))
         return [(number, each.id, each.key, each.score) for number, found in enumerate(answers) for each in found]
 
 
@@ -182,7 +182,7 @@ def questions() -> list[Question]:
 @cache
 def vector_of(key: str) -> vectors.Vectors:
     """The vector of an image as it is stored: its name tells which picture it is."""
-    pixels = prepare(picture(int(Path(key).stem.split()[0])), ColourEncoder.recipe)
+    pixels = prepare(picture(int(Path(key).stem.split()[0])), ColourEncoder.preprocessing)
     vector: vectors.Vectors = embedding.embed(ColourEncoder(), pixels)[0].astype(np.float16).astype(np.float32)
     return vector
 

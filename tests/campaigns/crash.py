@@ -440,7 +440,7 @@ class Killer:
         """What is to be stored of a file, or None where it is no image."""
         seed = self.pictures[key]
         if seed is not None and seed not in self.expected:
-            pixels = prepare(picture(seed), self.network.recipe)
+            pixels = prepare(picture(seed), self.network.preprocessing)
             self.expected[seed] = embedding.embed(self.network, pixels)[0]
         return None if seed is None else self.expected[seed]
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.errors import ImageError
-from lookalike.images.decode import MAX_PIXELS, Recipe, decode
+from lookalike.images.decode import MAX_PIXELS, Preprocessing, decode
 from tests.support.image_samples import samples
 
 START_SECONDS = 60  # to import everything, on a busy machine
@@ -90,7 +90,7 @@ def with_checksums(data: bytearray) -> bytes:
 def trial(data: bytes) -> str:
     """Decode an image; say what is wrong with the outcome, or nothing."""
     try:
-        picture = decode(data, Recipe(size=32))
+        picture = decode(data, Preprocessing(size=32))
     except ImageError as error:
         return error.reason if "memory" in error.reason else ""
     except BaseException as error:

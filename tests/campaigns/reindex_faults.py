@@ -97,7 +97,7 @@ def assert_is_whole(folder: Path, template: Path) -> str:
     vectors = stored_vectors(manifest.read(directory).place(directory))
     assert vectors.keys() == facts.keys()
     for key, vector in vectors.items():
-        expected = embed(MODELS[model], prepare(folder / key, MODELS[model].recipe))[0]
+        expected = embed(MODELS[model], prepare(folder / key, MODELS[model].preprocessing))[0]
         np.testing.assert_allclose(vector, expected, atol=1e-3)
     return model
 
@@ -205,7 +205,7 @@ def run_and_kill(folder: Path, instant: int | None, then: float = 0.0) -> tuple[
     if not child:
         try:
             sys.addaudithook(Teller(folder, writes))
-            be_killed(folder, lambda _: tell(writes))
+            be_killed(folder, lambda _: progress(writes))
         except BaseException:
             traceback.print_exc()
             os._exit(1)
@@ -235,7 +235,7 @@ def be_killed(folder: Path, progress: Callable[[Any], None]) -> None:
             reindex(folder, encoder=CoarseEncoder(), threads=2, progress=progress)
 
 
-def tell(pipe: int) -> None:
+def progress(pipe: int) -> None:
     os.write(pipe, b".")
 
 
@@ -249,7 +249,7 @@ class Teller:
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event in self.EVENTS or (event == "open" and str(arguments[0]).startswith(self._folder)):
-            tell(self._pipe)
+            progress(self._pipe)
 
 
 # Readers

@@ -99,7 +99,7 @@ class Step:
 @cache
 def vector_of(seed: int) -> Vector:
     """The vector of `picture(seed)` as it is stored."""
-    pixels = prepare(picture(seed), ColourEncoder.recipe)
+    pixels = prepare(picture(seed), ColourEncoder.preprocessing)
     vector: Vector = embedding.embed(ColourEncoder(), pixels)[0].astype(np.float16).astype(np.float64)
     return vector
 
@@ -306,7 +306,7 @@ class Searcher:
                 first = self._history.now()[0]
                 answers = self._photos.search_many([picture(seed) for seed in seeds], **question.options())
                 for seed, found in zip(seeds, answers, strict=True):
-                    query = embedding.embed(ColourEncoder(), prepare(picture(seed), ColourEncoder.recipe))[0]
+                    query = embedding.embed(ColourEncoder(), prepare(picture(seed), ColourEncoder.preprocessing))[0]
                     self._judge(found, query.astype(np.float64), question, first)
             case "id":
                 self._search_id()

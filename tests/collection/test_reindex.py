@@ -114,7 +114,7 @@ def test_the_vectors_are_those_of_a_collection_made_with_that_model(photos: Coll
         vectors, expected = stored_vectors(data(again.directory)), stored_vectors(fresh.directory)
         assert vectors.keys() == expected.keys()
         assert all(np.array_equal(vectors[key], expected[key]) for key in vectors)
-        pixels = prepare(picture(3), CoarseEncoder.recipe).pixels[None]
+        pixels = prepare(picture(3), CoarseEncoder.preprocessing).pixels[None]
         query = cosines_ready(CoarseEncoder().encode(pixels)[0])
         exact = {key: vector.astype(np.float64) for key, vector in vectors.items()}
         assert_best(again.search(picture(3), k=12), query, exact, 12)

@@ -167,9 +167,14 @@ def test_a_fingerprint_covers_the_calibration_and_the_revision(monkeypatch: pyte
 def test_an_encoder_is_what_its_card_says() -> None:
     for precision in ("int8", "f32"):
         card, encoder = encoders.card(precision=precision), encoders.load(precision=precision)
-        assert (encoder.name, encoder.dim, encoder.recipe) == (card.name, card.dim, card.recipe)
+        assert (encoder.name, encoder.dim, encoder.preprocessing) == (card.name, card.dim, card.preprocessing)
         assert encoder.fingerprint == card.fingerprint
-    assert (card.name, card.dim, card.recipe.size, card.licence) == ("efficientnet-lite0", 1280, 224, "Apache-2.0")
+    assert (card.name, card.dim, card.preprocessing.size, card.licence) == (
+        "efficientnet-lite0",
+        1280,
+        224,
+        "Apache-2.0",
+    )
 
 
 @pytest.mark.parametrize("function", [encoders.card, encoders.load])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import lookalike
 from lookalike import encoders
 from lookalike.encoders import registry
-from lookalike.encoders.card import Scaling
+from lookalike.encoders.card import Normalization
 from lookalike.errors import IncompatibleError, ModelError, StorageError, UsageError
 from tests.support.pictures import draw
 from tests.support.tiny_models import DIM, SIZE, save
@@ -44,7 +44,7 @@ def test_a_model_that_was_saved_is_listed_and_encodes(models: Path) -> None:
     assert encoders.names() == ["efficientnet-lite0", "tiny"]
     assert sorted(path.name for path in (models / "tiny").iterdir()) == ["card.json", "model.bin", "model.xml"]
     encoder = encoders.load("tiny", threads=2)
-    assert (encoder.name, encoder.dim, encoder.recipe.size) == ("tiny", DIM, SIZE)
+    assert (encoder.name, encoder.dim, encoder.preprocessing.size) == ("tiny", DIM, SIZE)
     np.testing.assert_allclose(encoder.encode(PIXELS), expected(), atol=1e-3)
 
 
@@ -239,12 +239,12 @@ def test_the_fingerprint_is_of_what_makes_the_vectors_and_not_of_names() -> None
     others: list[dict[str, Any]] = [
         {"sha256": "1" * 64},
         {"dim": 13},
-        {"recipe": replace(card.recipe, crop=0.5)},
-        {"recipe": replace(card.recipe, fit="squash")},
+        {"recipe": replace(card.preprocessing, crop=0.5)},
+        {"recipe": replace(card.preprocessing, fit="squash")},
         {"precision": "bf16"},
         {"revision": "2"},
         {"output": "other"},
-        {"scaling": Scaling((1, 1, 1), (2, 2, 2))},
+        {"scaling": Normalization((1, 1, 1), (2, 2, 2))},
         {"text": replace(card.text, tokenizer="other")},
     ]
     fingerprints = {replace(card, **other).fingerprint for other in others}

@@ -12,7 +12,7 @@ from PIL import Image
 from lookalike.errors import ImageError
 from lookalike.evaluation.edits import DISTORTIONS, copies, cropped, mirrored, original, recoloured, shrunk
 from lookalike.images import decode
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 
 SEEDS = range(40)
 
@@ -124,9 +124,9 @@ def test_what_is_upright_by_its_exif_is_turned_once() -> None:
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
     data = saved(upright.transpose(Image.Transpose.ROTATE_90), exif=exif)
     assert np.array_equal(pixels(original(data)), pixels(upright))
-    recipe = Recipe(size=16, crop=1.0)
-    expected = decode.prepare(mirrored(upright, random.Random(0)), recipe)
-    found = decode.prepare(copies(data)[list(DISTORTIONS).index("mirrored")], recipe)
+    preprocessing = Preprocessing(size=16, crop=1.0)
+    expected = decode.prepare(mirrored(upright, random.Random(0)), preprocessing)
+    found = decode.prepare(copies(data)[list(DISTORTIONS).index("mirrored")], preprocessing)
     assert (found.width, found.height) == (40, 64)
     assert np.array_equal(found.pixels, expected.pixels)
 

@@ -54,7 +54,7 @@ def picky(pixels: ov.Node) -> ov.Node:
 def save(name: str, graph: Graph, dim: int) -> None:
     pixels = op.parameter([1, 8, 8, 3], np.uint8, name="pixels")
     model = ov.Model([op.reshape(graph(op.convert(pixels, "f32")), [1, dim], False)], [pixels], name)
-    card = Card(name, "made by a test", "", "0" * 64, dim, ColourEncoder.recipe, "f32", "1")
+    card = Card(name, "made by a test", "", "0" * 64, dim, ColourEncoder.preprocessing, "f32", "1")
     registry.save(card, lambda folder: ov.save_model(model, folder / registry.GRAPH, compress_to_fp16=False))
 
 
@@ -130,7 +130,7 @@ class Brute:
 
 
 def vector(source: decode.ImageSource) -> NDArray[np.float64]:
-    return cosines_ready(ColourEncoder().encode(decode.prepare(source, ColourEncoder.recipe).pixels[None])[0])
+    return cosines_ready(ColourEncoder().encode(decode.prepare(source, ColourEncoder.preprocessing).pixels[None])[0])
 
 
 def average_precision(ranking: list[bool]) -> float:

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lookalike.errors import ImageError
-from lookalike.images.decode import Recipe, decode, prepare, thumbnail
+from lookalike.images.decode import Preprocessing, decode, prepare, thumbnail
 from tests.support.image_samples import chunk, close, painting, plain, png, saved
 
-WHOLE = Recipe(size=32, crop=1.0)
+WHOLE = Preprocessing(size=32, crop=1.0)
 
 
-def pixels(data: bytes, recipe: Recipe = WHOLE) -> NDArray[np.uint8]:
-    return decode(data, recipe).pixels
+def pixels(data: bytes, preprocessing: Preprocessing = WHOLE) -> NDArray[np.uint8]:
+    return decode(data, preprocessing).pixels
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "LAB", "YCbCr", "HSV", "RGBX"])
@@ -98,11 +98,11 @@ def hidden(colour: int) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", hidden(0))
-@pytest.mark.parametrize("recipe", [WHOLE, Recipe(size=33, resample="bicubic")])
-def test_hidden_colours_have_no_effect(kind: str, recipe: Recipe) -> None:
+@pytest.mark.parametrize("recipe", [WHOLE, Preprocessing(size=33, resample="bicubic")])
+def test_hidden_colours_have_no_effect(kind: str, preprocessing: Preprocessing) -> None:
     dark, bright = hidden(0)[kind], hidden(230)[kind]
     assert dark != bright
-    np.testing.assert_array_equal(pixels(dark, recipe), pixels(bright, recipe))
+    np.testing.assert_array_equal(pixels(dark, preprocessing), pixels(bright, preprocessing))
     np.testing.assert_array_equal(np.asarray(thumbnail(dark, 20)), np.asarray(thumbnail(bright, 20)))
     assert (pixels(dark)[:, :12] == 255).all()
     assert (pixels(dark)[:, 20:] < 255).any()

@@ -17,11 +17,11 @@ from PIL import Image
 
 from lookalike.errors import UsageError
 from lookalike.images import decode as decoding
-from lookalike.images.decode import Fit, Picture, Recipe, decode, prepare, thumbnail
+from lookalike.images.decode import DecodedImage, Fit, Preprocessing, decode, prepare, thumbnail
 from tests.support.image_samples import close, exif, painting, plain, saved, smooth
 
 Pixels = NDArray[np.uint8]
-WHOLE = Recipe(size=32, crop=1.0)
+WHOLE = Preprocessing(size=32, crop=1.0)
 
 # What has to be done to an upright picture so that each orientation of EXIF makes it upright again.
 STORED = {
@@ -36,8 +36,8 @@ STORED = {
 }
 
 
-def pixels(data: bytes, recipe: Recipe = WHOLE) -> Pixels:
-    return decode(data, recipe).pixels
+def pixels(data: bytes, preprocessing: Preprocessing = WHOLE) -> Pixels:
+    return decode(data, preprocessing).pixels
 
 
 def stored(image: Image.Image, orientation: int) -> Image.Image:
@@ -57,17 +57,19 @@ def slow_weights(start: float, length: float, size: int) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("shape", [(300, 200), (200, 300), (250, 250), (300, 9), (20, 30)])
-@pytest.mark.parametrize("recipe", [Recipe(size=32), Recipe(size=64, crop=1.0), Recipe(size=17, crop=0.5)])
-def test_scaling_and_cropping_by_definition(shape: tuple[int, int], recipe: Recipe) -> None:
+@pytest.mark.parametrize(
+    "recipe", [Preprocessing(size=32), Preprocessing(size=64, crop=1.0), Preprocessing(size=17, crop=0.5)]
+)
+def test_scaling_and_cropping_by_definition(shape: tuple[int, int], preprocessing: Preprocessing) -> None:
     width, height = shape
     image = painting(size=shape)
-    side = min(shape) * recipe.crop
+    side = min(shape) * preprocessing.crop
     source = np.asarray(image).astype(float)
-    across = slow_weights((width - side) / 2, side, recipe.size)[:, :width]
-    down = slow_weights((height - side) / 2, side, recipe.size)[:, :height]
+    across = slow_weights((width - side) / 2, side, preprocessing.size)[:, :width]
+    down = slow_weights((height - side) / 2, side, preprocessing.size)[:, :height]
     across, down = (weights / weights.sum(axis=1, keepdims=True) for weights in (across, down))
     expected = np.einsum("yh,xw,hwc->yxc", down, across, source, optimize=True)
-    picture = decode(saved(image, "PNG"), recipe)
+    picture = decode(saved(image, "PNG"), preprocessing)
     assert (picture.width, picture.height) == shape
     assert np.abs(picture.pixels - expected).max() < 1.5
 
@@ -76,19 +78,19 @@ def test_it_is_what_scaling_to_256_and_cutting_224_gives() -> None:
     image = smooth((512, 384))
     large = image.resize((341, 256), Image.Resampling.BILINEAR)
     expected = np.asarray(large.crop((58, 16, 58 + 224, 16 + 224)))
-    close(pixels(saved(image, "PNG"), Recipe()), expected, mean=1.5)
+    close(pixels(saved(image, "PNG"), Preprocessing()), expected, mean=1.5)
 
 
 @pytest.mark.parametrize("resample", ["bilinear", "bicubic", "lanczos"])
 def test_the_filter_is_the_recipes(resample: Any) -> None:
     image = painting(size=(64, 64))
     expected = image.resize((32, 32), Image.Resampling[resample.upper()])
-    found = pixels(saved(image, "PNG"), Recipe(size=32, crop=1.0, resample=resample))
+    found = pixels(saved(image, "PNG"), Preprocessing(size=32, crop=1.0, resample=resample))
     np.testing.assert_array_equal(found, np.asarray(expected))
 
 
 def test_a_picture_is_an_array_that_may_be_written_to() -> None:
-    picture = decode(saved(painting(), "PNG"), Recipe())
+    picture = decode(saved(painting(), "PNG"), Preprocessing())
     assert picture.pixels.dtype == np.uint8
     assert picture.pixels.shape == (224, 224, 3)
     assert picture.pixels.flags.c_contiguous
@@ -98,7 +100,7 @@ def test_a_picture_is_an_array_that_may_be_written_to() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 20000), (20000, 1), (2, 3)])
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP"])
 def test_extreme_shapes(shape: tuple[int, int], kind: str) -> None:
-    picture = decode(saved(Image.new("RGB", shape, (200, 100, 50)), kind), Recipe())
+    picture = decode(saved(Image.new("RGB", shape, (200, 100, 50)), kind), Preprocessing())
     assert (picture.width, picture.height) == shape
     close(picture.pixels, np.full((224, 224, 3), (200, 100, 50), np.uint8), mean=2)
 
@@ -120,7 +122,7 @@ def test_a_jpeg_is_decoded_no_larger_than_needed(
 ) -> None:
     image = smooth(shape)
     data = saved(image, "JPEG", quality=95, exif=exif(orientation))
-    full = prepare(Image.open(io.BytesIO(data)), Recipe())  # an opened picture is decoded in full
+    full = prepare(Image.open(io.BytesIO(data)), Preprocessing())  # an opened picture is decoded in full
     sizes = []
     flatten = decoding._flatten
 
@@ -129,7 +131,7 @@ def test_a_jpeg_is_decoded_no_larger_than_needed(
         return flatten(image)
 
     monkeypatch.setattr(decoding, "_flatten", spy)
-    picture = decode(data, Recipe())
+    picture = decode(data, Preprocessing())
     assert sizes == [decoded]
     assert (picture.width, picture.height) == (full.width, full.height) == shape[:: 1 if orientation == 1 else -1]
     close(picture.pixels, full.pixels, mean=1, most=12)
@@ -191,7 +193,7 @@ def test_broken_exif_leaves_a_picture_unrotated(kind: str, broken: bytes) -> Non
 @given(st.binary(max_size=60), st.booleans())
 def test_whatever_stands_in_exif_or_xmp_no_picture_is_left_out(junk: bytes, in_exif: bool) -> None:
     data = saved(painting(), "JPEG", **({"exif": b"Exif\0\0" + exif(1)[6:16] + junk} if in_exif else {"xmp": junk}))
-    assert isinstance(decode(data, WHOLE), Picture)
+    assert isinstance(decode(data, WHOLE), DecodedImage)
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
@@ -212,7 +214,7 @@ def test_recipes_that_make_no_sense() -> None:
     senseless: list[dict[str, Any]] = [{"size": 0}, {"crop": 0.0}, {"crop": 1.5}, {"crop": float("nan")}]
     for options in (*senseless, {"resample": "sharp"}):
         with pytest.raises(UsageError, match=next(iter(options))):
-            Recipe(**options)
+            Preprocessing(**options)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +245,11 @@ def test_large_pictures_are_decoded_one_at_a_time(
     monkeypatch.setattr(decoding, "_LARGE_PIXELS", limit)
     monkeypatch.setattr(decoding, "_flatten", slow_flatten)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(partial(decode, recipe=Recipe(size=8)), [saved(painting(size=(80, 60)), **options)] * 4))
+        list(
+            pool.map(
+                partial(decode, preprocessing=Preprocessing(size=8)), [saved(painting(size=(80, 60)), **options)] * 4
+            )
+        )
     assert (most > 1) == together
 
 
@@ -257,5 +263,5 @@ def test_a_draft_is_cropped_by_its_exact_extent(monkeypatch: pytest.MonkeyPatch)
         return centre(extent, part, fit)
 
     monkeypatch.setattr(decoding, "_centre", spy)
-    decode(saved(smooth((2051, 4100)), "JPEG"), Recipe())
+    decode(saved(smooth((2051, 4100)), "JPEG"), Preprocessing())
     assert extents == [(2051 / 8, 4100 / 8)]

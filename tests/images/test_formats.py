@@ -19,11 +19,11 @@ from PIL import Image, ImageFile
 
 from lookalike.errors import ImageError
 from lookalike.images import formats
-from lookalike.images.decode import Recipe, decode
+from lookalike.images.decode import Preprocessing, decode
 from tests.campaigns.fuzz_images import Hunt, mutant, run
 from tests.support.image_samples import END, HEIC, chunk, painting, png, run_length_bmp, samples, saved
 
-RECIPE = Recipe(size=32)
+RECIPE = Preprocessing(size=32)
 
 
 def reason(data: bytes, **options: int) -> str:
@@ -94,15 +94,15 @@ SMALL_PROGRAM = """
 import sys
 from pathlib import Path
 from lookalike.errors import ImageError
-from lookalike.images.decode import Recipe, decode, read
+from lookalike.images.decode import Preprocessing, decode, read
 
 def peak() -> int:
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 
-decode(read(sys.argv[1]).data, Recipe())
+decode(read(sys.argv[1]).data, Preprocessing())
 before = peak()
 try:
-    decode(read(sys.argv[2]).data, Recipe())
+    decode(read(sys.argv[2]).data, Preprocessing())
 except ImageError as error:
     print(error.reason)
 print((peak() - before) // 1024)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lookalike.errors import ImageError, UsageError
-from lookalike.images.decode import ImageSource, Recipe, decode, prepare, thumbnail
+from lookalike.images.decode import ImageSource, Preprocessing, decode, prepare, thumbnail
 from tests.support.image_samples import close, exif, painting, saved, smooth
 
-WHOLE = Recipe(size=32, crop=1.0)
+WHOLE = Preprocessing(size=32, crop=1.0)
 
 
 def sources(tmp_path: Path) -> dict[str, Callable[[], ImageSource]]:
@@ -36,9 +36,9 @@ def sources(tmp_path: Path) -> dict[str, Callable[[], ImageSource]]:
 @pytest.mark.parametrize("kind", ["str", "Path", "bytes", "file", "PIL", "PIL file", "array", "view"])
 def test_all_sources_give_the_same_pixels(tmp_path: Path, kind: str) -> None:
     make = sources(tmp_path)[kind]
-    picture = prepare(make(), Recipe())
+    picture = prepare(make(), Preprocessing())
     assert (picture.width, picture.height) == (40, 30)
-    np.testing.assert_array_equal(picture.pixels, decode(saved(painting(), "PNG"), Recipe()).pixels)
+    np.testing.assert_array_equal(picture.pixels, decode(saved(painting(), "PNG"), Preprocessing()).pixels)
     np.testing.assert_array_equal(np.asarray(thumbnail(make(), 100)), np.asarray(painting()))
 
 
@@ -63,7 +63,7 @@ def test_an_array_is_its_picture(height: int, width: int, grey: bool, seed: int)
 )
 def test_an_array_that_is_no_picture(array: Any) -> None:
     with pytest.raises(UsageError, match="give uint8 of"):
-        prepare(array, Recipe())
+        prepare(array, Preprocessing())
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_an_array_that_is_no_picture(array: Any) -> None:
 )
 def test_what_cannot_be_an_image(source: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        prepare(source, Recipe())
+        prepare(source, Preprocessing())
 
 
 def test_a_file_is_read_from_its_beginning() -> None:
@@ -83,23 +83,23 @@ def test_a_file_is_read_from_its_beginning() -> None:
 def test_what_is_wrong_with_a_source_names_it(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     with pytest.raises(ImageError, match=r"a\.jpg: no such file$"):
-        prepare(path, Recipe())
+        prepare(path, Preprocessing())
     path.write_bytes(b"text")
     with path.open("rb") as file:
         for source in (path, str(path), file):
             with pytest.raises(ImageError, match=r"a\.jpg: not an image$") as caught:
-                prepare(source, Recipe())
+                prepare(source, Preprocessing())
             assert caught.value.name == str(path)
     with pytest.raises(ImageError, match=r"^image: more than 1 MB, the limit for a file$"):
-        prepare(io.BytesIO(bytes(2**20 + 1)), Recipe(), max_bytes=2**20)
+        prepare(io.BytesIO(bytes(2**20 + 1)), Preprocessing(), max_bytes=2**20)
     with pytest.raises(ImageError, match="image: 40 x 30 pixels is over the limit"):
-        prepare(painting(), Recipe(), max_pixels=1000)
+        prepare(painting(), Preprocessing(), max_pixels=1000)
 
 
 def test_a_pil_image_stays_as_it_is() -> None:
     data = saved(painting(size=(900, 600)), "JPEG", exif=exif(6))
     image = Image.open(io.BytesIO(data))
-    assert prepare(image, Recipe()).width == 600
+    assert prepare(image, Preprocessing()).width == 600
     thumbnail(image, 10)
     assert image.copy() == Image.open(io.BytesIO(data)).copy()
     assert image.getexif()[0x0112] == 6

@@ -9,15 +9,15 @@ import pytest
 from numpy.typing import NDArray
 from openvino import opset13 as op
 
-from lookalike.encoders.card import Scaling
+from lookalike.encoders.card import Normalization
 from lookalike.errors import ModelError
-from lookalike.images.decode import Recipe
-from lookalike.importers.base import Network
+from lookalike.images.decode import Preprocessing
+from lookalike.importers.base import ImportedNetwork
 from lookalike.importers.encoder_graph import Finished, Layout, channel_axis, finished
 
 SIZE = 16
 PIXELS = np.random.default_rng(3).integers(0, 256, (3, SIZE, SIZE, 3), np.uint8)
-SCALING = Scaling((100.0, 110.0, 120.0), (50.0, 60.0, 70.0))
+SCALING = Normalization((100.0, 110.0, 120.0), (50.0, 60.0, 70.0))
 Node = Any
 
 
@@ -25,16 +25,16 @@ def network(
     make: Any,
     *,
     layout: Layout = "NCHW",
-    scaling: Scaling | None = None,
+    normalization: Normalization | None = None,
     shape: Sequence[int] | None = None,
     kind: str = "f32",
     size: int = SIZE,
-) -> Network:
+) -> ImportedNetwork:
     """One whose output `make` makes of its input."""
     sides = {"N": -1, "C": 3, "H": size, "W": size}
     pixels = op.parameter(ov.PartialShape(shape or [sides[side] for side in layout]), getattr(ov.Type, kind), name="in")
     graph = ov.Model([make(pixels)], [pixels], "sample")
-    return Network(graph, layout, Recipe(size), scaling, "sample.onnx", "", "", "layer")
+    return ImportedNetwork(graph, layout, Preprocessing(size), normalization, "sample.onnx", "", "", "layer")
 
 
 def run(made: Finished, pixels: NDArray[np.uint8] = PIXELS) -> NDArray[np.float32]:
@@ -43,9 +43,9 @@ def run(made: Finished, pixels: NDArray[np.uint8] = PIXELS) -> NDArray[np.float3
     return vectors.copy()
 
 
-def scaled(scaling: Scaling) -> NDArray[np.float64]:
-    pixels = PIXELS.astype(np.float64)[..., ::-1] if scaling.channels == "BGR" else PIXELS.astype(np.float64)
-    return (pixels - scaling.mean) / scaling.deviation
+def scaled(normalization: Normalization) -> NDArray[np.float64]:
+    pixels = PIXELS.astype(np.float64)[..., ::-1] if normalization.channels == "BGR" else PIXELS.astype(np.float64)
+    return (pixels - normalization.mean) / normalization.std
 
 
 def flat(x: Node) -> Node:
@@ -63,11 +63,11 @@ def as_it_is(x: Node) -> Node:
 @pytest.mark.parametrize("channels", ["RGB", "BGR"])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 def test_pixels_are_scaled_in_the_networks_order_and_layout(channels: Any, layout: Layout) -> None:
-    scaling = Scaling(SCALING.mean, SCALING.deviation, channels)
-    expected = scaled(scaling)
+    normalization = Normalization(SCALING.mean, SCALING.std, channels)
+    expected = scaled(normalization)
     if layout == "NCHW":
         expected = expected.transpose(0, 3, 1, 2)
-    found = run(finished(network(flat, layout=layout, scaling=scaling)))
+    found = run(finished(network(flat, layout=layout, normalization=normalization)))
     np.testing.assert_allclose(found, expected.reshape(3, -1), rtol=1e-5, atol=1e-5)
 
 
@@ -78,8 +78,8 @@ def test_without_scaling_a_network_gets_pixels_as_they_are(kind: str) -> None:
 
 
 def test_a_network_of_pixels_may_take_their_channels_the_other_way_round() -> None:
-    scaling = Scaling((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "BGR")
-    found = run(finished(network(flat, layout="NHWC", kind="u8", scaling=scaling)))
+    normalization = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "BGR")
+    found = run(finished(network(flat, layout="NHWC", kind="u8", normalization=normalization)))
     np.testing.assert_array_equal(found, PIXELS[..., ::-1].reshape(3, -1))
 
 
@@ -187,7 +187,7 @@ def test_a_network_that_mixes_the_pictures_of_a_batch_takes_one() -> None:
 
 
 def test_the_network_itself_stays_as_it_is() -> None:
-    given = network(flat, scaling=SCALING)
+    given = network(flat, normalization=SCALING)
     finished(given)
     assert given.graph.input().get_element_type() == ov.Type.f32
     assert given.graph.input().get_partial_shape() == ov.PartialShape([-1, 3, SIZE, SIZE])
@@ -200,7 +200,7 @@ def test_more_than_one_input_is_refused_with_their_names() -> None:
     first = op.parameter([1, 3, SIZE, SIZE], np.float32, name="pixel_values")
     second = op.parameter([1, 77], np.float32, name="input_ids")
     graph = ov.Model([op.concat([flat(first), second], 1)], [first, second])
-    given = Network(graph, "NCHW", Recipe(SIZE), None, "clip.onnx", "", "", "layer")
+    given = ImportedNetwork(graph, "NCHW", Preprocessing(SIZE), None, "clip.onnx", "", "", "layer")
     with pytest.raises(ModelError, match=r"clip\.onnx: it has 2 inputs \(pixel_values, input_ids\)"):
         finished(given)
 
@@ -216,7 +216,7 @@ def test_inputs_that_are_no_such_picture_are_refused_with_their_shape(shape: lis
 
 def test_scaled_pixels_for_a_network_of_whole_numbers_are_refused() -> None:
     with pytest.raises(ModelError, match=r"its input in takes u8, and not scaled pixels"):
-        finished(network(flat, kind="u8", scaling=SCALING))
+        finished(network(flat, kind="u8", normalization=SCALING))
 
 
 def test_an_output_of_another_shape_is_refused_with_the_layer() -> None:

@@ -24,25 +24,25 @@ needs("onnx")
 import onnx
 from onnx import TensorProto, helper
 
-from lookalike.encoders.card import Scaling
+from lookalike.encoders.card import Normalization
 from lookalike.errors import ModelError, UsageError
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 from lookalike.importers import file as from_file
 from lookalike.importers import isolated_read
-from lookalike.importers.base import Network, Request, Wishes
+from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportRequest
 from lookalike.importers.encoder_graph import finished
 from lookalike.importers.output_layer import layers
 from tests.support.onnx_samples import SIZE, classifier, model, node, pictures, planes, reference, tensor
 
-IMAGENET = Wishes(mean=(123.675, 116.28, 103.53), deviation=(58.395, 57.12, 57.375))
+IMAGENET = ImportOptions(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
 PIXELS = pictures()
 
 
-def fetch(path: Path, wishes: Wishes = IMAGENET) -> Network:
-    return from_file.fetch(Request(str(path), wishes))
+def fetch(path: Path, options: ImportOptions = IMAGENET) -> ImportedNetwork:
+    return from_file.fetch(ImportRequest(str(path), options))
 
 
-def vectors(network: Network, pixels: NDArray[np.uint8] = PIXELS) -> NDArray[np.float32]:
+def vectors(network: ImportedNetwork, pixels: NDArray[np.uint8] = PIXELS) -> NDArray[np.float32]:
     run = ov.Core().compile_model(finished(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.concatenate([run(picture[None])[0].copy() for picture in pixels])
 
@@ -71,28 +71,28 @@ def ir(folder: Path, *, kind: Any = np.uint8, layout: str = "NHWC") -> Path:
 
 def test_an_onnx_file_gives_the_vectors_that_onnx_computes_of_scaled_pixels(tmp_path: Path) -> None:
     network = fetch(saved(classifier(), tmp_path))
-    numbers = (PIXELS - np.array(IMAGENET.mean)) / np.array(IMAGENET.deviation)
+    numbers = (PIXELS - np.array(IMAGENET.mean)) / np.array(IMAGENET.std)
     assert_near(vectors(network), reference(classifier(), "flat", planes(numbers)))
-    assert (network.output, network.layout, network.recipe) == ("flat", "NCHW", Recipe(SIZE))
-    assert network.scaling == Scaling((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+    assert (network.output, network.layout, network.preprocessing) == ("flat", "NCHW", Preprocessing(SIZE))
+    assert network.normalization == Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
     assert (network.source, network.licence, network.version) == ("network.onnx", "", "")
 
 
 def test_wishes_are_followed(tmp_path: Path) -> None:
-    wishes = Wishes(
+    options = ImportOptions(
         output="conv",
         size=20,
         crop=1.0,
         resample="bicubic",
         fit="squash",
         mean=(1.0, 2.0, 3.0),
-        deviation=(4.0, 5.0, 6.0),
+        std=(4.0, 5.0, 6.0),
         channels="BGR",
         licence="MIT",
     )
-    network = fetch(saved(classifier(shape=("n", 3, None, None)), tmp_path), wishes)
-    assert network.recipe == Recipe(20, 1.0, "bicubic", "squash")
-    assert network.scaling == Scaling((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), "BGR")
+    network = fetch(saved(classifier(shape=("n", 3, None, None)), tmp_path), options)
+    assert network.preprocessing == Preprocessing(20, 1.0, "bicubic", "squash")
+    assert network.normalization == Normalization((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), "BGR")
     assert (network.output, network.licence) == ("conv", "MIT")
     assert finished(network).output == "conv (mean over 10 x 10)"
 
@@ -108,8 +108,8 @@ def test_a_size_that_is_left_open_has_to_be_said(tmp_path: Path) -> None:
         path = saved(classifier(shape=shape), tmp_path)
         with pytest.raises(UsageError, match=r"network\.onnx: it takes pictures of any size; say with --size"):
             fetch(path)
-        network = fetch(path, Wishes(size=24, mean=(0, 0, 0), deviation=(1, 1, 1)))
-        assert (network.layout, network.recipe.size) == ("NCHW", 24)
+        network = fetch(path, ImportOptions(size=24, mean=(0, 0, 0), std=(1, 1, 1)))
+        assert (network.layout, network.preprocessing.size) == ("NCHW", 24)
         np.testing.assert_equal(vectors(network, pictures(24)).shape, (3, 8))
 
 
@@ -120,7 +120,7 @@ def test_a_size_that_a_network_does_not_take_is_refused(tmp_path: Path) -> None:
         nodes, [sizes, tensor("weights", 3 * SIZE * SIZE, 10)], {"logits": (1, 10)}, shape=(1, 3, SIZE, SIZE)
     )
     with pytest.raises(UsageError, match=r"network\.onnx: it does not take pictures of 20 x 20"):
-        fetch(saved(network, tmp_path), Wishes(size=20, mean=(0, 0, 0), deviation=(1, 1, 1)))
+        fetch(saved(network, tmp_path), ImportOptions(size=20, mean=(0, 0, 0), std=(1, 1, 1)))
 
 
 # Scaling
@@ -131,12 +131,12 @@ def test_a_network_that_does_not_say_its_scaling_is_refused_with_the_usual_ones(
     with pytest.raises(
         UsageError, match=r"give --mean and --std.* 0 and 255 .* 127\.5 .* 123\.675,116\.28,103\.53 and"
     ):
-        fetch(path, Wishes())
+        fetch(path, ImportOptions())
     with pytest.raises(UsageError, match="give both --mean and --std, or neither"):
-        fetch(path, Wishes(mean=(0, 0, 0)))
+        fetch(path, ImportOptions(mean=(0, 0, 0)))
 
 
-def scaling(*steps: tuple[str, list[float]]) -> onnx.ModelProto:
+def normalization(*steps: tuple[str, list[float]]) -> onnx.ModelProto:
     """The classifier, with arithmetic by such constants in front."""
     network, name = classifier(), "pixels"
     for number, (kind, constant) in enumerate(steps):
@@ -161,14 +161,14 @@ def scaling(*steps: tuple[str, list[float]]) -> onnx.ModelProto:
     ],
 )
 def test_arithmetic_that_scales_pixels_is_told_from_other(steps: list[tuple[str, list[float]]], expected: bool) -> None:
-    network = ov.Core().read_model(scaling(*steps).SerializeToString())
+    network = ov.Core().read_model(normalization(*steps).SerializeToString())
     assert from_file.rescales(network) is expected
 
 
 def test_a_network_that_scales_pixels_by_itself_gets_them_as_they_are(tmp_path: Path) -> None:
-    network = scaling(("Mul", [1 / 127.5]), ("Add", [-1]))
-    found = fetch(saved(network, tmp_path), Wishes())
-    assert found.scaling is None
+    network = normalization(("Mul", [1 / 127.5]), ("Add", [-1]))
+    found = fetch(saved(network, tmp_path), ImportOptions())
+    assert found.normalization is None
     assert_near(vectors(found), reference(network, "flat", planes(PIXELS)))
 
 
@@ -177,14 +177,14 @@ def test_a_network_that_scales_pixels_by_itself_gets_them_as_they_are(tmp_path: 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 def test_an_openvino_network_of_pixels_is_taken_as_it_is(layout: str, tmp_path: Path) -> None:
-    network = fetch(ir(tmp_path, layout=layout), Wishes())
+    network = fetch(ir(tmp_path, layout=layout), ImportOptions())
     means = PIXELS.astype(np.float64).mean(axis=(1, 2))
     assert_near(vectors(network), np.hstack([means, means * [1, 2, 3]]))
-    assert (network.scaling, network.layout, network.source) == (None, layout, "network.xml")
+    assert (network.normalization, network.layout, network.source) == (None, layout, "network.xml")
 
 
 def test_the_hash_of_several_files_is_that_of_what_sha256sum_prints(tmp_path: Path) -> None:
-    network = fetch(ir(tmp_path), Wishes())
+    network = fetch(ir(tmp_path), ImportOptions())
     command = "sha256sum network.bin network.xml | sha256sum"
     printed = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert network.sha256 == printed.split()[0]
@@ -194,7 +194,7 @@ def test_scaling_of_whole_numbers_is_refused_and_turning_channels_round_is_not(t
     path = ir(tmp_path)
     with pytest.raises(UsageError, match=r"network\.xml: it takes pixels as they are; leave out --mean and --std"):
         fetch(path)
-    assert_near(vectors(fetch(path, Wishes(channels="BGR")))[:, :3], PIXELS.mean(axis=(1, 2))[:, ::-1])
+    assert_near(vectors(fetch(path, ImportOptions(channels="BGR")))[:, :3], PIXELS.mean(axis=(1, 2))[:, ::-1])
 
 
 def test_a_network_without_its_weights_is_refused(tmp_path: Path) -> None:
@@ -430,15 +430,15 @@ def tflite(saved_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
 
 
 def test_a_saved_model_gives_the_vectors_that_keras_computes(saved_model: Path, keras_vectors: Any) -> None:
-    network = fetch(saved_model, Wishes())
+    network = fetch(saved_model, ImportOptions())
     assert_near(vectors(network), keras_vectors)
-    assert (network.layout, network.scaling, network.source) == ("NHWC", None, "network")
+    assert (network.layout, network.normalization, network.source) == ("NHWC", None, "network")
     assert network.output.endswith("/average_1/Mean")
 
 
 def test_a_tflite_file_of_floats_gives_the_vectors_that_keras_computes(tflite: Any, keras_vectors: Any) -> None:
     """Its converter has hidden the scaling of pixels in the first weights, so it has to be said."""
-    network = fetch(tflite("float32"), Wishes(mean=(0, 0, 0), deviation=(1, 1, 1)))
+    network = fetch(tflite("float32"), ImportOptions(mean=(0, 0, 0), std=(1, 1, 1)))
     assert_near(vectors(network), keras_vectors)
 
 
@@ -446,9 +446,9 @@ def test_a_tflite_file_of_floats_gives_the_vectors_that_keras_computes(tflite: A
 def test_a_tflite_file_of_integers_nearly_gives_the_vectors_that_keras_computes(
     kind: str, tflite: Any, keras_vectors: Any
 ) -> None:
-    network = fetch(tflite(kind), Wishes())
+    network = fetch(tflite(kind), ImportOptions())
     assert_near(vectors(network), keras_vectors, part=0.03)
-    assert (network.scaling, network.source) == (None, f"{kind}.tflite")
+    assert (network.normalization, network.source) == (None, f"{kind}.tflite")
 
 
 def test_codes_of_8_bits_are_no_layer(tflite: Any, keras_network: Any) -> None:
@@ -458,11 +458,11 @@ def test_codes_of_8_bits_are_no_layer(tflite: Any, keras_network: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = np.asarray(keras_network(np.float32(PIXELS)))
-    assert_near(vectors(fetch(tflite("uint8"), Wishes(output=last.name))), expected, part=0.03)
+    assert_near(vectors(fetch(tflite("uint8"), ImportOptions(output=last.name))), expected, part=0.03)
 
 
 def test_a_saved_model_without_its_variables_is_refused(saved_model: Path, tmp_path: Path) -> None:
     shutil.copytree(saved_model, tmp_path / "network")
     shutil.rmtree(tmp_path / "network" / "variables")
     with pytest.raises(ModelError, match="network: it cannot be read: "):
-        fetch(tmp_path / "network", Wishes())
+        fetch(tmp_path / "network", ImportOptions())

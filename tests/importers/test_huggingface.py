@@ -21,16 +21,16 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from lookalike import encoders
-from lookalike.encoders.card import Scaling
+from lookalike.encoders.card import Normalization
 from lookalike.errors import ModelError, UsageError
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 from lookalike.importers import huggingface as from_hub
 from lookalike.importers import import_model, isolated_read
-from lookalike.importers.base import Network, Request, Wishes, Words
+from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportRequest, TextTower
 
 Content: TypeAlias = bytes | dict[str, Any] | None
 FILES: Mapping[str, Content] = {}
-WISHES = Wishes()
+WISHES = ImportOptions()
 READ_APART = isolated_read.read
 
 NAME = "owner/tiny-clip"
@@ -174,9 +174,11 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServ
         yield server
 
 
-def fetched(server: FileServer, others: Mapping[str, Content] = FILES, wishes: Wishes = WISHES) -> Network:
+def fetched(
+    server: FileServer, others: Mapping[str, Content] = FILES, options: ImportOptions = WISHES
+) -> ImportedNetwork:
     hub_repository(server, NAME, repository_files(others))
-    return from_hub.fetch(Request(NAME, wishes))
+    return from_hub.fetch(ImportRequest(NAME, options))
 
 
 def computed(model: ov.Model, taken: NDArray[Any]) -> NDArray[np.float32]:
@@ -202,27 +204,27 @@ def encoded(text: str, pad: str = END) -> tuple[NDArray[np.int64], NDArray[np.in
     return np.array([encoding.ids], np.int64), np.array([encoding.attention_mask], np.int64)
 
 
-def assert_words(words: Words | None, file: bytes, output: str, pad: str = END, *inputs: str) -> None:
+def assert_words(text_tower: TextTower | None, file: bytes, output: str, pad: str = END, *inputs: str) -> None:
     """They give, for each text, what the file gives for what the tokenizers library makes of it."""
     from tokenizers import Tokenizer
 
-    assert words is not None
-    made = Tokenizer.from_str(words.tokenizer)
+    assert text_tower is not None
+    made = Tokenizer.from_str(text_tower.tokenizer)
     for text in TEXTS:
         ids, mask = encoded(text, pad)
         assert made.encode(text).ids == ids[0].tolist()
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         expected = reference(file, output, **{name: given[name] for name in inputs or ("input_ids", "attention_mask")})
-        np.testing.assert_allclose(computed(words.graph, ids), expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(computed(text_tower.graph, ids), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_pictures_and_words_get_the_vectors_that_onnx_computes(server: FileServer) -> None:
     network = fetched(server)
     expected = reference(VISION_FILE, "image_embeds", pixel_values=pictures())
     np.testing.assert_allclose(computed(network.graph, pictures()), expected, rtol=1e-4, atol=1e-5)
-    assert network.words is not None
-    assert network.words.context == CONTEXT
-    assert_words(network.words, TEXT_FILE, "text_embeds")
+    assert network.text_tower is not None
+    assert network.text_tower.context == CONTEXT
+    assert_words(network.text_tower, TEXT_FILE, "text_embeds")
 
 
 def test_an_imported_network_gives_the_vectors_that_onnx_computes_of_scaled_pixels(
@@ -235,8 +237,8 @@ def test_an_imported_network_gives_the_vectors_that_onnx_computes_of_scaled_pixe
     scaled = ((pixels - np.array(MEAN)) / DEVIATION).astype(np.float32).transpose(0, 3, 1, 2)
     expected = reference(VISION_FILE, "image_embeds", pixel_values=scaled)
     np.testing.assert_allclose(encoders.load("tiny-clip").encode(pixels), expected, rtol=1e-3, atol=1e-4)
-    words = encoders.load_text("tiny-clip").encode_text(TEXTS)
-    for vector, text in zip(words, TEXTS, strict=True):
+    text_tower = encoders.load_text("tiny-clip").encode_text(TEXTS)
+    for vector, text in zip(text_tower, TEXTS, strict=True):
         ids, mask = encoded(text)
         of_text = reference(TEXT_FILE, "text_embeds", input_ids=ids, attention_mask=mask)[0]
         np.testing.assert_allclose(vector, of_text, rtol=1e-3, atol=1e-4)
@@ -246,8 +248,8 @@ def test_a_network_says_where_it_is_from_and_how_pictures_are_prepared(server: F
     network = fetched(server)
     assert (network.source, network.version, network.licence) == (f"hf:{NAME}", COMMIT, "apache-2.0")
     assert (network.output, network.layout) == ("image_embeds", "NCHW")
-    assert network.recipe == Recipe(size=SIZE, crop=SIZE / 20, resample="bicubic", fit="crop")
-    assert network.scaling == Scaling(pytest.approx(MEAN), pytest.approx(DEVIATION), "RGB")  # type: ignore[arg-type]
+    assert network.preprocessing == Preprocessing(size=SIZE, crop=SIZE / 20, resample="bicubic", fit="crop")
+    assert network.normalization == Normalization(pytest.approx(MEAN), pytest.approx(DEVIATION), "RGB")  # type: ignore[arg-type]
     digests = "".join(hashlib.sha256(file).hexdigest() for file in (VISION_FILE, TEXT_FILE))
     assert network.sha256 == hashlib.sha256(digests.encode()).hexdigest()
 
@@ -255,24 +257,24 @@ def test_a_network_says_where_it_is_from_and_how_pictures_are_prepared(server: F
 def test_a_revision_is_in_the_name_or_wished(server: FileServer) -> None:
     hub_repository(server, NAME, repository_files({}), commit="a" * 40, revision="v1")
     hub_repository(server, NAME, repository_files({}), commit="b" * 40, revision="v2")
-    assert from_hub.fetch(Request(f"{NAME}@v1")).version == "a" * 40
-    assert from_hub.fetch(Request(f"{NAME}@v1", Wishes(revision="v2"))).version == "b" * 40
+    assert from_hub.fetch(ImportRequest(f"{NAME}@v1")).version == "a" * 40
+    assert from_hub.fetch(ImportRequest(f"{NAME}@v1", ImportOptions(revision="v2"))).version == "b" * 40
 
 
 def test_wishes_count_more_than_what_the_repository_says(server: FileServer) -> None:
-    wishes = Wishes(
+    options = ImportOptions(
         size=24,
         crop=0.5,
         resample="nearest",
         fit="squash",
         mean=(1, 2, 3),
-        deviation=(4, 5, 6),
+        std=(4, 5, 6),
         channels="BGR",
         licence="MIT",
     )
-    network = fetched(server, wishes=wishes)
-    assert network.recipe == Recipe(24, 0.5, "nearest", "squash")
-    assert network.scaling == Scaling((1, 2, 3), (4, 5, 6), "BGR")
+    network = fetched(server, options=options)
+    assert network.preprocessing == Preprocessing(24, 0.5, "nearest", "squash")
+    assert network.normalization == Normalization((1, 2, 3), (4, 5, 6), "BGR")
     assert network.licence == "MIT"
     taken = np.ones((1, 3, 24, 24), np.float32)
     expected = reference(VISION_FILE, "image_embeds", pixel_values=taken)
@@ -281,21 +283,21 @@ def test_wishes_count_more_than_what_the_repository_says(server: FileServer) -> 
 
 @pytest.mark.parametrize("output", ["pooler_output", "last_hidden_state", "patches"])
 def test_another_output_or_layer_is_taken_where_it_is_wished_and_has_no_words(server: FileServer, output: str) -> None:
-    network = fetched(server, wishes=Wishes(output=output))
+    network = fetched(server, options=ImportOptions(output=output))
     expected = reference(VISION_FILE, "last_hidden_state", pixel_values=pictures())
     if output == "pooler_output":
         expected = np.tanh(expected.mean(axis=1))
     if output == "patches":
         expected = expected.transpose(0, 2, 1).reshape(2, WIDTH, 2, 2)
     np.testing.assert_allclose(computed(network.graph, pictures()), expected, rtol=1e-4, atol=1e-5)
-    assert (network.output, network.words) == (output, None)
+    assert (network.output, network.text_tower) == (output, None)
     assert not any("text_model" in path for path in server.paths())
     assert network.sha256 == hashlib.sha256(VISION_FILE).hexdigest()
 
 
 def test_a_layer_that_is_not_there_is_refused(server: FileServer) -> None:
     with pytest.raises(UsageError, match="no layer 'nothing'"):
-        fetched(server, wishes=Wishes(output="nothing"))
+        fetched(server, options=ImportOptions(output="nothing"))
 
 
 @pytest.mark.parametrize(
@@ -310,7 +312,7 @@ def test_what_tells_of_a_whole_picture_is_preferred(server: FileServer, outputs:
     network = fetched(server, {"onnx/vision_model": None, "onnx/text_model": None, "onnx/model": vision(*outputs)})
     expected = reference(VISION_FILE, taken, pixel_values=pictures())
     np.testing.assert_allclose(computed(network.graph, pictures()), expected, rtol=1e-4, atol=1e-5)
-    assert (network.output, network.words) == (taken, None)
+    assert (network.output, network.text_tower) == (taken, None)
 
 
 def test_a_file_at_the_top_will_do(server: FileServer) -> None:
@@ -329,13 +331,13 @@ def test_pictures_and_words_may_be_in_one_file(server: FileServer) -> None:
     network = fetched(server, {"onnx/vision_model": None, "onnx/text_model": None, "onnx/model": both})
     expected = reference(VISION_FILE, "image_embeds", pixel_values=pictures())
     np.testing.assert_allclose(computed(network.graph, pictures()), expected, rtol=1e-4, atol=1e-5)
-    assert_words(network.words, TEXT_FILE, "text_embeds")
+    assert_words(network.text_tower, TEXT_FILE, "text_embeds")
     assert network.sha256 == hashlib.sha256(both).hexdigest()
     with pytest.raises(ModelError, match=r"cannot be used for pictures of 16 x 16: .*input"):
         fetched(
             server,
             {"onnx/vision_model": None, "onnx/text_model": None, "onnx/model": both},
-            Wishes(output="text_embeds"),
+            ImportOptions(output="text_embeds"),
         )
 
 
@@ -344,7 +346,7 @@ def test_pictures_and_words_may_be_in_one_file(server: FileServer) -> None:
 
 def test_padding_that_is_a_token_of_its_own_is_masked_wherever_it_is(server: FileServer) -> None:
     network = fetched(server, {"tokenizer_config": {"model_max_length": CONTEXT, "pad_token": "?", "eos_token": END}})
-    assert_words(network.words, TEXT_FILE, "text_embeds", "?")
+    assert_words(network.text_tower, TEXT_FILE, "text_embeds", "?")
 
 
 def test_a_network_with_one_vector_for_pictures_and_words_needs_no_mask(server: FileServer) -> None:
@@ -364,9 +366,9 @@ def test_a_network_with_one_vector_for_pictures_and_words_needs_no_mask(server: 
     }
     network = fetched(server, siglip)
     assert network.output == "pooler_output"
-    assert_words(network.words, file, "pooler_output", END, "input_ids")
+    assert_words(network.text_tower, file, "pooler_output", END, "input_ids")
     siglip["config"] = {"model_type": "clip"}  # whose vectors before the projection are of two spaces
-    assert fetched(server, siglip).words is None
+    assert fetched(server, siglip).text_tower is None
 
 
 def test_tokens_have_types_where_a_network_asks_for_them_and_no_mask_where_its_tokenizer_makes_none(
@@ -377,21 +379,21 @@ def test_tokens_have_types_where_a_network_asks_for_them_and_no_mask_where_its_t
     nodes[4] = helper.make_node("Sum", ["looked_up", "some_places", "typed"], ["placed"])
     inputs = IDS | {"token_type_ids": IDS["input_ids"]}
     file = onnx_bytes(nodes, TEXT_WEIGHTS, inputs, {"text_embeds": ["n", DIM]})
-    assert_words(fetched(server, {"onnx/text_model": file}).words, file, "text_embeds", END, *inputs)
+    assert_words(fetched(server, {"onnx/text_model": file}).text_tower, file, "text_embeds", END, *inputs)
     config = {"model_max_length": CONTEXT, "pad_token": "?", "model_input_names": ["input_ids"]}
-    words = fetched(server, {"tokenizer_config": config}).words
-    assert words is not None
+    text_tower = fetched(server, {"tokenizer_config": config}).text_tower
+    assert text_tower is not None
     ids, _ = encoded(TEXTS[0], "?")
     expected = reference(TEXT_FILE, "text_embeds", input_ids=ids, attention_mask=np.ones_like(ids))
-    np.testing.assert_allclose(computed(words.graph, ids), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(computed(text_tower.graph, ids), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_graph_that_takes_so_many_tokens_decides_how_many_there_are(server: FileServer) -> None:
     fixed = {name: (TensorProto.INT64, [1, 5]) for name in IDS}
     file = onnx_bytes(TEXT, TEXT_WEIGHTS, fixed, {"text_embeds": [1, DIM]})
-    words = fetched(server, {"onnx/text_model": file}).words
-    assert words is not None
-    assert words.context == 5
+    text_tower = fetched(server, {"onnx/text_model": file}).text_tower
+    assert text_tower is not None
+    assert text_tower.context == 5
 
 
 @pytest.mark.parametrize(
@@ -413,13 +415,13 @@ def test_texts_are_as_long_as_tokenizer_and_network_allow(
             "config": {"model_type": "other", "text_config": network},
         },
     )
-    assert found.words is not None
-    assert found.words.context == context
+    assert found.text_tower is not None
+    assert found.text_tower.context == context
 
 
 def test_without_a_tokenizer_there_are_no_words(server: FileServer) -> None:
-    assert fetched(server, {"tokenizer": None}).words is None
-    assert fetched(server, {"onnx/text_model": None}).words is None
+    assert fetched(server, {"tokenizer": None}).text_tower is None
+    assert fetched(server, {"onnx/text_model": None}).text_tower is None
 
 
 @pytest.mark.parametrize(
@@ -454,7 +456,7 @@ def test_a_repository_without_onnx_files_is_refused_and_says_what_to_do(
 ) -> None:
     hub_repository(server, name, {file: b"{}", "onnx/model_quantized.onnx": b""})
     with pytest.raises(ModelError, match=f"hf:{name}: it has neither .*{advice}"):
-        from_hub.fetch(Request(name))
+        from_hub.fetch(ImportRequest(name))
     assert len(server.requests) == 1
 
 
@@ -462,7 +464,7 @@ def test_a_repository_without_onnx_files_is_refused_and_says_what_to_do(
 def test_weights_in_another_file_are_refused_before_anything_is_downloaded(server: FileServer, data: str) -> None:
     hub_repository(server, NAME, repository_files({}) | {data: b"weights"})
     with pytest.raises(ModelError, match=f"weights in another file, {data}"):
-        from_hub.fetch(Request(NAME))
+        from_hub.fetch(ImportRequest(NAME))
     assert len(server.requests) == 1
 
 
@@ -484,10 +486,10 @@ def test_a_file_that_takes_no_pictures_is_refused(server: FileServer) -> None:
 @pytest.mark.parametrize("name", ["net", "a/b/c", "../x", ""])
 def test_what_cannot_be_a_repository_is_refused(server: FileServer, name: str) -> None:
     with pytest.raises(UsageError, match="owner/name"):
-        from_hub.fetch(Request(name))
+        from_hub.fetch(ImportRequest(name))
 
 
 def test_documents_that_make_no_sense_are_refused(server: FileServer) -> None:
     hub_repository(server, NAME, repository_files({}) | {"config.json": b"[]"})
     with pytest.raises(ModelError, match=r"config\.json makes no sense"):
-        from_hub.fetch(Request(NAME))
+        from_hub.fetch(ImportRequest(NAME))

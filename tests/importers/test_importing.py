@@ -12,10 +12,10 @@ from openvino import opset13 as op
 
 from lookalike import encoders, importers
 from lookalike.cli.models import models as commands
-from lookalike.encoders.card import Scaling
+from lookalike.encoders.card import Normalization
 from lookalike.errors import StorageError, UsageError
-from lookalike.images.decode import Recipe
-from lookalike.importers import Wishes
+from lookalike.images.decode import Preprocessing
+from lookalike.importers import ImportOptions
 from tests.support import tiny_models
 
 
@@ -56,8 +56,8 @@ def saved(home: Path, *, floats: bool) -> Path:
 
 def test_what_was_told_is_noted_so_that_the_same_can_be_imported_again(home: Path) -> None:
     saved(home, floats=True)
-    wishes = Wishes(mean=(10.0, 20.0, 30.0), deviation=(2.0, 2.0, 2.0), channels="BGR", crop=1.0, licence="MIT")
-    card = importers.import_model("net.xml", name="one", wishes=wishes).card
+    options = ImportOptions(mean=(10.0, 20.0, 30.0), std=(2.0, 2.0, 2.0), channels="BGR", crop=1.0, licence="MIT")
+    card = importers.import_model("net.xml", name="one", options=options).card
     assert card.command is not None
     arguments = [*shlex.split(card.command), "--name", "two"]
     commands.main(["import", *arguments], standalone_mode=False)
@@ -68,31 +68,35 @@ def test_what_was_told_is_noted_so_that_the_same_can_be_imported_again(home: Pat
 def test_the_same_weights_have_the_same_fingerprint_whatever_they_are_called(home: Path) -> None:
     saved(home, floats=False)
     one = importers.import_model("net.xml", name="one").card
-    two = importers.import_model("net.xml", name="two", wishes=Wishes(licence="MIT")).card
+    two = importers.import_model("net.xml", name="two", options=ImportOptions(licence="MIT")).card
     assert one.fingerprint == two.fingerprint
 
 
 def test_mean_and_deviation_are_in_the_order_of_the_channels(home: Path) -> None:
     saved(home, floats=True)
-    wishes = Wishes(mean=(10.0, 20.0, 30.0), deviation=(1.0, 2.0, 4.0), channels="BGR")
-    importers.import_model("net.xml", name="one", wishes=wishes)
+    options = ImportOptions(mean=(10.0, 20.0, 30.0), std=(1.0, 2.0, 4.0), channels="BGR")
+    importers.import_model("net.xml", name="one", options=options)
     pixels = np.full((1, 8, 8, 3), (50, 60, 70), np.uint8)
     expected = [(70 - 10) / 1, (60 - 20) / 2, (50 - 30) / 4]
     np.testing.assert_allclose(encoders.load("one").encode(pixels), [expected], rtol=1e-5)
 
 
 def test_other_channels_alone_turn_what_the_source_tells_round() -> None:
-    told = Scaling((1, 2, 3), (4, 5, 6))
-    assert Wishes(channels="BGR").scaling(told) == Scaling((3, 2, 1), (6, 5, 4), "BGR")
-    assert Wishes(channels="RGB").scaling(told) == told
-    assert Wishes(channels="BGR", mean=(7, 8, 9)).scaling(told) == Scaling((7, 8, 9), (6, 5, 4), "BGR")
-    assert Wishes().scaling(None) is None
+    told = Normalization((1, 2, 3), (4, 5, 6))
+    assert ImportOptions(channels="BGR").normalization(told) == Normalization((3, 2, 1), (6, 5, 4), "BGR")
+    assert ImportOptions(channels="RGB").normalization(told) == told
+    assert ImportOptions(channels="BGR", mean=(7, 8, 9)).normalization(told) == Normalization(
+        (7, 8, 9), (6, 5, 4), "BGR"
+    )
+    assert ImportOptions().normalization(None) is None
 
 
 def test_what_is_wished_comes_before_what_is_told() -> None:
-    assert Wishes(size=96, fit="squash").recipe(Recipe(224, 0.9)) == Recipe(96, 0.9, fit="squash")
+    assert ImportOptions(size=96, fit="squash").preprocessing(Preprocessing(224, 0.9)) == Preprocessing(
+        96, 0.9, fit="squash"
+    )
     with pytest.raises(UsageError, match="timm:x: it cannot be had with --output; leave that out"):
-        Wishes(output="fc").refuse("timm:x", "revision", "output")
+        ImportOptions(output="fc").refuse("timm:x", "revision", "output")
 
 
 def test_a_network_that_cannot_be_written_is_a_storage_error_and_leaves_nothing(

@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lookalike.demo import draw
-from lookalike.encoders.card import Scaling
+from lookalike.encoders.card import Normalization
 from lookalike.errors import MissingExtraError, ModelError, UsageError
-from lookalike.images.decode import Recipe, prepare
+from lookalike.images.decode import Preprocessing, prepare
 from lookalike.importers import encoder_graph
 from lookalike.importers import keras as from_keras
-from lookalike.importers.base import ImportProgress, Network, Request, Wishes
+from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
 from lookalike.importers.torch_export import quietly
 from tests.support.file_server import FileServer, mirrored
 from tests.support.golden_pictures import pictures
@@ -48,9 +48,9 @@ FILES = {
 # Where the checksums of their weights are: in a table under a name, or in the constructor itself. MobileNet has none.
 TABLED = {"ResNet50": "resnet50", "MobileNetV3Small": "small_224_1.0_float"}
 LITERAL = {"InceptionV3": "bcbd6486424b2319ff4ef7d526e38f63", "VGG16": "6d6bbae143d832006294945121d1f1fc"}
-CAFFE = Scaling((103.939, 116.779, 123.68), (1.0, 1.0, 1.0), "BGR")
-PLUS_MINUS_ONE = Scaling((127.5, 127.5, 127.5), (127.5, 127.5, 127.5), "RGB")
-TORCH = Scaling((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "RGB")
+CAFFE = Normalization((103.939, 116.779, 123.68), (1.0, 1.0, 1.0), "BGR")
+PLUS_MINUS_ONE = Normalization((127.5, 127.5, 127.5), (127.5, 127.5, 127.5), "RGB")
+TORCH = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "RGB")
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def publish(monkeypatch: pytest.MonkeyPatch, server: FileServer, keras: Any, nam
     return network
 
 
-def vectors_of(network: Network, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+def vectors_of(network: ImportedNetwork, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What the imported network makes of pictures, (n, size, size, 3)."""
     compiled = ov.Core().compile_model(
         encoder_graph.finished(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
@@ -208,31 +208,31 @@ def test_an_imported_network_gives_the_vectors_of_keras(
     keras: Any,
     asked: str,
     name: str,
-    scaling: Scaling | None,
+    normalization: Normalization | None,
 ) -> None:
     size = 96
     published = publish(monkeypatch, server, keras, name, size)
     told: list[ImportProgress] = []
-    network = from_keras.fetch(Request(asked, Wishes(size=size), told.append))
+    network = from_keras.fetch(ImportRequest(asked, ImportOptions(size=size), told.append))
 
     assert network.source == f"keras:{name}"
     assert network.sha256 == hashlib.sha256(published.file).hexdigest()
-    assert network.recipe == Recipe(size=size, crop=0.875, resample="bilinear", fit="crop")
-    assert (network.scaling, network.layout, network.licence) == (scaling, "NHWC", "")
+    assert network.preprocessing == Preprocessing(size=size, crop=0.875, resample="bilinear", fit="crop")
+    assert (network.normalization, network.layout, network.licence) == (normalization, "NHWC", "")
     assert server.paths() == [published.path]
     assert any(progress.done == progress.total == len(published.file) for progress in told)
 
     pixels = squares(size)
     found = vectors_of(network, pixels)
     assert agreement(found, published.vectors(published.preprocess(pixels))) >= 0.9999
-    for wrong in wrongly_scaled(scaling):
+    for wrong in wrongly_scaled(normalization):
         colours = pixels if wrong.channels == "RGB" else pixels[..., ::-1]
-        assert agreement(found, published.vectors((colours - wrong.mean) / wrong.deviation)) < 0.999
+        assert agreement(found, published.vectors((colours - wrong.mean) / wrong.std)) < 0.999
 
 
-def wrongly_scaled(right: Scaling | None) -> list[Scaling]:
+def wrongly_scaled(right: Normalization | None) -> list[Normalization]:
     """Mistakes that the comparison has to notice: the other order of channels, and the scaling of another family."""
-    right = right or Scaling((0, 0, 0), (1, 1, 1))
+    right = right or Normalization((0, 0, 0), (1, 1, 1))
     other_order = replace(right, channels="RGB" if right.channels == "BGR" else "BGR")
     return [other_order, TORCH if right == CAFFE else CAFFE]
 
@@ -242,12 +242,16 @@ def test_a_photo_is_prepared_as_with_keras_and_pillow(
 ) -> None:
     """The centre of 0.875 of the shorter side, scaled with Pillow, then the family's own preprocess_input."""
     published = publish(monkeypatch, server, keras, "MobileNet", 224)
-    network = from_keras.fetch(Request("MobileNet"))
+    network = from_keras.fetch(ImportRequest("MobileNet"))
     photos = [photo(tmp_path, kind) for kind in ("balloon", "clock", "sailboat", "pizza")]
     part = ((640 - 420) / 2, (480 - 420) / 2, (640 + 420) / 2, (480 + 420) / 2)
     images = [keras.utils.load_img(path).resize((224, 224), Image.Resampling.BILINEAR, part) for path in photos]
     wanted = published.vectors(published.preprocess(np.stack([np.asarray(image) for image in images])))
-    pixels = [prepare(path, recipe).pixels for recipe in (network.recipe, Recipe(fit="squash")) for path in photos]
+    pixels = [
+        prepare(path, preprocessing).pixels
+        for preprocessing in (network.preprocessing, Preprocessing(fit="squash"))
+        for path in photos
+    ]
     found, squashed = np.split(vectors_of(network, np.stack(pixels)), 2)
     assert agreement(found, wanted) >= 0.99
     assert agreement(squashed, wanted) < 0.98
@@ -313,34 +317,38 @@ def test_every_application_says_its_size_and_scaling(keras: Any) -> None:
         caffe = name.startswith("VGG") or (name.startswith("ResNet") and not name.endswith("V2"))
         inside = name.startswith(("EfficientNet", "ConvNeXt", "MobileNetV3"))
         torch = name.startswith("DenseNet")
-        assert application.scaling() == (CAFFE if caffe else None if inside else TORCH if torch else PLUS_MINUS_ONE)
+        assert application.normalization() == (
+            CAFFE if caffe else None if inside else TORCH if torch else PLUS_MINUS_ONE
+        )
 
 
 def test_wishes_come_before_what_keras_says(keras: Any) -> None:
     application = from_keras._application(keras, "InceptionV3")
-    wishes = Wishes(size=128, crop=1.0, resample="bicubic", fit="squash", deviation=(1.0, 2.0, 3.0))
-    assert from_keras._recipe(application, wishes) == Recipe(128, 1.0, "bicubic", "squash")
-    assert from_keras._recipe(application, Wishes(fit="squash")) == Recipe(299, 0.875, "bilinear", "squash")
-    assert wishes.scaling(PLUS_MINUS_ONE) == replace(PLUS_MINUS_ONE, deviation=(1.0, 2.0, 3.0))
-    assert Wishes(channels="BGR").scaling(None) == Scaling((0, 0, 0), (1, 1, 1), "BGR")
-    assert wishes.scaling(None) == Scaling((0, 0, 0), (1.0, 2.0, 3.0), "RGB")
+    options = ImportOptions(size=128, crop=1.0, resample="bicubic", fit="squash", std=(1.0, 2.0, 3.0))
+    assert from_keras._recipe(application, options) == Preprocessing(128, 1.0, "bicubic", "squash")
+    assert from_keras._recipe(application, ImportOptions(fit="squash")) == Preprocessing(
+        299, 0.875, "bilinear", "squash"
+    )
+    assert options.normalization(PLUS_MINUS_ONE) == replace(PLUS_MINUS_ONE, std=(1.0, 2.0, 3.0))
+    assert ImportOptions(channels="BGR").normalization(None) == Normalization((0, 0, 0), (1, 1, 1), "BGR")
+    assert options.normalization(None) == Normalization((0, 0, 0), (1.0, 2.0, 3.0), "RGB")
 
 
 @pytest.mark.parametrize(
     ("name", "wishes", "message"),
     [
-        ("resnet5", Wishes(), r"keras:resnet5: Keras has no such network; it has ResNet50, ResNet"),
-        ("", Wishes(), "Keras has no such network; it has ConvNeXtBase"),
-        ("ResNet50", Wishes(output="conv5"), "keras:ResNet50: it cannot be had with --output; leave that out"),
-        ("ResNet50", Wishes(revision="main"), "cannot be had with --revision"),
-        ("Xception", Wishes(size=70), r"size: 70 is too small for keras:Xception; give 71 or more"),
+        ("resnet5", ImportOptions(), r"keras:resnet5: Keras has no such network; it has ResNet50, ResNet"),
+        ("", ImportOptions(), "Keras has no such network; it has ConvNeXtBase"),
+        ("ResNet50", ImportOptions(output="conv5"), "keras:ResNet50: it cannot be had with --output; leave that out"),
+        ("ResNet50", ImportOptions(revision="main"), "cannot be had with --revision"),
+        ("Xception", ImportOptions(size=70), r"size: 70 is too small for keras:Xception; give 71 or more"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_asked_for(
-    server: FileServer, name: str, wishes: Wishes, message: str
+    server: FileServer, name: str, options: ImportOptions, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        from_keras.fetch(Request(name, wishes))
+        from_keras.fetch(ImportRequest(name, options))
     assert not server.requests
 
 
@@ -350,14 +358,14 @@ def test_what_cannot_be_is_refused_before_anything_is_asked_for(
 def test_weights_with_a_wrong_checksum_are_refused(server: FileServer) -> None:
     server.files[FILES["MobileNetV3Small"]] = b"other weights"
     with pytest.raises(ModelError, match=r"weights_mobilenet_v3_small_224.*: expected md5 [0-9a-f]{32}"):
-        from_keras.fetch(Request("MobileNetV3Small"))
+        from_keras.fetch(ImportRequest("MobileNetV3Small"))
 
 
 @pytest.mark.parametrize("data", [b"<html>busy</html>", b"\x89HDF\r\n\x1a\n"], ids=["another file", "cut off"])
 def test_a_file_that_is_no_weights_is_refused(server: FileServer, data: bytes) -> None:
     server.files[FILES["MobileNet"].format(size=128)] = data
     with pytest.raises(ModelError, match=r"^keras:MobileNet: Keras [0-9.]+ cannot make it: ."):
-        from_keras.fetch(Request("MobileNet", Wishes(size=128)))
+        from_keras.fetch(ImportRequest("MobileNet", ImportOptions(size=128)))
 
 
 @pytest.mark.parametrize("outside", ["a link", "a dataset"])
@@ -382,18 +390,18 @@ def test_weights_that_are_in_another_file_are_refused(
             layer.create_dataset(name, shape, np.float32, external=[place])
     server.files[mobilenet.path] = changed.getvalue()
     with pytest.raises(ModelError, match=r"^keras:MobileNet: Keras [0-9.]+ cannot make it: .*[Ee]xternal"):
-        from_keras.fetch(Request("MobileNet", Wishes(size=128)))
+        from_keras.fetch(ImportRequest("MobileNet", ImportOptions(size=128)))
 
 
 def test_an_import_ends_where_it_is_told_to(server: FileServer) -> None:
     server.files[FILES["MobileNet"].format(size=128)] = bytes(1_000_000)
 
-    def tell(progress: ImportProgress) -> None:
+    def progress(progress: ImportProgress) -> None:
         if progress.done:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        from_keras.fetch(Request("MobileNet", Wishes(size=128), tell))
+        from_keras.fetch(ImportRequest("MobileNet", ImportOptions(size=128), progress))
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["its own download", "no download"])
@@ -407,7 +415,7 @@ def test_a_keras_that_gets_weights_in_another_way_downloads_nothing(
     monkeypatch.setattr("keras.src.applications.vgg16.file_utils", SimpleNamespace(get_file=get_file))
     expected = "would download https://.*vgg16" if own else "gets its weights in a way that is not known"
     with pytest.raises(ModelError, match=rf"keras:VGG16: Keras [0-9.]+ {expected}"):
-        from_keras.fetch(Request("VGG16", Wishes(size=32)))
+        from_keras.fetch(ImportRequest("VGG16", ImportOptions(size=32)))
     assert not server.requests
 
 
@@ -422,19 +430,19 @@ def test_a_family_that_does_more_than_scale_is_refused(monkeypatch: pytest.Monke
     for preprocess in odd:
         monkeypatch.setattr("keras.src.applications.vgg16.preprocess_input", preprocess)
         with pytest.raises(ModelError, match="keras:VGG16: the way it prepares pixels is not known"):
-            application.scaling()
+            application.normalization()
 
 
 def test_keras_on_something_else_is_refused(monkeypatch: pytest.MonkeyPatch, keras: Any) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ModelError, match="keras:VGG16: here Keras runs on jax"):
-        from_keras.fetch(Request("VGG16"))
+        from_keras.fetch(ImportRequest("VGG16"))
 
 
 def test_without_keras_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keras", None)
     with pytest.raises(MissingExtraError, match=r"importing from Keras takes .*lookalike\[keras\]"):
-        from_keras.fetch(Request("VGG16"))
+        from_keras.fetch(ImportRequest("VGG16"))
 
 
 def test_settings_of_the_user_change_nothing(server: FileServer, keras: Any, mobilenet: Published) -> None:
@@ -446,7 +454,7 @@ def test_settings_of_the_user_change_nothing(server: FileServer, keras: Any, mob
         config.set_image_data_format("channels_first")
         config.set_floatx("float16")
         config.set_dtype_policy("mixed_float16")
-        network = from_keras.fetch(Request("MobileNet", Wishes(size=128, licence="MIT")))
+        network = from_keras.fetch(ImportRequest("MobileNet", ImportOptions(size=128, licence="MIT")))
         assert (config.image_data_format(), config.floatx()) == ("channels_first", "float16")
         assert config.dtype_policy().name == "mixed_float16"
     finally:

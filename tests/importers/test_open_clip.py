@@ -23,10 +23,10 @@ from PIL import Image
 
 from lookalike import demo, encoders, importers
 from lookalike.errors import MissingExtraError, ModelError, UsageError
-from lookalike.images.decode import Recipe, prepare
+from lookalike.images.decode import Preprocessing, prepare
 from lookalike.importers import open_clip as from_open_clip
 from lookalike.importers import tokenizer_export
-from lookalike.importers.base import ImportProgress, Network, Request, Wishes
+from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
 from lookalike.importers.torch_export import quietly
 from tests.support.file_server import COMMIT, HUB, FileServer, hub_repository, mirrored
 from tests.support.golden_pictures import pictures
@@ -144,8 +144,8 @@ def published(server: FileServer, model: Any, name: str = SAFE) -> None:
     hub_repository(server, REPOSITORY, {name: data, "README.md": b"tiny"}, licence="mit")
 
 
-def fetch(name: str, **wishes: Any) -> Network:
-    return from_open_clip.fetch(Request(name, Wishes(**wishes)))
+def fetch(name: str, **options: Any) -> ImportedNetwork:
+    return from_open_clip.fetch(ImportRequest(name, ImportOptions(**options)))
 
 
 def vectors_of(graph: Any, inputs: NDArray[Any]) -> NDArray[np.float32]:
@@ -195,11 +195,11 @@ def test_pictures_and_words_become_the_vectors_of_openclip(server: FileServer, n
     wanted = theirs(model, pixels())
     assert_same(vectors_of(made.graph, pixels()), wanted)
     assert_other(vectors_of(made.graph, pixels()[::-1]), wanted)
-    assert made.words
+    assert made.text_tower
     ids = open_clip.get_tokenizer(name)(SENTENCES).numpy()
-    assert made.words.context == ids.shape[1] == (16 if name == "tiny-timm" else 77)
-    assert_same(vectors_of(made.words.graph, ids), theirs(model, ids))
-    assert_other(vectors_of(made.words.graph, ids[::-1]), theirs(model, ids))
+    assert made.text_tower.context == ids.shape[1] == (16 if name == "tiny-timm" else 77)
+    assert_same(vectors_of(made.text_tower.graph, ids), theirs(model, ids))
+    assert_other(vectors_of(made.text_tower.graph, ids[::-1]), theirs(model, ids))
 
 
 def test_an_imported_one_does_the_same_from_files_and_from_words(server: FileServer) -> None:
@@ -214,7 +214,7 @@ def test_an_imported_one_does_the_same_from_files_and_from_words(server: FileSer
         demo.draw(kind, np.random.default_rng(seed)).save(file, "JPEG", quality=90)
         files.append(file.getvalue())
     encoder = encoders.load("clip")
-    found = encoder.encode(np.stack([prepare(file, encoder.recipe).pixels for file in files]))
+    found = encoder.encode(np.stack([prepare(file, encoder.preprocessing).pixels for file in files]))
     settings = open_clip.transform.PreprocessCfg(**model.visual.preprocess_cfg)
     transform = open_clip.transform.image_transform_v2(settings, is_train=False)
     transformed = np.stack([transform(Image.open(io.BytesIO(file))).numpy() for file in files])
@@ -224,8 +224,8 @@ def test_an_imported_one_does_the_same_from_files_and_from_words(server: FileSer
     likeness = centred[0] @ centred[1].T
     assert likeness.diagonal().min() >= 0.97
     assert (likeness.argmax(axis=1) == np.arange(len(files))).all()
-    words = encoders.load_text("clip").encode_text(SENTENCES)
-    assert_same(words, theirs(model, open_clip.get_tokenizer("tiny-vit")(SENTENCES).numpy()))
+    text_tower = encoders.load_text("clip").encode_text(SENTENCES)
+    assert_same(text_tower, theirs(model, open_clip.get_tokenizer("tiny-vit")(SENTENCES).numpy()))
 
 
 def test_the_activation_is_the_one_that_the_weights_were_trained_with(server: FileServer) -> None:
@@ -241,7 +241,7 @@ def test_another_size_is_had_by_scaling_what_a_vision_transformer_knows_of_place
     model = network("tiny-vit")
     published(server, model)
     made = fetch("tiny-vit/plain", size=96)
-    assert made.recipe.size == 96
+    assert made.preprocessing.size == 96
     with quietly():
         file = Path(os.environ["LOOKALIKE_MODELS"]) / SAFE
         safetensors.torch.save_file(model.state_dict(), file)
@@ -256,14 +256,14 @@ def test_another_size_is_had_by_scaling_what_a_vision_transformer_knows_of_place
 def test_pictures_are_prepared_as_the_list_says_of_the_weights(server: FileServer) -> None:
     published(server, network("tiniest"))
     plain, other = fetch("tiniest/plain"), fetch("tiniest/other")
-    assert plain.recipe == Recipe(size=64, crop=1.0, resample="bicubic", fit="crop")
-    assert other.recipe == Recipe(size=64, crop=1.0, resample="bilinear", fit="squash")
-    assert plain.scaling
-    assert other.scaling
-    assert plain.scaling.mean == pytest.approx((122.4, 117.3, 104.55))
-    assert plain.scaling.deviation == pytest.approx((68.85, 66.3, 71.4))
-    assert (other.scaling.mean, other.scaling.deviation) == ((127.5,) * 3, (127.5,) * 3)
-    assert plain.scaling.channels == "RGB"
+    assert plain.preprocessing == Preprocessing(size=64, crop=1.0, resample="bicubic", fit="crop")
+    assert other.preprocessing == Preprocessing(size=64, crop=1.0, resample="bilinear", fit="squash")
+    assert plain.normalization
+    assert other.normalization
+    assert plain.normalization.mean == pytest.approx((122.4, 117.3, 104.55))
+    assert plain.normalization.std == pytest.approx((68.85, 66.3, 71.4))
+    assert (other.normalization.mean, other.normalization.std) == ((127.5,) * 3, (127.5,) * 3)
+    assert plain.normalization.channels == "RGB"
 
 
 @pytest.mark.usefixtures("_unconverted")
@@ -275,20 +275,24 @@ def test_wishes_come_first(server: FileServer) -> None:
         resample="lanczos",
         fit="squash",
         mean=(1, 2, 3),
-        deviation=(4, 5, 6),
+        std=(4, 5, 6),
         channels="BGR",
         licence="other",
     )
-    assert made.recipe == Recipe(size=64, crop=0.9, resample="lanczos", fit="squash")
-    assert made.scaling
-    assert (made.scaling.mean, made.scaling.deviation, made.scaling.channels) == ((1, 2, 3), (4, 5, 6), "BGR")
+    assert made.preprocessing == Preprocessing(size=64, crop=0.9, resample="lanczos", fit="squash")
+    assert made.normalization
+    assert (made.normalization.mean, made.normalization.std, made.normalization.channels) == (
+        (1, 2, 3),
+        (4, 5, 6),
+        "BGR",
+    )
     assert made.licence == "other"
 
 
 def test_it_says_where_it_comes_from_and_how_far_it_is(server: FileServer) -> None:
     published(server, network("tiniest"))
     stages: list[ImportProgress] = []
-    made = from_open_clip.fetch(Request("tiniest/PLAIN", tell=stages.append))
+    made = from_open_clip.fetch(ImportRequest("tiniest/PLAIN", progress=stages.append))
     assert (made.source, made.licence, made.version) == ("open_clip:tiniest/plain", "mit", COMMIT)
     assert (made.layout, made.output) == ("NCHW", "encode_image")
     facts = server.files[f"{HUB}/{REPOSITORY}/resolve/{COMMIT}/{SAFE}"]
@@ -476,9 +480,9 @@ def test_a_tokenizer_of_transformers_comes_from_its_own_repository(
     transformers = ModuleType("transformers")
     vars(transformers)["AutoTokenizer"] = SimpleNamespace(from_pretrained=from_pretrained)
     monkeypatch.setitem(sys.modules, "transformers", transformers)
-    words = fetch("tiniest/plain").words
-    assert words
-    ids = tokenizers.Tokenizer.from_str(words.tokenizer).encode("A cat, a_dog!").ids
+    text_tower = fetch("tiniest/plain").text_tower
+    assert text_tower
+    ids = tokenizers.Tokenizer.from_str(text_tower.tokenizer).encode("A cat, a_dog!").ids
     assert ids == [2, 3, 2, 1] + [0] * 73
     assert asked == [
         {

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lookalike.errors import ModelError, UsageError
-from lookalike.images.decode import Recipe
-from lookalike.importers.base import Wishes
+from lookalike.images.decode import Preprocessing
+from lookalike.importers.base import ImportOptions
 from lookalike.importers.preprocessor_config import Preparation, preparation
 
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
@@ -17,8 +17,8 @@ OLD = {"do_center_crop": True, "crop_size": 224}
 BY = {"clip": {"image_processor_type": "CLIPImageProcessor"}, "vit": {"image_processor_type": "ViTImageProcessor"}}
 
 
-def prepared(told: dict[str, Any], **wishes: Any) -> Preparation:
-    return preparation(told, Wishes(**wishes), "hf:owner/net")
+def prepared(told: dict[str, Any], **options: Any) -> Preparation:
+    return preparation(told, ImportOptions(**options), "hf:owner/net")
 
 
 @pytest.mark.parametrize(
@@ -26,35 +26,35 @@ def prepared(told: dict[str, Any], **wishes: Any) -> Preparation:
     [
         # as openai/clip-vit-base-patch32 had it at first, and has it now
         ({"feature_extractor_type": "CLIPFeatureExtractor", **OLD, "size": 224, "resample": 3},
-         Recipe(224, 1.0, "bicubic")),
-        (BY["clip"] | CROPPED | {"size": {"shortest_edge": 224}, "resample": 3}, Recipe(224, 1.0, "bicubic")),
+         Preprocessing(224, 1.0, "bicubic")),
+        (BY["clip"] | CROPPED | {"size": {"shortest_edge": 224}, "resample": 3}, Preprocessing(224, 1.0, "bicubic")),
         # DINOv2
         ({"image_processor_type": "BitImageProcessor", **CROPPED, "size": {"shortest_edge": 256}, "resample": 3},
-         Recipe(224, 0.875, "bicubic")),
+         Preprocessing(224, 0.875, "bicubic")),
         # ViT, SigLIP
-        (BY["vit"] | {"size": 224, "resample": 2}, Recipe(224, 1.0, "bilinear", "squash")),
+        (BY["vit"] | {"size": 224, "resample": 2}, Preprocessing(224, 1.0, "bilinear", "squash")),
         ({"image_processor_type": "SiglipImageProcessor", "size": {"height": 384, "width": 384}},
-         Recipe(384, 1.0, "bicubic", "squash")),
+         Preprocessing(384, 1.0, "bicubic", "squash")),
         # DeiT, which squashes to a size given as one number
         ({"feature_extractor_type": "DeiTFeatureExtractor", **OLD, "size": 256},
-         Recipe(224, 0.875, "bicubic", "squash")),
+         Preprocessing(224, 0.875, "bicubic", "squash")),
         # ConvNeXt, small and large
         ({"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 224}, "crop_pct": 0.95},
-         Recipe(224, 0.95)),
-        ({"feature_extractor_type": "ConvNextFeatureExtractor", "size": 224, "crop_pct": None}, Recipe(224, 0.875)),
+         Preprocessing(224, 0.95)),
+        ({"feature_extractor_type": "ConvNextFeatureExtractor", "size": 224, "crop_pct": None}, Preprocessing(224, 0.875)),
         ({"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 384}, "crop_pct": None},
-         Recipe(384, 1.0, "bilinear", "squash")),
+         Preprocessing(384, 1.0, "bilinear", "squash")),
         # PoolFormer
         ({"feature_extractor_type": "PoolFormerFeatureExtractor", **OLD, "size": 224, "crop_pct": 0.95},
-         Recipe(224, 0.95)),
-        ({"size": {"height": 8, "width": 8}, "resample": 0}, Recipe(8, 1.0, "nearest", "squash")),
-        ({"size": {"height": 8, "width": 8}, "resample": 1}, Recipe(8, 1.0, "lanczos", "squash")),
+         Preprocessing(224, 0.95)),
+        ({"size": {"height": 8, "width": 8}, "resample": 0}, Preprocessing(8, 1.0, "nearest", "squash")),
+        ({"size": {"height": 8, "width": 8}, "resample": 1}, Preprocessing(8, 1.0, "lanczos", "squash")),
     ],
 )  # fmt: skip
-def test_how_pictures_become_square(told: dict[str, Any], recipe: Recipe) -> None:
-    found = prepared(told | IMAGENET).recipe
-    assert (found.size, found.resample, found.fit) == (recipe.size, recipe.resample, recipe.fit)
-    assert found.crop == pytest.approx(recipe.crop)
+def test_how_pictures_become_square(told: dict[str, Any], preprocessing: Preprocessing) -> None:
+    found = prepared(told | IMAGENET).preprocessing
+    assert (found.size, found.resample, found.fit) == (preprocessing.size, preprocessing.resample, preprocessing.fit)
+    assert found.crop == pytest.approx(preprocessing.crop)
 
 
 @pytest.mark.parametrize(
@@ -71,23 +71,23 @@ def test_how_pictures_become_square(told: dict[str, Any], recipe: Recipe) -> Non
     ],
 )
 def test_pixels_are_scaled_as_in_three_steps(
-    told: dict[str, Any], factor: float, mean: list[float], deviation: list[float]
+    told: dict[str, Any], factor: float, mean: list[float], std: list[float]
 ) -> None:
-    scaling = prepared(BY["vit"] | {"size": 8} | told).scaling
+    normalization = prepared(BY["vit"] | {"size": 8} | told).normalization
     pixels = np.random.default_rng(0).integers(0, 256, (5, 3)).astype(np.float64)
     np.testing.assert_allclose(
-        (pixels - scaling.mean) / scaling.deviation, (pixels * factor - mean) / deviation, rtol=1e-9, atol=1e-9
+        (pixels - normalization.mean) / normalization.std, (pixels * factor - mean) / std, rtol=1e-9, atol=1e-9
     )
-    assert scaling.channels == "RGB"
+    assert normalization.channels == "RGB"
 
 
 def test_efficientnet_takes_one_off_and_divides_twice() -> None:
     told = IMAGENET | {"size": 8, "rescale_factor": 1 / 127.5, "rescale_offset": True, "include_top": True}
-    scaling = prepared(told).scaling
-    mean, deviation = np.array(IMAGENET["image_mean"]), np.array(IMAGENET["image_std"])
+    normalization = prepared(told).normalization
+    mean, std = np.array(IMAGENET["image_mean"]), np.array(IMAGENET["image_std"])
     pixel = np.array([0.0, 100.0, 255.0])
-    expected = (pixel / 127.5 - 1 - mean) / deviation / deviation
-    np.testing.assert_allclose((pixel - scaling.mean) / scaling.deviation, expected, rtol=1e-9)
+    expected = (pixel / 127.5 - 1 - mean) / std / std
+    np.testing.assert_allclose((pixel - normalization.mean) / normalization.std, expected, rtol=1e-9)
 
 
 def test_flipped_channels_are_blue_green_red() -> None:
@@ -98,9 +98,9 @@ def test_flipped_channels_are_blue_green_red() -> None:
     }
     crop = {"do_center_crop": True, "crop_size": {"height": 256, "width": 256}, "do_normalize": False}
     found = prepared(told | crop)
-    assert found.scaling.channels == "BGR"
-    assert found.scaling.deviation == (255.0, 255.0, 255.0)
-    assert found.recipe == Recipe(256, 256 / 288)
+    assert found.normalization.channels == "BGR"
+    assert found.normalization.std == (255.0, 255.0, 255.0)
+    assert found.preprocessing == Preprocessing(256, 256 / 288)
 
 
 @pytest.mark.parametrize(
@@ -120,12 +120,12 @@ def test_what_a_recipe_cannot_say_is_refused_with_what_to_do(told: dict[str, Any
     with pytest.raises(ModelError, match=f"hf:owner/net: it.*{message}.*; to have it otherwise, give --size"):
         prepared(told | IMAGENET)
     wished = prepared(told | IMAGENET, size=192, crop=0.9, fit="crop", resample="bicubic")
-    assert wished.recipe == Recipe(192, 0.9, "bicubic", "crop")
+    assert wished.preprocessing == Preprocessing(192, 0.9, "bicubic", "crop")
 
 
 def test_what_is_not_square_can_be_made_so_by_a_wish() -> None:
     told = {"size": {"shortest_edge": 224}, **IMAGENET}
-    assert prepared(told, fit="squash").recipe == Recipe(224, 1.0, "bilinear", "squash")
+    assert prepared(told, fit="squash").preprocessing == Preprocessing(224, 1.0, "bilinear", "squash")
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,6 @@ def test_what_makes_no_sense_is_refused(told: dict[str, Any]) -> None:
 def test_where_nothing_is_said_the_user_has_to_say_it() -> None:
     with pytest.raises(UsageError, match="--size, --mean and --std"):
         prepared({})
-    found = prepared({}, size=224, mean=(1.0, 2.0, 3.0), deviation=(4.0, 5.0, 6.0))
-    assert found.recipe == Recipe(224, 1.0)
-    assert (found.scaling.mean, found.scaling.deviation) == ((1, 2, 3), (4, 5, 6))
+    found = prepared({}, size=224, mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0))
+    assert found.preprocessing == Preprocessing(224, 1.0)
+    assert (found.normalization.mean, found.normalization.std) == ((1, 2, 3), (4, 5, 6))

@@ -24,12 +24,12 @@ import timm
 import torch
 from timm.data import create_transform, resolve_data_config
 
-from lookalike.encoders.card import Scaling
+from lookalike.encoders.card import Normalization
 from lookalike.errors import MissingExtraError, ModelError, UsageError
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 from lookalike.importers import encoder_graph
 from lookalike.importers import timm as from_timm
-from lookalike.importers.base import ImportProgress, Network, Request, Wishes
+from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
 from lookalike.importers.torch_export import quietly
 from tests.support.torch_networks import (
     Trap,
@@ -45,7 +45,7 @@ from tests.support.torch_networks import (
     vectors_of,
 )
 
-IMAGENET = Scaling((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+IMAGENET = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 HUB = "/huggingface.co"
 BRANCH_COMMIT = "f" * 40
 # Small, and in timm's list: with weights on the hub, and elsewhere only.
@@ -90,17 +90,17 @@ def elsewhere(server: FileServer, patch: pytest.MonkeyPatch, file: bytes) -> str
     return path
 
 
-def fetched(name: str, **wishes: Any) -> Network:
-    return from_timm.fetch(Request(name, Wishes(**wishes)))
+def fetched(name: str, **options: Any) -> ImportedNetwork:
+    return from_timm.fetch(ImportRequest(name, ImportOptions(**options)))
 
 
-def assert_agrees(network: Network, module: torch.nn.Module, paths: list[Path]) -> None:
+def assert_agrees(network: ImportedNetwork, module: torch.nn.Module, paths: list[Path]) -> None:
     """From the same pixels, and from the same files on; test_from_torchvision.py shows that mistakes are seen."""
     pixels = prepared(network, paths)
     vectors = run(network, pixels)
-    assert network.scaling
-    assert likeness(vectors, vectors_of(module, scaled_by_hand(pixels, network.scaling))) >= 0.9999
-    size = (3, network.recipe.size, network.recipe.size)
+    assert network.normalization
+    assert likeness(vectors, vectors_of(module, scaled_by_hand(pixels, network.normalization))) >= 0.9999
+    size = (3, network.preprocessing.size, network.preprocessing.size)
     transform = create_transform(**resolve_data_config({"input_size": size}, model=module))
     wanted = vectors_of(module, torch.stack([transform(picture) for picture in opened(paths)]))
     assert likeness(vectors, wanted) >= 0.99
@@ -115,8 +115,8 @@ def test_a_network_computes_what_it_computes_in_timm(server: FileServer, paths: 
     file = file_of(module)
     hub_repository(server, "timm/resnet50.a1_in1k", {"config.json": b"{}", "model.safetensors": file})
     network = fetched("resnet50")
-    assert network.recipe == Recipe(224, 224 / 235, "bicubic", "crop")  # 224 / 0.95 is 235.8
-    assert (network.source, network.scaling, network.output) == ("timm:resnet50.a1_in1k", IMAGENET, "before fc")
+    assert network.preprocessing == Preprocessing(224, 224 / 235, "bicubic", "crop")  # 224 / 0.95 is 235.8
+    assert (network.source, network.normalization, network.output) == ("timm:resnet50.a1_in1k", IMAGENET, "before fc")
     assert network.sha256 == hashlib.sha256(file).hexdigest()
     assert (network.version, network.licence, network.layout) == (COMMIT, "apache-2.0", "NCHW")
     assert server.paths() == [
@@ -136,7 +136,7 @@ def test_a_vision_transformer_computes_what_it_computes_in_timm_for_another_size
     hub_repository(server, f"timm/{name}", {"model.safetensors": file_of(module)})
     network = fetched(name, size=70)
     module.set_input_size(img_size=70)
-    assert (network.recipe.size, network.recipe.crop, network.output) == (70, 1.0, "features")
+    assert (network.preprocessing.size, network.preprocessing.crop, network.output) == (70, 1.0, "features")
     assert encoder_graph.finished(network).dim == 384
     assert_agrees(network, module, paths)
 
@@ -167,21 +167,21 @@ def test_weights_that_are_not_on_the_hub_come_from_where_timm_says(
 def test_pictures_are_prepared_as_timm_prepares_them(name: str, fit: str, paths: list[Path]) -> None:
     """Within 2 steps of 255 on the average: timm cuts at whole pixels. Another part would be further off."""
     listed = from_timm._listed(name)
-    recipe, scaling = from_timm._preparation(listed, Wishes())
-    assert recipe.fit == fit
-    assert scaling is not None
+    preprocessing, normalization = from_timm._preparation(listed, ImportOptions())
+    assert preprocessing.fit == fit
+    assert normalization is not None
     told = resolve_data_config({}, pretrained_cfg=listed.cfg.to_dict())
     transform = create_transform(**told | {"crop_pct": min(told["crop_pct"], 1.0)})  # above 1 it adds a black border
     wanted = np.stack([transform(picture) for picture in opened(paths)])
-    assert distance(wanted, paths, recipe, scaling) < 2
-    other = replace(recipe, crop=0.8 if recipe.crop > 0.95 else 1.0)
-    assert distance(wanted, paths, other, scaling) > 2.5
+    assert distance(wanted, paths, preprocessing, normalization) < 2
+    other = replace(preprocessing, crop=0.8 if preprocessing.crop > 0.95 else 1.0)
+    assert distance(wanted, paths, other, normalization) > 2.5
 
 
-def distance(wanted: Any, paths: list[Path], recipe: Recipe, scaling: Scaling) -> float:
+def distance(wanted: Any, paths: list[Path], preprocessing: Preprocessing, normalization: Normalization) -> float:
     """How far pixels are from scaled ones, on the average over the picture where that is most."""
-    pixels = prepared(Network(None, "NCHW", recipe, scaling, "", "", "", ""), paths)
-    off = np.abs(wanted - scaled_by_hand(pixels, scaling).numpy()).mean(axis=(2, 3)) * np.array(scaling.deviation)
+    pixels = prepared(ImportedNetwork(None, "NCHW", preprocessing, normalization, "", "", "", ""), paths)
+    off = np.abs(wanted - scaled_by_hand(pixels, normalization).numpy()).mean(axis=(2, 3)) * np.array(normalization.std)
     return float(off.max())
 
 
@@ -201,7 +201,7 @@ def test_how_far_it_is_is_told(server: FileServer) -> None:
     file = file_of(built(SMALL))
     hub_repository(server, f"timm/{SMALL}", {"model.safetensors": file, "pytorch_model.bin": b"not asked for"})
     told: list[ImportProgress] = []
-    from_timm.fetch(Request(SMALL, tell=told.append))
+    from_timm.fetch(ImportRequest(SMALL, progress=told.append))
     stages = list(dict.fromkeys(progress.stage for progress in told))
     assert stages == ["loading timm", "downloading model.safetensors", "converting"]
     assert ImportProgress(stages[1], len(file), len(file)) in told
@@ -210,10 +210,10 @@ def test_how_far_it_is_is_told(server: FileServer) -> None:
 def test_wishes_come_first(server: FileServer) -> None:
     hub_repository(server, f"timm/{SMALL}", {"model.safetensors": file_of(built(SMALL))})
     numbers = (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)
-    wishes = {"size": 96, "crop": 0.5, "resample": "nearest", "fit": "squash", "licence": "MIT", "channels": "BGR"}
-    network = fetched(SMALL, mean=numbers[0], deviation=numbers[1], **wishes)
-    assert network.recipe == Recipe(96, 0.5, "nearest", "squash")
-    assert (network.scaling, network.licence) == (Scaling(*numbers, channels="BGR"), "MIT")
+    options = {"size": 96, "crop": 0.5, "resample": "nearest", "fit": "squash", "licence": "MIT", "channels": "BGR"}
+    network = fetched(SMALL, mean=numbers[0], std=numbers[1], **options)
+    assert network.preprocessing == Preprocessing(96, 0.5, "nearest", "squash")
+    assert (network.normalization, network.licence) == (Normalization(*numbers, channels="BGR"), "MIT")
     assert encoder_graph.finished(network).dim == 512
 
 
@@ -247,10 +247,10 @@ def test_what_there_is_not_is_refused_with_what_there_is(name: str, message: str
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_fetched(
-    name: str, wishes: dict[str, Any], message: str, server: FileServer
+    name: str, options: dict[str, Any], message: str, server: FileServer
 ) -> None:
     with pytest.raises(UsageError, match=rf"^timm:{name}: .*{message}"):
-        fetched(name, **wishes)
+        fetched(name, **options)
     assert server.requests == []
 
 

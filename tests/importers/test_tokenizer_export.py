@@ -65,8 +65,8 @@ def test_any_text_becomes_the_same_ids(text: str) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.one_of(WORDS, st.text(CHARACTERS, max_size=3)), max_size=60), st.sampled_from(["", " ", "  \n"]))
-def test_any_row_of_words_becomes_the_same_ids(words: Sequence[str], between: str) -> None:
-    text = between.join(words)
+def test_any_row_of_words_becomes_the_same_ids(text_tower: Sequence[str], between: str) -> None:
+    text = between.join(text_tower)
     if repaired_by_character(text):
         assert ours(text) == own(text)
 

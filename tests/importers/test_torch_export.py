@@ -167,7 +167,7 @@ class Pictures(nn.Sequential):  # type: ignore[misc]
         )
 
 
-class Words(nn.Module):  # type: ignore[misc]
+class TextTower(nn.Module):  # type: ignore[misc]
     """A text tower: its vector is where the largest token stands, as in CLIP."""
 
     def __init__(self) -> None:
@@ -194,7 +194,7 @@ def test_a_network_computes_what_it_computed_in_torch_for_any_number_of_pictures
 
 def test_a_text_tower_computes_what_it_computed_in_torch() -> None:
     """With attention that PyTorch would do in one step, which OpenVINO does not know."""
-    module = Words()
+    module = TextTower()
     graph = converted(module, torch.randint(0, 100, (1, 9)))
     assert shape(graph) == "[?,9]"
     assert graph.input(0).get_element_type() == ov.Type.i64

@@ -22,12 +22,12 @@ torch_stubs.declare()
 import torch
 from torchvision import models
 
-from lookalike.encoders.card import Scaling
+from lookalike.encoders.card import Normalization
 from lookalike.errors import MissingExtraError, ModelError, UsageError
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 from lookalike.importers import encoder_graph
 from lookalike.importers import torchvision as from_torchvision
-from lookalike.importers.base import ImportProgress, Network, Request, Wishes
+from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
 from lookalike.importers.torch_export import quietly
 from tests.support.torch_networks import (
     Trap,
@@ -43,7 +43,7 @@ from tests.support.torch_networks import (
     vectors_of,
 )
 
-IMAGENET = Scaling((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+IMAGENET = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 ADDRESS = "/download.pytorch.org/models"
 
 
@@ -100,8 +100,8 @@ class Published:
         return self.module
 
 
-def fetched(name: str, **wishes: Any) -> Network:
-    return from_torchvision.fetch(Request(name, Wishes(**wishes)))
+def fetched(name: str, **options: Any) -> ImportedNetwork:
+    return from_torchvision.fetch(ImportRequest(name, ImportOptions(**options)))
 
 
 # Agreement
@@ -130,7 +130,10 @@ def test_a_network_computes_what_it_computes_in_torchvision(
     """From the same pixels, and from the same files on; and nothing else is asked of anybody."""
     published = Published(server, monkeypatch, name, **built)
     network = fetched(name)
-    assert (network.recipe, network.scaling) == (Recipe(size, size / scaled, "bilinear", "crop"), IMAGENET)
+    assert (network.preprocessing, network.normalization) == (
+        Preprocessing(size, size / scaled, "bilinear", "crop"),
+        IMAGENET,
+    )
     assert (network.source, network.output) == (f"torchvision:{name}/IMAGENET1K_V1", f"before {layer}")
     assert (network.sha256, network.licence, network.version) == (published.sha256, "BSD-3-Clause", "")
     assert server.paths() == [published.path]
@@ -152,14 +155,14 @@ def test_these_comparisons_see_each_mistake(
     network = fetched("squeezenet1_1")
     pictures = torch.stack([transform(picture) for picture in opened(paths)])
     wanted = vectors_of(published.cut("classifier.1"), pictures)
-    scaling = network.scaling
-    assert scaling
+    normalization = network.normalization
+    assert normalization
     mistakes = [
-        replace(network, scaling=replace(scaling, channels="BGR")),
-        replace(network, scaling=replace(scaling, mean=(0.0, 0.0, 0.0))),
-        replace(network, scaling=replace(scaling, deviation=(255.0, 255.0, 255.0))),
-        replace(network, recipe=replace(network.recipe, crop=1.0)),
-        replace(network, recipe=replace(network.recipe, fit="squash")),
+        replace(network, normalization=replace(normalization, channels="BGR")),
+        replace(network, normalization=replace(normalization, mean=(0.0, 0.0, 0.0))),
+        replace(network, normalization=replace(normalization, std=(255.0, 255.0, 255.0))),
+        replace(network, preprocessing=replace(network.preprocessing, crop=1.0)),
+        replace(network, preprocessing=replace(network.preprocessing, fit="squash")),
     ]
     likenesses = [likeness(run(mistaken, prepared(mistaken, paths)), wanted) for mistaken in mistakes]
     assert likeness(run(network, prepared(network, paths)), wanted) >= 0.99
@@ -208,7 +211,7 @@ def test_the_weights_that_are_named_are_fetched_and_otherwise_the_default_ones(
 def test_how_far_it_is_is_told(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     published = Published(server, monkeypatch, "squeezenet1_1")
     told: list[ImportProgress] = []
-    from_torchvision.fetch(Request("squeezenet1_1", tell=told.append))
+    from_torchvision.fetch(ImportRequest("squeezenet1_1", progress=told.append))
     size = len(server.files[published.path])
     stages = list(dict.fromkeys(progress.stage for progress in told))
     assert stages == ["loading torchvision", f"downloading {Path(published.path).name}", "converting"]
@@ -218,10 +221,10 @@ def test_how_far_it_is_is_told(server: FileServer, monkeypatch: pytest.MonkeyPat
 def test_wishes_come_first(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     Published(server, monkeypatch, "squeezenet1_1")
     numbers = (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)
-    wishes = {"size": 96, "crop": 0.5, "resample": "bicubic", "fit": "squash", "licence": "MIT", "channels": "BGR"}
-    network = fetched("squeezenet1_1", mean=numbers[0], deviation=numbers[1], **wishes)
-    assert network.recipe == Recipe(96, 0.5, "bicubic", "squash")
-    assert (network.scaling, network.licence) == (Scaling(*numbers, channels="BGR"), "MIT")
+    options = {"size": 96, "crop": 0.5, "resample": "bicubic", "fit": "squash", "licence": "MIT", "channels": "BGR"}
+    network = fetched("squeezenet1_1", mean=numbers[0], std=numbers[1], **options)
+    assert network.preprocessing == Preprocessing(96, 0.5, "bicubic", "squash")
+    assert (network.normalization, network.licence) == (Normalization(*numbers, channels="BGR"), "MIT")
     assert encoder_graph.finished(network).dim == 512
 
 

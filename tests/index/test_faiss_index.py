@@ -21,7 +21,7 @@ from lookalike.errors import CorruptError, DeviceWarning, UsageError
 from lookalike.index.faiss_index import Effort, Index
 from lookalike.index.spec import IndexSpec, quantizer_of
 from lookalike.storage import vectors
-from lookalike.storage.rows import Rows, Selection
+from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Part, VectorReader, Vectors, VectorWriter, unit
 from lookalike.system import durable
 
@@ -123,38 +123,38 @@ def both(factory: str, dim: int) -> tuple[Index, Index]:
     return made, read_back(made)
 
 
-def selections() -> list[Selection]:
+def selections() -> list[RowSet]:
     random = np.random.default_rng(3)
     return [
-        Selection(ROWS),
-        Selection(ROWS, dead=random.choice(ROWS, 150, replace=False)),
-        Selection(ROWS, only=np.arange(0, ROWS, 3)),
-        Selection(ROWS, only=random.choice(ROWS, K, replace=False)),
-        Selection(ROWS, dead=np.arange(ROWS - 1)),
+        RowSet(ROWS),
+        RowSet(ROWS, dead=random.choice(ROWS, 150, replace=False)),
+        RowSet(ROWS, only=np.arange(0, ROWS, 3)),
+        RowSet(ROWS, only=random.choice(ROWS, K, replace=False)),
+        RowSet(ROWS, dead=np.arange(ROWS - 1)),
     ]
 
 
-def search(index: Index, effort: Effort, selection: Selection, *, k: int = K) -> tuple[Vectors, Rows]:
+def search(index: Index, effort: Effort, row_set: RowSet, *, k: int = K) -> tuple[Vectors, Rows]:
     data = case(index.spec.dim)
-    return index.search(data.queries, k, effort=effort, stored=data.part, selection=selection)
+    return index.search(data.queries, k, effort=effort, stored=data.part, row_set=row_set)
 
 
-def answers(index: Index, effort: Effort, selection: Selection, *, k: int = K) -> list[tuple[Vectors, Rows]]:
+def answers(index: Index, effort: Effort, row_set: RowSet, *, k: int = K) -> list[tuple[Vectors, Rows]]:
     """To all queries at once, and to some of them one by one."""
     data = case(index.spec.dim)
     alone = [
-        index.search(query[None], k, effort=effort, stored=data.part, selection=selection) for query in data.queries[:8]
+        index.search(query[None], k, effort=effort, stored=data.part, row_set=row_set) for query in data.queries[:8]
     ]
     one_by_one = np.concatenate([scores for scores, _ in alone]), np.concatenate([rows for _, rows in alone])
-    return [search(index, effort, selection, k=k), one_by_one]
+    return [search(index, effort, row_set, k=k), one_by_one]
 
 
-def assert_true(scores: Vectors, rows: Rows, exact: NDArray[np.float64], selection: Selection) -> None:
+def assert_true(scores: Vectors, rows: Rows, exact: NDArray[np.float64], row_set: RowSet) -> None:
     """Each row may be found, comes once, with its own score, and the best come first; what is missing comes last."""
     there = rows >= 0
     assert not (~there[:, :-1] & there[:, 1:]).any()
     assert (rows[~there] == -1).all()
-    assert np.isin(rows[there], selection.rows()).all()
+    assert np.isin(rows[there], row_set.rows()).all()
     assert [len(set(of_query) - {-1}) for of_query in rows.tolist()] == there.sum(axis=1).tolist()
     true = np.take_along_axis(exact[: len(rows)], np.maximum(rows, 0), axis=1)
     np.testing.assert_allclose(scores[there], true[there], atol=3e-6)
@@ -168,11 +168,11 @@ def assert_true(scores: Vectors, rows: Rows, exact: NDArray[np.float64], selecti
 def test_where_it_looks_at_everything_it_finds_what_brute_force_finds(factory: str, dim: int) -> None:
     exact = case(dim).exact
     for index in both(factory, dim):
-        for selection in selections():
-            k = min(K, selection.size)
-            best = -np.sort(-exact[:, selection.rows()], axis=1)[:, :k]
-            for answer in answers(index, EVERYTHING, selection, k=k):
-                assert_true(*answer, exact, selection)
+        for row_set in selections():
+            k = min(K, row_set.size)
+            best = -np.sort(-exact[:, row_set.rows()], axis=1)[:, :k]
+            for answer in answers(index, EVERYTHING, row_set, k=k):
+                assert_true(*answer, exact, row_set)
                 assert answer[1].shape[1] == k
                 assert (answer[1] >= 0).all()
                 np.testing.assert_allclose(answer[0], best[: len(answer[0])], atol=3e-6)
@@ -183,13 +183,13 @@ def test_where_it_looks_at_everything_it_finds_what_brute_force_finds(factory: s
 def test_however_little_it_looks_at_each_score_is_the_true_cosine_of_a_row_that_may_be_found(
     factory: str, dim: int, effort: Effort
 ) -> None:
-    for selection in selections():
-        found = [answer for index in both(factory, dim) for answer in answers(index, effort, selection)]
+    for row_set in selections():
+        found = [answer for index in both(factory, dim) for answer in answers(index, effort, row_set)]
         first = found[0][0]
         for scores, rows in found:
-            assert_true(scores, rows, case(dim).exact, selection)
+            assert_true(scores, rows, case(dim).exact, row_set)
             np.testing.assert_allclose(scores[rows >= 0], first[: len(rows)][rows >= 0], atol=3e-6)
-        assert (found[0][1] >= 0).any() or selection.size < ROWS / 2
+        assert (found[0][1] >= 0).any() or row_set.size < ROWS / 2
 
 
 @ALL_KINDS
@@ -197,9 +197,7 @@ def test_it_comes_back_from_the_disk_as_it_was(factory: str, dim: int) -> None:
     made, read = both(factory, dim)
     assert (read.spec, read.rows) == (made.spec, made.rows) == (IndexSpec(factory, dim), ROWS)
     for effort in (Effort(2, 1), EVERYTHING):
-        for answer, again in zip(
-            search(made, effort, Selection(ROWS)), search(read, effort, Selection(ROWS)), strict=True
-        ):
+        for answer, again in zip(search(made, effort, RowSet(ROWS)), search(read, effort, RowSet(ROWS)), strict=True):
             np.testing.assert_array_equal(answer, again)
 
 
@@ -212,8 +210,8 @@ def test_rows_that_are_added_to_one_that_was_read_are_found_like_the_others(fact
     index = read_back(first)
     index.add(units[400:])
     assert index.rows == ROWS
-    scores, rows = search(index, EVERYTHING, Selection(ROWS))
-    assert_true(scores, rows, case(dim).exact, Selection(ROWS))
+    scores, rows = search(index, EVERYTHING, RowSet(ROWS))
+    assert_true(scores, rows, case(dim).exact, RowSet(ROWS))
     np.testing.assert_allclose(scores, -np.sort(-case(dim).exact, axis=1)[:, :K], atol=3e-6)
 
 
@@ -222,11 +220,11 @@ def test_rows_that_are_added_to_one_that_was_read_are_found_like_the_others(fact
 )
 def test_queries_that_are_shared_out_among_threads_get_the_same_answers(factory: str) -> None:
     index, _ = both(factory, 32)
-    for selection in selections():
+    for row_set in selections():
         for effort in (Effort(3, 2.5), EVERYTHING):
-            expected = search(index, effort, selection)
+            expected = search(index, effort, row_set)
             faiss.omp_set_num_threads(4)
-            found = search(index, effort, selection)
+            found = search(index, effort, row_set)
             assert faiss.omp_get_max_threads() == 4
             faiss.omp_set_num_threads(1)
             np.testing.assert_array_equal(found[1], expected[1])
@@ -238,7 +236,7 @@ def test_more_effort_finds_more() -> None:
     best = -np.sort(-case(32).exact, axis=1)[:, :K]
 
     def share(breadth: int, candidates: float) -> float:
-        scores, _ = search(index, Effort(breadth, candidates), Selection(ROWS))
+        scores, _ = search(index, Effort(breadth, candidates), RowSet(ROWS))
         return float(np.isclose(scores, best, atol=3e-6).mean())
 
     wider = [share(breadth, ROWS / K) for breadth in (1, 2, 4, 8)]
@@ -261,9 +259,7 @@ def test_as_many_candidates_are_ranked_as_were_asked_for(candidates: float, k: i
     index.add(data.stored.astype(np.float32))
     count = int(candidates * k + 0.5)
     _, arbitrary = faiss.downcast_index(index._inner).search(data.queries[:1], count)
-    rows = index.search(data.queries[:1], k, effort=Effort(0, candidates), stored=data.part, selection=Selection(ROWS))[
-        1
-    ]
+    rows = index.search(data.queries[:1], k, effort=Effort(0, candidates), stored=data.part, row_set=RowSet(ROWS))[1]
     ranked = sorted(arbitrary[0].tolist(), key=lambda row: -data.exact[0, row])
     assert rows[0].tolist() == ranked[:k]
 
@@ -272,10 +268,10 @@ def test_as_many_candidates_are_ranked_as_were_asked_for(candidates: float, k: i
 @pytest.mark.parametrize("k", [ROWS, ROWS + 1, 10 * ROWS])
 def test_where_k_is_more_than_there_are_what_is_missing_is_no_row(factory: str, k: int) -> None:
     index, _ = both(factory, 32)
-    selection = Selection(ROWS, dead=np.array([7]))
-    scores, rows = search(index, Effort(4096, 1), selection, k=k)
+    row_set = RowSet(ROWS, dead=np.array([7]))
+    scores, rows = search(index, Effort(4096, 1), row_set, k=k)
     assert scores.shape == rows.shape == (len(case(32).queries), k)
-    assert_true(scores, rows, case(32).exact, selection)
+    assert_true(scores, rows, case(32).exact, row_set)
     assert ((rows >= 0).sum(axis=1) == ROWS - 1).all()
 
 
@@ -427,7 +423,7 @@ def test_training_takes_a_sample_that_grows_with_the_lists_and_never_exceeds_wha
 def test_a_query_of_another_dimension_is_refused(shape: tuple[int, ...]) -> None:
     index, _ = both("IVF8,Flat", 32)
     with pytest.raises(UsageError, match="32 dimensions"):
-        index.search(np.ones(shape, np.float32), 1, effort=EVERYTHING, stored=case(32).part, selection=Selection(ROWS))
+        index.search(np.ones(shape, np.float32), 1, effort=EVERYTHING, stored=case(32).part, row_set=RowSet(ROWS))
 
 
 @pytest.mark.parametrize("shape", [(1, 31), (32,)])
@@ -465,7 +461,7 @@ def test_threads_with_different_efforts_do_not_disturb_each_other() -> None:
     """Parameters are those of one call: each thread gets what it would get alone."""
     index, _ = both("IVF8_HNSW32,PQ8x4fs", 32)
     efforts = [Effort(1, 1), Effort(2, 4), Effort(8, 16), EVERYTHING]
-    selections_ = [Selection(ROWS), Selection(ROWS, dead=np.arange(0, ROWS, 2))]
+    selections_ = [RowSet(ROWS), RowSet(ROWS, dead=np.arange(0, ROWS, 2))]
     expected = {(e, s): search(index, efforts[e], selections_[s])[1] for e in range(4) for s in range(2)}
     assert not np.array_equal(expected[0, 0], expected[3, 0])
     right: list[bool] = []
@@ -492,13 +488,11 @@ def test_nothing_is_ever_set_on_the_index(factory: str) -> None:
 
 def test_an_index_needs_nothing_of_what_a_search_was_given_once_that_is_over() -> None:
     index, data = both("PCA16,IVF8,SQ8", 32)[0], case(32)
-    expected = search(index, Effort(3, 2), Selection(ROWS, only=np.arange(300)))
+    expected = search(index, Effort(3, 2), RowSet(ROWS, only=np.arange(300)))
     for _ in range(20):
-        index.search(
-            data.queries, K, effort=Effort(2, 2), stored=data.part, selection=Selection(ROWS, dead=np.arange(9))
-        )
+        index.search(data.queries, K, effort=Effort(2, 2), stored=data.part, row_set=RowSet(ROWS, dead=np.arange(9)))
         gc.collect()
-    again = search(index, Effort(3, 2), Selection(ROWS, only=np.arange(300)))
+    again = search(index, Effort(3, 2), RowSet(ROWS, only=np.arange(300)))
     np.testing.assert_array_equal(expected[1], again[1])
 
 
@@ -511,8 +505,8 @@ def test_the_centroids_of_an_index_with_the_same_lists_are_taken_over() -> None:
     np.testing.assert_array_equal(centroids[0], centroids[1])
     assert centroids[2].shape == (4, 32)
     fine.add(data)
-    scores, rows = search(fine, EVERYTHING, Selection(ROWS))
-    assert_true(scores, rows, case(32).exact, Selection(ROWS))
+    scores, rows = search(fine, EVERYTHING, RowSet(ROWS))
+    assert_true(scores, rows, case(32).exact, RowSet(ROWS))
     np.testing.assert_allclose(scores, -np.sort(-case(32).exact, axis=1)[:, :K], atol=3e-6)
 
 
@@ -568,7 +562,7 @@ def test_a_file_is_read_whatever_its_name_and_wherever_it_was_read_to(tmp_path: 
         file.read()
         again = Index.read(index.spec, file)
     np.testing.assert_array_equal(
-        search(again, EVERYTHING, Selection(ROWS))[1], search(index, EVERYTHING, Selection(ROWS))[1]
+        search(again, EVERYTHING, RowSet(ROWS))[1], search(index, EVERYTHING, RowSet(ROWS))[1]
     )
 
 

@@ -21,7 +21,7 @@ from lookalike.index.spec import IndexSpec
 from lookalike.index.tuning import OperatingPoint
 from lookalike.storage import vectors
 from lookalike.storage.catalog import StoredGeneration
-from lookalike.storage.rows import Selection
+from lookalike.storage.rows import RowSet
 from lookalike.storage.vectors import Part, VectorReader, Vectors, VectorWriter
 from lookalike.system import durable
 from tests.support.vector_collections import clustered, one_thread
@@ -67,8 +67,8 @@ class Place:
         return sorted(path.name for path in (self.directory / "index").iterdir())
 
     def search(self, index: Index) -> list[list[int]]:
-        effort, selection = Effort(8, ROWS / 5), Selection(ROWS)
-        _, rows = index.search(self.units[:9], 5, effort=effort, stored=self.part, selection=selection)
+        effort, row_set = Effort(8, ROWS / 5), RowSet(ROWS)
+        _, rows = index.search(self.units[:9], 5, effort=effort, stored=self.part, row_set=row_set)
         found: list[list[int]] = rows.tolist()
         return found
 

@@ -20,7 +20,7 @@ from lookalike.index.faiss_index import Effort, Index
 from lookalike.index.spec import IndexSpec
 from lookalike.index.tuning import OperatingPoint, Probes, cheapest
 from lookalike.storage import vectors
-from lookalike.storage.rows import Rows, Selection
+from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import VectorReader, VectorWriter
 from lookalike.system import durable
 from tests.support.vector_collections import clustered, one_thread
@@ -55,29 +55,29 @@ def built(factory: str) -> Index:
     return index
 
 
-def brute_force(queries: Rows, selection: Selection, depth: int) -> tuple[Rows, NDArray[np.float64]]:
+def brute_force(queries: Rows, row_set: RowSet, depth: int) -> tuple[Rows, NDArray[np.float64]]:
     """The nearest of each of these rows, itself left out, and the scores of all others."""
     wide = stored()[0].astype(np.float64)
     scores = wide[queries] @ wide.T
-    scores[:, np.setdiff1d(np.arange(ROWS), selection.rows())] = -9
+    scores[:, np.setdiff1d(np.arange(ROWS), row_set.rows())] = -9
     scores[np.arange(len(queries)), queries] = -9
     return np.argsort(-scores, axis=1, kind="stable")[:, :depth], scores
 
 
 DEAD = np.arange(0, ROWS, 7)
-SELECTIONS = [Selection(ROWS), Selection(ROWS, dead=DEAD)]
+SELECTIONS = [RowSet(ROWS), RowSet(ROWS, dead=DEAD)]
 
 
 # Queries
 
 
 @pytest.mark.parametrize("selection", SELECTIONS, ids=["all", "some deleted"])
-def test_queries_are_images_that_are_there_and_their_nearest_are_those_of_brute_force(selection: Selection) -> None:
-    probes = tuning.draw(stored()[1], selection, queries=300, depth=20)
+def test_queries_are_images_that_are_there_and_their_nearest_are_those_of_brute_force(row_set: RowSet) -> None:
+    probes = tuning.draw(stored()[1], row_set, queries=300, depth=20)
     assert len(set(probes.rows.tolist())) == 300
-    assert np.isin(probes.rows, selection.rows()).all()
+    assert np.isin(probes.rows, row_set.rows()).all()
     np.testing.assert_array_equal(probes.vectors, stored()[0][probes.rows].astype(np.float32))
-    expected, scores = brute_force(probes.rows, selection, 20)
+    expected, scores = brute_force(probes.rows, row_set, 20)
     np.testing.assert_array_equal(probes.nearest[200:, 10:], -1)  # of the others only the nearest ten are asked for
     for part, depth in ((slice(0, 200), 20), (slice(200, 300), 10)):
         found = np.take_along_axis(scores[part], probes.nearest[part, :depth], axis=1)
@@ -101,12 +101,12 @@ def test_queries_can_be_drawn_from_some_rows_alone() -> None:
 
 @pytest.mark.parametrize("live", [1, 2, 5])
 def test_of_few_images_there_are_few_queries_with_few_neighbours(live: int) -> None:
-    selection = Selection(ROWS, only=np.arange(10, 10 + live))
-    probes = tuning.draw(stored()[1], selection)
-    assert sorted(probes.rows.tolist()) == selection.rows().tolist()
+    row_set = RowSet(ROWS, only=np.arange(10, 10 + live))
+    probes = tuning.draw(stored()[1], row_set)
+    assert sorted(probes.rows.tolist()) == row_set.rows().tolist()
     assert probes.nearest.shape == (live, live - 1)
     for row, nearest in zip(probes.rows.tolist(), probes.nearest.tolist(), strict=True):
-        assert sorted([row, *nearest]) == selection.rows().tolist()
+        assert sorted([row, *nearest]) == row_set.rows().tolist()
 
 
 def test_progress_is_told_in_queries() -> None:
@@ -128,18 +128,18 @@ def test_an_answer_is_taken_without_the_query_itself_or_else_without_its_last() 
 @pytest.mark.parametrize("effort", [Effort(1, 1), Effort(4, 2), Effort(16, 4), Effort(32, 32)], ids=str)
 @pytest.mark.parametrize("selection", SELECTIONS, ids=["all", "some deleted"])
 def test_recall_that_is_measured_is_that_of_a_search_that_leaves_the_query_out(
-    factory: str, effort: Effort, selection: Selection
+    factory: str, effort: Effort, row_set: RowSet
 ) -> None:
     """An index without the query is asked for ten; of just as many candidates in the measurement one is the query."""
     index, part = built(factory), stored()[1].part(0, ROWS)
-    probes = tuning.draw(stored()[1], selection, queries=60, depth=10)
-    point = tuning.measure(index, part, selection, probes, depth=10, effort=effort)
-    _, scores = brute_force(probes.rows, selection, 10)
+    probes = tuning.draw(stored()[1], row_set, queries=60, depth=10)
+    point = tuning.measure(index, part, row_set, probes, depth=10, effort=effort)
+    _, scores = brute_force(probes.rows, row_set, 10)
     tenth = -np.sort(-scores, axis=1)[:, 9]
     recalls = []
     for row, vector, true, least in zip(probes.rows, probes.vectors, scores, tenth, strict=True):
-        others = Selection(ROWS, only=np.setdiff1d(selection.rows(), [row]))
-        _, found = index.search(vector[None], 10, effort=effort, stored=part, selection=others)
+        others = RowSet(ROWS, only=np.setdiff1d(row_set.rows(), [row]))
+        _, found = index.search(vector[None], 10, effort=effort, stored=part, row_set=others)
         recalls.append((true[found[found >= 0]] > least - 2e-6).sum() / 10)
     mean = float(np.mean(recalls))
     assert mean - 0.05 < point.recall <= mean + 1e-9
@@ -162,7 +162,7 @@ def test_where_it_looks_at_everything_recall_is_all_and_its_bound_is_a_little_le
 def test_a_query_that_does_not_even_find_itself_counts_by_what_else_it_finds() -> None:
     """As with a graph that cannot reach it: its last answer is then left out instead, and nothing is found twice."""
     index, part = built("IVF32,Flat"), stored()[1].part(0, ROWS)
-    gone = Selection(ROWS, dead=np.arange(40))
+    gone = RowSet(ROWS, dead=np.arange(40))
     probes = tuning.draw(stored()[1], SELECTIONS[0], among=np.arange(40), depth=10)
     true = Probes(probes.rows, probes.vectors, brute_force(probes.rows, gone, 10)[0], 1.0)
     point = tuning.measure(index, part, gone, true, depth=10, effort=Effort(32, 4))
@@ -170,19 +170,19 @@ def test_a_query_that_does_not_even_find_itself_counts_by_what_else_it_finds() -
 
 
 def test_the_efforts_that_are_kept_measure_what_brute_force_says_of_them() -> None:
-    index, part, selection = built("IVF32,PQ8x4fs"), stored()[1].part(0, ROWS), SELECTIONS[1]
-    probes = tuning.draw(stored()[1], selection)
+    index, part, row_set = built("IVF32,PQ8x4fs"), stored()[1].part(0, ROWS), SELECTIONS[1]
+    probes = tuning.draw(stored()[1], row_set)
     told: list[tuple[int, int]] = []
-    points = tuning.operating_points(index, part, selection, probes, progress=lambda done, of: told.append((done, of)))
+    points = tuning.operating_points(index, part, row_set, probes, progress=lambda done, of: told.append((done, of)))
     assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
     assert {point.depth for point in points} == set(tuning.DEPTHS)
     for depth, asked in tuning._QUERIES.items():
-        nearest, _ = brute_force(probes.rows[: asked.all], selection, depth)
+        nearest, _ = brute_force(probes.rows[: asked.all], row_set, depth)
         for point in (point for point in points if point.depth == depth):
             candidates = max(point.effort.candidates * depth / (depth + 1), 1)  # of one more, since each finds itself
             effort = Effort(point.effort.breadth, candidates)
             queries = probes.vectors[: asked.all]
-            _, found = index.search(queries, depth + 1, effort=effort, stored=part, selection=selection)
+            _, found = index.search(queries, depth + 1, effort=effort, stored=part, row_set=row_set)
             shares = [len(set(f) & set(n)) / depth for f, n in zip(found.tolist(), nearest.tolist(), strict=True)]
             recalls = [float(np.mean(shares[:count])) for count in (asked.all, asked.beyond)]
             assert min(abs(point.recall - recall) for recall in recalls) < 2e-3
@@ -200,11 +200,11 @@ def test_efforts_are_kept_only_if_none_is_both_faster_and_better() -> None:
 
 
 def test_recall_is_not_measured_deeper_than_there_are_images() -> None:
-    few = Selection(ROWS, only=np.arange(60))
+    few = RowSet(ROWS, only=np.arange(60))
     probes = tuning.draw(stored()[1], few)
     points = tuning.operating_points(built("IVF32,Flat"), stored()[1].part(0, ROWS), few, probes)
     assert {point.depth for point in points} == {10}
-    two = Selection(ROWS, only=np.arange(2))
+    two = RowSet(ROWS, only=np.arange(2))
     nothing = tuning.draw(stored()[1], two)
     assert tuning.operating_points(built("IVF32,Flat"), stored()[1].part(0, ROWS), two, nothing) == ()
 

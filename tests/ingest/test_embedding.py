@@ -3,7 +3,7 @@
 import gc
 from pathlib import Path
 
-from lookalike.images.decode import Picture
+from lookalike.images.decode import DecodedImage
 from lookalike.ingest.embedding import Embedded, Embedder, Failed
 from lookalike.sources.folder import Found
 from tests.support.pictures import ColourEncoder, draw
@@ -18,6 +18,6 @@ def test_a_file_that_fails_keeps_no_picture_of_its_group_in_memory(tmp_path: Pat
         group.append(Found(path, path.name, 0, 0))
     outcomes = Embedder(ColourEncoder(), lambda _: None).outcomes(group)
     gc.collect()
-    kept = [each for each in gc.get_objects() if type(each) is Picture]  # others may warn when asked
+    kept = [each for each in gc.get_objects() if type(each) is DecodedImage]  # others may warn when asked
     assert [type(outcome) for outcome in outcomes] == [Embedded, Failed] * 3
     assert kept == []

@@ -118,7 +118,7 @@ def test_with_an_index_younger_images_and_deleted_ones_each_answer_is_true(tmp_p
         assert (photos.info().young, photos.info().dead) == (100, 50)
         exact = Exact(photos)
         assert len(exact.keys) == len(photos) == 900
-        many = photos._neighbours.of_vectors(QUERIES, Request(k))
+        many = photos._searcher.of_vectors(QUERIES, Request(k))
         for query, among_many in zip(QUERIES, many, strict=True):
             true = exact.scores(query)
             found = photos.search_vector(query, k=k)
@@ -132,12 +132,12 @@ def test_with_an_index_younger_images_and_deleted_ones_each_answer_is_true(tmp_p
 def test_many_queries_at_once_get_the_answers_of_each(photos: Collection, exact: bool) -> None:
     """So many that those of young images, and exact ones, are found by products of matrices."""
     queries = clustered(50, DIM, seed=8)
-    together = photos._neighbours.of_vectors(queries, Request(10, exact=exact))
+    together = photos._searcher.of_vectors(queries, Request(10, exact=exact))
     for query, found in zip(queries, together, strict=True):
         alone = photos.search_vector(query, exact=exact)
         assert [match.score for match in found] == pytest.approx([match.score for match in alone], abs=3e-6)
         assert {match.key for match in found} == {match.key for match in alone}
-    assert photos._neighbours.of_vectors(queries[:0], Request(10)) == []
+    assert photos._searcher.of_vectors(queries[:0], Request(10)) == []
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -241,7 +241,7 @@ def test_a_query_of_another_dimension_is_refused_behind_the_facade_too(photos: C
     request = Request(3)
     for shape in ((1, 23), (2, 25), (24,)):
         with pytest.raises(UsageError, match="24 dimensions"):
-            photos._neighbours.of_vectors(np.ones(shape, np.float32), request)
+            photos._searcher.of_vectors(np.ones(shape, np.float32), request)
 
 
 def test_an_index_over_images_that_are_all_gone_finds_the_younger_ones(photos: Collection) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lookalike.errors import CorruptError, StorageError, UsageError
 from lookalike.storage import vectors
-from lookalike.storage.rows import Selection
+from lookalike.storage.rows import RowSet
 from lookalike.storage.vectors import VectorReader, VectorWriter, checksums, unit
 
 DIMS = [1, 7, 25, 383, 1280]
@@ -73,7 +73,7 @@ def test_the_file_gives_the_same_answers_through_the_reader_through_faiss_and_by
     queries = random_units(20, dim, seed=1)
     exact = exact_scores(queries, stored)
 
-    scores, rows = VectorReader(path, dim).search(queries, 10, Selection(300))
+    scores, rows = VectorReader(path, dim).search(queries, 10, RowSet(300))
     assert_best(scores, rows, exact)
 
     index = faiss.read_index(str(path))  # as any other program would
@@ -113,7 +113,7 @@ def test_dead_rows_never_come_back_and_leave_the_others_in_order(tmp_path: Path)
     queries = np.vstack([stored[dead].astype(np.float32), random_units(5, 7, seed=2)])
     exact = exact_scores(queries, stored)
     exact[:, dead] = -2  # worse than anything
-    scores, rows = VectorReader(path, 7).search(queries, 20, Selection(100, dead=dead))
+    scores, rows = VectorReader(path, 7).search(queries, 20, RowSet(100, dead=dead))
     assert not np.isin(rows, dead).any()
     assert_best(scores, rows, exact)
 
@@ -122,9 +122,7 @@ def test_dead_rows_never_come_back_and_leave_the_others_in_order(tmp_path: Path)
 @pytest.mark.parametrize("k", [1, 5, 6, 1000, 10**12])
 def test_where_there_are_fewer_rows_than_k_all_of_them_come_back(tmp_path: Path, k: int, dead: list[int]) -> None:
     write(path := tmp_path / "v.faiss", random_units(6, 7))
-    scores, rows = VectorReader(path, 7).search(
-        random_units(3, 7, seed=1), k, Selection(6, dead=np.array(dead, np.int64))
-    )
+    scores, rows = VectorReader(path, 7).search(random_units(3, 7, seed=1), k, RowSet(6, dead=np.array(dead, np.int64)))
     assert rows.shape == scores.shape == (3, min(k, 6 - len(dead)))
     assert np.isfinite(scores).all()
     for of_query in rows.tolist():
@@ -134,13 +132,13 @@ def test_where_there_are_fewer_rows_than_k_all_of_them_come_back(tmp_path: Path,
 @pytest.mark.parametrize(("count", "dead"), [(0, []), (2, [0, 1])])
 def test_where_no_row_is_left_the_answer_is_empty(tmp_path: Path, count: int, dead: list[int]) -> None:
     write(path := tmp_path / "v.faiss", random_units(count, 7))
-    scores, rows = VectorReader(path, 7).search(random_units(3, 7), 5, Selection(count, dead=np.array(dead, np.int64)))
+    scores, rows = VectorReader(path, 7).search(random_units(3, 7), 5, RowSet(count, dead=np.array(dead, np.int64)))
     assert scores.shape == rows.shape == (3, 0)
 
 
 def test_no_queries_give_no_answers(tmp_path: Path) -> None:
     write(path := tmp_path / "v.faiss", random_units(4, 7))
-    scores, rows = VectorReader(path, 7).search(np.empty((0, 7), np.float32), 3, Selection(4))
+    scores, rows = VectorReader(path, 7).search(np.empty((0, 7), np.float32), 3, RowSet(4))
     assert scores.shape[0] == rows.shape[0] == 0
 
 
@@ -148,7 +146,7 @@ def test_no_queries_give_no_answers(tmp_path: Path) -> None:
 def test_a_query_of_another_dimension_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     write(path := tmp_path / "v.faiss", random_units(4, 7))
     with pytest.raises(UsageError, match="7 dimensions"):
-        VectorReader(path, 7).search(np.ones(shape, np.float32), 1, Selection(4))
+        VectorReader(path, 7).search(np.ones(shape, np.float32), 1, RowSet(4))
 
 
 def test_a_query_of_another_dimension_is_refused_without_assertions_too(tmp_path: Path) -> None:
@@ -174,7 +172,7 @@ def test_a_directory_whose_name_is_not_utf8_is_no_obstacle(tmp_path: Path) -> No
     folder.mkdir()
     stored = write(folder / "v.faiss", random_units(5, 7))
     reader = VectorReader(folder / "v.faiss", 7)
-    _, rows = reader.search(unit(stored), 1, Selection(5))
+    _, rows = reader.search(unit(stored), 1, RowSet(5))
     assert rows.ravel().tolist() == [0, 1, 2, 3, 4]
 
 
@@ -189,7 +187,7 @@ def test_a_search_from_a_row_on_finds_the_best_of_the_rest_by_their_own_numbers(
     exact = exact_scores(asked, stored)
     exact[:, dead] = exact[:, :start] = -2
     reader = VectorReader(path, 25)
-    scores, rows = reader.search(asked, 10, Selection(150, dead=dead), start=start)
+    scores, rows = reader.search(asked, 10, RowSet(150, dead=dead), start=start)
     assert rows.shape[1] == min(10, 150 - start - (dead >= start).sum())
     assert_best(scores, rows, exact)
 
@@ -202,12 +200,12 @@ def test_many_queries_at_once_get_the_answers_of_each_however_many_rows_are_read
     stored = write(path := tmp_path / "v.faiss", random_units(90, 25))
     asked = random_units(40, 25, seed=1)
     reader = VectorReader(path, 25)
-    for selection in (Selection(90), Selection(90, dead=np.arange(0, 90, 3)), Selection(90, only=np.array([2, 3, 89]))):
-        scores, rows = reader.search(asked, 12, selection)
-        one_by_one = [reader.search(query[None], 12, selection) for query in asked]
+    for row_set in (RowSet(90), RowSet(90, dead=np.arange(0, 90, 3)), RowSet(90, only=np.array([2, 3, 89]))):
+        scores, rows = reader.search(asked, 12, row_set)
+        one_by_one = [reader.search(query[None], 12, row_set) for query in asked]
         np.testing.assert_allclose(scores, np.concatenate([each[0] for each in one_by_one]), atol=2e-6)
         exact = exact_scores(asked, stored)
-        exact[:, np.setdiff1d(np.arange(90), selection.rows())] = -2
+        exact[:, np.setdiff1d(np.arange(90), row_set.rows())] = -2
         assert_best(scores, rows, exact)
 
 
@@ -237,13 +235,13 @@ def test_a_file_that_is_replaced_is_mapped_anew_and_one_that_is_taken_away_is_mi
     units = random_units(20, 7)
     write(path := tmp_path / "v.faiss", units)
     reader = VectorReader(path, 7)
-    assert reader.search(units[3:4], 1, Selection(20))[1].tolist() == [[3]]
+    assert reader.search(units[3:4], 1, RowSet(20))[1].tolist() == [[3]]
     write(tmp_path / "other.faiss", units[::-1].copy())
     (tmp_path / "other.faiss").replace(path)
-    assert reader.search(units[3:4], 1, Selection(20))[1].tolist() == [[16]]
+    assert reader.search(units[3:4], 1, RowSet(20))[1].tolist() == [[16]]
     path.unlink()
     with pytest.raises(CorruptError, match="missing"):
-        reader.search(units[3:4], 1, Selection(20))
+        reader.search(units[3:4], 1, RowSet(20))
 
 
 @pytest.mark.parametrize("queries", [1, 40])
@@ -252,7 +250,7 @@ def test_vectors_that_are_not_numbers_are_damage_and_never_an_answer(tmp_path: P
     units[4] = np.nan
     write(path := tmp_path / "v.faiss", units)
     with pytest.raises(CorruptError, match="not finite"):
-        VectorReader(path, 7).search(random_units(queries, 7, seed=1), 10, Selection(10))
+        VectorReader(path, 7).search(random_units(queries, 7, seed=1), 10, RowSet(10))
 
 
 # What has not been committed
@@ -262,14 +260,14 @@ def test_rows_behind_the_committed_ones_are_not_found(tmp_path: Path) -> None:
     """The header's count runs ahead of the commit; a fresh reader and one that had mapped the file both obey."""
     stored = write(path := tmp_path / "v.faiss", random_units(10, 7))
     before = VectorReader(path, 7)
-    before.search(random_units(1, 7), 1, Selection(10))
+    before.search(random_units(1, 7), 1, RowSet(10))
     append(path, random_units(5, 7, seed=1).astype(np.float16), count=10)
     for reader in (before, VectorReader(path, 7)):
         for dead in ([], [2]):
             queries = random_units(5, 7, seed=1)  # which the rows behind would answer best
             exact = exact_scores(queries, stored)
             exact[:, dead] = -2
-            scores, rows = reader.search(queries, 15, Selection(10, dead=np.array(dead, np.int64)))
+            scores, rows = reader.search(queries, 15, RowSet(10, dead=np.array(dead, np.int64)))
             assert rows.shape == (5, 10 - len(dead))
             assert_best(scores, rows, exact)
 
@@ -279,7 +277,7 @@ def test_bytes_behind_the_committed_rows_are_ignored_by_readers(tmp_path: Path, 
     stored = write(path := tmp_path / "v.faiss", random_units(10, 7))
     with path.open("ab") as file:
         file.write(ending)
-    scores, rows = VectorReader(path, 7).search(unit(stored), 10, Selection(10))
+    scores, rows = VectorReader(path, 7).search(unit(stored), 10, RowSet(10))
     assert_best(scores, rows, exact_scores(unit(stored), stored))
 
 
@@ -301,9 +299,9 @@ def test_a_reader_that_had_mapped_rows_that_were_cut_off_finds_those_that_came_i
     units = random_units(30, 7)
     write(path := tmp_path / "v.faiss", units[:20])
     reader = VectorReader(path, 7)
-    reader.search(units[:1], 1, Selection(10))  # it maps all 20
+    reader.search(units[:1], 1, RowSet(10))  # it maps all 20
     append(path, units[20:].astype(np.float16), count=10)
-    _, rows = reader.search(units[20:], 1, Selection(20))
+    _, rows = reader.search(units[20:], 1, RowSet(20))
     assert rows.ravel().tolist() == list(range(10, 20))
 
 
@@ -313,7 +311,7 @@ def test_a_reader_maps_the_file_anew_once_more_rows_are_committed(tmp_path: Path
     reader = VectorReader(path, 7)
     for count in (10, 20, 21, 40):
         append(path, units[reader_count(path) : count].astype(np.float16), count=reader_count(path))
-        _, rows = reader.search(units[:count], 1, Selection(count))
+        _, rows = reader.search(units[:count], 1, RowSet(count))
         assert rows.ravel().tolist() == list(range(count))
 
 
@@ -347,7 +345,7 @@ def test_rows_appended_while_a_reader_maps_the_file_do_not_disturb_it(
     writer = VectorWriter(path, 7, 10)
     module, name = function.split(".")
     during(monkeypatch, {"os": os, "faiss": faiss}[module], name, lambda: writer.append(more.astype(np.float16)))
-    scores, rows = VectorReader(path, 7).search(more, 15, Selection(10))
+    scores, rows = VectorReader(path, 7).search(more, 15, RowSet(10))
     writer.close()
     assert_best(scores, rows, exact_scores(more, stored))
 
@@ -360,7 +358,7 @@ def test_leftovers_cut_off_while_a_reader_maps_the_file_do_not_disturb_it(
     queries = random_units(3, 7, seed=1)
     module, name = function.split(".")
     during(monkeypatch, {"os": os, "faiss": faiss}[module], name, lambda: VectorWriter(path, 7, count=10).close())
-    scores, rows = VectorReader(path, 7).search(queries, 15, Selection(10))
+    scores, rows = VectorReader(path, 7).search(queries, 15, RowSet(10))
     assert_best(scores, rows, exact_scores(queries, stored))
 
 
@@ -375,7 +373,7 @@ def test_threads_share_a_reader_while_rows_are_appended(tmp_path: Path) -> None:
         while not done.is_set() or number < 3:
             count = committed[0]
             dead = np.array([number % 7])
-            _, rows = reader.search(units[:count], 1, Selection(count, dead=dead))
+            _, rows = reader.search(units[:count], 1, RowSet(count, dead=dead))
             found = rows.ravel()
             expected = np.arange(count) != dead[0]
             assert (found == np.arange(count)).tolist() == expected.tolist()
@@ -400,7 +398,7 @@ def test_threads_share_a_reader_while_rows_are_appended(tmp_path: Path) -> None:
 
 def assert_refused(path: Path, dim: int, count: int) -> None:
     with pytest.raises(CorruptError, match=path.name):
-        VectorReader(path, dim).search(random_units(1, dim), 1, Selection(count))
+        VectorReader(path, dim).search(random_units(1, dim), 1, RowSet(count))
     with pytest.raises(CorruptError, match=path.name):
         VectorReader(path, dim).stored(np.array([0]), count=count)
 
@@ -469,7 +467,7 @@ def test_a_file_that_cannot_be_opened_is_a_fault_of_the_disk_and_not_damage(
 
     monkeypatch.setattr(Path, "open", no_more_files)
     with pytest.raises(StorageError, match=r"v\.faiss: Too many open files"):
-        VectorReader(path, 7).search(random_units(1, 7), 1, Selection(3))
+        VectorReader(path, 7).search(random_units(1, 7), 1, RowSet(3))
 
 
 def test_a_place_where_no_file_can_be_made_is_a_fault_of_the_disk(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from lookalike import Collection, Match, Recipe, Report
+from lookalike import Collection, Match, Preprocessing, Report
 from lookalike.images.decode import prepare
 
 
@@ -21,7 +21,7 @@ class ColourEncoder:
 
     name = "colours"
     dim = 25
-    recipe = Recipe(size=8, crop=1.0)
+    preprocessing = Preprocessing(size=8, crop=1.0)
 
     def __init__(self, fingerprint: str = "c0105001") -> None:
         self.fingerprint = fingerprint
@@ -73,7 +73,7 @@ def everything(collection: Collection) -> dict[str, Match]:
 
 def unit_of(seed: int) -> NDArray[np.float64]:
     """The vector of `picture(seed)`, by NumPy alone."""
-    return cosines_ready(ColourEncoder().encode(prepare(picture(seed), ColourEncoder.recipe).pixels[None])[0])
+    return cosines_ready(ColourEncoder().encode(prepare(picture(seed), ColourEncoder.preprocessing).pixels[None])[0])
 
 
 def cosines_ready(vector: NDArray[Any]) -> NDArray[np.float64]:

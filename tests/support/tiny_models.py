@@ -11,7 +11,7 @@ from openvino import opset13 as op
 from lookalike.encoders import registry
 from lookalike.encoders.card import Card, Text
 from lookalike.encoders.registry import Model
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 
 SIZE, DIM = 16, 12
 
@@ -27,7 +27,7 @@ def save(name: str, *, source: str = "tiny.xml", version: str = "1", words: Mapp
         licence="CC0-1.0",
         sha256="0" * 64,
         dim=DIM,
-        recipe=Recipe(size=SIZE, crop=1.0),
+        preprocessing=Preprocessing(size=SIZE, crop=1.0),
         precision="f32",
         revision=version,
         output="mean",

@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from lookalike.encoders.card import Scaling
+from lookalike.encoders.card import Normalization
 from lookalike.encoders.openvino.loading import ov
 from lookalike.images.decode import prepare
 from lookalike.importers import encoder_graph
-from lookalike.importers.base import Network
+from lookalike.importers.base import ImportedNetwork
 from tests.support.file_server import FileServer, mirrored
 
 Array = NDArray[np.float32]
@@ -101,18 +101,18 @@ def vectors_of(module: torch.nn.Module, inputs: torch.Tensor) -> Array:
     return vectors
 
 
-def prepared(network: Network, paths: list[Path]) -> NDArray[np.uint8]:
+def prepared(network: ImportedNetwork, paths: list[Path]) -> NDArray[np.uint8]:
     """The pixels that Lookalike makes of files for a network."""
-    return np.stack([prepare(path, network.recipe).pixels for path in paths])
+    return np.stack([prepare(path, network.preprocessing).pixels for path in paths])
 
 
-def scaled_by_hand(pixels: NDArray[np.uint8], scaling: Scaling) -> torch.Tensor:
+def scaled_by_hand(pixels: NDArray[np.uint8], normalization: Normalization) -> torch.Tensor:
     """float32 (n, 3, size, size) as networks of PyTorch take it."""
-    numbers = (pixels - np.array(scaling.mean)) / np.array(scaling.deviation)
+    numbers = (pixels - np.array(normalization.mean)) / np.array(normalization.std)
     return torch.from_numpy(numbers.transpose(0, 3, 1, 2).astype(np.float32))
 
 
-def run(network: Network, pixels: NDArray[np.uint8]) -> Array:
+def run(network: ImportedNetwork, pixels: NDArray[np.uint8]) -> Array:
     """What becomes of pixels, uint8 (n, size, size, 3), in the finished graph."""
     compiled = ov.Core().compile_model(
         encoder_graph.finished(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}

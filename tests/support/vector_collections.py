@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lookalike
-from lookalike import Collection, Match, Recipe
+from lookalike import Collection, Match, Preprocessing
 from lookalike.storage.vectors import Vectors, VectorWriter, checksums, unit
 
 
@@ -18,7 +18,7 @@ class OfDimension:
     """An encoder that is never asked to encode."""
 
     name = "given"
-    recipe = Recipe(size=8, crop=1.0)
+    preprocessing = Preprocessing(size=8, crop=1.0)
     fingerprint = "91fe0001"
 
     def __init__(self, dim: int) -> None:

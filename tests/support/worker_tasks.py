@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from lookalike.errors import ImageError, MissingExtraError, UsageError
 
-Tell = Callable[[int], None]
+OnProgress = Callable[[int], None]
 
 ERRORS = {
     "usage": UsageError("a wrong word"),
@@ -16,31 +16,31 @@ ERRORS = {
 }
 
 
-def count(upto: int, tell: Tell) -> tuple[int, int, list[int]]:
+def count(upto: int, progress: OnProgress) -> tuple[int, int, list[int]]:
     """The process that this runs in, that which has started it, and the numbers up to the given one."""
     print("what a library may say")
     numbers = list(range(upto))
     for number in numbers:
-        tell(number)
+        progress(number)
     return os.getpid(), os.getppid(), numbers
 
 
-def fail(error: str, tell: Tell) -> None:
+def fail(error: str, progress: OnProgress) -> None:
     raise ERRORS[error]
 
 
-def stumble(_task: None, tell: Tell) -> None:
+def stumble(_task: None, progress: OnProgress) -> None:
     raise ZeroDivisionError("a mistake")
 
 
-def die(signal: int, tell: Tell) -> None:
+def die(signal: int, progress: OnProgress) -> None:
     os.kill(os.getpid(), signal)
     time.sleep(60)
 
 
-def sleep(_task: None, tell: Tell) -> None:
+def sleep(_task: None, progress: OnProgress) -> None:
     """Says so first, with its process's number."""
-    tell(os.getpid())
+    progress(os.getpid())
     while True:
         time.sleep(0.1)
-        tell(0)
+        progress(0)

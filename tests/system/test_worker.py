@@ -29,8 +29,8 @@ except KeyboardInterrupt:
 """
 
 
-def run(work: Callable[..., object], task: object, tell: Callable[[int], None] = lambda _: None) -> object:
-    return worker.run(work, task, name="the work", tell=tell)
+def run(work: Callable[..., object], task: object, progress: Callable[[int], None] = lambda _: None) -> object:
+    return worker.run(work, task, name="the work", progress=progress)
 
 
 def has_ended(process: int) -> bool:
@@ -74,13 +74,13 @@ def test_a_process_that_is_killed_is_taken_for_one_that_has_had_too_little_memor
 def test_what_takes_too_long_is_ended() -> None:
     told: list[int] = []
     with pytest.raises(TimeoutError, match="the work: it is not done after 1 seconds"):
-        worker.run(worker_tasks.sleep, None, name="the work", tell=told.append, seconds=1)
+        worker.run(worker_tasks.sleep, None, name="the work", progress=told.append, seconds=1)
     assert has_ended(told[0])
 
 
 def test_what_is_done_in_time_is_not_ended() -> None:
     before = threading.enumerate()
-    result = worker.run(worker_tasks.count, 1, name="the work", tell=lambda _: None, seconds=60)
+    result = worker.run(worker_tasks.count, 1, name="the work", progress=lambda _: None, seconds=60)
     assert isinstance(result, tuple)
     assert result[2] == [0]
     assert threading.enumerate() == before

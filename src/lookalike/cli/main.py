@@ -164,8 +164,8 @@ def index(
             report = collection.add(source, threads=threads, progress=show)
         output.print_report(report, collection, as_json=as_json)
         code = _SKIPPED if report.skipped or report.skipped_before else code
-    with output.build_progress() as tell:
-        done = collection.maintain(progress=tell)
+    with output.build_progress() as progress:
+        done = collection.maintain(progress=progress)
     output.print_maintenance(done, collection, as_json=as_json)
     return code
 
@@ -468,8 +468,10 @@ def _reindex(
     from lookalike.collection import collection as collections
     from lookalike.collection import reindex
 
-    with output.progress_bar() as show, output.build_progress() as tell:
-        report = reindex.reindex(place, sources or None, **network, threads=threads, progress=show, build_progress=tell)
+    with output.progress_bar() as show, output.build_progress() as progress:
+        report = reindex.reindex(
+            place, sources or None, **network, threads=threads, progress=show, build_progress=progress
+        )
     output.print_report(report, collections.open(place), as_json=as_json)
     return _SKIPPED if report.skipped or report.skipped_before else 0
 

@@ -60,7 +60,7 @@ def models() -> None:
 @click.option("--channels", type=click.Choice(["RGB", "BGR"]), help="The order in which it takes the channels.")
 @click.option("--licence", help="Of the weights, to be noted on the card.")
 @_json
-def import_(source: str, name: str | None, as_json: bool, **wishes: Any) -> None:
+def import_(source: str, name: str | None, as_json: bool, **options: Any) -> None:
     """Bring a pretrained network in.
 
     \b
@@ -76,10 +76,10 @@ def import_(source: str, name: str | None, as_json: bool, **wishes: Any) -> None
     only: lookalike[torch], lookalike[keras] or lookalike[clip]. Nothing of a stranger's is executed.
     """
     from lookalike.encoders.openvino import image_encoder
-    from lookalike.importers import Wishes, import_model
+    from lookalike.importers import ImportOptions, import_model
 
-    with _importing() as tell:
-        model = import_model(source, name=name, wishes=Wishes(**wishes), tell=tell)
+    with _importing() as progress:
+        model = import_model(source, name=name, options=ImportOptions(**options), progress=progress)
     if as_json:
         output.print_json(_facts(model.card.name))
         return
@@ -254,21 +254,21 @@ def _card_rows(card: "Card") -> dict[str, str]:
     """A card for people."""
     from lookalike import encoders
 
-    recipe, scaling = card.recipe, card.scaling
-    fit = f"{recipe.fit} to {recipe.crop:g} of the side"
+    preprocessing, normalization = card.preprocessing, card.normalization
+    fit = f"{preprocessing.fit} to {preprocessing.crop:g} of the side"
     rows = {
         "name": card.name,
         "source": card.source,
         "licence": card.licence or "not known: see where it comes from",
         "dimensions": f"{card.dim:,}" + (f", from {card.output}" if card.output else ""),
-        "pictures": f"{recipe.size} x {recipe.size} pixels, {fit}, {recipe.resample}",
+        "pictures": f"{preprocessing.size} x {preprocessing.size} pixels, {fit}, {preprocessing.resample}",
         "precisions": ", ".join(encoders.precisions(card.name)),
         "words": f"yes, up to {card.text.context} tokens" if card.text else "no",
         "weights": f"SHA-256 {card.sha256}",
         "version": card.version or card.revision,
         "fingerprint": card.fingerprint,
     }
-    if scaling:
-        numbers = [", ".join(f"{number:g}" for number in triple) for triple in (scaling.mean, scaling.deviation)]
-        rows["pictures"] += f"; {scaling.channels}, less {numbers[0]}, divided by {numbers[1]}"
+    if normalization:
+        numbers = [", ".join(f"{number:g}" for number in triple) for triple in (normalization.mean, normalization.std)]
+        rows["pictures"] += f"; {normalization.channels}, less {numbers[0]}, divided by {numbers[1]}"
     return rows

@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike
 from lookalike import encoders
 from lookalike.attributes import apply
 from lookalike.attributes.apply import AttributesReport
-from lookalike.collection.encoder import OwnEncoder
+from lookalike.collection.encoder import CollectionEncoder
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, IncompatibleError, StorageError, UsageError
 from lookalike.evaluation import search_quality
@@ -43,7 +43,7 @@ from lookalike.index.tuning import RECALL
 from lookalike.ingest.pipeline import Ingest, Progress, Report, cores
 from lookalike.results import Matches, Skipped
 from lookalike.search.query import Term, direction
-from lookalike.search.searcher import Neighbours, Request
+from lookalike.search.searcher import Request, Searcher
 from lookalike.search.snapshot import Snapshots
 from lookalike.sources.folder import absolute, key_of, source_of
 from lookalike.storage import layout as directories
@@ -97,8 +97,8 @@ class Collection:
         self._origin, self._place = origin, origin.place(directory)
         self._catalog = Catalog(self._place / directories.CATALOG)
         self._snapshots = Snapshots(self._catalog, self._place, self.made_by.dim)
-        self._neighbours = Neighbours(self._snapshots, self.folder)
-        self._encoder = OwnEncoder(directory, origin, encoder=encoder, device=device)
+        self._searcher = Searcher(self._snapshots, self.folder)
+        self._encoder = CollectionEncoder(directory, origin, encoder=encoder, device=device)
 
     def __len__(self) -> int:
         """How many images it has."""
@@ -300,7 +300,7 @@ class Collection:
             UsageError: there are words and the collection's model knows none, or the terms cancel each other out.
         """
         request = Request(k, min_score, where, exact, recall)
-        [matches] = self._neighbours.of_vectors(direction(terms, self.embed, self.embed_text), request)
+        [matches] = self._searcher.of_vectors(direction(terms, self.embed, self.embed_text), request)
         return Matches(matches, queries=terms)
 
     def search_many(
@@ -318,7 +318,7 @@ class Collection:
         if not queries:
             return []
         queries = [kept(query) for query in _listed(queries)]
-        found = self._neighbours.of_vectors(np.concatenate([self.embed(query) for query in queries]), request)
+        found = self._searcher.of_vectors(np.concatenate([self.embed(query) for query in queries]), request)
         return [Matches(matches, queries=[query]) for query, matches in zip(queries, found, strict=True)]
 
     def search_id(
@@ -336,7 +336,7 @@ class Collection:
         Raises:
             UsageError: there is no image with that id.
         """
-        image, others = self._neighbours.of_image(image_id, Request(k, min_score, where, exact, recall))
+        image, others = self._searcher.of_image(image_id, Request(k, min_score, where, exact, recall))
         return Matches(others, queries=[image])
 
     def search_vector(
@@ -358,7 +358,7 @@ class Collection:
         if query.shape != (self.made_by.dim,):
             raise UsageError(f"a vector of shape {query.shape}: this collection's have {self.made_by.dim} dimensions")
         request = Request(k, min_score, where, exact, recall)
-        [matches] = self._neighbours.of_vectors(vectors.unit(query), request)
+        [matches] = self._searcher.of_vectors(vectors.unit(query), request)
         return Matches(matches)
 
     def count(self, where: Where) -> int:
@@ -418,7 +418,7 @@ class Collection:
             UsageError: there are fewer than two images that differ.
             CorruptError: a vector is damaged.
         """
-        return search_quality.evaluation(self._snapshots, self._neighbours, queries, progress)
+        return search_quality.evaluation(self._snapshots, self._searcher, queries, progress)
 
     def skipped(self) -> list[Skipped]:
         """The files that were left out, and why."""
@@ -457,10 +457,10 @@ class Collection:
                 yield writer
 
     @contextmanager
-    def _building(self, tell: Callable[[BuildProgress], None] | None) -> Iterator[Builder]:
+    def _building(self, progress: Callable[[BuildProgress], None] | None) -> Iterator[Builder]:
         """The only writer, once what a process that was killed has left is taken away."""
         with self._locked():
-            builder = Builder(self._catalog, self._place, self.made_by.dim, tell)
+            builder = Builder(self._catalog, self._place, self.made_by.dim, progress)
             builder.sweep()
             yield builder
 

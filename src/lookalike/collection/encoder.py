@@ -13,7 +13,7 @@ from lookalike.storage.manifest import Origin
 from lookalike.storage.vectors import Vectors
 
 
-class OwnEncoder:
+class CollectionEncoder:
     """What turns images and words into a collection's vectors. Threads may share it."""
 
     def __init__(
@@ -42,7 +42,7 @@ class OwnEncoder:
         """
         # Waking a graphics processor takes longer than a few images do on the CPU.
         encoder = self._load(1, "cpu" if self._device == "auto" else self._device)
-        return embed(encoder, prepare(query, encoder.recipe))
+        return embed(encoder, prepare(query, encoder.preprocessing))
 
     def vector_of_text(self, text: str) -> Vectors:
         """The unit vector of words, float32 (1, dim).

@@ -25,7 +25,7 @@ from lookalike.storage.vectors import VectorReader, VectorWriter
 from lookalike.system import durable
 
 
-class Successor:
+class Migration:
     """The catalog, vectors and index that are to come, beside those that there are. The collection is locked."""
 
     def __init__(self, directory: Path, origin: Origin, wanted: Identity) -> None:
@@ -74,9 +74,9 @@ class Successor:
         """
         self._refuse_to_lose(filter(self._is_lost, self._images()))
 
-    def build(self, tell: Callable[[BuildProgress], None] | None) -> None:
+    def build(self, progress: Callable[[BuildProgress], None] | None) -> None:
         """Makes the index, where there are so many images that one is due or there has been one."""
-        builder = Builder(self._new, self._place, self.then.made_by.dim, tell)
+        builder = Builder(self._new, self._place, self.then.made_by.dim, progress)
         builder.sweep()
         wish = self._wish()
         if wish is None or self._new.state().generation:

@@ -145,7 +145,7 @@ def plan(
     for name, number in (("sample", sample), ("threads", threads)):
         if number is not None and number < 1:
             raise UsageError(f"{name}={number}: give at least 1")
-    here, count, tell = _folder(folder), threads or cores(), progress or (lambda _: None)
+    here, count, progress = _folder(folder), threads or cores(), progress or (lambda _: None)
     place = directories.nearest(here) if directory is None else directories.locate(Path(directory))
     origin = _origin(here, place, encoder, model=model, precision=precision)
     if place and manifest.read(place).made_by != origin.made_by:
@@ -157,13 +157,13 @@ def plan(
 
     with _catalog(origin.place(place) if place else None) as catalog:
         source, size = Folder(here, base=origin.folder, leave_out=place), max(sample, count * embedding.GROUP)
-        census, drawn = samples.take(source, catalog, size, progress=lambda files: tell(PlanProgress(files)))
+        census, drawn = samples.take(source, catalog, size, progress=lambda files: progress(PlanProgress(files)))
         trial = samples.attempt(
             drawn,
             load,
             threads=count,
             row_of=catalog.row_of if catalog else lambda _: None,
-            progress=lambda tried: tell(PlanProgress(census.files, tried, len(drawn))),
+            progress=lambda tried: progress(PlanProgress(census.files, tried, len(drawn))),
         )
         return _plan(here, place, origin.made_by, census, trial, catalog)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lookalike import encoders
-from lookalike.collection.migration import Successor
+from lookalike.collection.migration import Migration
 from lookalike.encoders import Encoder
 from lookalike.errors import LookalikeError, UsageError
 from lookalike.index import tuning
@@ -181,7 +181,7 @@ def reindex(
         directories.sweep(directory, origin)
         new = [source_of(each, base=origin.folder, leave_out=directory) for each in sources or [origin.folder]]
         count = threads or cores()
-        with closing(Successor(directory, origin, wanted)) as reindexing:
+        with closing(Migration(directory, origin, wanted)) as reindexing:
             reindexing.check_all_are_there()
             network = encoder or encoders.load(wanted.model, precision=wanted.precision, threads=count, device=device)
             reports = reindexing.encode(network, new, threads or encoders.threads_for(network, cores()), progress)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lookalike.encoders import bundled, registry
 from lookalike.encoders.card import Card
 from lookalike.errors import ModelError, UsageError
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 
 BUNDLED = bundled.NAME
 _IMPORTED_PRECISIONS = ("f32", "bf16")  # the first unless another is asked for
@@ -40,7 +40,7 @@ class Encoder(Protocol):
     @property
     def dim(self) -> int: ...
     @property
-    def recipe(self) -> Recipe: ...
+    def preprocessing(self) -> Preprocessing: ...
     @property
     def fingerprint(self) -> str: ...
 

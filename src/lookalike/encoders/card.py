@@ -6,16 +6,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 
 Triple = tuple[float, float, float]
 
 # What an imported network is called, and where it came from; its weights have a SHA-256.
+# Keys on the disk that are called otherwise in code.
+_KEYS = {"preprocessing": "recipe", "normalization": "scaling"}
 _NAMES = {"name", "source", "licence", "version", "command"}
 
 
 @dataclass(frozen=True)
-class Scaling:
+class Normalization:
     """The numbers that a network takes for pixels: (pixel - mean) / deviation, channel by channel.
 
     Attributes:
@@ -25,13 +27,13 @@ class Scaling:
     """
 
     mean: Triple
-    deviation: Triple
+    std: Triple
     channels: Literal["RGB", "BGR"] = "RGB"
 
     @classmethod
-    def of_shares(cls, mean: Iterable[float], deviation: Iterable[float]) -> "Scaling":
+    def from_unit_range(cls, mean: Iterable[float], std: Iterable[float]) -> "Normalization":
         """That of pixels in 0..1, as PyTorch's transforms have it."""
-        return cls(_of_pixels(mean), _of_pixels(deviation))
+        return cls(_of_pixels(mean), _of_pixels(std))
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Card:
         licence: of the weights, as an SPDX identifier where there is one.
         sha256: of the weights, in hexadecimal.
         dim: the number of dimensions of its vectors.
-        recipe: how an image becomes pixels for it.
+        preprocessing: how an image becomes pixels for it.
         precision: the numbers that it computes with.
         revision: whatever else changes its vectors: a number that is raised when its graph is built in another
             way, and the calibration of its quantization.
@@ -75,10 +77,10 @@ class Card:
     licence: str
     sha256: str
     dim: int
-    recipe: Recipe
+    preprocessing: Preprocessing
     precision: str
     revision: str
-    scaling: Scaling | None = None
+    normalization: Normalization | None = None
     output: str | None = None
     text: Text | None = None
     version: str | None = None
@@ -99,8 +101,8 @@ class Card:
 
 def as_facts(card: Card) -> dict[str, Any]:
     """What is on a card, for JSON: without what does not apply to it, so that older cards stay as they were."""
-    facts = {name: value for name, value in asdict(card).items() if value is not None}
-    if card.recipe.fit == "crop":
+    facts = {_KEYS.get(name, name): value for name, value in asdict(card).items() if value is not None}
+    if card.preprocessing.fit == "crop":
         del facts["recipe"]["fit"]
     return facts
 
@@ -111,12 +113,15 @@ def from_facts(facts: Mapping[str, Any]) -> Card:
     Raises:
         ValueError, TypeError, KeyError, LookalikeError: they are not those of a card.
     """
-    scaling, text = facts.get("scaling"), facts.get("text")
+    normalization, text = facts.get("scaling"), facts.get("text")
     return Card(
         **{name: str(facts[name]) for name in ("name", "source", "licence", "sha256", "precision", "revision")},
         dim=int(facts["dim"]),
-        recipe=Recipe(**facts["recipe"]),
-        scaling=scaling and Scaling(_triple(scaling["mean"]), _triple(scaling["deviation"]), scaling["channels"]),
+        preprocessing=Preprocessing(**facts["recipe"]),
+        normalization=normalization
+        and Normalization(
+            _triple(normalization["mean"]), _triple(normalization["deviation"]), normalization["channels"]
+        ),
         output=facts.get("output"),
         text=text and Text(int(text["context"]), str(text["tokenizer"]), bool(text["unescapes"])),
         version=facts.get("version"),

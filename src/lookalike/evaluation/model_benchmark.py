@@ -46,7 +46,7 @@ class Task:
     threads: int
 
 
-def measured(task: Task, tell: Callable[[int], None]) -> Compared:
+def measured(task: Task, progress: Callable[[int], None]) -> Compared:
     """Measures a network in a process that has done nothing before.
 
     `tell` hears how much of twice the number of pictures is done: each is first indexed and then distorted.
@@ -60,9 +60,9 @@ def measured(task: Task, tell: Callable[[int], None]) -> Compared:
         load,
         threads=task.threads,
         row_of=lambda _: None,
-        progress=lambda done: tell(min(done, len(task.pictures))),
+        progress=lambda done: progress(min(done, len(task.pictures))),
     )
-    vectors, labels = _usable(load(), task, tell)
+    vectors, labels = _usable(load(), task, progress)
     gallery = vectors[:, 0].astype(np.float16)  # as a collection stores them
     copies = tuple(
         CopyRecall(name, *_recall(gallery, vectors[:, place])) for place, name in enumerate(edits.DISTORTIONS, 1)
@@ -87,7 +87,7 @@ def _for_all_threads(task: Task) -> list[Found]:
     return list(task.pictures) * math.ceil(task.threads * embedding.GROUP / len(task.pictures))
 
 
-def _usable(encoder: Encoder, task: Task, tell: Callable[[int], None]) -> tuple[Vectors, Labels]:
+def _usable(encoder: Encoder, task: Task, progress: Callable[[int], None]) -> tuple[Vectors, Labels]:
     """The unit vectors of pictures and of their copies, (n, 1 + distortions, dim), and the labels of these pictures."""
     count = len(task.pictures)
     found: list[Vectors] = []
@@ -99,7 +99,7 @@ def _usable(encoder: Encoder, task: Task, tell: Callable[[int], None]) -> tuple[
             if vectors is not None:
                 found.append(vectors)
                 labels.append(label)
-            tell(count + done)
+            progress(count + done)
     finally:
         pool.shutdown(cancel_futures=True)
     if len(found) < 2:
@@ -111,8 +111,8 @@ def _of_picture(encoder: Encoder, found: Found) -> Vectors | None:
     """Of the picture and of its copies, or None where one of them is unusable."""
     try:
         data = decode.read(found.path).data
-        pictures = [decode.decode(data, encoder.recipe, name=found.key)]
-        pictures += [decode.prepare(copy, encoder.recipe) for copy in edits.copies(data)]
+        pictures = [decode.decode(data, encoder.preprocessing, name=found.key)]
+        pictures += [decode.prepare(copy, encoder.preprocessing) for copy in edits.copies(data)]
         return np.concatenate([embedding.embed(encoder, picture) for picture in pictures])
     except ImageError:
         return None

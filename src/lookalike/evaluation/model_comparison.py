@@ -51,7 +51,7 @@ class ComparisonProgress:
     total: int | None = None
 
 
-Tell = Callable[[ComparisonProgress], None]
+OnProgress = Callable[[ComparisonProgress], None]
 
 
 def compare(
@@ -61,7 +61,7 @@ def compare(
     sample: int = SAMPLE,
     precision: str | None = None,
     threads: int | None = None,
-    progress: Tell | None = None,
+    progress: OnProgress | None = None,
 ) -> Comparison:
     """Measures networks on pictures of a folder, drawn at random and always the same. Nothing is written.
 
@@ -86,12 +86,12 @@ def compare(
     cards = list(dict.fromkeys(_card(model, precision) for model in models))
     if not cards:
         raise UsageError("no model is named; name one or more, such as efficientnet-lite0:int8")
-    here, count, tell = Path(folder).resolve(), threads or cores(), progress or (lambda _: None)
+    here, count, progress = Path(folder).resolve(), threads or cores(), progress or (lambda _: None)
     if not os.path.isdir(here):
         raise UsageError(f"{folder}: there is no such folder")
     source = Folder(here, base=here)
-    census, drawn = samples.take(source, None, sample, progress=lambda files: tell(ComparisonProgress(files)))
-    steps = _Steps(tell, census.files, len(drawn), len(cards))
+    census, drawn = samples.take(source, None, sample, progress=lambda files: progress(ComparisonProgress(files)))
+    steps = _Steps(progress, census.files, len(drawn), len(cards))
     pictures, skipped = _pictures(drawn, count, steps)
     if len(pictures) < 2:
         raise UsageError(
@@ -106,7 +106,7 @@ def compare(
         duplicates=len(drawn) - len(pictures) - len(skipped),
         skipped=(*census.unlisted, *skipped),
         models=tuple(
-            worker.run(model_benchmark.measured, task, name=task.model, tell=steps.of_model(number, task))
+            worker.run(model_benchmark.measured, task, name=task.model, progress=steps.of_model(number, task))
             for number, task in enumerate(tasks)
         ),
     )
@@ -121,7 +121,7 @@ def _card(model: str, precision: str | None) -> Card:
 class _Steps:
     """Counts the steps of all: each drawn file is looked at, and then each network takes it twice."""
 
-    tell: Tell
+    progress: OnProgress
     files: int
     drawn: int
     models: int
@@ -135,7 +135,7 @@ class _Steps:
         return lambda done: self._say(task.model, before + done)
 
     def _say(self, model: str, done: int) -> None:
-        self.tell(ComparisonProgress(self.files, model, done, self.drawn * (1 + 2 * self.models)))
+        self.progress(ComparisonProgress(self.files, model, done, self.drawn * (1 + 2 * self.models)))
 
 
 def _pictures(drawn: Sequence[Found], threads: int, steps: _Steps) -> tuple[tuple[Found, ...], list[Skipped]]:

@@ -18,7 +18,7 @@ from lookalike.index.generation import Generation
 from lookalike.index.spec import IndexSpec
 from lookalike.metrics import Labels, Numbers
 from lookalike.results import Match, Matches
-from lookalike.search.searcher import Neighbours, Request
+from lookalike.search.searcher import Request, Searcher
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage.rows import Rows
 
@@ -40,7 +40,7 @@ class _Images:
 
 
 def evaluation(
-    snapshots: Snapshots, neighbours: Neighbours, queries: int, tell: Callable[[int, int], None] | None = None
+    snapshots: Snapshots, searcher: Searcher, queries: int, progress: Callable[[int, int], None] | None = None
 ) -> Evaluation:
     """Asks so many images at most; `tell` hears how much of how much is done.
 
@@ -53,7 +53,7 @@ def evaluation(
     if queries < 1:
         raise UsageError(f"queries={queries}: ask at least 1")
     while True:
-        examination = _Examination(snapshots, neighbours, tell)
+        examination = _Examination(snapshots, searcher, progress)
         try:
             return examination.evaluation(queries)
         except CorruptError:
@@ -64,8 +64,8 @@ def evaluation(
 class _Examination:
     """Measures one committed state of a collection."""
 
-    def __init__(self, snapshots: Snapshots, neighbours: Neighbours, tell: Callable[[int, int], None] | None) -> None:
-        self._snapshots, self._neighbours, self._tell = snapshots, neighbours, tell or (lambda _done, _of: None)
+    def __init__(self, snapshots: Snapshots, searcher: Searcher, progress: Callable[[int, int], None] | None) -> None:
+        self._snapshots, self._searcher, self._progress = snapshots, searcher, progress or (lambda _done, _of: None)
         self._snapshot, self._images = snapshots.run(lambda snapshot: (snapshot, _images(snapshots)))
 
     def is_current(self) -> bool:
@@ -123,7 +123,7 @@ class _Examination:
         """An image and its answer; None where it has been removed meanwhile."""
         self._step()
         try:
-            image, others = self._neighbours.of_image(image_id, Request(_K))
+            image, others = self._searcher.of_image(image_id, Request(_K))
         except UsageError:
             return None
         return image, Matches(others, queries=[image])
@@ -158,7 +158,7 @@ class _Examination:
 
     def _step(self, steps: int = 1) -> None:
         self._done += steps
-        self._tell(self._done, self._steps)
+        self._progress(self._done, self._steps)
 
 
 def _images(snapshots: Snapshots) -> _Images:

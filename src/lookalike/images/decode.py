@@ -25,8 +25,8 @@ __all__ = [
     "MAX_PIXELS",
     "FileBytes",
     "ImageSource",
-    "Picture",
-    "Recipe",
+    "DecodedImage",
+    "Preprocessing",
     "decode",
     "prepare",
     "read",
@@ -55,7 +55,7 @@ _TRANSPOSE = {
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Preprocessing:
     """The pixels that an encoder asks for.
 
     Attributes:
@@ -83,7 +83,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedImage:
     """Upright pixels, and the size of the original.
 
     Attributes:
@@ -97,24 +97,26 @@ class Picture:
     height: int
 
 
-def decode(data: bytes, recipe: Recipe, *, name: str = "image", max_pixels: int = MAX_PIXELS) -> Picture:
+def decode(
+    data: bytes, preprocessing: Preprocessing, *, name: str = "image", max_pixels: int = MAX_PIXELS
+) -> DecodedImage:
     """Decode a file's bytes to the pixels that a recipe asks for; `name` is for the error.
 
     Raises ImageError, and nothing else, whatever the bytes.
     """
     with one_image(name):
-        return _picture(open_image(data, max_pixels=max_pixels), recipe)
+        return _picture(open_image(data, max_pixels=max_pixels), preprocessing)
 
 
 def prepare(
-    source: ImageSource, recipe: Recipe, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
-) -> Picture:
+    source: ImageSource, preprocessing: Preprocessing, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
+) -> DecodedImage:
     """Turn whatever a query may be into the pixels that a recipe asks for.
 
     Raises ImageError for an image that cannot be used, UsageError for what cannot be an image.
     """
     with one_image(_name(source)):
-        return _picture(_image(source, max_bytes, max_pixels), recipe)
+        return _picture(_image(source, max_bytes, max_pixels), preprocessing)
 
 
 def thumbnail(
@@ -192,13 +194,13 @@ def _from_array(array: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(array)
 
 
-def _picture(image: Image.Image, recipe: Recipe) -> Picture:
-    side, covers = recipe.size, math.ceil(recipe.size / recipe.crop)
-    resample = Image.Resampling[recipe.resample.upper()]
+def _picture(image: Image.Image, preprocessing: Preprocessing) -> DecodedImage:
+    side, covers = preprocessing.size, math.ceil(preprocessing.size / preprocessing.crop)
+    resample = Image.Resampling[preprocessing.resample.upper()]
     square, width, height = _render(
-        image, (side, side), covers=(covers, covers), part=recipe.crop, fit=recipe.fit, resample=resample
+        image, (side, side), covers=(covers, covers), part=preprocessing.crop, fit=preprocessing.fit, resample=resample
     )
-    return Picture(np.array(square), width, height)
+    return DecodedImage(np.array(square), width, height)
 
 
 def _render(

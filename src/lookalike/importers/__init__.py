@@ -9,7 +9,7 @@ Each source is a module with one function, `fetch`, that returns an `ImportedNet
 registry of models as OpenVINO files and a card; from then on it runs without the framework it came from.
 """
 
-from lookalike.importers.base import ImportProgress, Wishes
+from lookalike.importers.base import ImportOptions, ImportProgress
 from lookalike.importers.importing import SOURCES, import_model, inspect, keep, short_name
 
-__all__ = ["SOURCES", "ImportProgress", "Wishes", "import_model", "inspect", "keep", "short_name"]
+__all__ = ["SOURCES", "ImportOptions", "ImportProgress", "import_model", "inspect", "keep", "short_name"]

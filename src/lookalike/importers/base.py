@@ -4,15 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from lookalike.encoders.card import Scaling, Triple
+from lookalike.encoders.card import Normalization, Triple
 from lookalike.errors import UsageError
-from lookalike.images.decode import Fit, Recipe, Resample
+from lookalike.images.decode import Fit, Preprocessing, Resample
 
-_UNSCALED = Scaling((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+_UNSCALED = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ImportOptions:
     """What the user says of a network that its source does not say, or says otherwise; None where nothing.
 
     Attributes:
@@ -35,22 +35,22 @@ class Wishes:
     resample: Resample | None = None
     fit: Fit | None = None
     mean: Triple | None = None
-    deviation: Triple | None = None
+    std: Triple | None = None
     channels: Literal["RGB", "BGR"] | None = None
     licence: str | None = None
 
-    def recipe(self, told: Recipe) -> Recipe:
+    def preprocessing(self, told: Preprocessing) -> Preprocessing:
         """The pixels that the source tells of, unless they are wished otherwise."""
         return replace(told, **self._given("size", "crop", "resample", "fit"))
 
-    def scaling(self, told: Scaling | None) -> Scaling | None:
+    def normalization(self, told: Normalization | None) -> Normalization | None:
         """The scaling that the source tells of, unless it is wished otherwise."""
         given = self._given("mean", "deviation", "channels")
         if not given:
             return told
         told = told or _UNSCALED
         if self.channels not in (None, told.channels):
-            told = Scaling(told.mean[::-1], told.deviation[::-1])
+            told = Normalization(told.mean[::-1], told.std[::-1])
         return replace(told, **given)
 
     def refuse(self, source: str, *names: str) -> None:
@@ -72,7 +72,7 @@ def _said(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Words:
+class TextTower:
     """The part of a network that turns words into vectors.
 
     Attributes:
@@ -89,7 +89,7 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Network:
+class ImportedNetwork:
     """A network as a source gives it.
 
     Attributes:
@@ -110,13 +110,13 @@ class Network:
 
     graph: Any
     layout: Literal["NCHW", "NHWC"]
-    recipe: Recipe
-    scaling: Scaling | None
+    preprocessing: Preprocessing
+    normalization: Normalization | None
     source: str
     licence: str
     sha256: str
     output: str
-    words: Words | None = None
+    text_tower: TextTower | None = None
     version: str = ""
 
 
@@ -129,11 +129,11 @@ class ImportProgress:
     total: int | None = None
 
 
-Tell = Callable[[ImportProgress], None]
+OnProgress = Callable[[ImportProgress], None]
 
 
 @dataclass(frozen=True)
-class Request:
+class ImportRequest:
     """What a source is asked for.
 
     Attributes:
@@ -143,5 +143,5 @@ class Request:
     """
 
     name: str
-    wishes: Wishes = field(default_factory=Wishes)
-    tell: Tell = lambda _: None
+    options: ImportOptions = field(default_factory=ImportOptions)
+    progress: OnProgress = lambda _: None

@@ -7,10 +7,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.encoders.card import Scaling
+from lookalike.encoders.card import Normalization
 from lookalike.encoders.openvino.loading import PrePostProcessor, op, ov
 from lookalike.errors import ModelError
-from lookalike.importers.base import Network
+from lookalike.importers.base import ImportedNetwork
 from lookalike.importers.error_summary import reason
 
 Layout = Literal["NCHW", "NHWC"]
@@ -40,7 +40,7 @@ class Finished:
     output: str
 
 
-def finished(network: Network) -> Finished:
+def finished(network: ImportedNetwork) -> Finished:
     """From pixels to embeddings; the network itself stays as it is.
 
     Feature maps become their mean over height and width. Of tokens, the first is taken, the class token, if there is
@@ -88,28 +88,28 @@ def input_name(port: Any) -> str:
     return min(port.get_names(), default=str(port.get_node().get_friendly_name()))
 
 
-def _check_input(network: Network) -> None:
+def _check_input(network: ImportedNetwork) -> None:
     inputs = network.graph.inputs
     if len(inputs) != 1:
         names = ", ".join(map(input_name, inputs)) or "none"
         raise ModelError(f"{network.source}: it has {len(inputs)} inputs ({names}); it should have one, for a picture")
-    [port], size = inputs, network.recipe.size
+    [port], size = inputs, network.preprocessing.size
     sides = {"N": -1, "C": 3, "H": size, "W": size}
     kind, shape = port.get_element_type(), port.get_partial_shape()
     if not shape.compatible(ov.PartialShape([sides[side] for side in network.layout])):
         raise ModelError(
             f"{network.source}: its input {input_name(port)} is {shape}, and not a picture of {size} x {size} pixels"
         )
-    scaled = network.scaling and (network.scaling.mean, network.scaling.deviation) != (_MEAN, _DEVIATION)
+    scaled = network.normalization and (network.normalization.mean, network.normalization.std) != (_MEAN, _DEVIATION)
     if not kind.is_real() and (scaled or kind != ov.Type.u8):
         raise ModelError(
             f"{network.source}: its input {input_name(port)} takes {kind.get_type_name()}, and not scaled pixels"
         )
 
 
-def _made(network: Network, *, batch: int) -> Finished:
+def _made(network: ImportedNetwork, *, batch: int) -> Finished:
     graph = network.graph.clone()
-    sides = {"N": batch, "C": 3, "H": network.recipe.size, "W": network.recipe.size}
+    sides = {"N": batch, "C": 3, "H": network.preprocessing.size, "W": network.preprocessing.size}
     graph.reshape([sides[side] for side in network.layout])
     graph = _scaled(graph, network)
     [result] = graph.get_results()
@@ -121,22 +121,22 @@ def _made(network: Network, *, batch: int) -> Finished:
     return made
 
 
-def _scaled(graph: ov.Model, network: Network) -> ov.Model:
+def _scaled(graph: ov.Model, network: ImportedNetwork) -> ov.Model:
     """The same, for uint8 (n, h, w, 3), RGB."""
-    scaling = network.scaling or Scaling(_MEAN, _DEVIATION)
+    normalization = network.normalization or Normalization(_MEAN, _DEVIATION)
     steps = PrePostProcessor(graph)
     picture = steps.input()
     picture.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
     picture.model().set_layout(ov.Layout(network.layout))
-    if scaling.channels == "BGR":
+    if normalization.channels == "BGR":
         picture.preprocess().reverse_channels()
-    if (scaling.mean, scaling.deviation) != (_MEAN, _DEVIATION):
+    if (normalization.mean, normalization.std) != (_MEAN, _DEVIATION):
         numbers = picture.preprocess().convert_element_type(ov.Type.f32)
-        numbers.mean(list(scaling.mean)).scale(list(scaling.deviation))
+        numbers.mean(list(normalization.mean)).scale(list(normalization.std))
     return steps.build()
 
 
-def _pooled(output: Any, network: Network) -> tuple[ov.Node, str]:
+def _pooled(output: Any, network: ImportedNetwork) -> tuple[ov.Node, str]:
     """float32 (n, dim) of an output, and what was done to it."""
     shape = sizes(output)
     axis = channel_axis(shape, network.layout)
@@ -149,7 +149,7 @@ def _pooled(output: Any, network: Network) -> tuple[ov.Node, str]:
     if len(shape) == 2:
         return numbers, ""
     if len(shape) == 3:
-        if _has_class_token(shape[1] or 0, network.recipe.size):
+        if _has_class_token(shape[1] or 0, network.preprocessing.size):
             return op.gather(numbers, np.int64(0), np.int64(1)), "class token"
         return op.reduce_mean(numbers, np.array([1]), False), f"mean of {shape[1]} tokens"
     plane = [1, 2] if axis == 3 else [2, 3]
@@ -162,9 +162,9 @@ def _has_class_token(tokens: int, size: int) -> bool:
     return any(tokens - more == (size // patch) ** 2 for patch in _PATCHES for more in (1, 1 + _REGISTERS))
 
 
-def _check_vectors(made: Finished, network: Network) -> None:
+def _check_vectors(made: Finished, network: ImportedNetwork) -> None:
     """Runs two pictures, of different brightness, one by one and at once."""
-    size = network.recipe.size
+    size = network.preprocessing.size
     noise = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
     ramp = np.linspace(0, 160, size, dtype=np.uint8)[:, None, None].repeat(size, axis=1).repeat(3, axis=2)
     pictures = np.stack([noise, ramp])

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.encoders.card import Scaling
+from lookalike.encoders.card import Normalization
 from lookalike.encoders.openvino.loading import PrePostProcessor, ov
 from lookalike.errors import ModelError, UsageError
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 from lookalike.importers import file_format, isolated_read, onnx_safety, output_layer
-from lookalike.importers.base import ImportProgress, Network, Request, Wishes
+from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
 from lookalike.importers.encoder_graph import Layout, Shape, input_name, sizes
 from lookalike.importers.error_summary import reason
 
@@ -24,27 +24,27 @@ _AFFINE = {"Add": np.add, "Subtract": np.subtract, "Multiply": np.multiply, "Div
 _UNCHANGING = {"Convert", "Transpose", "FakeQuantize"}  # the last as quantization makes it: steps, but no scaling
 
 
-def fetch(request: Request) -> Network:
+def fetch(request: ImportRequest) -> ImportedNetwork:
     """The network in a file or folder.
 
     Raises:
         ModelError: it is refused, damaged, or not a network for pictures.
         UsageError: what has to be known of it is neither in it nor wished, or a wish does not fit it.
     """
-    path, wishes = Path(request.name), request.wishes
-    request.tell(ImportProgress("reading"))
+    path, options = Path(request.name), request.options
+    request.progress(ImportProgress("reading"))
     kind = file_format.kind(path)
     sha256 = file_format.sha256(path, kind)
     model = _read(path, kind)
-    layout, size = _picture(model, path, wishes.size)
-    graph, output = output_layer.cut(model, wishes.output)
-    return Network(
+    layout, size = _picture(model, path, options.size)
+    graph, output = output_layer.cut(model, options.output)
+    return ImportedNetwork(
         graph=graph,
         layout=layout,
-        recipe=_recipe(wishes, size),
-        scaling=_scaling(model, path, wishes),
+        preprocessing=_recipe(options, size),
+        normalization=_scaling(model, path, options),
         source=path.absolute().name,
-        licence=wishes.licence or "",
+        licence=options.licence or "",
         sha256=sha256,
         output=output,
     )
@@ -142,20 +142,20 @@ def _set_size(model: ov.Model, path: Path, layout: Layout, size: int) -> None:
 # The preparation
 
 
-def _recipe(wishes: Wishes, size: int) -> Recipe:
-    return wishes.recipe(Recipe(size))
+def _recipe(options: ImportOptions, size: int) -> Preprocessing:
+    return options.preprocessing(Preprocessing(size))
 
 
-def _scaling(model: ov.Model, path: Path, wishes: Wishes) -> Scaling | None:
-    none = Scaling((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), wishes.channels or "RGB")
-    as_it_is = none if wishes.channels == "BGR" else None
+def _scaling(model: ov.Model, path: Path, options: ImportOptions) -> Normalization | None:
+    none = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), options.channels or "RGB")
+    as_it_is = none if options.channels == "BGR" else None
     if model.inputs[0].get_element_type() == ov.Type.u8:
-        if wishes.mean or wishes.deviation:
+        if options.mean or options.std:
             raise UsageError(f"{path}: it takes pixels as they are; leave out --mean and --std")
         return as_it_is
-    if wishes.mean and wishes.deviation:
-        return Scaling(wishes.mean, wishes.deviation, none.channels)
-    if wishes.mean or wishes.deviation:
+    if options.mean and options.std:
+        return Normalization(options.mean, options.std, none.channels)
+    if options.mean or options.std:
         raise UsageError(f"{path}: give both --mean and --std, or neither")
     if rescales(model):
         return as_it_is

@@ -12,7 +12,7 @@ from typing import Any
 from lookalike.encoders.openvino.loading import FAILURES, ov
 from lookalike.errors import ModelError
 from lookalike.importers import huggingface_text, onnx_safety, output_layer
-from lookalike.importers.base import ImportProgress, Network, Request
+from lookalike.importers.base import ImportedNetwork, ImportProgress, ImportRequest
 from lookalike.importers.download import huggingface_hub
 from lookalike.importers.download.huggingface_hub import Repository
 from lookalike.importers.encoder_graph import input_name
@@ -25,7 +25,7 @@ _DATA = ("_data", ".data")  # behind an ONNX file's name: what has its weights
 _OUTPUTS = ("image_embeds", "image_embeddings", "pooler_output", "embeddings", "embedding", "last_hidden_state")
 
 
-def fetch(request: Request) -> Network:
+def fetch(request: ImportRequest) -> ImportedNetwork:
     """The network in a repository: "owner/name", or "owner/name@revision".
 
     What takes words comes along where its vectors are in the same space and there is a `tokenizer.json`.
@@ -36,30 +36,30 @@ def fetch(request: Request) -> Network:
         StorageError: the disk is full or failing.
     """
     name, _, revision = request.name.partition("@")
-    repository = huggingface_hub.repository(name, request.wishes.revision or revision or None, request.tell)
+    repository = huggingface_hub.repository(name, request.options.revision or revision or None, request.progress)
     files, config = _files(repository), _document(repository, "config.json")
-    prepared = preparation(_preprocessor(repository), request.wishes, _source(repository))
+    prepared = preparation(_preprocessor(repository), request.options, _source(repository))
     fetched = [repository.fetch(files.image)]
-    request.tell(ImportProgress("reading"))
+    request.progress(ImportProgress("reading"))
     model = onnx_safety.read(fetched[0].path)
-    image = _image(model, request.wishes.output, prepared.recipe.size, _source(repository))
-    words, beside = None, huggingface_text.output_beside(image.output, repository, config)
+    image = _image(model, request.options.output, prepared.preprocessing.size, _source(repository))
+    text_tower, beside = None, huggingface_text.output_beside(image.output, repository, config)
     if beside and files.text:
         fetched.append(repository.fetch(files.text))
-        request.tell(ImportProgress("reading"))
+        request.progress(ImportProgress("reading"))
         model = onnx_safety.read(fetched[1].path)
     if beside and huggingface_text.takes_words(model):
-        words = huggingface_text.words(model, beside, repository, config)
-    return Network(
+        text_tower = huggingface_text.text_tower(model, beside, repository, config)
+    return ImportedNetwork(
         graph=image.graph,
         layout="NCHW",
-        recipe=prepared.recipe,
-        scaling=prepared.scaling,
+        preprocessing=prepared.preprocessing,
+        normalization=prepared.normalization,
         source=_source(repository),
-        licence=request.wishes.licence or repository.licence,
+        licence=request.options.licence or repository.licence,
         sha256=_digest([file.sha256 for file in fetched]),
         output=image.output,
-        words=words,
+        text_tower=text_tower,
         version=repository.commit,
     )
 

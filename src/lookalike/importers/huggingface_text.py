@@ -13,7 +13,7 @@ import numpy as np
 
 from lookalike.encoders.openvino.loading import op, ov
 from lookalike.errors import ModelError
-from lookalike.importers.base import Words
+from lookalike.importers.base import TextTower
 from lookalike.importers.download.huggingface_hub import Repository
 from lookalike.importers.encoder_graph import input_name
 from lookalike.importers.error_summary import reason
@@ -39,7 +39,9 @@ def output_beside(image_output: str, repository: Repository, network: Mapping[st
     if _TOKENIZER not in repository.files:
         return None
     kind = str(network.get("model_type") or "")
-    return next((words for image, words, begin in _PAIRS if image == image_output and kind.startswith(begin)), None)
+    return next(
+        (text_tower for image, text_tower, begin in _PAIRS if image == image_output and kind.startswith(begin)), None
+    )
 
 
 def takes_words(model: ov.Model) -> bool:
@@ -47,7 +49,7 @@ def takes_words(model: ov.Model) -> bool:
     return any(input_name(port) == _IDS for port in model.inputs)
 
 
-def words(model: ov.Model, output: str, repository: Repository, network: Mapping[str, Any]) -> Words:
+def text_tower(model: ov.Model, output: str, repository: Repository, network: Mapping[str, Any]) -> TextTower:
     """What takes words.
 
     Args:
@@ -63,7 +65,7 @@ def words(model: ov.Model, output: str, repository: Repository, network: Mapping
     source = f"hf:{repository.name}"
     try:
         tokens = _tokens(repository, network, _fixed_context(model))
-        return Words(_graph(model, output, tokens), tokens.tokenizer, tokens.context)
+        return TextTower(_graph(model, output, tokens), tokens.tokenizer, tokens.context)
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"{source}: what it has for words cannot be used: {reason(error)}") from error
     except (LookupError, TypeError, AttributeError) as error:

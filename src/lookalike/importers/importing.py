@@ -22,7 +22,14 @@ from lookalike.encoders import bundled, registry
 from lookalike.encoders.card import Card, Text
 from lookalike.encoders.registry import Model
 from lookalike.errors import StorageError, UsageError
-from lookalike.importers.base import ImportProgress, Network, Request, Tell, Wishes, Words
+from lookalike.importers.base import (
+    ImportedNetwork,
+    ImportOptions,
+    ImportProgress,
+    ImportRequest,
+    OnProgress,
+    TextTower,
+)
 from lookalike.importers.download import cache
 
 if TYPE_CHECKING:
@@ -43,7 +50,7 @@ _REVISION = 1
 
 
 def import_model(
-    source: str, *, name: str | None = None, wishes: Wishes | None = None, tell: Tell = lambda _: None
+    source: str, *, name: str | None = None, options: ImportOptions | None = None, progress: OnProgress = lambda _: None
 ) -> Model:
     """Brings a network in, so that it can be used under its name from now on, without what it came from.
 
@@ -69,9 +76,9 @@ def import_model(
     registry.check_is_free(called)
     fetch = import_module(f"lookalike.importers.{module}").fetch
     with cache.session():
-        network: Network = fetch(Request(rest, wishes or Wishes(), tell))
-        tell(ImportProgress("writing"))
-        return keep(network, called, command=_command(source, network, wishes or Wishes()))
+        network: ImportedNetwork = fetch(ImportRequest(rest, options or ImportOptions(), progress))
+        progress(ImportProgress("writing"))
+        return keep(network, called, command=_command(source, network, options or ImportOptions()))
 
 
 def inspect(path: str | os.PathLike[str]) -> "list[Layer]":
@@ -109,14 +116,14 @@ def _module(source: str) -> tuple[str, str]:
     return _FILES, source
 
 
-def _command(source: str, network: Network, wishes: Wishes) -> str:
+def _command(source: str, network: ImportedNetwork, options: ImportOptions) -> str:
     """What to tell `lookalike models import` to have the same network again."""
-    pinned = replace(wishes, revision=network.version) if network.version else wishes
+    pinned = replace(options, revision=network.version) if network.version else options
     scheme, _, _ = source.partition(":")
     return shlex.join([network.source if scheme in SOURCES else source, *pinned.words()])
 
 
-def keep(network: Network, name: str, *, command: str | None = None) -> Model:
+def keep(network: ImportedNetwork, name: str, *, command: str | None = None) -> Model:
     """Puts a network into the folder of models; `command` is what it was imported by.
 
     Raises:
@@ -126,34 +133,34 @@ def keep(network: Network, name: str, *, command: str | None = None) -> Model:
     """
     from lookalike.importers import encoder_graph
 
-    finished, words = encoder_graph.finished(network), network.words
+    finished, text_tower = encoder_graph.finished(network), network.text_tower
     card = Card(
         name=name,
         source=network.source,
         licence=network.licence,
         sha256=network.sha256,
         dim=finished.dim,
-        recipe=network.recipe,
+        preprocessing=network.preprocessing,
         precision="f32",
         revision=str(_REVISION),
-        scaling=network.scaling,
+        normalization=network.normalization,
         output=finished.output,
-        text=_text(words) if words else None,
+        text=_text(text_tower) if text_tower else None,
         version=network.version or None,
         command=command,
     )
 
     def write(folder: Path) -> None:
         _write_graph(finished.graph, folder / registry.GRAPH)
-        if words:
-            _write_graph(words.graph, folder / registry.TEXT_GRAPH)
-            (folder / registry.TOKENIZER).write_text(words.tokenizer, encoding="utf-8")
+        if text_tower:
+            _write_graph(text_tower.graph, folder / registry.TEXT_GRAPH)
+            (folder / registry.TOKENIZER).write_text(text_tower.tokenizer, encoding="utf-8")
 
     return registry.save(card, write)
 
 
-def _text(words: Words) -> Text:
-    return Text(words.context, hashlib.sha256(words.tokenizer.encode()).hexdigest(), words.unescapes)
+def _text(text_tower: TextTower) -> Text:
+    return Text(text_tower.context, hashlib.sha256(text_tower.tokenizer.encode()).hexdigest(), text_tower.unescapes)
 
 
 def _write_graph(graph: Any, path: Path) -> None:

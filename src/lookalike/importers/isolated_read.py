@@ -46,7 +46,7 @@ def read(frontend: Frontend, *parts: bytes, path: Path | None = None) -> ov.Mode
         folder = Path(name)
         task = _Task(frontend, parts, path, folder)
         try:
-            worker.run(_hand_over, task, name="OpenVINO", tell=lambda _: None, seconds=_SECONDS)
+            worker.run(_hand_over, task, name="OpenVINO", progress=lambda _: None, seconds=_SECONDS)
         except TimeoutError as error:
             raise DamagedError(f"OpenVINO is not done with it after {_SECONDS:.0f} seconds") from error
         except worker.EndedError as error:
@@ -56,7 +56,7 @@ def read(frontend: Frontend, *parts: bytes, path: Path | None = None) -> ov.Mode
         return ov.Core().read_model((folder / _GRAPH).read_bytes(), (folder / _WEIGHTS).read_bytes())
 
 
-def _hand_over(task: _Task, _tell: Callable[[int], None]) -> None:
+def _hand_over(task: _Task, _progress: Callable[[int], None]) -> None:
     """What the process of its own does. OpenVINO says on standard error why it ends it, which would tell nobody."""
     with quietly():
         try:

@@ -24,21 +24,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.encoders.card import Scaling, Triple
+from lookalike.encoders.card import Normalization, Triple
 from lookalike.errors import LookalikeError, ModelError, UsageError
-from lookalike.images.decode import Recipe
-from lookalike.importers.base import ImportProgress, Network, Request, Wishes
+from lookalike.images.decode import Preprocessing
+from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
 from lookalike.importers.download import download
 from lookalike.importers.error_summary import reason
 from lookalike.importers.torch_export import imported, quietly
 
-_RECIPE = Recipe(crop=0.875, resample="bilinear", fit="crop")
-_UNSCALED = Scaling((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+_RECIPE = Preprocessing(crop=0.875, resample="bilinear", fit="crop")
+_UNSCALED = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 _TOLERANCE = 1e-5  # of a scaled pixel
 _DIFFERENCE = 1e-3  # as a part of the largest number: both add up 32 bits in another order, which makes 1e-5 at most
 
 
-def fetch(request: Request) -> Network:
+def fetch(request: ImportRequest) -> ImportedNetwork:
     """A network of keras.applications, by the name of its constructor, in capital or small letters.
 
     Its weights are those for ImageNet, without the layers that name classes. MobileNet and MobileNetV2 come with other
@@ -50,22 +50,22 @@ def fetch(request: Request) -> Network:
         MissingExtraError: Keras or TensorFlow is not installed.
         StorageError: the disk is full or failing.
     """
-    wishes = request.wishes
-    wishes.refuse(f"keras:{request.name}", "output", "revision")
-    request.tell(ImportProgress("loading Keras"))
+    options = request.options
+    options.refuse(f"keras:{request.name}", "output", "revision")
+    request.progress(ImportProgress("loading Keras"))
     application = _application(_keras(request.name), request.name)
-    recipe = _recipe(application, wishes)
-    scaling = wishes.scaling(application.scaling())
-    weights = application.published(recipe.size)
-    file = download.file(weights.url, request.tell, checksum=weights.checksum)
-    request.tell(ImportProgress("converting the network"))
-    return Network(
-        graph=application.graph(recipe.size, file.path),
+    preprocessing = _recipe(application, options)
+    normalization = options.normalization(application.normalization())
+    weights = application.published(preprocessing.size)
+    file = download.file(weights.url, request.progress, checksum=weights.checksum)
+    request.progress(ImportProgress("converting the network"))
+    return ImportedNetwork(
+        graph=application.graph(preprocessing.size, file.path),
         layout="NHWC",
-        recipe=recipe,
-        scaling=scaling,
+        preprocessing=preprocessing,
+        normalization=normalization,
         source=application.source,
-        licence=wishes.licence or "",
+        licence=options.licence or "",
         sha256=file.sha256,
         output="avg_pool",
     )
@@ -92,12 +92,14 @@ def _application(keras: Any, name: str) -> "_Application":
     raise UsageError(f"keras:{name}: Keras has no such network; it has {', '.join(known[each] for each in near)}")
 
 
-def _recipe(application: "_Application", wishes: Wishes) -> Recipe:
+def _recipe(application: "_Application", options: ImportOptions) -> Preprocessing:
     sizes = application.sizes()
-    recipe = wishes.recipe(replace(_RECIPE, size=sizes.usual))
-    if recipe.size < sizes.least:
-        raise UsageError(f"size: {recipe.size} is too small for {application.source}; give {sizes.least} or more")
-    return recipe
+    preprocessing = options.preprocessing(replace(_RECIPE, size=sizes.usual))
+    if preprocessing.size < sizes.least:
+        raise UsageError(
+            f"size: {preprocessing.size} is too small for {application.source}; give {sizes.least} or more"
+        )
+    return preprocessing
 
 
 @dataclass(frozen=True)
@@ -135,17 +137,17 @@ class _Application:
             )
         return _Sizes(asked["default_size"], asked["min_size"]) if asked else _Sizes()
 
-    def scaling(self) -> Scaling | None:
+    def normalization(self) -> Normalization | None:
         """How pixels are scaled before they enter the network; None where the network does that by itself.
 
         Raises:
             ModelError: the family's `preprocess_input` does anything else than to scale the channels.
         """
         with self._at_work():
-            scaling = _solved(self._preprocess)
-            if scaling is None:
+            normalization = _solved(self._preprocess)
+            if normalization is None:
                 raise ModelError(f"{self.source}: the way it prepares pixels is not known; import it from a file")
-        return None if scaling == _UNSCALED else scaling
+        return None if normalization == _UNSCALED else normalization
 
     def published(self, size: int) -> _Weights:
         """What Keras would download for pictures of that size.
@@ -213,18 +215,20 @@ class _Application:
         return ModelError(f"{self.source}: Keras {version} {does} in a way that is not known here; install another")
 
 
-def _solved(preprocess: Callable[[NDArray[Any]], NDArray[Any]]) -> Scaling | None:
+def _solved(preprocess: Callable[[NDArray[Any]], NDArray[Any]]) -> Normalization | None:
     """The scaling that does what a function does to pixels, (n, h, w, 3) in RGB; None if no scaling does."""
     probes = np.concatenate([np.zeros((1, 3)), 255 * np.eye(3)])  # black, red, green and blue
     black, *colours = preprocess(probes[:, None, None]).reshape(4, 3)
     slopes = (np.stack(colours) - black) / 255  # from a channel of the picture (row) to one of the network's (column)
     for channels, slope in (("RGB", slopes.diagonal()), ("BGR", slopes[::-1].diagonal())):
         if (slope > 0).all():
-            scaling = Scaling(_triple(-black / slope), _triple(1 / slope), "RGB" if channels == "RGB" else "BGR")
+            normalization = Normalization(
+                _triple(-black / slope), _triple(1 / slope), "RGB" if channels == "RGB" else "BGR"
+            )
             pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3)).astype(np.float64)
             ordered = pixels if channels == "RGB" else pixels[..., ::-1]
-            expected = (ordered - scaling.mean) / scaling.deviation
-            return scaling if np.allclose(preprocess(pixels), expected, rtol=0, atol=_TOLERANCE) else None
+            expected = (ordered - normalization.mean) / normalization.std
+            return normalization if np.allclose(preprocess(pixels), expected, rtol=0, atol=_TOLERANCE) else None
     return None
 
 

@@ -11,11 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lookalike.encoders.card import Scaling
+from lookalike.encoders.card import Normalization
 from lookalike.errors import ModelError, UsageError
-from lookalike.images.decode import Fit, Recipe, Resample
+from lookalike.images.decode import Fit, Preprocessing, Resample
 from lookalike.importers import tokenizer_export
-from lookalike.importers.base import ImportProgress, Network, Request, Tell, Wishes, Words
+from lookalike.importers.base import (
+    ImportedNetwork,
+    ImportOptions,
+    ImportProgress,
+    ImportRequest,
+    OnProgress,
+    TextTower,
+)
 from lookalike.importers.download import huggingface_hub
 from lookalike.importers.error_summary import reason
 from lookalike.importers.torch_export import converted, imported, quietly
@@ -25,7 +32,7 @@ _SHOWN = 8  # of a model's weights, in a message
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "config.json")
 
 
-def fetch(request: Request) -> Network:
+def fetch(request: ImportRequest) -> ImportedNetwork:
     """The network of a model and a tag in OpenCLIP's list, "ViT-B-32/laion2b_s34b_b79k", with its words.
 
     Raises:
@@ -33,33 +40,33 @@ def fetch(request: Request) -> Network:
         ModelError: it takes what cannot be converted or may not be loaded, or it cannot be fetched.
         MissingExtraError: OpenCLIP is not installed.
     """
-    listed, wishes, tell = _listed(request.name), request.wishes, request.tell
-    wishes.refuse(listed.source, "output")
-    repository = huggingface_hub.repository(listed.repository, wishes.revision, tell)
+    listed, options, progress = _listed(request.name), request.options, request.progress
+    options.refuse(listed.source, "output")
+    repository = huggingface_hub.repository(listed.repository, options.revision, progress)
     weights_file = listed.weights_file(repository)
-    tell(ImportProgress("preparing the tokenizer"))
-    tokenizer = _tokenizer(listed, repository, tell)
+    progress(ImportProgress("preparing the tokenizer"))
+    tokenizer = _tokenizer(listed, repository, progress)
     with quietly():
         pieces = tokenizer_export.converted(tokenizer, listed.source)
     weights = repository.fetch(weights_file)
-    tell(ImportProgress("building the network"))
-    model = _built(listed, weights.path, wishes.size)
-    recipe, scaling = _preparation(listed, model, wishes)
-    tell(ImportProgress("converting the part that takes pictures"))
-    pictures = converted(_tower(model, model.encode_image), _example(recipe.size))
-    tell(ImportProgress("converting the part that takes words"))
-    words = converted(_tower(model, model.encode_text), tokenizer(["a photo of a cat"]))
-    words.reshape([1, tokenizer.context_length])
-    return Network(
+    progress(ImportProgress("building the network"))
+    model = _built(listed, weights.path, options.size)
+    preprocessing, normalization = _preparation(listed, model, options)
+    progress(ImportProgress("converting the part that takes pictures"))
+    pictures = converted(_tower(model, model.encode_image), _example(preprocessing.size))
+    progress(ImportProgress("converting the part that takes words"))
+    text_tower = converted(_tower(model, model.encode_text), tokenizer(["a photo of a cat"]))
+    text_tower.reshape([1, tokenizer.context_length])
+    return ImportedNetwork(
         graph=pictures,
         layout="NCHW",
-        recipe=recipe,
-        scaling=scaling,
+        preprocessing=preprocessing,
+        normalization=normalization,
         source=listed.source,
-        licence=wishes.licence or repository.licence,
+        licence=options.licence or repository.licence,
         sha256=weights.sha256,
         output="encode_image",
-        words=Words(words, pieces, tokenizer.context_length, unescapes=True),
+        text_tower=TextTower(text_tower, pieces, tokenizer.context_length, unescapes=True),
         version=repository.commit,
     )
 
@@ -154,14 +161,14 @@ def _open_clip() -> Any:
     return imported("open_clip", "OpenCLIP", "clip")
 
 
-def _tokenizer(listed: _Listed, repository: huggingface_hub.Repository, tell: Tell) -> Any:
+def _tokenizer(listed: _Listed, repository: huggingface_hub.Repository, progress: OnProgress) -> Any:
     """OpenCLIP's own, a SimpleTokenizer, which comes with it, or an HFTokenizer, whose files are on the hub."""
     text = listed.config["text_cfg"]
     if not text.get("hf_tokenizer_name"):
         with quietly():
             return _open_clip().get_tokenizer(listed.model)
     named = text["hf_tokenizer_name"]
-    holder = repository if named == listed.repository else huggingface_hub.repository(named, None, tell)
+    holder = repository if named == listed.repository else huggingface_hub.repository(named, None, progress)
     with tempfile.TemporaryDirectory() as folder:
         for name in _TOKENIZER_FILES:
             if name in holder.files:
@@ -215,7 +222,7 @@ def _built(listed: _Listed, weights: Path, size: int | None) -> Any:
             raise ModelError(f"{listed.source}: OpenCLIP cannot load it{other_size}: {reason(error)}") from error
 
 
-def _preparation(listed: _Listed, model: Any, wishes: Wishes) -> tuple[Recipe, Scaling | None]:
+def _preparation(listed: _Listed, model: Any, options: ImportOptions) -> tuple[Preprocessing, Normalization | None]:
     """How pictures become what the network takes, as OpenCLIP's own transform does it, unless wished otherwise."""
     told = _open_clip().get_model_preprocess_cfg(model)
     height, width = (told["size"],) * 2 if isinstance(told["size"], int) else told["size"]
@@ -224,8 +231,10 @@ def _preparation(listed: _Listed, model: Any, wishes: Wishes) -> tuple[Recipe, S
             f"{listed.source}: it takes pictures of {width} x {height} pixels, and Lookalike makes squares"
         )
     resample: Resample = "bilinear" if told["interpolation"] == "bilinear" else "bicubic"
-    recipe = Recipe(width, crop=1.0, resample=resample, fit=_FITS[told["resize_mode"]])
-    return wishes.recipe(recipe), wishes.scaling(Scaling.of_shares(told["mean"], told["std"]))
+    preprocessing = Preprocessing(width, crop=1.0, resample=resample, fit=_FITS[told["resize_mode"]])
+    return options.preprocessing(preprocessing), options.normalization(
+        Normalization.from_unit_range(told["mean"], told["std"])
+    )
 
 
 def _tower(model: Any, encode: Callable[..., Any]) -> Any:

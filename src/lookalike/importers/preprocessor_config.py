@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lookalike.encoders.card import Scaling, Triple
+from lookalike.encoders.card import Normalization, Triple
 from lookalike.errors import ModelError, UsageError
-from lookalike.images.decode import Fit, Recipe, Resample
-from lookalike.importers.base import Wishes
+from lookalike.images.decode import Fit, Preprocessing, Resample
+from lookalike.importers.base import ImportOptions
 
 _RESAMPLES: dict[int, Resample] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # PIL.Image.Resampling
 # Where a size that is one number is that of the shorter side; others scale both sides to it.
@@ -27,11 +27,11 @@ _NOT_HERE = ("do_pad", "do_split_image", "do_image_splitting", "max_num_patches"
 class Preparation:
     """How pictures become what a network takes."""
 
-    recipe: Recipe
-    scaling: Scaling
+    preprocessing: Preprocessing
+    normalization: Normalization
 
 
-def preparation(told: Mapping[str, Any], wishes: Wishes, source: str) -> Preparation:
+def preparation(told: Mapping[str, Any], options: ImportOptions, source: str) -> Preparation:
     """What a `preprocessor_config.json` says, unless it is wished otherwise.
 
     Args:
@@ -43,12 +43,12 @@ def preparation(told: Mapping[str, Any], wishes: Wishes, source: str) -> Prepara
         UsageError: it does not say enough, and neither does the user.
         ModelError: it cannot be done here, or makes no sense.
     """
-    if not told and not (wishes.size and wishes.mean and wishes.deviation):
+    if not told and not (options.size and options.mean and options.std):
         raise UsageError(
             f"{source}: it does not say how pictures are prepared for it; say it with --size, --mean and --std"
         )
     try:
-        return Preparation(_recipe(told, wishes), _scaling(told, wishes))
+        return Preparation(_recipe(told, options), _scaling(told, options))
     except _CannotError as error:
         raise ModelError(
             f"{source}: {error}, which Lookalike does not do; to have it otherwise, give --size, --crop and --fit"
@@ -70,19 +70,21 @@ class _Sides:
     fit: Fit
 
 
-def _recipe(told: Mapping[str, Any], wishes: Wishes) -> Recipe:
-    if told and not (wishes.size and wishes.crop and wishes.fit):
-        sides = _sides(told, wishes)
+def _recipe(told: Mapping[str, Any], options: ImportOptions) -> Preprocessing:
+    if told and not (options.size and options.crop and options.fit):
+        sides = _sides(told, options)
         if sides.kept > sides.scaled:
             raise _CannotError(f"it puts pictures of {sides.scaled:.0f} pixels into the middle of {sides.kept}")
-        recipe = Recipe(sides.kept, sides.kept / sides.scaled, fit=sides.fit)
+        preprocessing = Preprocessing(sides.kept, sides.kept / sides.scaled, fit=sides.fit)
     else:
-        recipe = Recipe(crop=1.0)
+        preprocessing = Preprocessing(crop=1.0)
     # What is said of the filter may be none that there is here, which does not matter where another one is wished.
-    return wishes.recipe(recipe if wishes.resample else replace(recipe, resample=_resample(told)))
+    return options.preprocessing(
+        preprocessing if options.resample else replace(preprocessing, resample=_resample(told))
+    )
 
 
-def _sides(told: Mapping[str, Any], wishes: Wishes) -> _Sides:
+def _sides(told: Mapping[str, Any], options: ImportOptions) -> _Sides:
     for what in _NOT_HERE:
         if told.get(what):
             raise _CannotError(f"its pictures are prepared with {what}")
@@ -92,14 +94,14 @@ def _sides(told: Mapping[str, Any], wishes: Wishes) -> _Sides:
     if isinstance(size, int):
         size = {"shortest_edge": size} if kind.startswith(_BY_SHORTER_SIDE) else {"height": size, "width": size}
     if set(size) == {"shortest_edge"}:
-        return _by_shorter_side(int(size["shortest_edge"]), told, wishes)
+        return _by_shorter_side(int(size["shortest_edge"]), told, options)
     if size.get("height") is None or size.get("height") != size.get("width"):
         raise _CannotError(f"it takes pictures of the size {size}")
     side = int(size["height"])
     return _Sides(side, _cropped(told) if told.get("do_center_crop") else side, "squash")
 
 
-def _by_shorter_side(side: int, told: Mapping[str, Any], wishes: Wishes) -> _Sides:
+def _by_shorter_side(side: int, told: Mapping[str, Any], options: ImportOptions) -> _Sides:
     if _kind(told).startswith("ConvNext"):
         if side >= _CONVNEXT_WARPED:
             return _Sides(side, side, "squash")
@@ -107,9 +109,9 @@ def _by_shorter_side(side: int, told: Mapping[str, Any], wishes: Wishes) -> _Sid
     scaled = side / float(told.get("crop_pct") or 1)
     if told.get("do_center_crop"):
         return _Sides(scaled, _cropped(told), "crop")
-    if wishes.fit is None:
+    if options.fit is None:
         raise _CannotError("it takes pictures that are not square")
-    return _Sides(scaled, side, wishes.fit)
+    return _Sides(scaled, side, options.fit)
 
 
 def _cropped(told: Mapping[str, Any]) -> int:
@@ -131,21 +133,21 @@ def _resample(told: Mapping[str, Any]) -> Resample:
     return _RESAMPLES[number]
 
 
-def _scaling(told: Mapping[str, Any], wishes: Wishes) -> Scaling:
+def _scaling(told: Mapping[str, Any], options: ImportOptions) -> Normalization:
     """Pixels times a factor, less the mean, over the deviation there; here the last two are of numbers in 0..255."""
     whole = 1 / float(told.get("rescale_factor", 1 / 255)) if told.get("do_rescale", True) else 1.0
     offset = 1.0 if told.get("rescale_offset") else 0.0  # taken off before the mean
-    mean, deviation = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     if told.get("do_normalize", "image_mean" in told):
-        mean, deviation = _triple(told["image_mean"]), _triple(told["image_std"])
-    if not all(deviation):
+        mean, std = _triple(told["image_mean"]), _triple(told["image_std"])
+    if not all(std):
         raise ValueError("image_std is 0")
     if told.get("include_top"):  # of EfficientNet: divided by it twice
-        deviation = _triple([number**2 for number in deviation])
-    return Scaling(
-        mean=wishes.mean or _triple([(number + offset) * whole for number in mean]),
-        deviation=wishes.deviation or _triple([number * whole for number in deviation]),
-        channels=wishes.channels or ("BGR" if told.get("do_flip_channel_order") else "RGB"),
+        std = _triple([number**2 for number in std])
+    return Normalization(
+        mean=options.mean or _triple([(number + offset) * whole for number in mean]),
+        std=options.std or _triple([number * whole for number in std]),
+        channels=options.channels or ("BGR" if told.get("do_flip_channel_order") else "RGB"),
     )
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lookalike.encoders.card import Scaling
+from lookalike.encoders.card import Normalization
 from lookalike.errors import ModelError, UsageError
-from lookalike.images.decode import Fit, Recipe, Resample
+from lookalike.images.decode import Fit, Preprocessing, Resample
 from lookalike.importers import torch_checkpoint
-from lookalike.importers.base import ImportProgress, Network, Request, Tell, Wishes
+from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest, OnProgress
 from lookalike.importers.download import download, huggingface_hub
 from lookalike.importers.error_summary import reason
 from lookalike.importers.torch_export import converted, imported, quietly
@@ -30,7 +30,7 @@ _RESAMPLES: dict[str, Resample] = {
 _FILES = ("model.safetensors", "pytorch_model.bin")  # on the hub; the first that is there is taken
 
 
-def fetch(request: Request) -> Network:
+def fetch(request: ImportRequest) -> ImportedNetwork:
     """A network of timm's by its name and its weights' tag, "resnet50.a1_in1k"; without a tag, with its usual weights.
 
     Its vectors are what its classifier takes.
@@ -40,20 +40,20 @@ def fetch(request: Request) -> Network:
         ModelError: its weights are refused or cannot be fetched, or it cannot be converted.
         MissingExtraError: timm is not installed.
     """
-    wishes, tell = request.wishes, request.tell
-    tell(ImportProgress("loading timm"))
+    options, progress = request.options, request.progress
+    progress(ImportProgress("loading timm"))
     listed = _listed(request.name)
-    wishes.refuse(listed.source, "output")
-    recipe, scaling = _preparation(listed, wishes)
-    weights = _weights(listed, wishes.revision, tell)
-    tell(ImportProgress("converting"))
-    return Network(
-        graph=_graph(listed, weights.file.path, recipe.size),
+    options.refuse(listed.source, "output")
+    preprocessing, normalization = _preparation(listed, options)
+    weights = _weights(listed, options.revision, progress)
+    progress(ImportProgress("converting"))
+    return ImportedNetwork(
+        graph=_graph(listed, weights.file.path, preprocessing.size),
         layout="NCHW",
-        recipe=recipe,
-        scaling=scaling,
+        preprocessing=preprocessing,
+        normalization=normalization,
         source=listed.source,
-        licence=wishes.licence or listed.licence or weights.licence,
+        licence=options.licence or listed.licence or weights.licence,
         sha256=weights.file.sha256,
         output=listed.output,
         version=weights.version,
@@ -116,33 +116,35 @@ def _listed(name: str) -> _Listed:
     return _Listed(f"{architecture}.{cfg.tag}" if cfg.tag else architecture, cfg)
 
 
-def _preparation(listed: _Listed, wishes: Wishes) -> tuple[Recipe, Scaling | None]:
+def _preparation(listed: _Listed, options: ImportOptions) -> tuple[Preprocessing, Normalization | None]:
     """How pictures become what the network takes, as timm's own transform does it, unless wished otherwise."""
     with quietly():
         from timm.data import resolve_data_config
 
         told = resolve_data_config({}, pretrained_cfg=listed.cfg.to_dict())
     _, height, width = told["input_size"]
-    if wishes.size is None and height != width:
+    if options.size is None and height != width:
         raise UsageError(f"{listed.source}: it takes pictures of {width} x {height}, which are not square; give --size")
-    fit = wishes.fit or _FITS.get(told["crop_mode"])
+    fit = options.fit or _FITS.get(told["crop_mode"])
     if fit is None:
         raise UsageError(
             f"{listed.source}: it wants whole pictures with borders around them, which Lookalike does not make;"
             " give --fit crop or --fit squash to have them otherwise"
         )
-    size = wishes.size or height
+    size = options.size or height
     scaled = max(size, math.floor(size / told["crop_pct"]))  # to which timm scales before it cuts
-    recipe = Recipe(size, crop=size / scaled, resample=_RESAMPLES[told["interpolation"]], fit=fit)
-    return wishes.recipe(recipe), wishes.scaling(Scaling.of_shares(told["mean"], told["std"]))
+    preprocessing = Preprocessing(size, crop=size / scaled, resample=_RESAMPLES[told["interpolation"]], fit=fit)
+    return options.preprocessing(preprocessing), options.normalization(
+        Normalization.from_unit_range(told["mean"], told["std"])
+    )
 
 
-def _weights(listed: _Listed, revision: str | None, tell: Tell) -> _Weights:
+def _weights(listed: _Listed, revision: str | None, progress: OnProgress) -> _Weights:
     if not listed.cfg.hf_hub_id:
         if revision is not None:
             raise UsageError(f"{listed.source}: there is one version of its weights; leave --revision out")
-        return _Weights(download.file(listed.cfg.url, tell, checksum=torch_checkpoint.checksum(listed.cfg.url)))
-    repository = huggingface_hub.repository(listed.cfg.hf_hub_id, revision, tell)
+        return _Weights(download.file(listed.cfg.url, progress, checksum=torch_checkpoint.checksum(listed.cfg.url)))
+    repository = huggingface_hub.repository(listed.cfg.hf_hub_id, revision, progress)
     for name in _FILES:
         if name in repository.files:
             return _Weights(repository.fetch(name), repository.licence, repository.commit)

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lookalike.encoders.card import Scaling
+from lookalike.encoders.card import Normalization
 from lookalike.errors import ModelError, UsageError
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 from lookalike.importers import torch_checkpoint
-from lookalike.importers.base import ImportProgress, Network, Request, Wishes
+from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
 from lookalike.importers.download import download
 from lookalike.importers.error_summary import reason
 from lookalike.importers.torch_export import converted, imported, quietly
@@ -22,7 +22,7 @@ from lookalike.importers.torch_export import converted, imported, quietly
 _LICENCE = "BSD-3-Clause"  # torchvision's own, which its weights come under where it says nothing else
 
 
-def fetch(request: Request) -> Network:
+def fetch(request: ImportRequest) -> ImportedNetwork:
     """A network of torchvision's that tells what is in pictures, by its name and its weights', "vgg16/IMAGENET1K_V1".
 
     Where no weights are named, it has torchvision's default ones. Its vectors are what its last layer takes.
@@ -32,26 +32,26 @@ def fetch(request: Request) -> Network:
         ModelError: its weights are refused or cannot be fetched, or it cannot be converted.
         MissingExtraError: torchvision is not installed.
     """
-    wishes, tell = request.wishes, request.tell
-    tell(ImportProgress("loading torchvision"))
+    options, progress = request.options, request.progress
+    progress(ImportProgress("loading torchvision"))
     name, _, weights_name = request.name.partition("/")
     weights = _weights(name, weights_name)
     source = f"torchvision:{name}/{weights.name}"
-    wishes.refuse(source, "output", "revision")
-    recipe, scaling = _preparation(weights, wishes)
-    file = download.file(weights.url, tell, checksum=torch_checkpoint.checksum(weights.url))
-    tell(ImportProgress("converting"))
+    options.refuse(source, "output", "revision")
+    preprocessing, normalization = _preparation(weights, options)
+    file = download.file(weights.url, progress, checksum=torch_checkpoint.checksum(weights.url))
+    progress(ImportProgress("converting"))
     with quietly():
         module = _built(name, weights, file.path, source)
         last = _without_last_layer(module)
-        graph = converted(module, _example(recipe.size))
-    return Network(
+        graph = converted(module, _example(preprocessing.size))
+    return ImportedNetwork(
         graph=graph,
         layout="NCHW",
-        recipe=recipe,
-        scaling=scaling,
+        preprocessing=preprocessing,
+        normalization=normalization,
         source=source,
-        licence=wishes.licence or weights.meta.get("license") or _LICENCE,
+        licence=options.licence or weights.meta.get("license") or _LICENCE,
         sha256=file.sha256,
         output=f"before {last}",
     )
@@ -76,12 +76,14 @@ def _weights(name: str, weights_name: str) -> Any:
         raise UsageError(f"torchvision:{name}/{weights_name}: torchvision has no such weights; {hint}") from None
 
 
-def _preparation(weights: Any, wishes: Wishes) -> tuple[Recipe, Scaling | None]:
+def _preparation(weights: Any, options: ImportOptions) -> tuple[Preprocessing, Normalization | None]:
     """How pictures become what the network takes, as torchvision's own transform does it, unless wished otherwise."""
     told = weights.transforms()
     [kept], [scaled] = told.crop_size, told.resize_size
-    recipe = Recipe(size=kept, crop=kept / scaled, resample=told.interpolation.value)
-    return wishes.recipe(recipe), wishes.scaling(Scaling.of_shares(told.mean, told.std))
+    preprocessing = Preprocessing(size=kept, crop=kept / scaled, resample=told.interpolation.value)
+    return options.preprocessing(preprocessing), options.normalization(
+        Normalization.from_unit_range(told.mean, told.std)
+    )
 
 
 def _built(name: str, weights: Any, path: Path, source: str) -> Any:

@@ -46,9 +46,9 @@ def stages(spec: IndexSpec, rows: int) -> dict[str, float]:
 class Schedule:
     """Tells somebody how far a build is."""
 
-    def __init__(self, spec: IndexSpec, rows: int, tell: Callable[[BuildProgress], None] | None) -> None:
-        self._spec, self._tell = spec, tell
-        self._seconds = stages(spec, rows) if tell else {}
+    def __init__(self, spec: IndexSpec, rows: int, progress: Callable[[BuildProgress], None] | None) -> None:
+        self._spec, self._progress = spec, progress
+        self._seconds = stages(spec, rows) if progress else {}
         self._begun = time.monotonic()
 
     def of(self, stage: str) -> Callable[[int, int], None]:
@@ -57,7 +57,7 @@ class Schedule:
 
     def at(self, stage: str, done: int = 0, total: int = 1) -> None:
         """So many of `total` of a stage are done."""
-        if self._tell is None:
+        if self._progress is None:
             return
         names = list(self._seconds)
         before = sum(self._seconds[name] for name in names[: names.index(stage)])
@@ -65,7 +65,7 @@ class Schedule:
         share = (before + self._seconds[stage] * done / max(total, 1)) / whole
         elapsed = time.monotonic() - self._begun
         pace = max(elapsed / (share * whole), 0.1) if share > 0.1 else 1.0  # how much slower than was thought
-        self._tell(BuildProgress(stage, share, (1 - share) * whole * pace, self._spec.factory))
+        self._progress(BuildProgress(stage, share, (1 - share) * whole * pace, self._spec.factory))
 
 
 def _multiplications_per_second() -> float:

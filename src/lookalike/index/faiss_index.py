@@ -16,7 +16,7 @@ import numpy as np
 
 from lookalike.errors import CorruptError, DeviceWarning, UsageError
 from lookalike.index.spec import ITERATIONS, IndexSpec, core_of, faiss_errors, quantizer_of, transforms_of
-from lookalike.storage.rows import Rows, Selection
+from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Part, Vectors, searching_threads
 
 _SEED = 1234
@@ -86,7 +86,7 @@ class Index:
         self._for_one = _for_one_query(self._inner)
 
     def search(
-        self, queries: Vectors, k: int, *, effort: Effort, stored: Part, selection: Selection
+        self, queries: Vectors, k: int, *, effort: Effort, stored: Part, row_set: RowSet
     ) -> tuple[Vectors, Rows]:
         """The k best of its rows for each query, as far as it finds them, best first.
 
@@ -108,7 +108,7 @@ class Index:
                 f"a query of shape {queries.shape} does not go with an index of {self.spec.dim} dimensions"
             )
         refined = faiss.IndexRefine(self._for_one if len(queries) == 1 else self._inner, stored.faiss)
-        bitmap = selection.bitmap(0, self.rows)
+        bitmap = row_set.bitmap(0, self.rows)
         selector = None if bitmap is None else faiss.IDSelectorBitmap(bitmap)
         parameters = faiss.IndexRefineSearchParameters(
             k_factor=effort.candidates + 0.5 / k,  # FAISS rounds the number of candidates down

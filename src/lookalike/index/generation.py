@@ -18,7 +18,7 @@ from lookalike.index.faiss_index import Effort, Index
 from lookalike.index.spec import IndexSpec
 from lookalike.index.tuning import OperatingPoint, cheapest
 from lookalike.storage.catalog import StoredGeneration
-from lookalike.storage.rows import Selection
+from lookalike.storage.rows import RowSet
 from lookalike.storage.vectors import Part
 from lookalike.system import durable
 
@@ -199,7 +199,7 @@ def _try_out(path: Path, index: Index, digest: str, stored: Part) -> None:
             raise StorageError(f"{path}: the disk gives back something else than was written")
         again = Index.read(index.spec, file)
     queries = stored.faiss.reconstruct_n(0, min(_PROBES, index.rows))
-    selection, effort = Selection(index.rows), Effort(8, 4)
-    answers = [each.search(queries, 5, effort=effort, stored=stored, selection=selection) for each in (index, again)]
+    row_set, effort = RowSet(index.rows), Effort(8, 4)
+    answers = [each.search(queries, 5, effort=effort, stored=stored, row_set=row_set) for each in (index, again)]
     if not all(np.array_equal(*pair) for pair in zip(*answers, strict=True)):
         raise StorageError(f"{path}: FAISS reads something else than it has written")

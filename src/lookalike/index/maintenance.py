@@ -21,7 +21,7 @@ from lookalike.index.tuning import OperatingPoint, Probes
 from lookalike.storage import compaction
 from lookalike.storage.catalog import Catalog, State
 from lookalike.storage.checksums import VerifiedVectors
-from lookalike.storage.rows import Rows, Selection
+from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Part, VectorReader, Vectors
 
 _DEAD_SHARE = 0.2  # of the vectors, from which on the dead ones are taken out
@@ -59,7 +59,7 @@ class _Ground:
     """
 
     reader: VectorReader
-    live: Selection
+    live: RowSet
     named: Rows | None = None
 
     def part(self) -> Part:
@@ -70,9 +70,9 @@ class Builder:
     """Builds the index of one collection."""
 
     def __init__(
-        self, catalog: Catalog, directory: Path, dim: int, tell: Callable[[BuildProgress], None] | None = None
+        self, catalog: Catalog, directory: Path, dim: int, progress: Callable[[BuildProgress], None] | None = None
     ) -> None:
-        self._catalog, self._directory, self._dim, self._tell = catalog, directory, dim, tell
+        self._catalog, self._directory, self._dim, self._progress = catalog, directory, dim, progress
 
     def build(self, wish: Wish) -> Generation | None:
         """Takes dead vectors out and makes a new index, or none where exact search is as good.
@@ -122,7 +122,7 @@ class Builder:
         best: tuple[Index, Generation] | None = None
         probes: Probes | None = None
         for spec in specs:
-            schedule = Schedule(spec, ground.live.size, self._tell)
+            schedule = Schedule(spec, ground.live.size, self._progress)
             index = self._filled(spec, ground, schedule, like=best[0] if best else None)
             probes = probes or tuning.draw(ground.reader, ground.live, progress=schedule.of("comparing"))
             points = tuning.operating_points(
@@ -223,7 +223,7 @@ class Builder:
         state = self._catalog.state()
         dead = np.array(self._catalog.dead_rows(), np.int64)
         reader = VectorReader(self._directory / state.vectors, self._dim)
-        return state, _Ground(reader, Selection(state.count, dead=dead))
+        return state, _Ground(reader, RowSet(state.count, dead=dead))
 
     def _verified(self, ground: _Ground) -> VerifiedVectors:
         return VerifiedVectors(self._catalog, ground.reader, ground.named)
@@ -234,7 +234,7 @@ class Builder:
         if len(live) == ground.live.count:
             return ground
         self._catalog.check()
-        return _Ground(compaction.compacted(self._catalog, ground.reader, ground.live), Selection(len(live)), live)
+        return _Ground(compaction.compacted(self._catalog, ground.reader, ground.live), RowSet(len(live)), live)
 
     def _publish(self, ground: _Ground, made: tuple[Index, Generation] | None = None) -> Generation | None:
         """Commits, at once, what has been made: vectors closer together, an index, or that there is none."""

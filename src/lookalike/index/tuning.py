@@ -17,7 +17,7 @@ from lookalike import metrics
 from lookalike.errors import UsageError
 from lookalike.index.faiss_index import Effort, Index
 from lookalike.index.spec import IndexSpec
-from lookalike.storage.rows import Rows, Selection
+from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Part, VectorReader, Vectors
 
 RECALL = 0.98  # what is promised unless something else is asked for
@@ -134,7 +134,7 @@ def _lists(dim: int, rows: int) -> int:
 
 def draw(
     reader: VectorReader,
-    selection: Selection,
+    row_set: RowSet,
     *,
     among: Rows | None = None,
     queries: int | None = None,
@@ -151,25 +151,25 @@ def draw(
         depth: how many neighbours to find at most.
         progress: is told how many queries of how many are done.
     """
-    rows = selection.rows() if among is None else among
+    rows = row_set.rows() if among is None else among
     count = min(queries or QUERIES, len(rows))
     drawn = np.random.default_rng(_SEED).choice(rows, count, replace=False)
-    vectors = reader.stored(drawn, count=selection.count).astype(np.float32)
-    depth = min(depth or max(DEPTHS), selection.size - 1)
+    vectors = reader.stored(drawn, count=row_set.count).astype(np.float32)
+    depth = min(depth or max(DEPTHS), row_set.size - 1)
     nearest = np.full((count, depth), -1)
     for start, stop in itertools.pairwise([0, *range(_DEEP_QUERIES, count, _BATCH), count]):
         part = slice(start, stop)
         near = depth if start < _DEEP_QUERIES else min(depth, DEPTHS[0])
-        _, found = reader.search(vectors[part], near + 1, selection)
+        _, found = reader.search(vectors[part], near + 1, row_set)
         nearest[part, :near] = without(found, drawn[part])
         progress(stop, count)
-    return Probes(drawn, vectors, nearest, _median_ms(lambda query: reader.search(query, 10, selection), vectors[:8]))
+    return Probes(drawn, vectors, nearest, _median_ms(lambda query: reader.search(query, 10, row_set), vectors[:8]))
 
 
 def operating_points(
     index: Index,
     stored: Part,
-    selection: Selection,
+    row_set: RowSet,
     probes: Probes,
     *,
     promise: float = RECALL,
@@ -186,7 +186,7 @@ def operating_points(
         progress(number, len(depths))
 
         def measured(effort: Effort, queries: int | None = None, depth: int = depth) -> OperatingPoint:
-            return measure(index, stored, selection, probes, depth=depth, effort=effort, queries=queries)
+            return measure(index, stored, row_set, probes, depth=depth, effort=effort, queries=queries)
 
         found = list(_walk(index.spec, depth, measured, promise=promise, least=least, exact_ms=probes.milliseconds))
         least = found[0].effort.breadth  # what is too little for a few is too little for many
@@ -200,7 +200,7 @@ def operating_points(
 def measure(
     index: Index,
     stored: Part,
-    selection: Selection,
+    row_set: RowSet,
     probes: Probes,
     *,
     depth: int,
@@ -216,7 +216,7 @@ def measure(
     for start in range(len(vectors)):
         begun = time.perf_counter()
         query = vectors[start : start + 1]
-        found.append(index.search(query, depth + 1, effort=with_self, stored=stored, selection=selection)[1])
+        found.append(index.search(query, depth + 1, effort=with_self, stored=stored, row_set=row_set)[1])
         seconds.append(time.perf_counter() - begun)
     recalls = metrics.recall(without(np.concatenate(found), own), probes.nearest[first, :depth])
     low = metrics.lower_bound(recalls, depth)

@@ -71,7 +71,7 @@ class _Decoded:
     """What has no vector yet."""
 
     outcome: Embedded
-    picture: decode.Picture
+    picture: decode.DecodedImage
 
 
 class Embedder:
@@ -101,7 +101,7 @@ class Embedder:
             outcome = Embedded(found, hashlib.sha256(file.data).digest(), file.size, file.changed_ns)
             if self._row_of(outcome.hash) is not None:
                 return outcome
-            return _Decoded(outcome, decode.decode(file.data, self._encoder.recipe, name=found.key))
+            return _Decoded(outcome, decode.decode(file.data, self._encoder.preprocessing, name=found.key))
         except ImageError as error:
             return Failed(found, error.reason, error.lasting)
 
@@ -113,7 +113,7 @@ class Embedder:
         return replace(decoded.outcome, width=decoded.picture.width, height=decoded.picture.height, stored=stored)
 
 
-def embed(encoder: Encoder, picture: decode.Picture) -> Vectors:
+def embed(encoder: Encoder, picture: decode.DecodedImage) -> Vectors:
     """A picture's unit vector, (1, dim).
 
     Raises:
@@ -140,7 +140,7 @@ def embed_text(encoder: TextEncoder, dim: int, text: str) -> Vectors:
         raise UsageError(f"text: the network gives no usable vector for {text!r}; say it in other words") from None
 
 
-def _embeddings(encoder: Encoder, pictures: Sequence[decode.Picture]) -> NDArray[np.float32]:
+def _embeddings(encoder: Encoder, pictures: Sequence[decode.DecodedImage]) -> NDArray[np.float32]:
     embeddings = encoder.encode(np.stack([picture.pixels for picture in pictures]))
     expected = (len(pictures), encoder.dim)
     if embeddings.shape != expected:

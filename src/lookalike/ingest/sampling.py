@@ -187,7 +187,7 @@ def _outcomes(
 @contextmanager
 def _warm(encoder: Encoder, threads: int) -> Iterator[ThreadPoolExecutor]:
     """Threads that have each encoded a picture: the first takes longer."""
-    picture = np.zeros((1, encoder.recipe.size, encoder.recipe.size, 3), np.uint8)
+    picture = np.zeros((1, encoder.preprocessing.size, encoder.preprocessing.size, 3), np.uint8)
     together = threading.Barrier(threads)
 
     def warm_up() -> None:

@@ -47,7 +47,7 @@ class Request:
             tuning.check_recall(self.recall)
 
 
-class Neighbours:
+class Searcher:
     """Finds a collection's images by their vectors. Threads may share it."""
 
     def __init__(self, snapshots: Snapshots, folder: Path) -> None:
@@ -88,9 +88,9 @@ class Neighbours:
     def _of_vectors(
         self, snapshot: Snapshot, queries: Vectors, request: Request, *, depth: int | None = None
     ) -> list[list[Match]]:
-        selection = self._snapshots.selection(snapshot, request.where)
-        effort = snapshot.effort(depth or request.k, selection, recall=request.recall, exact=request.exact)
-        scores, rows = snapshot.nearest(queries, request.k, selection, effort)
+        row_set = self._snapshots.row_set(snapshot, request.where)
+        effort = snapshot.effort(depth or request.k, row_set, recall=request.recall, exact=request.exact)
+        scores, rows = snapshot.nearest(queries, request.k, row_set, effort)
         return [
             list(itertools.islice(self._matches(snapshot, found, near, request), request.k))
             for found, near in zip(rows, scores, strict=True)

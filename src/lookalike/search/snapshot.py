@@ -17,7 +17,7 @@ from lookalike.index.faiss_index import Effort, Index
 from lookalike.index.generation import Generation
 from lookalike.storage.catalog import Catalog, State, StoredGeneration
 from lookalike.storage.checksums import VerifiedVectors
-from lookalike.storage.rows import Rows, Selection
+from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import VectorReader, Vectors
 
 _Result = TypeVar("_Result")
@@ -49,23 +49,23 @@ class Snapshot:
 
     state: State
     reader: VectorReader
-    live: Selection
+    live: RowSet
     opened: OpenIndex | None
 
-    def effort(self, k: int, selection: Selection, *, recall: float | None, exact: bool) -> Effort | None:
+    def effort(self, k: int, row_set: RowSet, *, recall: float | None, exact: bool) -> Effort | None:
         """How hard to look for k of these rows; None for an exact search, where that is wanted or no dearer.
 
         The k nearest of one row in ten are among the 10 k nearest of all, so that is how deep the index has to
         be searched, if what a filter admits has nothing to do with the query.
         """
-        if exact or self.opened is None or not selection.size:
+        if exact or self.opened is None or not row_set.size:
             return None
-        filtered = selection is not self.live
-        if filtered and tuning.searches_exactly(self.reader.dim, selection.size):
+        filtered = row_set is not self.live
+        if filtered and tuning.searches_exactly(self.reader.dim, row_set.size):
             return None
-        return self.opened.about.effort(depth=k * self.live.size / selection.size, recall=recall)
+        return self.opened.about.effort(depth=k * self.live.size / row_set.size, recall=recall)
 
-    def nearest(self, queries: Vectors, k: int, selection: Selection, effort: Effort | None) -> tuple[Vectors, Rows]:
+    def nearest(self, queries: Vectors, k: int, row_set: RowSet, effort: Effort | None) -> tuple[Vectors, Rows]:
         """The k best of these rows for each query, best first: scores and rows, (n, at most k).
 
         Rows that are younger than the index are compared one by one.
@@ -75,16 +75,16 @@ class Snapshot:
             CorruptError: the vectors are not what they should be.
         """
         if effort is None or self.opened is None or queries.shape[1:] != (self.reader.dim,):
-            return self.reader.search(queries, k, selection)
+            return self.reader.search(queries, k, row_set)
         index = self.opened.index
-        within = min(k, selection.size_within(0, index.rows))
+        within = min(k, row_set.size_within(0, index.rows))
         stored = self.reader.part(0, index.rows)
         if not within or not len(queries):
-            return self.reader.search(queries, k, selection)
-        found = index.search(queries, within, effort=effort, stored=stored, selection=selection)
+            return self.reader.search(queries, k, row_set)
+        found = index.search(queries, within, effort=effort, stored=stored, row_set=row_set)
         if (found[1] < 0).any():  # there are more in lists that it did not visit
-            return self.reader.search(queries, k, selection)
-        younger = self.reader.search(queries, k, selection, start=index.rows)
+            return self.reader.search(queries, k, row_set)
+        younger = self.reader.search(queries, k, row_set, start=index.rows)
         scores = np.concatenate((found[0], younger[0]), axis=1)
         rows = np.concatenate((found[1], younger[1]), axis=1)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
@@ -100,8 +100,8 @@ class Snapshots:
         self._reader = VectorReader(directory / catalog.state().vectors, dim)
         self._index: tuple[int, OpenIndex] | None = None
         self._damaged = 0  # the number of the generation that cannot be used
-        self._live: tuple[int, Selection] | None = None  # as of which change of the catalog
-        self._filtered: OrderedDict[tuple[int, Where], Selection] = OrderedDict()
+        self._live: tuple[int, RowSet] | None = None  # as of which change of the catalog
+        self._filtered: OrderedDict[tuple[int, Where], RowSet] = OrderedDict()
 
     def close(self) -> None:
         """Lets go of the files; the next use opens them again."""
@@ -126,7 +126,7 @@ class Snapshots:
             if self.catalog.state().files == state.files:
                 self._give_up(damage, state)
 
-    def selection(self, snapshot: Snapshot, where: Where | None) -> Selection:
+    def row_set(self, snapshot: Snapshot, where: Where | None) -> RowSet:
         """The live rows that a filter admits.
 
         Raises:
@@ -140,12 +140,12 @@ class Snapshots:
                 self._filtered.move_to_end(key)
                 return self._filtered[key]
         rows = np.array(self.catalog.rows_where(where), np.int64)
-        selection = Selection(snapshot.state.count, only=rows)
+        row_set = RowSet(snapshot.state.count, only=rows)
         with self._lock:
-            self._filtered[key] = selection
+            self._filtered[key] = row_set
             while len(self._filtered) > _FILTERS:
                 self._filtered.popitem(last=False)
-        return selection
+        return row_set
 
     def about_index(self) -> Generation | None:
         """What is known of the index, without reading it; None where there is none.
@@ -197,7 +197,7 @@ class Snapshots:
                 self._reader = VectorReader(self._directory / state.vectors, self._dim)
             if self._live is None or self._live[0] != state.changes:
                 dead = np.array(self.catalog.dead_rows(), np.int64)
-                self._live = state.changes, Selection(state.count, dead=dead)
+                self._live = state.changes, RowSet(state.count, dead=dead)
             return Snapshot(state, self._reader, self._live[1], self._opened(state.generation))
 
     def _opened(self, stored: StoredGeneration | None) -> OpenIndex | None:

@@ -12,14 +12,14 @@ from lookalike.errors import CorruptError, StorageError
 from lookalike.storage import vectors
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.checksums import VerifiedVectors
-from lookalike.storage.rows import Selection
+from lookalike.storage.rows import RowSet
 from lookalike.storage.vectors import VectorReader, VectorWriter
 from lookalike.system.durable import sync_folder
 
 _NAME = re.compile(r"vectors(\.\d{6})?\.faiss")
 
 
-def compacted(catalog: Catalog, reader: VectorReader, live: Selection) -> VectorReader:
+def compacted(catalog: Catalog, reader: VectorReader, live: RowSet) -> VectorReader:
     """Writes the live vectors into a new file, in their order. It counts once `Transaction.compact` has named it.
 
     Raises:

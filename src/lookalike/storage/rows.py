@@ -8,7 +8,7 @@ Rows = NDArray[np.int64]
 NOTHING: Rows = np.empty(0, np.int64)
 
 
-class Selection:
+class RowSet:
     """Some of the first `count` rows. Threads may share it.
 
     Attributes:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import CorruptError, StorageError, UsageError
-from lookalike.storage.rows import Rows, Selection
+from lookalike.storage.rows import Rows, RowSet
 
 Vectors = NDArray[np.float32]
 
@@ -196,7 +196,7 @@ class VectorReader:
         with self._lock:
             self._mapped = None
 
-    def search(self, queries: Vectors, k: int, selection: Selection, *, start: int = 0) -> tuple[Vectors, Rows]:
+    def search(self, queries: Vectors, k: int, row_set: RowSet, *, start: int = 0) -> tuple[Vectors, Rows]:
         """The k best rows for each query, best first, by exact inner product.
 
         Args:
@@ -214,28 +214,28 @@ class VectorReader:
         """
         if queries.ndim != 2 or queries.shape[1] != self.dim:
             raise UsageError(f"a query of shape {queries.shape} does not go with vectors of {self.dim} dimensions")
-        k = min(k, selection.size_within(start, selection.count))
+        k = min(k, row_set.size_within(start, row_set.count))
         if k <= 0 or not len(queries):
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         if len(queries) >= _MANY:
-            return self._search_many(np.ascontiguousarray(queries, np.float32), k, selection, start)
-        part = self.part(start, selection.count)
-        bitmap = selection.bitmap(start, selection.count)
+            return self._search_many(np.ascontiguousarray(queries, np.float32), k, row_set, start)
+        part = self.part(start, row_set.count)
+        bitmap = row_set.bitmap(start, row_set.count)
         parameters = None if bitmap is None else faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bitmap))
         with searching_threads(len(queries)):
             scores, rows = part.faiss.search(np.ascontiguousarray(queries, np.float32), k, params=parameters)
         self._refuse_missing(rows)
         return scores, rows + start
 
-    def _search_many(self, queries: Vectors, k: int, selection: Selection, start: int) -> tuple[Vectors, Rows]:
+    def _search_many(self, queries: Vectors, k: int, row_set: RowSet, start: int) -> tuple[Vectors, Rows]:
         """The same for many queries, by products of matrices."""
         best = faiss.ResultHeap(len(queries), k, keep_max=True)
-        rows = selection.rows()
+        rows = row_set.rows()
         rows = rows[np.searchsorted(rows, start) :]
         step = max(_BLOCK_VALUES // self.dim, 1)
         for at in range(0, len(rows), step):
             block = rows[at : at + step]
-            vectors = self.stored(block, count=selection.count).astype(np.float32)
+            vectors = self.stored(block, count=row_set.count).astype(np.float32)
             scores, found = faiss.knn(queries, vectors, min(k, len(block)), faiss.METRIC_INNER_PRODUCT)
             self._refuse_missing(found)
             best.add_result(scores, block[found])

@@ -60,7 +60,7 @@ def run(
     task: Task,
     *,
     name: str,
-    tell: Callable[[int], None],
+    progress: Callable[[int], None],
     seconds: float | None = None,
 ) -> Result:
     """What `work(task, tell)` gives in a new process, which has ended when this returns or raises.
@@ -90,7 +90,7 @@ def run(
         try:
             with suppress(BrokenPipeError), process.stdin as given:  # reading tells better what has happened
                 pickle.dump((work, task), given)
-            result: Result = _result(process.stdout, tell)
+            result: Result = _result(process.stdout, progress)
         except (EOFError, pickle.UnpicklingError):  # nothing more, or the beginning of something
             code = process.wait()
             if late.is_set():
@@ -115,7 +115,7 @@ def serve() -> None:
             send(_Failed(type(error), error.args, vars(error)))
 
 
-def _result(told: IO[bytes], tell: Callable[[int], None]) -> Any:
+def _result(told: IO[bytes], progress: Callable[[int], None]) -> Any:
     while True:
         match pickle.load(told):  # noqa: S301 - the process that this one has started writes it
             case _Done(result):
@@ -123,7 +123,7 @@ def _result(told: IO[bytes], tell: Callable[[int], None]) -> Any:
             case _Failed() as failed:
                 raise failed.error()
             case done:
-                tell(done)
+                progress(done)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from openvino import opset13 as op
 
 from lookalike.encoders import registry
 from lookalike.encoders.card import Card
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 
 # The first array that OpenVINO hands out makes it look at NumPy's version, which takes a little Python, here a little
 # longer; a thread that then asks for another array waits in C++ for the first one, and keeps it from Python for good.
@@ -45,7 +45,7 @@ def test_two_threads_may_be_the_first_at_once(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("LOOKALIKE_MODELS", str(tmp_path))
     pixels = op.parameter([1, 8, 8, 3], np.uint8, name="pixels")
     model = ov.Model([op.reduce_mean(op.convert(pixels, "f32"), np.array([1, 2]), False)], [pixels], "mean")
-    card = Card("mean", "made by a test", "", "0" * 64, 3, Recipe(size=8), "f32", "1")
+    card = Card("mean", "made by a test", "", "0" * 64, 3, Preprocessing(size=8), "f32", "1")
     registry.save(card, lambda folder: ov.save_model(model, folder / registry.GRAPH, compress_to_fp16=False))
     done = subprocess.run(
         [sys.executable, "-c", TOGETHER], env=os.environ, stdout=subprocess.PIPE, text=True, timeout=60, check=True

@@ -16,7 +16,7 @@ from lookalike import encoders
 from lookalike.encoders.card import Card, Text
 from lookalike.encoders.openvino.text_encoder import OpenVinoTextEncoder, token_ids
 from lookalike.errors import MissingExtraError, ModelError, UsageError
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 from tests.support.optional_packages import needs
 from tests.support.project import ROOT
 
@@ -40,7 +40,15 @@ def tokenizer(context: int = CONTEXT) -> Tokenizer:
 
 def card(*, precision: str = "f32", context: int = CONTEXT, dim: int = DIM) -> Card:
     return Card(
-        "clip", "open_clip:x/y", "mit", "0" * 64, dim, Recipe(), precision, "1", text=Text(context, "", unescapes=True)
+        "clip",
+        "open_clip:x/y",
+        "mit",
+        "0" * 64,
+        dim,
+        Preprocessing(),
+        precision,
+        "1",
+        text=Text(context, "", unescapes=True),
     )
 
 

@@ -27,12 +27,12 @@ from lookalike.encoders.torch import image_encoder
 from lookalike.encoders.torch.image_encoder import TorchEncoder
 from lookalike.encoders.torch.translation import TorchGraph
 from lookalike.errors import DeviceWarning, ModelError, UsageError
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 from lookalike.storage.vectors import unit
 from tests.support.golden_pictures import pictures
 
 SIDE, DIM = 16, 12
-CARD = Card("small", "made up", "CC0-1.0", "00", DIM, Recipe(SIDE), "f32", "1")
+CARD = Card("small", "made up", "CC0-1.0", "00", DIM, Preprocessing(SIDE), "f32", "1")
 
 Pixels = NDArray[np.uint8]
 
@@ -63,11 +63,11 @@ def test_the_bundled_network_gives_the_vectors_of_the_cpu(precision: str) -> Non
     pixels = pictures()[:3]
     encoder = TorchEncoder(bundled.card(precision), bundled.graph(precision), device="cpu")
     card = encoders.card(precision=precision)
-    assert (encoder.card, encoder.name, encoder.dim, encoder.recipe, encoder.fingerprint) == (
+    assert (encoder.card, encoder.name, encoder.dim, encoder.preprocessing, encoder.fingerprint) == (
         card,
         card.name,
         card.dim,
-        card.recipe,
+        card.preprocessing,
         card.fingerprint,
     )
     expected = encoders.load(precision="int8" if precision == "int8" else "f32").encode(pixels)

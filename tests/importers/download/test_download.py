@@ -19,9 +19,9 @@ import pytest
 import lookalike
 from lookalike import importers
 from lookalike.errors import ModelError, StorageError, UsageError
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 from lookalike.importers import timm as from_timm
-from lookalike.importers.base import ImportProgress, Network, Request
+from lookalike.importers.base import ImportedNetwork, ImportProgress, ImportRequest
 from lookalike.importers.download import cache, download, transport
 from lookalike.importers.download.checksum import Digests
 from lookalike.importers.download.download import Checksum
@@ -536,9 +536,11 @@ def test_an_import_that_fails_leaves_what_it_has_downloaded_for_the_next(server:
 def test_importing_a_model_is_such_an_import(
     server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fetched(request: Request) -> Network:
+    def fetched(request: ImportRequest) -> ImportedNetwork:
         sha256 = fetch().sha256
-        return Network(tiny_models.colours(), "NHWC", Recipe(16), None, "timm:tiny", "", sha256, "pooled")
+        return ImportedNetwork(
+            tiny_models.colours(), "NHWC", Preprocessing(16), None, "timm:tiny", "", sha256, "pooled"
+        )
 
     monkeypatch.setattr(from_timm, "fetch", fetched)
     assert importers.import_model("timm:tiny").card.sha256 == SHA256

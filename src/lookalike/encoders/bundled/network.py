@@ -9,7 +9,7 @@ from typing import Any
 
 from lookalike.encoders.card import Card
 from lookalike.errors import ModelError
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 
 NAME = "efficientnet-lite0"
 PRECISIONS = ("int8", "f32", "bf16")  # the first unless another is asked for
@@ -26,7 +26,7 @@ def card(precision: str) -> Card:
         licence=facts["licence"],
         sha256=facts["sha256"],
         dim=facts["dim"],
-        recipe=Recipe(**facts["recipe"]),
+        preprocessing=Preprocessing(**facts["recipe"]),
         precision=precision,
         revision=f"{facts['revision']}-{calibration}" if precision == "int8" else str(facts["revision"]),
     )

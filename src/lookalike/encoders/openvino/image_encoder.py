@@ -9,7 +9,7 @@ from lookalike.encoders.card import Card
 from lookalike.encoders.openvino.infer_requests import Requests
 from lookalike.encoders.openvino.loading import FAILURES, ov
 from lookalike.errors import ModelError, UsageError
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 
 _INFERENCE_PRECISION = {"f32": "f32", "bf16": "bf16", "int8": "f32"}  # what is not integer in int8
 
@@ -30,7 +30,9 @@ class OpenVinoEncoder:
             "INFERENCE_NUM_THREADS": threads,
         }
         try:
-            model.reshape([1, card.recipe.size, card.recipe.size, 3])  # a network may take any number at once
+            model.reshape(
+                [1, card.preprocessing.size, card.preprocessing.size, 3]
+            )  # a network may take any number at once
             compiled = ov.Core().compile_model(model, "CPU", config)
         except FAILURES as error:
             raise ModelError(f"{card.name}: OpenVINO cannot run this network here: {error}") from error
@@ -45,8 +47,8 @@ class OpenVinoEncoder:
         return self.card.dim
 
     @property
-    def recipe(self) -> Recipe:
-        return self.card.recipe
+    def preprocessing(self) -> Preprocessing:
+        return self.card.preprocessing
 
     @property
     def fingerprint(self) -> str:
@@ -58,7 +60,7 @@ class OpenVinoEncoder:
         Raises:
             UsageError: the pixels are of another shape or type.
         """
-        side = self.recipe.size
+        side = self.preprocessing.size
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (side, side, 3):
             raise UsageError(f"pixels: {pixels.dtype} of {pixels.shape}; give uint8 of (n, {side}, {side}, 3)")
         embeddings = np.empty((len(pixels), self.dim), np.float32)

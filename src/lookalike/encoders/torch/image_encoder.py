@@ -17,7 +17,7 @@ from lookalike.encoders.openvino.loading import ov
 from lookalike.encoders.torch.batching import Batcher, Embeddings, Finish, Pixels
 from lookalike.encoders.torch.translation import TorchGraph, any_number
 from lookalike.errors import ModelError, UsageError
-from lookalike.images.decode import Recipe
+from lookalike.images.decode import Preprocessing
 
 T = TypeVar("T")
 
@@ -68,8 +68,8 @@ class TorchEncoder:
         return self.card.dim
 
     @property
-    def recipe(self) -> Recipe:
-        return self.card.recipe
+    def preprocessing(self) -> Preprocessing:
+        return self.card.preprocessing
 
     @property
     def fingerprint(self) -> str:
@@ -82,7 +82,7 @@ class TorchEncoder:
             UsageError: the pixels are of another shape or type.
             ModelError: the device fails, or its memory is taken by others.
         """
-        side = self.recipe.size
+        side = self.preprocessing.size
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (side, side, 3):
             raise UsageError(f"pixels: {pixels.dtype} of {pixels.shape}; give uint8 of (n, {side}, {side}, 3)")
         if not len(pixels):
@@ -135,7 +135,7 @@ def _tried(card: Card, model: ov.Model, device: str, dtype: torch.dtype | None) 
     Raises:
         ModelError: it does in none.
     """
-    pictures, (flexible, together) = _pictures(card.recipe.size), any_number(model, card.recipe.size)
+    pictures, (flexible, together) = _pictures(card.preprocessing.size), any_number(model, card.preprocessing.size)
     quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
     least = _LEAST_QUANTIZED if quantized else _LEAST_COSINE
     # Half precision has fewer steps than integers between 0 and 255 multiplied by a scale.
@@ -172,7 +172,7 @@ class _Processor:
     """
 
     def __init__(self, network: _Network, card: Card, *, together: bool) -> None:
-        self._network, self._device, self._size = network, network.device, card.recipe.size
+        self._network, self._device, self._size = network, network.device, card.preprocessing.size
         self._cuda = self._device.startswith("cuda")
         self._copying = torch.cuda.Stream(self._device) if self._cuda else None
         self.limit = self._most_at_once() if together else 1

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lookalike.errors import ModelError
-from lookalike.importers.base import ImportProgress, Tell
+from lookalike.importers.base import ImportProgress, OnProgress
 from lookalike.importers.download import cache, transport
 from lookalike.importers.download.checksum import Checksum, Digests, Expected, WrongFileError
 
@@ -40,7 +40,7 @@ class Downloaded:
 
 def file(
     url: str,
-    tell: Tell,
+    progress: OnProgress,
     *,
     checksum: Checksum | None = None,
     size: int | None = None,
@@ -59,9 +59,12 @@ def file(
         ModelError: it cannot be had, or is not what it should be, and then nothing of it is kept.
         StorageError: the disk is full or failing.
     """
-    with cache.storage_errors(), cache.alone(lambda: tell(ImportProgress("waiting for another download"))) as folder:
+    with (
+        cache.storage_errors(),
+        cache.alone(lambda: progress(ImportProgress("waiting for another download"))) as folder,
+    ):
         whole = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{_name(url)}"
-        wanted = _Download(whole, Expected(url, size, checksum), tell, token)
+        wanted = _Download(whole, Expected(url, size, checksum), progress, token)
         found = wanted.run()
         while not cache.hold(whole):
             found = wanted.run()
@@ -126,14 +129,14 @@ class _Partial:
         if etag:
             self._etag_path.write_text(etag, encoding="latin-1")
 
-    def take(self, answer: transport.Answer, total: int | None, tell: Callable[[int], None]) -> None:
+    def take(self, answer: transport.Answer, total: int | None, progress: Callable[[int], None]) -> None:
         """Adds what comes, up to the end of the file at `total` bytes, if that is known."""
-        tell(self.digests.size)
+        progress(self.digests.size)
         with self._path.open("ab") as file:
             while piece := answer.read(_PIECE):
                 file.write(piece)
                 self.digests.take(piece)
-                tell(self.digests.size)
+                progress(self.digests.size)
                 if self.digests.size > (self._expected.size or math.inf):
                     self._expected.check_size(self.digests.size)
         if total is not None and self.digests.size < total:
@@ -157,7 +160,7 @@ class _Download:
 
     whole: Path
     expected: Expected
-    tell: Tell
+    progress: OnProgress
     token: str | None
 
     def run(self) -> Downloaded:
@@ -228,7 +231,7 @@ class _Download:
 
     def _report(self, done: int, total: int | None) -> None:
         name = self.whole.name.partition("-")[2]
-        self.tell(ImportProgress(f"downloading {name}", done, self.expected.size if total is None else total))
+        self.progress(ImportProgress(f"downloading {name}", done, self.expected.size if total is None else total))
 
 
 def _extent(answer: transport.Answer) -> tuple[int | None, int | None]:

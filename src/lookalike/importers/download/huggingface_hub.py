@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lookalike.errors import ModelError, StorageError, UsageError
-from lookalike.importers.base import Tell
+from lookalike.importers.base import OnProgress
 from lookalike.importers.download import download
 from lookalike.importers.download.download import Checksum, Downloaded
 
@@ -54,7 +54,7 @@ class Repository:
     commit: str
     licence: str
     files: Mapping[str, HubFile]
-    tell: Tell
+    progress: OnProgress
 
     def fetch(self, path: str) -> Downloaded:
         """Downloads a file as it is at the commit.
@@ -68,7 +68,7 @@ class Repository:
             raise ModelError(f"{self.name} has no file {path} at commit {self.commit[:8]}")
         return download.file(
             f"{_endpoint()}/{self.name}/resolve/{self.commit}/{quote(path)}",
-            self.tell,
+            self.progress,
             checksum=Checksum("sha256", file.sha256) if file.sha256 else None,
             size=file.size,
             token=_token(),
@@ -89,7 +89,7 @@ class Repository:
             raise StorageError(f"{place}: {error.strerror or error}") from error
 
 
-def repository(name: str, revision: str | None, tell: Tell) -> Repository:
+def repository(name: str, revision: str | None, progress: OnProgress) -> Repository:
     """A repository at the commit that a revision is now.
 
     Args:
@@ -118,7 +118,7 @@ def repository(name: str, revision: str | None, tell: Tell) -> Repository:
         ) from error
     if _COMMIT.fullmatch(wanted) and wanted != commit:
         raise ModelError(f"{url}: it answers with another commit, {commit}; try again later")
-    return Repository(name, commit, licence, files, tell)
+    return Repository(name, commit, licence, files, progress)
 
 
 def _endpoint() -> str:

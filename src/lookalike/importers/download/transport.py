@@ -176,13 +176,13 @@ def _no_answer(url: str, reason: object) -> str:
             " where an organisation has its own, name its file in $SSL_CERT_FILE"
         )
     return (
-        f"{url}: {host} could not be reached ({_words(reason)}); this machine may be offline."
+        f"{url}: {host} could not be reached ({_reason_text(reason)}); this machine may be offline."
         " Import the model on a machine that is online and copy its folder from there to here; on both,"
         " `lookalike models path NAME` tells where it is. Or set $LOOKALIKE_MIRROR to a server that has copies"
     )
 
 
-def _words(reason: object) -> str:
+def _reason_text(reason: object) -> str:
     """What is wrong with a connection, in words."""
     if isinstance(reason, TimeoutError):
         return f"no answer in {_SECONDS:.0f} seconds"
