@@ -103,7 +103,7 @@ def test_importing_a_module_loads_nothing_heavy_that_it_does_not_use(module: str
 def test_every_public_name_is_there_and_is_what_the_stub_says() -> None:
     stub = ast.parse((PACKAGE / "__init__.pyi").read_text())
     homes = {node.names[0].name: node.module for node in stub.body if isinstance(node, ast.ImportFrom)}
-    assert PUBLIC == sorted(homes)
+    assert sorted(homes) == PUBLIC
     for name, home in homes.items():
         assert getattr(lookalike, name) is getattr(importlib.import_module(f"lookalike.{home}"), name)
 

@@ -1,24 +1,109 @@
-"""Every exception that Lookalike raises on purpose.
+"""Every exception that Lookalike raises on purpose, and what to do about it.
 
 LookalikeError
 ├── UsageError               an argument that cannot be right (also a ValueError)
 ├── ImageError               an image that cannot be used, with its path and the reason
-├── ModelError               a network's file that is refused, or a network that cannot be run
-│   └── MissingExtraError    what it takes is not installed; the message says how to install it
+├── ModelError               a model file that is refused, or a model that cannot be run
+│   └── MissingExtraError    an optional dependency is not installed
 ├── CollectionError
-│   ├── NoCollectionError    there is no collection at that place
+│   ├── NoCollectionError    there is no collection at that path
 │   ├── CorruptError         a file of the collection is damaged
-│   ├── IncompatibleError    the collection was made by another network or a newer Lookalike
+│   ├── IncompatibleError    the collection was made by another model or a newer Lookalike
 │   └── LockedError          another process is writing to the collection
 └── StorageError             the disk is full or failing; nothing acknowledged is lost
 
-And two warnings (UserWarnings): DamagedIndexWarning, where a search goes on without its index, and DeviceWarning, where
-a network runs on the CPU instead of the processor that was asked for.
+Two warnings (UserWarnings): DamagedIndexWarning, when a search goes on without its index, and DeviceWarning, when a
+model runs on the CPU instead of the device that was asked for.
 """
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Action = Literal[
+    "create",
+    "maintain",
+    "reindex",
+    "open_with_encoder",
+    "remove_images",
+    "import_model",
+    "import_model_again",
+    "remove_model",
+    "inspect_model",
+    "find_models",
+    "install",
+]
+# What each action is good for, and the call that does it; {all} stands for all of its arguments.
+_CALLS: dict[Action, tuple[str, str]] = {
+    "create": ("make one", "lookalike.create({all})"),
+    "maintain": ("build it again", "lookalike.open({path!r}).maintain()"),
+    "reindex": ("index its images again", "lookalike.reindex({all})"),
+    "open_with_encoder": ("open it with its own encoder", "lookalike.open({all})"),
+    "remove_images": ("forget images that are gone for good", "lookalike.open({path!r}).remove([{image!r}])"),
+    "import_model": ("import a model", "lookalike.importers.import_model({all})"),
+    "import_model_again": (
+        "import it again",
+        "lookalike.encoders.registry.remove({name!r}); lookalike.importers.import_model({all})",
+    ),
+    "remove_model": ("remove that one", "lookalike.encoders.registry.remove({all})"),
+    "inspect_model": ("list its layers", "lookalike.importers.inspect({all})"),
+    "find_models": ("find the folder of imported models", "lookalike.encoders.registry.folder()"),
+    "install": ("install what is missing", 'pip install "lookalike[{extra}]"'),
+}
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What to do about an error: an action and its arguments.
+
+    As text it is a Python call; the command line shows a shell command instead, and a service JSON.
+
+    Attributes:
+        action: what to do.
+        arguments: by name, the first one positional; `...` stands for what only the user can know.
+    """
+
+    action: Action
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def purpose(self) -> str:
+        """What the action is good for, such as "make one"."""
+        return _CALLS[self.action][0]
+
+    def __str__(self) -> str:
+        arguments = ", ".join(
+            _shown(value) if place == 0 else f"{name}={_shown(value)}"
+            for place, (name, value) in enumerate(self.arguments.items())
+        )
+        return _CALLS[self.action][1].format(all=arguments, **self.arguments)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"lookalike.importers.ImportOptions({', '.join(f'{name}={each!r}' for name, each in value.items())})"
+    return "..." if value is ... else repr(value)
+
+
+def with_hints(message: str, hints: Iterable[Hint], shown: Callable[[Hint], str] = str) -> str:
+    """A message, followed by what to do about it, each hint as `shown` renders it."""
+    return "; ".join([message, *(f"to {hint.purpose}: {shown(hint)}" for hint in hints)])
 
 
 class LookalikeError(Exception):
-    """What all of them have in common: the message names the thing, what is wrong and what to do."""
+    """The base of all: the message names the thing and says what is wrong, the hints say what to do.
+
+    Attributes:
+        message: without the hints.
+        hints: the likeliest first.
+    """
+
+    def __init__(self, message: str, *hints: Hint) -> None:
+        super().__init__(message, *hints)
+        self.message, self.hints = message, hints
+
+    def __str__(self) -> str:
+        return with_hints(self.message, self.hints)
 
 
 class UsageError(LookalikeError, ValueError):
@@ -41,17 +126,15 @@ class ImageError(LookalikeError):
 
 
 class ModelError(LookalikeError):
-    """A network's file that is refused, or a network that cannot be run."""
+    """A model file that is refused, or a model that cannot be run."""
 
 
 class MissingExtraError(ModelError):
     """An optional dependency is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        """`what` is what cannot be done without it, `extra` the one of Lookalike's that brings it."""
-        super().__init__(
-            f'{what} takes packages that are not installed; install them with: pip install "lookalike[{extra}]"'
-        )
+        """`what` is what cannot be done without it; `extra` is the extra of Lookalike's that brings it."""
+        super().__init__(f"{what} needs packages that are not installed", Hint("install", {"extra": extra}))
 
 
 class CollectionError(LookalikeError):
@@ -59,7 +142,7 @@ class CollectionError(LookalikeError):
 
 
 class NoCollectionError(CollectionError):
-    """There is no collection at that place."""
+    """There is no collection at that path."""
 
 
 class CorruptError(CollectionError):
@@ -67,7 +150,7 @@ class CorruptError(CollectionError):
 
 
 class IncompatibleError(CollectionError):
-    """The collection was made by another network, another version of it, or a newer Lookalike."""
+    """The collection was made by another model, another version of it, or a newer Lookalike."""
 
 
 class LockedError(CollectionError):
@@ -81,6 +164,13 @@ class StorageError(LookalikeError):
 class DamagedIndexWarning(UserWarning):
     """The index of a collection is damaged: searches are exact, and slower, until it is built again."""
 
+    def __init__(self, message: str, *hints: Hint) -> None:
+        super().__init__(message, *hints)
+        self.message, self.hints = message, hints
+
+    def __str__(self) -> str:
+        return with_hints(self.message, self.hints)
+
 
 class DeviceWarning(UserWarning):
-    """A network runs on the CPU, although another processor was asked for."""
+    """A model runs on the CPU, although another device was asked for."""

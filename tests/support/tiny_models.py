@@ -10,13 +10,15 @@ from openvino import opset13 as op
 
 from lookalike.encoders import registry
 from lookalike.encoders.card import Card, Text
-from lookalike.encoders.registry import Model
+from lookalike.encoders.registry import ImportedModel
 from lookalike.images.decode import Preprocessing
 
 SIZE, DIM = 16, 12
 
 
-def save(name: str, *, source: str = "tiny.xml", version: str = "1", words: Mapping[str, int] | None = None) -> Model:
+def save(
+    name: str, *, source: str = "tiny.xml", version: str = "1", words: Mapping[str, int] | None = None
+) -> ImportedModel:
     """Writes a model into the folder of models: the mean colours of a 2 x 2 grid, 12 dimensions.
 
     `words` gives, for each word that it knows, which of the three colours it names.

@@ -19,6 +19,7 @@ import click
 
 from lookalike import errors
 from lookalike.cli import locate, models, output
+from lookalike.cli.hints import as_command
 from lookalike.display.text import safe_text
 
 if TYPE_CHECKING:
@@ -116,9 +117,16 @@ def main() -> None:
         code = 130
     except tuple(kind for kind, _ in _EXIT_CODES) as error:
         if not isinstance(error, KeyboardInterrupt):
-            output.warn(f"Error: {str(error) or 'there is not enough memory'}")
+            output.warn(f"Error: {_told(error)}")
         code = next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
     sys.exit(code or 0)
+
+
+def _told(error: BaseException) -> str:
+    """The message of an error, with what to do as shell commands."""
+    if isinstance(error, errors.LookalikeError):
+        return errors.with_hints(error.message, error.hints, as_command)
+    return str(error) or "there is not enough memory"
 
 
 @cli.command()

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lookalike.cli.hints import as_command
 from lookalike.display.json import as_dict, skip_as_dict
 from lookalike.display.text import safe_text, without_surrogates
-from lookalike.errors import UsageError
+from lookalike.errors import DamagedIndexWarning, UsageError, with_hints
 
 if TYPE_CHECKING:
     from lookalike.collection.collection import Collection
@@ -373,6 +374,8 @@ def print_json(record: Mapping[str, Any]) -> None:
 
 def show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """What Python calls for a warning: a line, without the place in the code that it came from."""
+    if isinstance(message, DamagedIndexWarning):
+        message = with_hints(message.message, message.hints, as_command)
     warn(f"Warning: {safe_text(str(message))}")
 
 

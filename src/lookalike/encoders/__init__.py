@@ -11,9 +11,9 @@ from lookalike.encoders.base import (
     card,
     load,
     load_text,
-    models_that_know_words,
     names,
     precisions,
+    text_models,
     threads_for,
 )
 
@@ -24,8 +24,8 @@ __all__ = [
     "card",
     "load",
     "load_text",
-    "models_that_know_words",
     "names",
     "precisions",
+    "text_models",
     "threads_for",
 ]

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from lookalike.encoders import bundled, registry
 from lookalike.encoders.card import Card
-from lookalike.errors import ModelError, UsageError
+from lookalike.errors import Hint, ModelError, UsageError
 from lookalike.images.decode import Preprocessing
 
 BUNDLED = bundled.NAME
+_A_TEXT_MODEL = Hint("import_model", {"source": "open_clip:ViT-B-32/laion2b_s34b_b79k", "name": "clip"})
 _IMPORTED_PRECISIONS = ("f32", "bf16")  # the first unless another is asked for
 
 
@@ -108,7 +109,7 @@ def load_text(name: str, *, precision: str | None = None) -> TextEncoder:
     """
     network = card(name, precision=precision)
     if network.text is None:
-        raise UsageError(f"{name} knows no words; {models_that_know_words()}")
+        raise UsageError(f"{name} does not take text", _A_TEXT_MODEL)
     from lookalike.encoders.openvino import text_encoder
 
     model = registry.read(name)
@@ -135,18 +136,13 @@ def names() -> list[str]:
     return [BUNDLED, *registry.names()]
 
 
-def models_that_know_words() -> str:
-    """What to do where words are asked for of a network that does not know any."""
-    here = []
+def text_models() -> list[str]:
+    """The names of the imported models that take text."""
+    found = []
     for name in registry.names():
         with suppress(ModelError):  # a damaged one
-            here += [name] if registry.read(name).card.text else []
-    if here:
-        return f"{' and '.join(here)} can be searched by words: lookalike index FOLDER --model {here[0]} --reindex"
-    return (
-        "import one that does, such as: lookalike models import open_clip:ViT-B-32/laion2b_s34b_b79k --name clip,"
-        " and then: lookalike index FOLDER --model clip --reindex"
-    )
+            found += [name] if registry.read(name).card.text else []
+    return found
 
 
 def _graph(name: str, precision: str | None) -> Any:
@@ -160,13 +156,13 @@ def _graph(name: str, precision: str | None) -> Any:
     return image_encoder.read(model.folder / registry.GRAPH)
 
 
-def _imported(name: str) -> registry.Model:
+def _imported(name: str) -> registry.ImportedModel:
     if registry.has(name):
         return registry.read(name)
     others = "".join(f", {other!r}" for other in registry.names())
     raise UsageError(
-        f"there is no model {name!r}; there are {BUNDLED!r}, which comes with Lookalike{others}."
-        " To bring one in: lookalike models import SOURCE, see: lookalike models import --help"
+        f"there is no model {name!r}; there are {BUNDLED!r}, which comes with Lookalike{others}",
+        Hint("import_model", {"source": ...}),
     )
 
 

@@ -8,6 +8,7 @@
 A model is written beside and then renamed, so that it is there whole or not at all.
 """
 
+import ast
 import hashlib
 import json
 import os
@@ -24,7 +25,7 @@ import filelock
 import platformdirs
 
 from lookalike.encoders.card import Card, as_facts, from_facts
-from lookalike.errors import LookalikeError, ModelError, StorageError, UsageError
+from lookalike.errors import Hint, LookalikeError, ModelError, StorageError, UsageError
 from lookalike.system.durable import sync_folder
 
 CARD, GRAPH, TEXT_GRAPH, TOKENIZER = "card.json", "model.xml", "text.xml", "tokenizer.json"
@@ -35,7 +36,7 @@ _ENVIRONMENT = "LOOKALIKE_MODELS"
 
 
 @dataclass(frozen=True)
-class Model:
+class ImportedModel:
     """An imported model.
 
     Attributes:
@@ -63,7 +64,7 @@ class Model:
         for name in (*names, *weights):
             if name not in self.sha256s or _sha256(self.folder / name) != self.sha256s[name]:
                 raise ModelError(
-                    f"{self.folder / name}: this is not what was imported; {_remedy(self.card.name, self.card)}"
+                    f"{self.folder / name}: this is not what was imported", _import_again(self.card.name, self.card)
                 )
 
 
@@ -86,7 +87,7 @@ def has(name: str) -> bool:
     return _NAME.fullmatch(name) is not None and (folder() / name / CARD).is_file()
 
 
-def read(name: str) -> Model:
+def read(name: str) -> ImportedModel:
     """An imported model; its files are not looked at.
 
     Raises:
@@ -99,18 +100,18 @@ def read(name: str) -> Model:
     try:
         facts = json.loads((place / CARD).read_bytes())
         if facts["format"] != _FORMAT:
-            raise ModelError(f"{place / CARD}: it has the unknown format {facts['format']}; {_remedy(name)}")
+            raise ModelError(f"{place / CARD}: it has the unknown format {facts['format']}", _import_again(name))
         card = from_facts(facts["card"])
         if card.name != name:
             raise ValueError(f"it is that of {card.name!r}")
-        return Model(card, place, {str(name): str(sha256) for name, sha256 in facts["files"].items()})
+        return ImportedModel(card, place, {str(name): str(sha256) for name, sha256 in facts["files"].items()})
     except ModelError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, LookalikeError) as error:
-        raise ModelError(f"{place / CARD}: the card is damaged ({error}); {_remedy(name)}") from error
+        raise ModelError(f"{place / CARD}: the card is damaged ({error})", _import_again(name)) from error
 
 
-def save(card: Card, write: Callable[[Path], None]) -> Model:
+def save(card: Card, write: Callable[[Path], None]) -> ImportedModel:
     """Makes a model of what `write` puts into a folder.
 
     Raises:
@@ -139,7 +140,7 @@ def save(card: Card, write: Callable[[Path], None]) -> Model:
             sync_folder(home)
     except OSError as error:
         raise StorageError(f"{home}: {error.strerror or error}") from error
-    return Model(card, home / card.name, sha256s)
+    return ImportedModel(card, home / card.name, sha256s)
 
 
 def remove(name: str) -> None:
@@ -168,19 +169,37 @@ def check_is_free(name: str) -> None:
     """Raises UsageError where there is a model of that name."""
     if has(name):
         raise UsageError(
-            f"there is a model {name!r} already, from {read(name).card.source};"
-            f" take another --name, or remove it first: lookalike models remove {name}"
+            f"there is a model {name!r} already, from {read(name).card.source}; give the new one another name",
+            Hint("remove_model", {"name": name}),
         )
 
 
-def how_to_import(card: Card) -> str:
-    """The command that imports the same again."""
-    return f"lookalike models import {card.command or shlex.quote(card.source)} --name {card.name}"
+def import_hint(command: str, name: str, *, again: bool = False) -> Hint:
+    """How to import a model that is to have this name.
+
+    Args:
+        command: the source and the options, as a shell reads them; "" where nothing is known of them.
+        name: the model's.
+        again: whether a model of that name has to be removed first.
+    """
+    source: Any
+    try:
+        source, *words = shlex.split(command)
+        pairs = zip(words[::2], words[1::2], strict=True)
+        options = {name.removeprefix("--"): _value(name, text) for name, text in pairs}
+    except (ValueError, SyntaxError):  # it is empty, or no command that Lookalike has written
+        source, options = command or ..., {}
+    arguments = {"source": source, "name": name} | ({"options": options} if options else {})
+    return Hint("import_model_again" if again else "import_model", arguments)
 
 
-def _remedy(name: str, card: Card | None = None) -> str:
-    again = how_to_import(card) if card else f"lookalike models import SOURCE --name {name}"
-    return f"import it again: lookalike models remove {name}, and then: {again}"
+def _value(option: str, text: str) -> Any:
+    return ast.literal_eval(text) if option in ("--size", "--crop", "--mean", "--std") else text
+
+
+def _import_again(name: str, card: Card | None = None) -> Hint:
+    command = (card.command or shlex.quote(card.source)) if card else ""
+    return import_hint(command, name, again=True)
 
 
 def _sha256(path: Path) -> str:

@@ -23,9 +23,9 @@ from lookalike.images.reading import MAX_BYTES, FileBytes, check_bytes, read
 __all__ = [
     "MAX_BYTES",
     "MAX_PIXELS",
+    "DecodedImage",
     "FileBytes",
     "ImageSource",
-    "DecodedImage",
     "Preprocessing",
     "decode",
     "prepare",

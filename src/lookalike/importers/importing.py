@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.encoders import bundled, registry
 from lookalike.encoders.card import Card, Text
-from lookalike.encoders.registry import Model
+from lookalike.encoders.registry import ImportedModel
 from lookalike.errors import StorageError, UsageError
 from lookalike.importers.base import (
     ImportedNetwork,
@@ -51,7 +51,7 @@ _REVISION = 1
 
 def import_model(
     source: str, *, name: str | None = None, options: ImportOptions | None = None, progress: OnProgress = lambda _: None
-) -> Model:
+) -> ImportedModel:
     """Brings a network in, so that it can be used under its name from now on, without what it came from.
 
     Args:
@@ -123,7 +123,7 @@ def _command(source: str, network: ImportedNetwork, options: ImportOptions) -> s
     return shlex.join([network.source if scheme in SOURCES else source, *pinned.words()])
 
 
-def keep(network: ImportedNetwork, name: str, *, command: str | None = None) -> Model:
+def keep(network: ImportedNetwork, name: str, *, command: str | None = None) -> ImportedModel:
     """Puts a network into the folder of models; `command` is what it was imported by.
 
     Raises:
