@@ -173,7 +173,7 @@ def test_names_and_plain_lines_need_no_heavy_module() -> None:
     code = """
 import sys, lookalike
 before = set(sys.modules)
-import lookalike.display.record, lookalike.display.terminal
+import lookalike.display.json, lookalike.display.terminal
 print(*(sys.modules.keys() - before))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

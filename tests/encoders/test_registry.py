@@ -239,12 +239,12 @@ def test_the_fingerprint_is_of_what_makes_the_vectors_and_not_of_names() -> None
     others: list[dict[str, Any]] = [
         {"sha256": "1" * 64},
         {"dim": 13},
-        {"recipe": replace(card.preprocessing, crop=0.5)},
-        {"recipe": replace(card.preprocessing, fit="squash")},
+        {"preprocessing": replace(card.preprocessing, crop=0.5)},
+        {"preprocessing": replace(card.preprocessing, fit="squash")},
         {"precision": "bf16"},
         {"revision": "2"},
         {"output": "other"},
-        {"scaling": Normalization((1, 1, 1), (2, 2, 2))},
+        {"normalization": Normalization((1, 1, 1), (2, 2, 2))},
         {"text": replace(card.text, tokenizer="other")},
     ]
     fingerprints = {replace(card, **other).fingerprint for other in others}

@@ -98,7 +98,7 @@ def hidden(colour: int) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", hidden(0))
-@pytest.mark.parametrize("recipe", [WHOLE, Preprocessing(size=33, resample="bicubic")])
+@pytest.mark.parametrize("preprocessing", [WHOLE, Preprocessing(size=33, resample="bicubic")])
 def test_hidden_colours_have_no_effect(kind: str, preprocessing: Preprocessing) -> None:
     dark, bright = hidden(0)[kind], hidden(230)[kind]
     assert dark != bright

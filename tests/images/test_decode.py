@@ -58,7 +58,7 @@ def slow_weights(start: float, length: float, size: int) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("shape", [(300, 200), (200, 300), (250, 250), (300, 9), (20, 30)])
 @pytest.mark.parametrize(
-    "recipe", [Preprocessing(size=32), Preprocessing(size=64, crop=1.0), Preprocessing(size=17, crop=0.5)]
+    "preprocessing", [Preprocessing(size=32), Preprocessing(size=64, crop=1.0), Preprocessing(size=17, crop=0.5)]
 )
 def test_scaling_and_cropping_by_definition(shape: tuple[int, int], preprocessing: Preprocessing) -> None:
     width, height = shape

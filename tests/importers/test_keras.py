@@ -194,7 +194,7 @@ def squares(size: int) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "name", "scaling"),
+    ("asked", "name", "normalization"),
     [
         ("resnet50", "ResNet50", CAFFE),
         ("InceptionV3", "InceptionV3", PLUS_MINUS_ONE),
@@ -335,7 +335,7 @@ def test_wishes_come_before_what_keras_says(keras: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "wishes", "message"),
+    ("name", "options", "message"),
     [
         ("resnet5", ImportOptions(), r"keras:resnet5: Keras has no such network; it has ResNet50, ResNet"),
         ("", ImportOptions(), "Keras has no such network; it has ConvNeXtBase"),

@@ -22,7 +22,7 @@ def prepared(told: dict[str, Any], **options: Any) -> Preparation:
 
 
 @pytest.mark.parametrize(
-    ("told", "recipe"),
+    ("told", "preprocessing"),
     [
         # as openai/clip-vit-base-patch32 had it at first, and has it now
         ({"feature_extractor_type": "CLIPFeatureExtractor", **OLD, "size": 224, "resample": 3},
@@ -41,7 +41,8 @@ def prepared(told: dict[str, Any], **options: Any) -> Preparation:
         # ConvNeXt, small and large
         ({"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 224}, "crop_pct": 0.95},
          Preprocessing(224, 0.95)),
-        ({"feature_extractor_type": "ConvNextFeatureExtractor", "size": 224, "crop_pct": None}, Preprocessing(224, 0.875)),
+        ({"feature_extractor_type": "ConvNextFeatureExtractor", "size": 224, "crop_pct": None},
+         Preprocessing(224, 0.875)),
         ({"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 384}, "crop_pct": None},
          Preprocessing(384, 1.0, "bilinear", "squash")),
         # PoolFormer
@@ -58,7 +59,7 @@ def test_how_pictures_become_square(told: dict[str, Any], preprocessing: Preproc
 
 
 @pytest.mark.parametrize(
-    ("told", "factor", "mean", "deviation"),
+    ("told", "factor", "mean", "std"),
     [
         (IMAGENET | {"do_normalize": True}, 1 / 255, IMAGENET["image_mean"], IMAGENET["image_std"]),
         (IMAGENET, 1 / 255, IMAGENET["image_mean"], IMAGENET["image_std"]),

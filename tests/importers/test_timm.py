@@ -238,7 +238,7 @@ def test_what_there_is_not_is_refused_with_what_there_is(name: str, message: str
 
 
 @pytest.mark.parametrize(
-    ("name", "wishes", "message"),
+    ("name", "options", "message"),
     [
         (SMALL, {"output": "fc"}, "it cannot be had with --output; leave that out"),
         (ELSEWHERE, {"revision": "main"}, "one version of its weights; leave --revision out"),

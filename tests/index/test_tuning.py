@@ -71,7 +71,7 @@ SELECTIONS = [RowSet(ROWS), RowSet(ROWS, dead=DEAD)]
 # Queries
 
 
-@pytest.mark.parametrize("selection", SELECTIONS, ids=["all", "some deleted"])
+@pytest.mark.parametrize("row_set", SELECTIONS, ids=["all", "some deleted"])
 def test_queries_are_images_that_are_there_and_their_nearest_are_those_of_brute_force(row_set: RowSet) -> None:
     probes = tuning.draw(stored()[1], row_set, queries=300, depth=20)
     assert len(set(probes.rows.tolist())) == 300
@@ -126,7 +126,7 @@ def test_an_answer_is_taken_without_the_query_itself_or_else_without_its_last() 
 
 @pytest.mark.parametrize("factory", ["IVF32,PQ8x4fs", "IVF32,Flat", "HNSW8,SQ8", "RaBitQ", "PCA8,IVF16,SQ8"])
 @pytest.mark.parametrize("effort", [Effort(1, 1), Effort(4, 2), Effort(16, 4), Effort(32, 32)], ids=str)
-@pytest.mark.parametrize("selection", SELECTIONS, ids=["all", "some deleted"])
+@pytest.mark.parametrize("row_set", SELECTIONS, ids=["all", "some deleted"])
 def test_recall_that_is_measured_is_that_of_a_search_that_leaves_the_query_out(
     factory: str, effort: Effort, row_set: RowSet
 ) -> None:

@@ -8,4 +8,5 @@ ROOT = Path(__file__).parents[2]
 
 def environment(**changes: str) -> dict[str, str]:
     """The environment of a process that imports `tests`, with these variables changed."""
-    return os.environ | {"PYTHONPATH": str(ROOT)} | changes
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return os.environ | {"PYTHONPATH": path} | changes

@@ -56,7 +56,7 @@ def models() -> None:
 @click.option(
     "--mean", type=_Triple(), help="Taken from the pixels, 0 to 255: one number, or three in the order of --channels."
 )
-@click.option("--std", "deviation", type=_Triple(), help="What the pixels are then divided by, likewise.")
+@click.option("--std", type=_Triple(), help="What the pixels are then divided by, likewise.")
 @click.option("--channels", type=click.Choice(["RGB", "BGR"]), help="The order in which it takes the channels.")
 @click.option("--licence", help="Of the weights, to be noted on the card.")
 @_json

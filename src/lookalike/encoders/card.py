@@ -12,7 +12,7 @@ Triple = tuple[float, float, float]
 
 # What an imported network is called, and where it came from; its weights have a SHA-256.
 # Keys on the disk that are called otherwise in code.
-_KEYS = {"preprocessing": "recipe", "normalization": "scaling"}
+_KEYS = {"preprocessing": "recipe", "normalization": "scaling", "std": "deviation"}
 _NAMES = {"name", "source", "licence", "version", "command"}
 
 
@@ -101,10 +101,14 @@ class Card:
 
 def as_facts(card: Card) -> dict[str, Any]:
     """What is on a card, for JSON: without what does not apply to it, so that older cards stay as they were."""
-    facts = {_KEYS.get(name, name): value for name, value in asdict(card).items() if value is not None}
+    facts = {name: value for name, value in asdict(card, dict_factory=_renamed).items() if value is not None}
     if card.preprocessing.fit == "crop":
         del facts["recipe"]["fit"]
     return facts
+
+
+def _renamed(fields: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    return {_KEYS.get(name, name): value for name, value in fields}
 
 
 def from_facts(facts: Mapping[str, Any]) -> Card:

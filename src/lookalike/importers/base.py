@@ -45,7 +45,7 @@ class ImportOptions:
 
     def normalization(self, told: Normalization | None) -> Normalization | None:
         """The scaling that the source tells of, unless it is wished otherwise."""
-        given = self._given("mean", "deviation", "channels")
+        given = self._given("mean", "std", "channels")
         if not given:
             return told
         told = told or _UNSCALED
@@ -60,8 +60,7 @@ class ImportOptions:
 
     def words(self) -> list[str]:
         """The options of `lookalike models import` that say the same."""
-        options = {"std" if name == "deviation" else name: value for name, value in self._given(*vars(self)).items()}
-        return [word for name, value in options.items() for word in (f"--{name}", _said(value))]
+        return [word for name, value in self._given(*vars(self)).items() for word in (f"--{name}", _said(value))]
 
     def _given(self, *names: str) -> dict[str, Any]:
         return {name: value for name in names if (value := getattr(self, name)) is not None}
