@@ -30,7 +30,7 @@ from lookalike.sources.folder import Folder
 from lookalike.storage.vectors import Vectors, unit
 
 sys.path.append(str(Path(__file__).parents[1]))
-from tests.support.golden_pictures import GOLDEN, pictures
+from tests.support.golden_images import GOLDEN, golden_images
 
 PRECISIONS = ("f32", "bf16", "int8")
 LEAST = 0.9999  # of float32
@@ -56,8 +56,8 @@ def main(folder: Path | None, golden: bool) -> None:
 
 def write_golden() -> None:
     """Float32's vectors come from PyTorch; int8's are what Lookalike gives now."""
-    f32 = unit(reference(state(), pictures()))
-    int8 = unit(encoders.load(precision="int8").encode(pictures()))
+    f32 = unit(reference(state(), golden_images()))
+    int8 = unit(encoders.load(precision="int8").encode(golden_images()))
     GOLDEN.parent.mkdir(exist_ok=True)
     np.savez_compressed(GOLDEN, f32=f32.astype(np.float16), int8=int8.astype(np.float16))
     click.echo(f"wrote {GOLDEN}")

@@ -1,4 +1,4 @@
-"""Filters: the rows and images that SQLite finds are those that a loop over dictionaries finds."""
+"""Filters: their values, their text form, and the images that a catalog finds for them."""
 
 import os
 import shutil
@@ -20,11 +20,13 @@ from lookalike.filters import Between, Where, parse
 from lookalike.storage import sqlite
 from lookalike.storage.catalog import Catalog
 
-# Against a loop over dictionaries
+# Compared with a loop over dictionaries
 
 
 @dataclass(frozen=True)
 class Image:
+    """An image of the catalog, as the loop knows it."""
+
     key: str
     row: int
     label: str | None
@@ -53,6 +55,7 @@ IMAGES = st.lists(
 
 
 def between(ends: tuple[Any, Any]) -> Between:
+    """Returns a range, with its ends exchanged if they are in the wrong order."""
     low, high = ends
     if low is not None and high is not None and order(low) > order(high):
         return Between(high, low)
@@ -82,7 +85,7 @@ FILTERS = st.fixed_dictionaries(
 
 
 def matches(image: Image, id_: int, wanted: Mapping[str, Any]) -> bool:
-    """What a filter means, in the words of its documentation."""
+    """Returns whether an image passes a filter, as the docstring of Where defines it."""
     labels = wanted.get("label")
     if labels is not None and image.label not in ([labels] if isinstance(labels, str) else labels):
         return False
@@ -98,6 +101,7 @@ def matches(image: Image, id_: int, wanted: Mapping[str, Any]) -> bool:
 
 
 def fits(value: Any, wanted: Any) -> bool:
+    """Returns whether a value of an attribute is one of those that are wanted."""
     if isinstance(wanted, list):
         return any(fits(value, each) for each in wanted)
     if not isinstance(wanted, Between):
@@ -110,7 +114,7 @@ def fits(value: Any, wanted: Any) -> bool:
 
 
 def write(catalog: Catalog, images: list[Image]) -> None:
-    """They get the ids 1, 2, 3, ..."""
+    """Adds images with the ids 1, 2, 3, ..."""
     with catalog.writing() as transaction:
         for row in range(7):
             transaction.add_vector(row, bytes([row]) * 32, row, width=1, height=1)
@@ -146,13 +150,13 @@ def test_a_filter_finds_what_a_loop_finds(empty: Path, images: list[Image], filt
                 assert catalog.rows_where(where).tolist() == sorted({image.row for image in found})
             for row in range(7):
                 keys = sorted((image.key for image in found if image.row == row), key=os.fsencode)
-                assert [image.key for image in catalog.images_of(row, where=where)] == keys
-                assert [image.key for image in catalog.images_of(row, where=where, limit=1)] == keys[:1]
+                assert [image.key for image in catalog.images_of([row], where=where)] == keys
+                assert [image.key for image in catalog.images_of([row], where=where, limit=1)] == keys[:1]
 
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    """Six images, of which two are copies."""
+    """Six images, two of which are copies."""
     Catalog.create(tmp_path / "catalog.sqlite")
     with closing(Catalog(tmp_path / "catalog.sqlite")) as catalog:
         write(
@@ -169,12 +173,12 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
         yield catalog
 
 
-def test_an_attribute_that_no_image_has_is_refused_and_those_there_are_are_named(catalog: Catalog) -> None:
+def test_an_unknown_attribute_is_refused_and_the_known_are_named(catalog: Catalog) -> None:
     with pytest.raises(UsageError, match="no image has an attribute 'prize'; there are: colour, price"):
         catalog.rows_where(Where(attributes={"price": 7, "prize": 7}))
 
 
-def test_without_any_attributes_the_refusal_says_so(empty: Path) -> None:
+def test_an_attribute_is_refused_if_there_are_none(empty: Path) -> None:
     with closing(Catalog(empty)) as catalog, pytest.raises(UsageError, match="'price'; there are: none"):
         catalog.rows_where(Where(attributes={"price": 7}))
 
@@ -201,42 +205,42 @@ def test_a_label_folder_or_id_that_no_image_has_finds_nothing(catalog: Catalog) 
         ("data", []),
     ],
 )
-def test_a_folder_has_what_is_in_it_and_below_it(catalog: Catalog, under: str, rows: list[int]) -> None:
+def test_a_folder_contains_the_images_in_it_and_below_it(catalog: Catalog, under: str, rows: list[int]) -> None:
     assert catalog.rows_where(Where(under=under)).tolist() == rows
 
 
-def test_copies_are_told_apart_by_what_differs_between_them(catalog: Catalog) -> None:
+def test_copies_are_filtered_by_their_own_labels(catalog: Catalog) -> None:
     where = Where(label="2025")
     assert catalog.rows_where(where).tolist() == [0]
-    assert [image.key for image in catalog.images_of(0, where=where)] == ["2025/a.jpg"]
+    assert [image.key for image in catalog.images_of([0], where=where)] == ["2025/a.jpg"]
 
 
-def test_rows_are_64_bit_numbers_that_numpy_takes_as_they_are(catalog: Catalog) -> None:
+def test_rows_are_64_bit_integers(catalog: Catalog) -> None:
     rows = np.asarray(catalog.rows_where(Where(under="")))
     assert rows.dtype == np.int64
     assert rows.tolist() == [0, 1, 2, 4]
 
 
-def test_a_hundred_thousand_ids_are_not_too_many(catalog: Catalog) -> None:
+def test_a_filter_may_have_a_hundred_thousand_ids(catalog: Catalog) -> None:
     where = Where(ids=range(2, 100_002), label=["2024", "2025"])
     assert catalog.rows_where(where).tolist() == [0, 1]
-    assert [image.id for image in catalog.images_of(0, where=where)] == [3]
+    assert [image.id for image in catalog.images_of([0], where=where)] == [3]
 
 
-def test_as_many_values_as_are_admitted_are_not_too_many_for_sqlite(catalog: Catalog) -> None:
+def test_sqlite_accepts_the_highest_number_of_values(catalog: Catalog) -> None:
     with catalog._database.connection() as connection:
-        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)  # unless it was built otherwise
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)  # the default of a build of SQLite
     many = Where(label=["2024", "2025"], attributes={"price": range(29_998)}, under="2024", ids=[1, 2, 3])
     assert catalog.rows_where(many).tolist() == [0]
-    assert [image.id for image in catalog.images_of(0, where=many)] == [1]
-    with pytest.raises(UsageError, match="30,001 labels and values: ask for at most 30,000"):
+    assert [image.id for image in catalog.images_of([0], where=many)] == [1]
+    with pytest.raises(UsageError, match="30,001 labels and values: give at most 30,000"):
         Where(label="2024", attributes={"price": range(30_000)})
 
 
 # Values
 
 
-def test_filters_that_ask_for_the_same_are_equal_and_have_the_same_hash() -> None:
+def test_equivalent_filters_are_equal_and_have_the_same_hash() -> None:
     first = Where(label=["a", "b"], under="2024/", ids=[1, 2, 2], attributes={"x": [1, "y"], "z": Between(1, 2)})
     second = Where(label={"b", "a"}, under="2024", ids=(2, 1), attributes={"z": Between(1.0, 2), "x": ("y", 1.0)})
     assert first == second
@@ -246,19 +250,19 @@ def test_filters_that_ask_for_the_same_are_equal_and_have_the_same_hash() -> Non
     assert Where(attributes={"x": 1}) != Where(attributes={"x": "1"})
 
 
-def test_numbers_of_numpy_are_numbers() -> None:
+def test_numpy_numbers_are_numbers() -> None:
     given_ = Where(
         ids=np.array([1, 2]), attributes={"x": np.array([1, 2]), "y": np.float64(0.5), "z": Between(np.float64(1))}
     )
     assert given_ == Where(ids=[1, 2], attributes={"x": [1, 2], "y": 0.5, "z": Between(1)})
 
 
-def test_a_filter_can_be_changed_in_one_of_its_parts() -> None:
+def test_a_field_of_a_filter_can_be_replaced() -> None:
     where = Where(label="a", ids=[1, 2], attributes={"x": [1], "y": Between(1)})
     assert replace(where, ids=[2]) == Where(label="a", ids=[2], attributes={"x": 1, "y": Between(1)})
 
 
-def test_a_filter_does_not_change_with_what_it_was_made_of() -> None:
+def test_a_filter_does_not_change_with_its_arguments() -> None:
     labels, attributes = ["a"], {"x": 1}
     where = Where(label=labels, attributes=attributes)
     labels.append("b")
@@ -274,11 +278,11 @@ def test_a_filter_does_not_change_with_what_it_was_made_of() -> None:
         ({"label": b"a"}, "a label is text"),
         ({"under": 2024}, "under=2024: give a folder as text"),
         ({"under": "\ud800"}, "under: .* half a character"),
-        ({"ids": 7}, "ids=7: give a list of whole numbers"),
-        ({"ids": "7"}, "ids='7': give a list of whole numbers"),
-        ({"ids": ["7"]}, "ids: '7' is no whole number"),
-        ({"ids": [1.0]}, "ids: 1.0 is no whole number"),
-        ({"ids": [True]}, "ids: True is no whole number"),
+        ({"ids": 7}, "ids=7: give a list of integers"),
+        ({"ids": "7"}, "ids='7': give a list of integers"),
+        ({"ids": ["7"]}, "ids: '7' is not an integer"),
+        ({"ids": [1.0]}, "ids: 1.0 is not an integer"),
+        ({"ids": [True]}, "ids: True is not an integer"),
         ({"attributes": {"x": None}}, r"attributes\['x'\]: None is of the type NoneType; give text or a number"),
         ({"attributes": {"x": True}}, "True is of the type bool"),
         ({"attributes": {"x": np.True_}}, "is of the type bool"),
@@ -288,12 +292,12 @@ def test_a_filter_does_not_change_with_what_it_was_made_of() -> None:
         ({"attributes": {"x": float("nan")}}, "nan is not finite"),
         ({"attributes": {"x": [float("inf")]}}, "inf is not finite"),
         ({"attributes": {"x": 2**63}}, "9223372036854775808 has more than 64 bits"),
-        ({"attributes": {"": 1}}, "'' is no name of an attribute"),
-        ({"attributes": {7: 1}}, "7 is no name of an attribute"),
-        ({"attributes": {"label": "a"}}, "the label is asked for by label="),
+        ({"attributes": {"": 1}}, "'' is not a name of an attribute"),
+        ({"attributes": {7: 1}}, "7 is not a name of an attribute"),
+        ({"attributes": {"label": "a"}}, "the label is a filter of its own; give label="),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused(wanted: dict[str, Any], message: str) -> None:
+def test_invalid_filters_are_refused(wanted: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Where(**wanted)
 
@@ -301,19 +305,19 @@ def test_what_cannot_be_asked_for_is_refused(wanted: dict[str, Any], message: st
 @pytest.mark.parametrize(
     ("ends", "message"),
     [
-        ((2, 1), r"Between\(low=2, high=1\): it ends before it begins"),
-        (("b", "a"), "it ends before it begins"),
+        ((2, 1), r"Between\(low=2, high=1\): the low end is above the high end"),
+        (("b", "a"), "the low end is above the high end"),
         ((1, "b"), "one end is a number and the other a text"),
         ((None, True), r"Between\(high=...\): True is of the type bool"),
         ((float("nan"), None), r"Between\(low=...\): nan is not finite"),
     ],
 )
-def test_a_range_that_cannot_be_is_refused(ends: tuple[Any, Any], message: str) -> None:
+def test_invalid_ranges_are_refused(ends: tuple[Any, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Between(*ends)
 
 
-# The command line
+# The text form
 
 
 @pytest.mark.parametrize(
@@ -354,7 +358,7 @@ def test_a_range_that_cannot_be_is_refused(ends: tuple[Any, Any], message: str) 
         (["a=" + os.fsdecode(b"\xff")], {"a": [os.fsdecode(b"\xff")]}),
     ],
 )
-def test_a_command_line_asks_for(conditions: list[str], expected: dict[str, Any]) -> None:
+def test_conditions_in_text_form_are_parsed(conditions: list[str], expected: dict[str, Any]) -> None:
     assert Where(attributes=parse(conditions)) == Where(attributes=expected)
 
 
@@ -380,7 +384,7 @@ def test_a_command_line_asks_for(conditions: list[str], expected: dict[str, Any]
         ["price>=1", "price<=2", "price<=3"],
     ],
 )
-def test_what_is_no_condition_is_named_and_refused(conditions: list[str]) -> None:
+def test_invalid_conditions_are_refused_and_named(conditions: list[str]) -> None:
     with pytest.raises(UsageError) as refused:
         parse(conditions)
     assert str(refused.value).startswith(f"{conditions[-1]}: ")
@@ -400,5 +404,5 @@ def test_what_is_no_condition_is_named_and_refused(conditions: list[str]) -> Non
         ("colour=red,blue", [0, 1, 3]),
     ],
 )
-def test_a_condition_of_the_command_line_finds(catalog: Catalog, condition: str, rows: list[int]) -> None:
+def test_a_condition_in_text_form_finds_rows(catalog: Catalog, condition: str, rows: list[int]) -> None:
     assert catalog.rows_where(Where(attributes=parse([condition]))).tolist() == rows

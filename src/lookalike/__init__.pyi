@@ -1,13 +1,14 @@
 from .attributes.apply import AttributesReport as AttributesReport
 from .collection.collection import Collection as Collection
-from .collection.collection import Info as Info
-from .collection.collection import create as create
-from .collection.collection import open as open
+from .collection.info import Info as Info
+from .collection.opening import create as create
+from .collection.opening import open as open
 from .collection.reindex import reindex as reindex
 from .encoders.base import Encoder as Encoder
 from .encoders.base import TextEncoder as TextEncoder
 from .errors import DamagedIndexWarning as DamagedIndexWarning
 from .errors import DeviceWarning as DeviceWarning
+from .errors import Hint as Hint
 from .errors import LookalikeError as LookalikeError
 from .evaluation.results import Evaluation as Evaluation
 from .filters import Between as Between
@@ -17,11 +18,15 @@ from .images.decode import Preprocessing as Preprocessing
 from .index.build_progress import BuildProgress as BuildProgress
 from .index.generation import Generation as Generation
 from .index.maintenance import Maintenance as Maintenance
+from .index.policies import MaintenancePolicy as MaintenancePolicy
+from .index.policies import Policies as Policies
+from .index.policies import TuningPolicy as TuningPolicy
 from .ingest.pipeline import Progress as Progress
 from .ingest.pipeline import Report as Report
 from .results import Match as Match
 from .results import Matches as Matches
 from .results import Skipped as Skipped
+from .search.options import SearchOptions as SearchOptions
 from .search.query import Term as Term
 
 __version__: str

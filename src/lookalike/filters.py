@@ -1,4 +1,4 @@
-"""What images must be like to be found: their labels, folders, ids and attributes. Values only; it reads nothing."""
+"""Filters: which images may be found, by labels, folders, ids and attributes, and their text form."""
 
 import math
 import operator
@@ -14,17 +14,16 @@ from lookalike.errors import UsageError
 Value = str | int | float
 LABEL = "label"  # the attribute that is also the image's label
 
-# What SQLite is sure to take in one statement is 32,766.
-_MOST_VALUES = 30_000
+_MAX_VALUES = 30_000  # SQLite accepts 32,766 in one statement by default
 _INT64 = range(-(2**63), 2**63)
 _IDS = range(1, 2**63)
 
 
 @dataclass(frozen=True)
 class Between:
-    """A range of numbers, or of texts in the order of their bytes; both ends belong to it, and None is no end.
+    """A range of numbers, or of texts in the order of their UTF-8 bytes. Both ends are included; None is no limit.
 
-    Numbers are never between texts, nor texts between numbers. Without any end it is whatever has a value.
+    A range of numbers contains no text, and a range of texts no number. Without any limit it contains every value.
 
     Raises:
         UsageError: `low` is above `high`, or one is a number and the other a text.
@@ -42,14 +41,14 @@ class Between:
         if isinstance(self.low, str) != isinstance(self.high, str):
             raise UsageError(f"{self}: one end is a number and the other a text; give two numbers or two texts")
         if _order(self.low) > _order(self.high):
-            raise UsageError(f"{self}: it ends before it begins; give the smaller one first")
+            raise UsageError(f"{self}: the low end is above the high end; give the smaller one first")
 
 
 Allowed = frozenset[Value] | Between
 
 
 class Conditions(Mapping[str, Allowed]):
-    """What the attributes must be, by name. It cannot be changed and can be hashed."""
+    """The allowed values of each attribute, by name; immutable and hashable."""
 
     def __init__(self, given: Mapping[str, Any] | None = None) -> None:
         self._allowed = {checked_name(name): _allowed(name, wanted) for name, wanted in (given or {}).items()}
@@ -72,18 +71,18 @@ class Conditions(Mapping[str, Allowed]):
 
 @dataclass(frozen=True)
 class Where:
-    """Which images may be found: those for which everything that is given holds. It can be hashed and compared.
+    """A filter: an image passes if it meets every condition that is given. Filters can be compared and hashed.
+
+    An empty list matches no image.
 
     Attributes:
-        label: the label, or several of which the image has one.
-        under: the folder that the image is in or below, as its key begins: "2024" or "2024/" has 2024/x.jpg and not
-            20245/x.jpg. "" is all of the collection's folder. Images that were added from elsewhere are in absolute
-            folders.
-        ids: the numbers of the images.
-        attributes: for each name, the value, or several of which it is one, or Between. The numbers 3 and 3.0 are
-            equal; the number 3 and the text "3" are not.
-
-    Several of nothing is what no image has.
+        label: the label, or a list of labels, one of which the image has.
+        under: the folder that the image is in or below, as its key begins: "2024" or "2024/" contains 2024/x.jpg but
+            not 20245/x.jpg, and "" is the collection's folder. Images that were added from another folder are in
+            absolute folders.
+        ids: the ids of the images.
+        attributes: for each name the value, a list of values, one of which the image has, or a range (Between). The
+            numbers 3 and 3.0 are equal; the number 3 and the text "3" are not.
 
     Raises:
         UsageError: a value is neither text nor a number, a number is not finite or has more than 64 bits, or there are
@@ -98,32 +97,32 @@ class Where:
     def __post_init__(self) -> None:
         attributes = Conditions(self.attributes)
         if LABEL in attributes:
-            raise UsageError("attributes={'label': ...}: the label is asked for by label=... (--label)")
-        settled = {"label": _labels(self.label), "under": _folder(self.under), "ids": _ids(self.ids)}
-        for name, value in (settled | {"attributes": attributes}).items():
+            raise UsageError("attributes={'label': ...}: the label is a filter of its own; give label=...")
+        checked_parts = {"label": _labels(self.label), "under": _folder(self.under), "ids": _ids(self.ids)}
+        for name, value in (checked_parts | {"attributes": attributes}).items():
             object.__setattr__(self, name, value)
         values = [self.labels or (), *(wanted for wanted in attributes.values() if isinstance(wanted, frozenset))]
-        if (count := sum(map(len, values))) > _MOST_VALUES:
-            raise UsageError(f"{count:,} labels and values: ask for at most {_MOST_VALUES:,} at once")
+        if (count := sum(map(len, values))) > _MAX_VALUES:
+            raise UsageError(f"{count:,} labels and values: give at most {_MAX_VALUES:,}")
 
     @property
     def labels(self) -> frozenset[str] | None:
-        """The labels of which an image must have one, or None where any will do."""
+        """The labels, one of which an image must have, or None if the label does not matter."""
         assert self.label is None or isinstance(self.label, frozenset)
         return self.label
 
     @property
     def conditions(self) -> Conditions:
-        """What the attributes must be."""
+        """The allowed values of each attribute."""
         assert isinstance(self.attributes, Conditions)
         return self.attributes
 
 
 def checked(value: object, name: str) -> Value:
-    """A value that an attribute can have: text, or a finite number of at most 64 bits.
+    """Returns a value if an attribute can have it: text, or a finite number of at most 64 bits.
 
     Raises:
-        UsageError: it is none; the message begins with `name`.
+        UsageError: an attribute cannot have it; the message begins with `name`.
     """
     if isinstance(value, str):
         try:
@@ -144,18 +143,18 @@ def checked(value: object, name: str) -> Value:
 
 
 def checked_name(name: object) -> str:
-    """The name of an attribute.
+    """Returns a name if an attribute can have it.
 
     Raises:
-        UsageError: it is no text, or empty.
+        UsageError: it is not text, or is empty.
     """
     if not isinstance(name, str) or not name:
-        raise UsageError(f"attributes: {name!r} is no name of an attribute; give text")
+        raise UsageError(f"attributes: {name!r} is not a name of an attribute; give text")
     return str(checked(name, "attributes"))
 
 
 def _whole(value: Any) -> int | None:
-    """The whole number that a value is, NumPy's too, or None; True is none."""
+    """Returns an integer, including NumPy's, as an int; None for any other value, including a bool."""
     try:
         return None if isinstance(value, bool) else operator.index(value)
     except TypeError:
@@ -197,35 +196,35 @@ def _ids(ids: object) -> frozenset[int] | None:
     if ids is None:
         return None
     if isinstance(ids, str | bytes) or not isinstance(ids, Collection):
-        raise UsageError(f"ids={ids!r}: give a list of whole numbers")
+        raise UsageError(f"ids={ids!r}: give a list of integers")
     return frozenset(number for number in map(_id, ids) if number in _IDS)
 
 
 def _id(given: object) -> int:
     number = _whole(given)
     if number is None:
-        raise UsageError(f"ids: {given!r} is no whole number")
+        raise UsageError(f"ids: {given!r} is not an integer")
     return number
 
 
-# The command line
+# The text form
 
 _CONDITION = re.compile(r"(?P<name>[^=<>!]+)(?P<operator>>=|<=|=)(?P<wanted>[^=<>].*)", re.DOTALL)
 _ITEM = re.compile(r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^,"]*))\s*(?:,|$)', re.DOTALL)
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_FORMS = 'colour=red, colour=red,blue, price>=10, price<=20 or price=10..20 ("..." keeps a text together)'
+_EXAMPLES = 'colour=red, colour=red,blue, price>=10, price<=20 or price=10..20 ("..." keeps a text together)'
 
 
 def parse(conditions: Sequence[str]) -> Mapping[str, Allowed]:
-    """What a command line asks of the attributes: the `attributes` of a Where.
+    """Parses conditions in text form to the `attributes` of a Where.
 
-    `colour=red` and `colour=red,blue` name values; 7 is then both the number and the text. `price>=10`, `price<=20`,
-    `price=10..20`, `price=10..` and `price=..20` are ranges, of numbers where the ends are numbers. What stands in
-    double quotes is text as it is, with "" for a quote.
+    `colour=red` and `colour=red,blue` give values; 7 is both the number and the text. `price>=10`, `price<=20`,
+    `price=10..20`, `price=10..` and `price=..20` give ranges, of numbers if the ends are numbers. Text in double quotes
+    is taken literally, with "" for a quote.
 
     Raises:
-        UsageError: a condition is of no such form, or does not go together with another.
+        UsageError: a condition is of no such form, or contradicts another one.
     """
     found: dict[str, Allowed] = {}
     for condition in conditions:
@@ -238,7 +237,7 @@ def _parsed(condition: str) -> tuple[str, Allowed]:
     parts = _CONDITION.fullmatch(condition)
     name, wanted = (parts["name"].strip(), parts["wanted"].strip()) if parts else ("", "")
     if not parts or not name or not wanted:
-        raise UsageError(f"{condition}: this is no condition; write {_FORMS}")
+        raise UsageError(f"{condition}: not a condition; write {_EXAMPLES}")
     if parts["operator"] == ">=":
         return name, _range(condition, wanted, "")
     if parts["operator"] == "<=":
@@ -250,21 +249,21 @@ def _parsed(condition: str) -> tuple[str, Allowed]:
 
 
 def _both(condition: str, name: str, first: Allowed, second: Allowed) -> Between:
-    """The range that two conditions on one name leave: one says where it begins, the other where it ends."""
+    """Combines two conditions on one name, one with the low end and one with the high end, to a range."""
     ends: list[tuple[Value | None, Value | None]] = [
         (each.low, each.high) for each in (first, second) if isinstance(each, Between)
     ]
     match sorted(ends, key=lambda pair: pair[0] is None):
         case [(low, None), (None, high)]:
             return _between(condition, low, high)
-    raise UsageError(f"{condition}: {name} is asked for twice; give one condition, such as {_FORMS}")
+    raise UsageError(f"{condition}: {name} has two conditions; give one, such as {_EXAMPLES}")
 
 
 def _range(condition: str, *ends: str) -> Between:
     forms = [tuple(_values(condition, end.strip())) for end in ends]
     if not any(forms) or any(isinstance(form, str) for each in forms for form in each[1:]):
-        raise UsageError(f"{condition}: a range has one or two ends and stands alone; write {_FORMS}")
-    # What can be a number comes as text and as a number; the ends have to be the same.
+        raise UsageError(f"{condition}: a range has one or two ends, and no other values beside it; write {_EXAMPLES}")
+    # An end that can be a number is parsed as text and as a number; both ends have to be of the same type.
     both = min(len(each) for each in forms if each) > 1
     low, high = (each[both] if each else None for each in forms)
     return _between(condition, low, high)
@@ -278,13 +277,13 @@ def _between(condition: str, low: Value | None, high: Value | None) -> Between:
 
 
 def _values(condition: str, wanted: str) -> Iterator[Value]:
-    """What is separated by commas: each as text and, where it can be one, as a number."""
-    place = 0
-    while place < len(wanted):
-        item = _ITEM.match(wanted, place)
+    """Yields the values that commas separate: each as text and, if it can be a number, as that, too."""
+    position = 0
+    while position < len(wanted):
+        item = _ITEM.match(wanted, position)
         if not item or wanted.endswith(",") or not item[0].strip(" ,"):
-            raise UsageError(f"{condition}: a value is missing, or a quote is out of place; write {_FORMS}")
-        place = item.end()
+            raise UsageError(f"{condition}: a value is missing, or a quote is misplaced; write {_EXAMPLES}")
+        position = item.end()
         if item["quoted"] is not None:
             yield item["quoted"].replace('""', '"')
             continue

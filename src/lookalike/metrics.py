@@ -1,8 +1,8 @@
-"""How good a search is: recall against the exact answer, precision against labels. Arrays in, numbers out."""
+"""How good a search is: recall against the exact answer, precision by label. Arrays in, numbers out."""
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import UsageError
-from lookalike.evaluation.results import LabelQuality, Quality
 
 Numbers = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Relevance = NDArray[np.bool_]
 
 CONFIDENCE = 0.95  # that a true recall is not below its bound
+_SCORES = 16_000_000  # numbers at a time
 _UNSEEN = 0.1  # queries that found nothing, added to the variance
 
 # Recall
@@ -165,6 +165,12 @@ def average_precision_by_score(scores: NDArray[np.float32], codes: Rows, queries
     return found
 
 
+def query_blocks(queries: Rows, count: int) -> Iterator[Rows]:
+    """Splits queries into blocks, so that a block's scores with `count` images stay below 16 million numbers."""
+    at_once = max(_SCORES // max(count, 1), 1)
+    return (queries[start : start + at_once] for start in range(0, len(queries), at_once))
+
+
 def _ranking(scores: NDArray[np.float32], query: np.int64) -> Rows:
     """The positions of all images but the query: what a stable argsort gives, some six times as fast.
 
@@ -181,6 +187,42 @@ def _ranking(scores: NDArray[np.float32], query: np.int64) -> Rows:
 
 
 # Labels
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well a search keeps labels together; every number is None if no image could be a query.
+
+    Attributes:
+        precision_at_1: the share of queries whose first match has the query's label, in [0, 1].
+        precision_at_10: the mean share of the first ten matches that have it, in [0, 1].
+        mean_average_precision: over whole rankings, in [0, 1].
+    """
+
+    precision_at_1: float | None = None
+    precision_at_10: float | None = None
+    mean_average_precision: float | None = None
+
+
+@dataclass(frozen=True)
+class LabelQuality:
+    """How well a search finds the images of one label.
+
+    Attributes:
+        label: its name.
+        images: the number of images that have it.
+        queries: the number of these that were queries, at least 1.
+        precision_at_1: in [0, 1].
+        precision_at_10: in [0, 1].
+        mean_average_precision: in [0, 1].
+    """
+
+    label: str
+    images: int
+    queries: int
+    precision_at_1: float
+    precision_at_10: float
+    mean_average_precision: float
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What comes back: matches, and the images that were left out."""
+"""The results of searching and indexing: matches, and the images that were skipped."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,17 +8,17 @@ from typing import Any, SupportsIndex, overload
 
 @dataclass(frozen=True)
 class Match:
-    """One image that was found.
+    """An image that a search found.
 
     Attributes:
         id: the image's number in its collection, at least 1, never used again.
         key: the name that it is stored under, relative to the collection's folder (`2024/cat.jpg`).
-        path: where the file is, absolute.
-        score: the cosine similarity to the query, in [-1, 1], higher is more alike.
-        label: the name of the folder that holds it, or None for the top folder.
-        width: in pixels, as it is seen (after its orientation was applied).
-        height: in pixels, as it is seen.
-        attributes: what else the collection knows of it, by name.
+        path: the file, absolute, or None if the image is not a file of its own.
+        score: the cosine similarity to the query, in [-1, 1]; higher is more alike.
+        label: by default the name of the folder that holds the image; None if it has none.
+        width: of the upright image, in pixels.
+        height: of the upright image, in pixels.
+        attributes: the image's attributes, by name.
     """
 
     id: int
@@ -32,9 +32,9 @@ class Match:
 
 
 class Matches(list[Match]):
-    """Matches, best first: a list that a notebook shows as pictures.
+    """Matches, best first: a list that a notebook shows as thumbnails.
 
-    `queries` are the pictures that were asked about, as they were given, for showing next to the answer.
+    `queries` holds the query images and terms as they were given, to be shown beside the matches.
     """
 
     def __init__(self, matches: Iterable[Match] = (), *, queries: Iterable[Any] = ()) -> None:
@@ -46,20 +46,20 @@ class Matches(list[Match]):
     @overload
     def __getitem__(self, index: slice) -> "Matches": ...
     def __getitem__(self, index: SupportsIndex | slice) -> "Match | Matches":
-        """One match, or some of them with the same queries."""
+        """Returns one match, or a slice with the same queries."""
         if isinstance(index, slice):
             return Matches(super().__getitem__(index), queries=self.queries)
         return super().__getitem__(index)
 
     def _repr_html_(self) -> str:
-        from lookalike.display.page import fragment  # only a notebook asks for this, and it draws thumbnails
+        from lookalike.display.page import fragment  # loaded only for notebooks, since it loads Pillow
 
         return fragment(self)
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """An image that was left out, and why: `reason` is a short phrase such as "truncated"."""
+    """A file that was skipped; `reason` is a short phrase such as "truncated"."""
 
     path: Path
     reason: str

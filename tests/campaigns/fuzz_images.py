@@ -1,9 +1,9 @@
-"""Damages small images of every format and decodes them: each must give a Picture or an ImageError, quietly.
+"""Damages small images of every format and decodes them: each has to give an image or an ImageError, without output.
 
     python -m tests.campaigns.fuzz_images --count 100000 --seed 1
 
-Worker processes do the decoding. One that dies, or takes more than ten seconds over an image, is noticed, the
-image is kept in a file, and another worker carries on. An image is a function of the seed and of its number.
+Worker processes decode the images. If one dies, or takes more than ten seconds for an image, the image is written to a
+file, and another worker continues. An image is a function of the seed and of its number.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from lookalike.images.decode import MAX_PIXELS, Preprocessing, decode
 from tests.support.image_samples import samples
 
 START_SECONDS = 60  # to import everything, on a busy machine
-MEMORY = 6 * 2**30
+MEMORY = 6 * 2**30  # bytes of address space of a worker
 
 
 def flip(rng: random.Random, data: bytearray) -> None:
@@ -55,7 +55,7 @@ def splice(rng: random.Random, data: bytearray) -> None:
 
 
 def number(rng: random.Random, data: bytearray) -> None:
-    """Put an awkward number where a size, an offset or a length may be, more often near the beginning."""
+    """Writes an extreme number at a random offset, where a size or length may be, more often near the beginning."""
     at = rng.randrange(min(len(data), rng.choice((32, 128, len(data)))))
     width = rng.choice((1, 2, 4))
     value = rng.choice((0, 1, 3, 127, 128, 255, 256, 5000, 32767, 65535, 2**31 - 1, 2**32 - 1, len(data)))
@@ -67,7 +67,7 @@ DAMAGES: tuple[Damage, ...] = (flip, cut, drop, insert, splice, number, number)
 
 
 def mutant(seed: int, index: int) -> bytes:
-    """The damaged image of this number."""
+    """Returns the damaged image of this number."""
     rng = random.Random(f"{seed}-{index}")
     data = bytearray(rng.choice(rng.choice(list(samples().values()))))
     for _ in range(rng.choice((1, 1, 2, 4))):
@@ -77,7 +77,7 @@ def mutant(seed: int, index: int) -> bytes:
 
 
 def with_checksums(data: bytearray) -> bytes:
-    """A damaged PNG with its checksums put right; they would keep the damage from going deep."""
+    """Corrects the checksums of a damaged PNG, so that the damage is decoded."""
     at = 8
     while at + 12 <= len(data):
         end = at + 8 + int.from_bytes(data[at : at + 4], "big")
@@ -88,37 +88,43 @@ def with_checksums(data: bytearray) -> bytes:
 
 
 def trial(data: bytes) -> str:
-    """Decode an image; say what is wrong with the outcome, or nothing."""
+    """Decodes an image; returns what is wrong with the result, or ""."""
     try:
-        picture = decode(data, Preprocessing(size=32))
+        image = decode(data, Preprocessing(size=32))
     except ImageError as error:
         return error.reason if "memory" in error.reason else ""
     except BaseException as error:
         return f"{type(error).__name__}: {error}"
-    sound = picture.pixels.shape == (32, 32, 3) and 0 < picture.width * picture.height <= MAX_PIXELS
-    return "" if sound else f"a strange {picture}"
+    valid = image.pixels.shape == (32, 32, 3) and 0 < image.width * image.height <= MAX_PIXELS
+    return "" if valid else f"a strange {image}"
 
 
 @dataclass(frozen=True)
-class Hunt:
-    """Which images, who judges their bytes, and for how many seconds at most."""
+class Campaign:
+    """What is decoded and how.
+
+    Attributes:
+        seed: of the damaged images.
+        check: decodes the bytes of an image and returns what is wrong, or "".
+        seconds: the time limit for an image.
+    """
 
     seed: int
-    judge: Callable[[bytes], str] = trial
-    patience: float = 10
+    check: Callable[[bytes], str] = trial
+    seconds: float = 10
 
 
-def work(hunt: Hunt, indices: range, current: Any, pipe: Any, folder: str) -> None:
-    """What a worker process does: tell which image is next, decode it, report what is wrong."""
+def work(campaign: Campaign, indices: range, current: Any, pipe: Any, folder: str) -> None:
+    """Runs in a worker process: publishes the number of each image, decodes it, and reports what is wrong."""
     warnings.simplefilter("error")
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     stderr = os.open(f"{folder}/{indices.start}", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(stderr, 2)  # libraries in C write there directly
-    samples()  # which takes a while, before the watch begins
+    samples()  # takes a while, and is cached before the time limit applies
     written = 0
     for index in indices:
         current.value = index
-        problem = hunt.judge(mutant(hunt.seed, index))
+        problem = campaign.check(mutant(campaign.seed, index))
         if (size := os.fstat(2).st_size) > written:
             problem, written = f"{problem} {size - written} bytes on standard error", size
         if problem:
@@ -126,24 +132,24 @@ def work(hunt: Hunt, indices: range, current: Any, pipe: Any, folder: str) -> No
 
 
 class Worker:
-    """A worker process, watched from outside."""
+    """A worker process and its supervision."""
 
-    def __init__(self, hunt: Hunt, indices: range, folder: str) -> None:
+    def __init__(self, campaign: Campaign, indices: range, folder: str) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, other_end = context.Pipe(duplex=False)
         self._current = context.Value("q", -1, lock=False)
         self._seen = (-1, time.monotonic())
-        arguments = (hunt, indices, self._current, other_end, folder)
+        arguments = (campaign, indices, self._current, other_end, folder)
         self._process = context.Process(target=work, args=arguments, daemon=True)
         self._process.start()
         other_end.close()
-        self._hunt = hunt
+        self._campaign = campaign
         self._indices = indices
-        self.rest = range(0)  # what another worker has to do
+        self.rest = range(0)  # the images that are left for another worker
         self.problems: dict[int, str] = {}
 
     def watch(self) -> bool:
-        """Take in its reports; end it if it hangs. False when it has ended, one way or the other."""
+        """Receives its reports, and kills it if it hangs. Returns whether it is still running."""
         alive = self._process.is_alive()
         hangs = alive and self._hangs()
         if hangs:
@@ -156,7 +162,7 @@ class Worker:
                 break
             self.problems[index] = problem
         if hangs:
-            self._give_up(f"took more than {self._hunt.patience} seconds")
+            self._give_up(f"took more than {self._campaign.seconds} seconds")
         elif not alive and self._process.exitcode:
             self._give_up(f"process died with exit code {self._process.exitcode}")
         return alive and not hangs
@@ -164,7 +170,7 @@ class Worker:
     def _hangs(self) -> bool:
         if self._current.value != self._seen[0]:
             self._seen = (self._current.value, time.monotonic())
-        limit = START_SECONDS if self._seen[0] == -1 else self._hunt.patience
+        limit = START_SECONDS if self._seen[0] == -1 else self._campaign.seconds
         return time.monotonic() - self._seen[1] > limit
 
     def _give_up(self, problem: str) -> None:
@@ -175,18 +181,18 @@ class Worker:
         self.rest = range(index + self._indices.step, self._indices.stop, self._indices.step)
 
 
-def run(hunt: Hunt, count: int, *, processes: int = 2) -> dict[int, str]:
-    """Decode that many damaged images; the numbers of those that went wrong, and how."""
+def run(campaign: Campaign, count: int, *, processes: int = 2) -> dict[int, str]:
+    """Decodes `count` damaged images; returns the numbers of those that went wrong, with the problem."""
     problems: dict[int, str] = {}
     with tempfile.TemporaryDirectory() as folder:
-        workers = [Worker(hunt, range(first, count, processes), folder) for first in range(processes)]
+        workers = [Worker(campaign, range(first, count, processes), folder) for first in range(processes)]
         while workers:
             time.sleep(0.05)
             for worker in [worker for worker in workers if not worker.watch()]:
                 workers.remove(worker)
                 problems.update(worker.problems)
                 if worker.rest:
-                    workers.append(Worker(hunt, worker.rest, folder))
+                    workers.append(Worker(campaign, worker.rest, folder))
     return problems
 
 
@@ -198,7 +204,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()), help="for the bad images")
     options = parser.parse_args()
     started = time.monotonic()
-    problems = run(Hunt(options.seed), options.count, processes=options.processes)
+    problems = run(Campaign(options.seed), options.count, processes=options.processes)
     for index, problem in sorted(problems.items()):
         path = options.keep / f"fuzz-{options.seed}-{index}"
         path.write_bytes(mutant(options.seed, index))

@@ -1,4 +1,4 @@
-"""The gallery of drawn pictures: the same for a seed, and never at the cost of anybody's files."""
+"""The gallery of drawn pictures is the same for a seed, and never replaces other files."""
 
 import shutil
 from pathlib import Path
@@ -14,6 +14,7 @@ PER_KIND = 2
 
 
 def contents(folder: Path) -> dict[str, bytes]:
+    """Returns the bytes of all files below a folder, by relative path."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -25,13 +26,13 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_there_are_a_dozen_kinds_named_after_their_functions() -> None:
+def test_there_are_twelve_kinds_named_after_their_functions() -> None:
     assert len(demo.KINDS) == 12
     assert all(name == kind.__name__ for name, kind in demo.KINDS.items())
 
 
 @pytest.mark.parametrize("kind", demo.KINDS)
-def test_every_kind_draws_a_colourful_picture_whatever_the_generator_says(kind: str) -> None:
+def test_every_kind_draws_a_colourful_picture_for_every_seed(kind: str) -> None:
     for seed in range(40):
         picture = demo.draw(kind, np.random.default_rng(seed), side=64)
         assert picture.mode == "RGB"
@@ -41,7 +42,7 @@ def test_every_kind_draws_a_colourful_picture_whatever_the_generator_says(kind: 
 
 @pytest.mark.parametrize("kind", demo.KINDS)
 def test_pictures_of_a_kind_vary(kind: str) -> None:
-    """No two of eight are nearly the same, compared at a size where grain does not count."""
+    """No two of eight are nearly the same, compared at a size at which grain does not matter."""
     small = [
         np.asarray(demo.draw(kind, np.random.default_rng(seed)).resize((16, 16)), dtype=float) for seed in range(8)
     ]
@@ -63,17 +64,17 @@ def test_a_larger_side_draws_the_same_picture_larger() -> None:
     assert abs(difference).mean() < 8
 
 
-def test_draw_names_the_kinds_when_there_is_no_such_kind() -> None:
+def test_an_unknown_kind_is_refused_and_the_kinds_are_named() -> None:
     with pytest.raises(UsageError, match=r"'dragon'.*balloon, butterfly"):
         demo.draw("dragon", np.random.default_rng(0))
 
 
-def test_draw_refuses_a_side_too_small_to_draw_on() -> None:
+def test_a_side_that_is_too_small_is_refused() -> None:
     with pytest.raises(UsageError, match="side 8"):
         demo.draw("clock", np.random.default_rng(0), side=8)
 
 
-def test_a_gallery_has_a_folder_for_each_kind_and_numbered_files_in_it(tmp_path: Path) -> None:
+def test_a_gallery_has_a_folder_of_numbered_files_for_each_kind(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "gallery"
     paths = demo.write_gallery(folder, per_kind=1)
     assert paths == [folder / kind / f"{kind}-01.jpg" for kind in demo.KINDS]
@@ -92,7 +93,7 @@ def test_the_files_are_small_jpegs_of_several_shapes(gallery: Path) -> None:
     assert len(sizes) >= 3
 
 
-def test_the_same_seed_writes_the_same_bytes_and_another_seed_writes_others(gallery: Path, tmp_path: Path) -> None:
+def test_only_the_same_seed_writes_the_same_bytes(gallery: Path, tmp_path: Path) -> None:
     demo.write_gallery(tmp_path / "same", per_kind=PER_KIND, seed=0)
     demo.write_gallery(tmp_path / "other", per_kind=PER_KIND, seed=1)
     first, same, other = contents(gallery), contents(tmp_path / "same"), contents(tmp_path / "other")
@@ -107,14 +108,14 @@ def test_a_smaller_gallery_is_a_part_of_a_larger_one(gallery: Path, tmp_path: Pa
     assert contents(tmp_path).items() < contents(gallery).items()
 
 
-def test_an_earlier_gallery_is_replaced_as_a_whole(gallery: Path, tmp_path: Path) -> None:
+def test_an_earlier_gallery_is_replaced_completely(gallery: Path, tmp_path: Path) -> None:
     demo.write_gallery(tmp_path, per_kind=PER_KIND + 1, seed=7)
-    (tmp_path / "clock" / "clock-01.jpg").write_bytes(b"")  # what a full disk leaves
+    (tmp_path / "clock" / "clock-01.jpg").write_bytes(b"")  # as a full disk leaves it
     demo.write_gallery(tmp_path, per_kind=PER_KIND)
     assert contents(tmp_path) == contents(gallery)
 
 
-def test_a_collection_and_what_file_managers_leave_are_no_obstacle_and_stay(tmp_path: Path) -> None:
+def test_a_collection_and_files_of_file_managers_stay_in_the_gallery(tmp_path: Path) -> None:
     demo.write_gallery(tmp_path, per_kind=1)
     kept = {".lookalike/collection.json": b"{}", ".DS_Store": b"x", "clock/Thumbs.db": b"y"}
     for name, content in kept.items():
@@ -132,11 +133,11 @@ def test_a_collection_and_what_file_managers_leave_are_no_obstacle_and_stay(tmp_
         "clock",
         "clock/holiday.jpg",
         "clock/clock-1.jpg",
-        "clock/clock-01.jpg",  # the right name, but not drawn by the program
+        "clock/clock-01.jpg",  # the right name, but not drawn by Lookalike
         "clock/clock-02.jpg/note.txt",
     ],
 )
-def test_a_folder_with_anything_else_is_refused_and_left_alone(tmp_path: Path, name: str) -> None:
+def test_a_folder_with_other_files_is_refused_and_left_unchanged(tmp_path: Path, name: str) -> None:
     demo.write_gallery(tmp_path / "gallery", per_kind=1, seed=3)
     foreign = tmp_path / "gallery" / name
     for path in (foreign, foreign.parent):
@@ -153,29 +154,29 @@ def test_a_folder_with_anything_else_is_refused_and_left_alone(tmp_path: Path, n
     assert contents(tmp_path) == before
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
-    place = tmp_path / "gallery"
-    place.write_bytes(b"mine")
+def test_a_file_instead_of_a_folder_is_refused_and_left_unchanged(tmp_path: Path) -> None:
+    path = tmp_path / "gallery"
+    path.write_bytes(b"mine")
     with pytest.raises(UsageError, match="not a folder"):
-        demo.write_gallery(place, per_kind=1)
-    assert place.read_bytes() == b"mine"
+        demo.write_gallery(path, per_kind=1)
+    assert path.read_bytes() == b"mine"
 
 
-def test_a_link_out_of_the_gallery_is_not_followed(tmp_path: Path) -> None:
+def test_a_symlink_out_of_the_gallery_is_not_followed(tmp_path: Path) -> None:
     elsewhere, gallery = tmp_path / "elsewhere", tmp_path / "gallery"
     demo.write_gallery(elsewhere, per_kind=1, seed=4)
     gallery.mkdir()
     try:
         (gallery / "clock").symlink_to(elsewhere / "clock", target_is_directory=True)
     except OSError:
-        pytest.skip("links cannot be made here")
+        pytest.skip("this file system has no symlinks")
     before = contents(elsewhere)
     with pytest.raises(UsageError, match="holds clock"):
         demo.write_gallery(gallery, per_kind=1)
     assert contents(elsewhere) == before
 
 
-def test_a_place_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"mine")
     with pytest.raises(StorageError, match="choose another folder"):
         demo.write_gallery(tmp_path / "file" / "gallery", per_kind=1)

@@ -1,10 +1,9 @@
-"""The page of look-alikes, seen in a real browser."""
+"""The page of look-alikes, in a real browser."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
@@ -14,6 +13,7 @@ from lookalike.display.page import fragment, page, write_page
 from lookalike.display.text import safe_text
 from lookalike.results import Match, Matches
 from tests.support import browser
+from tests.support.browser import Inspection
 
 RED, GREEN, BLUE = (200, 30, 40), (30, 160, 60), (40, 60, 190)
 SCORES = (1.0, 0.75, 0.5, 0.25, -0.5)
@@ -30,8 +30,8 @@ HOSTILE = (
     "#what?is=this&that%41;.png",
 )
 
-# What a page that did everything wrong would look like: the tests below must be able to fail.
-CAREFREE = '<title>t</title><img src="/stolen.png"><script>window.hacked = 1; document.title = "hacked"</script>'
+# A page that does everything wrong, which shows that the tests below can fail.
+UNSAFE = '<title>t</title><img src="/stolen.png"><script>window.hacked = 1; document.title = "hacked"</script>'
 
 
 def solid(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (60, 40)) -> Path:
@@ -41,9 +41,9 @@ def solid(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (60,
 
 @pytest.fixture(scope="module")
 def matches(tmp_path_factory: pytest.TempPathFactory) -> Matches:
-    """Three pictures, one of another size, one that is broken and one that is not a file of its own."""
+    """Three images of different sizes, one that is damaged, and one that is not a file of its own."""
     folder = tmp_path_factory.mktemp("photos")
-    (folder / "broken.png").write_bytes(b"not a picture")
+    (folder / "broken.png").write_bytes(b"not an image")
     paths = [
         solid(folder / "red.png", RED, (60, 40)),
         solid(folder / "green.png", GREEN, (300, 600)),
@@ -62,7 +62,7 @@ def matches(tmp_path_factory: pytest.TempPathFactory) -> Matches:
 
 @pytest.fixture(scope="module")
 def hostile() -> Matches:
-    """Matches whose every word is an attack."""
+    """Matches in which every text is an attack."""
     found = [
         Match(i + 1, name, Path("/photos", name), 0.5, label=name, width=1, height=1) for i, name in enumerate(HOSTILE)
     ]
@@ -70,8 +70,8 @@ def hostile() -> Matches:
 
 
 @pytest.fixture(scope="module")
-def seen(matches: Matches, hostile: Matches) -> tuple[dict[str, Any], list[str]]:
-    """One start of the browser for everything that can be measured inside a page."""
+def seen(matches: Matches, hostile: Matches) -> Inspection:
+    """All pages, inspected in one start of the browser."""
     attacked = page(hostile, title=HOSTILE[2])
     start, end = attacked.index("<meta http-equiv"), attacked.index("<meta name=")
     notebook = "<!doctype html><title>notebook</title>"
@@ -82,71 +82,66 @@ def seen(matches: Matches, hostile: Matches) -> tuple[dict[str, Any], list[str]]
         "/unguarded": attacked[:start] + attacked[end:],
         "/fragment": notebook + fragment(matches) + fragment(hostile),
         "/in_colour": notebook + in_colour + fragment(matches),
-        "/carefree": CAREFREE,
+        "/unsafe": UNSAFE,
         "/empty": page(Matches()),
     }
     frames = {name[1:]: (name, SIZE[0]) for name in pages} | {"phone": ("/page", 360)}
-    return browser.look(pages, frames)
+    return browser.inspect(pages, frames)
 
 
-def test_the_browser_notices_a_page_that_loads_something_or_runs_a_script(
-    seen: tuple[dict[str, Any], list[str]],
-) -> None:
-    carefree = seen[0]["carefree"]
-    assert carefree["title"] == "hacked"
-    assert carefree["hacked"]
-    assert [urlsplit(url).path for url in carefree["loaded"]] == ["/stolen.png"]
-    assert "/stolen.png" in seen[1]
+def test_the_browser_detects_a_page_that_loads_files_or_runs_scripts(seen: Inspection) -> None:
+    unsafe = seen.frames["unsafe"]
+    assert unsafe["title"] == "hacked"
+    assert unsafe["hacked"]
+    assert [urlsplit(url).path for url in unsafe["loaded"]] == ["/stolen.png"]
+    assert "/stolen.png" in seen.requests
 
 
-def test_every_match_is_a_card_with_rank_score_name_and_label(
-    seen: tuple[dict[str, Any], list[str]], matches: Matches
-) -> None:
-    cards = seen[0]["page"]["cards"]
+def test_every_match_is_a_card_with_rank_score_name_and_label(seen: Inspection, matches: Matches) -> None:
+    cards = seen.frames["page"]["cards"]
     assert len(cards) == len(matches)
     for rank, (card, match) in enumerate(zip(cards, matches, strict=True), 1):
-        words = card.split()
-        assert f"{match.score:.3f}" in words
-        assert str(rank) in words
-        assert match.key.rpartition("/")[2] in words
-        assert match.label is None or match.label in words
-    assert "120 × 80" in cards[2]  # noqa: RUF001 # the sign that a person reads
+        shown = card.split()
+        assert f"{match.score:.3f}" in shown
+        assert str(rank) in shown
+        assert match.key.rpartition("/")[2] in shown
+        assert match.label is None or match.label in shown
+    assert "120 × 80" in cards[2]  # noqa: RUF001 # the multiplication sign
     assert "2024/hat" in cards[2].splitlines()
 
 
-def test_the_thumbnails_are_in_the_page_and_really_load(seen: tuple[dict[str, Any], list[str]]) -> None:
-    pictures = seen[0]["page"]["pictures"]
-    assert [(picture["width"], picture["scheme"]) for picture in pictures] == [
+def test_thumbnails_are_embedded_and_load(seen: Inspection) -> None:
+    images = seen.frames["page"]["images"]
+    assert [(image["width"], image["scheme"]) for image in images] == [
         (160, "data"),  # the query: 300 x 600, scaled to fit into 320 x 320
-        (60, "data"),  # a small picture keeps its size
+        (60, "data"),  # a small image keeps its size
         (160, "data"),
         (320, "data"),
     ]
 
 
-def test_a_picture_that_cannot_be_read_is_a_gap_with_the_reason(seen: tuple[dict[str, Any], list[str]]) -> None:
-    cards = seen[0]["page"]["cards"]
+def test_an_unreadable_image_is_a_gap_with_the_reason(seen: Inspection) -> None:
+    cards = seen.frames["page"]["cards"]
     assert "not an image" in cards[3]
     assert "not a file of its own" in cards[4]
 
 
-def test_the_bar_is_as_long_as_the_score_and_empty_below_zero(seen: tuple[dict[str, Any], list[str]]) -> None:
-    assert seen[0]["page"]["bars"] == pytest.approx([max(0.0, score) for score in SCORES], abs=0.01)
+def test_the_bar_is_as_long_as_the_score_and_empty_below_zero(seen: Inspection) -> None:
+    assert seen.frames["page"]["bars"] == pytest.approx([max(0.0, score) for score in SCORES], abs=0.01)
 
 
-def test_nothing_but_the_page_itself_is_ever_asked_for(seen: tuple[dict[str, Any], list[str]]) -> None:
-    frames, asked = seen
+def test_a_page_requests_nothing_but_itself(seen: Inspection) -> None:
     for name in ("page", "hostile", "unguarded", "fragment", "in_colour"):
-        assert frames[name]["loaded"] == []
-    addresses = {"/page", "/hostile", "/unguarded", "/fragment", "/in_colour", "/carefree", "/empty"}
-    assert set(asked) == {"/", *addresses, "/stolen.png"}
-    assert asked.count("/stolen.png") == 1  # by the page that does everything wrong
+        assert seen.frames[name]["loaded"] == []
+    addresses = {"/page", "/hostile", "/unguarded", "/fragment", "/in_colour", "/unsafe", "/empty"}
+    assert set(seen.requests) == {"/", *addresses, "/stolen.png"}
+    assert seen.requests.count("/stolen.png") == 1  # by the unsafe page
 
 
 @pytest.mark.parametrize("frame", ["hostile", "unguarded", "fragment"])
-def test_hostile_names_are_shown_and_do_nothing(frame: str, seen: tuple[dict[str, Any], list[str]]) -> None:
-    """Also without the page's security policy, by escaping alone."""
-    found = seen[0][frame]
+def test_hostile_names_are_shown_as_text_only(frame: str, seen: Inspection) -> None:
+    """Escaping alone is enough, even without the page's Content-Security-Policy."""
+    found = seen.frames[frame]
     assert not found["hacked"]
     assert not {"script", "iframe", "object"} & set(found["tags"])
     assert found["title"] == ("notebook" if frame == "fragment" else safe_text(HOSTILE[2]))
@@ -155,8 +150,8 @@ def test_hostile_names_are_shown_and_do_nothing(frame: str, seen: tuple[dict[str
     assert shown[3:6] == [r"a\nb\tc.png", r"exe.\u202egnp.png", r"b\xff\xfe.png"]
 
 
-def test_a_link_leads_to_the_file_whatever_its_name(hostile: Matches, seen: tuple[dict[str, Any], list[str]]) -> None:
-    links = seen[0]["hostile"]["links"][2:]  # behind the two queries'
+def test_a_link_leads_to_the_file_whatever_its_name(hostile: Matches, seen: Inspection) -> None:
+    links = seen.frames["hostile"]["links"][2:]  # after those of the two queries
     assert len(links) == len(hostile)
     for link, match in zip(links, hostile, strict=True):
         address = urlsplit(link)
@@ -165,35 +160,33 @@ def test_a_link_leads_to_the_file_whatever_its_name(hostile: Matches, seen: tupl
         assert unquote_to_bytes(address.path) == os.fsencode(match.path)
 
 
-def test_a_person_who_cannot_see_finds_headings_language_and_words_for_pictures(
-    seen: tuple[dict[str, Any], list[str]],
-) -> None:
-    found = seen[0]["page"]
+def test_screen_readers_find_headings_language_and_alternative_texts(seen: Inspection) -> None:
+    found = seen.frames["page"]
     assert found["language"] == "en"
     assert found["headings"] == ["Look-alikes of green.png", "Query", "Matches"]
-    assert [picture["alt"] for picture in found["pictures"][:2]] == ["The query, green.png", "Match 1, red.png"]
+    assert [image["alt"] for image in found["images"][:2]] == ["The query, green.png", "Match 1, red.png"]
 
 
-def test_nothing_is_wider_than_a_phone(seen: tuple[dict[str, Any], list[str]]) -> None:
-    assert seen[0]["phone"]["overflow"] == 0
-    tops = {picture["box"]["top"] for picture in seen[0]["phone"]["pictures"][1:3]}
-    assert len(tops) == 1  # two cards beside each other
+def test_a_page_fits_the_width_of_a_phone(seen: Inspection) -> None:
+    assert seen.frames["phone"]["overflow"] == 0
+    tops = {image["box"]["top"] for image in seen.frames["phone"]["images"][1:3]}
+    assert len(tops) == 1  # two cards side by side
 
 
-def test_no_matches_make_a_page_that_says_so(seen: tuple[dict[str, Any], list[str]]) -> None:
-    assert seen[0]["empty"]["cards"] == []
+def test_a_page_without_matches_says_so(seen: Inspection) -> None:
+    assert seen.frames["empty"]["cards"] == []
     assert "Nothing was found." in page(Matches())
 
 
-def test_a_notebook_shows_the_same_cards_in_its_own_colours(seen: tuple[dict[str, Any], list[str]]) -> None:
-    frames, _ = seen
+def test_a_notebook_shows_the_same_cards_in_its_own_colours(seen: Inspection) -> None:
+    frames = seen.frames
     assert frames["in_colour"]["cards"] == frames["page"]["cards"]
     assert set(frames["in_colour"]["ink"]) == {"rgb(221, 222, 223)"}
     assert frames["in_colour"]["links"] == []
     assert frames["fragment"]["ink"][0] == "rgb(0, 0, 0)"
 
 
-def test_matches_show_themselves_in_a_notebook(matches: Matches) -> None:
+def test_a_notebook_displays_matches_as_a_fragment(matches: Matches) -> None:
     shown = matches._repr_html_()
     assert shown == fragment(matches)
     assert "<html" not in shown
@@ -201,23 +194,21 @@ def test_matches_show_themselves_in_a_notebook(matches: Matches) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_the_page_follows_the_light_or_dark_theme(
-    dark: bool, matches: Matches, tmp_path: Path, seen: tuple[dict[str, Any], list[str]]
-) -> None:
-    """The pictures keep their colours, the paper changes."""
+def test_a_page_follows_the_light_or_dark_theme(dark: bool, matches: Matches, tmp_path: Path, seen: Inspection) -> None:
+    """The images keep their colours, and the background changes."""
     write_page(matches, tmp_path / "page.html")
-    shot = browser.photograph(tmp_path / "page.html", SIZE, dark=dark)
+    shot = browser.screenshot(tmp_path / "page.html", SIZE, dark=dark)
     corner = shot.getpixel((2, 2))
     assert isinstance(corner, tuple)
     assert max(corner) < 60 if dark else min(corner) > 230
-    boxes = [picture["box"] for picture in seen[0]["page"]["pictures"]]
+    boxes = [image["box"] for image in seen.frames["page"]["images"]]
     for box, colour in zip(boxes, (GREEN, RED, GREEN, BLUE), strict=True):
         middle = shot.getpixel((round(box["x"] + box["width"] / 2), round(box["y"] + box["height"] / 2)))
         assert middle == pytest.approx(colour, abs=12)
 
 
-def test_bytes_images_and_arrays_can_be_queries(matches: Matches) -> None:
-    """They have no name, so that the title has none either."""
+def test_bytes_and_pil_images_can_be_queries(matches: Matches) -> None:
+    """They have no name, and the title shows none."""
     path = matches[0].path
     assert path is not None
     with Image.open(path) as image:
@@ -232,6 +223,6 @@ def test_a_page_is_utf8_whatever_the_names(hostile: Matches, tmp_path: Path) -> 
     assert (tmp_path / "page.html").read_text("utf-8").count("<title>\\xff</title>") == 1
 
 
-def test_templates_are_read_only_when_a_page_is_made() -> None:
+def test_jinja_is_loaded_only_when_a_page_is_made() -> None:
     code = "import sys, lookalike.display.page; sys.exit('jinja2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

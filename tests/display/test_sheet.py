@@ -1,4 +1,4 @@
-"""The contact sheet, read back from its pixels."""
+"""The contact sheet, checked by its pixels."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ def matches(tmp_path: Path) -> Matches:
 
 
 def extent(paper: Image.Image, colour: tuple[int, int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of everything that has a colour."""
+    """Returns the left, top, right and bottom of all pixels of a colour."""
     rows, columns = np.nonzero((np.asarray(paper) == colour).all(axis=2))
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
 
@@ -36,14 +36,14 @@ def grey(paper: Image.Image, box: tuple[int, int, int, int]) -> NDArray[np.uint8
     return np.asarray(paper.convert("L").crop(box))
 
 
-def says(paper: Image.Image, box: tuple[int, int, int, int], words: str) -> bool:
-    """Whether the words are written somewhere in a box: their letters, pixel by pixel, black or grey."""
+def has_text(paper: Image.Image, box: tuple[int, int, int, int], text: str) -> bool:
+    """Returns whether a text is drawn anywhere in a box, in black or grey, pixel by pixel."""
     font = ImageFont.load_default(10)
-    left, top, right, bottom = map(int, font.getbbox(words))
+    left, top, right, bottom = map(int, font.getbbox(text))
     there = grey(paper, box)
     for ink in ("#222222", "#707070"):
         image = Image.new("RGB", (right - left, bottom - top), "white")
-        ImageDraw.Draw(image).text((-left, -top), words, ink, font)
+        ImageDraw.Draw(image).text((-left, -top), text, ink, font)
         letters = np.asarray(image.convert("L"))
         windows = np.lib.stride_tricks.sliding_window_view(there, letters.shape)
         if (windows == letters).all(axis=(2, 3)).any():
@@ -51,7 +51,7 @@ def says(paper: Image.Image, box: tuple[int, int, int, int], words: str) -> bool
     return False
 
 
-def test_pictures_lie_in_a_regular_grid_query_first(matches: Matches) -> None:
+def test_images_are_in_a_regular_grid_query_first(matches: Matches) -> None:
     paper = sheet(matches, columns=4, side=SIDE)
     boxes = [extent(paper, colour) for colour in COLOURS]
     assert all((right - left, bottom - top) == (SIDE, SIDE) for left, top, right, bottom in boxes)
@@ -65,7 +65,7 @@ def test_pictures_lie_in_a_regular_grid_query_first(matches: Matches) -> None:
     assert lefts[0] == paper.width - boxes[3][2] == tops[0]  # the same margin on three sides
 
 
-def test_each_caption_stands_below_its_own_picture(matches: Matches) -> None:
+def test_each_caption_is_below_its_own_image(matches: Matches) -> None:
     paper = sheet(matches, columns=3, side=SIDE)
     captions = [["query"]] + [[f"{m.id}   {m.score:.3f}", f"label{m.id}"] for m in matches]
     cells = []
@@ -73,12 +73,12 @@ def test_each_caption_stands_below_its_own_picture(matches: Matches) -> None:
         left, _, right, bottom = extent(paper, colour)
         cells.append((left - 5, bottom + 1, right + 5, min(bottom + 50, paper.height)))
     for cell, own in zip(cells, captions, strict=True):
-        for words in (word for caption in captions for word in caption):
-            assert says(paper, cell, words) == (words in own)
+        for line in (line for caption in captions for line in caption):
+            assert has_text(paper, cell, line) == (line in own)
 
 
 def test_only_the_query_has_a_frame(matches: Matches) -> None:
-    """On a line outwards from the middle of a picture there is paper, then the frame, then paper."""
+    """From the edge of an image outwards there is paper, then the frame, then paper."""
     paper = sheet(matches, columns=3, side=SIDE)
     for number, colour in enumerate(COLOURS):
         left, top, _, bottom = extent(paper, colour)
@@ -87,7 +87,7 @@ def test_only_the_query_has_a_frame(matches: Matches) -> None:
         assert changes == (2 if number == 0 else 0)
 
 
-def test_a_picture_keeps_its_shape_and_is_centred(tmp_path: Path) -> None:
+def test_an_image_keeps_its_shape_and_is_centred(tmp_path: Path) -> None:
     Image.new("RGB", (400, 200), COLOURS[0]).save(tmp_path / "wide.png")
     Image.new("RGB", (10, 30), COLOURS[1]).save(tmp_path / "small.png")
     found = [Match(1, "wide", tmp_path / "wide.png", 1.0), Match(2, "small", tmp_path / "small.png", 0.5)]
@@ -99,7 +99,7 @@ def test_a_picture_keeps_its_shape_and_is_centred(tmp_path: Path) -> None:
     assert small[0] + small[2] == left + right
 
 
-def test_a_picture_that_cannot_be_read_leaves_a_gap_with_the_reason(tmp_path: Path) -> None:
+def test_an_unreadable_image_is_a_gap_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"broken")
     gaps = []
     for name in ("broken.png", "gone.png", "gone as well.png"):
@@ -107,16 +107,16 @@ def test_a_picture_that_cannot_be_read_leaves_a_gap_with_the_reason(tmp_path: Pa
         box = extent(paper, (238, 238, 238))
         assert (box[2] - box[0], box[3] - box[1]) == (150, 150)
         gaps.append(grey(paper, box))
-    assert (gaps[0] < 150).sum() > 50  # words
+    assert (gaps[0] < 150).sum() > 50  # text
     assert (gaps[0] != gaps[1]).any()  # that depend on the reason
     assert (gaps[1] == gaps[2]).all()  # and on nothing else
 
 
-def test_a_label_is_cut_to_its_place_and_loses_what_the_font_cannot_draw(matches: Matches) -> None:
+def test_a_label_is_cut_and_loses_what_the_font_cannot_draw(matches: Matches) -> None:
     odd = Matches([replace(matches[0], label="É" + "x" * 99), replace(matches[1], label="猫")])
     paper = sheet(odd, columns=2, side=SIDE)
     left, _, right, bottom = extent(paper, COLOURS[1])
-    assert says(paper, (left, bottom, right, bottom + 50), "Exxxx")
+    assert has_text(paper, (left, bottom, right, bottom + 50), "Exxxx")
     assert (grey(paper, (right, bottom, right + 10, bottom + 50)) == 255).all()
     left, _, right, bottom = extent(paper, COLOURS[2])
     assert (grey(paper, (left, bottom + 25, right, bottom + 50)) == 255).all()
@@ -128,7 +128,7 @@ def test_without_a_number_of_columns_the_sheet_is_about_square(matches: Matches)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.jpg", "JPEG"), ("a.JPEG", "JPEG"), ("a.png", "PNG")])
-def test_the_name_decides_the_kind_of_file(name: str, kind: str, matches: Matches, tmp_path: Path) -> None:
+def test_the_suffix_decides_the_format(name: str, kind: str, matches: Matches, tmp_path: Path) -> None:
     write_sheet(matches, tmp_path / name, side=40)
     with Image.open(tmp_path / name) as image:
         assert image.format == kind
@@ -136,7 +136,7 @@ def test_the_name_decides_the_kind_of_file(name: str, kind: str, matches: Matche
         assert abs(difference).mean() < 3
 
 
-def test_a_sheet_that_cannot_be_is_refused_in_words(matches: Matches, tmp_path: Path) -> None:
+def test_options_that_are_out_of_range_are_refused(matches: Matches, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"a\.gif.*\.jpg or \.png"):
         write_sheet(matches, tmp_path / "a.gif")
     with pytest.raises(UsageError, match="side: 3"):

@@ -1,4 +1,4 @@
-"""The terminal, with its characters, colours and escape sequences read back."""
+"""Matches in a terminal, checked by the characters, colours and escape sequences."""
 
 import base64
 import io
@@ -27,7 +27,7 @@ Screen = Callable[..., Console]
 
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
-    """Consoles that write to memory and take themselves for a terminal with a given environment."""
+    """Makes consoles that write to memory and act as a terminal with a given environment."""
     for name in (*VARIABLES, *MULTIPLEXERS, "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
 
@@ -42,7 +42,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
 
 @pytest.fixture
 def matches(tmp_path: Path) -> Matches:
-    """A query, red above blue; a wide green match, a broken one, and one that is not a file."""
+    """A query, red above blue; a wide green match, a damaged one, and one that is not a file of its own."""
     square = Image.new("RGB", (64, 64), RED)
     square.paste(BLUE, (0, 32, 64, 64))
     square.save(tmp_path / "query.png")
@@ -63,7 +63,7 @@ def written(console: Console) -> str:
 
 
 def drawn(text: Text) -> list[tuple[str, tuple[int, ...] | None, tuple[int, ...] | None]]:
-    """Each character with its colour and the colour behind it."""
+    """Returns each character with its colour and its background colour."""
     console = Console(width=200)
     styles = [text.get_style_at_offset(console, column) for column in range(len(text.plain))]
     return [(c, rgb(style.color), rgb(style.bgcolor)) for c, style in zip(text.plain, styles, strict=True)]
@@ -89,7 +89,7 @@ def test_a_table_shows_rank_score_label_size_and_path(matches: Matches, screen: 
     ]
 
 
-def test_a_long_path_is_folded_and_nothing_of_it_is_lost(screen: Screen) -> None:
+def test_a_long_path_is_folded_and_not_cut(screen: Screen) -> None:
     console = screen(width=60)
     console.print(table(Matches([Match(1, "a", Path(LONG), 0.5, "hat")])))
     shown = plain(written(console))
@@ -98,7 +98,7 @@ def test_a_long_path_is_folded_and_nothing_of_it_is_lost(screen: Screen) -> None
     assert "".join(line[column:].strip() for line in shown[2:]).replace(" ", "") == LONG.replace(" ", "")
 
 
-def test_a_path_below_the_current_folder_is_told_from_there(
+def test_a_path_below_the_current_folder_is_relative_to_it(
     screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -108,7 +108,7 @@ def test_a_path_below_the_current_folder_is_told_from_there(
     assert [line.split()[-1] for line in plain(written(console))[2:]] == ["photos/a.jpg", str(paths[1])]
 
 
-def test_names_are_never_markup_or_emoji_and_never_reach_the_terminal_raw(screen: Screen) -> None:
+def test_names_are_not_markup_and_contain_no_control_characters(screen: Screen) -> None:
     names = ("[red]x[/red].jpg", ":cat:.jpg", "\x1b[2J\a.jpg", "a\nb.jpg", "\u202egpj.exe", "\udcff.jpg", "[/].jpg")
     expected = [*names[:2], r"\x1b[2J\x07.jpg", r"a\nb.jpg", r"\u202egpj.exe", r"\xff.jpg", "[/].jpg"]
     console = screen(width=200, color_system=None)
@@ -125,7 +125,7 @@ def test_a_path_is_a_link_to_its_file(screen: Screen) -> None:
     assert re.search(r"\x1b\]8;[^;]*;file:///p/a%20b%FF\.jpg\x1b\\", written(console))
 
 
-def test_what_is_not_a_terminal_gets_whole_plain_lines(matches: Matches) -> None:
+def test_a_pipe_gets_plain_lines_that_are_not_cut(matches: Matches) -> None:
     matches.append(Match(4, "a", Path(LONG), 0.25, "tab\tnew\nline"))
     file = io.StringIO()
     print_matches(matches, Console(file=file, width=80, force_terminal=False))
@@ -139,7 +139,7 @@ def test_what_is_not_a_terminal_gets_whole_plain_lines(matches: Matches) -> None
     assert file.getvalue().splitlines() == lines(matches)
 
 
-def test_no_matches_are_no_lines_but_a_word_in_a_terminal(screen: Screen) -> None:
+def test_without_matches_only_a_terminal_gets_a_message(screen: Screen) -> None:
     file = io.StringIO()
     print_matches(Matches(), Console(file=file, force_terminal=False))
     assert file.getvalue() == ""
@@ -148,15 +148,15 @@ def test_no_matches_are_no_lines_but_a_word_in_a_terminal(screen: Screen) -> Non
     assert plain(written(console)) == ["Nothing was found."]
 
 
-def test_half_blocks_show_the_colours_of_the_pictures(matches: Matches, screen: Screen) -> None:
-    """At 80 columns a picture has 18 x 18 pixels, which are 9 lines."""
+def test_half_blocks_show_the_colours_of_the_images(matches: Matches, screen: Screen) -> None:
+    """At 80 columns an image has 18 x 18 pixels in 9 lines."""
     console = screen()
     print_matches(matches, console)
     rows = [drawn(line) for line in AnsiDecoder().decode(written(console))]
     query = [row[:18] for row in rows[:9]]
     assert query[:3] == [[("▀", RED, RED)] * 18] * 3
     assert query[6:] == [[("▀", BLUE, BLUE)] * 18] * 3
-    for _, upper, lower in query[4]:  # the border, which the scaling softens a little
+    for _, upper, lower in query[4]:  # the border, which scaling blurs slightly
         assert upper == pytest.approx(RED, abs=20)
         assert lower == pytest.approx(BLUE, abs=20)
     wide = [row[20:38] for row in rows[:9]]
@@ -165,7 +165,7 @@ def test_half_blocks_show_the_colours_of_the_pictures(matches: Matches, screen: 
     assert wide[5:] == [[("▀", GREEN, GREEN)] * 18] * 4
 
 
-def test_captions_stand_below_the_pictures_and_gaps_say_why(matches: Matches, screen: Screen) -> None:
+def test_captions_are_below_the_images_and_gaps_have_reasons(matches: Matches, screen: Screen) -> None:
     console = screen()
     print_matches(matches, console)
     rows = plain(written(console))
@@ -175,15 +175,13 @@ def test_captions_stand_below_the_pictures_and_gaps_say_why(matches: Matches, sc
         "2  0.500",
         "3  -0.250",
     ]
-    assert rows[7][40:].split("  ")[0] == "no picture:"
+    assert rows[7][40:].split("  ")[0] == "no thumbnail:"
     assert rows[8][40:58].strip() == "not an image"
     assert "score" in rows[11]  # the table
 
 
 @pytest.mark.parametrize(("width", "most"), [(12, 3), (39, 6), (80, 12), (200, 30)])
-def test_there_are_three_rows_of_pictures_at_most_as_wide_as_the_terminal(
-    width: int, most: int, matches: Matches, screen: Screen
-) -> None:
+def test_at_most_three_rows_of_images_fit_the_terminal(width: int, most: int, matches: Matches, screen: Screen) -> None:
     console = screen(width=width)
     print_matches(Matches(matches[:1] * 30, queries=matches.queries), console)
     shown = plain(written(console))
@@ -208,12 +206,12 @@ def test_thumbnails_can_be_left_out(matches: Matches, screen: Screen) -> None:
 
 
 def colours(image: Image.Image) -> list[tuple[int, ...]]:
-    """From the middle of the upper quarter, of the third quarter and of the lowest line."""
+    """Returns the pixels in the middle of the first quarter, the third quarter and the last line."""
     points = [(image.width // 2, y) for y in (image.height // 4 - 1, image.height * 3 // 4, image.height - 1)]
     return [pixel for pixel in map(image.getpixel, points) if isinstance(pixel, tuple)]
 
 
-def test_kitty_gets_the_pictures_as_png_in_small_parts(matches: Matches, screen: Screen) -> None:
+def test_kitty_gets_the_images_as_png_in_chunks(matches: Matches, screen: Screen) -> None:
     console = screen(TERM="xterm-kitty")
     print_matches(matches, console)
     commands = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", written(console))
@@ -232,11 +230,11 @@ def test_kitty_gets_the_pictures_as_png_in_small_parts(matches: Matches, screen:
     assert [image.size for image in images] == [(180, 180)] * 2
     opaque = [(*colour, 255) for colour in (RED, BLUE, GREEN)]
     assert colours(images[0]) == [opaque[0], opaque[1], opaque[1]]
-    assert colours(images[1])[0][3] == 0  # transparent above the wide picture
+    assert colours(images[1])[0][3] == 0  # transparent above the wide image
     assert colours(images[1])[1:] == [opaque[2]] * 2
 
 
-def test_a_picture_that_needs_several_parts_arrives_whole(tmp_path: Path, screen: Screen) -> None:
+def test_an_image_of_several_chunks_is_complete(tmp_path: Path, screen: Screen) -> None:
     noise = Image.frombytes("RGB", (180, 180), os.urandom(180 * 180 * 3))
     noise.save(tmp_path / "noise.png")
     console = screen(TERM="xterm-kitty")
@@ -249,7 +247,7 @@ def test_a_picture_that_needs_several_parts_arrives_whole(tmp_path: Path, screen
         assert image.convert("RGB").tobytes() == noise.tobytes()
 
 
-def test_iterm2_gets_the_pictures_as_files(matches: Matches, screen: Screen) -> None:
+def test_iterm2_gets_the_images_as_files(matches: Matches, screen: Screen) -> None:
     console = screen(TERM_PROGRAM="iTerm.app", TERM="xterm-256color")
     print_matches(matches, console)
     files = re.findall(r"\x1b\]1337;File=([^:]*):([^\a]*)\a", written(console))
@@ -260,8 +258,8 @@ def test_iterm2_gets_the_pictures_as_files(matches: Matches, screen: Screen) -> 
         assert colours(image)[:2] == [(*RED, 255), (*BLUE, 255)]
 
 
-def test_pictures_are_drawn_over_room_that_was_made_for_them(matches: Matches, screen: Screen) -> None:
-    """The cursor goes up over the empty lines and the captions, and comes back to where it was."""
+def test_images_are_drawn_over_empty_lines(matches: Matches, screen: Screen) -> None:
+    """The cursor moves up over the empty lines and the captions, and then back to where it was."""
     console = screen(TERM="xterm-kitty")
     print_matches(matches, console)
     room, _, rest = written(console).partition("\x1b[11A")

@@ -1,4 +1,4 @@
-"""What a terminal can draw, and how large its characters are."""
+"""The graphics protocol of a terminal, and the size of its characters."""
 
 import io
 import os
@@ -32,11 +32,11 @@ from lookalike.display.terminal_graphics import cell_size, protocol
         ({}, None),
     ],
 )
-def test_the_environment_tells_what_the_terminal_can_draw(environ: dict[str, str], expected: str | None) -> None:
+def test_the_environment_decides_the_graphics_protocol(environ: dict[str, str], expected: str | None) -> None:
     assert protocol(environ) == expected
 
 
-def test_pictures_have_the_pixels_that_the_terminal_has_for_a_character() -> None:
+def test_the_size_of_a_character_is_that_of_the_terminal() -> None:
     import fcntl
     import pty
     import termios
@@ -46,7 +46,7 @@ def test_pictures_have_the_pixels_that_the_terminal_has_for_a_character() -> Non
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 80 * 9, 24 * 21))
         assert cell_size(file) == (9, 21)
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 80 * 45, 24 * 100))
-        assert cell_size(file) == (15, 33)  # the shape is kept, the size is bounded
+        assert cell_size(file) == (15, 33)  # the aspect ratio is kept, and the size is limited
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
         assert cell_size(file) == (10, 20)
     assert cell_size(io.StringIO()) == (10, 20)

@@ -1,4 +1,4 @@
-"""The colours that come out: of every mode, of 16 bits, of what is transparent, of the first frame."""
+"""The colours of decoded images: all modes, 16 bits, transparency, the first frame."""
 
 import struct
 
@@ -19,7 +19,7 @@ def pixels(data: bytes, preprocessing: Preprocessing = WHOLE) -> NDArray[np.uint
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "LAB", "YCbCr", "HSV", "RGBX"])
-def test_modes_give_their_colours(mode: str) -> None:
+def test_every_mode_is_converted_to_its_rgb_colours(mode: str) -> None:
     image = painting(mode)
     expected = pixels(plain(image))
     np.testing.assert_array_equal(prepare(image, WHOLE).pixels, expected)
@@ -30,7 +30,7 @@ def test_modes_give_their_colours(mode: str) -> None:
         np.testing.assert_array_equal(pixels(saved(image, "TIFF")), expected)
 
 
-def test_a_cmyk_jpeg_has_the_colours_of_its_rgb_twin() -> None:
+def test_a_cmyk_jpeg_is_converted_to_its_rgb_colours() -> None:
     colours = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)], np.uint8)
     image = Image.fromarray(colours[None]).resize((160, 32), Image.Resampling.NEAREST)
     data = saved(image.convert("CMYK"), "JPEG", quality=98, subsampling=0)
@@ -38,7 +38,7 @@ def test_a_cmyk_jpeg_has_the_colours_of_its_rgb_twin() -> None:
     close(found, colours, mean=3, most=8)
 
 
-def test_sixteen_bits_look_like_their_eight_bit_copy() -> None:
+def test_a_16_bit_grey_image_looks_like_its_8_bit_copy() -> None:
     grey = painting("L")
     wide = np.asarray(grey).astype(np.uint16) * 257
     expected = pixels(plain(grey))
@@ -48,14 +48,14 @@ def test_sixteen_bits_look_like_their_eight_bit_copy() -> None:
     np.testing.assert_array_equal(pixels(saved(Image.fromarray(wide), "PNG")), expected)
 
 
-def test_sixteen_bit_colour_looks_like_its_eight_bit_copy() -> None:
+def test_a_16_bit_rgb_image_looks_like_its_8_bit_copy() -> None:
     array = np.asarray(painting()).astype(int) * 256 + 200
     data = png((40, 30), 16, 2, b"".join(b"\0" + row.astype(">u2").tobytes() for row in array))
     np.testing.assert_array_equal(pixels(data), pixels(plain(painting())))
 
 
 @pytest.mark.parametrize("top", [1.0, 255.0, 65535.0, 1e30])
-def test_floats_are_scaled_by_the_range_that_holds_them(top: float) -> None:
+def test_floats_are_scaled_by_the_range_that_contains_them(top: float) -> None:
     grey = np.asarray(painting("L")).astype(np.float32)
     grey = (grey - grey.min()) / (grey.max() - grey.min())
     data = saved(Image.fromarray(grey * np.float32(top)), "TIFF")
@@ -63,7 +63,7 @@ def test_floats_are_scaled_by_the_range_that_holds_them(top: float) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_floats_that_are_no_numbers(value: float) -> None:
+def test_floats_that_are_not_finite_are_refused(value: float) -> None:
     array = np.zeros((8, 8), np.float32)
     array[3, 3] = value
     with pytest.raises(ImageError) as caught:
@@ -75,7 +75,7 @@ def test_floats_that_are_no_numbers(value: float) -> None:
 
 
 def hidden(colour: int) -> dict[str, bytes]:
-    """Pictures, half of them transparent, with this colour where nobody can see it."""
+    """Images by format, the left half transparent, and this grey in the transparent pixels."""
     rgba = np.asarray(painting("RGBA")).copy()
     rgba[..., 3] = np.where(np.arange(40) < 20, 0, 255)
     rgba[:, :20, :3] = colour
@@ -99,7 +99,7 @@ def hidden(colour: int) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("kind", hidden(0))
 @pytest.mark.parametrize("preprocessing", [WHOLE, Preprocessing(size=33, resample="bicubic")])
-def test_hidden_colours_have_no_effect(kind: str, preprocessing: Preprocessing) -> None:
+def test_colours_of_transparent_pixels_have_no_effect(kind: str, preprocessing: Preprocessing) -> None:
     dark, bright = hidden(0)[kind], hidden(230)[kind]
     assert dark != bright
     np.testing.assert_array_equal(pixels(dark, preprocessing), pixels(bright, preprocessing))
@@ -109,8 +109,8 @@ def test_hidden_colours_have_no_effect(kind: str, preprocessing: Preprocessing) 
 
 
 @pytest.mark.parametrize(("depth", "key"), [(1, 1), (2, 2), (4, 9), (8, 200), (16, 40000)])
-def test_a_transparent_shade_of_grey_is_white(depth: int, key: int) -> None:
-    """The left half has the shade that stands for transparent, the right half is black."""
+def test_a_transparent_grey_becomes_white(depth: int, key: int) -> None:
+    """The left half has the grey that means transparent, and the right half is black."""
     row = np.repeat([key, 0], 8)
     bits = (row[:, None] >> np.arange(depth)[::-1] & 1).astype(np.uint8)
     data = png((16, 16), depth, 0, (b"\0" + np.packbits(bits).tobytes()) * 16, chunk(b"tRNS", struct.pack(">H", key)))
@@ -119,7 +119,7 @@ def test_a_transparent_shade_of_grey_is_white(depth: int, key: int) -> None:
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_a_transparent_colour_is_white(depth: int) -> None:
+def test_a_transparent_colour_becomes_white(depth: int) -> None:
     left, right = ((v * 256 + 77 if depth == 16 else v for v in colour) for colour in ((10, 200, 30), (10, 30, 200)))
     kind = np.dtype(">u2" if depth == 16 else "u1")
     row = np.array([tuple(left)] * 8 + [tuple(right)] * 8).astype(kind)
@@ -129,7 +129,7 @@ def test_a_transparent_colour_is_white(depth: int) -> None:
     assert (found[:, 18:] == (10, 30, 200)).all()
 
 
-def test_half_transparent_black_is_grey() -> None:
+def test_half_transparent_black_becomes_grey() -> None:
     assert (pixels(saved(Image.new("RGBA", (9, 9), (0, 0, 0, 128)), "PNG")) == 127).all()
 
 
@@ -137,7 +137,7 @@ def test_half_transparent_black_is_grey() -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "MPO", "AVIF"])
-def test_the_first_frame_is_the_picture(kind: str) -> None:
+def test_the_first_frame_of_an_animation_is_decoded(kind: str) -> None:
     black = Image.new("RGB", (40, 30))
     data = saved(painting(), kind, save_all=True, append_images=[black, black])
     close(pixels(data), pixels(plain(painting())), mean=12)

@@ -1,4 +1,4 @@
-"""The pixels that come out: upright, on white, 8 bits, scaled and cropped."""
+"""The pixels of decoded images: scaled, cropped, upright, within limits of memory."""
 
 import io
 import struct
@@ -23,7 +23,7 @@ from tests.support.image_samples import close, exif, painting, plain, saved, smo
 Pixels = NDArray[np.uint8]
 WHOLE = Preprocessing(size=32, crop=1.0)
 
-# What has to be done to an upright picture so that each orientation of EXIF makes it upright again.
+# The transposition of an upright image that each orientation of EXIF undoes.
 STORED = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -49,7 +49,7 @@ def stored(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def slow_weights(start: float, length: float, size: int) -> NDArray[np.float64]:
-    """Triangle filter as wide as the scale: how much each of 300 source pixels adds to each of `size`."""
+    """Returns the weights of 300 source pixels for each of `size` pixels: a triangle filter as wide as the scale."""
     scale = max(length / size, 1.0)
     centres = start + (np.arange(size) + 0.5) * length / size
     distance = np.abs(np.arange(300)[None] + 0.5 - centres[:, None]) / scale
@@ -60,7 +60,7 @@ def slow_weights(start: float, length: float, size: int) -> NDArray[np.float64]:
 @pytest.mark.parametrize(
     "preprocessing", [Preprocessing(size=32), Preprocessing(size=64, crop=1.0), Preprocessing(size=17, crop=0.5)]
 )
-def test_scaling_and_cropping_by_definition(shape: tuple[int, int], preprocessing: Preprocessing) -> None:
+def test_scaling_and_cropping_agree_with_the_definition(shape: tuple[int, int], preprocessing: Preprocessing) -> None:
     width, height = shape
     image = painting(size=shape)
     side = min(shape) * preprocessing.crop
@@ -69,12 +69,12 @@ def test_scaling_and_cropping_by_definition(shape: tuple[int, int], preprocessin
     down = slow_weights((height - side) / 2, side, preprocessing.size)[:, :height]
     across, down = (weights / weights.sum(axis=1, keepdims=True) for weights in (across, down))
     expected = np.einsum("yh,xw,hwc->yxc", down, across, source, optimize=True)
-    picture = decode(saved(image, "PNG"), preprocessing)
-    assert (picture.width, picture.height) == shape
-    assert np.abs(picture.pixels - expected).max() < 1.5
+    found = decode(saved(image, "PNG"), preprocessing)
+    assert (found.width, found.height) == shape
+    assert np.abs(found.pixels - expected).max() < 1.5
 
 
-def test_it_is_what_scaling_to_256_and_cutting_224_gives() -> None:
+def test_the_default_is_scaling_to_256_and_cropping_to_224() -> None:
     image = smooth((512, 384))
     large = image.resize((341, 256), Image.Resampling.BILINEAR)
     expected = np.asarray(large.crop((58, 16, 58 + 224, 16 + 224)))
@@ -82,27 +82,27 @@ def test_it_is_what_scaling_to_256_and_cutting_224_gives() -> None:
 
 
 @pytest.mark.parametrize("resample", ["bilinear", "bicubic", "lanczos"])
-def test_the_filter_is_the_recipes(resample: Any) -> None:
+def test_the_resampling_filter_is_that_of_the_preprocessing(resample: Any) -> None:
     image = painting(size=(64, 64))
     expected = image.resize((32, 32), Image.Resampling[resample.upper()])
     found = pixels(saved(image, "PNG"), Preprocessing(size=32, crop=1.0, resample=resample))
     np.testing.assert_array_equal(found, np.asarray(expected))
 
 
-def test_a_picture_is_an_array_that_may_be_written_to() -> None:
-    picture = decode(saved(painting(), "PNG"), Preprocessing())
-    assert picture.pixels.dtype == np.uint8
-    assert picture.pixels.shape == (224, 224, 3)
-    assert picture.pixels.flags.c_contiguous
-    assert picture.pixels.flags.writeable
+def test_decoded_pixels_are_a_writeable_contiguous_array() -> None:
+    found = decode(saved(painting(), "PNG"), Preprocessing())
+    assert found.pixels.dtype == np.uint8
+    assert found.pixels.shape == (224, 224, 3)
+    assert found.pixels.flags.c_contiguous
+    assert found.pixels.flags.writeable
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 20000), (20000, 1), (2, 3)])
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP"])
-def test_extreme_shapes(shape: tuple[int, int], kind: str) -> None:
-    picture = decode(saved(Image.new("RGB", shape, (200, 100, 50)), kind), Preprocessing())
-    assert (picture.width, picture.height) == shape
-    close(picture.pixels, np.full((224, 224, 3), (200, 100, 50), np.uint8), mean=2)
+def test_extreme_shapes_are_decoded(shape: tuple[int, int], kind: str) -> None:
+    found = decode(saved(Image.new("RGB", shape, (200, 100, 50)), kind), Preprocessing())
+    assert (found.width, found.height) == shape
+    close(found.pixels, np.full((224, 224, 3), (200, 100, 50), np.uint8), mean=2)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_jpeg_is_decoded_no_larger_than_needed(
 ) -> None:
     image = smooth(shape)
     data = saved(image, "JPEG", quality=95, exif=exif(orientation))
-    full = prepare(Image.open(io.BytesIO(data)), Preprocessing())  # an opened picture is decoded in full
+    full = prepare(Image.open(io.BytesIO(data)), Preprocessing())  # an opened image is decoded in full
     sizes = []
     flatten = decoding._flatten
 
@@ -131,10 +131,10 @@ def test_a_jpeg_is_decoded_no_larger_than_needed(
         return flatten(image)
 
     monkeypatch.setattr(decoding, "_flatten", spy)
-    picture = decode(data, Preprocessing())
+    found = decode(data, Preprocessing())
     assert sizes == [decoded]
-    assert (picture.width, picture.height) == (full.width, full.height) == shape[:: 1 if orientation == 1 else -1]
-    close(picture.pixels, full.pixels, mean=1, most=12)
+    assert (found.width, found.height) == (full.width, full.height) == shape[:: 1 if orientation == 1 else -1]
+    close(found.pixels, full.pixels, mean=1, most=12)
 
 
 # Orientation
@@ -152,19 +152,19 @@ def test_a_jpeg_is_decoded_no_larger_than_needed(
         ("AVIF", {"quality": 98, "speed": 10}),
     ],
 )
-def test_every_orientation_gives_the_upright_picture(orientation: int, kind: str, options: dict[str, Any]) -> None:
+def test_every_orientation_gives_the_upright_image(orientation: int, kind: str, options: dict[str, Any]) -> None:
     image = smooth((90, 60))
     mark = {"tiffinfo": {0x0112: orientation}} if kind == "TIFF" else {"exif": exif(orientation)}
     data = saved(stored(image, orientation), kind, **mark, **options)
-    picture = decode(data, WHOLE)
-    assert (picture.width, picture.height) == (90, 60)
-    close(picture.pixels, pixels(plain(image)), mean=0.2 if kind in ("PNG", "WEBP", "TIFF") else 3)
+    found = decode(data, WHOLE)
+    assert (found.width, found.height) == (90, 60)
+    close(found.pixels, pixels(plain(image)), mean=0.2 if kind in ("PNG", "WEBP", "TIFF") else 3)
     small = thumbnail(data, 45)
     assert small.size == (45, 30)
     close(np.asarray(small), np.asarray(image.resize((45, 30), Image.Resampling.BICUBIC)), mean=3)
 
 
-def test_orientation_in_xmp() -> None:
+def test_the_orientation_in_xmp_is_applied() -> None:
     image = smooth((90, 60))
     xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
     data = saved(stored(image, 6), "JPEG", quality=98, subsampling=0, xmp=xmp)
@@ -185,34 +185,34 @@ def test_orientation_in_xmp() -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_broken_exif_leaves_a_picture_unrotated(kind: str, broken: bytes) -> None:
+def test_an_image_with_broken_exif_is_not_rotated(kind: str, broken: bytes) -> None:
     data = saved(painting(), kind, exif=broken)
     np.testing.assert_array_equal(pixels(data), pixels(saved(painting(), kind)))
 
 
 @given(st.binary(max_size=60), st.booleans())
-def test_whatever_stands_in_exif_or_xmp_no_picture_is_left_out(junk: bytes, in_exif: bool) -> None:
+def test_no_exif_or_xmp_keeps_an_image_from_being_decoded(junk: bytes, in_exif: bool) -> None:
     data = saved(painting(), "JPEG", **({"exif": b"Exif\0\0" + exif(1)[6:16] + junk} if in_exif else {"xmp": junk}))
     assert isinstance(decode(data, WHOLE), DecodedImage)
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_a_tiff_with_a_broken_directory_inside(orientation: int) -> None:
+def test_a_tiff_with_a_broken_exif_directory_is_upright(orientation: int) -> None:
     image = painting(size=(90, 60))
     data = bytearray(saved(stored(image, orientation), "TIFF", exif=exif(orientation)))
     at = data.index(struct.pack("<HHI", 0x8769, 4, 1))
     data[at : at + 12] = struct.pack("<HHIi", 0x8769, 9, 1, -1)
-    picture = decode(bytes(data), WHOLE)
-    assert (picture.width, picture.height) == (90, 60)
-    close(picture.pixels, pixels(plain(image)), mean=0.2)
+    found = decode(bytes(data), WHOLE)
+    assert (found.width, found.height) == (90, 60)
+    close(found.pixels, pixels(plain(image)), mean=0.2)
 
 
 # Limits
 
 
-def test_recipes_that_make_no_sense() -> None:
-    senseless: list[dict[str, Any]] = [{"size": 0}, {"crop": 0.0}, {"crop": 1.5}, {"crop": float("nan")}]
-    for options in (*senseless, {"resample": "sharp"}):
+def test_preprocessing_that_is_out_of_range_is_refused() -> None:
+    invalid: list[dict[str, Any]] = [{"size": 0}, {"crop": 0.0}, {"crop": 1.5}, {"crop": float("nan")}]
+    for options in (*invalid, {"resample": "sharp"}):
         with pytest.raises(UsageError, match=next(iter(options))):
             Preprocessing(**options)
 
@@ -226,7 +226,7 @@ def test_recipes_that_make_no_sense() -> None:
         (4799, {"kind": "JPEG", "progressive": True}, False),  # which takes the memory of all
     ],
 )
-def test_large_pictures_are_decoded_one_at_a_time(
+def test_large_images_are_decoded_one_at_a_time(
     monkeypatch: pytest.MonkeyPatch, limit: int, options: dict[str, Any], together: bool
 ) -> None:
     inside, most, lock = 0, 0, threading.Lock()
@@ -254,7 +254,7 @@ def test_large_pictures_are_decoded_one_at_a_time(
 
 
 def test_a_draft_is_cropped_by_its_exact_extent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """2051 pixels at a scale of 1/8 are 256 and three eighths of one; 257 are decoded."""
+    """2051 pixels at a scale of 1/8 are 256 and three eighths; 257 are decoded."""
     extents = []
     centre = decoding._centre
 

@@ -1,4 +1,4 @@
-"""Bad files among good ones, through `lookalike index`: each is named with its reason and the rest is indexed."""
+"""`lookalike index` on a folder with bad files: each is skipped with its reason, and the rest is indexed."""
 
 import importlib.util
 import json
@@ -31,8 +31,8 @@ def sunset() -> Image.Image:
     return draw("lighthouse", np.random.default_rng(5)).resize((280, 240))
 
 
-def lay_out_faults(folder: Path) -> dict[str, str]:
-    """Puts every kind of bad file into a folder; the reason that each has to be skipped for."""
+def write_bad_files(folder: Path) -> dict[str, str]:
+    """Writes every kind of bad file to a folder; returns the reason for which each has to be skipped."""
     expected = {"empty.jpg": "empty file"}
     (folder / "empty.jpg").touch()
     for name, data in TEXT.items():
@@ -67,29 +67,27 @@ def lay_out_faults(folder: Path) -> dict[str, str]:
     return expected
 
 
-def lay_out_oddities(folder: Path) -> set[bytes]:
-    """Puts images into a folder that are odd but have to be indexed; their names."""
-    picture = sunset()
+def write_odd_images(folder: Path) -> set[bytes]:
+    """Writes odd images to a folder, all of which have to be indexed; returns their names."""
+    image = sunset()
     broken = b"Exif\0\0MM\0*\xff\xff\xff\xff" + b"\x01\x12" * 20
     contents = {
-        b"exif.jpg": saved(picture, "JPEG", exif=broken),
-        b"cmyk.jpg": saved(picture.convert("CMYK"), "JPEG"),
-        b"palette.png": saved(picture.convert("P"), "PNG"),
-        b"grey.jpg": saved(picture.convert("L"), "JPEG"),
-        b"one-bit.png": saved(picture.convert("1"), "PNG"),
+        b"exif.jpg": saved(image, "JPEG", exif=broken),
+        b"cmyk.jpg": saved(image.convert("CMYK"), "JPEG"),
+        b"palette.png": saved(image.convert("P"), "PNG"),
+        b"grey.jpg": saved(image.convert("L"), "JPEG"),
+        b"one-bit.png": saved(image.convert("1"), "PNG"),
         b"deep.png": saved(painting("I;16"), "PNG"),
         b"alpha.png": saved(painting("RGBA"), "PNG"),
-        b"moving.gif": saved(
-            picture.convert("P"), "GIF", save_all=True, append_images=[picture.rotate(90).convert("P")]
-        ),
-        b"moving.webp": saved(picture, "WEBP", save_all=True, append_images=[picture.rotate(90)]),
+        b"moving.gif": saved(image.convert("P"), "GIF", save_all=True, append_images=[image.rotate(90).convert("P")]),
+        b"moving.webp": saved(image, "WEBP", save_all=True, append_images=[image.rotate(90)]),
         b"dot.png": saved(Image.new("RGB", (1, 1), "red"), "PNG"),
         b"line.png": saved(Image.new("RGB", (1, 20_000), "red"), "PNG"),
-        b"not utf-8 \xff\xfe.jpg": saved(picture.rotate(1), "JPEG"),
-        b"two\nlines.jpg": saved(picture.rotate(2), "JPEG"),
-        b"'quotes' \"and\" <tags>.jpg": saved(picture.rotate(3), "JPEG"),
-        b"\x1b[31mred.jpg": saved(picture.rotate(4), "JPEG"),
-        b"SHOUTED.JPEG": saved(picture.rotate(5), "JPEG"),
+        b"not utf-8 \xff\xfe.jpg": saved(image.rotate(1), "JPEG"),
+        b"two\nlines.jpg": saved(image.rotate(2), "JPEG"),
+        b"'quotes' \"and\" <tags>.jpg": saved(image.rotate(3), "JPEG"),
+        b"\x1b[31mred.jpg": saved(image.rotate(4), "JPEG"),
+        b"SHOUTED.JPEG": saved(image.rotate(5), "JPEG"),
     }
     for name, data in contents.items():
         Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(data)
@@ -97,6 +95,7 @@ def lay_out_oddities(folder: Path) -> set[bytes]:
 
 
 def lookalike_index(folder: Path, *options: str) -> tuple[int, str, str]:
+    """Runs `lookalike index`; returns the exit code, the output and the error output."""
     done = subprocess.run(
         [sys.executable, "-m", "lookalike", "index", str(folder), *options], capture_output=True, timeout=120
     )
@@ -110,8 +109,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first_run(photos: Path) -> dict[str, Any]:
-    """What the first run over a folder of faults and oddities reports, and what it should."""
-    expected, odd = lay_out_faults(photos), lay_out_oddities(photos)
+    """The result of the first run on a folder of bad files and odd images, and what is expected of it."""
+    expected, odd = write_bad_files(photos), write_odd_images(photos)
     if importlib.util.find_spec("pi_heif") is None:
         (photos / "phone.heic").write_bytes(HEIC)
         expected["phone.heic"] = 'HEIC needs an extra: pip install "lookalike[heic]"'
@@ -126,7 +125,7 @@ def test_every_bad_file_is_skipped_for_its_own_reason(first_run: dict[str, Any])
     assert first_run["err"] == ""
 
 
-def test_everything_else_is_indexed(first_run: dict[str, Any], photos: Path) -> None:
+def test_every_odd_image_is_indexed(first_run: dict[str, Any], photos: Path) -> None:
     with lookalike.open(photos) as collection:
         matches = collection.search(sunset(), k=1000)
         assert {os.fsencode(match.key) for match in matches} == first_run["odd"]
@@ -135,7 +134,7 @@ def test_everything_else_is_indexed(first_run: dict[str, Any], photos: Path) -> 
     assert first_run["report"]["added"] == len(first_run["odd"])
 
 
-def test_names_are_printed_safely(first_run: dict[str, Any], photos: Path) -> None:
+def test_names_are_printed_without_control_characters(first_run: dict[str, Any], photos: Path) -> None:
     command = [sys.executable, "-m", "lookalike", "search", str(photos / "cmyk.jpg"), "-c", str(photos), "-k", "1000"]
     for options in ([], ["--json"]):
         out = subprocess.run([*command, *options], capture_output=True, check=True).stdout.decode()
@@ -144,8 +143,8 @@ def test_names_are_printed_safely(first_run: dict[str, Any], photos: Path) -> No
     assert "not utf-8 \\\\xff\\\\xfe.jpg" in out
 
 
-def test_what_was_skipped_is_not_tried_again_until_it_changes(first_run: dict[str, Any], photos: Path) -> None:
-    """But what another try may well open is: a link that leads nowhere, say."""
+def test_a_skipped_file_is_tried_again_only_if_that_may_succeed(first_run: dict[str, Any], photos: Path) -> None:
+    """That is, if the file has changed, or if the reason may be gone, as for a symlink to nowhere."""
     again = {"loop.jpg", "nowhere.jpg"}
     code, out, _ = lookalike_index(photos, "--json")
     report = json.loads(out)
@@ -158,7 +157,7 @@ def test_what_was_skipped_is_not_tried_again_until_it_changes(first_run: dict[st
 
 
 def test_orientation_depth_and_hidden_colours_do_not_change_a_vector(tmp_path: Path) -> None:
-    """Numbers of the bundled network: rotated pictures, a 16-bit copy, other colours where nothing is seen."""
+    """By the bundled model: rotated images, a 16-bit copy, and other colours in transparent pixels."""
     upright = sunset()
     turns = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,

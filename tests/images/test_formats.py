@@ -1,4 +1,4 @@
-"""Which bytes are opened, which are refused, and that nothing else happens."""
+"""Which bytes are opened and which are refused, without any other effect."""
 
 import io
 import logging
@@ -20,15 +20,15 @@ from PIL import Image, ImageFile
 from lookalike.errors import ImageError
 from lookalike.images import formats
 from lookalike.images.decode import Preprocessing, decode
-from tests.campaigns.fuzz_images import Hunt, mutant, run
+from tests.campaigns.fuzz_images import Campaign, mutant, run
 from tests.support.image_samples import END, HEIC, chunk, painting, png, run_length_bmp, samples, saved
 
-RECIPE = Preprocessing(size=32)
+SMALL = Preprocessing(size=32)
 
 
 def reason(data: bytes, **options: int) -> str:
     with pytest.raises(ImageError) as caught:
-        decode(data, RECIPE, name="x.jpg", **options)
+        decode(data, SMALL, name="x.jpg", **options)
     assert caught.value.name == "x.jpg"
     return caught.value.reason
 
@@ -36,11 +36,11 @@ def reason(data: bytes, **options: int) -> str:
 @pytest.mark.parametrize("kind", [kind for kind in samples() if kind != "HEIF"])
 def test_every_variety_of_a_format_is_decoded(kind: str) -> None:
     for data in samples()[kind]:
-        picture = decode(data, RECIPE)
-        assert picture.pixels.std() > 5 or picture.width == 8  # one of them is black
+        decoded = decode(data, SMALL)
+        assert decoded.pixels.std() > 5 or decoded.width == 8  # one of them is black
 
 
-def test_no_bytes() -> None:
+def test_an_empty_file_is_refused() -> None:
     assert reason(b"") == "empty file"
 
 
@@ -57,14 +57,14 @@ def test_no_bytes() -> None:
         b"\0",
     ],
 )
-def test_what_is_not_an_image(data: bytes) -> None:
+def test_bytes_that_are_not_an_image_are_refused(data: bytes) -> None:
     assert reason(data) == "not an image"
 
 
 @pytest.mark.parametrize("kind", ["EPS", "PDF", "PPM", "TGA", "PCX", "ICO", "ICNS", "SGI", "DDS", "JPEG2000"])
 def test_other_formats_are_never_opened(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = saved(painting(size=(32, 32)), kind)
-    monkeypatch.setattr(ImageFile.ImageFile, "__init__", lambda *_: pytest.fail("a plugin saw it"))
+    monkeypatch.setattr(ImageFile.ImageFile, "__init__", lambda *_: pytest.fail("a plugin was called"))
     assert reason(data) == "not an image"
 
 
@@ -80,12 +80,12 @@ def test_other_formats_are_never_opened(kind: str, monkeypatch: pytest.MonkeyPat
         ("WEBP", {"lossless": True}),
     ],
 )
-def test_truncated(kind: str, options: dict[str, bool], part: float) -> None:
+def test_truncated_images_are_refused(kind: str, options: dict[str, bool], part: float) -> None:
     data = saved(painting(size=(200, 150)), kind, **options)
     assert reason(data[: int(len(data) * part)]) == "truncated"
 
 
-def test_a_header_that_is_cut_off_is_truncated() -> None:
+def test_an_image_that_ends_in_its_header_is_truncated() -> None:
     data = saved(painting(), "JPEG")
     assert {reason(data[:end]) for end in range(3, data.index(b"\xff\xda"))} == {"truncated"}
 
@@ -109,8 +109,8 @@ print((peak() - before) // 1024)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks the Linux kernel for the memory used")
-def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak memory from /proc")
+def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
     packer = zlib.compressobj(9)
     row = bytes(1 + 30000 // 8)
     pixels = b"".join([packer.compress(row * 1000) for _ in range(30)]) + packer.flush()
@@ -125,25 +125,26 @@ def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-def test_the_limit_of_pixels_is_the_callers() -> None:
+def test_the_caller_sets_the_limit_of_pixels() -> None:
     data = saved(painting(size=(100, 80)), "PNG")
-    assert decode(data, RECIPE, max_pixels=8000).width == 100
+    assert decode(data, SMALL, max_pixels=8000).width == 100
     assert reason(data, max_pixels=7999) == "100 x 80 pixels is over the limit of 0.007999 million"
 
 
 def huge_gif() -> bytes:
-    """A small screen with a picture of 95 million pixels on it, of which there is little."""
+    """A GIF with a small screen and a frame of 95 million pixels, most of whose data is missing."""
     data = saved(Image.new("P", (2, 2)), "GIF")
     at = data.index(b",", 13 + 3 * 2)
     return data[: at + 5] + struct.pack("<HH", 10000, 9500) + data[at + 9 :]
 
 
 def huge_webp() -> bytes:
+    """A WebP of 16383 x 16383 pixels without their data."""
     extended = b"VP8X" + struct.pack("<II", 10, 0) + (16382).to_bytes(3, "little") * 2
     return b"RIFF" + struct.pack("<I", len(extended) + 4) + b"WEBP" + extended
 
 
-def test_pillows_own_limits_are_never_heard_of_in_any_thread() -> None:
+def test_no_thread_sees_the_warnings_of_pillows_own_limits() -> None:
     large_png = png((10000, 9500), 1, 0, b"")
     filters = list(warnings.filters)
 
@@ -154,16 +155,16 @@ def test_pillows_own_limits_are_never_heard_of_in_any_thread() -> None:
         answers = list(pool.map(job, range(80)))
     assert answers == ["truncated", "truncated", "too many pixels", "truncated"] * 20
     assert list(warnings.filters) == filters
-    with pytest.warns(Image.DecompressionBombWarning):  # other people's pictures are their own business
+    with pytest.warns(Image.DecompressionBombWarning):  # other code still gets them
         Image.open(io.BytesIO(large_png))
 
 
-def test_filters_of_warnings_that_others_change_meanwhile_are_put_right() -> None:
+def test_warning_filters_survive_changes_by_other_code() -> None:
     with warnings.catch_warnings():
         with formats.one_image("another"):
             others = warnings.catch_warnings()
             others.__enter__()
-        others.__exit__(None, None, None)  # puts the list back that was there inside
+        others.__exit__(None, None, None)  # restores the list as it was inside
         with formats.one_image("another"):
             warnings.resetwarnings()
             warnings.simplefilter("error")
@@ -172,15 +173,15 @@ def test_filters_of_warnings_that_others_change_meanwhile_are_put_right() -> Non
 
 
 def test_a_progressive_jpeg_of_very_many_scans_is_refused() -> None:
-    """A thousand empty scans of 16 million pixels fit into 100 kB and take longer than ten seconds."""
+    """A thousand empty scans of 16 million pixels fit into 100 kB and take more than ten seconds."""
     data = saved(Image.new("L", (4000, 4000)), "JPEG", progressive=True)
     scan = data[data.rindex(b"\xff\xda") : -2]
     assert reason(data[:-2] + scan * 1000 + data[-2:]) == "more than 100 progressive scans"
-    assert decode(data[:-2] + scan * 5 + data[-2:], RECIPE).width == 4000
+    assert decode(data[:-2] + scan * 5 + data[-2:], SMALL).width == 4000
 
 
 def test_a_very_large_run_length_bmp_is_refused() -> None:
-    """Pillow would fill it pixel by pixel."""
+    """Pillow would decode it pixel by pixel, in Python."""
     assert reason(run_length_bmp((170_000_000, 1), b"\1\1\0\0\0\1")) == "too large for a run-length BMP"
 
 
@@ -190,21 +191,21 @@ def test_heic_without_its_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> Non
     assert reason(HEIC[:8] + b"mif1" + HEIC[12:]) == 'HEIC needs an extra: pip install "lookalike[heic]"'
 
 
-def test_heic_with_its_extra() -> None:
+def test_heic_with_its_extra_is_decoded() -> None:
     if not find_spec("pi_heif") and os.environ.get("CI") != "true":
         pytest.skip("pi_heif is not installed")
-    picture = decode(HEIC, RECIPE)
-    assert (picture.width, picture.height) == (64, 48)
-    np.testing.assert_allclose(picture.pixels[:, :12].mean(axis=(0, 1)), (200, 30, 30), atol=8)
-    np.testing.assert_allclose(picture.pixels[:, 20:].mean(axis=(0, 1)), (30, 30, 200), atol=8)
+    decoded = decode(HEIC, SMALL)
+    assert (decoded.width, decoded.height) == (64, 48)
+    np.testing.assert_allclose(decoded.pixels[:, :12].mean(axis=(0, 1)), (200, 30, 30), atol=8)
+    np.testing.assert_allclose(decoded.pixels[:, 20:].mean(axis=(0, 1)), (30, 30, 200), atol=8)
     assert reason(HEIC[:-20]) == "truncated"
-    assert "HEIF" not in Image.OPEN  # nothing was registered for others
+    assert "HEIF" not in Image.OPEN  # no plugin was registered for other code
 
 
-def test_avif_is_known_by_any_of_its_brands() -> None:
+def test_avif_is_recognized_by_any_of_its_brands() -> None:
     data = samples()["AVIF"][0]
     other = data[:8] + b"mif1" + data[12:]
-    np.testing.assert_array_equal(decode(data, RECIPE).pixels, decode(other, RECIPE).pixels)
+    np.testing.assert_array_equal(decode(data, SMALL).pixels, decode(other, SMALL).pixels)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +218,7 @@ def test_avif_is_known_by_any_of_its_brands() -> None:
         (OSError("image file is truncated (3 bytes not processed)"), "truncated"),
     ],
 )
-def test_whatever_pillow_raises_becomes_a_reason(
+def test_every_error_of_pillow_becomes_a_reason(
     monkeypatch: pytest.MonkeyPatch, error: Exception, expected: str
 ) -> None:
     def fail(*_: object) -> None:
@@ -228,7 +229,7 @@ def test_whatever_pillow_raises_becomes_a_reason(
 
 
 def damaged_tiffs() -> list[bytes]:
-    """One for libtiff to complain about, one for Pillow to log an error about."""
+    """One TIFF about which libtiff prints an error, and one about which Pillow logs one."""
     lzw = bytearray(saved(painting(), "TIFF", compression="tiff_lzw"))
     lzw[200:400] = bytes(range(200))
     samples_per_pixel = bytearray(saved(painting(), "TIFF"))
@@ -246,24 +247,25 @@ def test_nothing_is_printed_about_a_damaged_tiff(
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_others_decode_is_talked_about_as_before(capfd: pytest.CaptureFixture[str]) -> None:
-    def complaints() -> str:
+def test_libtiff_still_prints_errors_for_other_code(capfd: pytest.CaptureFixture[str]) -> None:
+    def printed() -> str:
         with pytest.raises(OSError, match="decoder error"):
             Image.open(io.BytesIO(damaged_tiffs()[0])).load()
         return capfd.readouterr().err
 
-    before = complaints()
+    before = printed()
     reason(damaged_tiffs()[0])
-    assert complaints() == before != ""
+    assert printed() == before != ""
 
 
 @pytest.mark.timeout(120)
-def test_five_thousand_damaged_images() -> None:
-    """Each gives a picture or an ImageError: no other exception, no crash, no hang, nothing printed."""
-    assert run(Hunt(seed=1), 5000) == {}
+def test_five_thousand_damaged_images_are_decoded_or_refused() -> None:
+    """Each gives an image or an ImageError: no other exception, no crash, no hang, no output."""
+    assert run(Campaign(seed=1), 5000) == {}
 
 
 def misbehave(data: bytes) -> str:
+    """Crashes, hangs, reports a problem, prints, or does nothing, depending on the data."""
     match zlib.crc32(data) % 10:
         case 0:
             os.abort()
@@ -277,10 +279,10 @@ def misbehave(data: bytes) -> str:
 
 
 @pytest.mark.timeout(120)
-def test_the_hunt_notices_crashes_hangs_and_prints() -> None:
-    words = {0: "process died with exit code -6", 1: "took more than 1.5 seconds", 2: "strange"}
-    words[3] = " 5 bytes on standard error"
+def test_the_campaign_detects_crashes_hangs_and_output() -> None:
+    problems = {0: "process died with exit code -6", 1: "took more than 1.5 seconds", 2: "strange"}
+    problems[3] = " 5 bytes on standard error"
     kinds = {index: zlib.crc32(mutant(4, index)) % 10 for index in range(24)}
-    expected = {index: words[kind] for index, kind in kinds.items() if kind in words}
-    assert set(kinds.values()) >= set(words)
-    assert run(Hunt(4, judge=misbehave, patience=1.5), 24) == expected
+    expected = {index: problems[kind] for index, kind in kinds.items() if kind in problems}
+    assert set(kinds.values()) >= set(problems)
+    assert run(Campaign(4, check=misbehave, seconds=1.5), 24) == expected

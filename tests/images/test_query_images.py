@@ -1,4 +1,4 @@
-"""All that can be asked about, and thumbnails of it."""
+"""Query images of every kind, and thumbnails of them."""
 
 import io
 from collections.abc import Callable
@@ -34,21 +34,21 @@ def sources(tmp_path: Path) -> dict[str, Callable[[], ImageSource]]:
 
 
 @pytest.mark.parametrize("kind", ["str", "Path", "bytes", "file", "PIL", "PIL file", "array", "view"])
-def test_all_sources_give_the_same_pixels(tmp_path: Path, kind: str) -> None:
+def test_all_kinds_of_source_give_the_same_pixels(tmp_path: Path, kind: str) -> None:
     make = sources(tmp_path)[kind]
-    picture = prepare(make(), Preprocessing())
-    assert (picture.width, picture.height) == (40, 30)
-    np.testing.assert_array_equal(picture.pixels, decode(saved(painting(), "PNG"), Preprocessing()).pixels)
+    decoded = prepare(make(), Preprocessing())
+    assert (decoded.width, decoded.height) == (40, 30)
+    np.testing.assert_array_equal(decoded.pixels, decode(saved(painting(), "PNG"), Preprocessing()).pixels)
     np.testing.assert_array_equal(np.asarray(thumbnail(make(), 100)), np.asarray(painting()))
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.booleans(), st.integers(0, 2**32))
-def test_an_array_is_its_picture(height: int, width: int, grey: bool, seed: int) -> None:
+def test_an_array_is_decoded_like_its_file(height: int, width: int, grey: bool, seed: int) -> None:
     shape = (height, width) if grey else (height, width, 3)
     array = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-    picture = prepare(array, WHOLE)
-    assert (picture.width, picture.height) == (width, height)
-    np.testing.assert_array_equal(picture.pixels, decode(saved(Image.fromarray(array), "PNG"), WHOLE).pixels)
+    decoded = prepare(array, WHOLE)
+    assert (decoded.width, decoded.height) == (width, height)
+    np.testing.assert_array_equal(decoded.pixels, decode(saved(Image.fromarray(array), "PNG"), WHOLE).pixels)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_an_array_is_its_picture(height: int, width: int, grey: bool, seed: int)
         np.zeros((0, 4, 3), np.uint8),
     ],
 )
-def test_an_array_that_is_no_picture(array: Any) -> None:
+def test_an_array_that_is_not_an_image_is_refused(array: Any) -> None:
     with pytest.raises(UsageError, match="give uint8 of"):
         prepare(array, Preprocessing())
 
@@ -69,7 +69,7 @@ def test_an_array_that_is_no_picture(array: Any) -> None:
 @pytest.mark.parametrize(
     ("source", "message"), [(3, "int is not an image"), (None, "NoneType"), (io.StringIO("text"), "binary mode")]
 )
-def test_what_cannot_be_an_image(source: Any, message: str) -> None:
+def test_an_object_that_is_not_an_image_is_refused(source: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         prepare(source, Preprocessing())
 
@@ -80,7 +80,7 @@ def test_a_file_is_read_from_its_beginning() -> None:
     assert prepare(file, WHOLE).width == 40
 
 
-def test_what_is_wrong_with_a_source_names_it(tmp_path: Path) -> None:
+def test_errors_name_the_source_and_the_reason(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     with pytest.raises(ImageError, match=r"a\.jpg: no such file$"):
         prepare(path, Preprocessing())
@@ -96,7 +96,7 @@ def test_what_is_wrong_with_a_source_names_it(tmp_path: Path) -> None:
         prepare(painting(), Preprocessing(), max_pixels=1000)
 
 
-def test_a_pil_image_stays_as_it_is() -> None:
+def test_a_pil_image_is_not_changed() -> None:
     data = saved(painting(size=(900, 600)), "JPEG", exif=exif(6))
     image = Image.open(io.BytesIO(data))
     assert prepare(image, Preprocessing()).width == 600
@@ -113,7 +113,7 @@ def test_a_pil_image_stays_as_it_is() -> None:
     [((400, 300), (100, 75)), ((300, 400), (75, 100)), ((40, 30), (40, 30)), ((1, 20000), (1, 100)), ((1, 1), (1, 1))],
 )
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_a_thumbnail_is_the_whole_picture_and_never_larger(
+def test_a_thumbnail_is_the_whole_image_and_never_larger(
     shape: tuple[int, int], expected: tuple[int, int], kind: str
 ) -> None:
     image = smooth(shape)

@@ -1,4 +1,4 @@
-"""Reading a file, whatever lies at its path."""
+"""Reading a file, whatever is at its path."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ def reason(path: Path, **options: int) -> str:
     return caught.value.reason
 
 
-def test_the_bytes_come_with_the_size_and_time_that_belong_to_them(tmp_path: Path) -> None:
+def test_a_file_is_read_with_its_size_and_time_of_change(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(b"bytes")
     os.utime(path, ns=(1, 7_700_000_000_123_456_789))
@@ -28,13 +28,13 @@ def test_the_bytes_come_with_the_size_and_time_that_belong_to_them(tmp_path: Pat
     assert (file.data, file.size, file.changed_ns) == (b"bytes", 5, 7_700_000_000_123_456_789)
 
 
-def test_a_file_that_takes_the_place_of_another_with_its_size_and_time_is_told_from_it(tmp_path: Path) -> None:
+def test_another_file_of_the_same_size_and_mtime_is_a_change(tmp_path: Path) -> None:
     one, other = tmp_path / "a.jpg", tmp_path / "b.jpg"
     for path in (one, other):
         path.write_bytes(path.name.encode())
         os.utime(path, ns=(1, 1_700_000_000_123_456_789))
     before = read(one)
-    time.sleep(0.05)  # longer than the system's clock takes for a step
+    time.sleep(0.05)  # longer than a tick of the system's clock
     other.replace(one)
     after = read(one)
     assert after.size == before.size
@@ -42,7 +42,7 @@ def test_a_file_that_takes_the_place_of_another_with_its_size_and_time_is_told_f
 
 
 @pytest.mark.parametrize("name", [b"new\nline.jpg", b"quo\"te'.jpg", b"latin-\xe9.jpg", "\u00fc.jpg".encode()])
-def test_any_name_that_a_file_can_have(tmp_path: Path, name: bytes) -> None:
+def test_a_file_of_any_possible_name_is_read(tmp_path: Path, name: bytes) -> None:
     path = tmp_path / os.fsdecode(name)
     try:
         path.write_bytes(b"bytes")
@@ -51,7 +51,7 @@ def test_any_name_that_a_file_can_have(tmp_path: Path, name: bytes) -> None:
     assert read(path).data == b"bytes"
 
 
-def test_an_empty_file(tmp_path: Path) -> None:
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.touch()
     assert reason(path) == "empty file"
@@ -80,10 +80,10 @@ def test_a_file_over_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.M
     ],
 )
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-def test_what_is_no_file_is_left_out_without_waiting(
+def test_what_is_not_a_regular_file_is_refused_without_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], object], expected: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # the name of a socket may not be long
+    monkeypatch.chdir(tmp_path)  # the path of a socket has to be short
     path = tmp_path / "x.jpg"
     make(path)
     assert reason(path) == expected
@@ -94,7 +94,7 @@ def test_what_is_no_file_is_left_out_without_waiting(
     [(errno.EACCES, "permission denied"), (errno.EPERM, "permission denied"), (errno.EIO, "input/output error")],
 )
 @pytest.mark.parametrize("call", ["open", "read"])
-def test_what_the_system_refuses(
+def test_errors_of_the_operating_system_become_reasons(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, expected: str
 ) -> None:
     path = tmp_path / "a.jpg"
@@ -107,7 +107,7 @@ def test_what_the_system_refuses(
     assert reason(path) == expected
 
 
-def test_an_unreadable_file(public_path: Path) -> None:
+def test_a_file_without_permission_is_refused(public_path: Path) -> None:
     path = public_path / "a.jpg"
     path.write_bytes(b"bytes")
     path.chmod(0)
@@ -115,21 +115,21 @@ def test_an_unreadable_file(public_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a\0b.jpg", "\ud800.jpg"])
-def test_a_name_that_no_file_can_have(tmp_path: Path, name: str) -> None:
+def test_an_impossible_name_is_refused(tmp_path: Path, name: str) -> None:
     assert reason(tmp_path / name) == "not a possible file name"
 
 
-def meddle(path: Path, monkeypatch: pytest.MonkeyPatch, changes: list[bytes]) -> None:
-    """Put these in the file's place, one after the other, each while it is being read."""
+def change_while_reading(path: Path, monkeypatch: pytest.MonkeyPatch, changes: list[bytes]) -> None:
+    """Rewrites the file with each of these in turn, whenever a part of it has been read."""
     genuine = os.read
 
-    def read_and_meddle(handle: int, size: int) -> bytes:
+    def read_and_change(handle: int, size: int) -> bytes:
         data = genuine(handle, min(size, 3))
         if data and changes:
             path.write_bytes(changes.pop(0))
         return data
 
-    monkeypatch.setattr(os, "read", read_and_meddle)
+    monkeypatch.setattr(os, "read", read_and_change)
 
 
 @pytest.mark.parametrize("new", [b"grown long", b"cut", b"other"])
@@ -137,19 +137,19 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "a.jpg"
     path.write_bytes(b"bytes")
     os.utime(path, ns=(1, 1))
-    meddle(path, monkeypatch, [new])
+    change_while_reading(path, monkeypatch, [new])
     file = read(path)
     assert (file.data, file.size, file.changed_ns) == (new, len(new), path.stat().st_mtime_ns)
 
 
-def test_a_file_that_goes_on_changing_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_keeps_changing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(b"bytes")
-    meddle(path, monkeypatch, [b"number %d" % 10**n for n in range(9)])
+    change_while_reading(path, monkeypatch, [b"number %d" % 10**n for n in range(9)])
     assert reason(path) == "changed while it was read"
 
 
-def test_no_handle_stays_open(tmp_path: Path) -> None:
+def test_no_file_descriptor_stays_open(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(b"bytes")
     before = os.dup(0)

@@ -32,7 +32,7 @@ from lookalike.importers import keras as from_keras
 from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
 from lookalike.importers.torch_export import quietly
 from tests.support.file_server import FileServer, mirrored
-from tests.support.golden_pictures import pictures
+from tests.support.golden_images import golden_images
 from tests.support.optional_packages import needs
 
 needs("keras", "tensorflow")
@@ -187,7 +187,7 @@ def agreement(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
 
 
 def squares(size: int) -> NDArray[np.uint8]:
-    return np.stack([np.asarray(Image.fromarray(picture).resize((size, size))) for picture in pictures()])
+    return np.stack([np.asarray(Image.fromarray(picture).resize((size, size))) for picture in golden_images()])
 
 
 # What is imported

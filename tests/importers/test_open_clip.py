@@ -29,7 +29,7 @@ from lookalike.importers import tokenizer_export
 from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
 from lookalike.importers.torch_export import quietly
 from tests.support.file_server import COMMIT, HUB, FileServer, hub_repository, mirrored
-from tests.support.golden_pictures import pictures
+from tests.support.golden_images import golden_images
 from tests.support.optional_packages import needs
 from tests.support.torch_stubs import declare
 
@@ -155,7 +155,7 @@ def vectors_of(graph: Any, inputs: NDArray[Any]) -> NDArray[np.float32]:
 
 def pixels(size: int = 64) -> NDArray[np.float32]:
     """Pictures in a normal range, float32 (n, 3, size, size)."""
-    squares = [np.asarray(Image.fromarray(picture).resize((size, size))) for picture in pictures()]
+    squares = [np.asarray(Image.fromarray(picture).resize((size, size))) for picture in golden_images()]
     return (np.stack(squares).transpose(0, 3, 1, 2) / 127.5 - 1).astype(np.float32)
 
 

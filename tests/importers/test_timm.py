@@ -33,14 +33,14 @@ from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgr
 from lookalike.importers.torch_export import quietly
 from tests.support.torch_networks import (
     Trap,
-    enliven,
-    likeness,
-    lonely,
+    least_centred_cosine,
+    normalized,
+    only_file_server,
     opened,
     photos,
     prepared,
+    randomized,
     run,
-    scaled_by_hand,
     torch_file,
     vectors_of,
 )
@@ -54,7 +54,7 @@ SMALL, ELSEWHERE = "resnet10t.c3_in1k", "legacy_seresnet18.in1k"
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
-    with lonely(monkeypatch, tmp_path) as server:
+    with only_file_server(monkeypatch, tmp_path) as server:
         yield server
 
 
@@ -73,7 +73,7 @@ def built(name: str, seed: int = 0) -> torch.nn.Module:
     """A network with random weights, with its classifier."""
     torch.manual_seed(seed)
     with quietly():
-        return enliven(timm.create_model(name))
+        return randomized(timm.create_model(name))
 
 
 def file_of(module: torch.nn.Module) -> bytes:
@@ -99,11 +99,11 @@ def assert_agrees(network: ImportedNetwork, module: torch.nn.Module, paths: list
     pixels = prepared(network, paths)
     vectors = run(network, pixels)
     assert network.normalization
-    assert likeness(vectors, vectors_of(module, scaled_by_hand(pixels, network.normalization))) >= 0.9999
+    assert least_centred_cosine(vectors, vectors_of(module, normalized(pixels, network.normalization))) >= 0.9999
     size = (3, network.preprocessing.size, network.preprocessing.size)
     transform = create_transform(**resolve_data_config({"input_size": size}, model=module))
     wanted = vectors_of(module, torch.stack([transform(picture) for picture in opened(paths)]))
-    assert likeness(vectors, wanted) >= 0.99
+    assert least_centred_cosine(vectors, wanted) >= 0.99
 
 
 # Agreement
@@ -181,7 +181,7 @@ def test_pictures_are_prepared_as_timm_prepares_them(name: str, fit: str, paths:
 def distance(wanted: Any, paths: list[Path], preprocessing: Preprocessing, normalization: Normalization) -> float:
     """How far pixels are from scaled ones, on the average over the picture where that is most."""
     pixels = prepared(ImportedNetwork(None, "NCHW", preprocessing, normalization, "", "", "", ""), paths)
-    off = np.abs(wanted - scaled_by_hand(pixels, normalization).numpy()).mean(axis=(2, 3)) * np.array(normalization.std)
+    off = np.abs(wanted - normalized(pixels, normalization).numpy()).mean(axis=(2, 3)) * np.array(normalization.std)
     return float(off.max())
 
 

@@ -31,14 +31,14 @@ from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgr
 from lookalike.importers.torch_export import quietly
 from tests.support.torch_networks import (
     Trap,
-    enliven,
-    likeness,
-    lonely,
+    least_centred_cosine,
+    normalized,
+    only_file_server,
     opened,
     photos,
     prepared,
+    randomized,
     run,
-    scaled_by_hand,
     torch_file,
     vectors_of,
 )
@@ -49,7 +49,7 @@ ADDRESS = "/download.pytorch.org/models"
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
-    with lonely(monkeypatch, tmp_path) as server:
+    with only_file_server(monkeypatch, tmp_path) as server:
         yield server
 
 
@@ -84,7 +84,7 @@ class Published:
         self.weights = models.get_model_weights(name).DEFAULT
         torch.manual_seed(0)
         with quietly():
-            self.module = enliven(models.get_model(name, weights=None, **built))
+            self.module = randomized(models.get_model(name, weights=None, **built))
         self.put(server, patch, torch_file(state or self.module.state_dict()))
 
     def put(self, server: FileServer, patch: pytest.MonkeyPatch, file: bytes) -> None:
@@ -141,9 +141,9 @@ def test_a_network_computes_what_it_computes_in_torchvision(
 
     module, transform = published.cut(layer), published.weights.transforms()
     pixels = prepared(network, paths)
-    assert likeness(run(network, pixels), vectors_of(module, scaled_by_hand(pixels, IMAGENET))) >= 0.9999
+    assert least_centred_cosine(run(network, pixels), vectors_of(module, normalized(pixels, IMAGENET))) >= 0.9999
     wanted = vectors_of(module, torch.stack([transform(picture) for picture in opened(paths)]))
-    assert likeness(run(network, pixels), wanted) >= 0.99
+    assert least_centred_cosine(run(network, pixels), wanted) >= 0.99
 
 
 def test_these_comparisons_see_each_mistake(
@@ -164,8 +164,8 @@ def test_these_comparisons_see_each_mistake(
         replace(network, preprocessing=replace(network.preprocessing, crop=1.0)),
         replace(network, preprocessing=replace(network.preprocessing, fit="squash")),
     ]
-    likenesses = [likeness(run(mistaken, prepared(mistaken, paths)), wanted) for mistaken in mistakes]
-    assert likeness(run(network, prepared(network, paths)), wanted) >= 0.99
+    likenesses = [least_centred_cosine(run(mistaken, prepared(mistaken, paths)), wanted) for mistaken in mistakes]
+    assert least_centred_cosine(run(network, prepared(network, paths)), wanted) >= 0.99
     assert max(likenesses) < 0.98, likenesses
 
 

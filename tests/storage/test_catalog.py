@@ -465,8 +465,8 @@ def test_the_label_of_an_image_is_the_name_of_its_folder(key: str, label: str | 
         ({"price": True}, "price: True is of the type bool"),
         ({"price": b"7"}, "price: b'7' is of the type bytes"),
         ({"price": "\ud800"}, "price: .* half a character"),
-        ({"": 7}, "'' is no name of an attribute"),
-        ({7: 7}, "7 is no name of an attribute"),
+        ({"": 7}, "'' is not a name of an attribute"),
+        ({7: 7}, "7 is not a name of an attribute"),
     ],
 )
 def test_what_cannot_be_the_value_of_an_attribute_is_refused(

@@ -1,4 +1,4 @@
-"""A real browser looks at pages: headless Chromium, and a web server that notes what is asked of it."""
+"""Inspects pages in headless Chromium, with a web server that records the requests."""
 
 import html
 import json
@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,9 +30,9 @@ _OPTIONS = (
     "--disable-sync",
 )
 
-# Looks into each frame and leaves what it saw in the page, as JSON.
-_LOOK = """
-const look = frame => {
+# Inspects each frame and writes the results into the page, as JSON.
+_INSPECT = """
+const inspect = frame => {
   const page = frame.contentDocument, view = frame.contentWindow;
   const all = selector => [...page.querySelectorAll(selector)];
   return {
@@ -39,18 +40,18 @@ const look = frame => {
     language: page.documentElement.lang,
     tags: [...new Set(all('*').map(element => element.localName))],
     headings: all('h1, h2').map(heading => heading.innerText),
-    words: page.body.innerText,
+    text: page.body.innerText,
     rows: all('tbody tr').map(row => row.innerText.split('\\t').map(cell => cell.trim())),
     drawn: all('svg title').map(title => title.textContent),
     marks: all('.area .point, .area .exact').map(mark => {
       const box = mark.getBoundingClientRect(), area = mark.closest('.area').getBoundingClientRect();
       return [box.x + box.width / 2 - area.x, box.y + box.height / 2 - area.y].map(
-        (place, axis) => place / (axis ? area.height : area.width));
+        (position, axis) => position / (axis ? area.height : area.width));
     }),
     cards: all('ol > li').map(card => card.innerText),
     names: all('ol .name').map(name => name.innerText),
     links: all('a').map(link => link.getAttribute('href')),
-    pictures: all('img').map(image => ({
+    images: all('img').map(image => ({
       alt: image.alt, width: image.naturalWidth, scheme: image.src.split(':')[0],
       box: image.getBoundingClientRect().toJSON(),
     })),
@@ -64,31 +65,46 @@ const look = frame => {
 };
 window.onload = () => {
   const frames = [...document.querySelectorAll('iframe')];
-  const seen = Object.fromEntries(frames.map(frame => [frame.name, look(frame)]));
+  const seen = Object.fromEntries(frames.map(frame => [frame.name, inspect(frame)]));
   document.getElementById('seen').textContent = JSON.stringify(seen);
 };
 """
 
 
-def look(pages: Mapping[str, str], frames: Mapping[str, tuple[str, int]]) -> tuple[dict[str, Any], list[str]]:
-    """What a browser sees of some pages, and the addresses that it asked the server for.
+@dataclass(frozen=True)
+class Inspection:
+    """What a browser displayed.
 
-    `pages` are HTML by address; `frames` name an address and a width in pixels to look at it in.
+    Attributes:
+        frames: by name, what `_INSPECT` found in each frame.
+        requests: the paths that the browser requested, in order.
+    """
+
+    frames: dict[str, Any]
+    requests: list[str]
+
+
+def inspect(pages: Mapping[str, str], frames: Mapping[str, tuple[str, int]]) -> Inspection:
+    """Opens pages in frames of a browser, all in one start, and inspects them.
+
+    Args:
+        pages: HTML by path.
+        frames: by name, the path of the page in the frame and the width of the frame in pixels.
     """
     inner = "".join(
         f'<iframe name="{name}" src="{address}" width="{width}" height="900"></iframe>'
         for name, (address, width) in frames.items()
     )
-    outer = f'<!doctype html><link rel="icon" href="data:,">{inner}<pre id="seen"></pre><script>{_LOOK}</script>'
-    with _site({"/": outer, **pages}) as (base, asked):
+    outer = f'<!doctype html><link rel="icon" href="data:,">{inner}<pre id="seen"></pre><script>{_INSPECT}</script>'
+    with _site({"/": outer, **pages}) as (base, requests):
         dom = _chromium("--dump-dom", base + "/")
     found = re.search('<pre id="seen">(.*?)</pre>', dom, re.DOTALL)
     assert found, dom
-    return json.loads(html.unescape(found[1])), asked
+    return Inspection(json.loads(html.unescape(found[1])), requests)
 
 
-def photograph(page: Path, size: tuple[int, int], *, dark: bool) -> Image.Image:
-    """A screenshot of a file's page."""
+def screenshot(page: Path, size: tuple[int, int], *, dark: bool) -> Image.Image:
+    """Takes a screenshot of an HTML file in a window of this size, with the dark or the light theme."""
     with TemporaryDirectory() as folder:
         shot = Path(folder, "shot.png")
         theme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
@@ -101,8 +117,8 @@ def _chromium(*arguments: str) -> str:
     program = next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
         if os.environ.get("CI"):
-            pytest.fail("no Chromium: CI has to look at the pages")
-        pytest.skip("no Chromium to look at the page with")
+            pytest.fail("no Chromium is installed: CI has to inspect the pages")
+        pytest.skip("no Chromium is installed")
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [program, *_OPTIONS, f"--user-data-dir={profile}", *arguments]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=True)
@@ -111,11 +127,11 @@ def _chromium(*arguments: str) -> str:
 
 @contextmanager
 def _site(pages: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
-    asked: list[str] = []
+    requests: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requests.append(self.path)
             body = pages.get(self.path, "").encode("utf-8")
             self.send_response(200 if body else 404)
             self.send_header("Content-Type", "text/html; charset=utf-8")
@@ -130,7 +146,7 @@ def _site(pages: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http://127.0.0.1:{server.server_port}", requests
     finally:
         server.shutdown()
         server.server_close()

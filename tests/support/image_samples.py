@@ -1,4 +1,4 @@
-"""Small images of every format, generated, for the tests of images."""
+"""Small generated images of every format."""
 
 import base64
 import functools
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# 64 x 48, red on the left, blue on the right. Nothing that the tests may use can write HEVC.
+# 64 x 48, red on the left, blue on the right; stored, since no package of the tests can encode HEVC.
 HEIC = base64.b64decode(
     "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAX1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAACJp"
     "bG9jAAAAAERAAAEAAQAAAAABoQABAAAAAAAAAEEAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRtAAAAAAAB"
@@ -25,7 +25,7 @@ HEIC = base64.b64decode(
 
 
 def painting(mode: str = "RGB", size: tuple[int, int] = (40, 30)) -> Image.Image:
-    """A picture with smooth and rough parts and no symmetry, in any mode."""
+    """Returns an image with smooth and rough parts and no symmetry, in any mode."""
     y, x = np.mgrid[: size[1], : size[0]]
     noise = np.random.default_rng(1).integers(0, 60, (size[1], size[0]))
     bands = (x * 195 // size[0] + noise, y * 195 // size[1] + noise, (x * y) % 256, 255 - x * 255 // size[0])
@@ -33,31 +33,31 @@ def painting(mode: str = "RGB", size: tuple[int, int] = (40, 30)) -> Image.Image
         return Image.fromarray((bands[0] * 257).astype(np.uint16))
     rgba = Image.fromarray(np.stack(bands, axis=2).astype(np.uint8))
     image = rgba.convert(mode) if mode in ("RGBA", "LA") else rgba.convert("RGB").convert(mode)
-    image.info.clear()  # Pillow gives LAB a profile, with the time of its making
+    image.info.clear()  # Pillow adds a profile with the current time to LAB
     return image
 
 
 def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """The bytes of the file that Pillow makes of it."""
+    """Returns the bytes of the file that Pillow writes."""
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
 
 
 def exif(orientation: int) -> bytes:
-    """EXIF as a camera writes it, with a directory of its own inside."""
+    """Returns EXIF as a camera writes it, with an Exif directory inside."""
     tags = Image.Exif()
     tags.update({0x0112: orientation, 0x010F: "camera", 0x011A: 72.0, 0x8769: {0x9286: b"comment"}})
     return tags.tobytes()
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
-    """One chunk of a PNG file."""
+    """Returns a chunk of a PNG file."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def png(size: tuple[int, int], depth: int, colour: int, pixels: bytes, *chunks: bytes, interlaced: int = 0) -> bytes:
-    """A PNG by hand; `pixels` are the rows, each with the number of its filter in front, before compression."""
+    """Returns a PNG; `pixels` are the uncompressed rows, each preceded by the number of its filter."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, interlaced))
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IDAT", zlib.compress(pixels, 9)) + END
 
@@ -66,7 +66,7 @@ END = chunk(b"IEND", b"")
 
 
 def run_length_bmp(size: tuple[int, int], code: bytes, *, bits: int = 8) -> bytes:
-    """A BMP of 4 or 8 bits whose pixels are in this run-length code."""
+    """Returns a BMP of 4 or 8 bits with run-length encoded pixels."""
     palette = b"".join(bytes((i, 255 - i, i // 2, 0)) for i in range(256))
     info = struct.pack("<IiiHHIIiiII", 40, *size, 1, bits, 3 - bits // 4, len(code), 0, 0, 256, 0)
     start = 14 + len(info) + len(palette)
@@ -75,7 +75,7 @@ def run_length_bmp(size: tuple[int, int], code: bytes, *, bits: int = 8) -> byte
 
 @functools.cache
 def samples() -> dict[str, list[bytes]]:
-    """Sound images by format, of every variety that Pillow writes, and some made by hand."""
+    """Returns valid images by format: every variety that Pillow writes, and some that it does not."""
     rgb, rgba = painting(), painting("RGBA")
     return {
         "JPEG": [
@@ -113,12 +113,12 @@ def samples() -> dict[str, list[bytes]]:
 
 
 def _frames() -> dict[str, Any]:
-    """What makes an animation, or several pages, of a picture; Pillow leaves its settings in the second."""
+    """Returns Pillow's options for a second frame or page, which Pillow modifies."""
     return {"save_all": True, "append_images": [painting().transpose(Image.Transpose.ROTATE_180)]}
 
 
 def _timeless(data: bytes) -> bytes:
-    """An AVIF animation without the time of its making, in seconds since 1904, so that it is always the same."""
+    """Removes the time of creation, in seconds since 1904, from an AVIF animation, so that it is always the same."""
     now = int(time.time()) + 2_082_844_800
     for second in range(now - 5, now + 1):
         data = data.replace(struct.pack(">Q", second), bytes(8))
@@ -127,7 +127,7 @@ def _timeless(data: bytes) -> bytes:
 
 def _png_samples() -> list[bytes]:
     modes = ("RGB", "RGBA", "LA", "L", "P", "1", "I;16")
-    passes = ((1, 1), (1, 1), (2, 1), (2, 2), (4, 2), (4, 4), (8, 4))  # of an interlaced picture of 8 x 8
+    passes = ((1, 1), (1, 1), (2, 1), (2, 2), (4, 2), (4, 4), (8, 4))  # of an interlaced image of 8 x 8
     key, text = chunk(b"tRNS", bytes(6)), chunk(b"tEXt", b"name\0text")
     return [
         *(saved(painting(mode), "PNG", exif=exif(5)) for mode in modes),
@@ -156,17 +156,17 @@ def _tiff_samples() -> list[bytes]:
 
 
 def close(found: NDArray[np.uint8], expected: NDArray[np.uint8], *, mean: float, most: float = 255) -> None:
-    """Assert that pixels differ by no more than this, on average and anywhere."""
+    """Asserts that pixels differ by at most `mean` on average and at most `most` anywhere."""
     difference = np.abs(found.astype(int) - expected.astype(int))
     assert difference.mean() <= mean
     assert difference.max() <= most
 
 
 def smooth(size: tuple[int, int]) -> Image.Image:
-    """A picture that survives lossy compression."""
+    """Returns an image that lossy compression hardly changes."""
     return painting(size=(10, 8)).resize(size, Image.Resampling.BICUBIC)
 
 
 def plain(image: Image.Image) -> bytes:
-    """The file of the picture's colours and nothing else."""
+    """Returns an RGB PNG of the image, without its metadata and transparency."""
     return saved(image.convert("RGB"), "PNG")

@@ -1,4 +1,4 @@
-"""The bundled network written out in NumPy, one term after the other: what the fast ways are compared with."""
+"""The bundled network in plain NumPy, the reference for the graph that OpenVINO runs."""
 
 from collections.abc import Iterable, Iterator
 
@@ -14,7 +14,7 @@ Numbers = NDArray[np.float64]
 def block_outputs(
     blocks: Iterable[Block], pixels: NDArray[np.uint8], quantization: Quantization | None = None
 ) -> Iterator[Numbers]:
-    """What comes out of each block, (channels, height, width), for one picture, uint8 (224, 224, 3)."""
+    """Yields the output of each block, (channels, height, width), for one image, uint8 (224, 224, 3)."""
     x = (pixels.astype(np.float64).transpose(2, 0, 1) - 127) / 128
     for block in blocks:
         block_input = x
@@ -33,7 +33,7 @@ def block_outputs(
 
 
 def convolved(x: Numbers, weight: Numbers, layer: Convolution) -> Numbers:
-    """With as many zeros around that there is one result for each stride; an odd one goes below and to the right."""
+    """Convolves with TensorFlow's "SAME" padding: zeros around, an odd one below and to the right."""
     kernel, stride, size = weight.shape[-1], layer.stride, x.shape[-1]
     results = -(-size // stride)
     padding = max((results - 1) * stride + kernel - size, 0)
@@ -52,7 +52,7 @@ def convolved(x: Numbers, weight: Numbers, layer: Convolution) -> Numbers:
 
 
 def rounded(x: Numbers, bounds: Range) -> Numbers:
-    """To the nearest of 256 evenly spaced numbers, the bounds among them."""
+    """Rounds to the nearest of 256 evenly spaced levels from the lower to the upper bound."""
     low, high = bounds
     step = (high - low) / 255
     return low + np.rint((x.clip(low, high) - low) / step) * step

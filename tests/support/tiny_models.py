@@ -1,4 +1,4 @@
-"""Imported models that cost nothing: the colours of a grid, and words that are names of colours."""
+"""Tiny imported models: an image encoder of mean colours, and a text encoder that knows names of colours."""
 
 import shlex
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import openvino as ov
 from openvino import opset13 as op
 
 from lookalike.encoders import registry
-from lookalike.encoders.card import Card, Text
+from lookalike.encoders.card import Card, TextSpec
 from lookalike.encoders.registry import ImportedModel
 from lookalike.images.decode import Preprocessing
 
@@ -19,9 +19,13 @@ SIZE, DIM = 16, 12
 def save(
     name: str, *, source: str = "tiny.xml", version: str = "1", words: Mapping[str, int] | None = None
 ) -> ImportedModel:
-    """Writes a model into the folder of models: the mean colours of a 2 x 2 grid, 12 dimensions.
+    """Saves a model whose vectors are the mean colours of a 2 x 2 grid, 12 dimensions.
 
-    `words` gives, for each word that it knows, which of the three colours it names.
+    Args:
+        name: the model's name.
+        source: the source on its card.
+        version: the revision on its card; models of different versions have different fingerprints.
+        words: gives the model a text encoder: the words that it knows, each with the channel (0, 1, 2) that it names.
     """
     card = Card(
         name=name,
@@ -33,7 +37,7 @@ def save(
         precision="f32",
         revision=version,
         output="mean",
-        text=Text(4, "") if words else None,
+        text=TextSpec(4, "") if words else None,
         command=shlex.quote(source),
     )
 
@@ -47,7 +51,7 @@ def save(
 
 
 def colours() -> ov.Model:
-    """From pixels, uint8 (n, 16, 16, 3), to their mean in each quarter less 127, float32 (n, 12)."""
+    """The graph from pixels, uint8 (n, 16, 16, 3), to the mean of each quarter minus 127, float32 (n, 12)."""
     pixels = op.parameter([-1, SIZE, SIZE, 3], np.uint8, name="pixels")
     quarters = op.reshape(op.convert(pixels, "f32"), np.array([0, 2, SIZE // 2, 2, SIZE // 2, 3]), special_zero=True)
     means = op.subtract(op.reduce_mean(quarters, np.array([2, 4])), np.float32(127))
@@ -55,20 +59,21 @@ def colours() -> ov.Model:
 
 
 def named_colours() -> ov.Model:
-    """From token ids, int64 (1, 4), to the sum of their colours, float32 (1, 12); 0 stands for nothing.
+    """The graph from token ids, int64 (1, 4), to the sum of their colours, float32 (1, 12).
 
-    Token i + 1 is the colour i: 100 for it and -50 for the others, in each quarter.
+    Token 0 is the padding, all zeros. Token i + 1 is the colour of channel i, in each quarter 100 there and -50 in the
+    other channels.
     """
     table = np.zeros((4, DIM), np.float32)
     for colour in range(3):
         table[colour + 1] = np.tile(np.where(np.arange(3) == colour, 100, -50), 4)
     ids = op.parameter([1, 4], np.int64, name="ids")
     summed = op.reduce_sum(op.gather(op.constant(table), ids, np.int64(0)), np.array([1]))
-    return ov.Model([summed], [ids], "words")
+    return ov.Model([summed], [ids], "named_colours")
 
 
 def tokenizer(words: Mapping[str, int]) -> str:
-    """A tokenizer.json that knows these words, of which each stands for the token of its colour."""
+    """A tokenizer.json that maps each word to the token of its colour."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
     vocabulary = {"[PAD]": 0} | {word: colour + 1 for word, colour in words.items()}

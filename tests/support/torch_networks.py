@@ -1,7 +1,7 @@
-"""What tests of networks from PyTorch share: random ones that tell pictures apart, pictures, and comparisons.
+"""Shared parts of the tests of PyTorch models: randomized networks, photos, and comparisons of their vectors.
 
-Random networks make nearly the same vector of every picture, so that a cosine is near 1 whatever is done to pictures.
-What is compared here is what tells them apart, which is left when the mean over them is taken away.
+A random network gives nearly the same vector for every image, so that all cosines are near 1 and prove nothing.
+Vectors are therefore compared after the mean over all images is subtracted.
 """
 
 import io
@@ -28,21 +28,21 @@ Array = NDArray[np.float32]
 
 
 @contextmanager
-def lonely(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
-    """The server that everything comes from, and no connection goes to any other."""
+def only_file_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
+    """The server that stands for all download servers; a connection to any other fails the test."""
     connect = socket.socket.connect
     with mirrored(monkeypatch, tmp_path) as server:
 
-        def only_to_it(self: socket.socket, address: Any) -> None:
+        def connect_to_server(self: socket.socket, address: Any) -> None:
             assert server.url.endswith(f"//{address[0]}:{address[1]}"), f"a connection to {address}"
             connect(self, address)
 
-        monkeypatch.setattr(socket.socket, "connect", only_to_it)
+        monkeypatch.setattr(socket.socket, "connect", connect_to_server)
         yield server
 
 
 def photos(folder: Path) -> list[Path]:
-    """Five JPEGs of 640 x 480 pixels, of waves and discs without sharp edges, in all colours."""
+    """Writes five JPEGs of 640 x 480 pixels, of waves and discs without sharp edges, in all colours."""
     folder.mkdir(exist_ok=True)
     paths = [folder / f"{number}.jpg" for number in range(5)]
     for seed, path in enumerate(paths):
@@ -64,11 +64,11 @@ def _scene(random: np.random.Generator) -> NDArray[np.uint8]:
     return scene.clip(0, 255).astype(np.uint8)
 
 
-def enliven(module: torch.nn.Module) -> torch.nn.Module:
-    """Makes each layer of a random network count, as in a trained one, and its batch norms fit what they get.
+def randomized(module: torch.nn.Module) -> torch.nn.Module:
+    """Randomizes a network so that every layer affects its output, as in a trained one, and fits its batch norms.
 
-    Many are built so that whole blocks give zero at first. Batch norms are fitted to noise: fitted to photographs, they
-    would let a random network of fifty layers make as much of half a pixel as of another photograph.
+    Many networks are initialized so that whole blocks return zeros. The batch norms are fitted to noise: fitted to
+    photos, they would make a random network of fifty layers as sensitive to half a pixel as to another photo.
     """
     random = torch.Generator().manual_seed(1)
     norms = [layer for layer in module.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
@@ -76,7 +76,7 @@ def enliven(module: torch.nn.Module) -> torch.nn.Module:
         if isinstance(layer, torch.nn.BatchNorm2d | torch.nn.LayerNorm):
             layer.weight.data.uniform_(0.7, 1.3, generator=random)
             layer.bias.data.uniform_(-0.3, 0.3, generator=random)
-        if isinstance(getattr(layer, "gamma", None), torch.nn.Parameter):  # of a layer scale
+        if isinstance(getattr(layer, "gamma", None), torch.nn.Parameter):  # a layer scale
             layer.gamma.data.fill_(0.5)
     module.eval()
     for norm in norms:
@@ -89,7 +89,7 @@ def enliven(module: torch.nn.Module) -> torch.nn.Module:
 
 
 def torch_file(state: Any) -> bytes:
-    """As torch.save writes it."""
+    """The bytes that torch.save writes."""
     file = io.BytesIO()
     torch.save(state, file)
     return file.getvalue()
@@ -102,30 +102,30 @@ def vectors_of(module: torch.nn.Module, inputs: torch.Tensor) -> Array:
 
 
 def prepared(network: ImportedNetwork, paths: list[Path]) -> NDArray[np.uint8]:
-    """The pixels that Lookalike makes of files for a network."""
+    """The pixels of image files, prepared for a network by Lookalike."""
     return np.stack([prepare(path, network.preprocessing).pixels for path in paths])
 
 
-def scaled_by_hand(pixels: NDArray[np.uint8], normalization: Normalization) -> torch.Tensor:
-    """float32 (n, 3, size, size) as networks of PyTorch take it."""
-    numbers = (pixels - np.array(normalization.mean)) / np.array(normalization.std)
-    return torch.from_numpy(numbers.transpose(0, 3, 1, 2).astype(np.float32))
+def normalized(pixels: NDArray[np.uint8], normalization: Normalization) -> torch.Tensor:
+    """Normalized pixels, float32 (n, 3, size, size), as PyTorch's networks take them."""
+    planes = (pixels - np.array(normalization.mean)) / np.array(normalization.std)
+    return torch.from_numpy(planes.transpose(0, 3, 1, 2).astype(np.float32))
 
 
 def run(network: ImportedNetwork, pixels: NDArray[np.uint8]) -> Array:
-    """What becomes of pixels, uint8 (n, size, size, 3), in the finished graph."""
+    """The vectors of pixels, uint8 (n, size, size, 3), computed by the finished graph."""
     compiled = ov.Core().compile_model(
         encoder_graph.finished(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
-    return np.concatenate([compiled(picture[None])[0] for picture in pixels])
+    return np.concatenate([compiled(image[None])[0] for image in pixels])
 
 
 def opened(paths: list[Path]) -> list[Image.Image]:
     return [Image.open(path).convert("RGB") for path in paths]
 
 
-def likeness(found: Array, wanted: Array) -> float:
-    """The smallest cosine of what tells a picture from the others, below 1 wherever something else was done."""
+def least_centred_cosine(found: Array, wanted: Array) -> float:
+    """The smallest cosine between vectors after the mean of `wanted` is subtracted from both."""
     assert found.shape == wanted.shape
     mean = wanted.mean(axis=0)
     differences = found - mean, wanted - mean
@@ -134,7 +134,7 @@ def likeness(found: Array, wanted: Array) -> float:
 
 
 class Trap:
-    """In a pickle, it makes a file where it is read as pickles usually are."""
+    """An object whose pickle creates a file when it is loaded by Python's own unpickler."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -143,7 +143,7 @@ class Trap:
         return Path.touch, (self.path,)
 
     def state(self) -> dict[str, Any]:
-        """A state dict with it."""
+        """A state dict that contains it, once it is certain that loading it creates the file."""
         assert not self.path.exists()
         torch.load(io.BytesIO(torch_file(self)), weights_only=False)
         assert self.path.exists()

@@ -1,4 +1,4 @@
-"""What the tests of own_process.py have done in another process."""
+"""Functions that the tests of system/worker.py run in another process."""
 
 import os
 import time
@@ -9,7 +9,7 @@ from lookalike.errors import ImageError, MissingExtraError, UsageError
 OnProgress = Callable[[int], None]
 
 ERRORS = {
-    "usage": UsageError("a wrong word"),
+    "usage": UsageError("a wrong argument"),
     "extra": MissingExtraError("Importing from timm", "torch"),
     "image": ImageError("truncated", "cat.jpg", lasting=False),
     "memory": MemoryError(),
@@ -17,8 +17,8 @@ ERRORS = {
 
 
 def count(upto: int, progress: OnProgress) -> tuple[int, int, list[int]]:
-    """The process that this runs in, that which has started it, and the numbers up to the given one."""
-    print("what a library may say")
+    """Reports the numbers below `upto`; returns its process id, its parent's, and the numbers."""
+    print("what a library may print")
     numbers = list(range(upto))
     for number in numbers:
         progress(number)
@@ -26,20 +26,23 @@ def count(upto: int, progress: OnProgress) -> tuple[int, int, list[int]]:
 
 
 def fail(error: str, progress: OnProgress) -> None:
+    """Raises one of the errors that are passed on."""
     raise ERRORS[error]
 
 
 def stumble(_task: None, progress: OnProgress) -> None:
+    """Raises an error that is not passed on."""
     raise ZeroDivisionError("a mistake")
 
 
 def die(signal: int, progress: OnProgress) -> None:
+    """Kills its own process."""
     os.kill(os.getpid(), signal)
     time.sleep(60)
 
 
 def sleep(_task: None, progress: OnProgress) -> None:
-    """Says so first, with its process's number."""
+    """Reports its process id, and then runs until it is stopped."""
     progress(os.getpid())
     while True:
         time.sleep(0.1)

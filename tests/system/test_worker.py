@@ -1,4 +1,4 @@
-"""Work in a process of its own: what comes back, what happens when it fails or is stopped, and that nothing stays."""
+"""Functions in a process of their own: results, errors, stops, and that no process is left over."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ from lookalike.system import worker
 """
 SLEEPER = f"""{SCRIPT}
 try:
-    worker.run(worker_tasks.sleep, None, name="a nap", tell=lambda number: print(number, flush=True))
+    worker.run(worker_tasks.sleep, None, name="sleep", progress=lambda number: print(number, flush=True))
 except KeyboardInterrupt:
     sys.exit(130)
 """
@@ -34,6 +34,7 @@ def run(work: Callable[..., object], task: object, progress: Callable[[int], Non
 
 
 def has_ended(process: int) -> bool:
+    """Returns whether there is no process of this id."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -41,18 +42,18 @@ def has_ended(process: int) -> bool:
     return False
 
 
-def test_the_result_and_what_is_told_come_back_from_another_process() -> None:
-    told: list[int] = []
-    result = run(worker_tasks.count, 3, told.append)
+def test_progress_and_the_result_come_back_from_another_process() -> None:
+    reported: list[int] = []
+    result = run(worker_tasks.count, 3, reported.append)
     assert isinstance(result, tuple)
     process, parent, numbers = result
-    assert (parent, numbers, told) == (os.getpid(), [0, 1, 2], [0, 1, 2])
+    assert (parent, numbers, reported) == (os.getpid(), [0, 1, 2], [0, 1, 2])
     assert process != parent
     assert has_ended(process)
 
 
 @pytest.mark.parametrize("name", worker_tasks.ERRORS)
-def test_an_error_comes_back_as_what_it_is(name: str) -> None:
+def test_an_error_is_raised_again_with_its_type_and_attributes(name: str) -> None:
     error = worker_tasks.ERRORS[name]
     with pytest.raises(type(error)) as raised:
         run(worker_tasks.fail, name)
@@ -60,25 +61,25 @@ def test_an_error_comes_back_as_what_it_is(name: str) -> None:
     assert (str(raised.value), vars(raised.value)) == (str(error), vars(error))
 
 
-def test_a_mistake_is_told_where_programmers_look(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_traceback_of_another_error_is_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ModelError, match=r"^the work: the process that ran it ended .*exit code 1.*standard error"):
         run(worker_tasks.stumble, None)
     assert "ZeroDivisionError: a mistake" in capfd.readouterr().err
 
 
-def test_a_process_that_is_killed_is_taken_for_one_that_has_had_too_little_memory() -> None:
+def test_a_killed_process_is_reported_as_short_of_memory() -> None:
     with pytest.raises(ModelError, match="killed, most likely because memory ran short"):
         run(worker_tasks.die, signal.SIGKILL)
 
 
-def test_what_takes_too_long_is_ended() -> None:
-    told: list[int] = []
-    with pytest.raises(TimeoutError, match="the work: it is not done after 1 seconds"):
-        worker.run(worker_tasks.sleep, None, name="the work", progress=told.append, seconds=1)
-    assert has_ended(told[0])
+def test_work_that_takes_too_long_is_ended() -> None:
+    reported: list[int] = []
+    with pytest.raises(TimeoutError, match="the work: not done after 1 seconds"):
+        worker.run(worker_tasks.sleep, None, name="the work", progress=reported.append, seconds=1)
+    assert has_ended(reported[0])
 
 
-def test_what_is_done_in_time_is_not_ended() -> None:
+def test_work_that_is_done_in_time_leaves_no_thread() -> None:
     before = threading.enumerate()
     result = worker.run(worker_tasks.count, 1, name="the work", progress=lambda _: None, seconds=60)
     assert isinstance(result, tuple)
@@ -87,52 +88,54 @@ def test_what_is_done_in_time_is_not_ended() -> None:
 
 
 @pytest.mark.parametrize("code", [-signal.SIGSEGV, -signal.SIGKILL, 1])
-def test_a_crash_is_told_from_a_mistake(code: int, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_exit_code_tells_a_crash_from_an_exception(code: int, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(worker.EndedError) as raised:
         run(*((worker_tasks.die, -code) if code < 0 else (worker_tasks.stumble, None)))
     assert raised.value.code == code
 
 
-def test_an_error_of_the_caller_ends_the_work() -> None:
-    told: list[int] = []
+def test_an_exception_from_the_callback_ends_the_work() -> None:
+    reported: list[int] = []
 
     def stop(number: int) -> None:
-        told.append(number)
+        reported.append(number)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run(worker_tasks.sleep, None, stop)
-    assert has_ended(told[0])
+    assert has_ended(reported[0])
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
-def test_nothing_is_left_over_or_said_when_the_caller_is_stopped(number: int, code: int) -> None:
-    """Ctrl-C goes to all processes of a terminal; the worst goes to the caller alone."""
+def test_no_process_or_output_is_left_if_the_caller_is_stopped(number: int, code: int) -> None:
+    """Ctrl-C goes to all processes of a terminal; SIGKILL goes to the caller alone."""
     with subprocess.Popen(
         [sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
     ) as caller:
         assert caller.stdout is not None
-        caller.stdout.readline()  # it is at work
+        caller.stdout.readline()  # the work has begun
         (os.killpg if number == signal.SIGINT else os.kill)(caller.pid, number)
-        _, said = caller.communicate(timeout=20)  # until nobody has standard error any more
-    assert (caller.returncode, said) == (code, "")
+        _, errors = caller.communicate(timeout=20)  # returns when no process has standard error open
+    assert (caller.returncode, errors) == (code, "")
 
 
-def test_a_script_needs_no_guard_and_no_file_and_the_current_folder_is_no_library(tmp_path: Path) -> None:
-    """multiprocessing would run the script again, and take `signal` from here."""
+def test_a_script_from_standard_input_needs_no_main_guard(tmp_path: Path) -> None:
+    """multiprocessing would run the script again, and import `signal` from the current folder."""
     (tmp_path / "signal.py").write_text("raise SystemExit('from the current folder')")
-    script = f"{SCRIPT}\nprint(worker.run(worker_tasks.count, 2, name='', tell=print)[2])"
+    script = f"{SCRIPT}\nprint(worker.run(worker_tasks.count, 2, name='', progress=print)[2])"
     done = subprocess.run(
         [sys.executable, "-P", "-"], input=script, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "0\n1\n[0, 1]\n")
-    assert done.stderr == "what a library may say\n"
+    assert done.stderr == "what a library may print\n"
 
 
-def test_libraries_are_found_where_the_caller_finds_them(tmp_path: Path) -> None:
+def test_modules_are_imported_from_the_callers_path(tmp_path: Path) -> None:
     (tmp_path / "libraries").mkdir()
-    (tmp_path / "libraries" / "twice.py").write_text("def twice(number, tell): return 2 * number")
-    script = "import twice; from lookalike.system import worker as o; print(o.run(twice.twice, 4, name='', tell=print))"
+    (tmp_path / "libraries" / "twice.py").write_text("def twice(number, progress): return 2 * number")
+    script = (
+        "import twice; from lookalike.system import worker as w; print(w.run(twice.twice, 4, name='', progress=print))"
+    )
     done = subprocess.run(
         [sys.executable, "-P", "-c", script],
         cwd=tmp_path,

@@ -1,1 +1,1 @@
-"""Attributes of images, read from tables."""
+"""Reads attributes of images from tables."""

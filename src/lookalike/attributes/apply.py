@@ -1,4 +1,4 @@
-"""Gives the images of a collection the attributes that a table has for them."""
+"""Sets the attributes of a collection's images from a table."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from lookalike.attributes.table import read_table
 from lookalike.sources.folder import absolute, key_of
 from lookalike.storage.catalog import Catalog
 
-_NAMED = 5  # paths in a report
+_MAX_NAMED = 5  # unknown paths in a report
 
 
 @dataclass(frozen=True)
 class AttributesReport:
-    """What came of a table.
+    """The result of applying a table to a collection.
 
     Attributes:
-        images: rows that named an image of the collection.
-        unknown: rows that named none.
-        first_unknown: the paths in the first few of these.
+        images: the number of rows whose path is an image of the collection.
+        unknown: the number of the other rows.
+        first_unknown: the paths in the first five of these.
         names: of the attributes that the table has.
     """
 
@@ -29,46 +29,47 @@ class AttributesReport:
 
 
 def apply(catalog: Catalog, folder: Path, path: Path) -> AttributesReport:
-    """Gives the images of a collection the attributes that a table has for them, all of it or nothing.
+    """Sets the attributes of a collection's images from a table, in one transaction.
 
-    What an image has and the table does not name stays; an empty cell takes the attribute away.
+    Attributes that the table does not name stay as they are; an empty cell removes the attribute.
 
     Args:
-        catalog: the collection's.
-        folder: what the keys of its images are relative to.
-        path: the table, as `table.read_table` takes it. The paths in it are keys, or else relative to its own folder.
+        catalog: of the collection.
+        folder: the folder that the keys of its images are relative to.
+        path: the table, for `table.read_table`. The paths in it are keys, or else relative to the table's own folder.
 
     Raises:
-        UsageError: there is no such table, or it cannot be used.
+        UsageError: the table does not exist or cannot be used.
         StorageError: the disk is full or failing.
     """
     table = read_table(path)
-    beside = absolute(path).parent
+    table_folder = absolute(path).parent
     images, unknown = 0, 0
     first_unknown: list[str] = []
     with catalog.writing() as transaction:
         for name, values in table.rows():
-            if any(transaction.set_attributes(key, values) for key in keys_of(name, beside=beside, folder=folder)):
+            keys = keys_of(name, table_folder=table_folder, folder=folder)
+            if any(transaction.set_attributes(key, values) for key in keys):
                 images += 1
                 continue
             unknown += 1
-            if len(first_unknown) < _NAMED:
+            if len(first_unknown) < _MAX_NAMED:
                 first_unknown.append(name)
     return AttributesReport(images, unknown, tuple(first_unknown), table.names)
 
 
-def keys_of(name: str, *, beside: Path, folder: Path) -> Iterator[str]:
-    """The keys that a path in a table may stand for, the likeliest first.
+def keys_of(name: str, *, table_folder: Path, folder: Path) -> Iterator[str]:
+    """Yields the keys that a path in a table may stand for, the likeliest first.
 
     Args:
-        name: the path, as it is in the table.
-        beside: the table's folder.
-        folder: what the keys are relative to.
+        name: the path as it is in the table.
+        table_folder: the folder of the table.
+        folder: the folder that the keys are relative to.
     """
     yield name
     try:
-        key = key_of(absolute(beside / name), folder)
-    except (OSError, ValueError, RuntimeError):  # no file can have that name, or its links lead in a circle
+        key = key_of(absolute(table_folder / name), folder)
+    except (OSError, ValueError, RuntimeError):  # an impossible file name, or a symlink loop
         return
     if key != name:
         yield key

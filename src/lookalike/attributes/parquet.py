@@ -1,4 +1,4 @@
-"""Reads Parquet files. pyarrow, an extra, is known here only, and loaded when there is such a file to read."""
+"""Reads Parquet files. Only this module uses pyarrow, an optional dependency, and loads it when it is needed."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -6,19 +6,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lookalike.errors import UsageError
+from lookalike.errors import Hint, UsageError
 
-_BATCH = 10_000  # rows in memory
+_BATCH = 10_000  # rows in memory at once
 
 _Cells = list[Any]
 _Conversion = Callable[[Any], _Cells]
 
 
 def names(path: Path) -> list[str]:
-    """The names of a file's columns.
+    """Returns the names of a file's columns.
 
     Raises:
-        UsageError: it is no Parquet file, a column is neither text, numbers nor times, or pyarrow is missing.
+        UsageError: the file is not a Parquet file, a column is not of text, numbers or times, or pyarrow is missing.
     """
     schema = _schema(path)
     _conversions(path, schema)
@@ -26,7 +26,7 @@ def names(path: Path) -> list[str]:
 
 
 def rows(path: Path) -> Iterator[tuple[Any, ...]]:
-    """The cells of each row, as text, numbers or None.
+    """Yields the cells of each row, as text, numbers or None.
 
     Raises:
         UsageError: as for `names`, or the file is damaged.
@@ -47,7 +47,8 @@ def _schema(path: Path) -> Any:
     try:
         from pyarrow.parquet import read_schema
     except ImportError as error:
-        raise UsageError(f'{path}: Parquet needs an extra: pip install "lookalike[parquet]"') from error
+        hint = Hint("install", {"extra": "parquet"})
+        raise UsageError(f"{path}: reading Parquet needs packages that are not installed", hint) from error
     with _errors(path):
         return read_schema(path)
 
@@ -58,9 +59,9 @@ def _errors(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (ArrowException, OSError, ValueError, OverflowError) as error:  # the last two: text or a date that is none
+    except (ArrowException, OSError, ValueError, OverflowError) as error:  # the last two: invalid text or dates
         reason = str(error).partition("\n")[0]
-        raise UsageError(f"{path}: it cannot be read as Parquet: {reason}") from error
+        raise UsageError(f"{path}: cannot be read as Parquet: {reason}") from error
 
 
 def _conversions(path: Path, schema: Any) -> list[_Conversion]:
@@ -69,14 +70,14 @@ def _conversions(path: Path, schema: Any) -> list[_Conversion]:
         conversion = _conversion(kind)
         if conversion is None:
             raise UsageError(
-                f"{path}: the column {name!r} is of the type {kind}; leave it out, or make it text or numbers"
+                f"{path}: the column {name!r} is of the type {kind}; leave it out, or convert it to text or numbers"
             )
         conversions.append(conversion)
     return conversions
 
 
 def _conversion(kind: Any) -> _Conversion | None:
-    """What makes text, numbers and None of a column of this type, or None where there is nothing."""
+    """Returns the function that converts a column of this type to text, numbers and None; None if there is none."""
     from pyarrow import types
 
     if types.is_dictionary(kind):
@@ -108,12 +109,12 @@ def _numbers(column: Any) -> _Cells:
 
 
 def _iso(column: Any) -> _Cells:
-    """As text; of a time at midnight only the date is left, so that a range of dates has its last day."""
+    """Converts to ISO 8601; midnight is left out, so that a range of dates includes its last day."""
     return [None if value is None else value.isoformat().removesuffix("T00:00:00") for value in column.to_pylist()]
 
 
 def _timestamps(column: Any) -> Any:
-    """In microseconds, which are Python's, and in UTC, so that no data base of time zones is needed."""
+    """Converts to microseconds, as Python has them, and to UTC, so that no time zone database is needed."""
     from pyarrow import timestamp
 
     return column.cast(timestamp("us", column.type.tz and "UTC"), safe=False)

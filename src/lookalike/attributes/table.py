@@ -1,4 +1,4 @@
-"""Tables of what is known of images: CSV, TSV and Parquet files, with a column of paths and one for each attribute.
+"""Reads tables of attributes: CSV, TSV and Parquet files with a column of paths and a column for each attribute.
 
 The column of paths is the one named path, file, filename or image, else the first.
 """
@@ -17,7 +17,7 @@ from lookalike.filters import LABEL, Value
 
 _PATH_COLUMNS = ("path", "file", "filename", "image")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_CHANGED = "it was changed while it was read; try again"
+_CHANGED = "changed while it was read; try again"
 
 Row = tuple[str, dict[str, Value | None]]
 
@@ -27,9 +27,9 @@ class Table:
     """A table of attributes.
 
     Attributes:
-        path: its file.
+        path: of the file.
         names: of the attributes, in the order of the columns.
-        rows: reads it anew, and gives for each row the path in it and the attributes. None is an empty cell.
+        rows: reads the file again and yields, for each row, the path in it and the attributes; None is an empty cell.
     """
 
     path: Path
@@ -38,16 +38,16 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """The table in a file; a CSV file is read once for that, as it takes all cells to tell numbers from text.
+    """Opens a table. A CSV file is read once to find the types of its columns.
 
-    A column of a CSV file is of whole numbers if each cell that is not empty is one as Python writes it, of floats if
-    each is a decimal number without zeros in front, and else of text, as labels always are. In a Parquet file, True is
-    1 and False 0, NaN is an empty cell, and dates and times become text as ISO 8601 has it, in UTC where they have a
-    time zone.
+    A column of a CSV file is of integers if each cell that is not empty is an integer as Python writes it, of floats
+    if each is a decimal number without leading zeros, and else of text. Labels are always text. In a Parquet file, a
+    boolean becomes the text "true" or "false", NaN is an empty cell, and dates and times become ISO 8601 text, in UTC
+    if they have a time zone.
 
     Raises:
-        UsageError: it is missing, of another kind or damaged, or a column or a row is not as it should be. Reading the
-            rows may raise it too.
+        UsageError: the file is missing, of another kind or damaged, or a column or a row is invalid. Reading the rows
+            may raise it, too.
     """
     suffix = path.suffix.lower()
     if suffix not in {*_DELIMITERS, ".parquet"}:
@@ -59,7 +59,7 @@ def read_table(path: Path) -> Table:
 
 @dataclass(frozen=True)
 class _Header:
-    """The names of a table's columns, and which of them has the paths."""
+    """The columns of a table: their names, and the offset of the column of paths."""
 
     path: Path
     names: tuple[str, ...]
@@ -78,7 +78,7 @@ def _header(path: Path, names: Sequence[str]) -> _Header:
     names = tuple(name.strip() for name in names)
     for number, name in enumerate(names):
         if not name:
-            raise UsageError(f"{path}: column {number + 1} has no name; name it, or take it out")
+            raise UsageError(f"{path}: column {number + 1} has no name; name it, or remove it")
         if name in names[:number]:
             raise UsageError(f"{path}: two columns are named {name!r}; rename one of them")
     if len(names) < 2:
@@ -93,7 +93,7 @@ def _header(path: Path, names: Sequence[str]) -> _Header:
 # CSV
 
 _WHOLE = re.compile(r"0|-?[1-9]\d{0,18}", re.ASCII)
-# Zeros in front are those of codes, such as a postal code's, and numbers without a point that are too long are codes.
+# Not numbers: codes with leading zeros, such as postal codes, and digits without a point that exceed 64 bits.
 _DECIMAL = re.compile(r"-?((0|[1-9]\d*)(\.\d*|(?=[eE]))|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -101,7 +101,7 @@ def _csv(path: Path, delimiter: str) -> Table:
     lines = _lines(path, delimiter)
     _, first = next(lines, (0, None))
     if first is None:
-        raise UsageError(f"{path}: it is empty; its first line names the columns")
+        raise UsageError(f"{path}: empty; its first line has to name the columns")
     header = _header(path, first)
     texts = {LABEL, header.names[header.paths]}
     kinds: list[Callable[[str], Value]] = [str if name in texts else int for name in header.names]
@@ -123,7 +123,7 @@ def _csv_rows(header: _Header, delimiter: str, kinds: Sequence[Callable[[str], V
 
 
 def _lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines that are not empty, with their numbers."""
+    """Yields the lines that are not empty, with their numbers."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter=delimiter, strict=True)
@@ -131,27 +131,27 @@ def _lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
                 if any(map(str.strip, cells)):
                     yield reader.line_num, cells
     except UnicodeDecodeError:
-        raise UsageError(f"{path}: it is not UTF-8; save it with that encoding") from None
+        raise UsageError(f"{path}: not UTF-8; save it with that encoding") from None
     except csv.Error as error:
         raise UsageError(f"{path}: line {reader.line_num}: {error}") from None
     except OSError as error:
-        raise UsageError(f"{path}: {(error.strerror or 'it cannot be read').lower()}") from error
+        raise UsageError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
 
 
 def _cells(header: _Header, number: int, cells: Sequence[str]) -> list[str]:
-    """A cell for each column; at the end of a line they may be missing."""
+    """Returns a cell for each column; the last ones of a line may be missing."""
     width = len(header.names)
     if any(map(str.strip, cells[width:])):
         raise UsageError(f"{header.path}: line {number} has {len(cells)} cells, and there are {width} columns")
     filled = [cell.strip() for cell in cells[:width]] + [""] * (width - len(cells))
     if not filled[header.paths]:
         raise UsageError(f"{header.path}: line {number} has no path in the column {header.names[header.paths]!r}")
-    filled[header.paths] = cells[header.paths]  # a file's name may begin or end with a space
+    filled[header.paths] = cells[header.paths]  # a file name may begin or end with a space
     return filled
 
 
 def _kind(cell: str, kind: Callable[[str], Value]) -> Callable[[str], Value]:
-    """What a column is that was of this kind up to this cell."""
+    """Returns the type of a column that was of the type `kind` up to this cell."""
     if not cell or kind is str:
         return kind
     if _WHOLE.fullmatch(cell) and -(2**63) <= int(cell) < 2**63:

@@ -13,45 +13,45 @@ def as_command(hint: Hint) -> str:
     """The shell command that does what a hint says; a Python call where there is no such command."""
     match hint.action, hint.arguments:
         case "create", {"path": path}:
-            return _command("index", path)
+            return command_for("index", path)
         case "maintain", {"path": path}:
-            return _command("index", *_collection(path))
+            return command_for("index", *_collection(path))
         case "reindex", {"path": path, **options} if "encoder" not in options:
-            return _command("index", *_collection(path), *_options(options), "--reindex")
+            return command_for("index", *_collection(path), "--reindex", **options)
         case "remove_images", {"path": path, "image": image}:
-            return _command("remove", "-c", path, image)
+            return command_for("remove", "-c", path, image)
         case "import_model", arguments:
             return _import(arguments)
         case "import_model_again", arguments:
-            return f"{_command('models', 'remove', arguments['name'])} && {_import(arguments)}"
+            return f"{command_for('models', 'remove', arguments['name'])} && {_import(arguments)}"
         case "remove_model", {"name": name}:
-            return _command("models", "remove", name)
+            return command_for("models", "remove", name)
         case "inspect_model", {"file": file}:
-            return _command("models", "inspect", file)
+            return command_for("models", "inspect", file)
         case "find_models", _:
-            return _command("models", "path")
+            return command_for("models", "path")
     return str(hint)
+
+
+def command_for(*arguments: str | Path, **options: Any) -> str:
+    """A shell command of Lookalike's, with the options that are not None."""
+    given = {name: value for name, value in options.items() if value is not None}
+    named = [text for name, value in given.items() for text in (f"--{name}", _value(value))]
+    return shlex.join(["lookalike", *map(str, arguments), *named])
 
 
 def _import(arguments: Mapping[str, Any]) -> str:
     source = "SOURCE" if arguments["source"] is ... else arguments["source"]
     name = {"name": arguments["name"]} if "name" in arguments else {}
-    return _command("models", "import", source, *_options({**arguments.get("options", {}), **name}))
+    return command_for("models", "import", source, **arguments.get("options", {}), **name)
 
 
 def _collection(path: str | Path) -> list[str]:
     """A collection as `lookalike index` takes it: the folder of its images, or -c and its own directory."""
-    return ["-c", str(path)] if os.path.exists(Path(path) / "collection.json") else [str(path)]
+    from lookalike.storage.layout import MANIFEST
 
-
-def _options(options: Mapping[str, Any]) -> list[str]:
-    given = {name: value for name, value in options.items() if value is not None}
-    return [word for name, value in given.items() for word in (f"--{name}", _value(value))]
+    return ["-c", str(path)] if os.path.exists(Path(path) / MANIFEST) else [str(path)]
 
 
 def _value(value: Any) -> str:
     return ",".join(map(repr, value)) if isinstance(value, tuple) else str(value)
-
-
-def _command(*words: str | Path) -> str:
-    return shlex.join(["lookalike", *map(str, words)])

@@ -1,10 +1,10 @@
 """Finds the collection that a command means: by name, by what is to be indexed, or by where one is."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from collections.abc import Sequence
 from lookalike.errors import NoCollectionError, UsageError
 
 if TYPE_CHECKING:
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 def open_collection(directory: str | None, near: Sequence[str] = (), **network: Any) -> "Collection":
     """The one that is named, else the nearest, or among several right below the one of an image that is named."""
-    from lookalike.collection import collection as collections
+    import lookalike
 
-    return collections.open(_place(directory, near), **network)
+    return lookalike.open(_place(directory, near), **network)
 
 
 def place_to_index(paths: Sequence[str], directory: str | None) -> Path | None:
     """Where the collection is that these files and folders belong to; None where one has to be made."""
-    from lookalike.storage import layout as directories
+    from lookalike.storage import layout
 
     folders = [_folder_of(path) for path in paths]
     if directory is not None:
-        place = directories.locate(Path(directory))
-        return place or (None if folders else directories.located(directory))
+        place = layout.locate(Path(directory))
+        return place or (None if folders else layout.located(directory))
     if not paths:
-        return directories.locate(_place(None, ()))
-    places = {directories.nearest(folder) for folder in folders}
+        return layout.locate(_place(None, ()))
+    places = {layout.nearest(folder) for folder in folders}
     if len(places) > 1 or (places == {None} and (len(paths) > 1 or not os.path.isdir(paths[0]))):
         raise UsageError("these have no collection in common: index one folder, or name one with -c")
     return places.pop()
@@ -38,20 +38,20 @@ def collection_to_index(
     place: Path | None, paths: Sequence[str], directory: str | None, **network: Any
 ) -> "Collection":
     """The collection at that place, or a new one for the first of the paths."""
-    from lookalike.collection import collection as collections
-    from lookalike.storage import layout as directories
+    import lookalike
+    from lookalike.storage import layout
 
     if place:
-        return collections.open(place, **network)
+        return lookalike.open(place, **network)
     folder = _folder_of(paths[0])
     if directory is not None and Path(directory).resolve() == folder:
         directory = None  # the folder itself was meant
     given = {name: value for name, value in network.items() if value is not None}
     try:
-        return collections.create(folder, directory=directory, **given)
+        return lookalike.create(folder, directory=directory, **given)
     except UsageError:
-        if found := directories.locate(Path(directory) if directory else folder):
-            return collections.open(found, **network)  # another process was quicker
+        if found := layout.locate(Path(directory) if directory else folder):
+            return lookalike.open(found, **network)  # another process was quicker
         raise
 
 
@@ -66,15 +66,15 @@ def key_of_folder(under: str | None, collection: "Collection") -> str | None:
 
 
 def _place(directory: str | None, near: Sequence[str]) -> Path:
-    from lookalike.storage import layout as directories
+    from lookalike.storage import layout
 
     if directory is not None:
         return Path(directory)
     here = Path.cwd()
-    if place := directories.nearest(here):
+    if place := layout.nearest(here):
         return place
-    below = sorted(filter(None, (directories.locate(here / name) for name in os.listdir(here))))
-    close = {directories.nearest(Path(path).resolve().parent) for path in near}
+    below = sorted(filter(None, (layout.locate(here / name) for name in os.listdir(here))))
+    close = {layout.nearest(Path(path).resolve().parent) for path in near}
     below = [each for each in below if close == {each}] or below
     if not below:
         raise NoCollectionError(

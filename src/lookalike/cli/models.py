@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lookalike import errors
-from lookalike.cli import output
+from lookalike.cli import output, progress
 from lookalike.display.text import safe_text
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def compare(names: tuple[str, ...], folder: str, sample: int, threads: int | Non
     """
     from lookalike.evaluation.model_comparison import compare as compared
 
-    with output.bar("Comparing") as advance:
+    with progress.bar("Comparing") as advance:
 
         def show(progress: "ComparisonProgress") -> None:
             files = output.counted(progress.files, "file")
@@ -220,7 +220,7 @@ def compare(names: tuple[str, ...], folder: str, sample: int, threads: int | Non
 @contextmanager
 def _importing() -> Iterator[Callable[["ImportProgress"], None]]:
     """Shows what an import does, and of a download how much there is."""
-    with output.bar("Importing") as advance:
+    with progress.bar("Importing") as advance:
 
         def show(progress: "ImportProgress") -> None:
             of = f" of {output.size_text(progress.total)}" if progress.total else ""
@@ -238,7 +238,6 @@ def _facts(name: str) -> dict[str, Any]:
     """What is on a card, and where the network is."""
     from lookalike import encoders
     from lookalike.encoders import bundled, registry
-    from lookalike.encoders.card import as_facts
 
     card = encoders.card(name)
     if name == encoders.BUNDLED:
@@ -247,7 +246,7 @@ def _facts(name: str) -> dict[str, Any]:
     else:
         model = registry.read(name)
         place = {"bytes": model.bytes, "path": str(model.folder)}
-    return {**as_facts(card), "fingerprint": card.fingerprint, **place}
+    return {**card.as_dict(), "fingerprint": card.fingerprint, **place}
 
 
 def _card_rows(card: "Card") -> dict[str, str]:

@@ -1,65 +1,81 @@
-"""The encoder that a collection belongs to, loaded when it is first needed, and what it makes of queries."""
+"""The encoder of a collection, loaded when it is first needed, and the vectors that it makes of queries."""
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from lookalike import encoders
+from lookalike.collection import compatibility
 from lookalike.encoders import Encoder, TextEncoder
-from lookalike.errors import UsageError
+from lookalike.errors import Hint, UsageError
 from lookalike.images.decode import ImageSource, prepare
 from lookalike.ingest.embedding import embed, embed_text
-from lookalike.storage import manifest
-from lookalike.storage.manifest import Origin
+from lookalike.search.query import Term, query_vector
+from lookalike.storage.manifest import Manifest
 from lookalike.storage.vectors import Vectors
 
 
 class CollectionEncoder:
-    """What turns images and words into a collection's vectors. Threads may share it."""
+    """Turns images and text into a collection's vectors. Threads may share it."""
 
     def __init__(
-        self, directory: Path, origin: Origin, *, encoder: Encoder | None = None, device: str = "auto"
+        self, directory: Path, manifest: Manifest, *, encoder: Encoder | None = None, device: str = "auto"
     ) -> None:
-        """`encoder` is the network where it came as an object; `device` is the processor for indexing."""
-        self.made_by, self._own, self._device = origin.made_by, encoder, device
-        self._directory, self._origin = directory, origin
-        self._loaded: tuple[int, str, Encoder] | None = None  # for how many threads, on which processor
+        """`encoder` is the encoder if it was given as an object; `device` is the one for indexing."""
+        self._directory, self._manifest, self._own, self._device = directory, manifest, encoder, device
+        self._loaded: tuple[int, str, Encoder] | None = None  # for how many threads, on which device
         self._loaded_text: TextEncoder | None = None
         self._lock = threading.Lock()
 
     def for_indexing(self, threads: int) -> Encoder:
-        """The network, for at least as many threads, on the processor that is best for many images.
+        """The encoder for at least that many threads, on the device that is best for many images.
 
         Raises:
-            IncompatibleError: it is not to be had here, or is another version.
+            IncompatibleError: it is not available here, or is another version.
         """
         return self._load(threads, self._device)
 
-    def vector_of_image(self, query: ImageSource) -> Vectors:
+    def query_vector(self, terms: Sequence[Term]) -> Vectors:
+        """The unit vector of a query, float32 (1, dim).
+
+        Raises:
+            ImageError: an image cannot be used.
+            UsageError: there is a text and the model takes none, or the terms cancel each other out.
+        """
+        return query_vector(terms, [self._term_vector(term) for term in terms])
+
+    def image_vector(self, image: ImageSource) -> Vectors:
         """The unit vector of an image, float32 (1, dim).
 
         Raises:
             ImageError: it cannot be used.
         """
-        # Waking a graphics processor takes longer than a few images do on the CPU.
+        # Starting a GPU takes longer than a few images take on the CPU.
         encoder = self._load(1, "cpu" if self._device == "auto" else self._device)
-        return embed(encoder, prepare(query, encoder.preprocessing))
+        return embed(encoder, prepare(image, encoder.preprocessing))
 
-    def vector_of_text(self, text: str) -> Vectors:
-        """The unit vector of words, float32 (1, dim).
+    def text_vector(self, text: str) -> Vectors:
+        """The unit vector of a text, float32 (1, dim).
 
         Raises:
-            UsageError: the network knows no words.
+            UsageError: the model does not take text.
         """
-        return embed_text(self._load_text(), self.made_by.dim, text)
+        return embed_text(self._load_text(), self._manifest.made_by.dim, text)
+
+    def _term_vector(self, term: Term) -> Vectors:
+        if term.text is not None:
+            return self.text_vector(term.text)
+        assert term.image is not None
+        return self.image_vector(term.image)
 
     def _load(self, threads: int, device: str) -> Encoder:
         if self._own is not None:
             return self._own
         with self._lock:
             if not self._loaded or self._loaded[0] < threads or device not in ("cpu", self._loaded[1]):
-                self._check()
-                name, precision = self.made_by.model, self.made_by.precision
-                loaded = encoders.load(name, precision=precision, threads=threads, device=device)
+                self._check_model()
+                made_by = self._manifest.made_by
+                loaded = encoders.load(made_by.model, precision=made_by.precision, threads=threads, device=device)
                 self._loaded = threads, device, loaded
             return self._loaded[2]
 
@@ -67,13 +83,22 @@ class CollectionEncoder:
         if self._own is not None:
             if isinstance(self._own, TextEncoder):
                 return self._own
-            raise UsageError(f"{self._own.name} knows no words: it has no encode_text")
+            raise UsageError(f"{self._own.name} does not take text: it has no encode_text")
         with self._lock:
             if self._loaded_text is None:
-                self._check()
-                self._loaded_text = encoders.load_text(self.made_by.model, precision=self.made_by.precision)
+                self._check_model()
+                self._check_takes_text()
+                made_by = self._manifest.made_by
+                self._loaded_text = encoders.load_text(made_by.model, precision=made_by.precision)
             return self._loaded_text
 
-    def _check(self) -> None:
-        """Raises IncompatibleError unless the network is here, and is the one that made the collection."""
-        manifest.check(self._directory, self._origin, manifest.now(self._directory, self._origin))
+    def _check_model(self) -> None:
+        """Raises IncompatibleError unless the model is available here, and is the one that made the collection."""
+        wanted = compatibility.wanted_identity(self._directory, self._manifest)
+        compatibility.check(self._directory, self._manifest, wanted)
+
+    def _check_takes_text(self) -> None:
+        model = self._manifest.made_by.model
+        if encoders.card(model).text is None and (others := encoders.text_models()):
+            arguments = {"path": str(self._manifest.path(self._directory)), "model": others[0]}
+            raise UsageError(f"{model} does not take text; {' and '.join(others)} would", Hint("reindex", arguments))

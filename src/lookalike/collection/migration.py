@@ -1,65 +1,69 @@
-"""What is to come in a collection's place: the same images with the vectors of another model, while they come about."""
+"""The data of a model that is to serve, while they are made: the same images with the vectors of another encoder."""
 
 import heapq
 import os
-import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 from lookalike.encoders import Encoder
-from lookalike.errors import CorruptError, IncompatibleError, StorageError, UsageError
+from lookalike.errors import CorruptError, Hint, IncompatibleError, UsageError
 from lookalike.index import generation
 from lookalike.index.build_progress import BuildProgress
-from lookalike.index.maintenance import Builder
-from lookalike.index.options import Wish
+from lookalike.index.maintenance import IndexMaintainer
+from lookalike.index.options import BuildOptions
+from lookalike.index.policies import Policies
 from lookalike.ingest.pipeline import Ingest, Progress, Report
 from lookalike.results import Skipped
-from lookalike.sources.folder import Found, Source, Unreadable, look_at
-from lookalike.storage import layout as directories
-from lookalike.storage import manifest, vectors
-from lookalike.storage.catalog import Catalog, Known
-from lookalike.storage.manifest import Identity, Origin
-from lookalike.storage.vectors import VectorReader, VectorWriter
+from lookalike.sources.folder import Found, Source, Unreadable, found_file
+from lookalike.storage import directory as directories
+from lookalike.storage import layout
+from lookalike.storage import manifest as manifests
+from lookalike.storage.catalog import Catalog
+from lookalike.storage.manifest import Identity, Manifest
+from lookalike.storage.mapped_vectors import MappedVectors
+from lookalike.storage.vectors import VectorWriter
 from lookalike.system import durable
 
 
 class Migration:
-    """The catalog, vectors and index that are to come, beside those that there are. The collection is locked."""
+    """The new catalog, vectors and index, beside the present ones. The collection is locked."""
 
-    def __init__(self, directory: Path, origin: Origin, wanted: Identity) -> None:
+    def __init__(self, directory: Path, manifest: Manifest, wanted: Identity, policies: Policies) -> None:
         """Carries on with what an earlier run has left, unless that was for another model or is damaged."""
-        self._directory, self._folder, self._old_place = directory, origin.folder, origin.place(directory)
-        self.then = Origin(wanted, origin.folder, origin.next_data)
-        self._place = self.then.place(directory)
+        self._directory, self._folder, self._policies = directory, manifest.folder, policies
+        self._old_data = manifest.data_directory(directory)
+        self.then = Manifest(wanted, manifest.folder, layout.next_data(manifest.data))
+        self._new_data = self.then.data_directory(directory)
         with ExitStack() as opened:
-            self._old = opened.enter_context(closing(Catalog(self._old_place / directories.CATALOG)))
-            self._old.check()  # since it will be taken away
-            if manifest.read_next(directory) != self.then or not self._is_sound():
+            self._old = opened.enter_context(closing(Catalog(self._old_data / layout.CATALOG)))
+            self._old.check()  # since it will be removed
+            if manifests.read_next(directory) != self.then or not self._is_sound():
                 self._begin()
-            self._new = opened.enter_context(closing(Catalog(self._place / directories.CATALOG)))
+            self._new = opened.enter_context(closing(Catalog(self._new_data / layout.CATALOG)))
             self._opened = opened.pop_all()
 
     def close(self) -> None:
+        """Closes both catalogs."""
         self._opened.close()
 
     def check_all_are_there(self) -> None:
-        """Looks at all images before anything is done.
+        """Looks for the files of all images before anything is done.
 
         Raises:
-            UsageError: some may be there, but cannot be looked at.
+            UsageError: some cannot be found, although they may be there.
         """
-        gone = (key for key in self._images() if not os.path.lexists(self._folder / key))
+        gone = (key for key in self._image_keys() if not os.path.lexists(self._folder / key))
         self._refuse_to_lose(filter(self._may_come_back, gone))
 
     def encode(
         self, encoder: Encoder, sources: Sequence[Source], threads: int, progress: Callable[[Progress], None] | None
     ) -> list[Report]:
-        """Makes the vectors of the images that there were, and then brings it up to date with the sources."""
+        """Makes the vectors of the present images, and then brings them up to date with the sources."""
         self._forget_what_was_removed()
         state, dim = self._new.state(), self.then.made_by.dim
-        with closing(VectorWriter(self._place / state.vectors, dim, state.count)) as writer:
+        with closing(VectorWriter(self._new_data / state.vectors, dim, state.count)) as writer:
 
             def ingest() -> Ingest:
                 return Ingest(self._new, writer, encoder, threads=threads, progress=progress)
@@ -67,28 +71,28 @@ class Migration:
             return [ingest().run(source) for source in (_KnownFiles(self._old, self._folder), *sources)]
 
     def check_none_is_lost(self) -> None:
-        """Looks for images that were there when it began, and could not be read when it was their turn.
+        """Looks for images that were there at the beginning, and could not be read when it was their turn.
 
         Raises:
             UsageError: there are some. What has been done stays for the next run.
         """
-        self._refuse_to_lose(filter(self._is_lost, self._images()))
+        self._refuse_to_lose(filter(self._is_lost, self._image_keys()))
 
     def build(self, progress: Callable[[BuildProgress], None] | None) -> None:
-        """Makes the index, where there are so many images that one is due or there has been one."""
-        builder = Builder(self._new, self._place, self.then.made_by.dim, progress)
-        builder.sweep()
-        wish = self._wish()
-        if wish is None or self._new.state().generation:
-            builder.maintain()
+        """Builds the index, if one is due or there has been one."""
+        maintainer = IndexMaintainer(self._new, self._new_data, self.then.made_by.dim, self._policies, progress)
+        maintainer.sweep()
+        options = self._build_options()
+        if options is None or self._new.state().generation:
+            maintainer.maintain()
             return
         try:
-            builder.build(wish)
+            maintainer.build(options)
         except UsageError:  # it would take more memory than it may
-            builder.build(Wish(wish.recall))
+            maintainer.build(BuildOptions(options.recall))
 
     def carry_over(self, reports: Sequence[Report]) -> Report:
-        """Gives the images what they had, and says what is not as it was.
+        """Gives the images their ids, attributes and labels, and reports what has changed.
 
         Raises:
             UsageError: no image is there any more.
@@ -115,18 +119,17 @@ class Migration:
     def _is_sound(self) -> bool:
         """Whether what an earlier run has left can be carried on with."""
         try:
-            with closing(Catalog(self._place / directories.CATALOG)) as catalog:
+            with closing(Catalog(self._new_data / layout.CATALOG)) as catalog:
                 catalog.check()
                 state = catalog.state()
-                VectorReader(self._place / state.vectors, self.then.made_by.dim).part(0, state.count)
+                MappedVectors(self._new_data / state.vectors, self.then.made_by.dim, state.count)
         except (CorruptError, IncompatibleError):
             return False
         return True
 
-    def _images(self) -> Iterator[str]:
-        """The keys of the images that there were."""
-        for within in ("", "/"):
-            yield from (known.key for known in _known(self._old, within) if not known.skipped)
+    def _image_keys(self) -> Iterator[str]:
+        """The keys of the collection's present images."""
+        return (known.key for folder in ("", "/") for known in self._old.known_files(folder) if not known.skipped)
 
     def _is_lost(self, key: str) -> bool:
         known = self._new.known_file(key)
@@ -135,7 +138,7 @@ class Migration:
         return known.skipped and key.startswith("/") and known.changed_ns < 0  # which is to be tried again
 
     def _may_come_back(self, key: str) -> bool:
-        """Whether nothing is known of a file that cannot be looked at; where its folder can be listed, it is gone."""
+        """Whether a file that cannot be found may still exist; if its folder can be listed, it is gone."""
         return key.startswith("/") or not os.path.isdir(self._folder) or _is_closed((self._folder / key).parent)
 
     def _refuse_to_lose(self, keys: Iterator[str]) -> None:
@@ -144,40 +147,36 @@ class Migration:
             return
         path, count = self._folder / first, 1 + sum(1 for _ in keys)
         number = f"{count:,} images, such as {path}," if count > 1 else f"the image {path}"
-        command = f"lookalike remove -c {shlex.quote(str(self._directory))} {shlex.quote(str(path))}"
         raise UsageError(
-            f"{self._folder}: {number} cannot be read now; bring the disk back, or take what is gone for good out"
-            f" first, single images or their folder: {command}; nothing has been changed"
+            f"{self._folder}: {number} cannot be read now; nothing has been changed; connect the disk again",
+            Hint("remove_images", {"path": str(self._directory), "image": str(path)}),
         )
 
     def _forget_what_was_removed(self) -> None:
-        """Takes out what an earlier run has done, and the old catalog does not know; the sources may bring it back."""
-        done = (known.key for within in ("", "/") for known in _known(self._new, within))
+        """Drops what an earlier run has done and the old catalog does not know; the sources may bring it back."""
+        done = (known.key for folder in ("", "/") for known in self._new.known_files(folder))
         removed = [key for key in done if self._old.known_file(key) is None]
         with self._new.writing() as transaction:
             transaction.remove(removed)
 
     def _begin(self) -> None:
-        try:
-            (self._directory / manifest.NEXT).unlink(missing_ok=True)
-            if self._place.exists():
-                shutil.rmtree(self._place)
-            self._place.mkdir()
-            Catalog.create(self._place / directories.CATALOG)
-            vectors.create(self._place / directories.VECTORS, self.then.made_by.dim)
-            durable.sync_folder(self._place)
-        except OSError as error:
-            raise StorageError(f"{self._place}: {error.strerror}") from error
-        manifest.write(self._directory, self.then, manifest.NEXT)
+        with durable.storage_errors(self._new_data):
+            (self._directory / layout.NEXT_MANIFEST).unlink(missing_ok=True)
+            if self._new_data.exists():
+                shutil.rmtree(self._new_data)
+            self._new_data.mkdir()
+            directories.create_data(self._new_data, self.then.made_by.dim)
+            durable.sync_folder(self._new_data)
+        manifests.write(self._directory, self.then, layout.NEXT_MANIFEST)
 
-    def _wish(self) -> Wish | None:
-        """What was wanted of the index that there is, without the kind, which goes with the dimension."""
+    def _build_options(self) -> BuildOptions | None:
+        """What was asked of the present index, but for the kind, which depends on the dimension."""
         stored = self._old.state().generation
         try:
-            about = generation.read_about(self._old_place, stored) if stored else None
+            about = generation.read_about(self._old_data, stored) if stored else None
         except CorruptError:
             return None
-        return Wish(about.promise, about.asked_memory) if about else None
+        return BuildOptions(about.target_recall, about.asked_memory) if about else None
 
 
 class _KnownFiles:
@@ -189,18 +188,11 @@ class _KnownFiles:
         self._catalog, self._folder = catalog, folder
 
     def files(self) -> Iterator[Found | Unreadable]:
-        inside, elsewhere = _known(self._catalog, ""), _known(self._catalog, "/")
+        inside, elsewhere = self._catalog.known_files(""), self._catalog.known_files("/")
         for known in heapq.merge(inside, elsewhere, key=lambda known: os.fsencode(known.key)):
             path = self._folder / known.key
             if known.key.startswith("/") or os.path.lexists(path):
-                yield look_at(path, known.key)
-
-
-def _known(catalog: Catalog, within: str) -> Iterator[Known]:
-    after = b""
-    while page := catalog.known(within, after):
-        yield from page
-        after = os.fsencode(page[-1].key)
+                yield found_file(path, known.key)
 
 
 def _is_closed(folder: Path) -> bool:

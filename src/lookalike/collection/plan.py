@@ -1,50 +1,53 @@
-"""What indexing a folder would take, told before anything is done: some of its files are tried, nothing is written."""
+"""Estimates what indexing a folder would take, from a sample of its files. Nothing is written."""
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 from lookalike import encoders
+from lookalike.collection import compatibility
+from lookalike.collection.encoder_choice import EncoderChoice
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, UsageError
-from lookalike.index import build_progress, generation, maintenance, tuning
+from lookalike.index import build_progress, defaults, generation
 from lookalike.index.generation import Generation
+from lookalike.index.policies import DEFAULT
 from lookalike.index.spec import IndexSpec
-from lookalike.ingest import embedding
-from lookalike.ingest import sampling as samples
-from lookalike.ingest.pipeline import cores
+from lookalike.ingest import embedding, sampling
 from lookalike.ingest.sampling import Census, Trial
 from lookalike.sources.folder import Folder
-from lookalike.storage import layout as directories
-from lookalike.storage import manifest
+from lookalike.storage import layout
+from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
-from lookalike.storage.manifest import Identity, Origin
+from lookalike.storage.manifest import Identity, Manifest
+from lookalike.system.resources import cores
 
-SAMPLE = 200
-# What a catalog takes, measured with up to 100,000 images: empty, for each image, and for each byte of its key.
+SAMPLE = 200  # files
+# The size of a catalog in bytes, measured with up to 100,000 images: empty, for each image, for each byte of its key.
 _CATALOG_EMPTY, _CATALOG_IMAGE, _CATALOG_KEY = 65_536, 175, 2.25
-_COMMITTING = 0.0001  # seconds for each file, when the threads that encode wait for the one that commits
-_PROCESS = 92_000_000  # bytes of memory that a process has taken when it has searched by an image
-_BUILDING = 50_000_000  # bytes that building takes besides the index and the sample that it learns from
-# Milliseconds of a search: in any case, for each number that the query is multiplied with, and by an index of 100,000
-# vectors, which grows with the power 0.9 of their number.
+_COMMITTING = 0.0001  # seconds a file, while the threads that encode wait for the one that commits
+_PROCESS = 92_000_000  # bytes of memory of a process that has searched by an image
+_BUILDING = 50_000_000  # bytes of memory that building takes besides the index and its training sample
+# Milliseconds of a search: in any case, for each stored number in an exact search, and by an index of 100,000 vectors,
+# which grows with the power 0.9 of their number.
 _SEARCH_MS, _NUMBER_MS, _INDEX_MS = 0.2, 8e-8, 0.2
 
 
 @dataclass(frozen=True)
-class Searching:
+class SearchEstimate:
     """How a collection would be searched.
 
     Attributes:
-        spec: the FAISS index factory string of its index, or None where every search is exact.
-        milliseconds: how long a search takes, about, one at a time on one thread, the query's vector given.
-        index_bytes: the size of the index, on the disk and in memory; 0 where there is none.
-        memory_bytes: the memory of a process that searches by images. The vectors are apart from that: the system
-            keeps of their file in memory what it has room for.
-        build_seconds: how long building the index takes, about; 0 where it need not be built.
-        build_bytes: the memory that building it takes, about.
+        spec: the FAISS index factory string of its index, or None if every search is exact.
+        milliseconds: the estimated time of a search, one at a time on one thread, without encoding.
+        index_bytes: the size of the index, on the disk and in memory; 0 if there is none.
+        memory_bytes: the memory of a process that searches by images, without the vectors: the system keeps of their
+            file in memory what it has room for.
+        build_seconds: the estimated time of building the index; 0 if it need not be built.
+        build_bytes: the estimated memory of building it.
     """
 
     spec: str | None
@@ -57,19 +60,19 @@ class Searching:
 
 @dataclass(frozen=True)
 class Plan:
-    """What indexing a folder would take, by a sample of its files and by earlier measurements.
+    """What indexing a folder would take, estimated from a sample of its files and earlier measurements.
 
     Attributes:
-        folder: which is to be indexed.
-        directory: the collection that it is part of, or None where there is none yet.
-        made_by: the network.
-        census: which files there are.
-        trial: what a sample of them has told.
-        images: how many images of this folder the collection would have, about.
-        vectors: how many vectors the collection would have, about.
-        indexing_seconds: how long looking at the files takes once the network is loaded, about.
-        vector_bytes: the size of the collection's vectors on the disk, about.
-        catalog_bytes: the size of its catalog, about.
+        folder: the folder to be indexed.
+        directory: the collection that it is part of, or None if there is none yet.
+        made_by: the encoder.
+        census: the files of the folder.
+        trial: the results of processing a sample of them.
+        images: the estimated number of images of this folder that the collection would have.
+        vectors: the estimated number of vectors of the collection.
+        indexing_seconds: the estimated time of processing the files, once the model is loaded.
+        vector_bytes: the estimated size of the collection's vectors on the disk.
+        catalog_bytes: the estimated size of its catalog.
         searching: how it would be searched.
     """
 
@@ -83,27 +86,27 @@ class Plan:
     indexing_seconds: float
     vector_bytes: int
     catalog_bytes: int
-    searching: Searching
+    searching: SearchEstimate
 
     @property
     def seconds(self) -> float:
-        """How long all of it takes, about: loading the network, looking at the files, building the index."""
+        """The estimated time of all of it: loading the model, processing the files, building the index."""
         return self.trial.loading_seconds + self.indexing_seconds + self.searching.build_seconds
 
     @property
     def bytes(self) -> int:
-        """The size of the collection on the disk, about."""
+        """The estimated size of the collection on the disk."""
         return self.vector_bytes + self.catalog_bytes + self.searching.index_bytes
 
     @property
     def memory_bytes(self) -> int:
-        """The most memory that indexing takes, about: what this process has taken, and for building the index."""
+        """The estimated peak memory of indexing: what this process has taken, and for building the index."""
         return self.trial.memory_bytes + self.searching.build_bytes
 
 
 @dataclass(frozen=True)
 class PlanProgress:
-    """How far it is: the files counted so far, and of those that are tried, `total`, how many have been."""
+    """The number of files counted so far and, of the `total` in the sample, the number that have been tried."""
 
     files: int
     tried: int = 0
@@ -114,58 +117,56 @@ def plan(
     folder: str | os.PathLike[str],
     *,
     directory: str | os.PathLike[str] | None = None,
-    model: str | None = None,
-    precision: str | None = None,
-    encoder: Encoder | None = None,
     sample: int = SAMPLE,
     threads: int | None = None,
     progress: Callable[[PlanProgress], None] | None = None,
+    **choice: Unpack[EncoderChoice],
 ) -> Plan:
-    """Says what indexing a folder would take, and writes nothing.
+    """Estimates what indexing a folder would take. Nothing is written.
 
-    The names and sizes of all files are looked at. Some of those that are new or changed, drawn at random and always
-    the same, are read, decoded and encoded. A folder that has a collection, or is in one, is compared with that, unless
-    it is to be indexed again with another network.
+    All files are counted. Of those that are new or changed, some are drawn at random, always the same ones, and are
+    read, decoded and encoded. A folder that has a collection, or is in one, is compared with that, unless another
+    encoder is chosen.
 
     Args:
         folder: the folder of images.
-        directory: where the collection is or would be, unless it is in the folder or in one above it.
-        model: the network; by default the collection's own, or the one that comes with Lookalike.
-        precision: what it computes with; by default as for the collection, or int8.
-        encoder: a network of your own instead.
-        sample: how many files to try, where there are as many; each thread gets 16 in any case.
-        threads: how many images to work on at once; by default one for each core.
-        progress: called while it works; what it raises ends the work.
+        directory: the directory of the collection, if it is not in the folder or in one above it.
+        sample: the number of files to try; each thread gets 16 in any case.
+        threads: the number of images to process at once; by default one for each core.
+        progress: called while it works; an exception that it raises ends the work.
+        choice: `model`, `precision` and `encoder`, see `EncoderChoice`; by default the collection's own.
 
     Raises:
         UsageError: there is no such folder or model, or a number is less than 1.
-        IncompatibleError: no other network is named, and the collection's own is not to be had here.
+        IncompatibleError: no other model is named, and the collection's own is not available here.
         CorruptError: the collection is damaged.
     """
     for name, number in (("sample", sample), ("threads", threads)):
         if number is not None and number < 1:
             raise UsageError(f"{name}={number}: give at least 1")
-    here, count, progress = _folder(folder), threads or cores(), progress or (lambda _: None)
-    place = directories.nearest(here) if directory is None else directories.locate(Path(directory))
-    origin = _origin(here, place, encoder, model=model, precision=precision)
-    if place and manifest.read(place).made_by != origin.made_by:
-        place = None
+    here, count, report = _folder(folder), threads or cores(), progress or (lambda _: None)
+    present = layout.nearest(here) if directory is None else layout.locate(Path(directory))
+    manifest = _manifest(here, present, choice)
+    if present and manifests.read(present).made_by != manifest.made_by:
+        present = None
 
     def load() -> Encoder:
-        made_by = origin.made_by
-        return encoder or encoders.load(made_by.model, precision=made_by.precision, threads=count)
+        made_by = manifest.made_by
+        if (own := choice.get("encoder")) is not None:
+            return encoders.checked_encoder(own)
+        return encoders.load(made_by.model, precision=made_by.precision, threads=count)
 
-    with _catalog(origin.place(place) if place else None) as catalog:
-        source, size = Folder(here, base=origin.folder, leave_out=place), max(sample, count * embedding.GROUP)
-        census, drawn = samples.take(source, catalog, size, progress=lambda files: progress(PlanProgress(files)))
-        trial = samples.attempt(
+    with _catalog(manifest.data_directory(present) if present else None) as catalog:
+        source, size = Folder(here, base=manifest.folder, leave_out=present), max(sample, count * embedding.GROUP)
+        census, drawn = sampling.take(source, catalog, size, progress=lambda files: report(PlanProgress(files)))
+        trial = sampling.attempt(
             drawn,
             load,
             threads=count,
             row_of=catalog.row_of if catalog else lambda _: None,
-            progress=lambda tried: progress(PlanProgress(census.files, tried, len(drawn))),
+            progress=lambda tried: report(PlanProgress(census.files, tried, len(drawn))),
         )
-        return _plan(here, place, origin.made_by, census, trial, catalog)
+        return _plan(here, present, manifest.made_by, census, trial, catalog)
 
 
 def _folder(folder: str | os.PathLike[str]) -> Path:
@@ -175,32 +176,29 @@ def _folder(folder: str | os.PathLike[str]) -> Path:
     return here
 
 
-def _origin(
-    here: Path, place: Path | None, encoder: Encoder | None, *, model: str | None, precision: str | None
-) -> Origin:
-    """That of the collection, or the one that it would have where it were made anew."""
-    if place is None:
-        made_by = manifest.of_model(model or encoders.BUNDLED, precision)
-        return Origin(manifest.of_encoder(encoder) if encoder else made_by, here)
-    origin = manifest.read(place)
-    wanted = manifest.of_encoder(encoder) if encoder else manifest.now(place, origin, model=model, precision=precision)
-    return origin if wanted == origin.made_by else Origin(wanted, here)
+def _manifest(here: Path, present: Path | None, choice: EncoderChoice) -> Manifest:
+    """The manifest of the collection, or the one that it would have if it were made anew."""
+    if present is None:
+        return Manifest(compatibility.new_identity(choice), here)
+    manifest = manifests.read(present)
+    wanted = compatibility.wanted_identity(present, manifest, choice)
+    return manifest if wanted == manifest.made_by else Manifest(wanted, here)
 
 
 @contextmanager
-def _catalog(place: Path | None) -> Iterator[Catalog | None]:
-    if place is None:
+def _catalog(data_directory: Path | None) -> Iterator[Catalog | None]:
+    if data_directory is None:
         yield None
         return
-    with closing(Catalog(place / directories.CATALOG)) as catalog:
+    with closing(Catalog(data_directory / layout.CATALOG)) as catalog:
         yield catalog
 
 
-# What follows from it
+# Estimates
 
 
 def _plan(
-    here: Path, place: Path | None, made_by: Identity, census: Census, trial: Trial, catalog: Catalog | None
+    here: Path, present: Path | None, made_by: Identity, census: Census, trial: Trial, catalog: Catalog | None
 ) -> Plan:
     new = round(census.changed * trial.new)
     vectors = new + (catalog.state().count if catalog else 0)
@@ -208,7 +206,7 @@ def _plan(
     catalog_bytes = catalog.path.stat().st_size if catalog else _CATALOG_EMPTY
     return Plan(
         folder=here,
-        directory=place,
+        directory=present,
         made_by=made_by,
         census=census,
         trial=trial,
@@ -222,7 +220,7 @@ def _plan(
 
 
 def _index(catalog: Catalog | None) -> Generation | None:
-    """What is known of the index that there is, or None where there is none that can be used."""
+    """What is known of the present index, or None if there is none that can be used."""
     stored = catalog.state().generation if catalog else None
     try:
         return generation.read_about(catalog.path.parent, stored) if catalog and stored else None
@@ -230,21 +228,22 @@ def _index(catalog: Catalog | None) -> Generation | None:
         return None
 
 
-def _searching(dim: int, vectors: int, new: int, about: Generation | None) -> Searching:
-    if about and vectors < maintenance.GROWTH * about.trained_rows:
+def _searching(dim: int, vectors: int, new: int, about: Generation | None) -> SearchEstimate:
+    policy = DEFAULT.tuning
+    if about and vectors < DEFAULT.maintenance.growth * about.trained_rows:
         spec, milliseconds = IndexSpec(about.spec, dim), about.chosen.milliseconds if about.chosen else 0.0
-        seconds = build_progress.stages(spec, vectors)["adding"] * new / max(vectors, 1)
+        seconds = build_progress.stage_seconds(spec, vectors, policy)["adding"] * new / max(vectors, 1)
         return _with_index(spec, vectors, milliseconds, seconds)
-    if tuning.searches_exactly(dim, vectors):
-        return Searching(None, _SEARCH_MS + vectors * dim * _NUMBER_MS, 0, _PROCESS, 0.0, 0)
-    spec = tuning.specs(dim, vectors)[0]
+    if policy.searches_exactly(dim, vectors):
+        return SearchEstimate(None, _SEARCH_MS + vectors * dim * _NUMBER_MS, 0, _PROCESS, 0.0, 0)
+    spec = defaults.specs(dim, vectors)[0]
     milliseconds = _INDEX_MS * (vectors / 100_000) ** 0.9
-    return _with_index(spec, vectors, milliseconds, sum(build_progress.stages(spec, vectors).values()))
+    return _with_index(spec, vectors, milliseconds, sum(build_progress.stage_seconds(spec, vectors, policy).values()))
 
 
-def _with_index(spec: IndexSpec, vectors: int, milliseconds: float, seconds: float) -> Searching:
+def _with_index(spec: IndexSpec, vectors: int, milliseconds: float, seconds: float) -> SearchEstimate:
     size = spec.bytes(vectors)
-    return Searching(
+    return SearchEstimate(
         spec.factory,
         milliseconds=_SEARCH_MS + milliseconds,
         index_bytes=size,

@@ -1,8 +1,8 @@
-"""Draws a small gallery of pictures, so that the program can be tried anywhere.
+"""Draws a small gallery of pictures, so that Lookalike can be tried anywhere.
 
-`write_gallery(Path("gallery"))` writes `gallery/balloon/balloon-01.jpg` and so on, 25 pictures of each of the dozen
-kinds; `draw("clock", np.random.default_rng(7))` draws one. A new kind is a function in `afar`, `indoors` or `nature`,
-named in `kinds`.
+`write_gallery(Path("gallery"))` writes `gallery/balloon/balloon-01.jpg` and so on, 25 pictures of each of the twelve
+kinds; `draw("clock", np.random.default_rng(7))` draws one. To add a kind, write a function in `outdoors`, `indoors` or
+`nature` and name it in `kinds`.
 """
 
 import re
@@ -18,21 +18,28 @@ from lookalike.errors import StorageError, UsageError
 
 __all__ = ["KINDS", "Kind", "draw", "write_gallery"]
 
-QUALITY = 88
-# Width and height as shares of the longer side.
+QUALITY = 88  # of a JPEG, on Pillow's scale up to 95
+# Widths and heights, as shares of the longer side.
 FORMATS = ((1.0, 0.75), (1.0, 1.0), (0.75, 1.0), (1.0, 0.85), (0.85, 1.0))
-# Written into every file, so that a gallery knows its own pictures from a file that merely has the same name.
+# A JPEG comment in every file, which tells the gallery's own pictures from other files of the same names.
 SIGNATURE = b"Drawn by lookalike.demo"
-# What a gallery may hold besides: the collection made from it, and what file managers leave behind.
+# Other names that a gallery may contain: its collection, and the files of file managers.
 TOLERATED = frozenset({".lookalike", ".DS_Store", "Thumbs.db", "desktop.ini"})
 
 
 def draw(kind: str, rng: np.random.Generator, side: int = 320) -> Image.Image:
-    """Draw one picture of a kind; everything about it but the kind is up to the generator.
+    """Draws a picture of a kind, which the generator varies; the same state of the generator gives the same picture.
 
-    `kind` is one of `KINDS`; `side` is the longer side in pixels, at least 32. Returns an RGB picture,
-    upright, wide or square. The same state of the generator gives the same picture. Raises UsageError
-    for a kind that does not exist and a side that is too small.
+    Args:
+        kind: one of `KINDS`.
+        rng: the random numbers that choose the shape, the colours and everything else.
+        side: the longer side in pixels, at least 32.
+
+    Returns:
+        An RGB image in one of `FORMATS`.
+
+    Raises:
+        UsageError: the kind does not exist, or the side is too small.
     """
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r}: there is no such kind of picture; choose one of {', '.join(KINDS)}")
@@ -45,11 +52,14 @@ def draw(kind: str, rng: np.random.Generator, side: int = 320) -> Image.Image:
 
 
 def write_gallery(folder: Path, *, per_kind: int = 25, seed: int = 0) -> list[Path]:
-    """Write `per_kind` JPEG files of each kind, `folder/<kind>/<kind>-01.jpg` and so on; return their paths.
+    """Writes `per_kind` JPEG files of each kind, `folder/<kind>/<kind>-01.jpg` and so on; returns their paths.
 
-    The same seed gives the same files, and a smaller gallery is a part of a larger one. An earlier gallery in
-    the folder is replaced as a whole. Raises UsageError, before anything is touched, if the folder holds
-    anything else, and StorageError if a file cannot be written.
+    The same seed gives the same files, and a smaller gallery is a part of a larger one. An earlier gallery in the
+    folder is replaced completely.
+
+    Raises:
+        UsageError: the folder contains other files, which are left as they are, or an option is out of range.
+        StorageError: a file cannot be written.
     """
     if per_kind < 1:
         raise UsageError(f"per_kind {per_kind}: a gallery needs at least one picture of each kind")
@@ -69,7 +79,7 @@ def _write(folder: Path, per_kind: int, seed: int) -> list[Path]:
     for kind in KINDS:
         (folder / kind).mkdir(parents=True, exist_ok=True)
         for number in range(1, per_kind + 1):
-            # One generator a picture: adding a kind or a picture leaves all the others as they are.
+            # Each picture has a generator of its own, so that adding a kind or a picture changes no other.
             rng = np.random.default_rng([seed, zlib.crc32(kind.encode()), number])
             path = folder / kind / f"{kind}-{number:02d}.jpg"
             draw(kind, rng).save(path, "JPEG", quality=QUALITY, comment=SIGNATURE)
@@ -80,16 +90,16 @@ def _write(folder: Path, per_kind: int, seed: int) -> list[Path]:
 
 
 def _own_files(folder: Path) -> set[Path]:
-    """The pictures of an earlier gallery in the folder; UsageError if there is anything else."""
+    """Returns the files of an earlier gallery in the folder; raises a UsageError if there are any others."""
     if not folder.exists() and not folder.is_symlink():
         return set()
     if not folder.is_dir():
         raise UsageError(f"{folder}: not a folder; choose another name for the gallery")
     own = set()
-    for place in _entries(folder):
-        if place.name not in KINDS or place.is_symlink() or not place.is_dir():
-            raise _foreign(folder, place)
-        for path in _entries(place):
+    for subfolder in _entries(folder):
+        if subfolder.name not in KINDS or subfolder.is_symlink() or not subfolder.is_dir():
+            raise _foreign(folder, subfolder)
+        for path in _entries(subfolder):
             if not _is_own(path):
                 raise _foreign(folder, path)
             own.add(path)
@@ -104,14 +114,14 @@ def _is_own(path: Path) -> bool:
     named = re.fullmatch(rf"{path.parent.name}-\d{{2,}}\.jpg", path.name)
     if not named or path.is_symlink() or not path.is_file():
         return False
-    # The comment stands near the start of the file, before the picture itself.
+    # The comment is near the start of the file, before the pixels.
     with path.open("rb") as file:
         start = file.read(256)
-    return SIGNATURE in start or not start  # an empty file is what a full disk leaves of a picture
+    return SIGNATURE in start or not start  # a full disk leaves an empty file
 
 
 def _foreign(folder: Path, path: Path) -> UsageError:
     return UsageError(
-        f"{folder}: holds {path.relative_to(folder)}, which is no picture of the gallery; "
+        f"{folder}: holds {path.relative_to(folder)}, which is not a picture of the gallery; "
         "choose an empty folder or one that does not exist yet"
     )

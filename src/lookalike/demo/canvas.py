@@ -1,4 +1,4 @@
-"""Paper and pen: shapes that can be moved, turned and shaded, drawn large and reduced for smooth edges."""
+"""Draws shapes that can be moved, turned and shaded, larger than the picture and then reduced for smooth edges."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,9 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from lookalike.demo.colours import Colour, Paint, Shade
 
-# ImageDraw does not smooth edges: pictures are drawn this many times larger, then averaged down.
+# ImageDraw does not smooth edges, so pictures are drawn this many times larger and then averaged down.
 OVERSAMPLING = 2
-# Blurred shapes need no detail: their masks are drawn this many times smaller than the paper.
+# Blurred shapes have no detail, so their masks are drawn this many times smaller than the canvas.
 COARSE = 4
 
 Points = npt.NDArray[np.float64]
@@ -21,7 +21,7 @@ Outline = Points | Sequence[tuple[float, float]]
 
 
 def smooth(corners: Outline, steps: int = 8) -> Points:
-    """A closed curve through the corners (Catmull-Rom spline), `steps` points from each to the next."""
+    """Returns a closed curve through the corners (a Catmull-Rom spline), `steps` points from each to the next."""
     p1 = np.asarray(corners, dtype=float)
     p0, p2, p3 = np.roll(p1, 1, 0), np.roll(p1, -1, 0), np.roll(p1, -2, 0)
     t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
@@ -32,7 +32,7 @@ def smooth(corners: Outline, steps: int = 8) -> Points:
 
 
 def oval(x: float, y: float, rx: float, ry: float = 0.0, angle: float = 0.0) -> Points:
-    """An ellipse about (x, y), turned clockwise by `angle` degrees; a circle without `ry`."""
+    """Returns an ellipse around (x, y), turned clockwise by `angle` degrees; a circle if there is no `ry`."""
     turns = np.linspace(0, math.tau, 48, endpoint=False)
     around = np.stack([rx * np.cos(turns), (ry or rx) * np.sin(turns)], 1)
     ellipse: Points = around @ _turn(angle).T + (x, y)
@@ -40,17 +40,17 @@ def oval(x: float, y: float, rx: float, ry: float = 0.0, angle: float = 0.0) -> 
 
 
 def box(left: float, top: float, right: float, bottom: float) -> Points:
-    """A rectangle."""
+    """Returns a rectangle."""
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], dtype=float)
 
 
 def mirrored(outline: Outline) -> Points:
-    """The outline with left and right exchanged."""
+    """Returns an outline with left and right exchanged."""
     return np.asarray(outline, dtype=float) * (-1, 1)
 
 
 def scattered(rng: np.random.Generator, count: int, gap: float) -> Points:
-    """At most `count` random points in the circle of radius 1, none nearer to another than `gap`."""
+    """Returns at most `count` random points in the circle of radius 1, no two of them closer than `gap`."""
     kept: list[Points] = []
     for point in rng.uniform(-1, 1, (count * 12, 2)):
         if math.hypot(*point) < 1 and all(math.dist(point, other) > gap for other in kept):
@@ -67,10 +67,10 @@ def _turn(angle: float) -> Points:
 
 @dataclass(frozen=True)
 class Pen:
-    """Draws on a picture, in units of its own.
+    """Draws on a picture in its own coordinates.
 
-    The first pen of a picture has its origin in the middle, y downwards, and a unit of half the shorter
-    side, so the picture spans -right..right and -bottom..bottom, and a circle of radius 1 fits.
+    The first pen of a picture has its origin in the middle, y downwards, and a unit of half the shorter side, so the
+    picture spans -right..right and -bottom..bottom, and a circle of radius 1 fits.
     """
 
     image: Image.Image
@@ -79,31 +79,31 @@ class Pen:
 
     @classmethod
     def on(cls, width: int, height: int) -> "Pen":
-        """A pen on new paper, which becomes a picture of this size."""
-        paper = Image.new("RGB", (width * OVERSAMPLING, height * OVERSAMPLING))
-        return cls(paper, np.array(paper.size) / 2, np.eye(2) * min(paper.size) / 2)
+        """Returns the first pen of a new picture of this size, in pixels."""
+        canvas = Image.new("RGB", (width * OVERSAMPLING, height * OVERSAMPLING))
+        return cls(canvas, np.array(canvas.size) / 2, np.eye(2) * min(canvas.size) / 2)
 
     def at(self, x: float, y: float, size: float = 1.0, angle: float = 0.0, flip: bool = False) -> "Pen":
-        """A pen with its origin at (x, y), a unit of `size`, turned clockwise, perhaps left for right."""
+        """Returns a pen with its origin at (x, y) and a unit of `size`, turned clockwise and perhaps mirrored."""
         axes = self.axes @ _turn(angle) @ np.diag([-size if flip else size, size])
         return replace(self, origin=self._pixels([(x, y)])[0], axes=axes)
 
     @property
     def right(self) -> float:
-        """The picture's right edge; for the first pen of a picture."""
+        """The right edge of the picture; for its first pen only."""
         return float(self.image.width / 2 / self._unit)
 
     @property
     def bottom(self) -> float:
-        """The picture's lower edge; for the first pen of a picture."""
+        """The lower edge of the picture; for its first pen only."""
         return float(self.image.height / 2 / self._unit)
 
     def anywhere(self, rng: np.random.Generator) -> tuple[float, float]:
-        """A random point of the picture; for the first pen of a picture."""
+        """Returns a random point of the picture; for its first pen only."""
         return rng.uniform(-self.right, self.right), rng.uniform(-self.bottom, self.bottom)
 
     def below(self, level: float) -> Points:
-        """The outline of all of the picture below a height; for the first pen of a picture."""
+        """Returns the outline of the picture below `level`; for its first pen only."""
         return box(-self.right, level, self.right, self.bottom)
 
     @property
@@ -116,11 +116,11 @@ class Pen:
         return pixels
 
     def fill(self, shade: Shade) -> None:
-        """Paint the whole picture."""
+        """Paints the whole picture."""
         self.image.paste(shade.over(self.image.size))
 
     def shape(self, outline: Outline, paint: Paint) -> None:
-        """A filled shape."""
+        """Draws a filled shape."""
         points = self._pixels(outline)
         if not isinstance(paint, Shade):
             ImageDraw.Draw(self.image).polygon(points.ravel().tolist(), fill=paint)
@@ -132,7 +132,7 @@ class Pen:
         self.image.paste(paint.over(mask.size), (int(corner[0]), int(corner[1])), mask)
 
     def line(self, outline: Outline, width: float, colour: Colour) -> None:
-        """An open line with round ends."""
+        """Draws an open line with round ends."""
         points, pixels = self._pixels(outline), max(1, round(width * self._unit))
         draw = ImageDraw.Draw(self.image)
         draw.line(points.ravel().tolist(), fill=colour, width=pixels, joint="curve")
@@ -141,7 +141,7 @@ class Pen:
                 draw.circle((float(end[0]), float(end[1])), pixels / 2, fill=colour)
 
     def soft(self, outlines: Sequence[Outline], colour: Colour, *, blur: float, opacity: float = 1.0) -> None:
-        """Blurred shapes: glow, shadow, cloud. `blur` is the Gaussian's deviation."""
+        """Draws blurred shapes, such as glow, shadow and clouds; `blur` is the standard deviation of the Gaussian."""
         drawn = [self._pixels(outline) for outline in outlines]
         deviation = blur * self._unit
         left, top, right, bottom = self._frame(np.concatenate(drawn), 3 * deviation)
@@ -155,7 +155,7 @@ class Pen:
 
     @contextmanager
     def inside(self, outline: Outline) -> Iterator["Pen"]:
-        """A pen that marks the picture only within the outline."""
+        """Yields a pen that draws only within the outline."""
         points = self._pixels(outline)
         frame = self._frame(points, 1)
         layer, corner = self.image.crop(frame), np.array(frame[:2])
@@ -165,14 +165,14 @@ class Pen:
         self.image.paste(layer, frame, mask)
 
     def _frame(self, points: Points, margin: float) -> tuple[int, int, int, int]:
-        """The part of the picture, in pixels, that the points and a margin take up; never empty."""
+        """Returns the bounding box of the points and a margin, in pixels, clipped to the picture; never empty."""
         size = np.array(self.image.size)
         low = np.clip(np.floor(points.min(0) - margin), 0, size - 1).astype(int)
         high = np.clip(np.ceil(points.max(0) + margin), low + 1, size).astype(int)
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
     def finish(self, rng: np.random.Generator) -> Image.Image:
-        """The picture at its own size, with a little grain, as a flat surface looks dead."""
+        """Returns the picture at its final size, with some grain, as a photo has."""
         picture = self.image.reduce(OVERSAMPLING)
         noise = rng.normal(128, 2.5, (picture.height, picture.width)).clip(0, 255).astype(np.uint8)
         grain = Image.fromarray(noise).convert("RGB")

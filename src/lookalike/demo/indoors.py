@@ -1,4 +1,4 @@
-"""Pictures of things on walls and tables: one function a kind."""
+"""Draws pictures of things on walls and tables, with a function for each kind."""
 
 import math
 
@@ -6,25 +6,11 @@ import numpy as np
 
 from lookalike.demo import scenery
 from lookalike.demo.canvas import Pen, Points, box, mirrored, oval, scattered, smooth
-from lookalike.demo.colours import (
-    BRIGHT,
-    CREAM,
-    INK,
-    WHITE,
-    Colour,
-    Shade,
-    ball,
-    dark,
-    light,
-    lit,
-    mix,
-    pick,
-    rgb,
-)  # fmt: skip
+from lookalike.demo.colours import BRIGHT, CREAM, INK, WHITE, Colour, Shade, ball, dark, light, lit, mix, pick, rgb
 
 
 def clock(pen: Pen, rng: np.random.Generator) -> None:
-    """A round clock, some with the bells of an alarm clock."""
+    """Draws a round clock, perhaps with the bells of an alarm clock."""
     scenery.wall(pen, rng)
     it = pen.at(rng.uniform(-0.25, 0.25), rng.uniform(-0.1, 0.15), rng.uniform(0.42, 0.75), rng.normal(0, 12))
     case = pick(rng, (*BRIGHT, INK, rgb(0x8F5E3B)))
@@ -54,7 +40,7 @@ def clock(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def mug(pen: Pen, rng: np.random.Generator) -> None:
-    """A steaming mug on a table."""
+    """Draws a steaming mug on a table."""
     scenery.wall(pen, rng)
     level = rng.uniform(0.0, 0.4)
     scenery.table(pen, rng, level)
@@ -83,7 +69,7 @@ def mug(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def _glaze(part: Pen, rng: np.random.Generator, colour: Colour) -> None:
-    """What is painted on a mug: bands, dots, a heart, a dipped foot or nothing."""
+    """Draws the pattern on a mug: bands, dots, a heart, a dipped foot or nothing."""
     pattern = rng.integers(5)
     if pattern == 0:
         for y in (-0.3, 0.0):
@@ -99,7 +85,7 @@ def _glaze(part: Pen, rng: np.random.Generator, colour: Colour) -> None:
 
 
 def pizza(pen: Pen, rng: np.random.Generator) -> None:
-    """A pizza from above, cut, on a table or a checked cloth."""
+    """Draws a cut pizza from above, on a table or a checked cloth."""
     if rng.random() < 0.6:
         scenery.planks(pen, rng)
     else:
@@ -127,7 +113,7 @@ def pizza(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def _toppings(it: Pen, rng: np.random.Generator, cheese: Colour) -> None:
-    """Slices of salami, and perhaps olives, basil or mushrooms between them."""
+    """Draws slices of salami, and perhaps olives, basil or mushrooms between them."""
     for x, y in scattered(rng, int(rng.integers(7, 16)), 0.4) * 0.66:
         it.shape(oval(x + 0.015, y + 0.02, 0.135), dark(cheese, 0.35))
         it.shape(oval(x, y, 0.13), rgb(0x9E2B25))

@@ -1,4 +1,4 @@
-"""The kinds of picture. To add one, write a function like the others and name it here."""
+"""The kinds of picture; to add one, write a function like the others and name it here."""
 
 from collections.abc import Callable, Mapping
 

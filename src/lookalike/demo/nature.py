@@ -1,4 +1,4 @@
-"""Pictures of what grows, swims and flies: one function a kind."""
+"""Draws pictures of plants and animals, with a function for each kind."""
 
 import math
 from dataclasses import dataclass
@@ -7,31 +7,16 @@ import numpy as np
 
 from lookalike.demo import scenery
 from lookalike.demo.canvas import Pen, Points, mirrored, oval, scattered, smooth
-from lookalike.demo.colours import (
-    BRIGHT,
-    CREAM,
-    GREENS,
-    INK,
-    WHITE,
-    Colour,
-    Shade,
-    ball,
-    dark,
-    light,
-    lit,
-    mix,
-    pick,
-    rgb,
-)  # fmt: skip
+from lookalike.demo.colours import BRIGHT, CREAM, INK, WHITE, Colour, Shade, ball, dark, light, lit, mix, pick, rgb
 
-GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))  # between one seed of a sunflower and the next
+GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))  # radians from one seed of a sunflower to the next
 LOWER_WING = ((0.05, 0), (0.45, 0.02), (0.75, 0.15), (0.8, 0.45), (0.6, 0.75), (0.35, 0.7), (0.15, 0.35))
 UPPER_WING = ((0.05, 0.05), (0.2, -0.45), (0.55, -0.8), (0.95, -0.82), (1, -0.5), (0.82, -0.1), (0.45, 0.08))
 
 
 def butterfly(pen: Pen, rng: np.random.Generator) -> None:
-    """A butterfly with open wings in a glade."""
-    scenery.glade(pen, rng, pick(rng, (*GREENS, rgb(0x7FA9C4), rgb(0xC48AA0), rgb(0xD3AE5A), rgb(0x9A86BF))))
+    """Draws a butterfly with open wings in a glade."""
+    scenery.glade(pen, rng, pick(rng, (*scenery.GREENS, rgb(0x7FA9C4), rgb(0xC48AA0), rgb(0xD3AE5A), rgb(0x9A86BF))))
     it = pen.at(rng.uniform(-0.2, 0.2), rng.uniform(-0.15, 0.15), rng.uniform(0.5, 0.88), rng.normal(0, 35))
     colour, second = pick(rng, BRIGHT), pick(rng, (CREAM, *BRIGHT))
     span, style = rng.uniform(0.8, 1.1), int(rng.integers(3))
@@ -51,7 +36,7 @@ def butterfly(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def _wing(it: Pen, wing: Points, colour: Colour, second: Colour, style: int) -> None:
-    """A right wing, from its root by the body round to the root again, with one of three patterns."""
+    """Draws a right wing with one of three patterns; its outline begins and ends at the body."""
     root, middle = wing[0], wing.mean(0)
     x, y = middle
     inner, edge = smooth(middle + (wing - middle) * 0.8), dark(colour, 0.8)
@@ -71,7 +56,7 @@ def _wing(it: Pen, wing: Points, colour: Colour, second: Colour, style: int) -> 
 
 
 def cactus(pen: Pen, rng: np.random.Generator) -> None:
-    """A cactus with arms and flowers in a desert."""
+    """Draws a cactus with arms and flowers in a desert."""
     scenery.sky(pen, rng)
     sand = pick(rng, (rgb(0xE0B878), rgb(0xD69A6A), rgb(0xEBCB96), rgb(0xC98B5F)))
     scenery.hills(pen, rng, pen.bottom - rng.uniform(0.4, 0.7), sand, rgb(0xD9B8B0))
@@ -92,7 +77,7 @@ def cactus(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def _limb(it: Pen, path: Points, width: float, green: Colour, bloom: Colour) -> None:
-    """A round limb of a cactus, ribbed, with spines along its last straight part and a flower on top."""
+    """Draws a ribbed limb of a cactus with spines along its last straight part and a flower on top."""
     tones = (dark(green, 0.45), dark(green, 0.12), green, light(green, 0.14))
     for share, tone in zip((1.0, 0.88, 0.6, 0.25), tones, strict=True):
         it.line(path, width * share, tone)
@@ -106,7 +91,7 @@ def _limb(it: Pen, path: Points, width: float, green: Colour, bloom: Colour) -> 
 
 
 def fish(pen: Pen, rng: np.random.Generator) -> None:
-    """A bright fish under water, sometimes with a small one."""
+    """Draws a bright fish under water, sometimes with a small one."""
     water = pick(rng, (rgb(0x1E7FA8), rgb(0x2A9AA8), rgb(0x2B6CB0), rgb(0x1C7C7D), rgb(0x3A5BA0)))
     scenery.deep(pen, rng, water)
     angle, flip = rng.normal(0, 16), rng.random() < 0.5
@@ -122,7 +107,7 @@ def fish(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def _swimmer(it: Pen, rng: np.random.Generator) -> None:
-    """A fish that looks to the left, two units long."""
+    """Draws a fish that faces left and is two units long."""
     colour, tall = pick(rng, BRIGHT[:3] + BRIGHT[6:]), rng.uniform(0.38, 0.66)
     fin = mix(colour, pick(rng, BRIGHT), 0.4)
     it.shape(smooth([(0.7, 0), (1.15, -0.42), (1.25, -0.3), (1.1, 0), (1.25, 0.3), (1.15, 0.42)]), lit(fin))
@@ -151,19 +136,19 @@ def _swimmer(it: Pen, rng: np.random.Generator) -> None:
 
 @dataclass(frozen=True)
 class Blossom:
-    """What the flowers of one plant have in common."""
+    """The shape and colours that the flowers of one plant share; lengths are in units of a petal's length."""
 
     petals: Colour
     heart: Colour
     count: int  # petals in each of two rows
-    width: float  # of half a petal, where it is widest
-    belly: float  # how far out that is; the petal's tip is at 1
+    width: float  # of half a petal at its widest
+    belly: float  # distance of the widest part from the centre
     radius: float  # of the heart
 
 
 def flower(pen: Pen, rng: np.random.Generator) -> None:
-    """A daisy, an aster or a sunflower in the grass, sometimes with a second."""
-    green = pick(rng, GREENS)
+    """Draws a daisy, an aster or a sunflower in the grass, sometimes two of them."""
+    green = pick(rng, scenery.GREENS)
     if rng.random() < 0.6:
         scenery.glade(pen, rng, green)
     else:
@@ -207,8 +192,8 @@ def _bloom(it: Pen, rng: np.random.Generator, blossom: Blossom) -> None:
 
 
 def mushroom(pen: Pen, rng: np.random.Generator) -> None:
-    """A spotted toadstool in the woods, often with a small one beside it."""
-    green = pick(rng, GREENS)
+    """Draws a spotted toadstool in the woods, often with a small one beside it."""
+    green = pick(rng, scenery.GREENS)
     scenery.glade(pen, rng, dark(mix(green, pick(rng, (green, rgb(0xB98A4A), rgb(0x6F8FA3))), 0.5), 0.15))
     trunks = [oval(x, -0.3, rng.uniform(0.04, 0.1), 1.4) for x in rng.uniform(-pen.right, pen.right, 4)]
     pen.soft(trunks, dark(rgb(0x5A4632), 0.3), blur=0.03, opacity=0.4)
@@ -222,7 +207,7 @@ def mushroom(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def _toadstool(it: Pen, rng: np.random.Generator, colour: Colour) -> None:
-    """A toadstool about two units high that stands at the origin."""
+    """Draws a toadstool about two units high whose foot is at the origin."""
     wide, tall = rng.uniform(0.75, 1.0), rng.uniform(1.5, 1.9)
     it.soft([oval(0.1, 0.02, 0.5, 0.08)], INK, blur=0.05, opacity=0.5)
     stem = [(-0.2, -1), (0.2, -1), (0.2, -0.3), (0.3, 0.03), (-0.3, 0.03), (-0.2, -0.3)]
@@ -239,7 +224,7 @@ def _toadstool(it: Pen, rng: np.random.Generator, colour: Colour) -> None:
     it.shape(cap, ball(colour))
     with it.inside(cap) as top:
         for x, y in scattered(rng, int(rng.integers(12, 22)), 0.28):
-            # Seen on a dome: towards the rim the spots turn away and grow narrow.
+            # On a dome, spots near the rim are seen from the side and look narrow.
             radius, centre = rng.uniform(0.06, 0.12), -0.9 - (tall - 0.9) * (0.5 - y / 2)
             narrow = radius * math.sqrt(1.05 - x * x)
             top.shape(oval(x * wide + 0.01, centre + 0.025, narrow, radius * 0.8), dark(colour, 0.45))

@@ -1,4 +1,4 @@
-"""Pictures of what is seen from afar, in the sky and by the sea: one function a kind."""
+"""Draws pictures of things in the sky and by the sea, with a function for each kind."""
 
 import itertools
 import math
@@ -7,29 +7,13 @@ import numpy as np
 
 from lookalike.demo import scenery
 from lookalike.demo.canvas import Pen, box, oval, smooth
-from lookalike.demo.colours import (
-    BRIGHT,
-    CREAM,
-    GREENS,
-    INK,
-    STONES,
-    WHITE,
-    Colour,
-    Shade,
-    ball,
-    dark,
-    light,
-    lit,
-    mix,
-    pick,
-    rgb,
-)  # fmt: skip
+from lookalike.demo.colours import BRIGHT, CREAM, INK, WHITE, Colour, Shade, ball, dark, light, lit, mix, pick, rgb
 
 
 def balloon(pen: Pen, rng: np.random.Generator) -> None:
-    """A hot-air balloon above hills, sometimes with another far away."""
+    """Draws a hot-air balloon above hills, sometimes with another far away."""
     scenery.sky(pen, rng)
-    scenery.hills(pen, rng, pen.bottom - rng.uniform(0.1, 0.5), pick(rng, GREENS), rgb(0xC9DDE6))
+    scenery.hills(pen, rng, pen.bottom - rng.uniform(0.1, 0.5), pick(rng, scenery.GREENS), rgb(0xC9DDE6))
     x = rng.uniform(-0.35, 0.35)
     if rng.random() < 0.35:
         there = x - math.copysign(rng.uniform(0.7, 0.85), x)
@@ -38,7 +22,7 @@ def balloon(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def _aircraft(it: Pen, rng: np.random.Generator) -> None:
-    """An envelope of radius 1 about the origin with its basket below."""
+    """Draws an envelope of radius 1 around the origin, with its basket below."""
     colours = [pick(rng, BRIGHT), pick(rng, BRIGHT), CREAM][: int(rng.integers(2, 4))][::-1]
     t = np.linspace(0, 1, 41)
     dome = np.sqrt(np.abs(1 - (1 - t / 0.45) ** 2))
@@ -67,7 +51,7 @@ def _aircraft(it: Pen, rng: np.random.Generator) -> None:
 
 
 def lighthouse(pen: Pen, rng: np.random.Generator) -> None:
-    """A striped lighthouse on a rock by the sea, its lamp lit at dusk."""
+    """Draws a striped lighthouse on a rock by the sea; its lamp is lit at dusk."""
     dusk = rng.random() < 0.5
     scenery.sky(pen, rng, scenery.DUSK if dusk else scenery.DAY)
     scenery.gulls(pen, rng)
@@ -78,7 +62,7 @@ def lighthouse(pen: Pen, rng: np.random.Generator) -> None:
     if dusk:
         beams = [[(0, -1.2), (side * 3.5, -1.75), (side * 3.5, -0.9)] for side in (-1, 1)]
         it.soft(beams, rgb(0xFFF0B0), blur=0.04, opacity=0.45)
-    _rock(it, rng, pick(rng, STONES))
+    _rock(it, rng, pick(rng, scenery.STONES))
     tower = [(-0.24, 0.05), (-0.15, -1.05), (0.15, -1.05), (0.24, 0.05)]
     it.shape(tower, CREAM)
     with it.inside(tower) as part:
@@ -96,7 +80,7 @@ def lighthouse(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def _rock(it: Pen, rng: np.random.Generator, stone: Colour) -> None:
-    """A rock whose flat top is at the origin, in two rows of facets, lighter towards the left."""
+    """Draws a rock in two rows of facets, lighter on the left, with its flat top at the origin."""
     x = np.linspace(-1, 1, 9)
     crest = np.stack([x * 0.7, 0.01 + np.maximum(np.abs(x) - 0.4, 0) * 0.3], 1)
     waist = np.stack([x * 0.95 + 0.03, 0.2 + np.abs(x) * 0.15], 1)
@@ -125,7 +109,7 @@ def _lantern(it: Pen, colour: Colour, shining: bool) -> None:
 
 
 def planet(pen: Pen, rng: np.random.Generator) -> None:
-    """A planet with rings, and a moon or two, among the stars."""
+    """Draws a planet with rings, and a moon or two, among the stars."""
     scenery.night(pen, rng)
     size, tilt = rng.uniform(0.36, 0.6), rng.uniform(-45, 45)
     it = pen.at(rng.uniform(-0.25, 0.25), rng.uniform(-0.2, 0.2), size, tilt)
@@ -151,7 +135,7 @@ def planet(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def _rings(it: Pen, flat: float, colour: Colour, *, front: bool) -> None:
-    """The half of a planet's rings that passes before it, or the half behind."""
+    """Draws the half of a planet's rings in front of it, or the half behind it."""
     half = np.arange(-1, 26) if front else np.arange(23, 50) % 48
     tones = (dark(colour, 0.3), colour, light(colour, 0.3), dark(colour, 0.2))
     for (outer, inner), tone in zip(((1.9, 1.78), (1.76, 1.5), (1.5, 1.4), (1.37, 1.25)), tones, strict=True):
@@ -160,7 +144,7 @@ def _rings(it: Pen, flat: float, colour: Colour, *, front: bool) -> None:
 
 
 def sailboat(pen: Pen, rng: np.random.Generator) -> None:
-    """A boat under sail."""
+    """Draws a sailing boat on the sea."""
     scenery.sky(pen, rng)
     scenery.gulls(pen, rng)
     blue = pick(rng, (rgb(0x2F86B5), rgb(0x2A9D9F), rgb(0x3F6FA8), rgb(0x4C9BC9)))

@@ -1,34 +1,33 @@
-"""Where the things stand: skies, hills, seas, meadows, walls and tables."""
+"""Draws backgrounds: skies, hills, seas, meadows, walls and tables."""
 
 import math
 
 import numpy as np
 
 from lookalike.demo.canvas import Pen, Points, box, oval
-from lookalike.demo.colours import PASTELS, WHITE, WOODS, Colour, Shade, dark, light, lit, mix, pick, rgb
+from lookalike.demo.colours import WHITE, Colour, Shade, dark, light, lit, mix, palette, pick, rgb
 
-DAY = tuple(
-    tuple(map(rgb, stops))
-    for stops in (
-        (0x4FA3DE, 0xA9D8F2, 0xEFF8F6),
-        (0x5CBFC9, 0xB9E6DF, 0xF8F3DA),
-        (0x8FB6E0, 0xF3CFCB, 0xFCE9C9),
-        (0x86A8C9, 0xC5D6E0, 0xEDEFEA),
-    )
+GREENS = palette(0x6BA354, 0x8DB255, 0x4F9A6B, 0xA5B452, 0x5B8C5A)
+PASTELS = palette(0xF6D7C3, 0xCFE5DC, 0xD5DDF0, 0xF5E6B8, 0xE9D3E4, 0xC7DDE8, 0xE8E2D6)
+STONES = palette(0x6E6672, 0x7D7168, 0x5F6B73)
+WOODS = palette(0xB98352, 0x8F5E3B, 0xD3A671, 0x6F4A35, 0xA9744F)
+# Skies: the colours from the zenith to the horizon.
+DAY = (
+    palette(0x4FA3DE, 0xA9D8F2, 0xEFF8F6),
+    palette(0x5CBFC9, 0xB9E6DF, 0xF8F3DA),
+    palette(0x8FB6E0, 0xF3CFCB, 0xFCE9C9),
+    palette(0x86A8C9, 0xC5D6E0, 0xEDEFEA),
 )
-DUSK = tuple(
-    tuple(map(rgb, stops))
-    for stops in (
-        (0x51528F, 0xD9748C, 0xF9B978),
-        (0x6A6BB5, 0xC3A3DC, 0xF9D5D3),
-        (0x2E5C8A, 0x8FA7B8, 0xF7C59F),
-        (0x2B3A67, 0x6C6A9C, 0xE39A93),
-    )
+DUSK = (
+    palette(0x51528F, 0xD9748C, 0xF9B978),
+    palette(0x6A6BB5, 0xC3A3DC, 0xF9D5D3),
+    palette(0x2E5C8A, 0x8FA7B8, 0xF7C59F),
+    palette(0x2B3A67, 0x6C6A9C, 0xE39A93),
 )
 
 
 def sky(pen: Pen, rng: np.random.Generator, skies: tuple[tuple[Colour, ...], ...] = DAY + DUSK) -> None:
-    """A sky with a few clouds, and often a sun."""
+    """Draws a sky with a few clouds, and often a sun."""
     colours = pick(rng, skies)
     pen.fill(Shade(colours))
     if rng.random() < 0.5:
@@ -45,7 +44,7 @@ def sky(pen: Pen, rng: np.random.Generator, skies: tuple[tuple[Colour, ...], ...
 
 
 def ridge(pen: Pen, rng: np.random.Generator, level: float, height: float) -> Points:
-    """The outline of rolling land that fills the picture below `level`."""
+    """Returns the outline of rolling land that fills the picture below `level`."""
     x = np.linspace(-pen.right, pen.right, 80)
     y = np.full_like(x, level)
     for waves in (1.5, 3.5, 8.0):
@@ -54,7 +53,7 @@ def ridge(pen: Pen, rng: np.random.Generator, level: float, height: float) -> Po
 
 
 def hills(pen: Pen, rng: np.random.Generator, level: float, colour: Colour, haze: Colour) -> None:
-    """Three ridges, the far ones paler."""
+    """Draws three ridges, the far ones paler."""
     for step in range(3):
         near = mix(haze, colour, 0.35 + step * 0.32)
         top = level + step * (pen.bottom - level) / 3
@@ -62,7 +61,7 @@ def hills(pen: Pen, rng: np.random.Generator, level: float, colour: Colour, haze
 
 
 def sea(pen: Pen, rng: np.random.Generator, level: float, colour: Colour) -> None:
-    """Water up to the horizon, with glints that grow towards the viewer."""
+    """Draws water up to the horizon, with glints that are larger near the viewer."""
     pen.shape(pen.below(level), Shade((light(colour, 0.45), colour, dark(colour, 0.3))))
     for _ in range(60):
         depth = rng.random() ** 1.5
@@ -72,7 +71,7 @@ def sea(pen: Pen, rng: np.random.Generator, level: float, colour: Colour) -> Non
 
 
 def grass(pen: Pen, rng: np.random.Generator, level: float, colour: Colour, blades: int = 70) -> None:
-    """Blades that rise from the lower edge to about `level`."""
+    """Draws blades of grass from the lower edge to about `level`."""
     for _ in range(blades):
         x, y = rng.uniform(-pen.right, pen.right), rng.uniform(level + 0.12, pen.bottom + 0.15)
         height, lean = rng.uniform(0.1, 0.28), rng.normal(0, 0.07)
@@ -82,7 +81,7 @@ def grass(pen: Pen, rng: np.random.Generator, level: float, colour: Colour, blad
 
 
 def glade(pen: Pen, rng: np.random.Generator, colour: Colour) -> None:
-    """Leaves out of focus: a wash of colour with blurred spots of light."""
+    """Draws leaves out of focus: a gradient with blurred spots of light."""
     pen.fill(Shade((light(colour, 0.45), colour, dark(colour, 0.35)), rng.uniform(60, 120)))
     for tone in (light(colour, 0.6), mix(colour, (255, 235, 140), 0.5), dark(colour, 0.3)):
         spots = [oval(*pen.anywhere(rng), rng.uniform(0.08, 0.25)) for _ in range(6)]
@@ -90,7 +89,7 @@ def glade(pen: Pen, rng: np.random.Generator, colour: Colour) -> None:
 
 
 def gulls(pen: Pen, rng: np.random.Generator) -> None:
-    """A few gulls far away in the sky."""
+    """Draws a few gulls far away in the sky."""
     for _ in range(int(rng.integers(5))):
         x, y, wing = rng.uniform(-0.9, 0.9), rng.uniform(-0.85, -0.1), rng.uniform(0.04, 0.08)
         rise = wing * rng.uniform(0.3, 0.6)
@@ -99,7 +98,7 @@ def gulls(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def deep(pen: Pen, rng: np.random.Generator, colour: Colour) -> None:
-    """Under water: shafts of light, weeds, sand."""
+    """Draws an underwater scene: shafts of light, weeds, sand."""
     pen.fill(Shade((light(colour, 0.5), colour, dark(colour, 0.45))))
     shafts = [[(x, -1.4), (x + 0.15, -1.4), (x - 0.2, 1.2), (x - 0.6, 1.2)] for x in rng.uniform(-1, 1, 3)]
     pen.soft(shafts, WHITE, blur=0.06, opacity=0.14)
@@ -116,7 +115,7 @@ def deep(pen: Pen, rng: np.random.Generator, colour: Colour) -> None:
 
 
 def wall(pen: Pen, rng: np.random.Generator) -> None:
-    """A papered wall: plain, striped or dotted."""
+    """Draws a papered wall: plain, striped or dotted."""
     colour = pick(rng, PASTELS)
     pen.fill(Shade((light(colour, 0.4), colour, dark(colour, 0.12)), rng.uniform(30, 80)))
     pattern, gap, tone = rng.integers(3), rng.uniform(0.16, 0.3), mix(colour, WHITE, 0.35)
@@ -129,7 +128,7 @@ def wall(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def table(pen: Pen, rng: np.random.Generator, level: float) -> None:
-    """A wooden table seen from the front, its edge at `level`."""
+    """Draws a wooden table seen from the front, its edge at `level`."""
     wood = pick(rng, WOODS)
     pen.shape(pen.below(level), Shade((light(wood, 0.3), wood, dark(wood, 0.25))))
     for _ in range(14):
@@ -140,7 +139,7 @@ def table(pen: Pen, rng: np.random.Generator, level: float) -> None:
 
 
 def planks(pen: Pen, rng: np.random.Generator) -> None:
-    """Wooden boards seen from above."""
+    """Draws wooden boards seen from above."""
     wood, board = pick(rng, WOODS), pen.at(0, 0, angle=rng.uniform(-30, 30) + 90 * int(rng.integers(2)))
     reach, gap = 2.2, rng.uniform(0.3, 0.45)
     for y in np.arange(-reach, reach, gap):
@@ -153,7 +152,7 @@ def planks(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def cloth(pen: Pen, rng: np.random.Generator, colour: Colour) -> None:
-    """A checked tablecloth seen from above."""
+    """Draws a checked tablecloth seen from above."""
     pen.fill(Shade((WHITE, dark(WHITE, 0.12)), 60))
     weave, reach, gap = pen.at(0, 0, angle=rng.uniform(0, 90)), 2.2, rng.uniform(0.18, 0.28)
     steps = np.arange(-reach, reach, gap)
@@ -166,7 +165,7 @@ def cloth(pen: Pen, rng: np.random.Generator, colour: Colour) -> None:
 
 
 def night(pen: Pen, rng: np.random.Generator) -> None:
-    """Space: a dark wash, clouds of gas, stars."""
+    """Draws space: a dark gradient, clouds of gas, stars."""
     dim = pick(rng, (rgb(0x141433), rgb(0x0E2038), rgb(0x24123A), rgb(0x102A2E)))
     pen.fill(Shade((light(dim, 0.08), dim, dark(dim, 0.5)), rng.uniform(0, 180)))
     for gas in (rgb(0x7A4FA3), rgb(0x2F7F9E), rgb(0xB0527A)):

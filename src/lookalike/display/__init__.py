@@ -1,1 +1,1 @@
-"""Matches and reports as something to look at: a terminal, a page, a contact sheet, JSON."""
+"""Shows matches and reports: in a terminal, as an HTML page, as a contact sheet, as JSON."""

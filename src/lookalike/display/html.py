@@ -1,4 +1,4 @@
-"""An HTML file that holds everything it shows: how templates are filled in, and pictures as text."""
+"""Renders the templates of self-contained HTML files, with images embedded as `data:` URIs."""
 
 import base64
 import dataclasses
@@ -14,12 +14,23 @@ from lookalike.display.thumbnail import Thumbnail
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_QUALITY = 80
+_QUALITY = 80  # of a JPEG, on Pillow's scale up to 95
 
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """What a template says of one thumbnail. All of it is safe text; without `src` there are `words` or a `reason`."""
+    """A thumbnail as the templates show it. Every field is safe text.
+
+    Attributes:
+        name: the image's file name.
+        folder: the folders before the name in the image's key, or "".
+        href: a `file:` URI, or "" if the image is not a file of its own.
+        src: the image as a `data:` URI, or "" if there is a `reason` or a `text` instead.
+        width: in pixels; 0 without `src`.
+        height: in pixels; 0 without `src`.
+        reason: why there is no image.
+        text: the text of a query without an image.
+    """
 
     name: str
     folder: str
@@ -28,11 +39,11 @@ class Tile:
     width: int
     height: int
     reason: str
-    words: str
+    text: str
 
 
 def tile(thumbnail: Thumbnail) -> Tile:
-    """A thumbnail as a template shows it, its picture inside the page as a `data:` URI."""
+    """Converts a thumbnail to the values that a template shows."""
     width, height = thumbnail.image.size if thumbnail.image else (0, 0)
     folder, _, name = thumbnail.name.rpartition("/")
     return Tile(
@@ -43,12 +54,15 @@ def tile(thumbnail: Thumbnail) -> Tile:
         width=width,
         height=height,
         reason=thumbnail.reason,
-        words=thumbnail.words,
+        text=thumbnail.text,
     )
 
 
 def render(template: str, **values: Any) -> str:
-    """Fills in a template of this package; what goes in is escaped, and a name has to pass through `plainly`."""
+    """Renders a template of this package.
+
+    Jinja escapes every value for HTML; a name has to pass through the filter `as_text` as well (`safe_text`).
+    """
     return _environment().get_template(template).render(values)
 
 
@@ -60,7 +74,7 @@ def _data_uri(image: Image.Image) -> str:
 
 @functools.cache
 def _environment() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # only when a page is made
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # loaded only when a page is made
 
     environment = Environment(
         loader=PackageLoader("lookalike.display"),
@@ -69,5 +83,5 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"plainly": safe_text, "as_share": share_text, "as_score": score_text, "as_time": time_text}
+    environment.filters |= {"as_text": safe_text, "as_share": share_text, "as_score": score_text, "as_time": time_text}
     return environment

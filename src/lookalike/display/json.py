@@ -1,25 +1,30 @@
-"""A match, and what else is found, as a record: a dictionary that is strict JSON, whatever a file is called."""
+"""Converts matches, skipped files and evaluations to dictionaries that are strict JSON, whatever the file names."""
 
 import base64
 import math
 import numbers
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lookalike.display.text import without_surrogates
-from lookalike.evaluation.results import Evaluation, LabelQuality, WorstQuery
 from lookalike.results import Match, Skipped
 
-_LISTS = ("points", "labels", "worst")  # of an evaluation
+if TYPE_CHECKING:  # metrics loads numpy
+    from lookalike.evaluation.results import Evaluation, WorstQuery
+    from lookalike.index.operating_point import OperatingPoint
+    from lookalike.metrics import LabelQuality
+
+# The fields of an Evaluation that are left out, or converted in a way of their own.
+_OTHERS = ("kind", "target_recall", "points", "labels", "worst")
 
 
 def as_dict(match: Match) -> dict[str, Any]:
-    r"""The match as strings, numbers, lists and dictionaries.
+    r"""Converts a match to strings, numbers, lists and dictionaries.
 
-    A name that is not UTF-8 is given twice: `path` with each wrong byte written as `\xff`, and
-    `path_bytes`, the name's bytes in base64; `key` and `label` likewise. A number that is not
-    finite becomes None, because JSON has no word for it.
+    A name that is not UTF-8 is given twice: as `path`, in which each invalid byte is written as `\xff`, and as
+    `path_bytes`, which holds its bytes in base64; `key` and `label` likewise. A number that is not finite becomes
+    None, since JSON has no such number.
     """
     return {
         "id": match.id,
@@ -34,29 +39,35 @@ def as_dict(match: Match) -> dict[str, Any]:
 
 
 def skip_as_dict(skip: Skipped) -> dict[str, Any]:
-    """A file that was left out, likewise."""
+    """Converts a skipped file; see `as_dict`."""
     return {**_name("path", str(skip.path)), "reason": skip.reason}
 
 
-def evaluation_as_dict(evaluation: Evaluation) -> dict[str, Any]:
-    """An evaluation, likewise: its numbers, `points` and `labels` as they are, and the worst queries by their keys.
+def evaluation_as_dict(evaluation: "Evaluation") -> dict[str, Any]:
+    """Converts an evaluation; see `as_dict`. The worst queries and their answers are given by id, key and label.
 
-    `chosen` is a place in `points`, counted from 0.
+    `chosen` is an offset into `points`, from 0.
     """
-    numbers = {name: _plain(value) for name, value in vars(evaluation).items() if name not in _LISTS}
+    scalars = {name: _plain(value) for name, value in vars(evaluation).items() if name not in _OTHERS}
     return {
-        **numbers,
-        "points": [_plain(vars(point)) for point in evaluation.points],
+        **scalars,
+        "promise": evaluation.target_recall,
+        "points": [_point_as_dict(point, evaluation.kind) for point in evaluation.points],
         "labels": [_label_as_dict(label) for label in evaluation.labels],
         "worst": [_worst_as_dict(query) for query in evaluation.worst],
     }
 
 
-def _label_as_dict(quality: LabelQuality) -> dict[str, Any]:
+def _point_as_dict(point: "OperatingPoint", kind: str) -> dict[str, Any]:
+    measured = {name: _plain(getattr(point, name)) for name in ("recall", "recall_low", "milliseconds")}
+    return {**measured, "name": point.parameters.description(kind)}
+
+
+def _label_as_dict(quality: "LabelQuality") -> dict[str, Any]:
     return {**_plain(vars(quality)), **_name("label", quality.label)}
 
 
-def _worst_as_dict(worst: WorstQuery) -> dict[str, Any]:
+def _worst_as_dict(worst: "WorstQuery") -> dict[str, Any]:
     return {
         **_briefly(worst.query),
         "precision": _plain(worst.precision),
@@ -78,7 +89,7 @@ def _name(field: str, value: str | None) -> dict[str, str | None]:
 
 
 def _plain(value: object) -> Any:
-    """Any value as one that JSON knows."""
+    """Converts any value to one that strict JSON can hold."""
     match value:
         case None | bool():
             return value

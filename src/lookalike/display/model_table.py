@@ -1,9 +1,10 @@
-"""A comparison of networks in a terminal: a table, or the same as plain text for whatever else reads it."""
+"""Prints a comparison of models: as a table in a terminal, else as plain lines."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lookalike.display.terminal import print_lines
 from lookalike.display.text import safe_text
 from lookalike.evaluation.comparison_results import Comparison
 
@@ -12,17 +13,17 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _BEST, _STYLE = "*", "bold green"
-_ANY_WIDTH = 10_000
+_ANY_WIDTH = 10_000  # characters: wide enough to measure a table in
 
 
 @dataclass(frozen=True)
 class _Column:
-    """What is told of the networks.
+    """A column of the table.
 
     Attributes:
-        head: its name, which takes two lines.
-        cells: the text of each network.
-        best: which of these are the best, by their places.
+        head: its title, in two lines.
+        cells: its text for each model.
+        best: the offsets of the best of these.
     """
 
     head: tuple[str, str]
@@ -31,18 +32,17 @@ class _Column:
 
     @property
     def marked(self) -> tuple[str, ...]:
-        """The cells with an asterisk behind the best, and where there is one room for it behind the others."""
-        room = " " if self.best else ""
-        return tuple(cell + (_BEST if place in self.best else room) for place, cell in enumerate(self.cells))
+        """The cells with an asterisk after the best; if there is one, the others are padded to align."""
+        padding = " " if self.best else ""
+        return tuple(cell + (_BEST if row in self.best else padding) for row, cell in enumerate(self.cells))
 
 
 def print_comparison(comparison: Comparison, console: "Console") -> None:
-    """Prints the comparison for whoever reads it: a table at a terminal, else `lines`, uncut and without colour."""
+    """Prints a comparison: a table with notes in a terminal, else `lines`, uncut and without colour."""
     from rich.measure import Measurement
-    from rich.segment import Segment, Segments
 
     if not console.is_terminal:
-        console.print(Segments([Segment(f"{line}\n") for line in lines(comparison)]), crop=False)
+        print_lines(lines(comparison), console)
         return
     rows = table(comparison)
     width = Measurement.get(console, console.options.update(max_width=_ANY_WIDTH), rows).maximum
@@ -51,7 +51,7 @@ def print_comparison(comparison: Comparison, console: "Console") -> None:
 
 
 def table(comparison: Comparison, *, turned: bool = False) -> "Table":
-    """A table with a row for each network, or with a column if it is `turned`, and the best numbers marked."""
+    """Returns a table with a row for each model, or with a column if `turned`; the best numbers are marked."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -60,56 +60,56 @@ def table(comparison: Comparison, *, turned: bool = False) -> "Table":
     columns = [
         [
             Text(between.join(column.head).strip()),
-            *(Text(cell, _STYLE if place in column.best else "") for place, cell in enumerate(column.marked)),
+            *(Text(cell, _STYLE if row in column.best else "") for row, cell in enumerate(column.marked)),
         ]
         for column in _columns(comparison)
     ]
     titles, *rows = columns if turned else map(list, zip(*columns, strict=True))
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for place, title in enumerate(titles):
-        table.add_column(title, justify="right" if place else "left", overflow="fold", vertical="bottom")
+    for number, title in enumerate(titles):
+        table.add_column(title, justify="right" if number else "left", overflow="fold", vertical="bottom")
     for row in rows:
         table.add_row(*row)
     return table
 
 
 def lines(comparison: Comparison) -> list[str]:
-    """The same as lines of text, in columns, with what the numbers mean below them."""
+    """Returns the same table as lines of text, followed by the notes."""
     columns = []
-    for place, column in enumerate(_columns(comparison)):
+    for number, column in enumerate(_columns(comparison)):
         texts = (*column.head, *column.marked)
         width = max(map(len, texts))
-        columns.append([text.rjust(width) if place else text.ljust(width) for text in texts])
+        columns.append([text.rjust(width) if number else text.ljust(width) for text in texts])
     rows = zip(*columns, strict=True)
     return [*("  ".join(row).rstrip() for row in rows), "", *notes(comparison)]
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """What was measured, and what the numbers mean."""
+    """Returns sentences on what was measured and what the numbers mean."""
     left_out = [
-        f"{number:,} {words}"
-        for number, words in ((comparison.duplicates, "that look the same"), (len(comparison.skipped), "unusable"))
-        if number
+        f"{count:,} {reason}"
+        for count, reason in ((comparison.duplicates, "that look the same"), (len(comparison.skipped), "unusable"))
+        if count
     ]
     without = f", without {' and '.join(left_out)}" if left_out else ""
-    told = [
+    sentences = [
         f"On {comparison.images:,} of {comparison.files:,} images{without}.",
         "recall: how often the original of a distorted copy is the first answer (@1), or one of the first ten (@10).",
     ]
     if any(model.precision_at_1 is not None for model in comparison.models):
-        told.append(
-            f"precision: the share of answers that have the picture's label, one of {comparison.labels:,};"
+        sentences.append(
+            f"precision: the share of answers that have the image's label, one of {comparison.labels:,};"
             " mAP: over whole rankings."
         )
     if any(column.best for column in _columns(comparison)):
-        told.append(
-            f"{_BEST} the best, if by little: one picture of {comparison.images:,} is {1 / comparison.images:.3f}."
+        sentences.append(
+            f"{_BEST} the best, if by little: one image of {comparison.images:,} is {1 / comparison.images:.3f}."
         )
-    return told
+    return sentences
 
 
 def _columns(comparison: Comparison) -> list[_Column]:
-    """Those that tell anything; the precision of pictures without labels does not."""
+    """Returns the columns of a comparison, without the precision if the images have no labels."""
     models = comparison.models
     columns = [
         _Column(("", "model"), tuple(f"{safe_text(model.model)} {model.precision}" for model in models)),
@@ -140,7 +140,7 @@ def _column(
     text: str = "{:.3f}",
     best: Callable[[Sequence[float]], float] = max,
 ) -> _Column:
-    """A column of numbers; those that read like the best are the best, unless all do."""
+    """Returns a column of numbers; those that look like the best one are marked, unless all of them do."""
     cells = tuple(text.format(number) for number in numbers)
-    places = frozenset(place for place, cell in enumerate(cells) if cell == text.format(best(numbers)))
-    return _Column(head, cells, places if len(places) < len(cells) else frozenset())
+    marked = frozenset(row for row, cell in enumerate(cells) if cell == text.format(best(numbers)))
+    return _Column(head, cells, marked if len(marked) < len(cells) else frozenset())

@@ -1,4 +1,4 @@
-"""A page of look-alikes: one HTML file that holds everything it shows and asks nobody for anything."""
+"""Writes matches as one HTML file that embeds everything it shows and loads nothing."""
 
 import dataclasses
 import os
@@ -15,18 +15,18 @@ _FRAGMENT_SIDE = 240  # a notebook keeps every output in its file
 
 
 def page(matches: Matches, *, title: str | None = None) -> str:
-    """A complete HTML page: the queries, then the matches, best first.
+    """Returns a complete HTML page: the queries, then the matches, best first.
 
-    Thumbnails are inside the page as `data:` URIs; it runs no script and loads nothing. The names
-    link to the files. A picture that cannot be read is shown as a gap with the reason.
+    Thumbnails are embedded as `data:` URIs; the page runs no script and loads nothing. The names link to the files.
+    An image that cannot be read is shown as a gap with the reason.
     """
     return _render("page.html", matches, side=_PAGE_SIDE, title=title)
 
 
 def fragment(matches: Matches) -> str:
-    """The same as a piece of HTML for a notebook's cell, in the notebook's own colours.
+    """Returns the same as a piece of HTML for a cell of a notebook, in the notebook's own colours.
 
-    Without links: browsers follow no `file:` link from a page that a server gave them.
+    It has no links, since browsers do not follow a `file:` link from a page that a server delivered.
     """
     return _render("fragment.html", matches, side=_FRAGMENT_SIDE, title=None)
 
@@ -35,7 +35,7 @@ def write_page(matches: Matches, path: str | os.PathLike[str], *, title: str | N
     """Writes `page(matches)` to a file, whole or not at all.
 
     Raises:
-        UsageError: there can be no file at that place.
+        UsageError: no file can be written at that path.
         StorageError: the disk is full or failing.
     """
     write_file.write(path, page(matches, title=title).encode("utf-8"))
@@ -43,14 +43,14 @@ def write_page(matches: Matches, path: str | os.PathLike[str], *, title: str | N
 
 @dataclasses.dataclass(frozen=True)
 class _QueryTile(Tile):
-    """What a template says of a part of the query."""
+    """A part of the query as the templates show it: `role` is "query", "minus x 2" and the like."""
 
     role: str
 
 
 @dataclasses.dataclass(frozen=True)
 class _MatchTile(Tile):
-    """What a template says of a match; `bar` is in percent."""
+    """A match as the templates show it; `bar` is its score in percent, at least 0."""
 
     score: str
     bar: str
@@ -70,7 +70,7 @@ def _render(template: str, matches: Matches, *, side: int, title: str | None) ->
 
 
 def _title(queries: list[Thumbnail]) -> str:
-    if len(queries) == 1 and (called := queries[0].name or queries[0].words):
+    if len(queries) == 1 and (called := queries[0].name or queries[0].text):
         return f"Look-alikes of {called}"
     return "Look-alikes"
 
@@ -82,7 +82,7 @@ def _query_tile(query: Any, thumbnail: Thumbnail) -> _QueryTile:
 def _match_tile(match: Match, thumbnail: Thumbnail) -> _MatchTile:
     plain = vars(tile(thumbnail))
     label = safe_text(match.label or "")
-    folder = "" if plain["folder"] == label else plain["folder"]  # a label is mostly the folder's name
+    folder = "" if plain["folder"] == label else plain["folder"]  # most labels are the folder's name
     return _MatchTile(
         **plain | {"folder": folder},
         score=score_text(match.score),

@@ -1,4 +1,4 @@
-"""A report on how good a search is: one HTML file with the numbers, recall against time, and the worst queries."""
+"""Writes an evaluation as one HTML file: the numbers, recall against time, and the worst queries."""
 
 import itertools
 import os
@@ -13,14 +13,14 @@ from lookalike.display.thumbnail import Thumbnail, thumbnails
 from lookalike.evaluation.results import Evaluation, WorstQuery
 from lookalike.results import Match
 
-_SIDE = 200  # pixels: sharp where eleven pictures stand side by side, some 7 kB as a JPEG
+_SIDE = 200  # pixels: sharp with eleven images in a row, about 7 kB each as a JPEG
 
 
 def report(evaluation: Evaluation, *, title: str | None = None) -> str:
-    """A complete HTML page: the numbers, recall against time, precision label by label, and the worst queries.
+    """Returns a complete HTML page: the numbers, recall against time, the precision of each label, the worst queries.
 
-    Thumbnails and the plot are inside the page; it runs no script and loads nothing. What there is nothing to
-    say of is left out: precision where there are no labels, the plot where every search is exact.
+    Thumbnails and the plot are embedded; the page runs no script and loads nothing. Precision is left out if there
+    are no labels, and the plot if every search is exact.
     """
     return render(
         "report.html",
@@ -35,7 +35,7 @@ def write_report(evaluation: Evaluation, path: str | os.PathLike[str], *, title:
     """Writes `report(evaluation)` to a file, whole or not at all.
 
     Raises:
-        UsageError: there can be no file at that place.
+        UsageError: no file can be written at that path.
         StorageError: the disk is full or failing.
     """
     write_file.write(path, report(evaluation, title=title).encode("utf-8"))
@@ -43,7 +43,7 @@ def write_report(evaluation: Evaluation, path: str | os.PathLike[str], *, title:
 
 @dataclass(frozen=True)
 class _Answer:
-    """One of a query's answers, and whether it has the query's label."""
+    """An answer to a query, and whether it has the query's label."""
 
     match: Match
     tile: Tile

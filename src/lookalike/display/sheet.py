@@ -1,4 +1,4 @@
-"""A contact sheet: the query and its look-alikes as one picture, for mailing, printing and pasting."""
+"""Draws a contact sheet: the queries and their look-alikes as one image."""
 
 import io
 import math
@@ -17,29 +17,30 @@ from lookalike.errors import UsageError
 from lookalike.results import Matches
 
 _PAPER, _INK, _GREY, _TILE, _ACCENT = "#ffffff", "#222222", "#707070", "#eeeeee", "#4a8a86"
-_LONGEST = 65_500  # pixels: JPEG ends at 65,535
+_MAX_SIDE = 65_500  # pixels; a JPEG may have 65,535
 _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 
 def sheet(matches: Matches, *, columns: int | None = None, side: int = 240) -> Image.Image:
     """Draws the queries, each in a frame, and then the matches, best first, with rank, score and label.
 
-    The font is Pillow's own and knows plain ASCII only: letters lose their accents, and a label in
-    another script is left out.
+    The font is Pillow's own, which has ASCII characters only: letters lose their accents, and a label in another
+    script is left out.
 
     Args:
-        columns: pictures in a row; by default about as many as there are rows.
-        side: of the square that each picture fits into, in pixels, at least 32.
+        matches: the matches with their queries.
+        columns: images in a row; by default about as many as there are rows.
+        side: of the square that each image fits into, in pixels, at least 32.
 
     Raises:
-        UsageError: a number that cannot be, or a sheet larger than an image file can be.
+        UsageError: `columns` or `side` is too small, or the sheet would be larger than an image file can be.
     """
     captions = _captions(matches)
     layout = _layout(len(captions), columns, side)
     paper = Image.new("RGB", (layout.width, layout.height), _PAPER)
     for number, thumbnail in enumerate(thumbnails([*matches.queries, *matches], side)):
         x, y = layout.corner(number)
-        box = _draw_picture(paper, thumbnail, (x, y), layout)
+        box = _draw_image(paper, thumbnail, (x, y), layout)
         if number < len(matches.queries):
             _draw_frame(paper, box, layout)
         _draw_caption(paper, captions[number], (x, y + side + layout.font), layout)
@@ -47,10 +48,10 @@ def sheet(matches: Matches, *, columns: int | None = None, side: int = 240) -> I
 
 
 def write_sheet(matches: Matches, path: str | os.PathLike[str], *, columns: int | None = None, side: int = 240) -> None:
-    """Writes `sheet(matches)` as a JPEG or PNG file, which the name's end decides, whole or not at all.
+    """Writes `sheet(matches)` as a JPEG or PNG file, depending on the suffix, whole or not at all.
 
     Raises:
-        UsageError: another kind of file, a place where there can be no file, or a sheet that is too large.
+        UsageError: the suffix is another one, no file can be written at that path, or see `sheet`.
         StorageError: the disk is full or failing.
     """
     suffix = Path(path).suffix
@@ -63,7 +64,7 @@ def write_sheet(matches: Matches, path: str | os.PathLike[str], *, columns: int 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where things are, in pixels."""
+    """The sizes and positions of a sheet's parts, in pixels; `columns` and `rows` are counts."""
 
     columns: int
     rows: int
@@ -71,7 +72,7 @@ class _Layout:
 
     @property
     def font(self) -> int:
-        """The size of the letters; everything between the pictures is measured by it."""
+        """The font size, which also scales the margins."""
         return max(10, self.side // 15)
 
     @property
@@ -80,7 +81,7 @@ class _Layout:
 
     @property
     def step(self) -> tuple[int, int]:
-        """From one picture to the next, across and down: below each there are two lines of text."""
+        """The distance from one image to the next, across and down; a caption of two lines is below each."""
         return self.side + self.margin, self.side + 4 * self.font + self.margin
 
     @property
@@ -92,27 +93,27 @@ class _Layout:
         return self.rows * self.step[1] + self.margin
 
     def corner(self, number: int) -> tuple[int, int]:
-        """The upper left of a picture's square."""
+        """The upper left corner of an image's square."""
         row, column = divmod(number, self.columns)
         return self.margin + column * self.step[0], self.margin + row * self.step[1]
 
 
-def _layout(pictures: int, columns: int | None, side: int) -> _Layout:
+def _layout(images: int, columns: int | None, side: int) -> _Layout:
     if side < 32:
-        raise UsageError(f"side: {side} is too small for a picture on a sheet; give 32 or more")
+        raise UsageError(f"side: {side} is too small for an image on a sheet; give 32 or more")
     if columns is None:
-        columns = max(1, math.ceil(math.sqrt(pictures)))
+        columns = max(1, math.ceil(math.sqrt(images)))
     if columns < 1:
-        raise UsageError(f"columns: {columns} cannot be; give 1 or more")
-    layout = _Layout(columns, max(1, math.ceil(pictures / columns)), side)
-    if max(layout.width, layout.height) > _LONGEST:
+        raise UsageError(f"columns: {columns} is too few; give 1 or more")
+    layout = _Layout(columns, max(1, math.ceil(images / columns)), side)
+    if max(layout.width, layout.height) > _MAX_SIDE:
         size = f"{layout.width} x {layout.height}"
-        raise UsageError(f"a sheet of {size} pixels is too large; show fewer matches or smaller pictures")
+        raise UsageError(f"a sheet of {size} pixels is too large; show fewer matches or smaller images")
     return layout
 
 
 def _captions(matches: Matches) -> list[tuple[str, str]]:
-    """Two lines for each picture."""
+    """Returns the two lines of each caption."""
     found = [
         (f"{rank}   {score_text(match.score)}", _plain(match.label or "")) for rank, match in enumerate(matches, 1)
     ]
@@ -120,30 +121,30 @@ def _captions(matches: Matches) -> list[tuple[str, str]]:
 
 
 def _plain(text: str) -> str:
-    """What the font can draw of a text."""
+    """Returns the part of a text that the font can draw."""
     letters = unicodedata.normalize("NFKD", safe_text(text))
     plain = "".join(c if c.isascii() else "?" for c in letters if not unicodedata.combining(c))
     return plain if plain.strip("? ") else ""
 
 
-def _draw_picture(
+def _draw_image(
     paper: Image.Image, thumbnail: Thumbnail, corner: tuple[int, int], layout: _Layout
 ) -> tuple[int, int, int, int]:
-    """Draws a picture in the middle of its square and says where it lies: left, top, right, bottom."""
-    image = thumbnail.image or _lettered(thumbnail, layout)
+    """Draws an image in the middle of its square; returns its left, top, right and bottom."""
+    image = thumbnail.image or _text_tile(thumbnail, layout)
     left = corner[0] + (layout.side - image.width) // 2
     top = corner[1] + (layout.side - image.height) // 2
     paper.paste(image, (left, top))
     return left, top, left + image.width, top + image.height
 
 
-def _lettered(thumbnail: Thumbnail, layout: _Layout) -> Image.Image:
-    """A tile with the words that were looked for, or the reason why there is no picture."""
+def _text_tile(thumbnail: Thumbnail, layout: _Layout) -> Image.Image:
+    """Draws the text of a query, or the reason why there is no image."""
     tile = Image.new("RGB", (layout.side, layout.side), _TILE)
-    text = f'"{_plain(thumbnail.words)}"' if thumbnail.words else f"no picture: {_plain(thumbnail.reason)}"
+    text = f'"{_plain(thumbnail.text)}"' if thumbnail.text else f"no thumbnail: {_plain(thumbnail.reason)}"
     lines = textwrap.wrap(text, max(1, 2 * layout.side // layout.font - 6), max_lines=layout.side // layout.font // 2)
     middle = (layout.side / 2, layout.side / 2)
-    font, colour = ImageFont.load_default(layout.font), _INK if thumbnail.words else _GREY
+    font, colour = ImageFont.load_default(layout.font), _INK if thumbnail.text else _GREY
     ImageDraw.Draw(tile).multiline_text(middle, "\n".join(lines), colour, font, anchor="mm", align="center")
     return tile
 
@@ -160,11 +161,11 @@ def _draw_caption(paper: Image.Image, caption: tuple[str, str], corner: tuple[in
     draw = ImageDraw.Draw(paper)
     font = ImageFont.load_default(layout.font)
     for line, colour, down in zip(caption, (_INK, _GREY), (0, 3 * layout.font // 2), strict=True):
-        place = (corner[0] + layout.side // 2, corner[1] + down)
-        draw.text(place, _fitting(line, font, layout.side), colour, font, anchor="ma")
+        top_middle = (corner[0] + layout.side // 2, corner[1] + down)
+        draw.text(top_middle, _shortened(line, font, layout.side), colour, font, anchor="ma")
 
 
-def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "…") > width:

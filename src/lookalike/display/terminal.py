@@ -1,6 +1,7 @@
-"""Matches in a terminal: a table with thumbnails above it, or plain lines for another program to read."""
+"""Prints matches: as a table with thumbnails above it in a terminal, else as plain lines for another program."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,23 +14,31 @@ if TYPE_CHECKING:
 
 
 def print_matches(matches: Matches, console: "Console", *, thumbnails: bool = True) -> None:
-    """Prints the matches for whoever reads them.
+    """Prints matches to a console.
 
-    A person at a terminal gets a table and, where the terminal can show them, thumbnails. Anything
-    else gets `lines`, uncut and without colour.
+    A terminal gets a table and, if it can show them, thumbnails; a pipe or a file gets `lines`, uncut and without
+    colour.
     """
-    from rich.segment import Segment, Segments
-
     if not console.is_terminal:
-        console.print(Segments([Segment(f"{line}\n") for line in lines(matches)]), crop=False)
+        print_lines(lines(matches), console)
         return
     if thumbnails:
         _print_thumbnails(matches, console)
     console.print(table(matches) if matches else "Nothing was found.")
 
 
+def print_lines(lines: Sequence[str], console: "Console") -> None:
+    """Prints lines of text as they are, neither cut nor wrapped, without markup or colour."""
+    from rich.segment import Segment, Segments
+
+    console.print(Segments([Segment(f"{line}\n") for line in lines]), crop=False)
+
+
 def table(matches: Matches) -> "Table":
-    """A table with a row for each match; a path below the current folder is told from there, and never cut."""
+    """Returns a table with a row for each match.
+
+    A path below the current folder is relative to it; no path is cut.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.style import Style
     from rich.table import Table
@@ -43,42 +52,42 @@ def table(matches: Matches) -> "Table":
     table.add_column("size", justify="right", style="dim", no_wrap=True)
     table.add_column("path", overflow="fold", ratio=1)
     for rank, match in enumerate(matches, 1):
-        # Plain strings would be read as rich's markup, in which [red].jpg is a colour.
-        words = [Text(word) for word in _words(rank, match)]
+        # rich reads plain strings as markup, in which [red].jpg is a colour.
+        cells = [Text(cell) for cell in _cells(rank, match)]
         if match.path:
-            words[-1] = Text(safe_text(_from_here(match.path)))
-            words[-1].stylize(Style(link=match.path.absolute().as_uri()))
-        table.add_row(*words)
+            cells[-1] = Text(safe_text(_from_here(match.path)))
+            cells[-1].stylize(Style(link=match.path.absolute().as_uri()))
+        table.add_row(*cells)
     return table
 
 
 def _from_here(path: Path) -> Path:
-    """The path as one would type it: whole, unless it lies below the current folder."""
+    """Returns a path below the current folder relative to it, and any other path as it is."""
     try:
         here = Path.cwd()
-    except OSError:  # it has been deleted
+    except OSError:  # the current folder has been deleted
         return path
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def lines(matches: Matches) -> list[str]:
-    """One line for each match: rank, id, score, label, size and path with tabs between them.
+    """Returns a line for each match: rank, id, score, label, size and path, separated by tabs.
 
-    A name holds neither a tab nor a line end, because those are shown as escapes.
+    No field contains a tab or a line break, since names are escaped (`safe_text`).
     """
-    return ["\t".join(_words(rank, match)) for rank, match in enumerate(matches, 1)]
+    return ["\t".join(_cells(rank, match)) for rank, match in enumerate(matches, 1)]
 
 
-def _words(rank: int, match: Match) -> tuple[str, ...]:
+def _cells(rank: int, match: Match) -> tuple[str, ...]:
     name = safe_text(match.path or match.key)
     return str(rank), str(match.id), score_text(match.score), safe_text(match.label or ""), size_text(match), name
 
 
 def _print_thumbnails(matches: Matches, console: "Console") -> None:
     from lookalike.display.terminal_graphics import protocol
-    from lookalike.display.terminal_strip import Strip  # these open images, which plain lines have no need of
+    from lookalike.display.terminal_strip import Strip  # these load Pillow, which plain lines do not need
 
-    drawn_by = protocol(os.environ)
+    found = protocol(os.environ)
     coloured = console.color_system == "truecolor" and not console.no_color
-    if drawn_by or (coloured and console.encoding.startswith("utf")):
-        console.print(Strip(matches, drawn_by))
+    if found or (coloured and console.encoding.startswith("utf")):
+        console.print(Strip(matches, found))

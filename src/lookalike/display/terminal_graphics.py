@@ -1,4 +1,4 @@
-"""Pictures inside a terminal: the protocols that draw them, and which of them a terminal knows."""
+"""Draws images in a terminal: by the protocol that the terminal supports, or with half blocks."""
 
 import base64
 import io
@@ -13,17 +13,16 @@ if TYPE_CHECKING:
 
 Protocol: TypeAlias = Literal["kitty", "iterm2"]
 
-_CHUNK = 4096  # the longest payload that one kitty command may carry
-_CELL = (10, 20)  # pixels, where the terminal does not say
-_TALLEST_CELL = 48  # pixels; more would only make the output longer
+_CHUNK = 4096  # bytes: the longest payload of one kitty command
+_CELL = (10, 20)  # pixels, if the terminal does not report its own
+_MAX_CELL_HEIGHT = 48  # pixels; more would only make the output longer
 
 
 def protocol(environ: Mapping[str, str]) -> Protocol | None:
-    """The protocol that the terminal draws pictures with, told from its environment alone.
+    """Returns the protocol by which the terminal draws images, as its environment variables show; None if it has none.
 
-    Asking the terminal itself would be surer, but its answer comes on standard input, where it can
-    get lost or be taken for typing. Inside tmux, screen and zellij there is none: they do not pass
-    pictures on.
+    Asking the terminal itself would be more reliable, but the answer arrives on standard input, where it can get lost
+    or be mistaken for typing. Inside tmux, screen and zellij there is none, since they do not pass images on.
     """
     term, program = environ.get("TERM", ""), environ.get("TERM_PROGRAM", "")
     if term == "dumb" or term.startswith(("screen", "tmux")) or {"TMUX", "STY", "ZELLIJ"} & environ.keys():
@@ -32,24 +31,25 @@ def protocol(environ: Mapping[str, str]) -> Protocol | None:
         return "kitty"
     if program in ("iTerm.app", "WezTerm"):
         return "iterm2"
-    # What another terminal was started from may have left the rest behind; most of them name themselves.
+    # The other variables may come from the terminal that this one was started in; most terminals name themselves.
     if program:
         return None
     if "KITTY_WINDOW_ID" in environ or "KONSOLE_VERSION" in environ:
         return "kitty"
-    return "iterm2" if environ.get("LC_TERMINAL") == "iTerm2" else None  # this one travels through ssh
+    return "iterm2" if environ.get("LC_TERMINAL") == "iTerm2" else None  # ssh passes this variable on
 
 
 def escape_sequence(image: Image.Image, columns: int, rows: int, *, protocol: Protocol) -> str:
-    """The characters that make a terminal draw an image over `columns` x `rows` cells from the cursor on.
+    """Returns the escape sequence that draws an image over `columns` x `rows` cells from the cursor on.
 
-    Where the cursor ends up differs between terminals.
+    The position of the cursor afterwards differs between terminals.
+
     Sources: https://sw.kovidgoyal.net/kitty/graphics-protocol/ and https://iterm2.com/documentation-images.html
     """
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    if protocol == "iterm2":  # with the height alone every terminal keeps the shape
+    if protocol == "iterm2":  # given the height alone, every terminal keeps the aspect ratio
         return f"\x1b]1337;File=inline=1;size={buffer.tell()};height={rows}:{data}\a"
     # a=T: show it at once; f=100: PNG; C=1: leave the cursor; q=2: do not answer on standard input.
     control = f"a=T,f=100,c={columns},r={rows},C=1,q=2,"
@@ -57,14 +57,14 @@ def escape_sequence(image: Image.Image, columns: int, rows: int, *, protocol: Pr
     for start in range(0, len(data), _CHUNK):
         more = int(start + _CHUNK < len(data))
         commands.append(f"\x1b_G{control}m={more};{data[start : start + _CHUNK]}\x1b\\")
-        control = ""  # said once
+        control = ""  # only the first command has the other keys
     return "".join(commands)
 
 
 def half_blocks(image: Image.Image) -> Iterator[list["Segment"]]:
-    """An image as lines of coloured characters, each of which shows two pixels, one above the other.
+    """Yields an image as lines of coloured characters, each of which shows two pixels, one above the other.
 
-    `image` is RGBA with an even number of rows; a pixel is either opaque or not drawn.
+    `image` is RGBA with an even height; a pixel is either opaque or not drawn.
     """
     from rich.color import Color
     from rich.segment import Segment
@@ -88,7 +88,7 @@ def half_blocks(image: Image.Image) -> Iterator[list["Segment"]]:
 
 
 def canvas(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The image scaled to fit into `width` x `height` pixels, at their lower left, the rest transparent."""
+    """Scales an image to fit into `width` x `height` pixels, at the lower left; the rest is transparent."""
     scale = min(width / image.width, height / image.height)
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     area = Image.new("RGBA", (width, height))
@@ -97,7 +97,7 @@ def canvas(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def cell_size(file: IO[str]) -> tuple[int, int]:
-    """Width and height of one character in pixels, as far as the operating system knows them."""
+    """Returns the width and height of one character in pixels, or a default if the operating system has none."""
     try:
         import fcntl
         import termios
@@ -108,5 +108,5 @@ def cell_size(file: IO[str]) -> tuple[int, int]:
     rows, columns, width, height = struct.unpack("4H", found)
     if not (rows and columns and width and height):
         return _CELL
-    shrink = 1 + height // rows // _TALLEST_CELL
+    shrink = 1 + height // rows // _MAX_CELL_HEIGHT
     return max(1, width // columns // shrink), max(1, height // rows // shrink)

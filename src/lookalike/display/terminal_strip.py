@@ -1,4 +1,4 @@
-"""Thumbnails in rows, as a terminal shows them: the query first, then the matches with their scores."""
+"""Draws rows of thumbnails in a terminal: the queries first, then the matches with their scores."""
 
 import textwrap
 from collections.abc import Iterator
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.segment import Segment
 
-_COLUMNS = 18  # of one picture: four side by side where a line has 80
-_GAP = 2
-_MOST_ROWS = 3  # more would push the table off the screen
+_COLUMNS = 18  # characters of one image: four images in a line of 80
+_GAP = 2  # characters between two images
+_MAX_ROWS = 3  # of images; more would push the table off the screen
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Something that rich can print: up to three rows of thumbnails.
+    """Up to three rows of thumbnails, as a rich renderable.
 
-    With a protocol the terminal draws the pictures, without one they are made of half blocks.
+    With a protocol the terminal draws the images; without one they consist of half blocks.
     """
 
     matches: Matches
@@ -31,20 +31,20 @@ class Strip:
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         columns = max(2, min(_COLUMNS, options.max_width))
-        beside = max(1, (options.max_width + _GAP) // (columns + _GAP))
+        per_row = max(1, (options.max_width + _GAP) // (columns + _GAP))
         cell = cell_size(console.file) if self.protocol else (1, 2)
         layout = _Layout(columns, columns // 2, columns * cell[0], columns // 2 * cell[1])
-        captions = _captions(self.matches)[: beside * _MOST_ROWS]
+        captions = _captions(self.matches)[: per_row * _MAX_ROWS]
         sources = [*self.matches.queries, *self.matches][: len(captions)]
-        pictures = thumbnails(sources, max(layout.width, layout.height))
-        for start in range(0, len(captions), beside):
-            row = slice(start, start + beside)
-            yield from _row(pictures[row], captions[row], layout, self.protocol)
+        shown = thumbnails(sources, max(layout.width, layout.height))
+        for start in range(0, len(captions), per_row):
+            row = slice(start, start + per_row)
+            yield from _row(shown[row], captions[row], layout, self.protocol)
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """The place of one picture, in characters and in pixels."""
+    """The size of one image, in characters (`columns`, `rows`) and in pixels (`width`, `height`)."""
 
     columns: int
     rows: int
@@ -60,12 +60,12 @@ def _captions(matches: Matches) -> list[str]:
 
 
 def _row(
-    pictures: list[Thumbnail], captions: list[str], layout: _Layout, protocol: Protocol | None
+    shown: list[Thumbnail], captions: list[str], layout: _Layout, protocol: Protocol | None
 ) -> Iterator["Segment"]:
     from rich.cells import set_cell_size
     from rich.segment import Segment
 
-    cells = [_lines(picture, layout, drawn=protocol is not None) for picture in pictures]
+    cells = [_lines(thumbnail, layout, drawn=protocol is not None) for thumbnail in shown]
     for cell, caption in zip(cells, captions, strict=True):
         cell.append([Segment(set_cell_size(caption, layout.columns))])
     for line in range(layout.rows + 1):
@@ -75,33 +75,33 @@ def _row(
         yield Segment.line()
     yield Segment.line()
     if protocol:
-        yield _drawing(pictures, layout, protocol)
+        yield _drawing(shown, layout, protocol)
 
 
-def _lines(picture: Thumbnail, layout: _Layout, *, drawn: bool) -> list[list["Segment"]]:
-    """What stands in a picture's place: the picture itself, or room for the terminal to draw it in."""
+def _lines(thumbnail: Thumbnail, layout: _Layout, *, drawn: bool) -> list[list["Segment"]]:
+    """Returns the lines of one image: half blocks, text, or empty lines over which the terminal draws the image."""
     from rich.cells import set_cell_size
     from rich.segment import Segment
 
-    if picture.image and not drawn:
-        return list(half_blocks(canvas(picture.image, layout.width, layout.height)))
+    if thumbnail.image and not drawn:
+        return list(half_blocks(canvas(thumbnail.image, layout.width, layout.height)))
     lines = [""] * layout.rows
-    if picture.words:
-        lines = [*lines, *textwrap.wrap(f'"{picture.words}"', layout.columns, max_lines=layout.rows)][-layout.rows :]
-    elif not picture.image:
-        lines = [*lines, "no picture:", picture.reason][-layout.rows :]
+    if thumbnail.text:
+        lines = [*lines, *textwrap.wrap(f'"{thumbnail.text}"', layout.columns, max_lines=layout.rows)][-layout.rows :]
+    elif not thumbnail.image:
+        lines = [*lines, "no thumbnail:", thumbnail.reason][-layout.rows :]
     return [[Segment(set_cell_size(line, layout.columns))] for line in lines]
 
 
-def _drawing(pictures: list[Thumbnail], layout: _Layout, protocol: Protocol) -> "Segment":
-    """Goes back up over the room that was made, draws each picture in its place, and comes down again."""
+def _drawing(shown: list[Thumbnail], layout: _Layout, protocol: Protocol) -> "Segment":
+    """Returns the control segment that moves up over the empty lines, draws each image there, and moves down again."""
     from rich.segment import ControlType, Segment
 
     height = layout.rows + 2
     parts = [f"\x1b[{height}A"]
-    for position, picture in enumerate(pictures):
-        if picture.image:
-            image = canvas(picture.image, layout.width, layout.height)
+    for position, thumbnail in enumerate(shown):
+        if thumbnail.image:
+            image = canvas(thumbnail.image, layout.width, layout.height)
             sequence = escape_sequence(image, layout.columns, layout.rows, protocol=protocol)
             column = 1 + position * (layout.columns + _GAP)
             parts.append(f"\x1b7\x1b[{column}G{sequence}\x1b8")  # the cursor is saved, moved, and restored

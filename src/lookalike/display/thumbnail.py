@@ -1,4 +1,4 @@
-"""A small picture with its name, words that were looked for, or the reason why there is no picture."""
+"""Makes thumbnails of matches and queries for all displays."""
 
 import os
 from collections.abc import Iterable
@@ -18,28 +18,28 @@ from lookalike.search.query import Term
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A picture as it is shown.
+    """A small image with its name, the text of a query, or the reason why there is no image.
 
     Attributes:
-        name: what the picture is called, safe to show; empty if it has no name.
-        path: the file, or None if it is not a file of its own.
+        name: the image's name as safe text; "" if it has none.
+        path: the file, or None if the image is not a file of its own.
         image: RGB, upright, or None if it could not be read.
-        reason: why there is no image, in a few words.
-        words: instead of an image, safe to show.
+        reason: why there is no image, a short phrase as safe text.
+        text: the text of a query without an image, as safe text.
     """
 
     name: str
     path: Path | None
     image: Image.Image | None
     reason: str = ""
-    words: str = ""
+    text: str = ""
 
 
 def thumbnails(sources: Iterable[Any], side: int) -> list[Thumbnail]:
-    """A thumbnail of each, within `side` x `side` pixels.
+    """Returns a thumbnail of each source, at most `side` x `side` pixels, in order.
 
-    A source is a match, a term of a query, or anything else that can be searched for: a path, the bytes of a file,
-    a file object, a PIL image or a `uint8` array.
+    A source is a match, a term of a query, or any other query image: a path, the bytes of a file, an open file, a
+    PIL image or a `uint8` array.
     """
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         return list(pool.map(lambda source: _thumbnail(source, side), sources))
@@ -48,7 +48,7 @@ def thumbnails(sources: Iterable[Any], side: int) -> list[Thumbnail]:
 def _thumbnail(source: Any, side: int) -> Thumbnail:
     if isinstance(source, Term):
         if source.text is not None:
-            return Thumbnail("", None, None, words=safe_text(source.text))
+            return Thumbnail("", None, None, text=safe_text(source.text))
         source = source.image
     name, path = _name(source)
     if isinstance(source, Match):

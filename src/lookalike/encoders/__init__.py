@@ -1,6 +1,6 @@
 """Models that turn images, and some of them text, into vectors.
 
-base.py has the `Encoder` protocol and loads a model by its name. card.py says what a model is; registry.py keeps the
+base.py has the `Encoder` protocol and loads a model by its name. card.py describes a model; registry.py keeps the
 imported ones. bundled/ is the model that comes with Lookalike, openvino/ runs models on the CPU, torch/ on a GPU.
 """
 
@@ -9,6 +9,7 @@ from lookalike.encoders.base import (
     Encoder,
     TextEncoder,
     card,
+    checked_encoder,
     load,
     load_text,
     names,
@@ -22,6 +23,7 @@ __all__ = [
     "Encoder",
     "TextEncoder",
     "card",
+    "checked_encoder",
     "load",
     "load_text",
     "names",

@@ -1,15 +1,14 @@
-"""Networks that turn pixels into vectors.
+"""Encoders turn pixels, and some of them text, into vectors.
 
-An encoder is anything with the members of `Encoder`. A network is known by its name: the one that comes with
-Lookalike (bundled.py), or one that was imported (library.py). `card` tells what it is, which is all that is needed to
-tell whether it made a collection, without its runtime; `load` makes it ready to encode, and `load_text` that part of it
-that takes words.
+An encoder is any object with the members of `Encoder`. Lookalike loads its own by the name of a model: the bundled one
+(bundled/), or an imported one (registry.py). `card` describes a model without its runtime, which is enough to know
+whether it made a collection; `load` and `load_text` return its encoders.
 """
 
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +19,21 @@ from lookalike.errors import Hint, ModelError, UsageError
 from lookalike.images.decode import Preprocessing
 
 BUNDLED = bundled.NAME
-_A_TEXT_MODEL = Hint("import_model", {"source": "open_clip:ViT-B-32/laion2b_s34b_b79k", "name": "clip"})
-_IMPORTED_PRECISIONS = ("f32", "bf16")  # the first unless another is asked for
+_TEXT_MODEL_HINT = Hint("import_model", {"source": "open_clip:ViT-B-32/laion2b_s34b_b79k", "name": "clip"})
+_IMPORTED_PRECISIONS = ("f32", "bf16")  # the first is the default
+_MEMBERS = ("name", "dim", "preprocessing", "fingerprint", "encode")
 
 
 class Encoder(Protocol):
     """Turns pixels into embeddings.
 
-    One that also has `encode_text`, as in `TextEncoder`, can be searched by words.
+    An encoder that also has `encode_text`, as in `TextEncoder`, can be searched by text.
 
     Attributes:
-        name: what messages call it.
+        name: the encoder's name in messages.
         dim: the number of dimensions of an embedding.
-        recipe: how an image becomes the pixels that it takes.
-        fingerprint: vectors can be compared when, and only when, this is the same.
+        preprocessing: how an image becomes the pixels that `encode` takes.
+        fingerprint: vectors can be compared if, and only if, this is the same.
     """
 
     @property
@@ -46,7 +46,7 @@ class Encoder(Protocol):
     def fingerprint(self) -> str: ...
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embeddings, float32 (n, dim), of any length, of RGB pixels, uint8 (n, size, size, 3).
+        """Returns embeddings, float32 (n, dim), of any length, for RGB pixels, uint8 (n, size, size, 3).
 
         It is called from several threads at once.
         """
@@ -55,94 +55,142 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class TextEncoder(Protocol):
-    """Turns words into embeddings that can be compared with those of pictures."""
+    """Turns text into embeddings that can be compared with those of images."""
 
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embeddings, float32 (n, dim), of any length. It is called from several threads at once."""
+        """Returns embeddings, float32 (n, dim), of any length. It is called from several threads at once."""
         ...
 
 
 def card(name: str = BUNDLED, *, precision: str | None = None) -> Card:
-    """The card of a network, in the precision that it has unless another is asked for.
+    """Returns the card of a model, in the given precision or its default one.
 
     Raises:
-        UsageError: there is no network of that name, or it does not come in that precision.
-        ModelError: the card of an imported one is damaged.
+        UsageError: there is no model of that name, or it does not come in that precision.
+        ModelError: the card of an imported model is damaged.
     """
     if name == BUNDLED:
-        return bundled.card(_checked(precision, name))
-    return replace(_imported(name).card, precision=_checked(precision, name))
+        return bundled.card(_checked_precision(precision, name))
+    return replace(_imported(name).card, precision=_checked_precision(precision, name))
 
 
 def load(name: str = BUNDLED, *, precision: str | None = None, threads: int = 1, device: str = "cpu") -> Encoder:
-    """A network, ready to encode with as many threads at once.
+    """Loads a model's image encoder.
 
     Args:
-        name: the one that comes with Lookalike, or an imported one.
-        precision: what it computes with.
-        threads: how many will ask it at once; on a graphics processor any number may.
-        device: "cpu", "cuda" or "mps", or "auto" for the fastest that there is. Where what is asked for is not to be
-            had, there is a DeviceWarning, and it is the CPU.
+        name: the bundled model, or an imported one.
+        precision: the inference precision (default: the model's own).
+        threads: the number of threads that call it at once on the CPU; more have to wait. A GPU takes any number.
+        device: "cpu", "cuda", "cuda:1" and so on, "mps", or "auto" for the fastest one. If the device is not
+            available, a DeviceWarning is issued and the CPU is used.
 
     Raises:
-        UsageError: there is no network of that name, or it does not come in that precision, or there is no such device.
-        ModelError: its files are not the ones on its card, or it cannot be run here.
+        UsageError: there is no model of that name, it does not come in that precision, or the device is none of these.
+        ModelError: its files fail their checksums, or cannot be run here.
     """
     from lookalike.encoders import devices
-    from lookalike.encoders.openvino.image_encoder import OpenVinoEncoder  # heavy, and not needed to look at a card
+    from lookalike.encoders.openvino.image_encoder import OpenVinoEncoder  # heavy; a card does not need it
 
-    network, graph = card(name, precision=precision), _graph(name, precision)
-    if (found := devices.choose(device)) != "cpu":
+    model, graph = card(name, precision=precision), _graph(name, precision)
+    if (chosen := devices.choose(device)) != "cpu":
         from lookalike.encoders.torch.image_encoder import TorchEncoder
 
-        with devices.else_the_cpu(found):
-            return TorchEncoder(network, graph, device=found)
-    return OpenVinoEncoder(network, graph, threads=threads)
+        with devices.fall_back_to_cpu(chosen):
+            return TorchEncoder(model, graph, device=chosen)
+    return OpenVinoEncoder(model, graph, threads=threads)
 
 
 def load_text(name: str, *, precision: str | None = None) -> TextEncoder:
-    """The part of a network that takes words, ready to encode, on the CPU.
+    """Loads a model's text encoder, which runs on the CPU.
 
     Raises:
-        UsageError: there is no network of that name, it has no such part, or does not come in that precision.
-        ModelError: its files are not the ones on its card, or what it takes to run them is missing.
+        UsageError: there is no model of that name, it has no text encoder, or does not come in that precision.
+        ModelError: its files fail their checksums, or a package that it needs is not installed.
     """
-    network = card(name, precision=precision)
-    if network.text is None:
-        raise UsageError(f"{name} does not take text", _A_TEXT_MODEL)
-    from lookalike.encoders.openvino import text_encoder
+    wanted = card(name, precision=precision)
+    if wanted.text is None:
+        raise _takes_no_text(name)
+    from lookalike.encoders.openvino.text_encoder import OpenVinoTextEncoder
 
     model = registry.read(name)
     model.check(registry.TEXT_GRAPH, registry.TOKENIZER)
-    return text_encoder.OpenVinoTextEncoder(
-        network, model.folder / registry.TEXT_GRAPH, model.folder / registry.TOKENIZER
-    )
+    return OpenVinoTextEncoder(wanted, model.folder / registry.TEXT_GRAPH, model.folder / registry.TOKENIZER)
+
+
+def checked_encoder(encoder: object) -> Encoder:
+    """Checks that an object has the members of `Encoder`.
+
+    An object that has `recipe`, the former name of `preprocessing`, is adapted.
+
+    Raises:
+        UsageError: it is a class, or members are missing; the message names them.
+    """
+    if isinstance(encoder, type):
+        raise UsageError(f"encoder: {encoder.__name__} is a class; give an object of it")
+    if not hasattr(encoder, "preprocessing") and hasattr(encoder, "recipe"):
+        adapter = _TextRecipeEncoder if isinstance(encoder, TextEncoder) else _RecipeEncoder
+        encoder = adapter(encoder)
+    if missing := [member for member in _MEMBERS if not hasattr(encoder, member)]:
+        kind = type(encoder).__name__
+        raise UsageError(f"encoder: {kind} has no {', '.join(missing)}; an encoder has {', '.join(_MEMBERS)}")
+    return cast("Encoder", encoder)
+
+
+class _RecipeEncoder:
+    """Adapts an encoder whose `preprocessing` has the former name, `recipe`."""
+
+    def __init__(self, encoder: Any) -> None:
+        self._encoder = encoder
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # copy and pickle ask for such before there is an encoder to ask
+            raise AttributeError(name)
+        return getattr(self._encoder, name)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        preprocessing: Preprocessing = self._encoder.recipe
+        return preprocessing
+
+
+class _TextRecipeEncoder(_RecipeEncoder):
+    """Adapts such an encoder that is also a TextEncoder; `isinstance` ignores `__getattr__` since Python 3.12."""
+
+    def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        embeddings: NDArray[np.float32] = self._encoder.encode_text(texts)
+        return embeddings
 
 
 def threads_for(encoder: Encoder, cores: int) -> int:
-    """How many threads should decode images for it: one for each core, and more where they wait for a device."""
+    """The number of threads that should decode images for an encoder: one a core, and more for a GPU."""
     from lookalike.encoders import devices
 
     return devices.threads_for(getattr(encoder, "device", "cpu"), cores)
 
 
 def precisions(name: str) -> tuple[str, ...]:
-    """What a network can compute with; the first is what it does unless another is asked for."""
+    """The precisions that a model comes in; the first is the default."""
     return bundled.PRECISIONS if name == BUNDLED else _IMPORTED_PRECISIONS
 
 
 def names() -> list[str]:
-    """The names of all networks that there are here."""
+    """The names of all models on this machine: the bundled one, and the imported ones, sorted."""
     return [BUNDLED, *registry.names()]
 
 
 def text_models() -> list[str]:
-    """The names of the imported models that take text."""
+    """The names of the imported models that take text; damaged ones are left out."""
     found = []
     for name in registry.names():
-        with suppress(ModelError):  # a damaged one
+        with suppress(ModelError):
             found += [name] if registry.read(name).card.text else []
     return found
+
+
+def _takes_no_text(name: str) -> UsageError:
+    if others := text_models():
+        return UsageError(f"{name} does not take text; imported models that do: {', '.join(others)}")
+    return UsageError(f"{name} does not take text", _TEXT_MODEL_HINT)
 
 
 def _graph(name: str, precision: str | None) -> Any:
@@ -166,7 +214,7 @@ def _imported(name: str) -> registry.ImportedModel:
     )
 
 
-def _checked(precision: str | None, name: str) -> str:
+def _checked_precision(precision: str | None, name: str) -> str:
     known = precisions(name)
     if precision is None:
         return known[0]

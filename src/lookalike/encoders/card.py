@@ -1,4 +1,4 @@
-"""A card says what a network is: where it comes from and how pictures have to be prepared for it."""
+"""The model card: what an encoder computes, how its images are prepared, and the fingerprint of its vectors."""
 
 import hashlib
 import json
@@ -9,21 +9,32 @@ from typing import Any, Literal
 from lookalike.images.decode import Preprocessing
 
 Triple = tuple[float, float, float]
+"""One number per colour channel."""
 
-# What an imported network is called, and where it came from; its weights have a SHA-256.
-# Keys on the disk that are called otherwise in code.
-_KEYS = {"preprocessing": "recipe", "normalization": "scaling", "std": "deviation"}
-_NAMES = {"name", "source", "licence", "version", "command"}
+# Keys of a card's JSON that differ from the names of the fields.
+_JSON_KEYS = {"preprocessing": "recipe", "normalization": "scaling", "std": "deviation"}
+# Fields of an imported model that do not change its vectors; its weights have a SHA-256.
+_DESCRIPTIVE = {"name", "source", "licence", "version", "command"}
+
+
+def triple(numbers: Iterable[Any]) -> Triple:
+    """Three numbers as floats.
+
+    Raises:
+        ValueError, TypeError: they are not three numbers.
+    """
+    first, second, third = map(float, numbers)
+    return first, second, third
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """The numbers that a network takes for pixels: (pixel - mean) / deviation, channel by channel.
+    """Per-channel normalization: (pixel - mean) / std.
 
     Attributes:
-        mean: of pixels in 0..255, for each channel in the network's order.
-        deviation: likewise, above 0.
-        channels: the order in which the network takes them.
+        mean: of pixels in 0..255, in the order of `channels`.
+        std: likewise, above 0.
+        channels: the channel order that the network takes.
     """
 
     mean: Triple
@@ -32,18 +43,22 @@ class Normalization:
 
     @classmethod
     def from_unit_range(cls, mean: Iterable[float], std: Iterable[float]) -> "Normalization":
-        """That of pixels in 0..1, as PyTorch's transforms have it."""
-        return cls(_of_pixels(mean), _of_pixels(std))
+        """Converts the mean and std of pixels in 0..1, as in PyTorch's transforms, to those of pixels in 0..255."""
+        return cls(_in_pixels(mean), _in_pixels(std))
+
+
+NO_NORMALIZATION = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+"""Pixels enter the network as they are, in 0..255, RGB."""
 
 
 @dataclass(frozen=True)
-class Text:
-    """That a network has a second part, which turns words into vectors of the same space.
+class TextSpec:
+    """The text encoder of a model that also embeds text.
 
     Attributes:
-        context: how many tokens it takes; what is longer is cut off.
-        tokenizer: the SHA-256 of its tokenizer's file, in hexadecimal.
-        unescapes: whether what is written as in HTML ("&amp;") is read first, as OpenCLIP does.
+        context: the number of tokens that it takes; longer texts are truncated.
+        tokenizer: the SHA-256 of the tokenizer's file, in hexadecimal.
+        unescapes: whether HTML entities ("&amp;") are decoded first, as OpenCLIP does.
     """
 
     context: int
@@ -53,23 +68,23 @@ class Text:
 
 @dataclass(frozen=True)
 class Card:
-    """What tells one encoder from another.
+    """The facts about an encoder; two encoders are the same if their fingerprints are.
 
     Attributes:
-        name: what the user calls it.
+        name: the model's name.
         source: where its weights come from.
-        licence: of the weights, as an SPDX identifier where there is one.
+        licence: of the weights, as an SPDX identifier if there is one.
         sha256: of the weights, in hexadecimal.
         dim: the number of dimensions of its vectors.
-        preprocessing: how an image becomes pixels for it.
-        precision: the numbers that it computes with.
-        revision: whatever else changes its vectors: a number that is raised when its graph is built in another
-            way, and the calibration of its quantization.
-        scaling: how pixels are scaled inside its graph, or None where that is part of the network itself.
-        output: the layer that its vectors come from, and how they are pooled; None for the bundled one.
-        text: what is to be known of the part that takes words, or None where there is none.
-        version: the commit or whatever else pins an imported network at its source, or None.
-        command: what `lookalike models import` was told, to import the same again, or None.
+        preprocessing: how an image is resized and cropped for it.
+        precision: the inference precision, such as "f32" or "int8".
+        revision: whatever else changes its vectors: a number that is raised when its graph is built differently, and
+            the calibration of its quantization.
+        normalization: the one that was added to the graph, or None if the network contains its own.
+        output: the layer that its vectors are taken from, and their pooling; None for the bundled model.
+        text: the model's text encoder, or None if it has none.
+        version: the commit or other version of an imported model at its source, or None.
+        command: the source and options that the model was imported with, as a shell reads them, or None.
     """
 
     name: str
@@ -82,61 +97,55 @@ class Card:
     revision: str
     normalization: Normalization | None = None
     output: str | None = None
-    text: Text | None = None
+    text: TextSpec | None = None
     version: str | None = None
     command: str | None = None
 
     @property
     def fingerprint(self) -> str:
-        """The first 32 hexadecimal digits of a SHA-256 over everything on the card that has to do with the vectors.
+        """The first 32 hexadecimal digits of a SHA-256 over all fields that affect the vectors.
 
-        Vectors can be compared when, and only when, their encoders' fingerprints are the same. An imported network may
-        have other names; of the bundled one all of the card counts.
+        Vectors can be compared if, and only if, their encoders' fingerprints are equal. Fields that only describe an
+        imported model, such as its name, are left out; for the bundled model, all fields count.
         """
-        facts = as_facts(self)
+        facts = self.as_dict()
         if self.output is not None:
-            facts = {name: value for name, value in facts.items() if name not in _NAMES}
+            facts = {name: value for name, value in facts.items() if name not in _DESCRIPTIVE}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
+    def as_dict(self) -> dict[str, Any]:
+        """The card as JSON objects; fields that are None are left out, so that older cards keep their fingerprints."""
+        facts = {name: value for name, value in asdict(self, dict_factory=_with_json_keys).items() if value is not None}
+        if self.preprocessing.fit == "crop":
+            del facts["recipe"]["fit"]
+        return facts
 
-def as_facts(card: Card) -> dict[str, Any]:
-    """What is on a card, for JSON: without what does not apply to it, so that older cards stay as they were."""
-    facts = {name: value for name, value in asdict(card, dict_factory=_renamed).items() if value is not None}
-    if card.preprocessing.fit == "crop":
-        del facts["recipe"]["fit"]
-    return facts
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> "Card":
+        """Builds the card that `as_dict` returned.
 
-
-def _renamed(fields: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    return {_KEYS.get(name, name): value for name, value in fields}
-
-
-def from_facts(facts: Mapping[str, Any]) -> Card:
-    """The card that `as_facts` has told of.
-
-    Raises:
-        ValueError, TypeError, KeyError, LookalikeError: they are not those of a card.
-    """
-    normalization, text = facts.get("scaling"), facts.get("text")
-    return Card(
-        **{name: str(facts[name]) for name in ("name", "source", "licence", "sha256", "precision", "revision")},
-        dim=int(facts["dim"]),
-        preprocessing=Preprocessing(**facts["recipe"]),
-        normalization=normalization
-        and Normalization(
-            _triple(normalization["mean"]), _triple(normalization["deviation"]), normalization["channels"]
-        ),
-        output=facts.get("output"),
-        text=text and Text(int(text["context"]), str(text["tokenizer"]), bool(text["unescapes"])),
-        version=facts.get("version"),
-        command=facts.get("command"),
-    )
+        Raises:
+            ValueError, TypeError, KeyError, LookalikeError: `facts` do not describe a card.
+        """
+        normalization, text = facts.get("scaling"), facts.get("text")
+        return cls(
+            **{name: str(facts[name]) for name in ("name", "source", "licence", "sha256", "precision", "revision")},
+            dim=int(facts["dim"]),
+            preprocessing=Preprocessing(**facts["recipe"]),
+            normalization=normalization
+            and Normalization(
+                triple(normalization["mean"]), triple(normalization["deviation"]), normalization["channels"]
+            ),
+            output=facts.get("output"),
+            text=text and TextSpec(int(text["context"]), str(text["tokenizer"]), bool(text["unescapes"])),
+            version=facts.get("version"),
+            command=facts.get("command"),
+        )
 
 
-def _of_pixels(shares: Iterable[float]) -> Triple:
-    return _triple(round(255 * float(share), 6) for share in shares)
+def _with_json_keys(fields: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    return {_JSON_KEYS.get(name, name): value for name, value in fields}
 
 
-def _triple(numbers: Any) -> Triple:
-    first, second, third = map(float, numbers)
-    return first, second, third
+def _in_pixels(shares: Iterable[float]) -> Triple:
+    return triple(round(255 * float(share), 6) for share in shares)

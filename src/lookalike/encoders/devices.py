@@ -1,4 +1,4 @@
-"""Which processor a network runs on: the CPU, an NVIDIA graphics processor ("cuda") or Apple's ("mps")."""
+"""Chooses the device that a model runs on: the CPU, an NVIDIA GPU ("cuda") or an Apple GPU ("mps")."""
 
 import platform
 import re
@@ -9,52 +9,50 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from lookalike.errors import DeviceWarning, ModelError, UsageError
+from lookalike.errors import DeviceWarning, Hint, ModelError, UsageError, with_hints
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-# Where one of these is, there is a driver: NVIDIA's own, or under Windows' subsystem for Linux.
+# One of these exists if there is a driver: NVIDIA's own, or the one of the Windows Subsystem for Linux.
 _DRIVER_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg")
-_INSTALL = 'to use it: pip install "lookalike[torch]"'
-_LONGEST_REASON = 200  # characters of a message that torch gives
+_LONGEST_REASON = 200  # characters of a message from torch
 
 
 def choose(device: str) -> str:
-    """The processor to use: "cpu", "cuda", "cuda:1" and so on, or "mps".
+    """Returns the device to use: "cpu", "cuda", "cuda:1" and so on, or "mps".
 
-    "auto" is the fastest that there is. Where it is the CPU, that is told without importing torch, as that takes
-    seconds, unless there seems to be a graphics processor. Where one is asked for by name and is not to be had, there
-    is a DeviceWarning, and it is the CPU.
+    "auto" is the fastest device. Importing torch takes seconds, so this does it only if there seems to be a GPU, or if
+    one is asked for by name. If that one is not available, a DeviceWarning is issued and the CPU is returned.
 
     Raises:
-        UsageError: there is no device of that name.
+        UsageError: `device` is not the name of a device.
     """
     if not _DEVICE.fullmatch(device):
         raise UsageError(f"device {device!r}: give auto, cpu, cuda, cuda:1 and so on, or mps")
     if device == "cpu":
         return device
     if device == "auto":
-        kind = _kind_here()
-        return kind if kind and _why_not(kind) is None else "cpu"
-    if reason := _why_not(device):
+        gpu = _detected_gpu()
+        return gpu if gpu and _why_unavailable(gpu) is None else "cpu"
+    if reason := _why_unavailable(device):
         _warn(device, reason)
         return "cpu"
     return device
 
 
 def describe(device: str) -> str:
-    """What a processor that was chosen is, for people; of the CPU, what a graphics processor that is there lacks."""
+    """Describes a device that `choose` returned; for the CPU, also why a GPU of this machine is not used."""
     if device == "cpu":
-        kind = _kind_here()
-        reason = kind and _why_not(kind)
-        return f"CPU (a graphics processor is not used: {reason})" if reason else "CPU"
+        gpu = _detected_gpu()
+        reason = gpu and _why_unavailable(gpu)
+        return f"CPU (the GPU is not used: {reason})" if reason else "CPU"
     import torch
 
-    return f"{torch.cuda.get_device_name(device)} ({device})" if device != "mps" else "Apple graphics processor (mps)"
+    return f"{torch.cuda.get_device_name(device)} ({device})" if device != "mps" else "Apple GPU (mps)"
 
 
 @contextmanager
-def else_the_cpu(device: str) -> Iterator[None]:
-    """What a graphics processor cannot do inside becomes a DeviceWarning, so that the caller goes on with the CPU."""
+def fall_back_to_cpu(device: str) -> Iterator[None]:
+    """Turns a failure of a GPU into a DeviceWarning, so that the caller goes on with the CPU."""
     try:
         yield
     except (RuntimeError, ModelError) as error:
@@ -66,7 +64,7 @@ def else_the_cpu(device: str) -> Iterator[None]:
 
 
 def threads_for(device: str, cores: int) -> int:
-    """How many threads should decode pictures for a processor; on a graphics processor, some wait for it by turns."""
+    """The number of threads that should decode images for a device: on a GPU more, as some always wait for it."""
     return cores if device == "cpu" else cores + max(2, cores // 2)
 
 
@@ -74,31 +72,31 @@ def _warn(device: str, reason: str) -> None:
     warnings.warn(f"{device}: {reason}; it runs on the CPU", DeviceWarning, stacklevel=4)
 
 
-def _kind_here() -> str | None:
-    """The kind of graphics processor that there seems to be, by what can be told without torch."""
+def _detected_gpu() -> str | None:
+    """The kind of GPU that this machine seems to have, found without importing torch."""
     if sys.platform == "darwin" and platform.machine() == "arm64":
         return "mps"
     return "cuda" if any(Path(file).exists() for file in _DRIVER_FILES) else None
 
 
-def _why_not(device: str) -> str | None:
-    """Why a graphics processor is not to be had, None where it is."""
+def _why_unavailable(device: str) -> str | None:
+    """The reason why a GPU cannot be used, or None if it can."""
     if find_spec("torch") is None:
-        return f"PyTorch is not installed; {_INSTALL}"
-    with warnings.catch_warnings(record=True) as said:  # what keeps torch from a processor, it only warns of
+        return with_hints("PyTorch is not installed", [Hint("install", {"extra": "torch"})])
+    with warnings.catch_warnings(record=True) as caught:  # torch only warns of what keeps it from using a GPU
         warnings.simplefilter("always")
         try:
             import torch
         except (ImportError, OSError) as error:
             return f"PyTorch cannot be loaded ({error})"
         if device == "mps":
-            return None if torch.backends.mps.is_available() else "there is no Apple graphics processor for PyTorch"
+            return None if torch.backends.mps.is_available() else "there is no Apple GPU that PyTorch can use"
         if torch.version.cuda is None and torch.version.hip is None:
             return "this build of PyTorch is for the CPU only; see pytorch.org for one with CUDA"
         number, count = int(device.partition(":")[2] or 0), torch.cuda.device_count() * torch.cuda.is_available()
     if number < count:
         return None
     if count:
-        return f"there is no such processor; the last one is cuda:{count - 1}"
-    reasons = [str(warning.message).strip().splitlines()[0] for warning in said]
-    return reasons[-1][:_LONGEST_REASON] if reasons else "there is no NVIDIA processor that PyTorch can use"
+        return f"there is no such GPU; the last one is cuda:{count - 1}"
+    reasons = [str(warning.message).strip().splitlines()[0] for warning in caught]
+    return reasons[-1][:_LONGEST_REASON] if reasons else "there is no NVIDIA GPU that PyTorch can use"

@@ -1,11 +1,11 @@
-"""The folder of imported models: for each a folder of its own, with a card and the files that OpenVINO runs.
+"""The registry of imported models: a folder that holds a directory for each, with a card and OpenVINO's files.
 
     ~/.local/share/lookalike/models/resnet50/
-      card.json                 what it is, and the SHA-256 of each of the others
-      model.xml, model.bin      from pixels to a vector
-      text.xml, text.bin, tokenizer.json    from words to a vector, where it has that
+      card.json                             the card, and the SHA-256 of each of the other files
+      model.xml, model.bin                  the image encoder: from pixels to a vector
+      text.xml, text.bin, tokenizer.json    the text encoder, if the model has one
 
-A model is written beside and then renamed, so that it is there whole or not at all.
+A model is written to a temporary directory and then renamed, so that it is there completely or not at all.
 """
 
 import ast
@@ -24,15 +24,17 @@ from typing import Any
 import filelock
 import platformdirs
 
-from lookalike.encoders.card import Card, as_facts, from_facts
-from lookalike.errors import Hint, LookalikeError, ModelError, StorageError, UsageError
-from lookalike.system.durable import sync_folder
+from lookalike.encoders.card import Card
+from lookalike.errors import Hint, LookalikeError, ModelError, UsageError
+from lookalike.system import durable
 
 CARD, GRAPH, TEXT_GRAPH, TOKENIZER = "card.json", "model.xml", "text.xml", "tokenizer.json"
 _LOCK = ".lock"
 _FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ENVIRONMENT = "LOOKALIKE_MODELS"
+# Import options whose values are Python literals; all others are texts.
+_LITERAL_OPTIONS = {"size", "crop", "mean", "std"}
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,9 @@ class ImportedModel:
     """An imported model.
 
     Attributes:
-        card: what it is; its precision is the one that it has unless another is asked for.
-        folder: where its files are.
-        sha256s: of each file but the card, in hexadecimal, by name.
+        card: its card, in the precision that is used by default.
+        folder: the directory of its files.
+        sha256s: the SHA-256 of each file but the card, in hexadecimal, by file name.
     """
 
     card: Card
@@ -51,31 +53,29 @@ class ImportedModel:
 
     @property
     def bytes(self) -> int:
-        """The size of its files."""
+        """The total size of its files, in bytes."""
         return sum((self.folder / name).stat().st_size for name in (CARD, *self.sha256s))
 
     def check(self, *names: str) -> None:
-        """Makes sure that these files, and the weights that belong to them, are the ones that were imported.
+        """Verifies the checksums of these files, and of the weights (.bin) of each graph (.xml) among them.
 
         Raises:
-            ModelError: they are not, or are missing.
+            ModelError: a file is missing, or is not the one that was imported.
         """
         weights = [str(Path(name).with_suffix(".bin")) for name in names if name.endswith(".xml")]
         for name in (*names, *weights):
             if name not in self.sha256s or _sha256(self.folder / name) != self.sha256s[name]:
-                raise ModelError(
-                    f"{self.folder / name}: this is not what was imported", _import_again(self.card.name, self.card)
-                )
+                raise ModelError(f"{self.folder / name}: this is not what was imported", import_again_hint(self.card))
 
 
 def folder() -> Path:
-    """Where imported models are: $LOOKALIKE_MODELS, or where the system keeps what belongs to a program."""
+    """The folder of imported models: $LOOKALIKE_MODELS, or "models" in the user's data directory."""
     named = os.environ.get(_ENVIRONMENT)
     return Path(named) if named else platformdirs.user_data_path("lookalike", appauthor=False) / "models"
 
 
 def names() -> list[str]:
-    """The names of all imported models, in their order."""
+    """The names of all imported models, sorted."""
     try:
         return sorted(filter(has, os.listdir(folder())))
     except FileNotFoundError:
@@ -88,85 +88,71 @@ def has(name: str) -> bool:
 
 
 def read(name: str) -> ImportedModel:
-    """An imported model; its files are not looked at.
+    """Reads the card of an imported model, without verifying its other files.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no imported model of that name.
         ModelError: its card is damaged.
     """
-    if not has(name):
-        raise UsageError(f"there is no imported model {name!r}")
-    place = folder() / name
+    directory = _directory(name)
+    path, again = directory / CARD, import_hint("", name, again=True)
     try:
-        facts = json.loads((place / CARD).read_bytes())
+        facts = json.loads(path.read_bytes())
         if facts["format"] != _FORMAT:
-            raise ModelError(f"{place / CARD}: it has the unknown format {facts['format']}", _import_again(name))
-        card = from_facts(facts["card"])
+            raise ModelError(f"{path}: it has the unknown format {facts['format']}", again)
+        card = Card.from_dict(facts["card"])
         if card.name != name:
             raise ValueError(f"it is that of {card.name!r}")
-        return ImportedModel(card, place, {str(name): str(sha256) for name, sha256 in facts["files"].items()})
+        return ImportedModel(card, directory, {str(name): str(sha256) for name, sha256 in facts["files"].items()})
     except ModelError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, LookalikeError) as error:
-        raise ModelError(f"{place / CARD}: the card is damaged ({error})", _import_again(name)) from error
+        raise ModelError(f"{path}: the card is damaged ({error})", again) from error
 
 
 def save(card: Card, write: Callable[[Path], None]) -> ImportedModel:
-    """Makes a model of what `write` puts into a folder.
+    """Saves a model whose files `write` puts into the directory that it is called with.
 
     Raises:
-        UsageError: the name cannot be that of a folder, or there is a model of that name.
-        StorageError: it cannot be written.
+        UsageError: the name cannot be that of a directory, or is taken.
+        StorageError: the files cannot be written.
     """
     check_name(card.name)
     check_is_free(card.name)
     home = folder()
-    try:
+    with durable.storage_errors(home):
         home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home, prefix=".importing-") as name:
-            beside = Path(name) / card.name
-            beside.mkdir()
-            write(beside)
-            sha256s = {path.name: _sha256(path) for path in sorted(beside.iterdir())}
-            facts: dict[str, Any] = {"format": _FORMAT, "card": as_facts(card), "files": sha256s}
-            (beside / CARD).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-            for path in beside.iterdir():
-                with path.open("rb+") as file:
-                    os.fsync(file.fileno())
+        with tempfile.TemporaryDirectory(dir=home, prefix=".importing-") as temporary:
+            new = Path(temporary) / card.name
+            sha256s = _write_files(new, card, write)
             with filelock.FileLock(home / _LOCK):
                 check_is_free(card.name)  # another process may have been quicker
-                shutil.rmtree(home / card.name, ignore_errors=True)  # what has no card is left of a removal
-                beside.replace(home / card.name)
-            sync_folder(home)
-    except OSError as error:
-        raise StorageError(f"{home}: {error.strerror or error}") from error
+                shutil.rmtree(home / card.name, ignore_errors=True)  # without a card: an interrupted removal
+                durable.rename(new, home / card.name)
     return ImportedModel(card, home / card.name, sha256s)
 
 
 def remove(name: str) -> None:
-    """Deletes an imported model, a damaged one too.
+    """Deletes an imported model, even a damaged one.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no imported model of that name.
         StorageError: it cannot be deleted.
     """
-    if not has(name):
-        raise UsageError(f"there is no imported model {name!r}")
-    try:
-        (folder() / name / CARD).unlink()  # without which it is none
-        shutil.rmtree(folder() / name)
-    except OSError as error:
-        raise StorageError(f"{folder() / name}: {error.strerror or error}") from error
+    directory = _directory(name)
+    with durable.storage_errors(directory):
+        (directory / CARD).unlink()  # from here on it is no model
+        shutil.rmtree(directory)
 
 
 def check_name(name: str) -> None:
-    """Raises UsageError for what cannot be the name of a model."""
+    """Raises UsageError for a text that cannot be the name of a model."""
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot be a model's name; take letters, digits, '.', '_' and '-'")
 
 
 def check_is_free(name: str) -> None:
-    """Raises UsageError where there is a model of that name."""
+    """Raises UsageError if there is a model of that name."""
     if has(name):
         raise UsageError(
             f"there is a model {name!r} already, from {read(name).card.source}; give the new one another name",
@@ -175,34 +161,60 @@ def check_is_free(name: str) -> None:
 
 
 def import_hint(command: str, name: str, *, again: bool = False) -> Hint:
-    """How to import a model that is to have this name.
+    """Returns the hint that imports a model under a name.
 
     Args:
-        command: the source and the options, as a shell reads them; "" where nothing is known of them.
-        name: the model's.
+        command: the source and the options, as a shell reads them; "" if they are unknown.
+        name: the model's name.
         again: whether a model of that name has to be removed first.
     """
     source: Any
     try:
-        source, *words = shlex.split(command)
-        pairs = zip(words[::2], words[1::2], strict=True)
-        options = {name.removeprefix("--"): _value(name, text) for name, text in pairs}
-    except (ValueError, SyntaxError):  # it is empty, or no command that Lookalike has written
+        source, *rest = shlex.split(command)
+        pairs = zip(rest[::2], rest[1::2], strict=True)
+        options = dict(_option(flag, text) for flag, text in pairs)
+    except (ValueError, SyntaxError):  # it is empty, or not in the form that Lookalike writes
         source, options = command or ..., {}
     arguments = {"source": source, "name": name} | ({"options": options} if options else {})
     return Hint("import_model_again" if again else "import_model", arguments)
 
 
-def _value(option: str, text: str) -> Any:
-    return ast.literal_eval(text) if option in ("--size", "--crop", "--mean", "--std") else text
+def import_again_hint(card: Card) -> Hint:
+    """Returns the hint that imports a model again, from the source on its card."""
+    return import_hint(card.command or shlex.quote(card.source), card.name, again=True)
 
 
-def _import_again(name: str, card: Card | None = None) -> Hint:
-    command = (card.command or shlex.quote(card.source)) if card else ""
-    return import_hint(command, name, again=True)
+def _option(flag: str, text: str) -> tuple[str, Any]:
+    name = flag.removeprefix("--")
+    return name, ast.literal_eval(text) if name in _LITERAL_OPTIONS else text
+
+
+def _directory(name: str) -> Path:
+    """The directory of an imported model.
+
+    Raises:
+        UsageError: there is no imported model of that name.
+    """
+    if not has(name):
+        raise UsageError(f"there is no imported model {name!r}")
+    return folder() / name
+
+
+def _write_files(directory: Path, card: Card, write: Callable[[Path], None]) -> dict[str, str]:
+    """Writes a model's files and card into a new directory, syncs them, and returns the files' SHA-256s."""
+    directory.mkdir()
+    write(directory)
+    sha256s = {path.name: _sha256(path) for path in sorted(directory.iterdir())}
+    facts: dict[str, Any] = {"format": _FORMAT, "card": card.as_dict(), "files": sha256s}
+    (directory / CARD).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    for path in directory.iterdir():
+        with path.open("rb+") as file:
+            durable.sync(file.fileno())
+    return sha256s
 
 
 def _sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal; "" if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,7 +3,7 @@
 import functools
 import math
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
@@ -15,16 +15,14 @@ from lookalike.encoders import Encoder
 from lookalike.errors import ImageError, ModelError
 from lookalike.evaluation import edits
 from lookalike.evaluation.comparison_results import Compared, CopyRecall
-from lookalike.evaluation.results import Quality
 from lookalike.images import decode
 from lookalike.ingest import embedding
 from lookalike.ingest import sampling as samples
-from lookalike.metrics import Labels, Numbers, Rows
+from lookalike.metrics import Labels, Numbers, Quality, Rows
 from lookalike.sources.folder import Found
 from lookalike.storage.vectors import Vectors
 
 _EQUAL = 1e-9  # cosines in double precision that differ by no more are those of the same vector
-_SCORES = 16_000_000  # at a time, 128 MB
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def _recall(gallery: NDArray[np.float16], queries: Vectors) -> tuple[float, floa
     """How often the gallery's picture of the same number is the first, and among the first ten, that a query finds."""
     stored = gallery.astype(np.float64)
     at_1, at_10 = np.empty(len(queries)), np.empty(len(queries))
-    for rows in _blocks(np.arange(len(queries)), len(gallery)):
+    for rows in metrics.query_blocks(np.arange(len(queries)), len(gallery)):
         scores = queries[rows].astype(np.float64) @ stored.T
         at_1[rows], at_10[rows] = chance_within(1, scores, rows), chance_within(10, scores, rows)
     return float(at_1.mean()), float(at_10.mean())
@@ -155,7 +153,7 @@ def chance_within(k: int, scores: Numbers, wanted: Rows) -> Numbers:
 def _quality(vectors: Vectors, labels: Labels) -> Quality:
     """How well labels keep together, where each picture that can be asked looks for the others."""
     found: list[tuple[Numbers, Numbers, Numbers]] = [(np.empty(0),) * 3]
-    for rows in _blocks(labels.answerable(), len(vectors)):
+    for rows in metrics.query_blocks(labels.answerable(), len(vectors)):
         scores = vectors[rows] @ vectors.T
         average = metrics.average_precision_by_score(scores, labels.codes, rows)
         scores[np.arange(len(rows)), rows] = -np.inf  # last, and cut off
@@ -163,10 +161,3 @@ def _quality(vectors: Vectors, labels: Labels) -> Quality:
         relevant = labels.codes[nearest] == labels.codes[rows, None]
         found.append((metrics.precision(relevant, 1), metrics.precision(relevant, 10), average))
     return metrics.overall(*(np.concatenate(numbers) for numbers in zip(*found, strict=True)))
-
-
-def _blocks(rows: Rows, count: int) -> Iterator[Rows]:
-    """The rows a few at a time, so that there are not too many scores with `count` others at once."""
-    at_once = max(_SCORES // count, 1)
-    for start in range(0, len(rows), at_once):
-        yield rows[start : start + at_once]

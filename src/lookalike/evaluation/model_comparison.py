@@ -25,11 +25,11 @@ from lookalike.evaluation.comparison_results import Comparison
 from lookalike.evaluation.model_benchmark import Task
 from lookalike.images import decode
 from lookalike.ingest import sampling as samples
-from lookalike.ingest.pipeline import cores
 from lookalike.results import Skipped
 from lookalike.sources.folder import Folder, Found
 from lookalike.storage.transaction import folder_label
 from lookalike.system import worker
+from lookalike.system.resources import cores
 
 SAMPLE = 500
 

@@ -1,1 +1,1 @@
-"""From the bytes of an image file to RGB pixels: which formats are opened, and how safely."""
+"""Decodes image files to RGB pixels, opening only known formats and surviving damaged files."""

@@ -1,7 +1,7 @@
-"""A path, bytes or an opened picture becomes upright RGB pixels.
+"""Decodes a path, bytes, an open file, a PIL image or an array to upright RGB pixels.
 
-Upright as EXIF has it, transparent parts on white, 16 bits scaled to 8, the first frame of an animation; and
-a JPEG is decoded no larger than needed. Whatever is wrong with an image comes out as an ImageError.
+EXIF's orientation is applied, transparent parts become white, 16 bits are scaled to 8, an animation gives its first
+frame, and a JPEG is decoded no larger than needed. Whatever is wrong with an image raises an ImageError.
 """
 
 import io
@@ -40,9 +40,9 @@ Resample: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Fit: TypeAlias = Literal["crop", "squash"]
 
 _LARGE_PIXELS = 32_000_000
-_LARGE = threading.Lock()  # held while a larger picture is decoded, so that two never meet in memory
+_LARGE = threading.Lock()  # held while a larger image is decoded, so that two are never in memory at once
 
-_ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4
+_ORIENTATION = 0x0112  # the tag of the orientation: EXIF 2.32, 4.6.4
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -56,14 +56,17 @@ _TRANSPOSE = {
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The pixels that an encoder asks for.
+    """How an image is resized and cropped for an encoder.
 
     Attributes:
-        size: the side of the square that comes out, in pixels.
+        size: the side of the resulting square, in pixels.
         crop: the centre part of the shorter side that is kept, in (0, 1].
-        resample: the filter that scales.
-        fit: how what is not square becomes so: "crop" cuts the longer side off at both ends, "squash" scales the two
-            sides apart, each to the centre part of it.
+        resample: the resampling filter.
+        fit: how an image becomes square: "crop" cuts off both ends of the longer side, "squash" scales each side by
+            itself, from the centre part of it.
+
+    Raises:
+        UsageError: a value is out of range.
     """
 
     size: int = 224
@@ -75,7 +78,7 @@ class Preprocessing:
         if self.size < 1:
             raise UsageError(f"size: {self.size} is not a number of pixels; give 1 or more")
         if not 0 < self.crop <= 1:
-            raise UsageError(f"crop: {self.crop} is not a part of a side; give a number above 0, up to 1")
+            raise UsageError(f"crop: {self.crop} is not a part of a side; give a number above 0 and at most 1")
         if self.resample not in get_args(Resample):
             raise UsageError(f"resample: {self.resample!r}; give one of {', '.join(get_args(Resample))}")
         if self.fit not in get_args(Fit):
@@ -84,12 +87,12 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """Upright pixels, and the size of the original.
+    """The decoded, upright RGB pixels of an image, and the size of the original.
 
     Attributes:
         pixels: uint8, shape (size, size, 3), RGB, C-contiguous.
-        width: of the original as it is seen, in pixels.
-        height: of the original as it is seen, in pixels.
+        width: of the upright original, in pixels.
+        height: of the upright original, in pixels.
     """
 
     pixels: NDArray[np.uint8]
@@ -100,31 +103,42 @@ class DecodedImage:
 def decode(
     data: bytes, preprocessing: Preprocessing, *, name: str = "image", max_pixels: int = MAX_PIXELS
 ) -> DecodedImage:
-    """Decode a file's bytes to the pixels that a recipe asks for; `name` is for the error.
+    """Decodes the bytes of an image file and preprocesses its pixels.
 
-    Raises ImageError, and nothing else, whatever the bytes.
+    Args:
+        data: the bytes of the file.
+        preprocessing: how the image is resized and cropped.
+        name: what an error calls the image.
+        max_pixels: the most pixels that an image may have, as its header says.
+
+    Raises:
+        ImageError: the image cannot be used; no other exception is raised, whatever the bytes.
     """
     with one_image(name):
-        return _picture(open_image(data, max_pixels=max_pixels), preprocessing)
+        return _decoded(open_image(data, max_pixels=max_pixels), preprocessing)
 
 
 def prepare(
     source: ImageSource, preprocessing: Preprocessing, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
 ) -> DecodedImage:
-    """Turn whatever a query may be into the pixels that a recipe asks for.
+    """Decodes a query image of any kind and preprocesses its pixels.
 
-    Raises ImageError for an image that cannot be used, UsageError for what cannot be an image.
+    Raises:
+        ImageError: the image cannot be used.
+        UsageError: `source` is of a type or shape that is not an image.
     """
     with one_image(_name(source)):
-        return _picture(_image(source, max_bytes, max_pixels), preprocessing)
+        return _decoded(_image(source, max_bytes, max_pixels), preprocessing)
 
 
 def thumbnail(
     source: ImageSource, side: int, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
-    """Draw the whole picture, upright, in RGB, scaled down to fit into a square of `side` pixels.
+    """Returns the whole image, upright, in RGB, scaled down to fit into a square of `side` pixels.
 
-    Raises ImageError for an image that cannot be used, UsageError for what cannot be an image.
+    Raises:
+        ImageError: the image cannot be used.
+        UsageError: `source` is of a type or shape that is not an image, or `side` is below 1.
     """
     if side < 1:
         raise UsageError(f"side: {side} is not a number of pixels; give 1 or more")
@@ -150,7 +164,7 @@ def _image(source: ImageSource, max_bytes: int, max_pixels: int) -> Image.Image:
     if isinstance(source, Image.Image | np.ndarray):
         image = source if isinstance(source, Image.Image) else _from_array(source)
         check_size(image.size, max_pixels)
-        image.load()  # after which draft() leaves it as it is
+        image.load()  # a loaded image is not changed by draft()
         return image
     return open_image(_read_file(source, max_bytes), max_pixels=max_pixels)
 
@@ -159,13 +173,18 @@ def _read_named(path: str | os.PathLike[str], max_bytes: int) -> bytes:
     try:
         return read(path, max_bytes=max_bytes).data
     except ImageError as error:
-        if isinstance(error.__cause__, FileNotFoundError):  # it was asked for by name, not found in a folder
+        if isinstance(error.__cause__, FileNotFoundError):  # named by the user, not listed before
             raise ImageError("no such file") from error.__cause__
         raise
 
 
-def kept(source: ImageSource, *, max_bytes: int = MAX_BYTES) -> ImageSource:
-    """The same image as something that can be opened again: an open file as its bytes."""
+def reusable_source(source: ImageSource, *, max_bytes: int = MAX_BYTES) -> ImageSource:
+    """Returns a source that can be decoded more than once: the bytes of an open file, any other source as it is.
+
+    Raises:
+        ImageError: the file is empty or too large.
+        UsageError: `source` is not an image.
+    """
     if isinstance(source, str | os.PathLike | bytes | Image.Image | np.ndarray):
         return source
     with one_image(_name(source)):
@@ -194,7 +213,7 @@ def _from_array(array: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(array)
 
 
-def _picture(image: Image.Image, preprocessing: Preprocessing) -> DecodedImage:
+def _decoded(image: Image.Image, preprocessing: Preprocessing) -> DecodedImage:
     side, covers = preprocessing.size, math.ceil(preprocessing.size / preprocessing.crop)
     resample = Image.Resampling[preprocessing.resample.upper()]
     square, width, height = _render(
@@ -212,24 +231,30 @@ def _render(
     resample: Image.Resampling,
     fit: Fit = "crop",
 ) -> tuple[Image.Image, int, int]:
-    """The picture, or its centre of `part` of the side that `fit` says, scaled to `size`, in RGB and upright.
+    """Crops and scales an image to `size`, in RGB and upright; returns it with the width and height of the original.
 
-    A JPEG is decoded at the smallest of its scales that covers `covers`. Gives the original's size, too.
+    Args:
+        image: opened, but perhaps not loaded.
+        size: in pixels, before the image is turned upright.
+        covers: a JPEG is decoded at the smallest of its scales that is at least this large.
+        part: the centre part of the side or sides to crop to, or None for all of the image.
+        resample: the resampling filter.
+        fit: as in Preprocessing.
     """
     width, height = image.size
     draft = image.draft("RGB", covers)
     decoded = width * height if "progressive" in image.info else image.width * image.height
     with _LARGE if decoded > _LARGE_PIXELS else nullcontext():
         image.load()
-        extent = draft[1][2:] if draft else image.size  # a draft's last pixel may be there in part only
+        extent = draft[1][2:] if draft else image.size  # the last pixel of a draft may be covered only in part
         box = _centre(extent, part, fit) if part else (0, 0, *extent)
         small = _flatten(image).resize(size, resample, box=box).convert("RGB")
     if not draft:
-        width, height = image.size  # a TIFF is turned while it is loaded
-    orientation = _orientation(image)  # after load(): a PNG may have it behind its pixels
+        width, height = image.size  # Pillow turns a TIFF upright while it loads it
+    orientation = _orientation(image)  # after load(): a PNG may have its EXIF after the pixels
     if orientation > 1:
         small = small.transpose(_TRANSPOSE[orientation])
-    small.info.clear()  # it is upright now, whatever the original says
+    small.info.clear()  # it is upright now, whatever the EXIF of the original says
     return (small, height, width) if orientation >= 5 else (small, width, height)
 
 
@@ -241,16 +266,16 @@ def _centre(extent: tuple[float, float], part: float, fit: Fit) -> tuple[float, 
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF's orientation; 1, which is upright, if there is none or it cannot be read."""
+    """Returns EXIF's orientation, or 1, which is upright, if there is none or it cannot be read."""
     try:
         value = image.getexif().get(_ORIENTATION)
-    except Exception:  # broken EXIF or XMP, which must not keep a picture out
+    except Exception:  # broken EXIF or XMP is no reason to skip an image
         return 1
     return value if isinstance(value, int) and value in _TRANSPOSE else 1
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """The loaded picture in mode RGB or L: 8 bits, on white where it is transparent."""
+    """Converts a loaded image to mode RGB or L: 8 bits a channel, and white where it is transparent."""
     if image.mode in ("RGB", "L") and "transparency" not in image.info:
         return image
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
@@ -264,7 +289,7 @@ def _flatten(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Of 16 bits the upper 8; of 32-bit numbers the usual range that holds the brightest of them."""
+    """Scales 16 bits to the upper 8, and 32-bit values by the usual range that holds the largest: 1, 255 or 65535."""
     values = np.asarray(image)
     if values.itemsize == 2:
         grey = (values >> 8).astype(np.uint8)

@@ -1,7 +1,7 @@
-"""The bytes of a file become an opened picture, or an ImageError that says why not.
+"""Opens the bytes of an image file, or raises an ImageError with the reason.
 
-Only the formats that are named here are ever opened, each by its own Pillow plugin. `Image.open` would try
-many more, some of which start other programs, and has limits of its own.
+Only the formats that are named here are ever opened, each by its own Pillow plugin. `Image.open` would try many more,
+some of which start other programs, and has its own limits.
 """
 
 import ctypes
@@ -31,14 +31,14 @@ from PIL import (
 
 from lookalike.errors import ImageError, UsageError
 
-MAX_PIXELS = 178_000_000
+MAX_PIXELS = 178_000_000  # of an image
 
-_MAX_SCANS = 100  # a progressive JPEG has some ten; 31 bytes make another, which takes as long as the first
+_MAX_SCANS = 100  # a progressive JPEG has about ten; 31 bytes add another, which takes as long as the first
 _MAX_RUN_LENGTH_PIXELS = 32_000_000  # Pillow unpacks a run-length BMP byte by byte, in Python
 
 
 def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
-    """Read the header of a picture; its pixels come with `load()`. Call it inside `one_image`."""
+    """Reads the header of an image, whose pixels are decoded by `load()`. To be called inside `one_image`."""
     if not data:
         raise ImageError("empty file")
     image = _plugin(data)(io.BytesIO(data))
@@ -54,7 +54,7 @@ def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageF
 
 
 def check_size(size: tuple[int, int], max_pixels: int) -> None:
-    """Raise ImageError for a picture of no pixels, and of more than there may be."""
+    """Raises an ImageError if an image has no pixels or more than `max_pixels`."""
     width, height = size
     if not width * height:
         raise ImageError("has no pixels")
@@ -64,9 +64,9 @@ def check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 @contextmanager
 def one_image(name: str) -> Iterator[None]:
-    """Let nothing but ImageError, which gets this name, and UsageError out; hide Pillow's messages."""
+    """Turns every exception but UsageError into an ImageError of this name, and hides Pillow's warnings."""
     try:
-        with _QUIETLY:
+        with _PILLOW_MUTED:
             yield
     except UsageError:
         raise
@@ -82,17 +82,17 @@ def _reason(error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return "too many pixels"
     text = " ".join(str(error).split())
-    ended = any(words in text.lower() for words in ("truncated", "end of file", "insufficient input data"))
-    # Pillow turns these, from a header that ends too early, into a SyntaxError.
-    if ended or isinstance(error.__cause__, (EOFError, IndexError, struct.error)):
+    truncated = any(phrase in text.lower() for phrase in ("truncated", "end of file", "insufficient input data"))
+    # Pillow turns these errors, which a header that ends too early raises, into a SyntaxError.
+    if truncated or isinstance(error.__cause__, (EOFError, IndexError, struct.error)):
         return "truncated"
     return f"damaged: {text[:80] or type(error).__name__}"
 
 
 class _WhileAny:
-    """Something that holds for the process while any of its threads is inside.
+    """A setting of the process that is on while any of its threads is inside.
 
-    `warnings.catch_warnings` exchanges the whole list of filters and is therefore not safe with threads.
+    `warnings.catch_warnings` replaces the whole list of filters and is therefore not safe with threads.
     """
 
     def __init__(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
@@ -103,7 +103,7 @@ class _WhileAny:
     def __enter__(self) -> None:
         with self._lock:
             self._inside += 1
-            self._start()  # each time: somebody else may have changed it since
+            self._start()  # every time, since other code may have changed the setting
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
@@ -114,17 +114,17 @@ class _WhileAny:
 
 _IGNORE_PILLOW = ("ignore", None, Warning, re.compile(r"(PIL|pi_heif)\."), 0)
 _PILLOW_LOG = logging.getLogger("PIL")
-_NO_PRINTING = logging.NullHandler()  # without any handler, Python prints errors that are logged
+_NO_PRINTING = logging.NullHandler()  # without any handler, Python prints logged errors
 
 
-def _hush_pillow() -> None:
-    _PILLOW_LOG.addHandler(_NO_PRINTING)  # does nothing if it is there
+def _mute_pillow() -> None:
+    _PILLOW_LOG.addHandler(_NO_PRINTING)  # has no effect if it is there already
     filters = cast("list[Any]", warnings.filters)
     if not filters or filters[0] is not _IGNORE_PILLOW:
         filters.insert(0, _IGNORE_PILLOW)
 
 
-def _unhush_pillow() -> None:
+def _unmute_pillow() -> None:
     _PILLOW_LOG.removeHandler(_NO_PRINTING)
     filters = cast("list[Any]", warnings.filters)
     while _IGNORE_PILLOW in filters:
@@ -133,13 +133,14 @@ def _unhush_pillow() -> None:
 
 @functools.cache
 def _libtiff_printers() -> list[tuple[Any, int | None]]:
-    """The functions that set what libtiff prints errors and warnings with, and what each was set to.
+    """Returns libtiff's functions that set its error and warning handlers, each with the handler that was set.
 
-    Pillow leaves this as it is: libtiff writes to standard error. Empty if this Pillow has no libtiff to ask.
+    Pillow leaves libtiff's own handlers in place, which write to standard error. The list is empty if this build of
+    Pillow does not export libtiff's functions.
     """
     setters: list[tuple[Any, int | None]] = []
     try:
-        library = ctypes.CDLL(_imaging.__file__)  # which finds the names of the libraries behind it, too
+        library = ctypes.CDLL(_imaging.__file__)  # its symbols include those of the libraries that it links
     except (AttributeError, OSError):
         return setters
     for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
@@ -159,12 +160,12 @@ def _unmute_libtiff() -> None:
         setter(printer)
 
 
-_QUIETLY = _WhileAny(_hush_pillow, _unhush_pillow)
-_LIBTIFF_QUIETLY = _WhileAny(_mute_libtiff, _unmute_libtiff)
+_PILLOW_MUTED = _WhileAny(_mute_pillow, _unmute_pillow)
+_LIBTIFF_MUTED = _WhileAny(_mute_libtiff, _unmute_libtiff)
 
 
 class _Jpeg(JpegImagePlugin.JpegImageFile):
-    """The plugin itself, not its factory: the first picture of an MPO file, as phones write it, is a JPEG."""
+    """Pillow's plugin without its factory, so that an MPO file, as phones write it, is opened as its first JPEG."""
 
     def _open(self) -> None:
         super()._open()
@@ -172,19 +173,19 @@ class _Jpeg(JpegImagePlugin.JpegImageFile):
             raise EOFError("ends before its pixels")
 
     def _read_dpi_from_exif(self) -> None:
-        """Leave EXIF alone: the resolution is of no use here, and broken EXIF must not matter."""
+        """Does not read EXIF: the resolution is not used, and broken EXIF must not raise."""
 
 
 class _Tiff(TiffImagePlugin.TiffImageFile):
-    """Broken EXIF must not matter here either, and libtiff be silent."""
+    """Pillow's plugin, but broken EXIF does not raise and libtiff prints nothing."""
 
     def load(self) -> Any:
-        with _LIBTIFF_QUIETLY:
+        with _LIBTIFF_MUTED:
             return super().load()
 
     def load_end(self) -> None:
         try:
-            super().load_end()  # reads all of EXIF, then turns the picture
+            super().load_end()  # reads all of EXIF, then turns the image upright
         except Exception:  # broken EXIF; the pixels are there
             self._size = self.im.size
 
@@ -204,7 +205,7 @@ _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b
 
 
 def _plugin(data: bytes) -> _Plugin:
-    """The one reader for these bytes."""
+    """Returns the plugin that opens files that begin with these bytes."""
     for magic, plugin in _PLUGINS:
         if data.startswith(magic):
             return plugin
@@ -212,7 +213,7 @@ def _plugin(data: bytes) -> _Plugin:
         if int.from_bytes(data[4:8], "little") + 8 > len(data):
             raise ImageError("truncated")
         return WebPImagePlugin.WebPImageFile
-    if data[:2] == b"BM" and data[15:18] == b"\0\0\0":  # the header's length; text may begin with BM
+    if data[:2] == b"BM" and data[15:18] == b"\0\0\0":  # the length of the header; text may begin with BM, too
         return BmpImagePlugin.BmpImageFile
     if data[4:8] == b"ftyp":  # ISO/IEC 14496-12: length, "ftyp", major brand, version, compatible brands
         end = min(int.from_bytes(data[:4], "big"), 256)
@@ -226,14 +227,14 @@ def _plugin(data: bytes) -> _Plugin:
 
 def _heif_plugin() -> _Plugin:
     try:
-        from pi_heif import HeifImageFile  # optional, and of use for this format only
+        from pi_heif import HeifImageFile  # optional
     except ImportError as error:
         raise ImageError('HEIC needs an extra: pip install "lookalike[heic]"', lasting=False) from error
     return cast("_Plugin", HeifImageFile)
 
 
 def _scaled_key(key: Any, rawmode: str) -> Any:
-    """The colour that stands for "transparent": Pillow scales the pixels of these modes, but not it."""
+    """Scales the colour that means "transparent" like the pixels; Pillow scales only these, in some modes."""
     scale = {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}.get(rawmode)
     if scale is None:
         return key

@@ -1,4 +1,4 @@
-"""Reading one file, whatever lies at its path."""
+"""Reads a file safely, whatever is at its path."""
 
 import errno
 import os
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from lookalike.errors import ImageError
 
-MAX_BYTES = 256 * 2**20
+MAX_BYTES = 256 * 2**20  # of an image file
 
 _REASONS = {
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
     errno.ENOENT: "vanished",
     errno.ELOOP: "symlink loop",
-    # What opening a socket, or the node of a device that is not there, says:
+    # Opening a socket, or the node of a missing device, fails with one of these.
     errno.ENXIO: "not a regular file",
     errno.ENODEV: "not a regular file",
     errno.EOPNOTSUPP: "not a regular file",
@@ -23,12 +23,12 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class FileBytes:
-    """What a file held, and the size and time of change that belong to exactly these bytes.
+    """The bytes of a file, with the size and the time of change that belong to exactly these bytes.
 
     Attributes:
         data: the bytes.
-        size: their number.
-        changed_ns: as `changed_ns` has it.
+        size: the number of bytes.
+        changed_ns: the time of the last change in nanoseconds; see the function `changed_ns`.
     """
 
     data: bytes
@@ -37,10 +37,11 @@ class FileBytes:
 
 
 def read(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> FileBytes:
-    """Read a regular file, never waiting for a pipe or a device.
+    """Reads a regular file, without ever waiting for a pipe or a device.
 
-    Raises ImageError: "empty file", "not a regular file", "is a directory", "permission denied", "vanished",
-    "symlink loop", "changed while it was read", over the limit of bytes, or what else the system says.
+    Raises:
+        ImageError: "empty file", "not a regular file", "is a directory", "permission denied", "vanished", "symlink
+            loop", "changed while it was read", more than `max_bytes`, or the operating system's own message.
     """
     name = os.fsdecode(path)
     for _ in range(2):
@@ -49,7 +50,7 @@ def read(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> FileByt
         except OSError as error:
             reason = _REASONS.get(error.errno or 0) or str(error.strerror or error).lower()
             raise ImageError(reason, name, lasting=reason == "not a regular file") from error
-        except ValueError as error:  # a zero byte, or a character that no file name can have
+        except ValueError as error:  # a null byte, or a character that is impossible in a file name
             raise ImageError("not a possible file name", name) from error
         if found is not None:
             return found
@@ -57,16 +58,16 @@ def read(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> FileByt
 
 
 def changed_ns(status: os.stat_result) -> int:
-    """When a file was last changed, in nanoseconds: its bytes, or which file has its name.
+    """Returns the later of a file's mtime and ctime, in nanoseconds.
 
-    Programs set the time of the bytes as they like, so that two files may have the same; that of the entry
-    (ctime) only the system sets.
+    Programs may set the mtime, so that two files can have the same one; only the operating system sets the ctime,
+    which a rename changes, too.
     """
     return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
 def check_bytes(size: int, max_bytes: int, name: str) -> None:
-    """Raise ImageError for no bytes, and for more than there may be."""
+    """Raises an ImageError if a file is empty or larger than `max_bytes`."""
     if size == 0:
         raise ImageError("empty file", name)
     if size > max_bytes:
@@ -74,8 +75,8 @@ def check_bytes(size: int, max_bytes: int, name: str) -> None:
 
 
 def _read_once(name: str, max_bytes: int) -> FileBytes | None:
-    """The file's bytes, or None if it changed meanwhile."""
-    # Without O_NONBLOCK, opening a pipe waits for its other end; without O_NOCTTY a terminal may become ours.
+    """Returns the bytes of a file, or None if it changed while it was read."""
+    # Without O_NONBLOCK, opening a pipe waits for a writer; without O_NOCTTY, a terminal may become this process's own.
     handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
         before = os.fstat(handle)

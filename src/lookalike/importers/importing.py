@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.encoders import bundled, registry
-from lookalike.encoders.card import Card, Text
+from lookalike.encoders.card import Card, TextSpec
 from lookalike.encoders.registry import ImportedModel
 from lookalike.errors import StorageError, UsageError
 from lookalike.importers.base import (
@@ -159,8 +159,8 @@ def keep(network: ImportedNetwork, name: str, *, command: str | None = None) -> 
     return registry.save(card, write)
 
 
-def _text(text_tower: TextTower) -> Text:
-    return Text(text_tower.context, hashlib.sha256(text_tower.tokenizer.encode()).hexdigest(), text_tower.unescapes)
+def _text(text_tower: TextTower) -> TextSpec:
+    return TextSpec(text_tower.context, hashlib.sha256(text_tower.tokenizer.encode()).hexdigest(), text_tower.unescapes)
 
 
 def _write_graph(graph: Any, path: Path) -> None:

@@ -8,40 +8,22 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import faiss
 import numpy as np
 
 from lookalike.errors import CorruptError, DeviceWarning, UsageError
+from lookalike.index.operating_point import SearchParameters
 from lookalike.index.spec import ITERATIONS, IndexSpec, core_of, faiss_errors, quantizer_of, transforms_of
+from lookalike.storage.mapped_vectors import Part, searching_threads
 from lookalike.storage.rows import Rows, RowSet
-from lookalike.storage.vectors import Part, Vectors, searching_threads
+from lookalike.storage.vectors import Vectors
 
 _SEED = 1234
 # With it a graph finds the nearest list of 99 vectors in 100, and of 95 with the 16 that FAISS takes.
-_BREADTH_OF_ADDING = 64
+_ADDING_EF_SEARCH = 64
 _LIMITS = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How hard a search looks, for one call.
-
-    Attributes:
-        breadth: how many inverted lists are visited (nprobe), or how many nodes are kept in view (efSearch); 0 where
-            the index compares with every code.
-        candidates: how many are ranked by their stored vectors for each that is wanted, at least 1 (k_factor).
-    """
-
-    breadth: int
-    candidates: float
-
-    def named(self, kind: str) -> str:
-        """For people: "nprobe 32, 10 candidates each"."""
-        name = {"ivf": f"nprobe {self.breadth}, ", "hnsw": f"efSearch {self.breadth}, "}.get(kind, "")
-        return f"{name}{self.candidates:g} candidate{'' if self.candidates == 1 else 's'} each"
 
 
 class Index:
@@ -69,7 +51,7 @@ class Index:
                 if spec.kind != "ivf" or not _trained_on_gpus(inner, sample):
                     inner.train(sample)
             if spec.kind == "ivf" and isinstance(lists := quantizer_of(inner), faiss.IndexHNSW):
-                lists.hnsw.efSearch = _BREADTH_OF_ADDING
+                lists.hnsw.efSearch = _ADDING_EF_SEARCH
         return cls(spec, inner)
 
     @property
@@ -86,22 +68,22 @@ class Index:
         self._for_one = _for_one_query(self._inner)
 
     def search(
-        self, queries: Vectors, k: int, *, effort: Effort, stored: Part, row_set: RowSet
+        self, queries: Vectors, k: int, parameters: SearchParameters, *, stored: Part, row_set: RowSet
     ) -> tuple[Vectors, Rows]:
-        """The k best of its rows for each query, as far as it finds them, best first.
+        """Finds the k rows with the largest inner product for each query, as far as it finds them, best first.
 
         Args:
             queries: unit vectors, float32 (n, dim).
             k: at least 1.
-            effort: how hard to look.
-            stored: the same rows as they are stored; they rank the candidates, by exact inner product.
-            selection: which rows count.
+            parameters: how to search.
+            stored: the same rows as they are stored; they re-rank the candidates by exact inner product.
+            row_set: the rows that may be found.
 
         Returns:
-            Scores (n, k) and rows (n, k); where fewer are found, the rows are -1.
+            Scores, float32 (n, k), and rows, int64 (n, k); where fewer are found, the rows are -1.
 
         Raises:
-            UsageError: the queries are of another dimension.
+            UsageError: the queries have another dimension.
         """
         if queries.ndim != 2 or queries.shape[1] != self.spec.dim:
             raise UsageError(
@@ -110,12 +92,12 @@ class Index:
         refined = faiss.IndexRefine(self._for_one if len(queries) == 1 else self._inner, stored.faiss)
         bitmap = row_set.bitmap(0, self.rows)
         selector = None if bitmap is None else faiss.IDSelectorBitmap(bitmap)
-        parameters = faiss.IndexRefineSearchParameters(
-            k_factor=effort.candidates + 0.5 / k,  # FAISS rounds the number of candidates down
-            base_index_params=self._parameters(effort, selector),
+        refining = faiss.IndexRefineSearchParameters(
+            k_factor=parameters.candidates + 0.5 / k,  # FAISS rounds the number of candidates down
+            base_index_params=self._faiss_parameters(parameters.nprobe, selector),
         )
         with searching_threads(len(queries)):
-            scores, rows = refined.search(np.ascontiguousarray(queries, np.float32), k, params=parameters)
+            scores, rows = refined.search(np.ascontiguousarray(queries, np.float32), k, params=refining)
         return scores, rows
 
     def write(self, take: Callable[[bytes], int]) -> None:
@@ -157,16 +139,16 @@ class Index:
             raise CorruptError(f"{file.name}: FAISS cannot read it: {error}") from error
         raise CorruptError(f"{file.name}: it is not {spec.factory} over {spec.dim} dimensions")
 
-    def _parameters(self, effort: Effort, selector: Any) -> Any:
-        """Those of one call; nothing is ever set on the index, which others are searching."""
+    def _faiss_parameters(self, nprobe: int, selector: Any) -> Any:
+        """The parameters of one call; nothing is ever set on the index, which other threads are searching."""
         chosen = {} if selector is None else {"sel": selector}
         kind = self.spec.kind
         if kind == "ivf":
             if isinstance(quantizer_of(self._inner), faiss.IndexHNSW):
-                chosen["quantizer_params"] = faiss.SearchParametersHNSW(efSearch=effort.breadth)
-            parameters = faiss.SearchParametersIVF(nprobe=effort.breadth, **chosen)
+                chosen["quantizer_params"] = faiss.SearchParametersHNSW(efSearch=nprobe)
+            parameters = faiss.SearchParametersIVF(nprobe=nprobe, **chosen)
         elif kind == "hnsw":
-            parameters = faiss.SearchParametersHNSW(efSearch=effort.breadth, **chosen)
+            parameters = faiss.SearchParametersHNSW(efSearch=nprobe, **chosen)
         else:
             parameters = faiss.SearchParameters(**chosen)
         if isinstance(self._inner, faiss.IndexPreTransform):

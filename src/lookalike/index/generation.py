@@ -1,30 +1,33 @@
-"""An index on the disk: written beside, read back, and only then named in the catalog.
+"""A generation of the index on the disk: written beside, read back, and only then named in the catalog.
 
-A generation is two files, `index/000003.faiss` and `index/000003.json`: the FAISS index, and what is known of it.
-The catalog has the checksums of both, so that nothing damaged ever answers.
-Nothing in them is precious: they can be built again from the vectors.
+A generation is two files: `index/000003.faiss`, the FAISS index, and `index/000003.json`, its card, which says what is
+known of it. The catalog has the checksums of both, so that a damaged one is never used. Nothing in them is precious:
+they can be built again from the vectors.
 """
 
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lookalike.errors import CorruptError, StorageError, UsageError
-from lookalike.index.faiss_index import Effort, Index
+from lookalike.index.faiss_index import Index
+from lookalike.index.operating_point import OperatingPoint, SearchParameters, cheapest
 from lookalike.index.spec import IndexSpec
-from lookalike.index.tuning import OperatingPoint, cheapest
-from lookalike.storage.catalog import StoredGeneration
+from lookalike.storage import layout
+from lookalike.storage.mapped_vectors import Part
+from lookalike.storage.records import StoredGeneration
 from lookalike.storage.rows import RowSet
-from lookalike.storage.vectors import Part
 from lookalike.system import durable
 
-FOLDER = "index"
 _FORMAT = 1
-_PROBES = 16
+_PROBES = 16  # queries whose answers are compared before and after writing
 
 
 @dataclass(frozen=True)
@@ -33,24 +36,25 @@ class Generation:
 
     Attributes:
         spec: its FAISS index factory string.
-        dim: of the vectors.
-        rows: it covers the vectors in the rows below this; younger ones are compared one by one.
-        trained_rows: how many vectors there were when it was trained.
-        promise: the recall that it was asked for.
-        reached: the recall that it does promise: the same, or less where that could not be had.
-        asked: what was asked for: a factory string and a size in bytes, each None where it was left open.
-        points: how hard to look, and what that is worth.
+        dim: the dimension of the vectors.
+        rows: the number of rows that it covers; the vectors in later rows are compared one by one.
+        trained_rows: the number of vectors that there were when it was trained.
+        target_recall: the recall that was asked for.
+        reached_recall: the recall that it reaches: the target, or less if that could not be reached.
+        asked_spec: the factory string that was asked for, or None.
+        asked_memory: the size in bytes that was asked for, or None.
+        points: the measured operating points.
         exact_milliseconds: the median time of an exact search, one query at a time on one thread.
         bytes: the size of its file.
-        sha256: of its file, in hexadecimal.
+        sha256: the SHA-256 of its file, in hexadecimal.
     """
 
     spec: str
     dim: int
     rows: int
     trained_rows: int
-    promise: float
-    reached: float
+    target_recall: float
+    reached_recall: float
     asked_spec: str | None
     asked_memory: int | None
     points: tuple[OperatingPoint, ...]
@@ -58,148 +62,178 @@ class Generation:
     bytes: int = 0
     sha256: str = ""
 
-    def effort(self, *, depth: float, recall: float | None) -> Effort | None:
-        """The least effort that promises so much recall for so many neighbours; None where an exact search is better.
+    def parameters(self, *, k: float, recall: float | None) -> SearchParameters | None:
+        """The cheapest parameters that reach a recall for k neighbours; None if an exact search is better.
 
-        Without `recall` it is the generation's own promise. Where recall was measured for more neighbours, as many
-        candidates in all are ranked as there were then: a few for each would leave out too many of the nearest.
+        Without `recall`, the reached recall counts. If the recall was measured for more neighbours, the total number of
+        candidates stays what it was then: a few for each neighbour would leave out too many of the nearest.
         """
-        point = cheapest(self.points, self.reached if recall is None else recall, depth)
-        if point and self.reached < self.promise and point.milliseconds >= self.exact_milliseconds:
-            return None  # it finds less than was asked for, and takes no less time than to look at everything
-        return Effort(point.effort.breadth, point.effort.candidates * point.depth / depth) if point else None
+        point = cheapest(self.points, self.reached_recall if recall is None else recall, k)
+        if point is None:
+            return None
+        if self.reached_recall < self.target_recall and point.milliseconds >= self.exact_milliseconds:
+            return None  # it finds less than was asked for, in no less time than an exact search takes
+        return SearchParameters(point.parameters.nprobe, point.parameters.candidates * point.k / k)
 
     @property
     def chosen(self) -> OperatingPoint | None:
-        """What a search for ten images does unless it is told otherwise."""
-        return cheapest(self.points, self.reached, min((point.depth for point in self.points), default=0))
+        """The operating point of a search for ten images, unless another recall is asked for."""
+        return cheapest(self.points, self.reached_recall, min((point.k for point in self.points), default=0))
 
 
-def write(directory: Path, number: int, index: Index, about: Generation, stored: Part) -> StoredGeneration:
-    """Puts a generation on the disk, whole and read back, and gives what the catalog is to say of it.
+# Its card as JSON, whose keys stay as they are on the disk.
+
+
+def as_facts(about: Generation) -> dict[str, Any]:
+    """What is known of an index, for JSON."""
+    facts = asdict(about)
+    facts["promise"], facts["reached"] = facts.pop("target_recall"), facts.pop("reached_recall")
+    facts["points"] = [_point_facts(point) for point in about.points]
+    return facts
+
+
+def _point_facts(point: OperatingPoint) -> dict[str, Any]:
+    parameters = {"breadth": point.parameters.nprobe, "candidates": point.parameters.candidates}
+    measured = {name: getattr(point, name) for name in ("recall", "recall_low", "milliseconds")}
+    return {"depth": point.k, "effort": parameters, **measured}
+
+
+def _from_facts(facts: dict[str, Any]) -> Generation:
+    points = tuple(map(_point_from_facts, facts.pop("points")))
+    return Generation(points=points, target_recall=facts.pop("promise"), reached_recall=facts.pop("reached"), **facts)
+
+
+def _point_from_facts(facts: Mapping[str, Any]) -> OperatingPoint:
+    parameters = SearchParameters(facts["effort"]["breadth"], facts["effort"]["candidates"])
+    return OperatingPoint(
+        facts["depth"], parameters, *(facts[name] for name in ("recall", "recall_low", "milliseconds"))
+    )
+
+
+# On the disk
+
+
+def write(data_directory: Path, number: int, index: Index, about: Generation, stored: Part) -> StoredGeneration:
+    """Puts a generation on the disk, read back and tried, and returns what the catalog is to say of it.
 
     Args:
-        directory: the collection's.
+        data_directory: the directory of the catalog and the vectors.
         number: the generation's.
-        index: what is to be searched.
+        index: the index.
         about: what is known of it; size and checksum are filled in.
-        stored: the rows that the index covers, for trying it out.
+        stored: the rows that the index covers, to try it with.
 
     Raises:
         StorageError: the disk is full or failing, or gives back something else.
     """
-    path, card = _paths(directory, number)
-    beside, card_beside = path.with_name(f"{path.name}.new"), card.with_name(f"{card.name}.new")
-    try:
+    path, card = layout.index_files(data_directory, number)
+    with durable.storage_errors(path):
         path.parent.mkdir(exist_ok=True)
-        written = durable.write(beside, index.write)
-        _try_out(beside, index, written.sha256, stored)
-        about = replace(about, bytes=written.size, sha256=written.sha256)
-        text = json.dumps({"format": _FORMAT, **asdict(about)}, indent=2) + "\n"
-        card_written = durable.write(card_beside, lambda take: take(text.encode()))
-        beside.replace(path)
-        card_beside.replace(card)
-        for folder in (path.parent, directory):
-            durable.sync_folder(folder)
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}") from error
-    sums = (bytes.fromhex(each.sha256) for each in (written, card_written))
-    return StoredGeneration(number, about.rows, *sums)
+        written = durable.write(durable.beside(path), index.write)
+        _try_out(durable.beside(path), index, written.sha256, stored)
+        about = replace(about, bytes=written.size, sha256=written.sha256.hex())
+        text = json.dumps({"format": _FORMAT, **as_facts(about)}, indent=2) + "\n"
+        card_written = durable.write_bytes(durable.beside(card), text.encode())
+        durable.rename(durable.beside(path), path)
+        durable.rename(durable.beside(card), card)
+        durable.sync_folder(data_directory)
+    return StoredGeneration(number, about.rows, written.sha256, card_written.sha256)
 
 
-def read_about(directory: Path, stored: StoredGeneration) -> Generation:
-    """What is known of a generation, without its index.
+def read_about(data_directory: Path, stored: StoredGeneration) -> Generation:
+    """Reads what is known of a generation, without its index.
 
     Raises:
-        CorruptError: its file is missing, damaged, or cannot be read.
+        CorruptError: the card is missing, damaged, or cannot be read.
     """
-    _, card = _paths(directory, stored.number)
-    try:
+    _, card = layout.index_files(data_directory, stored.number)
+    with _corrupt_errors(card):
         text = card.read_bytes()
         if hashlib.sha256(text).digest() != stored.card_sha256:
-            raise CorruptError(f"{card}: the file is damaged")
-        facts = json.loads(text)
-        if facts.pop("format") != _FORMAT:
-            raise CorruptError(f"{card}: another version of Lookalike wrote it")
-        points = tuple(
-            OperatingPoint(**{**point, "effort": Effort(**point["effort"])}) for point in facts.pop("points")
-        )
-        return Generation(points=points, **facts)
-    except FileNotFoundError as error:
-        raise CorruptError(f"{card}: the file is missing") from error
-    except OSError as error:
-        raise CorruptError(f"{card}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorruptError(f"{card}: the file is damaged: {error}") from error
+            raise CorruptError(f"{card}: the file is damaged: checksum mismatch")
+        try:
+            facts = json.loads(text)
+            if facts.pop("format") != _FORMAT:
+                raise CorruptError(f"{card}: another version of Lookalike wrote it")
+            return _from_facts(facts)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorruptError(f"{card}: the file is damaged: {error}") from error
 
 
-def read_index(directory: Path, stored: StoredGeneration, about: Generation) -> Index:
-    """A generation's index, every byte of it as it was written.
+def read_index(data_directory: Path, stored: StoredGeneration, about: Generation) -> Index:
+    """Reads a generation's index, after a check of its checksum.
 
     Raises:
-        CorruptError: its file is missing, damaged, or cannot be read.
+        CorruptError: the file is missing, damaged, or cannot be read.
     """
-    path, _ = _paths(directory, stored.number)
-    try:
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").digest() != stored.index_sha256:
-                raise CorruptError(f"{path}: the file is damaged")
+    path, _ = layout.index_files(data_directory, stored.number)
+    with _corrupt_errors(path), path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").digest() != stored.index_sha256:
+            raise CorruptError(f"{path}: the file is damaged: checksum mismatch")
+        try:
             index = Index.read(IndexSpec(about.spec, about.dim), file)
-    except UsageError as error:
-        raise CorruptError(f"{path}: this version of FAISS cannot use it: {error}") from error
-    except FileNotFoundError as error:
-        raise CorruptError(f"{path}: the file is missing") from error
-    except OSError as error:
-        raise CorruptError(f"{path}: {error.strerror}") from error
+        except UsageError as error:
+            raise CorruptError(f"{path}: this version of FAISS cannot use it: {error}") from error
     if index.rows != stored.rows:
         raise CorruptError(f"{path}: it covers {index.rows:,} vectors instead of {stored.rows:,}")
     return index
 
 
-def is_sound(directory: Path, stored: StoredGeneration) -> bool:
-    """Whether a generation's index is as it was written."""
+def is_sound(data_directory: Path, stored: StoredGeneration) -> bool:
+    """Whether the checksum of a generation's index matches."""
     try:
-        with _paths(directory, stored.number)[0].open("rb") as file:
+        with layout.index_files(data_directory, stored.number)[0].open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest() == stored.index_sha256
     except OSError:
         return False
 
 
-def check_is_there(directory: Path, stored: StoredGeneration, about: Generation) -> None:
-    """Raises CorruptError unless a generation's index has its size; what is in it, only `read_index` can tell."""
-    path, _ = _paths(directory, stored.number)
-    try:
+def check_size(data_directory: Path, stored: StoredGeneration, about: Generation) -> None:
+    """Makes sure that a generation's index is there and has its size; `read_index` checks what is in it.
+
+    Raises:
+        CorruptError: it is missing, or has another size.
+    """
+    path, _ = layout.index_files(data_directory, stored.number)
+    with _corrupt_errors(path):
         size = path.stat().st_size
-    except OSError as error:
-        raise CorruptError(f"{path}: {error.strerror}") from error
     if size != about.bytes:
         raise CorruptError(f"{path}: it has {size:,} bytes instead of {about.bytes:,}")
 
 
-def sweep(directory: Path, keep: int | None) -> None:
-    """Takes away all generations but one, and what was left of any that did not come about."""
-    kept = set() if keep is None else {path.name for path in _paths(directory, keep)}
-    folder = directory / FOLDER
-    try:
+def sweep(data_directory: Path, keep: int | None) -> None:
+    """Removes all generations but one, and what is left of any that was never completed.
+
+    Raises:
+        StorageError: one cannot be removed.
+    """
+    kept = set() if keep is None else {path.name for path in layout.index_files(data_directory, keep)}
+    folder = layout.index_folder(data_directory)
+    with durable.storage_errors(folder):
         for name in os.listdir(folder) if folder.is_dir() else ():
             if name not in kept:
                 (folder / name).unlink()
+
+
+@contextmanager
+def _corrupt_errors(path: Path) -> Iterator[None]:
+    """Turns an OSError into a CorruptError: the index can be built again, so that nothing is lost."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise CorruptError(f"{path}: the file is missing") from error
     except OSError as error:
-        raise StorageError(f"{folder}: {error.strerror}") from error
+        raise CorruptError(f"{path}: {error.strerror or error}") from error
 
 
-def _paths(directory: Path, number: int) -> tuple[Path, Path]:
-    return directory / FOLDER / f"{number:06}.faiss", directory / FOLDER / f"{number:06}.json"
-
-
-def _try_out(path: Path, index: Index, digest: str, stored: Part) -> None:
+def _try_out(path: Path, index: Index, sha256: bytes, stored: Part) -> None:
     """Reads a written index back, and compares its answers with those of the one in memory."""
     with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+        if hashlib.file_digest(file, "sha256").digest() != sha256:
             raise StorageError(f"{path}: the disk gives back something else than was written")
         again = Index.read(index.spec, file)
     queries = stored.faiss.reconstruct_n(0, min(_PROBES, index.rows))
-    row_set, effort = RowSet(index.rows), Effort(8, 4)
-    answers = [each.search(queries, 5, effort=effort, stored=stored, row_set=row_set) for each in (index, again)]
+    row_set, parameters = RowSet(index.rows), SearchParameters(8, 4)
+    answers = [each.search(queries, 5, parameters, stored=stored, row_set=row_set) for each in (index, again)]
     if not all(np.array_equal(*pair) for pair in zip(*answers, strict=True)):
         raise StorageError(f"{path}: FAISS reads something else than it has written")

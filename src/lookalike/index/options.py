@@ -1,66 +1,81 @@
-"""What somebody wants of an index, and which indexes that leaves to try."""
+"""What is asked of an index, and which indexes meet it."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lookalike.errors import UsageError
-from lookalike.index import tuning
+from lookalike.index import defaults
+from lookalike.index.policies import TARGET_RECALL, TuningPolicy
 from lookalike.index.spec import IndexSpec
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What an index is to be like.
+class BuildOptions:
+    """What is asked of an index.
 
     Attributes:
-        recall: the share of the 10 nearest that a search is to find, above 0 and at most 1.
-        memory: how many bytes it may take at most, or None.
+        recall: the target recall: the share of the 10 nearest neighbours to find, above 0 and at most 1.
+        memory: the most bytes that it may take, or None.
         spec: its FAISS index factory string, or None for the default.
 
     Raises:
-        UsageError: the recall is no share.
+        UsageError: the recall is out of range.
     """
 
-    recall: float = tuning.RECALL
+    recall: float = TARGET_RECALL
     memory: int | None = None
     spec: str | None = None
 
     def __post_init__(self) -> None:
-        tuning.check_recall(self.recall)
+        checked_recall(self.recall)
 
-    def specs(self, dim: int, rows: int) -> Sequence[IndexSpec]:
-        """The indexes to try one after the other for so many vectors, or none where there is no need of any.
+    def specs(self, dim: int, rows: int, policy: TuningPolicy) -> Sequence[IndexSpec]:
+        """The indexes to try for that many vectors, one after the other; none if no index is needed.
 
         Raises:
-            UsageError: there can be no such index, or it would take more memory than it may.
+            UsageError: the index is impossible, or would take more memory than it may.
         """
         if self.spec is not None:
             spec = IndexSpec(self.spec.replace(" ", ""), dim)
             spec.check(rows)
             if self.memory is not None and spec.bytes(rows) > self.memory:
-                size = f"takes {spec.bytes(rows):,} bytes for {rows:,} vectors, and may take {self.memory:,}"
-                raise UsageError(f"{self.spec}: it {size}")
+                raise UsageError(
+                    f"{self.spec}: it takes {spec.bytes(rows):,} bytes for {rows:,} vectors, and may take"
+                    f" {self.memory:,}"
+                )
             return [spec] if rows else []
-        if tuning.searches_exactly(dim, rows):
+        if policy.searches_exactly(dim, rows):
             return []
         if self.memory is None:
-            return tuning.specs(dim, rows)
-        small = [spec for spec in tuning.smallest_specs(dim, rows) if spec.bytes(rows) <= self.memory]
+            return defaults.specs(dim, rows)
+        candidates = defaults.small_specs(dim, rows)
+        small = [spec for spec in candidates if spec.bytes(rows) <= self.memory]
         if not small:
-            least = min(spec.bytes(rows) for spec in tuning.smallest_specs(dim, rows))
             raise UsageError(
-                f"memory={self.memory:,} bytes: an index of {rows:,} vectors takes {least:,} at least;"
-                " give it more, or leave the vectors without one"
+                f"memory={self.memory:,} bytes: an index of {rows:,} vectors takes"
+                f" {min(spec.bytes(rows) for spec in candidates):,} at least; give it more, or leave the vectors"
+                " without one"
             )
         return small
+
+
+def checked_recall(recall: float) -> float:
+    """A target recall.
+
+    Raises:
+        UsageError: it is not above 0 and at most 1.
+    """
+    if not 0 < recall <= 1:
+        raise UsageError(f"recall={recall}: give a share, above 0 and at most 1")
+    return float(recall)
 
 
 def memory_bytes(size: str | int) -> int:
     """The number of bytes that "500MB", "2 GB", "1.5GiB" or a number stands for.
 
     Raises:
-        UsageError: it is no size.
+        UsageError: it is not a size.
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(i?)[bB]?\s*", str(size))
     if isinstance(size, bool) or not found or not float(found[1]):

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lookalike.sources.folder import Found, Source, Unreadable
-from lookalike.storage.catalog import Catalog, Known
+from lookalike.storage.catalog import Catalog
+from lookalike.storage.records import KnownFile
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Changed:
 class Unchanged:
     """A file that is as it was when it was indexed or skipped."""
 
-    known: Known
+    known: KnownFile
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def changes(source: Source, catalog: Catalog) -> Iterator[Change]:
     return compare(source.files(), _known(source, catalog))
 
 
-def compare(files: Iterator[Found | Unreadable], known: Iterator[Known]) -> Iterator[Change]:
+def compare(files: Iterator[Found | Unreadable], known: Iterator[KnownFile]) -> Iterator[Change]:
     """Merges the two, which both come in the order of their keys' bytes.
 
     What lies in a folder that could not be listed is neither there nor gone: nothing is said of it.
@@ -67,19 +68,15 @@ def compare(files: Iterator[Found | Unreadable], known: Iterator[Known]) -> Iter
         waiting = next(known, None)
 
 
-def _gone(known: Known, unreadable: list[bytes]) -> Iterator[Vanished]:
+def _gone(known: KnownFile, unreadable: list[bytes]) -> Iterator[Vanished]:
     if not any(os.fsencode(known.key).startswith(folder) for folder in unreadable):
         yield Vanished(known.key)
 
 
-def _known(source: Source, catalog: Catalog) -> Iterator[Known]:
-    if source.within is None:  # single files: only these are asked about
-        for file in source.files():
-            if found := catalog.known_file(file.key):
-                yield found
+def _known(source: Source, catalog: Catalog) -> Iterator[KnownFile]:
+    if source.within is not None:
+        yield from catalog.known_files(source.within)
         return
-    after = b""
-    while page := catalog.known(source.within, after):
-        # "" is the collection's own folder: what was added from elsewhere, by its absolute path, is not in it.
-        yield from (known for known in page if source.within or not known.key.startswith("/"))
-        after = os.fsencode(page[-1].key)
+    for file in source.files():  # single files: only these are asked about
+        if found := catalog.known_file(file.key):
+            yield found

@@ -22,7 +22,7 @@ from lookalike.results import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.transaction import Transaction, folder_label
-from lookalike.storage.vectors import VectorWriter, checksums
+from lookalike.storage.vectors import VectorWriter, crc32s
 
 # A commit costs some milliseconds; after a crash, what was not committed is done again.
 _COMMIT_SECONDS = 1.0
@@ -64,11 +64,6 @@ class Report:
     skipped: tuple[Skipped, ...] = ()
     skipped_before: int = 0
     seconds: float = 0.0
-
-
-def cores() -> int:
-    """How many threads can work at once in this process."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Ingest:
@@ -178,7 +173,7 @@ class Ingest:
         if new:
             self._writer.append(stored)
         with self._catalog.writing() as transaction:
-            for row, (outcome, crc32) in enumerate(zip(new, checksums(stored), strict=True), first):
+            for row, (outcome, crc32) in enumerate(zip(new, crc32s(stored), strict=True), first):
                 transaction.add_vector(row, outcome.hash, crc32, width=outcome.width, height=outcome.height)
             events = [self._record(transaction, outcome, rows) for outcome in self._pending]
         self._counts.update(events)  # only now is it true

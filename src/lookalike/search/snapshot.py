@@ -1,27 +1,31 @@
-"""One committed state of a collection, opened: its vectors, its index, and which rows may be found."""
+"""One committed state of a collection, opened: its vectors, its index, and the rows that may be found."""
 
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
-from lookalike.errors import CorruptError, DamagedIndexWarning
+from lookalike.errors import CorruptError, DamagedIndexWarning, Hint
 from lookalike.filters import Where
-from lookalike.index import generation, tuning
-from lookalike.index.faiss_index import Effort, Index
+from lookalike.index import generation
+from lookalike.index.faiss_index import Index
 from lookalike.index.generation import Generation
-from lookalike.storage.catalog import Catalog, State, StoredGeneration
-from lookalike.storage.checksums import VerifiedVectors
+from lookalike.index.operating_point import SearchParameters
+from lookalike.index.policies import TuningPolicy
+from lookalike.storage.catalog import Catalog
+from lookalike.storage.checksums import CheckedVectors
+from lookalike.storage.manifest import Manifest
+from lookalike.storage.mapped_vectors import MappedVectors
+from lookalike.storage.records import State, StoredGeneration
 from lookalike.storage.rows import Rows, RowSet
-from lookalike.storage.vectors import VectorReader, Vectors
+from lookalike.storage.vectors import Vectors
 
-_Result = TypeVar("_Result")
-_FILTERS = 32  # whose rows are remembered until something changes
+_FILTERS = 32  # the row sets that a snapshot keeps
 
 
 class _DamagedIndexError(CorruptError):
@@ -38,169 +42,203 @@ class OpenIndex:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What searches need of one committed state.
+    """What searches need of one committed state. Threads may share it.
 
     Attributes:
-        state: what the catalog says.
-        reader: the vectors.
+        state: what the catalog says of the files.
+        catalog: the catalog, which sees this state while the snapshot is in use.
+        vectors: the vectors, pinned: they stay readable when a writer replaces the file.
         live: all rows that are not dead.
         opened: the index, if there is one that can be used.
+        policy: decides which row sets are small enough for exact search.
     """
 
     state: State
-    reader: VectorReader
+    catalog: Catalog
+    vectors: MappedVectors
     live: RowSet
     opened: OpenIndex | None
+    policy: TuningPolicy
+    _filtered: OrderedDict[Where, RowSet] = field(default_factory=OrderedDict, compare=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
 
-    def effort(self, k: int, row_set: RowSet, *, recall: float | None, exact: bool) -> Effort | None:
-        """How hard to look for k of these rows; None for an exact search, where that is wanted or no dearer.
+    def row_set(self, where: Where | None) -> RowSet:
+        """The live rows that a filter admits.
 
-        The k nearest of one row in ten are among the 10 k nearest of all, so that is how deep the index has to
-        be searched, if what a filter admits has nothing to do with the query.
+        Raises:
+            UsageError: the filter asks for an attribute that no image has.
+        """
+        if where is None:
+            return self.live
+        with self._lock:
+            if where in self._filtered:
+                self._filtered.move_to_end(where)
+                return self._filtered[where]
+        row_set = RowSet(self.state.count, only=np.array(self.catalog.rows_where(where), np.int64))
+        with self._lock:
+            self._filtered[where] = row_set
+            while len(self._filtered) > _FILTERS:
+                self._filtered.popitem(last=False)
+        return row_set
+
+    def parameters(
+        self, k: int, row_set: RowSet, *, recall: float | None = None, exact: bool = False
+    ) -> SearchParameters | None:
+        """How to search the index for k of these rows; None for an exact search, if that is wanted or no slower.
+
+        The k nearest of one row in ten are among the 10 k nearest of all, so the index is searched for that many
+        neighbours. This supposes that what a filter admits has nothing to do with the query.
         """
         if exact or self.opened is None or not row_set.size:
             return None
-        filtered = row_set is not self.live
-        if filtered and tuning.searches_exactly(self.reader.dim, row_set.size):
+        if row_set is not self.live and self.policy.searches_exactly(self.vectors.dim, row_set.size):
             return None
-        return self.opened.about.effort(depth=k * self.live.size / row_set.size, recall=recall)
+        return self.opened.about.parameters(k=k * self.live.size / row_set.size, recall=recall)
 
-    def nearest(self, queries: Vectors, k: int, row_set: RowSet, effort: Effort | None) -> tuple[Vectors, Rows]:
-        """The k best of these rows for each query, best first: scores and rows, (n, at most k).
+    def nearest(
+        self, queries: Vectors, k: int, row_set: RowSet, parameters: SearchParameters | None
+    ) -> tuple[Vectors, Rows]:
+        """Finds the k nearest of these rows for each query, best first.
 
-        Rows that are younger than the index are compared one by one.
+        Rows younger than the index are compared one by one.
+
+        Args:
+            queries: unit vectors, float32 (n, dim).
+            k: at least 1.
+            row_set: the rows that may be found.
+            parameters: how to search the index, or None for an exact search.
+
+        Returns:
+            Scores, float32 (n, k'), and rows, int64 (n, k'), with k' at most k.
 
         Raises:
-            UsageError: the queries are of another dimension.
-            CorruptError: the vectors are not what they should be.
+            UsageError: the queries have another dimension.
+            CorruptError: the vectors are not finite.
         """
-        if effort is None or self.opened is None or queries.shape[1:] != (self.reader.dim,):
-            return self.reader.search(queries, k, row_set)
+        if parameters is None or self.opened is None or queries.shape[1:] != (self.vectors.dim,):
+            return self.vectors.search(queries, k, row_set)
         index = self.opened.index
-        within = min(k, row_set.size_within(0, index.rows))
-        stored = self.reader.part(0, index.rows)
-        if not within or not len(queries):
-            return self.reader.search(queries, k, row_set)
-        found = index.search(queries, within, effort=effort, stored=stored, row_set=row_set)
-        if (found[1] < 0).any():  # there are more in lists that it did not visit
-            return self.reader.search(queries, k, row_set)
-        younger = self.reader.search(queries, k, row_set, start=index.rows)
-        scores = np.concatenate((found[0], younger[0]), axis=1)
-        rows = np.concatenate((found[1], younger[1]), axis=1)
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(scores, best, axis=1), np.take_along_axis(rows, best, axis=1)
+        indexed_k = min(k, row_set.size_within(0, index.rows))
+        if not indexed_k or not len(queries):
+            return self.vectors.search(queries, k, row_set)
+        stored = self.vectors.part(0, index.rows)
+        found = index.search(queries, indexed_k, parameters, stored=stored, row_set=row_set)
+        if (found[1] < 0).any():  # the others are in lists that were not visited
+            return self.vectors.search(queries, k, row_set)
+        young = self.vectors.search(queries, k, row_set, start=index.rows)
+        return _merged(found, young, k)
 
 
 class Snapshots:
     """Opens the newest committed state, and keeps what does not change. Threads may share it."""
 
-    def __init__(self, catalog: Catalog, directory: Path, dim: int) -> None:
-        self.catalog, self._directory, self._dim = catalog, directory, dim
+    def __init__(self, catalog: Catalog, directory: Path, manifest: Manifest, policy: TuningPolicy) -> None:
+        """Opens nothing yet."""
+        self.catalog, self._policy = catalog, policy
+        self._directory, self._dim = manifest.data_directory(directory), manifest.made_by.dim
+        self._hint = Hint("maintain", {"path": str(manifest.path(directory))})
         self._lock = threading.Lock()
-        self._reader = VectorReader(directory / catalog.state().vectors, dim)
+        self._vectors: MappedVectors | None = None
         self._index: tuple[int, OpenIndex] | None = None
         self._damaged = 0  # the number of the generation that cannot be used
-        self._live: tuple[int, RowSet] | None = None  # as of which change of the catalog
-        self._filtered: OrderedDict[tuple[int, Where], RowSet] = OrderedDict()
+        self._newest: Snapshot | None = None
 
     def close(self) -> None:
-        """Lets go of the files; the next use opens them again."""
+        """Closes the files; the next use opens them again."""
         with self._lock:
-            self._reader.close()
-            self._index, self._live, self._damaged = None, None, 0
-            self._filtered.clear()
+            self._vectors, self._index, self._newest, self._damaged = None, None, None, 0
 
-    def run(self, use: Callable[[Snapshot], _Result]) -> _Result:
-        """Calls `use` within one committed state: once, or again where a writer has replaced its files meanwhile.
+    @contextmanager
+    def current(self) -> Iterator[Snapshot]:
+        """The newest state; everything that is read within belongs to it.
 
         Raises:
             CorruptError: a file of the collection is damaged.
         """
         while True:
-            with self.catalog.reading():
-                state = self.catalog.state()
+            with self.catalog.reading() as state:
                 try:
-                    return use(self._snapshot(state))
+                    snapshot = self._opened(state)
                 except CorruptError as error:
                     damage = error
-            if self.catalog.state().files == state.files:
-                self._give_up(damage, state)
-
-    def row_set(self, snapshot: Snapshot, where: Where | None) -> RowSet:
-        """The live rows that a filter admits.
-
-        Raises:
-            UsageError: it asks for an attribute that no image has.
-        """
-        if where is None:
-            return snapshot.live
-        key = snapshot.state.changes, where
-        with self._lock:
-            if key in self._filtered:
-                self._filtered.move_to_end(key)
-                return self._filtered[key]
-        rows = np.array(self.catalog.rows_where(where), np.int64)
-        row_set = RowSet(snapshot.state.count, only=rows)
-        with self._lock:
-            self._filtered[key] = row_set
-            while len(self._filtered) > _FILTERS:
-                self._filtered.popitem(last=False)
-        return row_set
+                else:
+                    yield snapshot
+                    return
+            if not self._is_replaced(state):
+                self._give_up_index(damage, state)
 
     def about_index(self) -> Generation | None:
-        """What is known of the index, without reading it; None where there is none.
+        """What is known of the index, without reading it; None if there is none.
 
         Raises:
             CorruptError: it cannot be used, as far as can be told without reading it.
         """
-        while stored := self.catalog.state().generation:
+        while True:
+            state = self.catalog.state()
+            if state.generation is None:
+                return None
             try:
-                about = generation.read_about(self._directory, stored)
-                generation.check_is_there(self._directory, stored, about)
+                about = generation.read_about(self._directory, state.generation)
+                generation.check_size(self._directory, state.generation, about)
                 return about
             except CorruptError:
-                if self.catalog.state().generation == stored:  # else a writer has replaced it meanwhile
+                if not self._is_replaced(state):
                     raise
-        return None
 
-    def damages(self) -> list[str]:
-        """Reads every vector and the whole index, and names what is not as it was written.
+    def damages(self) -> list[CorruptError]:
+        """Reads every vector and the whole index, and reports what is damaged.
 
-        No one state is held on to all the while, which would stop a writer; where that has replaced the files
-        meanwhile, they are read once more.
+        No one state is held all the while, which would stop a writer; if that has replaced the files meanwhile, they
+        are read once more.
         """
         while True:
             state = self.catalog.state()
             found = [*self._damaged_vectors(state), *self._damaged_index(state)]
-            if not found or self.catalog.state().files == state.files:
+            if not found or not self._is_replaced(state):
                 return found
 
-    def _damaged_vectors(self, state: State) -> Iterator[str]:
-        try:
-            reader = VectorReader(self._directory / state.vectors, self._dim)
-            yield from VerifiedVectors(self.catalog, reader).damages(state.count)
-        except CorruptError as error:
-            yield str(error)
+    def _is_replaced(self, state: State) -> bool:
+        """Whether a writer has replaced the files since; then an error says nothing, and they are to be read again."""
+        return self.catalog.state().files != state.files
 
-    def _damaged_index(self, state: State) -> Iterator[str]:
+    def _damaged_vectors(self, state: State) -> Iterator[CorruptError]:
+        try:
+            vectors = MappedVectors(self._directory / state.vectors, self._dim, state.count)
+            yield from CheckedVectors(self.catalog, vectors).damages(state.count)
+        except CorruptError as error:
+            yield error
+
+    def _damaged_index(self, state: State) -> Iterator[CorruptError]:
         if state.generation is None:
             return
         try:
             about = generation.read_about(self._directory, state.generation)
             generation.read_index(self._directory, state.generation, about)
         except CorruptError as error:
-            yield f"{error}; to build it again, index the folder: lookalike index"
+            yield CorruptError(error.message, self._hint)
 
-    def _snapshot(self, state: State) -> Snapshot:
+    def _opened(self, state: State) -> Snapshot:
         with self._lock:
-            if self._reader.path.name != state.vectors:
-                self._reader = VectorReader(self._directory / state.vectors, self._dim)
-            if self._live is None or self._live[0] != state.changes:
-                dead = np.array(self.catalog.dead_rows(), np.int64)
-                self._live = state.changes, RowSet(state.count, dead=dead)
-            return Snapshot(state, self._reader, self._live[1], self._opened(state.generation))
+            self._vectors = self._mapped(state)
+            opened = self._opened_index(state.generation)
+            newest = self._newest
+            is_same = newest and newest.state == state
+            if newest and is_same and newest.opened is opened and newest.vectors is self._vectors:
+                return newest
+            live = newest.live if newest and is_same else self._live(state)
+            self._newest = Snapshot(state, self.catalog, self._vectors, live, opened, self._policy)
+            return self._newest
 
-    def _opened(self, stored: StoredGeneration | None) -> OpenIndex | None:
+    def _mapped(self, state: State) -> MappedVectors:
+        mapped, path = self._vectors, self._directory / state.vectors
+        if mapped and mapped.path == path and mapped.count >= state.count and mapped.is_current():
+            return mapped
+        return MappedVectors(path, self._dim, state.count)
+
+    def _live(self, state: State) -> RowSet:
+        return RowSet(state.count, dead=np.array(self.catalog.dead_rows(), np.int64))
+
+    def _opened_index(self, stored: StoredGeneration | None) -> OpenIndex | None:
         if stored is None or stored.number == self._damaged:
             return None
         if self._index is None or self._index[0] != stored.number:
@@ -208,19 +246,24 @@ class Snapshots:
                 about = generation.read_about(self._directory, stored)
                 index = generation.read_index(self._directory, stored, about)
             except CorruptError as error:
-                raise _DamagedIndexError(str(error)) from error
+                raise _DamagedIndexError(error.message) from error
             self._index = stored.number, OpenIndex(index, about)
         return self._index[1]
 
-    def _give_up(self, damage: CorruptError, state: State) -> None:
-        """Goes on without an index that is damaged; whatever else is damaged is an error."""
+    def _give_up_index(self, damage: CorruptError, state: State) -> None:
+        """Goes on without an index that is damaged; any other damage is raised."""
         if not isinstance(damage, _DamagedIndexError) or state.generation is None:
             raise damage
         with self._lock:
             is_known, self._damaged = self._damaged == state.generation.number, state.generation.number
         if not is_known:  # to another thread
-            warnings.warn(
-                f"{damage}; every search looks at every vector until the index is built again: lookalike index",
-                DamagedIndexWarning,
-                stacklevel=2,
-            )
+            message = f"{damage.message}; every search compares with every vector until the index is built again"
+            warnings.warn(DamagedIndexWarning(message, self._hint), stacklevel=2)
+
+
+def _merged(first: tuple[Vectors, Rows], second: tuple[Vectors, Rows], k: int) -> tuple[Vectors, Rows]:
+    """The k best of two answers, best first."""
+    scores = np.concatenate((first[0], second[0]), axis=1)
+    rows = np.concatenate((first[1], second[1]), axis=1)
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(scores, best, axis=1), np.take_along_axis(rows, best, axis=1)

@@ -1,1 +1,1 @@
-"""Where images come from."""
+"""Lists the files that images are read from."""

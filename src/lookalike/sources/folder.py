@@ -1,4 +1,4 @@
-"""Where images come from: a folder, or a list of files."""
+"""Lists the image files of a folder, or of a list of paths."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -10,14 +10,21 @@ from lookalike.errors import UsageError
 from lookalike.images.reading import changed_ns
 
 _IMAGES = "jpg jpeg jpe jfif png gif webp tif tiff bmp dib avif avifs heic heif hif"
-# They look like images to whoever keeps them, so it has to be said that they are left out.
-_FOREIGN = "svg svgz eps ps ai pdf psd psb xcf jp2 jpx j2k jxl ico tga exr hdr raw dng cr2 cr3 nef arw orf rw2 raf"
-_SUFFIXES = frozenset(f".{suffix}" for suffix in f"{_IMAGES} {_FOREIGN}".split())
+# Formats that are not supported: such files are listed, so that they are reported as skipped.
+_UNSUPPORTED = "svg svgz eps ps ai pdf psd psb xcf jp2 jpx j2k jxl ico tga exr hdr raw dng cr2 cr3 nef arw orf rw2 raf"
+_SUFFIXES = frozenset(f".{suffix}" for suffix in f"{_IMAGES} {_UNSUPPORTED}".split())
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file that may be an image. Where it could not be looked at, `size` is -1."""
+    """A file that may be an image.
+
+    Attributes:
+        path: the file, absolute.
+        key: the name that it is stored under; see `key_of`.
+        size: in bytes, or -1 if its status could not be read.
+        changed_ns: the time of its last change in nanoseconds, or -1 likewise.
+    """
 
     path: Path
     key: str
@@ -27,7 +34,13 @@ class Found:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A folder that could not be listed; nothing is known of what is below `key`, which ends in "/" or is empty."""
+    """A folder that could not be listed, so that nothing is known of the files below it.
+
+    Attributes:
+        path: the folder, absolute.
+        key: the prefix of the keys below it: it ends in "/", or is "" for the collection's own folder.
+        reason: a short phrase such as "permission denied".
+    """
 
     path: Path
     key: str
@@ -35,11 +48,11 @@ class Unreadable:
 
 
 class Source(Protocol):
-    """Says which files there are, in the order of their keys' bytes.
+    """Lists files in the order of their keys' bytes.
 
     Attributes:
-        within: the key of the folder that `files` tells all of ("" for the collection's own), or None where it
-            only names single files, so that nothing can be said of those it does not name.
+        within: the key of the folder that `files` lists completely ("" for the collection's own), so that any other
+            file below it is gone; None if it lists single files only.
     """
 
     within: str | None
@@ -48,16 +61,16 @@ class Source(Protocol):
 
 
 class Folder:
-    """The images below a folder: by their names' suffixes, nothing hidden, links to folders not followed."""
+    """The files below a folder that have the suffix of an image; hidden ones and symlinks to folders are left out."""
 
     def __init__(self, folder: Path, *, base: Path, leave_out: Path | None = None) -> None:
-        """Keys are relative to `base`. `leave_out` is a folder that is passed over.
+        """Lists `folder` with keys relative to `base`, and leaves the folder `leave_out` out.
 
         Raises:
-            UsageError: `base` is somewhere in the folder, so that its images would have two keys.
+            UsageError: `base` is below `folder`, so that images in `base` would get two keys.
         """
         if folder in base.parents:
-            raise UsageError(f"{folder}: the collection's own folder, {base}, is in it; add them one by one")
+            raise UsageError(f"{folder}: the collection's own folder, {base}, is in it; add its folders one by one")
         self.folder, self._leave_out = folder, leave_out
         self.within: str | None = "" if folder == base else key_of(folder, base)
 
@@ -74,26 +87,26 @@ class Folder:
                 waiting.append(self._listing(*entry))
 
     def _listing(self, folder: Path, prefix: str) -> Iterator[Found | Unreadable | tuple[Path, str]]:
-        """A folder's images and, as (folder, prefix), its folders, in the order of their keys' bytes."""
+        """Yields the files of a folder and, as (folder, prefix), its subfolders, in the order of their keys' bytes."""
         try:
             with os.scandir(folder) as listed:
                 entries = [entry for entry in listed if not entry.name.startswith(".")]
         except OSError as error:
             yield Unreadable(folder, prefix, (error.strerror or "cannot be listed").lower())
             return
-        # A folder's files sort as if its name ended in "/", so it does.
+        # The keys in a folder begin with its name and "/", so its name is sorted with the "/".
         names = {entry.name: entry for entry in entries if Path(entry.name).suffix.lower() in _SUFFIXES}
         names |= {f"{entry.name}/": entry for entry in entries if entry.is_dir(follow_symlinks=False)}
         for name in sorted(names, key=os.fsencode):
             path = Path(names[name])
             if not name.endswith("/"):
-                yield look_at(path, prefix + name)
+                yield found_file(path, prefix + name)
             elif path != self._leave_out:
                 yield path, prefix + name
 
 
 class Files:
-    """Single files, taken whatever their names."""
+    """Single files, whatever their suffixes."""
 
     within: str | None = None
 
@@ -102,16 +115,16 @@ class Files:
 
     def files(self) -> Iterator[Found | Unreadable]:
         for key in sorted(self._paths, key=os.fsencode):
-            yield look_at(self._paths[key], key)
+            yield found_file(self._paths[key], key)
 
 
 def source_of(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *, base: Path, leave_out: Path
 ) -> Source:
-    """What a folder, a file or a list of files stands for.
+    """Returns the source for a folder, a file or a list of files.
 
     Raises:
-        UsageError: there is nothing there.
+        UsageError: nothing exists at the path.
     """
     if not isinstance(paths, str | os.PathLike):
         return Files(map(absolute, paths), base=base)
@@ -124,20 +137,20 @@ def source_of(
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """The one name of a file or folder. A link that is named for an image keeps its own."""
+    """Returns an absolute path with symlinks resolved, except for a file that is itself a symlink."""
     path = Path(path)
     return path.resolve() if os.path.isdir(path) else path.parent.resolve() / path.name
 
 
 def key_of(path: Path, base: Path) -> str:
-    """The name that a file is stored under: relative to `base` where it is inside, else absolute."""
+    """Returns the name that a file is stored under: relative to `base` if it is in `base`, else absolute."""
     return path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
 
 
-def look_at(path: Path, key: str) -> Found:
-    """A file as it is now."""
+def found_file(path: Path, key: str) -> Found:
+    """Reads the size and the time of change of a file."""
     try:
         status = path.stat()
-    except OSError:  # reading it will tell why
+    except OSError:  # reading the file will raise an error with the reason
         return Found(path, key, -1, -1)
     return Found(path, key, status.st_size, changed_ns(status))

@@ -1,89 +1,27 @@
-"""The SQLite side of a collection: which images there are, and which row of the vectors each of them has.
+"""The SQLite side of a collection: the images, and the row of each one's vector.
 
 A commit here is what makes anything count: the vectors that it names are on the disk before it.
 """
 
+import json
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lookalike.errors import CorruptError, UsageError
 from lookalike.filters import Value, Where
 from lookalike.storage import filter_sql, schema
+from lookalike.storage.records import KnownFile, State, StoredGeneration, StoredImage, Totals
 from lookalike.storage.sqlite import Database
 from lookalike.storage.transaction import Carried, Transaction
 
 _PAGE = 10_000  # images read at a time
-_PARAMETERS = 1000  # of one statement
-
-
-@dataclass(frozen=True)
-class StoredImage:
-    """One image of the catalog, the row of its vector, and its attributes by name."""
-
-    id: int
-    key: str
-    row: int
-    label: str | None
-    width: int
-    height: int
-    attributes: Mapping[str, Value] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class StoredGeneration:
-    """A generation of the index: its number, how many of the first rows it covers, and the SHA-256 of its files."""
-
-    number: int
-    rows: int
-    index_sha256: bytes
-    card_sha256: bytes
-
-
-@dataclass(frozen=True)
-class State:
-    """What a commit has made of the collection's other files.
-
-    Attributes:
-        changes: a number that is different after every commit.
-        count: how many rows of the vectors are committed.
-        vectors: the name of the file of vectors.
-        generation: the generation of the index that serves, or None where there is no index.
-    """
-
-    changes: int
-    count: int
-    vectors: str
-    generation: StoredGeneration | None
-
-    @property
-    def files(self) -> tuple[str, StoredGeneration | None]:
-        """Which files these are; they never change, and a commit that only adds or removes images keeps them."""
-        return self.vectors, self.generation
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known of a file: whether it has changed since is told by its size and time."""
-
-    key: str
-    size: int
-    changed_ns: int
-    skipped: bool
-
-
-@dataclass(frozen=True)
-class Totals:
-    """How many there are of each."""
-
-    images: int
-    vectors: int
-    dead: int
-    skipped: int
+_FILE_PAGE = 1000  # files read at a time
+_NO_LIMIT = -1
 
 
 class Catalog:
@@ -113,9 +51,15 @@ class Catalog:
 
     # Reading
 
-    def reading(self) -> AbstractContextManager[None]:
-        """Everything that this thread reads within sees one committed state."""
-        return self._database.reading()
+    @contextmanager
+    def reading(self) -> Iterator[State]:
+        """Everything that this thread reads within sees one committed state, which is given.
+
+        Raises:
+            IncompatibleError: the file has been removed since it was opened.
+        """
+        with self._database.reading():
+            yield self.state()
 
     def count(self) -> int:
         """How many rows of the vectors are committed."""
@@ -144,40 +88,47 @@ class Catalog:
             found = connection.execute("SELECT row FROM vectors WHERE hash = ?", (hash_,)).fetchone()
             return None if found is None else int(found[0])
 
-    def crc32s_of(self, rows: Sequence[int]) -> dict[int, int]:
-        """The checksums of these rows, by row; without those that there are not."""
-        found: dict[int, int] = {}
+    def crc32s(self, rows: Sequence[int]) -> dict[int, int]:
+        """The checksums of at least these rows, by row; a row that is unknown has none."""
+        if not rows:
+            return {}
+        values: list[Any]
+        first, last = min(rows), max(rows)
+        if last - first < 2 * len(rows):
+            condition, values = "row BETWEEN ? AND ?", [first, last]
+        else:
+            condition, values = "row IN (SELECT value FROM json_each(?))", [json.dumps(rows)]
         with self._database.connection() as connection:
-            for start in range(0, len(rows), _PARAMETERS):
-                part = rows[start : start + _PARAMETERS]
-                query = f"SELECT row, crc32 FROM vectors WHERE row IN ({', '.join('?' * len(part))})"  # noqa: S608
-                found.update(connection.execute(query, part).fetchall())
-        return found
+            query = f"SELECT row, crc32 FROM vectors WHERE {condition}"  # noqa: S608
+            return dict(connection.execute(query, values).fetchall())
 
-    def crc32s(self, start: int, stop: int) -> dict[int, int]:
-        """The checksums of the rows from `start` up to and without `stop`, by row."""
-        query = "SELECT row, crc32 FROM vectors WHERE row >= ? AND row < ?"
-        with self._database.connection() as connection:
-            return dict(connection.execute(query, (start, stop)).fetchall())
+    def images_of(
+        self, rows: Sequence[int], *, where: Where | None = None, limit: int = _NO_LIMIT
+    ) -> list[StoredImage]:
+        """The images of these rows that match, in the order of the rows, and for each row in that of the keys.
 
-    def images_of(self, row: int, *, where: Where | None = None, limit: int = -1) -> list[StoredImage]:
-        """The images that have this row and match, by key; at most `limit` unless it is negative."""
-        if where is None:
-            return self._images("row = ?", (row,), limit)
-        if where.ids is not None:  # of which there may be many more than images
+        All copies of an image share a row. At most `limit` come back, unless it is negative.
+        """
+        wanted = json.dumps(rows)
+        if where is not None and where.ids is not None:  # there may be many more of them than images of these rows
+            query = "SELECT id FROM images WHERE row IN (SELECT value FROM json_each(?))"
             with self._database.connection() as connection:
-                found = connection.execute("SELECT id FROM images WHERE row = ?", (row,)).fetchall()
-            where = replace(where, ids=[id_ for (id_,) in found if id_ in where.ids])
-        condition = filter_sql.of_few(where)
-        return self._images(f"row = ? AND {condition.sql}", (row, *condition.values), limit)
+                found = {id_ for (id_,) in connection.execute(query, (wanted,))}
+            where = replace(where, ids=found & set(where.ids))
+        condition = filter_sql.of_few(where or Where())
+        source = """
+            (SELECT key AS place, value AS wanted FROM json_each(?)) CROSS JOIN images ON images.row = wanted
+        """
+        return self._images("place", source, condition.sql, (wanted, *condition.values), limit)
 
     def image(self, id_: int) -> StoredImage | None:
+        """The image of that number, or None."""
         if not 0 < id_ < 2**63:  # what SQLite can count
             return None
-        found = self._images("id = ?", (id_,))
+        found = self._images("0 AS place", "images", "id = ?", (id_,))
         return found[0] if found else None
 
-    def live_images(self, after_id: int = 0, *, limit: int = -1) -> Iterator[tuple[int, int, str | None]]:
+    def live_images(self, after_id: int = 0, *, limit: int = _NO_LIMIT) -> Iterator[tuple[int, int, str | None]]:
         """(id, row, label) of the images whose id is larger, by id; at most `limit` unless it is negative."""
         query = "SELECT id, row, label FROM images WHERE id > ? ORDER BY id LIMIT ?"
         while limit:
@@ -232,7 +183,7 @@ class Catalog:
         with self._database.connection() as connection:
             return int(connection.execute("SELECT COALESCE(MAX(id), 0) FROM images").fetchone()[0])
 
-    def known_file(self, key: str) -> Known | None:
+    def known_file(self, key: str) -> KnownFile | None:
         """What is known of one file."""
         query = """
             SELECT key, size, changed_ns, 0 FROM images WHERE key = CAST(:key AS TEXT)
@@ -243,27 +194,38 @@ class Catalog:
             found = connection.execute(query, {"key": os.fsencode(key)}).fetchone()
             return None if found is None else _known(found)
 
-    def known(self, within: str, after: bytes = b"", *, limit: int = 1000) -> list[Known]:
-        """What is known of the files below the folder `within`, in the order of their keys' bytes.
+    def known_files(self, folder: str = "") -> Iterator[KnownFile]:
+        """What is known of the files below a folder, in the order of their keys' bytes.
 
-        "" is the collection's own folder, and below it is what is not absolute. At most `limit` come back,
-        those whose key is behind `after`; a negative limit is none.
+        "" is the collection's own folder, which has no absolute keys below it; those are below "/". A page is read at a
+        time; files that are added meanwhile, in that order, are found.
         """
-        condition = """
-            WHERE key > CAST(:after AS TEXT) AND key < CAST(:end AS TEXT) AND (:absolute OR key NOT GLOB '/*')
-        """
+        after = b""
+        while page := self._known_page(folder, after):
+            yield from page
+            after = os.fsencode(page[-1].key)
+
+    def keys_named(self, names: Iterable[str]) -> list[str]:
+        """The keys that the first known of these names stands for: its own, or those of all files below a folder."""
+        for name in names:
+            if self.known_file(name):
+                return [name]
+            if below := [known.key for known in self.known_files("" if name == "." else name)]:
+                return below
+        return []
+
+    def _known_page(self, folder: str, after: bytes) -> list[KnownFile]:
+        within = filter_sql.below(folder)
+        condition = f"WHERE key > CAST(? AS TEXT) AND {within.sql}"
         query = f"""
             SELECT key, size, changed_ns, 0 FROM images {condition}
             UNION ALL
             SELECT key, size, changed_ns, 1 FROM skipped {condition}
-            ORDER BY key LIMIT :limit
+            ORDER BY key LIMIT ?
         """  # noqa: S608
-        # "0" follows "/": what lies between them is what lies below the folder. No name has 256 bytes.
-        prefix = os.fsencode(within).rstrip(b"/")
-        start, end = (prefix + b"/", prefix + b"0") if within else (b"", b"\xff" * 256)
-        values = {"after": max(after, start), "end": end, "absolute": within.startswith("/"), "limit": limit}
+        values = (after, *within.values)
         with self._database.connection() as connection:
-            return [_known(row) for row in connection.execute(query, values)]
+            return [_known(row) for row in connection.execute(query, (*values, *values, _FILE_PAGE))]
 
     def skipped(self) -> Iterator[tuple[str, str]]:
         """(key, reason) of the files that were left out, by key."""
@@ -336,12 +298,16 @@ class Catalog:
         with self._database.beside(before), self.writing() as transaction:
             return transaction.carry_over()
 
-    def _images(self, condition: str, values: Sequence[Any], limit: int = -1) -> list[StoredImage]:
+    def _images(
+        self, place: str, source: str, condition: str, values: Sequence[Any], limit: int = _NO_LIMIT
+    ) -> list[StoredImage]:
+        """The images of a source that meet a condition, in the order of `place` and key, with their attributes."""
         query = f"""
-            SELECT found.*, attributes.name, attributes.value FROM (
-                SELECT id, key, row, label, width, height FROM images JOIN vectors USING (row)
-                WHERE {condition} ORDER BY key LIMIT ?
-            ) AS found LEFT JOIN attributes ON image = id ORDER BY key, name
+            SELECT found.id, key, row, label, width, height, attributes.name, attributes.value FROM (
+                SELECT {place}, id, key, images.row, label, width, height
+                FROM {source} JOIN vectors ON vectors.row = images.row
+                WHERE {condition} ORDER BY place, key LIMIT ?
+            ) AS found LEFT JOIN attributes ON image = found.id ORDER BY place, key, name
         """  # noqa: S608
         found: dict[tuple[int, str, int, str | None, int, int], dict[str, Value]] = {}
         with self._database.connection() as connection:
@@ -381,6 +347,6 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int)
 
 
-def _known(row: tuple[str, int, int, int]) -> Known:
+def _known(row: tuple[str, int, int, int]) -> KnownFile:
     key, size, changed_ns, skipped = row
-    return Known(key, size, changed_ns, bool(skipped))
+    return KnownFile(key, size, changed_ns, bool(skipped))

@@ -1,52 +1,58 @@
-"""Vectors that are certain to be those that were written: each is compared with its checksum in the catalog."""
+"""Vectors checked against their checksums: each row's CRC-32 is in the catalog."""
 
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lookalike.errors import CorruptError
 from lookalike.storage.catalog import Catalog
+from lookalike.storage.mapped_vectors import MappedVectors
 from lookalike.storage.rows import Rows
-from lookalike.storage.vectors import VectorReader, checksums
+from lookalike.storage.vectors import StoredVectors, crc32s
 
 _ROWS = 4096  # read at a time
 
 
-class VerifiedVectors:
-    """Reads the rows of a collection in order."""
+class CheckedVectors:
+    """Reads rows, and compares each with its checksum."""
 
-    def __init__(self, catalog: Catalog, reader: VectorReader, named: Rows | None = None) -> None:
-        """`named` has the row that the catalog knows each row of the file by, where that is another, ascending."""
-        self._catalog, self._reader, self._named = catalog, reader, named
+    def __init__(self, catalog: Catalog, vectors: MappedVectors, catalog_rows: Rows | None = None) -> None:
+        """`catalog_rows` has, for each row of the file, its row in the catalog, ascending; None if they are the same.
 
-    def blocks(self, rows: Rows, *, count: int) -> Iterator[NDArray[np.float16]]:
-        """These rows, which are in ascending order and below `count`: half precision, (some thousand, dim) at a time.
+        They differ in a file that has been compacted and is not yet named in the catalog.
+        """
+        self._catalog, self._vectors, self._catalog_rows = catalog, vectors, catalog_rows
+
+    def read(self, rows: Rows) -> StoredVectors:
+        """These rows, in any order: half precision, (n, dim).
 
         Raises:
-            CorruptError: one of them is damaged.
+            CorruptError: a row's checksum does not match.
         """
-        for block in _blocks(rows):
-            stored = self._reader.stored(block, count=count)
-            for row in self._damaged(block, stored):
-                raise CorruptError(self._told(row))
-            yield stored
+        stored = self._vectors.stored(rows)
+        for mismatch in self._mismatches(rows, stored):
+            raise mismatch
+        return stored
 
-    def damages(self, count: int) -> Iterator[str]:
-        """Reads every row, and names those that are not what was written."""
+    def blocks(self, rows: Rows) -> Iterator[StoredVectors]:
+        """These rows, in ascending order, a few thousand at a time: half precision, (m, dim).
+
+        Raises:
+            CorruptError: a row's checksum does not match.
+        """
+        return (self.read(block) for block in _blocks(rows))
+
+    def damages(self, count: int) -> Iterator[CorruptError]:
+        """Reads the first `count` rows, and reports each whose checksum does not match."""
         for block in _blocks(np.arange(count)):
-            for row in self._damaged(block, self._reader.stored(block, count=count)):
-                yield self._told(row)
+            yield from self._mismatches(block, self._vectors.stored(block))
 
-    def _damaged(self, rows: Rows, stored: NDArray[np.float16]) -> Iterator[int]:
-        names = rows if self._named is None else self._named[rows]
-        crc32s = self._catalog.crc32s(int(names[0]), int(names[-1]) + 1)
-        for row, name, crc32 in zip(rows.tolist(), names.tolist(), checksums(stored), strict=True):
-            if crc32s.get(name) != crc32:
-                yield row
-
-    def _told(self, row: int) -> str:
-        return f"{self._reader.path}: the vector in row {row} is damaged"
+    def _mismatches(self, rows: Rows, stored: StoredVectors) -> Iterator[CorruptError]:
+        catalog_rows = (rows if self._catalog_rows is None else self._catalog_rows[rows]).tolist()
+        expected = self._catalog.crc32s(catalog_rows)
+        for row, catalog_row, crc32 in zip(rows.tolist(), catalog_rows, crc32s(stored), strict=True):
+            if expected.get(catalog_row) != crc32:
+                yield CorruptError(f"{self._vectors.path}: the vector in row {row} is damaged: checksum mismatch")
 
 
 def _blocks(rows: Rows) -> Iterator[Rows]:

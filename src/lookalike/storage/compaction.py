@@ -1,64 +1,51 @@
 """Takes the vectors that no image has any more out of the file.
 
-The others are written to a new file, closer together, and one commit of the catalog names that file and the new
-rows. Until then the old file counts, and whoever has it open may go on.
+The others are written to a new file, closer together, and one commit of the catalog names that file and the new rows.
+Until then the old file counts, and a process that has it open may go on.
 """
 
 import os
-import re
+from contextlib import closing
 from pathlib import Path
 
-from lookalike.errors import CorruptError, StorageError
-from lookalike.storage import vectors
+from lookalike.errors import CorruptError
+from lookalike.storage import layout, vectors
 from lookalike.storage.catalog import Catalog
-from lookalike.storage.checksums import VerifiedVectors
+from lookalike.storage.checksums import CheckedVectors
+from lookalike.storage.mapped_vectors import MappedVectors
 from lookalike.storage.rows import RowSet
-from lookalike.storage.vectors import VectorReader, VectorWriter
-from lookalike.system.durable import sync_folder
-
-_NAME = re.compile(r"vectors(\.\d{6})?\.faiss")
+from lookalike.storage.vectors import VectorWriter
+from lookalike.system import durable
 
 
-def compacted(catalog: Catalog, reader: VectorReader, live: RowSet) -> VectorReader:
-    """Writes the live vectors into a new file, in their order. It counts once `Transaction.compact` has named it.
+def compacted(catalog: Catalog, mapped: MappedVectors, live: RowSet) -> MappedVectors:
+    """Writes the live vectors to a new file, in their order. It counts once `Transaction.compact` has named it.
 
     Raises:
         CorruptError: a vector is damaged.
         StorageError: the disk is full or failing.
     """
-    path = reader.path.with_name(_next_name(reader.path.name))
-    try:
-        path.unlink(missing_ok=True)  # what a process that was killed has left
-        vectors.create(path, reader.dim)
-        writer = VectorWriter(path, reader.dim, 0)
-        try:
-            for block in VerifiedVectors(catalog, reader).blocks(live.rows(), count=live.count):
+    path = mapped.path.with_name(layout.next_vectors(mapped.path.name))
+    with durable.storage_errors(path):
+        path.unlink(missing_ok=True)  # left behind by a process that was killed
+        vectors.create(path, mapped.dim)
+        with closing(VectorWriter(path, mapped.dim, 0)) as writer:
+            for block in CheckedVectors(catalog, mapped).blocks(live.rows()):
                 writer.append(block)
-        finally:
-            writer.close()
-        sync_folder(path.parent)
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}") from error
-    return VectorReader(path, reader.dim)
+        durable.sync_folder(path.parent)
+    return MappedVectors(path, mapped.dim, live.size)
 
 
-def sweep(directory: Path, keep: str) -> None:
-    """Takes away the files of vectors that no longer count.
+def sweep(data_directory: Path, keep: str) -> None:
+    """Removes the files of vectors that no longer count.
 
     Raises:
-        CorruptError: the one that does is missing.
-        StorageError: one cannot be taken away.
+        CorruptError: the one to keep is missing.
+        StorageError: one cannot be removed.
     """
-    if not (directory / keep).is_file():  # any of the others may be what a damaged catalog means
-        raise CorruptError(f"{directory / keep}: the file is missing")
-    try:
-        for name in os.listdir(directory):
-            if name != keep and _NAME.fullmatch(name):
-                (directory / name).unlink()
-    except OSError as error:
-        raise StorageError(f"{directory}: {error.strerror}") from error
-
-
-def _next_name(name: str) -> str:
-    number = int(name.split(".")[1]) if name.count(".") == 2 else 0
-    return f"vectors.{number + 1:06}.faiss"
+    if not (data_directory / keep).is_file():  # any other may be the one that a damaged catalog should name
+        raise CorruptError(f"{data_directory / keep}: the file is missing")
+    with durable.storage_errors(data_directory):
+        for name in os.listdir(data_directory):
+            if name != keep and layout.is_vectors(name):
+                (data_directory / name).unlink()

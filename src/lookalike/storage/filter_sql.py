@@ -30,6 +30,15 @@ def of_few(where: Where) -> Condition:
     return _all_of([*_of_image(where), *(_by_image(*each) for each in where.conditions.items())])
 
 
+def below(folder: str) -> Condition:
+    """The condition that a key is below a folder; "" is the collection's own, which has no absolute keys."""
+    if not folder:
+        return Condition("key NOT GLOB '/*'")
+    # "0" follows "/": what is between them is below the folder.
+    prefix = os.fsencode(folder).rstrip(b"/")
+    return Condition("key > CAST(? AS TEXT) AND key < CAST(? AS TEXT)", (prefix + b"/", prefix + b"0"))
+
+
 def stored(value: Value) -> bytes | Value:
     """A value as it is given to SQLite: texts are bytes there, whether or not they are UTF-8, and then cast."""
     return os.fsencode(value) if isinstance(value, str) else value
@@ -40,12 +49,8 @@ def _of_image(where: Where) -> Iterator[Condition]:
         yield _among("label", where.labels)
     if where.ids is not None:  # there may be more of them than a statement can have parameters
         yield Condition("id IN (SELECT value FROM json_each(?))", (json.dumps(sorted(where.ids)),))
-    if where.under == "":
-        yield Condition("key NOT GLOB '/*'")
-    elif where.under is not None:
-        # "0" follows "/": what lies between them is what lies below the folder.
-        prefix = os.fsencode(where.under).rstrip(b"/")
-        yield Condition("key > CAST(? AS TEXT) AND key < CAST(? AS TEXT)", (prefix + b"/", prefix + b"0"))
+    if where.under is not None:
+        yield below(where.under)
 
 
 def _by_value(name: str, allowed: Allowed) -> Condition:

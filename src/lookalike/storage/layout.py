@@ -1,35 +1,46 @@
-"""The directory that a collection is kept in: finding it, making it, and holding its lock."""
+"""Where the files of a collection are, under which names, and who may write them.
+
+photos/.lookalike/            the directory of the collection, if no other is named
+  collection.json             the manifest: which model made it, which data directory serves
+  reindexing.json             the manifest to be, while the images are indexed again with another model
+  lock                        held by the process that writes
+  catalog.sqlite              the images
+  vectors.faiss               their vectors; vectors.000001.faiss after the first compaction
+  index/000003.faiss, .json   a generation of the index, and what is known of it
+  data.000001/                catalog, vectors and index of a later model, in place of those above
+"""
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import filelock
 
-from lookalike.errors import CorruptError, LockedError, LookalikeError, NoCollectionError, StorageError, UsageError
-from lookalike.storage import manifest
-from lookalike.storage.catalog import Catalog
-from lookalike.storage.manifest import Origin
+from lookalike.errors import Hint, LockedError, NoCollectionError
+from lookalike.system import durable
 
-NAME = manifest.HOME
-CATALOG, VECTORS = "catalog.sqlite", "vectors.faiss"
+DIRECTORY = ".lookalike"
+MANIFEST = "collection.json"
+NEXT_MANIFEST = "reindexing.json"
+CATALOG = "catalog.sqlite"
+VECTORS = "vectors.faiss"
+_INDEX = "index"
 _LOCK = "lock"
-# What a creation makes, and what else there is later.
-_PARTS = {CATALOG, f"{CATALOG}-journal", f"{CATALOG}-wal", f"{CATALOG}-shm", VECTORS, f"{manifest.NAME}.new"}
-_LATER_PARTS = re.compile(
-    rf"{_LOCK}|{manifest.NAME}|{manifest.NEXT}(\.new)?|data\.\d{{6}}|vectors\.\d{{6}}\.faiss|index"
-)
-# What one model's data are, where they are not in a folder of their own.
-_DATA = re.compile(rf"{CATALOG}(-journal|-wal|-shm)?|vectors(\.\d{{6}})?\.faiss|index")
+_VECTORS = re.compile(r"vectors(?:\.(\d{6}))?\.faiss")
+_DATA = re.compile(r"data\.(\d{6})")
+# SQLite's own files beside the catalog.
+_CATALOG_FILES = re.compile(rf"{re.escape(CATALOG)}(?:-journal|-wal|-shm)?")
+
+
+# Finding a collection
 
 
 def locate(path: Path) -> Path | None:
-    """The directory of the collection that a path names: itself, or the one inside it."""
-    for directory in (path, path / NAME):
-        if os.path.exists(directory / manifest.NAME):
+    """The directory of the collection that a path names: the path itself, or the one inside it."""
+    for directory in (path, path / DIRECTORY):
+        if os.path.exists(directory / MANIFEST):
             return directory.resolve()
     return None
 
@@ -42,91 +53,91 @@ def located(path: str | os.PathLike[str]) -> Path:
     """
     if directory := locate(Path(path)):
         return directory
-    raise NoCollectionError(f"{path}: there is no collection; make one with: lookalike index {path}")
+    raise NoCollectionError(f"{path}: there is no collection", Hint("create", {"path": os.fspath(path)}))
 
 
 def nearest(folder: Path) -> Path | None:
-    """The directory of the collection in a folder or in the closest one above it that has any."""
+    """The directory of the collection in a folder, or in the closest folder above it that has one."""
     return next(filter(None, map(locate, (folder, *folder.parents))), None)
 
 
 @contextmanager
-def making(directory: Path) -> Iterator[None]:
-    """Holds a directory that is there, and has nothing in it, while a collection is made in it.
-
-    What a creation that was cut off has left is taken away.
-
-    Raises:
-        UsageError: there is a collection already, or there are files of somebody else's.
-        CorruptError: there is one that has lost its collection.json.
-        LockedError: another process is making it.
-        StorageError: it cannot be written.
-    """
-    _refuse_foreign(directory)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{directory}: {error.strerror}") from error
-    with locked(directory):
-        if locate(directory):
-            raise UsageError(f"{directory}: there is a collection already; open it, or name another directory")
-        if any(_images(place / CATALOG) for place in (directory, *directory.glob("data.*"))):
-            raise CorruptError(
-                f"{directory / manifest.NAME}: it is missing, although the rest of the collection is there"
-            )
-        for name in _PARTS:
-            try:
-                (directory / name).unlink(missing_ok=True)
-            except OSError as error:
-                raise StorageError(f"{directory / name}: {error.strerror}") from error
-        yield
-
-
-@contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Holds the lock of whoever writes. The system gives it back if the process dies.
+    """Holds the writer's lock, which the system releases if the process dies.
 
     Raises:
         LockedError: another process holds it.
-        StorageError: there cannot be one.
+        StorageError: the lock cannot be made.
     """
     lock = filelock.FileLock(directory / _LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise LockedError(f"{directory}: another process is writing to it; try again when it is done") from error
-    except OSError as error:
-        raise StorageError(f"{directory}: {error.strerror or error}") from error
+    with durable.storage_errors(directory):
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise LockedError(f"{directory}: another process is writing to it; try again when it is done") from error
     try:
         yield
     finally:
         lock.release()
 
 
-def sweep(directory: Path, origin: Origin) -> None:
-    """Takes away the data of the models that served before this one.
+# File names
 
-    Raises:
-        StorageError: something cannot be taken away.
-    """
-    if origin.data is None:
-        return
-    try:
-        earlier = [name for name in os.listdir(directory) if _DATA.fullmatch(name) or origin.is_earlier(name)]
-        # The catalog goes first: who has the collection open, and misses another of its files, looks there for the why.
-        for name in sorted(earlier, key=lambda name: name != CATALOG):
-            path = directory / name
-            if not path.is_dir():
-                path.unlink()
-                continue
-            (path / CATALOG).unlink(missing_ok=True)
-            shutil.rmtree(path)
-    except OSError as error:
-        raise StorageError(f"{directory}: {error.strerror}") from error
+
+def next_vectors(name: str) -> str:
+    """The name of the file of vectors that follows the one of this name."""
+    return f"vectors.{_number(_VECTORS, name) + 1:06}.faiss"
+
+
+def is_vectors(name: str) -> bool:
+    """Whether a file of that name holds vectors."""
+    return bool(_VECTORS.fullmatch(name))
+
+
+def is_data(name: str) -> bool:
+    """Whether a directory of that name holds the data of a later model."""
+    return bool(_DATA.fullmatch(name))
+
+
+def next_data(name: str | None) -> str:
+    """The name of the data directory that follows this one; None is the collection's directory itself."""
+    return f"data.{_number(_DATA, name or '') + 1:06}"
+
+
+def is_earlier_data(name: str, current: str | None) -> bool:
+    """Whether a data directory of that name served before the current one."""
+    return is_data(name) and _number(_DATA, name) < _number(_DATA, current or "")
+
+
+def is_first_data(name: str) -> bool:
+    """Whether that is a file or directory of the first model's data, which are not in a data directory."""
+    return bool(_CATALOG_FILES.fullmatch(name)) or is_vectors(name) or name == _INDEX
+
+
+def is_of_collection(name: str) -> bool:
+    """Whether a collection has a file or directory of that name."""
+    own = {_LOCK, MANIFEST, NEXT_MANIFEST, *(durable.beside(Path(each)).name for each in (MANIFEST, NEXT_MANIFEST))}
+    return name in own or is_first_data(name) or is_data(name)
+
+
+def lock_file(directory: Path) -> Path:
+    """The file that the lock is held on; a new collection's directory has it first."""
+    return directory / _LOCK
+
+
+def index_folder(data_directory: Path) -> Path:
+    """Where the generations of the index are."""
+    return data_directory / _INDEX
+
+
+def index_files(data_directory: Path, number: int) -> tuple[Path, Path]:
+    """The file of a generation of the index, and the one with what is known of it."""
+    folder = index_folder(data_directory)
+    return folder / f"{number:06}.faiss", folder / f"{number:06}.json"
 
 
 def size(directory: Path) -> int:
-    """How many bytes its files have."""
+    """The number of bytes of all files of a collection."""
     return sum(_bytes(file) for file in directory.rglob("*"))
 
 
@@ -137,18 +148,7 @@ def _bytes(file: Path) -> int:
         return 0
 
 
-def _refuse_foreign(directory: Path) -> None:
-    """Whoever creates makes the lock first; a collection that has lost its collection.json has all its other files."""
-    if not os.path.isdir(directory):
-        return
-    names = set(os.listdir(directory))
-    own = _LOCK in names and all(name in _PARTS or _LATER_PARTS.fullmatch(name) for name in names)
-    if names and not own:
-        raise UsageError(f"{directory}: it is no collection and not empty; name a directory that is new")
-
-
-def _images(path: Path) -> int:
-    try:
-        return Catalog(path).totals().images
-    except LookalikeError:  # there is none, or it is not all there yet
-        return 0
+def _number(pattern: re.Pattern[str], name: str) -> int:
+    """The number in a name; 0 where the name has none."""
+    found = pattern.fullmatch(name)
+    return int(found[1] or 0) if found else 0

@@ -1,26 +1,38 @@
-"""Putting files on the disk so that they are still there after a loss of power."""
+"""Writes files so that they survive a crash and a loss of power: the only module that fsyncs and renames."""
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from lookalike.errors import StorageError
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turns an OSError into a StorageError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from error
 
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: its size in bytes, and its SHA-256 in hexadecimal."""
+    """The size of a file in bytes, and its SHA-256."""
 
     size: int
-    sha256: str
+    sha256: bytes
 
 
-def write(path: Path, write: Callable[[Callable[[bytes], int]], object]) -> Written:
-    """Writes a file piece by piece, and waits until the disk has it.
+def write(path: Path, write_pieces: Callable[[Callable[[bytes], int]], object]) -> Written:
+    """Writes a file piece by piece, and waits until it is on the disk.
 
     Args:
-        path: the file; what is there is overwritten.
-        write: is given the function that takes the pieces.
+        path: the file; an existing one is overwritten.
+        write_pieces: is given the function that takes the pieces.
 
     Raises:
         OSError: the disk is full or failing.
@@ -35,20 +47,76 @@ def write(path: Path, write: Callable[[Callable[[bytes], int]], object]) -> Writ
             size += len(piece)
             return len(piece)
 
-        write(take)
+        write_pieces(take)
         file.flush()
-        os.fsync(file.fileno())
-    return Written(size, digest.hexdigest())
+        sync(file.fileno())
+    return Written(size, digest.digest())
+
+
+def write_bytes(path: Path, data: bytes) -> Written:
+    """Writes a file, and waits until it is on the disk.
+
+    Raises:
+        OSError: the disk is full or failing.
+    """
+    return write(path, lambda take: take(data))
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Writes a file that must not be there yet, and waits until it is on the disk.
+
+    Raises:
+        OSError: the file exists, or the disk is full or failing.
+    """
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        sync(file.fileno())
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Writes a file so that it is there with its old contents or the new ones, whatever happens.
+
+    Raises:
+        OSError: the disk is full or failing.
+    """
+    new = beside(path)
+    write_bytes(new, data)
+    rename(new, path)
+
+
+def beside(path: Path) -> Path:
+    """The name under which a file is written before it is renamed to `path`."""
+    return path.with_name(f"{path.name}.new")
+
+
+def rename(old: Path, new: Path) -> None:
+    """Renames a file or directory within its directory, and waits until the new name is on the disk.
+
+    Raises:
+        OSError: the disk is failing.
+    """
+    old.replace(new)
+    sync_folder(new.parent)
 
 
 def sync_folder(path: Path) -> None:
-    """Waits until the disk has the names of what is in a folder, which are not in the files themselves.
+    """Waits until the names in a folder are on the disk, which syncing the files themselves does not do.
 
     Raises:
         OSError: the disk is failing.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync(descriptor: int) -> None:
+    """Waits until what was written to an open file is on the disk.
+
+    Raises:
+        OSError: the disk is failing.
+    """
+    os.fsync(descriptor)

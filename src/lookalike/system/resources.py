@@ -1,5 +1,6 @@
-"""How much memory this process has taken."""
+"""What this process may use and has used: cores and memory."""
 
+import os
 import resource
 import sys
 from pathlib import Path
@@ -8,13 +9,19 @@ _STATUS = Path("/proc/self/status")
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 
 
-def peak_memory() -> int:
-    """The most memory that this process has taken, in bytes.
+def cores() -> int:
+    """The number of threads that can run at once in this process."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    On Linux getrusage tells, of a process that was started by a larger one, how large that was.
+
+def peak_memory() -> int:
+    """The peak resident memory of this process, in bytes.
+
+    On Linux, getrusage reports the size of the parent for a process that was forked from a larger one, so /proc is
+    read instead.
     """
     if _STATUS.exists():
         lines = [line.split() for line in _STATUS.read_text().splitlines()]
-        if found := next((int(words[1]) * 1024 for words in lines if words and words[0] == "VmHWM:"), 0):
+        if found := next((int(fields[1]) * 1024 for fields in lines if fields and fields[0] == "VmHWM:"), 0):
             return found
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT

@@ -1,8 +1,8 @@
-"""Runs a function in a process of its own, so that the memory and the time that it takes are its alone.
+"""Runs a function in a process of its own, so that it can be stopped, and its memory and time are measured alone.
 
-The process is a new Python, which gets the function's name and its argument through its standard input, and gives
-back through its standard output how far it is, and the result. Unlike multiprocessing it does not run the calling
-script again. It finds libraries where the calling process does, and so in the current folder only where that does.
+The process is a new Python interpreter. It receives the function's name and argument on its standard input, and sends
+progress and the result on its standard output. Unlike multiprocessing, it does not run the calling script again. It
+has the caller's `sys.path`, and so imports from the current folder only if the caller does.
 """
 
 import os
@@ -31,7 +31,7 @@ class _Done:
 
 @dataclass(frozen=True)
 class _Failed:
-    """An error taken apart, since pickle would put it together from its message alone."""
+    """The parts of an error, since pickle would restore it from its message alone."""
 
     kind: type[BaseException]
     args: tuple[Any, ...]
@@ -44,10 +44,10 @@ class _Failed:
 
 
 class EndedError(ModelError):
-    """A process has ended without a result.
+    """A process ended without a result.
 
     Attributes:
-        code: its exit code, below 0 the signal that has ended it.
+        code: its exit code; below 0, the negative number of the signal that ended it.
     """
 
     def __init__(self, name: str, code: int) -> None:
@@ -63,21 +63,21 @@ def run(
     progress: Callable[[int], None],
     seconds: float | None = None,
 ) -> Result:
-    """What `work(task, tell)` gives in a new process, which has ended when this returns or raises.
+    """Runs `work(task, progress)` in a new process and returns its result.
 
-    Ctrl-C is for the calling process alone, and ends both.
+    The process has ended when this returns or raises. Only the calling process receives Ctrl-C, and then ends both.
 
     Args:
-        work: a function of a module. It says how far it is by calling what it is given.
-        task: what it is to do.
-        name: what messages call it.
-        tell: is told here what it says there; what it raises ends the work.
-        seconds: how long it may take, None for as long as it likes.
+        work: a function at the top level of a module; it reports progress by calling its second argument.
+        task: the first argument of `work`; it has to be picklable.
+        name: what error messages call the work.
+        progress: is called here with each number that `work` reports there; an exception from it ends the work.
+        seconds: the time limit; None is no limit.
 
     Raises:
-        LookalikeError, MemoryError: what the work has raised.
-        EndedError: its process has ended without a result.
-        TimeoutError: it has taken too long.
+        LookalikeError, MemoryError: `work` raised it.
+        EndedError: the process ended without a result.
+        TimeoutError: the work took longer than `seconds`.
     """
     command = [sys.executable, "-P", "-c", _PROGRAM, *sys.path]
     with ExitStack() as ending:
@@ -88,36 +88,37 @@ def run(
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            with suppress(BrokenPipeError), process.stdin as given:  # reading tells better what has happened
-                pickle.dump((work, task), given)
+            with suppress(BrokenPipeError), process.stdin as stdin:  # reading the result raises the better error
+                pickle.dump((work, task), stdin)
             result: Result = _result(process.stdout, progress)
-        except (EOFError, pickle.UnpicklingError):  # nothing more, or the beginning of something
+        except (EOFError, pickle.UnpicklingError):  # the output ended, perhaps within a message
             code = process.wait()
             if late.is_set():
-                raise TimeoutError(f"{name}: it is not done after {seconds} seconds") from None
+                raise TimeoutError(f"{name}: not done after {seconds} seconds") from None
             raise EndedError(name, code) from None
         return result
 
 
 def serve() -> None:
-    """What the new process does."""
-    with suppress(BrokenPipeError, EOFError), os.fdopen(os.dup(1), "wb") as told:  # nobody waits for it any more
-        os.dup2(2, 1)  # what a library prints is no part of the result
+    """Does the work that standard input describes; this is the main function of the new process."""
+    # Either error means that the caller has ended.
+    with suppress(BrokenPipeError, EOFError), os.fdopen(os.dup(1), "wb") as output:
+        os.dup2(2, 1)  # what libraries print goes to standard error, not among the messages
 
         def send(message: Any) -> None:
-            pickle.dump(message, told)
-            told.flush()
+            pickle.dump(message, output)
+            output.flush()
 
-        work, task = pickle.load(sys.stdin.buffer)  # noqa: S301 - the process that started this one has written it
+        work, task = pickle.load(sys.stdin.buffer)  # noqa: S301 - written by the process that started this one
         try:
             send(_Done(work(task, send)))
         except (LookalikeError, MemoryError) as error:
             send(_Failed(type(error), error.args, vars(error)))
 
 
-def _result(told: IO[bytes], progress: Callable[[int], None]) -> Any:
+def _result(output: IO[bytes], progress: Callable[[int], None]) -> Any:
     while True:
-        match pickle.load(told):  # noqa: S301 - the process that this one has started writes it
+        match pickle.load(output):  # noqa: S301 - written by the process that this one started
             case _Done(result):
                 return result
             case _Failed() as failed:
@@ -128,7 +129,7 @@ def _result(told: IO[bytes], progress: Callable[[int], None]) -> Any:
 
 @contextmanager
 def _without_ctrl_c() -> Iterator[None]:
-    """A process that is started meanwhile never hears of Ctrl-C, not even while it is being loaded."""
+    """Blocks Ctrl-C, so that a process that is started meanwhile never receives it, not even while Python starts."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -138,7 +139,7 @@ def _without_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def _deadline(process: subprocess.Popen[bytes], seconds: float | None) -> Iterator[threading.Event]:
-    """Kills a process after that time; the event says that this has happened."""
+    """Kills a process after `seconds`; the event is set if this has happened."""
     late = threading.Event()
     if seconds is None:
         yield late
@@ -159,11 +160,11 @@ def _deadline(process: subprocess.Popen[bytes], seconds: float | None) -> Iterat
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
-    with suppress(BrokenPipeError), process:  # which closes its pipes and waits for it
+    with suppress(BrokenPipeError), process:  # closes its pipes and waits for it
         pass
 
 
 def _fate(code: int) -> str:
     if code == -signal.SIGKILL:
         return "was killed, most likely because memory ran short; close other programs and try again"
-    return f"ended before it was done (exit code {code}); what it wrote on standard error tells why"
+    return f"ended before it was done (exit code {code}); the reason is on standard error"

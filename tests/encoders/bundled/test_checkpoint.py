@@ -1,4 +1,4 @@
-"""Weights out of legacy PyTorch files, honest and hostile, with files written here byte by byte."""
+"""Reading weights from legacy PyTorch files, valid, damaged and hostile ones, which are written here byte by byte."""
 
 import os
 import pickle
@@ -28,7 +28,7 @@ def text(value: str) -> bytes:
 
 
 def number(value: int) -> bytes:
-    """As LONG1, which takes any that fits into 255 bytes."""
+    """An integer as LONG1, of up to 255 bytes."""
     length = value.bit_length() // 8 + 1
     return b"\x8a" + bytes([length]) + value.to_bytes(length, "little", signed=True)
 
@@ -40,10 +40,10 @@ def tuple_of(*items: bytes) -> bytes:
 def tensor(
     storage: str, *, size: int, offset: int = 0, shape: Sequence[int], strides: Sequence[int], kind: str
 ) -> bytes:
-    """What makes a tensor: a view of a storage of `size` numbers."""
+    """The instructions that rebuild a tensor: a view of a storage of `size` elements."""
     named = tuple_of(text("storage"), f"ctorch\n{kind}\n".encode(), text(storage), text("cpu"), number(size), b"N")
-    numbers = (tuple_of(*map(number, values)) for values in (shape, strides))
-    view = tuple_of(named + b"Q", number(offset), *numbers, b"\x89", EMPTY_DICT)
+    dimensions = (tuple_of(*map(number, values)) for values in (shape, strides))
+    view = tuple_of(named + b"Q", number(offset), *dimensions, b"\x89", EMPTY_DICT)
     return b"ctorch._utils\n_rebuild_tensor_v2\n" + view + b"R"
 
 
@@ -52,7 +52,7 @@ def pickled(*instructions: bytes) -> bytes:
 
 
 def legacy_file(tensors: bytes, storages: dict[str, bytes], *, itemsize: int = 4, count: int | None = None) -> bytes:
-    """A file of such tensors, and of storages by name, each of which says that it has `count` numbers."""
+    """A file of pickled tensors and of storages by name, each of which declares `count` elements (default: its own)."""
     names = b"](" + b"".join(map(text, storages)) + b"e"
     counts = (len(raw) // itemsize if count is None else count for raw in storages.values())
     data = b"".join(count.to_bytes(8, "little") + raw for count, raw in zip(counts, storages.values(), strict=True))
@@ -61,13 +61,13 @@ def legacy_file(tensors: bytes, storages: dict[str, bytes], *, itemsize: int = 4
 
 
 def state_of(*items: bytes) -> bytes:
-    """A dictionary as a state dict has it, attributes included."""
+    """A state dict with its attributes."""
     attributes = b"}" + text("_metadata") + EMPTY_DICT + b"s"
     return EMPTY_DICT + b"(" + b"".join(items) + b"u" + attributes + b"b"
 
 
 def file_of(array: NDArray[Any], **changes: Any) -> bytes:
-    """A file that holds one tensor, "weight"; `changes` make it a lie."""
+    """A file with one tensor, "weight"; `changes` replace its true description."""
     facts: dict[str, Any] = {
         "size": array.size,
         "shape": array.shape,
@@ -83,7 +83,7 @@ ONE = file_of(np.arange(6, dtype=np.float32).reshape(2, 3))
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int64])
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (2, 3), (2, 3, 4, 5)])
-def test_numbers_come_out_as_they_went_in(shape: tuple[int, ...], dtype: type) -> None:
+def test_a_tensor_is_read_as_it_was_written(shape: tuple[int, ...], dtype: type) -> None:
     array: NDArray[Any] = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)
     read = state_dict(file_of(array), "weights")
     assert list(read) == ["weight"]
@@ -91,7 +91,7 @@ def test_numbers_come_out_as_they_went_in(shape: tuple[int, ...], dtype: type) -
     np.testing.assert_array_equal(read["weight"], array, strict=True)
 
 
-def test_a_tensor_may_be_any_view_and_share_its_storage() -> None:
+def test_tensors_may_be_any_views_of_a_shared_storage() -> None:
     numbers = np.arange(24, dtype=np.float32)
     views = {
         "transposed": (numbers.reshape(4, 6).T, 0),
@@ -119,7 +119,7 @@ def test_the_published_weights_can_be_read() -> None:
 
 
 def refused(data: bytes) -> str:
-    """The message that a file is refused with, once it is certain that this took hardly any memory."""
+    """Checks that a file is refused, with little memory, and returns the message."""
     tracemalloc.start()
     try:
         with pytest.raises(ModelError, match=r"^hostile\.pth: refused as a weights file: .") as caught:
@@ -131,7 +131,7 @@ def refused(data: bytes) -> str:
 
 
 class Runs:
-    """What, unpickled, calls a function."""
+    """An object whose unpickling calls a function."""
 
     def __init__(self, function: Any, *arguments: Any) -> None:
         self.reduced = function, arguments
@@ -141,9 +141,9 @@ class Runs:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("place", range(5))
-def test_nothing_in_a_file_is_ever_run(tmp_path: Path, place: int, protocol: int) -> None:
-    """Whichever of the five pickles asks for it, in whatever version of the format."""
+@pytest.mark.parametrize("position", range(5))
+def test_no_code_in_a_file_is_executed(tmp_path: Path, position: int, protocol: int) -> None:
+    """Neither from any of the five pickles, nor in any version of the pickle format."""
     marker = tmp_path / "executed"
     for hostile in (
         Runs(os.system, f"touch {marker}"),
@@ -153,12 +153,12 @@ def test_nothing_in_a_file_is_ever_run(tmp_path: Path, place: int, protocol: int
         Runs(os.mkdir, str(marker)),
     ):
         pickles = [pickled(number(MAGIC_NUMBER)), pickled(number(1001)), pickled(b"}"), pickled(b"}"), pickled(b"]")]
-        pickles[place] = pickle.dumps(hostile, protocol)
+        pickles[position] = pickle.dumps(hostile, protocol)
         refused(b"".join(pickles))
         assert not marker.exists()
 
 
-def test_what_it_asks_for_is_named() -> None:
+def test_a_forbidden_global_is_named() -> None:
     asks = legacy_file(b"cos\nsystem\n" + tuple_of(text("true")) + b"R", {})
     assert "it asks for os.system" in refused(asks)
 
@@ -188,19 +188,19 @@ def test_what_it_asks_for_is_named() -> None:
     ],
     ids=str,
 )
-def test_a_tensor_that_is_not_within_its_storage_is_refused(lie: dict[str, Any]) -> None:
+def test_a_tensor_beyond_its_storage_is_refused(lie: dict[str, Any]) -> None:
     refused(file_of(np.arange(6, dtype=np.float32).reshape(2, 3), **lie))
 
 
 @pytest.mark.parametrize("size", [7, 2**31, 2**60, 2**62, 2**64 - 1])
-def test_numbers_that_are_announced_but_not_there_are_refused(size: int) -> None:
-    """No memory is set aside for what a file only claims to have."""
+def test_a_storage_that_is_shorter_than_declared_is_refused(size: int) -> None:
+    """No memory is allocated for data that the file does not have."""
     tensors = state_of(text("weight"), tensor("1", size=size, shape=(1,), strides=(1,), kind="FloatStorage"))
-    assert "cut short" in refused(legacy_file(tensors, {"1": bytes(24)}, count=size))
+    assert "truncated" in refused(legacy_file(tensors, {"1": bytes(24)}, count=size))
 
 
-def test_a_large_place_in_the_table_of_values_costs_nothing() -> None:
-    """Python's unpickler makes a table of 34 GB for this."""
+def test_a_large_index_into_the_memo_costs_no_memory() -> None:
+    """Python's unpickler would allocate a memo table of 34 GB."""
     assert refused(legacy_file(b"}r\xff\xff\xff\x7f0", {}))
 
 
@@ -227,18 +227,18 @@ def test_a_large_place_in_the_table_of_values_costs_nothing() -> None:
     ],
     ids=range(17),
 )
-def test_a_pickle_that_is_out_of_order_is_refused(state: bytes) -> None:
+def test_a_malformed_pickle_is_refused(state: bytes) -> None:
     refused(legacy_file(state, {}))
 
 
-def test_numbers_that_no_storage_brings_are_refused() -> None:
+def test_a_tensor_without_its_storage_is_refused() -> None:
     tensors = state_of(text("weight"), tensor("1", size=6, shape=(6,), strides=(1,), kind="FloatStorage"))
     refused(legacy_file(tensors, {}))
     refused(legacy_file(tensors, {"2": bytes(24)}))
 
 
 @pytest.mark.parametrize("data", [b"", b"\x80", b"PK\x03\x04", b"not a pickle", b"\x80\x02N.", pickled(number(1))])
-def test_what_is_no_legacy_file_is_refused(data: bytes) -> None:
+def test_a_file_of_another_format_is_refused(data: bytes) -> None:
     refused(data)
 
 
@@ -248,12 +248,12 @@ def test_another_magic_number_or_version_is_refused() -> None:
         assert "not a legacy PyTorch file" in refused(start + pickled(b"}") + pickled(b"}") + pickled(b"]"))
 
 
-def test_a_file_that_is_cut_short_anywhere_is_refused() -> None:
+def test_a_file_truncated_anywhere_is_refused() -> None:
     for length in range(len(ONE)):
         refused(ONE[:length])
 
 
-def test_the_published_file_cut_short_is_refused() -> None:
+def test_the_published_file_is_refused_if_truncated() -> None:
     data, name = bundled.weights()
     for length in (15, 1000, 42_480, 60_000, 10_000_000, len(data) - 1):
         with pytest.raises(ModelError, match="refused as a weights file"):
@@ -261,6 +261,7 @@ def test_the_published_file_cut_short_is_refused() -> None:
 
 
 def reads_or_refuses(data: bytes) -> None:
+    """Checks that a file is refused, or read as arrays that lie within its data."""
     try:
         read = state_dict(data, "mutated.pth")
     except ModelError:
@@ -270,7 +271,7 @@ def reads_or_refuses(data: bytes) -> None:
         assert isinstance(array, np.ndarray)
         assert array.dtype in KINDS
         assert array.size <= len(data)
-        array.tobytes()  # every number is there to be read
+        array.tobytes()  # reads every element
 
 
 @settings(max_examples=500, deadline=None)
@@ -279,16 +280,16 @@ def reads_or_refuses(data: bytes) -> None:
     protocol=st.sampled_from([b"", b"\x80\x02", b"\x80\x04"]),
 )
 def test_a_changed_file_is_read_or_refused(changes: list[tuple[int, bytes, int]], protocol: bytes) -> None:
-    """Bytes replaced, put in and taken out, a few at a time."""
+    """Bytes are replaced, inserted and deleted, a few at a time."""
     data = ONE
-    for place, new, gone in changes:
-        data = data[:place] + new + data[place + gone :]
+    for position, inserted, deleted in changes:
+        data = data[:position] + inserted + data[position + deleted :]
     reads_or_refuses(protocol + data)
 
 
 def test_single_bytes_changed_at_random_are_read_or_refused() -> None:
-    """Each place, and most of the instructions that there are."""
+    """At each position, random bytes and those of the most common instructions."""
     rng = random.Random(0)
-    for place in range(len(ONE)):
+    for position in range(len(ONE)):
         for byte in {*rng.sample(range(256), 24), *b"(.0123RQbctur\x85\x8a\x8d\x96"}:
-            reads_or_refuses(ONE[:place] + bytes([byte]) + ONE[place + 1 :])
+            reads_or_refuses(ONE[:position] + bytes([byte]) + ONE[position + 1 :])

@@ -1,4 +1,4 @@
-"""The encoder for graphics processors, on the CPU: its vectors, many threads at once, and what it does in need."""
+"""The encoder for GPUs, run by PyTorch on the CPU: its vectors, its batches, lack of memory, and failures."""
 
 import gc
 import threading
@@ -28,8 +28,8 @@ from lookalike.encoders.torch.image_encoder import TorchEncoder
 from lookalike.encoders.torch.translation import TorchGraph
 from lookalike.errors import DeviceWarning, ModelError, UsageError
 from lookalike.images.decode import Preprocessing
-from lookalike.storage.vectors import unit
-from tests.support.golden_pictures import pictures
+from tests.support.cosines import cosines
+from tests.support.golden_images import golden_images
 
 SIDE, DIM = 16, 12
 CARD = Card("small", "made up", "CC0-1.0", "00", DIM, Preprocessing(SIDE), "f32", "1")
@@ -42,7 +42,7 @@ def noise(count: int, seed: int = 0) -> Pixels:
 
 
 def small(*, batch: int = -1, scale: float = 1 / 64, then: Callable[[Any], Any] = lambda x: x) -> ov.Model:
-    """A convolution of scaled pixels, and the mean over height and width of it."""
+    """A graph of one convolution of normalized pixels, and its mean over height and width."""
     pixels = op.parameter([batch, SIDE, SIDE, 3], np.uint8)
     x = op.multiply(op.subtract(op.convert(pixels, "f32"), np.float32(100)), np.float32(scale))
     weight = np.random.default_rng(0).normal(0, 0.3, (DIM, 3, 3, 3)).astype(np.float32)
@@ -50,17 +50,13 @@ def small(*, batch: int = -1, scale: float = 1 / 64, then: Callable[[Any], Any] 
     return ov.Model([then(op.reduce_mean(x, np.array([2, 3]), False))], [pixels], "small")
 
 
-def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray((unit(a) * unit(b)).sum(axis=1))
-
-
 def by_openvino(model: ov.Model, pixels: Pixels) -> NDArray[np.float32]:
     return OpenVinoEncoder(CARD, model.clone(), threads=1).encode(pixels)
 
 
 @pytest.mark.parametrize("precision", ["f32", "bf16", "int8"])
-def test_the_bundled_network_gives_the_vectors_of_the_cpu(precision: str) -> None:
-    pixels = pictures()[:3]
+def test_the_bundled_model_returns_the_vectors_of_the_cpu(precision: str) -> None:
+    pixels = golden_images()[:3]
     encoder = TorchEncoder(bundled.card(precision), bundled.graph(precision), device="cpu")
     card = encoders.card(precision=precision)
     assert (encoder.card, encoder.name, encoder.dim, encoder.preprocessing, encoder.fingerprint) == (
@@ -75,7 +71,8 @@ def test_the_bundled_network_gives_the_vectors_of_the_cpu(precision: str) -> Non
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_each_thread_gets_the_vectors_of_its_own_pictures_whatever_else_is_in_the_batch(dtype: torch.dtype) -> None:
+def test_each_thread_gets_the_vectors_of_its_own_images(dtype: torch.dtype) -> None:
+    """They do not depend on the other images of the batch."""
     encoder = TorchEncoder(CARD, small(), device="cpu", dtype=dtype)
     groups: list[Pixels] = [noise(count, seed=count) for count in range(1, 25)]
     with ThreadPoolExecutor(8) as pool:
@@ -86,7 +83,7 @@ def test_each_thread_gets_the_vectors_of_its_own_pictures_whatever_else_is_in_th
         np.testing.assert_allclose(vectors, alone, rtol=1e-5 if dtype == torch.float32 else 1e-2)
 
 
-def test_pixels_of_another_kind_are_refused_and_none_give_none() -> None:
+def test_wrong_pixels_are_refused_and_no_images_give_no_vectors() -> None:
     encoder = TorchEncoder(CARD, small(), device="cpu")
     wrong_ones: list[Any] = [noise(1)[:, 1:], noise(1).astype(np.float32)]
     for wrong in wrong_ones:
@@ -95,32 +92,32 @@ def test_pixels_of_another_kind_are_refused_and_none_give_none() -> None:
     assert encoder.encode(noise(0)).shape == (0, DIM)
 
 
-def one_picture_only(x: Any) -> Any:
+def batch_of_one(x: Any) -> Any:
     return op.reshape(x, np.array([1, DIM]), False)
 
 
 def mixed(x: Any) -> Any:
-    """Takes the mean of all pictures of a batch out of each, but for the half of it."""
+    """Subtracts half the mean over the batch, so that each vector depends on the others."""
     return op.subtract(x, op.multiply(op.reduce_mean(x, np.array([0]), True), np.float32(0.5)))
 
 
-@pytest.mark.parametrize("then", [one_picture_only, mixed])
-def test_pictures_go_one_by_one_where_a_batch_gives_other_vectors(then: Callable[[Any], Any]) -> None:
+@pytest.mark.parametrize("then", [batch_of_one, mixed])
+def test_images_go_one_by_one_if_a_batch_changes_the_vectors(then: Callable[[Any], Any]) -> None:
     encoder = TorchEncoder(CARD, small(batch=1, then=then), device="cpu")
     expected = by_openvino(small(batch=1, then=then), noise(5))
     np.testing.assert_allclose(encoder.encode(noise(5)), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_graph_for_one_picture_that_could_take_more_takes_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = computed_at_once(monkeypatch)
+def test_a_graph_with_a_batch_size_of_one_is_run_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = batch_sizes(monkeypatch)
     encoder = TorchEncoder(CARD, small(batch=1), device="cpu")
     sizes.clear()
     encoder.encode(noise(20))
     assert sizes == [16, 4]
 
 
-def computed_at_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many pictures each call of a graph gets."""
+def batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The batch size of each call of a graph, from now on."""
     sizes: list[int] = []
     call = TorchGraph.__call__
 
@@ -132,8 +129,8 @@ def computed_at_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def test_what_half_precision_cannot_hold_is_computed_again_in_float32() -> None:
-    """The pictures that the network is tried with stay below its largest number, 65504, and a white one does not."""
+def test_an_overflow_in_half_precision_is_computed_again_in_float32() -> None:
+    """The largest number is 65504: the two images of the check at loading stay below it, a white image does not."""
     bright = small(scale=50.0, then=lambda x: op.multiply(x, np.float32(1e-3)))
     white = np.concatenate([noise(2) // 8 + 96, np.full((1, SIDE, SIDE, 3), 255, np.uint8), noise(1)])
     encoder = TorchEncoder(CARD, bright, device="cpu", dtype=torch.float16)
@@ -142,23 +139,23 @@ def test_what_half_precision_cannot_hold_is_computed_again_in_float32() -> None:
     assert cosines(vectors, by_openvino(bright, white)).min() >= 0.999
 
 
-def test_a_network_that_half_precision_is_too_coarse_for_is_computed_in_float32() -> None:
+def test_float32_is_used_if_half_precision_is_too_coarse() -> None:
     fine = small(then=lambda x: op.subtract(op.matmul(x, np.eye(DIM, dtype=np.float32), False, False), op.floor(x)))
     encoder = TorchEncoder(CARD, fine, device="cpu", dtype=torch.bfloat16)
     assert cosines(encoder.encode(noise(4)), by_openvino(fine, noise(4))).min() >= 0.9999
 
 
-def test_a_device_that_gives_other_vectors_than_the_cpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_returns_other_vectors_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TorchGraph, "__call__", lambda graph, pixels: torch.ones((len(pixels), DIM)).cumsum(1))
     with pytest.raises(
-        ModelError, match=r"small: on cpu it gives other vectors than on the CPU, to a cosine of 0\.\d+"
+        ModelError, match=r"small: on cpu it returns other vectors than on the CPU, to a cosine of 0\.\d+"
     ):
         TorchEncoder(CARD, small(), device="cpu")
 
 
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Memory for five pictures at once, as a graphics processor's would fail; gives what was tried."""
+    """Limits the memory to five images, as on a GPU; returns the list of the batch sizes that are tried."""
     sizes: list[int] = []
     call = TorchGraph.__call__
 
@@ -172,7 +169,7 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def test_batches_become_smaller_where_memory_is_too_small(little_memory: list[int]) -> None:
+def test_batches_are_made_smaller_if_memory_is_too_small(little_memory: list[int]) -> None:
     encoder = TorchEncoder(CARD, small(), device="cpu")
     expected = by_openvino(small(), noise(40))
     with ThreadPoolExecutor(4) as pool:
@@ -183,7 +180,7 @@ def test_batches_become_smaller_where_memory_is_too_small(little_memory: list[in
     assert max(little_memory) <= 5
 
 
-def test_memory_that_is_too_small_for_one_picture_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_is_too_small_for_one_image_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = TorchEncoder(CARD, small(), device="cpu")
 
     def full(graph: TorchGraph, pixels: torch.Tensor) -> torch.Tensor:
@@ -196,7 +193,7 @@ def test_memory_that_is_too_small_for_one_picture_is_told(monkeypatch: pytest.Mo
         TorchEncoder(CARD, small(), device="cpu")
 
 
-def test_a_device_that_fails_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_device_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = TorchEncoder(CARD, small(), device="cpu")
 
     def failing(graph: TorchGraph, pixels: torch.Tensor) -> torch.Tensor:
@@ -210,7 +207,7 @@ def test_a_device_that_fails_is_named_in_one_line(monkeypatch: pytest.MonkeyPatc
     assert encoder.encode(noise(3)).shape == (3, DIM)
 
 
-def test_its_thread_ends_with_it() -> None:
+def test_the_worker_thread_ends_with_the_encoder() -> None:
     before = set(threading.enumerate())
     encoder = TorchEncoder(CARD, small(), device="cpu")
     encoder.encode(noise(3))
@@ -220,7 +217,7 @@ def test_its_thread_ends_with_it() -> None:
     assert not thread.is_alive()
 
 
-def test_the_model_that_was_given_and_the_settings_of_torch_stay_as_they_were() -> None:
+def test_the_given_graph_and_the_settings_of_torch_are_unchanged() -> None:
     def settings() -> tuple[object, ...]:
         return torch.backends.cudnn.allow_tf32, torch.get_num_threads(), torch.is_grad_enabled()
 
@@ -230,20 +227,20 @@ def test_the_model_that_was_given_and_the_settings_of_torch_stay_as_they_were() 
     assert list(model.input(0).shape) == [1, SIDE, SIDE, 3]
 
 
-def test_a_network_that_a_graphics_processor_cannot_run_runs_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_the_gpu_cannot_run_runs_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "choose", lambda device: "cuda")
 
     def refuse(*_: object, **__: object) -> None:
-        raise ModelError("layer 'neck' (Sinh): this operator is not known")
+        raise ModelError("layer 'neck' (Sinh): this operator is not supported")
 
     monkeypatch.setattr(image_encoder, "TorchEncoder", refuse)
     with pytest.warns(DeviceWarning, match="cuda: layer 'neck'"):
         encoder = encoders.load(device="auto")
     monkeypatch.undo()
-    assert cosines(encoder.encode(pictures()[:1]), encoders.load().encode(pictures()[:1])).min() >= 0.9999
+    assert cosines(encoder.encode(golden_images()[:1]), encoders.load().encode(golden_images()[:1])).min() >= 0.9999
 
 
-def test_a_card_for_bfloat16_is_compared_with_float32() -> None:
-    """Or else the CPU's own rounding would count as the device's."""
+def test_a_bfloat16_card_is_compared_with_the_cpus_float32() -> None:
+    """Otherwise the CPU's rounding would count as the device's."""
     encoder = TorchEncoder(replace(CARD, precision="bf16"), small(), device="cpu")
     assert cosines(encoder.encode(noise(4)), by_openvino(small(), noise(4))).min() >= 0.99999

@@ -1,4 +1,4 @@
-"""OpenVINO's graphs in torch: each operator and whole networks against OpenVINO itself, and what a GPU would meet."""
+"""Graphs translated to torch: each operator and whole networks against OpenVINO, and the requirements of a GPU."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,6 +21,7 @@ from openvino.preprocess import PrePostProcessor
 from torch.nn import functional
 
 from tests.support import torch_stubs
+from tests.support.cosines import cosines
 
 torch_stubs.declare()
 with warnings.catch_warnings():
@@ -29,16 +30,16 @@ with warnings.catch_warnings():
 
 from lookalike.encoders import bundled
 from lookalike.encoders.torch import translation
-from lookalike.encoders.torch.translation import TorchGraph, any_number
+from lookalike.encoders.torch.translation import TorchGraph, with_dynamic_batch
 from lookalike.errors import ModelError
 from lookalike.importers import torch_export
 
 Vectors = NDArray[np.float32]
-SIDE = 6  # of the pictures that operators are tried with
+SIDE = 6  # pixels, of the images that operators are tested with
 
 
-def pictures(size: int, count: int = 3) -> NDArray[np.uint8]:
-    """Waves of several colours, with some noise."""
+def images(size: int, count: int = 3) -> NDArray[np.uint8]:
+    """Images of waves of several colours with some noise, uint8 (count, size, size, 3)."""
     random = np.random.default_rng(0)
     y, x = np.mgrid[:size, :size] / size
     waves = [
@@ -49,24 +50,19 @@ def pictures(size: int, count: int = 3) -> NDArray[np.uint8]:
 
 
 def by_openvino(model: ov.Model, pixels: NDArray[np.uint8]) -> Vectors:
-    """One picture after the other."""
+    """The vectors of a graph run by OpenVINO, one image after the other."""
     copy = model.clone()
     copy.reshape([1, *pixels.shape[1:]])
     run = ov.Core().compile_model(copy, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return np.concatenate([run(picture[None])[0].copy() for picture in pixels])
+    return np.concatenate([run(image[None])[0].copy() for image in pixels])
 
 
 def by_torch(model: ov.Model, pixels: NDArray[np.uint8], dtype: torch.dtype = torch.float32) -> Vectors:
-    """All pictures at once."""
-    flexible, together = any_number(model, pixels.shape[1])
-    assert together
-    vectors: Vectors = TorchGraph(flexible, device="cpu", dtype=dtype)(torch.from_numpy(pixels)).numpy()
+    """The vectors of a graph run by torch, all images in one batch."""
+    graph, dynamic = with_dynamic_batch(model, pixels.shape[1])
+    assert dynamic
+    vectors: Vectors = TorchGraph(graph, device="cpu", dtype=dtype)(torch.from_numpy(pixels)).numpy()
     return vectors
-
-
-def cosines(a: Vectors, b: Vectors) -> Vectors:
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    return np.asarray((a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1))
 
 
 # Operator by operator
@@ -87,7 +83,7 @@ def shape_of(x: Any) -> Any:
 
 
 def padded(x: Any, function: Callable[..., Any], *inputs: Any, **options: Any) -> Iterator[Any]:
-    """With each kind of padding that there is."""
+    """The operator with each kind of padding."""
     for stride in (1, 2):
         yield function(x, *inputs, [stride, stride], pads_begin=[0, 1], pads_end=[1, 1], **options)
         for kind in ("same_upper", "same_lower", "valid"):
@@ -175,7 +171,7 @@ def logic(x: Any) -> tuple[Any, Any]:
 
 
 def each_axis(x: Any, function: Callable[[Any], Any]) -> Any:
-    """Computes with the shape of `x`, and multiplies it by what comes out."""
+    """Multiplies `x` by what `function` computes from its shape."""
     return op.multiply(x, op.convert(function(shape_of(x)), "f32"))
 
 
@@ -289,7 +285,7 @@ OPERATORS: dict[str, Builder] = {
 
 
 def small_graphs(build: Builder) -> Iterator[ov.Model]:
-    """From pixels, uint8 (n, 6, 6, 3), through what is to be tried, to vectors."""
+    """Graphs from pixels, uint8 (n, 6, 6, 3), through each of the nodes that `build` makes, to vectors."""
     pixels = op.parameter([-1, SIDE, SIDE, 3], np.uint8)
     scaled = op.multiply(op.subtract(op.convert(pixels, "f32"), np.float32(127)), np.float32(1 / 64))
     channels = op.matmul(scaled, weights(3, 4), False, False)
@@ -299,8 +295,8 @@ def small_graphs(build: Builder) -> Iterator[ov.Model]:
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-def test_an_operator_gives_what_openvino_gives(name: str) -> None:
-    pixels = pictures(SIDE)
+def test_an_operator_returns_what_openvino_returns(name: str) -> None:
+    pixels = images(SIDE)
     for model in small_graphs(OPERATORS[name]):
         assert name in {node.get_type_name() for node in model.get_ops()}
         expected, given = by_openvino(model, pixels), by_torch(model, pixels)
@@ -308,13 +304,13 @@ def test_an_operator_gives_what_openvino_gives(name: str) -> None:
         np.testing.assert_allclose(given, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_each_operator_that_is_known_is_tried() -> None:
+def test_every_supported_operator_is_tested() -> None:
     assert set(translation._OPERATORS) == set(OPERATORS)
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-def test_an_operator_needs_no_number_from_the_device_and_leaves_none_behind(name: str) -> None:
-    """On the device "meta" there are no numbers: a step that reads one, or mixes CPU and device, raises an error."""
+def test_an_operator_reads_no_value_from_the_device(name: str) -> None:
+    """The device "meta" has no values: a step that reads one, or mixes CPU and device, raises an error."""
     for model in small_graphs(OPERATORS[name]):
         graph = TorchGraph(model, device="meta", dtype=torch.float16)
         vectors = graph(torch.empty((2, SIDE, SIDE, 3), dtype=torch.uint8, device="meta"))
@@ -324,7 +320,7 @@ def test_an_operator_needs_no_number_from_the_device_and_leaves_none_behind(name
 # Whole networks
 
 
-SIZE = 64  # of the pictures that networks are tried with
+SIZE = 64  # pixels, of the images that networks are tested with
 NETWORKS = ("resnet18", "vit_tiny_patch16_224", "convnext_atto", "mobilenetv3_small_050", "bundled f32")
 SMALLER: dict[str, dict[str, Any]] = {
     "vit_tiny_patch16_224": {"img_size": SIZE, "depth": 2},
@@ -335,7 +331,7 @@ SMALLER: dict[str, dict[str, Any]] = {
 
 @cache
 def network(name: str) -> ov.Model:
-    """With random weights, for pictures of 64 x 64 pixels, as it is after import; or one of the bundled ones."""
+    """A network with random weights for images of 64 x 64 pixels, as after import; or the bundled one."""
     if name.startswith("bundled"):
         return bundled.graph(name.removeprefix("bundled "))
     torch.manual_seed(0)
@@ -352,38 +348,38 @@ def network(name: str) -> ov.Model:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_gives_the_vectors_of_openvino(name: str) -> None:
-    pixels = pictures(SIZE)
+def test_a_network_returns_the_vectors_of_openvino(name: str) -> None:
+    pixels = images(SIZE)
     expected = by_openvino(network(name), pixels)
-    assert cosines(expected[:1], expected[1:]).min() < 0.999999  # or else nothing would be proved
+    assert cosines(expected[:1], expected[1:]).min() < 0.999999  # otherwise the next line would prove nothing
     assert cosines(by_torch(network(name), pixels), expected).min() >= 0.99999
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_half_precision_is_near_enough(name: str) -> None:
-    pixels = pictures(SIZE, 1)
+def test_half_precision_stays_near_float32(name: str) -> None:
+    pixels = images(SIZE, 1)
     expected = by_openvino(network(name), pixels)
     assert cosines(by_torch(network(name), pixels, torch.float16), expected).min() >= 0.999
 
 
-def test_integers_are_imitated() -> None:
-    """OpenVINO computes with real ones, which it rounds in other places."""
-    pixels = pictures(224, 2)
+def test_integer_arithmetic_is_simulated() -> None:
+    """OpenVINO computes with real integers, and rounds elsewhere."""
+    pixels = images(224, 2)
     expected = by_openvino(network("bundled int8"), pixels)
     assert cosines(by_torch(network("bundled int8"), pixels), expected).min() >= 0.999
 
 
 @pytest.mark.parametrize("name", [*NETWORKS, "bundled int8"])
 def test_a_network_never_waits_for_the_device(name: str) -> None:
-    model, together = any_number(network(name), SIZE)
-    assert together
+    model, dynamic = with_dynamic_batch(network(name), SIZE)
+    assert dynamic
     pixels = torch.empty((2, SIZE, SIZE, 3), dtype=torch.uint8, device="meta")
     vectors = TorchGraph(model, device="meta", dtype=torch.float16)(pixels)
     assert vectors.shape == (2, model.output(0).get_partial_shape()[1].get_length())
 
 
 def test_convolutions_get_half_precision_and_channels_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or else they would be several times slower on a graphics processor."""
+    """Otherwise they would be several times slower on a GPU."""
     seen = []
     convolve = functional.conv2d
 
@@ -394,12 +390,12 @@ def test_convolutions_get_half_precision_and_channels_last(monkeypatch: pytest.M
 
     monkeypatch.setattr(functional, "conv2d", spy)
     for name in ("resnet18", "mobilenetv3_small_050", "convnext_atto"):
-        by_torch(network(name), pictures(SIZE, 2), torch.float16)
+        by_torch(network(name), images(SIZE, 2), torch.float16)
     assert set(seen) == {(torch.float16, torch.float16), (True, True)}
 
 
-def test_scaling_and_the_last_mean_are_computed_in_float32() -> None:
-    """In half precision, a mean over a large plane of equal numbers would not be that number."""
+def test_normalization_and_the_last_mean_are_computed_in_float32() -> None:
+    """In half precision, the mean over a large plane of equal values would differ from that value."""
     pixels = op.parameter([-1, 64, 64, 3], np.uint8)
     numbers = op.divide(op.convert(pixels, "f32"), np.float32(2049))
     model = ov.Model([op.reduce_mean(numbers, ints(1, 2), False)], [pixels], "mean")
@@ -407,30 +403,30 @@ def test_scaling_and_the_last_mean_are_computed_in_float32() -> None:
     np.testing.assert_allclose(given, 251 / 2049, rtol=1e-6)
 
 
-def test_the_graph_that_was_given_stays_as_it_is() -> None:
+def test_the_given_graph_is_unchanged() -> None:
     model = bundled.graph("f32")
-    by_torch(model, pictures(224, 1))
+    by_torch(model, images(224, 1))
     assert list(model.input(0).shape) == [1, 224, 224, 3]
 
 
-def test_a_graph_that_takes_one_picture_only_is_told() -> None:
+def test_a_graph_with_a_fixed_batch_size_of_one_is_detected() -> None:
     pixels = op.parameter([1, SIDE, SIDE, 3], np.uint8)
     model = ov.Model([op.reshape(op.convert(pixels, "f32"), ints(1, SIDE * SIDE * 3), False)], [pixels], "one")
-    flexible, together = any_number(model, SIDE)
-    assert not together
-    one = pictures(SIDE, 1)
+    graph, dynamic = with_dynamic_batch(model, SIDE)
+    assert not dynamic
+    one = images(SIDE, 1)
     np.testing.assert_array_equal(
-        TorchGraph(flexible, device="cpu", dtype=torch.float32)(torch.from_numpy(one)).numpy(), one.reshape(1, -1)
+        TorchGraph(graph, device="cpu", dtype=torch.float32)(torch.from_numpy(one)).numpy(), one.reshape(1, -1)
     )
     with pytest.raises(ModelError, match=r"does not take pixels of \(1, 9, 9, 3\)"):
-        any_number(model, 9)
+        with_dynamic_batch(model, 9)
 
 
-def test_an_operator_that_is_not_known_is_named_with_its_layer() -> None:
+def test_an_unsupported_operator_is_named_with_its_layer() -> None:
     pixels = op.parameter([-1, SIDE, SIDE, 3], np.uint8)
     node = op.sinh(op.convert(pixels, "f32"), name="neck")
     model = ov.Model([op.reshape(node, ints(0, -1), True)], [pixels], "unknown")
-    with pytest.raises(ModelError, match=r"layer 'neck' \(Sinh\): this operator is not known"):
+    with pytest.raises(ModelError, match=r"layer 'neck' \(Sinh\): this operator is not supported on a GPU"):
         TorchGraph(model, device="cpu", dtype=torch.float32)
 
 
@@ -444,7 +440,7 @@ def test_a_shape_that_depends_on_pixels_is_refused() -> None:
         TorchGraph(model, device="cpu", dtype=torch.float32)
 
 
-def test_a_use_of_an_operator_that_is_not_known_is_named() -> None:
+def test_an_unsupported_use_of_an_operator_is_named() -> None:
     [model] = small_graphs(lambda x: op.pad(x, ints(0, 0, 1, 1), ints(0, 0, 1, 1), "reflect", name="mirror"))
     with pytest.raises(ModelError, match=r"mirror.*pad_mode is 'reflect'"):
-        by_torch(model, pictures(SIDE))
+        by_torch(model, images(SIDE))

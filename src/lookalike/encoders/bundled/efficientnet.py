@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as data: its convolutions, batch norms folded in, for a runtime to build."""
+"""EfficientNet-Lite0 as data: its convolutions, with the batch norms folded in, for a runtime to build."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ StateDict = Mapping[str, NDArray[Any]]
 
 # EfficientNet-B0 (Tan & Le 2019, arXiv:1905.11946, table 1) without squeeze-and-excitation and with ReLU6,
 # as its authors published it for edge devices: repeats, stride of the first repeat, expansion, output
-# channels. Kernel sizes are told by the weights.
+# channels. Kernel sizes follow from the weights.
 _STAGES = (
     (1, 1, 1, 16),
     (2, 2, 6, 24),
@@ -34,17 +34,17 @@ PIXEL_SCALE = 128.0
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution with TensorFlow's "SAME" padding: the odd pixel is added below and to the right.
+    """A convolution with TensorFlow's "SAME" padding, whose odd pixel is added below and to the right.
 
     Attributes:
-        name: as in the weights' file.
-        weight: (out, in, kernel, kernel), or (channels, 1, kernel, kernel) where `depthwise`.
-        bias: (out,), added to the result.
-        stride: in both directions.
-        depthwise: each channel is convolved alone.
-        relu6: the result is clipped to 0..6.
-        mean: (out,), what the training pictures gave on average, before clipping.
-        deviation: (out,), their standard deviation, before clipping.
+        name: its name in the checkpoint.
+        weight: float32 (out, in, kernel, kernel), or (channels, 1, kernel, kernel) if `depthwise`.
+        bias: float32 (out,).
+        stride: vertical and horizontal.
+        depthwise: whether each channel is convolved with its own kernel.
+        relu6: whether the output is clipped to 0..6.
+        mean: (out,), of the output before clipping, over the training images.
+        std: (out,), the standard deviation of the same.
     """
 
     name: str
@@ -54,12 +54,12 @@ class Convolution:
     depthwise: bool
     relu6: bool
     mean: Array
-    deviation: Array
+    std: Array
 
 
 @dataclass(frozen=True)
 class Block:
-    """Convolutions in a row. Where `residual`, the block's input is added to what comes out of them."""
+    """A sequence of convolutions; if `residual`, the block's input is added to their output."""
 
     name: str
     convolutions: tuple[Convolution, ...]
@@ -67,7 +67,7 @@ class Block:
 
 
 def blocks(state: StateDict) -> Iterator[Block]:
-    """The network from scaled pixels to its last feature map, out of a PyTorch state dict's arrays.
+    """Yields the blocks that lead from normalized pixels to the last feature map, given PyTorch's state dict.
 
     The mean of that feature map over height and width is the embedding, of 1,280 dimensions.
     """
@@ -102,5 +102,5 @@ def _convolution(
         depthwise=depthwise,
         relu6=relu6,
         mean=beta,
-        deviation=np.abs(gamma),
+        std=np.abs(gamma),
     )

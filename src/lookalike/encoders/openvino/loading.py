@@ -1,7 +1,7 @@
-"""OpenVINO, loaded so that it reports nothing to its makers. Lookalike takes it from here and nowhere else.
+"""Imports OpenVINO without its telemetry. All other modules import it from here.
 
-Its converter, which is loaded with it, sends them a message each time, if it finds the package to do so with. Without
-that it falls back on a stub of its own, for as long as the process lives.
+OpenVINO's converter, which is imported with it, reports each use to its makers if it finds the package
+openvino_telemetry. Otherwise it uses a stub of its own, for the rest of the process.
 """
 
 import sys
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def _hidden(package: str) -> Iterator[None]:
-    """As if that package were not installed."""
+    """Makes a package look as if it were not installed."""
     before = sys.modules.get(package)
     sys.modules[package] = None  # type: ignore[assignment]
     try:
@@ -27,7 +27,7 @@ with _hidden("openvino_telemetry"):
     from openvino import opset13 as op
     from openvino.preprocess import PrePostProcessor
 
-# Not all that OpenVINO raises is a RuntimeError.
+# The exceptions that OpenVINO raises; not all are RuntimeErrors.
 FAILURES = (
     RuntimeError,
     ov.frontend.GeneralFailure,

@@ -1,1 +1,1 @@
-"""Runs the same graphs on CUDA and Apple GPUs with PyTorch."""
+"""Runs the graphs of image encoders on CUDA and Apple GPUs with PyTorch."""

@@ -1,7 +1,7 @@
-"""Gathers what several threads ask of one processor into batches.
+"""Gathers the images of several threads into batches for one device.
 
-Each thread asks for a few pictures and waits. One thread, which nobody else shares the processor with, takes whatever
-has come together meanwhile. While the processor works on one batch, the next is made ready for it.
+Each thread passes a few images and waits for their embeddings. A worker thread, the only one to use the device, takes
+what has arrived meanwhile. While the device computes one batch, the next one is prepared.
 """
 
 import threading
@@ -18,20 +18,25 @@ Pixels = NDArray[np.uint8]
 Embeddings = NDArray[np.float32]
 
 Finish = Callable[[], Embeddings]
-"""Waits until the processor is through with a batch, and gives its embeddings."""
+"""Waits until the device has computed a batch, and returns its embeddings."""
 
 Start = Callable[[Sequence[Pixels]], Finish]
-"""Hands a batch, some arrays of pictures, to the processor. Either raises MemoryError where these are too many."""
+"""Starts to compute a batch, given as arrays of images. It, or the Finish, raises MemoryError if they are too many."""
 
-_AT_ONCE = 2  # batches: one that is computed, one that is made ready
-_LAST_SECONDS = 5.0  # that the end of the program waits for a batch that is still computed
+_BATCHES_IN_FLIGHT = 2  # one that is computed, and one that is prepared
+_SHUTDOWN_SECONDS = 5.0  # the longest time that the end of the program waits for the last batches
 
 
 class Batcher:
-    """Computes embeddings in one thread, which ends when this is no longer used."""
+    """Computes embeddings in a worker thread, which ends when the batcher is garbage-collected."""
 
     def __init__(self, start: Start, *, limit: int) -> None:
-        """`limit` is how many pictures make a batch at most. `start` must not refer to this batcher."""
+        """Starts the worker thread.
+
+        Args:
+            start: computes a batch. It must not refer to this batcher, which would then never be collected.
+            limit: the largest number of images in a batch.
+        """
         self._queue = _Queue(limit)
         worker = threading.Thread(target=_Worker(self._queue, start).run, name="lookalike-encode", daemon=True)
         worker.start()
@@ -39,15 +44,15 @@ class Batcher:
 
     @property
     def limit(self) -> int:
-        """How many pictures make a batch at most; it falls where the processor's memory is too small for that."""
+        """The largest number of images in a batch; it is lowered if the device's memory is too small."""
         return self._queue.limit
 
     def encode(self, pixels: Pixels) -> Embeddings:
-        """Embeddings, float32 (n, dim), of one or more pictures, in order. Any number of threads may ask at once.
+        """Returns embeddings, float32 (n, dim), of one or more images. Any number of threads may call it at once.
 
         Raises:
-            MemoryError: the processor cannot compute even one picture.
-            Exception: whatever else comes of computing them.
+            MemoryError: the device's memory is too small even for one image.
+            Exception: whatever else was raised while computing them.
         """
         limit = self.limit
         parts = [_Part(pixels[first : first + limit]) for first in range(0, len(pixels), limit)]
@@ -57,7 +62,7 @@ class Batcher:
 
 @dataclass(frozen=True)
 class _Part:
-    """Pictures of one thread, which stay together in a batch."""
+    """Images of one thread, which are never split over batches."""
 
     pixels: Pixels
     embeddings: Future[Embeddings] = field(default_factory=Future)
@@ -65,7 +70,7 @@ class _Part:
 
 @dataclass
 class _Queue:
-    """What waits for the processor. `limit` is lowered by the worker alone."""
+    """The images that wait for the device. Only the worker lowers `limit`, the largest number in a batch."""
 
     limit: int
     _parts: deque[_Part] = field(default_factory=deque)
@@ -78,19 +83,19 @@ class _Queue:
             self._changed.notify()
 
     def stop(self) -> None:
-        """Has `take` give None once nothing waits any more."""
+        """Makes `take` return None as soon as the queue is empty."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
 
     def take(self, *, wait: bool) -> list[_Part] | None:
-        """What makes up the next batch; nothing if nothing is there, unless it should wait for something."""
+        """Returns the next batch. If the queue is empty, it waits for one, or returns an empty one unless `wait`."""
         with self._changed:
             while wait and not self._parts and not self._stopped:
                 self._changed.wait()
             if not self._parts:
                 return None if self._stopped else []
-            batch, count = [self._parts.popleft()], 0
+            batch = [self._parts.popleft()]
             count = len(batch[0].pixels)
             while self._parts and count + len(self._parts[0].pixels) <= self.limit:
                 batch.append(self._parts.popleft())
@@ -100,12 +105,12 @@ class _Queue:
 
 def _stop(queue: _Queue, worker: threading.Thread) -> None:
     queue.stop()
-    if worker is not threading.current_thread():  # which may be the one that collects garbage
-        worker.join(_LAST_SECONDS)
+    if worker is not threading.current_thread():  # garbage collection may run in the worker
+        worker.join(_SHUTDOWN_SECONDS)
 
 
 class _Worker:
-    """What the thread does."""
+    """Takes batches from the queue, starts them, and delivers their embeddings."""
 
     def __init__(self, queue: _Queue, start: Start) -> None:
         self._queue, self._start = queue, start
@@ -115,12 +120,12 @@ class _Worker:
         while (batch := self._queue.take(wait=not self._started)) is not None or self._started:
             if batch:
                 self._begin(batch)
-            if self._started and (not batch or len(self._started) == _AT_ONCE):
+            if self._started and (not batch or len(self._started) == _BATCHES_IN_FLIGHT):
                 self._finish(*self._started.popleft())
-            batch = None  # or its pictures stay in memory until the next ones come
+            batch = None  # otherwise its images stay in memory until the next batch
 
     def _begin(self, batch: list[_Part]) -> None:
-        if _count(batch) > self._queue.limit:  # which was lowered after it had been put together
+        if _count(batch) > self._queue.limit:  # the limit was lowered after this batch was taken
             self._in_pieces(batch)
             return
         try:
@@ -143,12 +148,12 @@ class _Worker:
             _deliver(batch, embeddings)
 
     def _too_large(self, batch: list[_Part]) -> None:
-        """Takes half as many from now on."""
+        """Halves the limit, and computes the batch within it."""
         self._queue.limit = max(1, min(self._queue.limit, _count(batch) // 2))
         self._in_pieces(batch)
 
     def _in_pieces(self, batch: list[_Part]) -> None:
-        """Computes a batch alone, and no more at once than there may be, which is halved until it can be done."""
+        """Computes a batch on its own, in pieces within the limit, which is halved until a piece fits into memory."""
         while self._started:
             self._finish(*self._started.popleft())
         try:

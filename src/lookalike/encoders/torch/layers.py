@@ -1,4 +1,4 @@
-"""OpenVINO's operators that make up a network's layers, as functions of torch: see torch_operators.py."""
+"""OpenVINO's neural network layers, products and reductions as functions of torch, in the form of operators.py."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lookalike.encoders.torch.operators import Attributes, Operator, refuse, whole_numbers
+from lookalike.encoders.torch.operators import Attributes, Operator, check_attribute, integers
 from lookalike.errors import ModelError
 
-# Convolutions and pooling of pictures, (n, channels, height, width)
+# Convolutions and pooling of images, (n, channels, height, width)
 
 
 def _padding(attributes: Attributes, x: Tensor, kernel: Sequence[int]) -> tuple[list[int], list[int]]:
-    """How many rows and columns are added before and after."""
+    """The number of rows and columns that are added before and after."""
     match attributes.get("auto_pad", "explicit"):
         case "explicit" | "notset":
             return list(attributes["pads_begin"]), list(attributes["pads_end"])
@@ -61,21 +61,21 @@ def _max_pool(attributes: Attributes, x: Tensor) -> Tensor:
 
 
 def _average_pool(attributes: Attributes, x: Tensor) -> Tensor:
-    kernel, strides, without = list(attributes["kernel"]), list(attributes["strides"]), attributes["exclude-pad"]
+    kernel, strides, exclude = list(attributes["kernel"]), list(attributes["strides"]), attributes["exclude-pad"]
     begin, end = _padding(attributes, x, kernel)
-    # Beyond the padding, OpenVINO counts other numbers in than torch does.
-    ceil = _rounds_up(attributes, even=begin == end and (without or not any(begin)))
+    # In windows that reach beyond the padding, OpenVINO and torch count differently.
+    ceil = _rounds_up(attributes, even=begin == end and (exclude or not any(begin)))
     if begin == end:
-        return functional.avg_pool2d(x, kernel, strides, begin, ceil, count_include_pad=not without)
+        return functional.avg_pool2d(x, kernel, strides, begin, ceil, count_include_pad=not exclude)
     pooled = functional.avg_pool2d(_padded(x, begin, end), kernel, strides)
-    if not without:
+    if not exclude:
         return pooled
     return pooled / functional.avg_pool2d(_padded(torch.ones_like(x[:1, :1]), begin, end), kernel, strides)
 
 
 def _rounds_up(attributes: Attributes, *, even: bool) -> bool:
-    """Whether a window that is only partly there counts."""
-    refuse(attributes, "rounding_type", "floor", *(("ceil", "ceil_torch") if even else ()))
+    """Whether a window that reaches beyond the padded input counts; torch supports that for `even` padding only."""
+    check_attribute(attributes, "rounding_type", "floor", *(("ceil", "ceil_torch") if even else ()))
     return bool(attributes.get("rounding_type", "floor") != "floor")
 
 
@@ -98,7 +98,7 @@ def _attention(
     mask: Tensor | None = None,
     scale: Tensor | None = None,
 ) -> Tensor:
-    if mask is not None and mask.ndim == 0:  # which stands for none
+    if mask is not None and mask.ndim == 0:  # a scalar stands for no mask
         mask = None
     return functional.scaled_dot_product_attention(
         query,
@@ -110,27 +110,27 @@ def _attention(
     )
 
 
-# Sums over many numbers, in float32
+# Reductions; sums of many numbers are computed in float32
 
 
 def _mean(attributes: Attributes, x: Tensor, axes: Tensor) -> Tensor:
-    return x.mean(whole_numbers(axes), attributes["keep_dims"], dtype=torch.float32)
+    return x.mean(integers(axes), attributes["keep_dims"], dtype=torch.float32)
 
 
 def _sum(attributes: Attributes, x: Tensor, axes: Tensor) -> Tensor:
-    return x.sum(whole_numbers(axes), attributes["keep_dims"], dtype=torch.float32 if x.is_floating_point() else None)
+    return x.sum(integers(axes), attributes["keep_dims"], dtype=torch.float32 if x.is_floating_point() else None)
 
 
 def _l2(attributes: Attributes, x: Tensor, axes: Tensor) -> Tensor:
-    return x.float().square().sum(whole_numbers(axes), attributes["keep_dims"]).sqrt()
+    return x.float().square().sum(integers(axes), attributes["keep_dims"]).sqrt()
 
 
 def _largest(attributes: Attributes, x: Tensor, axes: Tensor) -> Tensor:
-    return x.amax(whole_numbers(axes), attributes["keep_dims"])
+    return x.amax(integers(axes), attributes["keep_dims"])
 
 
 def _product(attributes: Attributes, x: Tensor, axes: Tensor) -> Tensor:
-    for axis in sorted((axis % x.ndim for axis in whole_numbers(axes)), reverse=True):
+    for axis in sorted((axis % x.ndim for axis in integers(axes)), reverse=True):
         x = x.prod(axis, attributes["keep_dims"])
     return x
 
@@ -140,15 +140,15 @@ def _softmax(attributes: Attributes, x: Tensor) -> Tensor:
 
 
 def _normalize_l2(attributes: Attributes, x: Tensor, axes: Tensor) -> Tensor:
-    refuse(attributes, "eps_mode", "add", "max")
-    squares, epsilon = x.float().square().sum(whole_numbers(axes), keepdim=True), attributes["eps"]
+    check_attribute(attributes, "eps_mode", "add", "max")
+    squares, epsilon = x.float().square().sum(integers(axes), keepdim=True), attributes["eps"]
     length = (squares + epsilon if attributes["eps_mode"] == "add" else squares.clamp(min=epsilon)).sqrt()
     return x.float() / length
 
 
 def _mvn(attributes: Attributes, x: Tensor, axes: Tensor) -> Tensor:
-    """Mean 0 and, if asked for, variance 1. torch's own layer norm computes in float32 by itself."""
-    dimensions = sorted(axis % x.ndim for axis in whole_numbers(axes))
+    """Normalizes to mean 0 and, if asked for, variance 1; torch's own layer norm computes in float32."""
+    dimensions = sorted(axis % x.ndim for axis in integers(axes))
     inside, epsilon = attributes["eps_mode"].lower() == "inside_sqrt", attributes["eps"]
     if attributes["normalize_variance"] and inside and dimensions == list(range(dimensions[0], x.ndim)):
         return functional.layer_norm(x, x.shape[dimensions[0] :], eps=epsilon)
@@ -163,11 +163,11 @@ def _group_norm(attributes: Attributes, x: Tensor, scale: Tensor, bias: Tensor) 
     return functional.group_norm(x, attributes["num_groups"], scale, bias, attributes["epsilon"])
 
 
-# Integer arithmetic, imitated
+# Integer arithmetic, simulated
 
 
 def _fake_quantize(attributes: Attributes, x: Tensor, *bounds: Tensor) -> Tensor:
-    """`bounds` are the lowest and the highest number that go in, and what becomes of them."""
+    """Rounds to `levels` values; `bounds` are the lowest and highest input, and the outputs that these become."""
     steps = attributes["levels"] - 1
     if all(bound.numel() == 1 for bound in bounds):
         low, high, out_low, out_high = (float(bound) for bound in bounds)
@@ -182,19 +182,19 @@ def _fake_quantize(attributes: Attributes, x: Tensor, *bounds: Tensor) -> Tensor
 
 LAYERS: dict[str, Operator] = {
     "AvgPool": Operator(_average_pool),
-    "Convolution": Operator(_convolution, numbers="half"),
-    "FakeQuantize": Operator(_fake_quantize, settings=(1, 2, 3, 4)),
-    "GroupConvolution": Operator(_group_convolution, numbers="half"),
+    "Convolution": Operator(_convolution, precision="half"),
+    "FakeQuantize": Operator(_fake_quantize, parameters=(1, 2, 3, 4)),
+    "GroupConvolution": Operator(_group_convolution, precision="half"),
     "GroupNormalization": Operator(_group_norm),
-    "MVN": Operator(_mvn, settings=(1,)),
-    "MatMul": Operator(_matmul, numbers="half"),
+    "MVN": Operator(_mvn, parameters=(1,)),
+    "MatMul": Operator(_matmul, precision="half"),
     "MaxPool": Operator(_max_pool),
-    "NormalizeL2": Operator(_normalize_l2, settings=(1,), numbers="wide"),
-    "ReduceL2": Operator(_l2, settings=(1,), numbers="wide"),
-    "ReduceMax": Operator(_largest, settings=(1,)),
-    "ReduceMean": Operator(_mean, settings=(1,), numbers="wide"),
-    "ReduceProd": Operator(_product, settings=(1,)),
-    "ReduceSum": Operator(_sum, settings=(1,), numbers="wide"),
-    "ScaledDotProductAttention": Operator(_attention, settings=(4,), numbers="half"),
+    "NormalizeL2": Operator(_normalize_l2, parameters=(1,), precision="float32"),
+    "ReduceL2": Operator(_l2, parameters=(1,), precision="float32"),
+    "ReduceMax": Operator(_largest, parameters=(1,)),
+    "ReduceMean": Operator(_mean, parameters=(1,), precision="float32"),
+    "ReduceProd": Operator(_product, parameters=(1,)),
+    "ReduceSum": Operator(_sum, parameters=(1,), precision="float32"),
+    "ScaledDotProductAttention": Operator(_attention, parameters=(4,), precision="half"),
     "Softmax": Operator(_softmax),
 }

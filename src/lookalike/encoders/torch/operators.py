@@ -1,8 +1,8 @@
-"""OpenVINO's operators on single numbers and on shapes, as functions of torch.
+"""OpenVINO's elementwise and shape operators as functions of torch.
 
-A function takes the operator's attributes and then its inputs, and gives its output, or a tuple of them. What says how
-rather than what, such as axes and shapes, always lies on the CPU, so that reading it waits for no other processor.
-The meaning of each is that of docs.openvino.ai, "Operation Sets".
+A function takes the operator's attributes and then its inputs, and returns its output, or a tuple of them. Inputs that
+are parameters, such as axes and shapes, are always on the CPU, so that reading them does not wait for the GPU. The
+semantics are those of docs.openvino.ai, "Operation Sets".
 """
 
 from collections.abc import Callable, Mapping
@@ -22,32 +22,32 @@ _TYPES = {"boolean": torch.bool, "u8": torch.uint8, "i8": torch.int8, "i32": tor
 
 @dataclass(frozen=True)
 class Operator:
-    """How torch carries out one of OpenVINO's operators.
+    """The implementation of one of OpenVINO's operators in torch.
 
     Attributes:
-        apply: takes the attributes, then the inputs.
-        settings: the places of those inputs that say how; they are on the CPU whatever the others are.
-        numbers: "half" if it computes in the graph's own precision whatever comes in, "wide" if it sums up many
-            numbers and so gives float32, "same" if it goes by what comes in.
+        apply: a function of the attributes and the inputs.
+        parameters: the indices of the inputs that are parameters, such as axes; they are always on the CPU.
+        precision: "half" if it computes in the graph's own precision whatever its inputs are, "float32" if it sums
+            many numbers and so returns float32, "same" if it computes in the precision of its inputs.
     """
 
     apply: Callable[..., Any]
-    settings: tuple[int, ...] = ()
-    numbers: Literal["same", "half", "wide"] = "same"
+    parameters: tuple[int, ...] = ()
+    precision: Literal["same", "half", "float32"] = "same"
 
 
-def whole_numbers(tensor: Tensor) -> list[int]:
-    """The numbers of a setting, one or many."""
+def integers(tensor: Tensor) -> list[int]:
+    """The elements of a parameter as integers."""
     return [int(number) for number in tensor.flatten().tolist()]
 
 
-def refuse(attributes: Attributes, name: str, *admitted: Any) -> None:
-    """Raises ModelError where an attribute has another value than those."""
-    if attributes.get(name, admitted[0]) not in admitted:
+def check_attribute(attributes: Attributes, name: str, *supported: Any) -> None:
+    """Raises ModelError if an attribute has another value than the supported ones; the first is the default."""
+    if attributes.get(name, supported[0]) not in supported:
         raise ModelError(f"{name} is {attributes[name]!r}, which only the CPU can do")
 
 
-# Single numbers
+# Elementwise operators
 
 
 def _divide(attributes: Attributes, x: Tensor, y: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ def _hard_sigmoid(_: Attributes, x: Tensor, alpha: Tensor, beta: Tensor) -> Tens
 
 
 def _prelu(_: Attributes, x: Tensor, slope: Tensor) -> Tensor:
-    if slope.ndim == 1 and x.ndim > 1 and slope.numel() > 1:  # one for each channel, which come second
+    if slope.ndim == 1 and x.ndim > 1 and slope.numel() > 1:  # a slope a channel, axis 1
         slope = slope.reshape(-1, *[1] * (x.ndim - 2))
     return torch.where(x >= 0, x, x * slope)
 
@@ -88,16 +88,16 @@ def _swish(_: Attributes, x: Tensor, beta: Tensor | None = None) -> Tensor:
 
 
 def _convert(attributes: Attributes, x: Tensor) -> Tensor:
-    """A float stays in the precision that it has; which that is, is for the graph to say."""
-    wanted = str(attributes["destination_type"])
-    if wanted in _TYPES:
-        return x.to(_TYPES[wanted])
-    if wanted not in {"f16", "bf16", "f32", "f64"}:
-        raise ModelError(f"it converts to {wanted}, which only the CPU can do")
+    """Conversions between float types change nothing: the translation chooses the precision of floats."""
+    target = str(attributes["destination_type"])
+    if target in _TYPES:
+        return x.to(_TYPES[target])
+    if target not in {"f16", "bf16", "f32", "f64"}:
+        raise ModelError(f"it converts to {target}, which only the CPU can do")
     return x if x.is_floating_point() else x.float()
 
 
-_PLAIN: dict[str, Callable[..., Any]] = {
+_ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "Abs": torch.abs,
     "Add": torch.add,
     "Ceiling": torch.ceil,
@@ -133,11 +133,11 @@ _PLAIN: dict[str, Callable[..., Any]] = {
 }
 
 
-def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+def _without_attributes(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda _, *inputs: function(*inputs)
 
 
-# Shapes
+# Shape operators
 
 
 def _shape_of(_: Attributes, x: Tensor) -> Tensor:
@@ -145,25 +145,25 @@ def _shape_of(_: Attributes, x: Tensor) -> Tensor:
 
 
 def _reshape(attributes: Attributes, x: Tensor, shape: Tensor) -> Tensor:
-    sizes = whole_numbers(shape)
+    sizes = integers(shape)
     if attributes.get("special_zero"):
         sizes = [x.shape[axis] if size == 0 else size for axis, size in enumerate(sizes)]
     return x.reshape(sizes)
 
 
 def _squeeze(_: Attributes, x: Tensor, axes: Tensor | None = None) -> Tensor:
-    return x.squeeze() if axes is None else x.squeeze(whole_numbers(axes))
+    return x.squeeze() if axes is None else x.squeeze(integers(axes))
 
 
 def _unsqueeze(_: Attributes, x: Tensor, axes: Tensor) -> Tensor:
-    given = whole_numbers(axes)
-    for axis in sorted(axis % (x.ndim + len(given)) for axis in given):
+    new = integers(axes)
+    for axis in sorted(axis % (x.ndim + len(new)) for axis in new):
         x = x.unsqueeze(axis)
     return x
 
 
 def _transpose(_: Attributes, x: Tensor, order: Tensor | None = None) -> Tensor:
-    return x.permute(whole_numbers(order) if order is not None and order.numel() else list(range(x.ndim))[::-1])
+    return x.permute(integers(order) if order is not None and order.numel() else list(range(x.ndim))[::-1])
 
 
 def _concat(attributes: Attributes, *parts: Tensor) -> Tensor:
@@ -175,24 +175,24 @@ def _split(attributes: Attributes, x: Tensor, axis: Tensor) -> tuple[Tensor, ...
 
 
 def _variadic_split(_: Attributes, x: Tensor, axis: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
-    sizes, whole = whole_numbers(lengths), x.shape[int(axis)]
-    rest = whole - sum(size for size in sizes if size >= 0)
+    sizes, total = integers(lengths), x.shape[int(axis)]
+    rest = total - sum(size for size in sizes if size >= 0)
     return tuple(x.split([rest if size < 0 else size for size in sizes], int(axis)))
 
 
 def _gather(attributes: Attributes, x: Tensor, indices: Tensor, axis: Tensor) -> Tensor:
-    refuse(attributes, "batch_dims", 0)
+    check_attribute(attributes, "batch_dims", 0)
     dimension = int(axis) % x.ndim
     if indices.ndim == 0:
         return x.select(dimension, int(indices))
-    places = indices.flatten().long() % x.shape[dimension]  # negative ones count from the end
-    taken = x.index_select(dimension, places.to(x.device))
+    positions = indices.flatten().long() % x.shape[dimension]  # negative ones count from the end
+    taken = x.index_select(dimension, positions.to(x.device))
     return taken.reshape(x.shape[:dimension] + indices.shape + x.shape[dimension + 1 :])
 
 
 def _slice(_: Attributes, x: Tensor, start: Tensor, stop: Tensor, step: Tensor, axes: Tensor | None = None) -> Tensor:
-    along = range(start.numel()) if axes is None else whole_numbers(axes)
-    for axis, *bounds in zip(along, *map(whole_numbers, (start, stop, step)), strict=True):
+    along = range(start.numel()) if axes is None else integers(axes)
+    for axis, *bounds in zip(along, *map(integers, (start, stop, step)), strict=True):
         x = _sliced(x, axis, slice(*bounds))
     return x
 
@@ -207,73 +207,73 @@ def _sliced(x: Tensor, axis: int, part: slice) -> Tensor:
 def _strided_slice(
     attributes: Attributes, x: Tensor, begin: Tensor, end: Tensor, strides: Tensor | None = None
 ) -> Tensor:
-    """As NumPy's x[...] with slices, numbers (shrink), None (new) and an ellipsis, which masks tell apart."""
-    starts, stops = whole_numbers(begin), whole_numbers(end)
-    steps = whole_numbers(strides) if strides is not None else [1] * len(starts)
+    """NumPy's basic indexing: masks say which entries are integers (shrink), None (new axis) or an ellipsis."""
+    starts, stops = integers(begin), integers(end)
+    steps = integers(strides) if strides is not None else [1] * len(starts)
 
-    def masked(name: str, place: int) -> bool:
+    def masked(name: str, entry: int) -> bool:
         mask = attributes.get(name, ())
-        return place < len(mask) and bool(mask[place])
+        return entry < len(mask) and bool(mask[entry])
 
     axis = 0
-    for place, (start, stop, step) in enumerate(zip(starts, stops, steps, strict=True)):
-        if masked("ellipsis_mask", place):
-            axis = x.ndim - sum(not masked("new_axis_mask", later) for later in range(place + 1, len(starts)))
-        elif masked("new_axis_mask", place):
+    for entry, (start, stop, step) in enumerate(zip(starts, stops, steps, strict=True)):
+        if masked("ellipsis_mask", entry):
+            axis = x.ndim - sum(not masked("new_axis_mask", later) for later in range(entry + 1, len(starts)))
+        elif masked("new_axis_mask", entry):
             x = x.unsqueeze(axis)
             axis += 1
-        elif masked("shrink_axis_mask", place):
+        elif masked("shrink_axis_mask", entry):
             x = x.select(axis, start)
         else:
-            first = None if masked("begin_mask", place) else start
-            x = _sliced(x, axis, slice(first, None if masked("end_mask", place) else stop, step))
+            first = None if masked("begin_mask", entry) else start
+            x = _sliced(x, axis, slice(first, None if masked("end_mask", entry) else stop, step))
             axis += 1
     return x
 
 
 def _broadcast(attributes: Attributes, x: Tensor, shape: Tensor) -> Tensor:
-    refuse(attributes, "mode", "numpy", "bidirectional")
-    return x.broadcast_to(torch.broadcast_shapes(x.shape, whole_numbers(shape)))
+    check_attribute(attributes, "mode", "numpy", "bidirectional")
+    return x.broadcast_to(torch.broadcast_shapes(x.shape, integers(shape)))
 
 
 def _tile(_: Attributes, x: Tensor, repeats: Tensor) -> Tensor:
-    return x.tile(whole_numbers(repeats))
+    return x.tile(integers(repeats))
 
 
 def _pad(attributes: Attributes, x: Tensor, begin: Tensor, end: Tensor, value: Tensor | None = None) -> Tensor:
-    refuse(attributes, "pad_mode", "constant")
-    widths = [w for pair in zip(whole_numbers(begin), whole_numbers(end), strict=True) for w in pair[::-1]]
+    check_attribute(attributes, "pad_mode", "constant")
+    widths = [w for pair in zip(integers(begin), integers(end), strict=True) for w in pair[::-1]]
     return functional.pad(x, widths[::-1], value=0 if value is None else value.item())
 
 
 def _roll(_: Attributes, x: Tensor, shift: Tensor, axes: Tensor) -> Tensor:
-    return x.roll(whole_numbers(shift), whole_numbers(axes))
+    return x.roll(integers(shift), integers(axes))
 
 
 OPERATORS: dict[str, Operator] = {
-    **{name: Operator(_plain(function)) for name, function in _PLAIN.items()},
-    "Broadcast": Operator(_broadcast, settings=(1,)),
+    **{name: Operator(_without_attributes(function)) for name, function in _ELEMENTWISE.items()},
+    "Broadcast": Operator(_broadcast, parameters=(1,)),
     "Clamp": Operator(_clamp),
     "Concat": Operator(_concat),
     "Convert": Operator(_convert),
     "Divide": Operator(_divide),
     "Elu": Operator(_elu),
-    "Gather": Operator(_gather, settings=(1, 2)),
+    "Gather": Operator(_gather, parameters=(1, 2)),
     "Gelu": Operator(_gelu),
-    "HardSigmoid": Operator(_hard_sigmoid, settings=(1, 2)),
+    "HardSigmoid": Operator(_hard_sigmoid, parameters=(1, 2)),
     "PRelu": Operator(_prelu),
-    "Pad": Operator(_pad, settings=(1, 2, 3)),
-    "Reshape": Operator(_reshape, settings=(1,)),
-    "Roll": Operator(_roll, settings=(1, 2)),
+    "Pad": Operator(_pad, parameters=(1, 2, 3)),
+    "Reshape": Operator(_reshape, parameters=(1,)),
+    "Roll": Operator(_roll, parameters=(1, 2)),
     "ShapeOf": Operator(_shape_of),
-    "Slice": Operator(_slice, settings=(1, 2, 3, 4)),
-    "Split": Operator(_split, settings=(1,)),
+    "Slice": Operator(_slice, parameters=(1, 2, 3, 4)),
+    "Split": Operator(_split, parameters=(1,)),
     "SquaredDifference": Operator(_squared_difference),
-    "Squeeze": Operator(_squeeze, settings=(1,)),
-    "StridedSlice": Operator(_strided_slice, settings=(1, 2, 3)),
-    "Swish": Operator(_swish, settings=(1,)),
-    "Tile": Operator(_tile, settings=(1,)),
-    "Transpose": Operator(_transpose, settings=(1,)),
-    "Unsqueeze": Operator(_unsqueeze, settings=(1,)),
-    "VariadicSplit": Operator(_variadic_split, settings=(1, 2)),
+    "Squeeze": Operator(_squeeze, parameters=(1,)),
+    "StridedSlice": Operator(_strided_slice, parameters=(1, 2, 3)),
+    "Swish": Operator(_swish, parameters=(1,)),
+    "Tile": Operator(_tile, parameters=(1,)),
+    "Transpose": Operator(_transpose, parameters=(1,)),
+    "Unsqueeze": Operator(_unsqueeze, parameters=(1,)),
+    "VariadicSplit": Operator(_variadic_split, parameters=(1, 2)),
 }

@@ -1,4 +1,4 @@
-"""Pictures by formula, in whole numbers only, so that they are the same wherever they are computed."""
+"""Images drawn by formulas in integer arithmetic, the same on every machine, and the vectors stored for them."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,18 @@ SIDE = 224
 GOLDEN = ROOT / "tests" / "golden" / "efficientnet_lite0.npz"
 
 
-def pictures() -> NDArray[np.uint8]:
-    """Six pictures, uint8 (6, 224, 224, 3), with edges, slopes, waves and noise in several sizes and colours."""
+def golden_vectors(precision: str) -> NDArray[np.float32]:
+    """The bundled model's stored vectors of the golden images; those of "f32" are PyTorch's.
+
+    They are written by `python benchmarks/torch_agreement.py --golden`.
+    """
+    with np.load(GOLDEN) as stored:
+        vectors: NDArray[np.float32] = stored[precision]
+    return vectors
+
+
+def golden_images() -> NDArray[np.uint8]:
+    """Six images, uint8 (6, 224, 224, 3), with edges, slopes, waves and noise of several sizes and colours."""
     y, x = np.indices((SIDE, SIDE), np.int64)
     return np.stack(
         [
@@ -34,14 +44,14 @@ def _slope(position: NDArray[np.int64], length: int = SIDE) -> NDArray[np.int64]
 
 
 def _wave(phase: NDArray[np.int64]) -> NDArray[np.int64]:
-    """0 to 255 and back in 256 steps, along parabolas, which look like a sine."""
+    """A period of 256 steps between 0 and 255, made of two parabolas in place of a sine."""
     half = phase % 128
-    bow = half * (128 - half) // 33  # 0 to 124
-    return np.where(phase % 256 < 128, 127 + bow, 127 - bow)
+    arc = half * (128 - half) // 33  # 0 to 124
+    return np.where(phase % 256 < 128, 127 + arc, 127 - arc)
 
 
 def _noise(x: NDArray[np.int64], y: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """A number in 0..255 for each place, by multiplicative hashing (Knuth, TAOCP 3, 6.4) in 32 bits, twice."""
+    """A number in 0..255 for each position: multiplicative hashing (Knuth, TAOCP 3, 6.4) in 32 bits, twice."""
     mixed = (x * 73856093 + y * 19349663 + seed * 83492791) % 2**32 * 2654435761 % 2**32
     return (mixed ^ (mixed >> 15)) * 2246822519 % 2**32 >> 24
 

@@ -1,0 +1,151 @@
+"""The commands that make a collection and its index: index, plan, build."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lookalike import errors
+from lookalike.cli import locate, options, output, progress, reports
+from lookalike.cli.hints import as_command, command_for
+
+if TYPE_CHECKING:
+    from lookalike.collection.reindex import Change
+
+_SKIPPED = 3  # the exit code when some images were skipped
+
+
+@click.command()
+@click.argument("paths", nargs=-1, metavar="[FOLDER | FILE]...", type=click.Path())
+@options.collection
+@options.model
+@options.precision
+@click.option("--reindex", is_flag=True, help="Index again with another --model, then switch over.")
+@options.device
+@options.threads
+@options.as_json
+def index(
+    paths: Sequence[str],
+    directory: str | None,
+    reindex: bool,
+    threads: int | None,
+    as_json: bool,
+    **choice: Any,
+) -> int:
+    """Make a folder searchable, or bring it up to date.
+
+    Only new and changed files are processed; images whose files are gone are dropped. It may be stopped at any time:
+    the next run carries on. Hidden files and folders are left out, and so are folders that are only linked to.
+
+    The collection is kept in FOLDER/.lookalike, unless a folder above has one, which FOLDER then becomes part of. No
+    image is changed. Without FOLDER, the nearest collection is brought up to date.
+    """
+    place = locate.place_to_index(paths, directory)
+    sources: list[Any] = [path for path in paths if os.path.isdir(path)]
+    if files := [path for path in paths if not os.path.isdir(path)]:
+        sources.append(files)
+    if place and (change := _change_of_model(place, choice, reindex=reindex)):
+        if not reindex:
+            raise errors.IncompatibleError(_explanation(change))
+        return _reindex(place, sources, threads, choice, as_json=as_json)
+    collection = locate.collection_to_index(place, paths, directory, **choice)
+    code = 0
+    for source in sources or [collection.folder]:
+        with progress.indexing() as report_progress:
+            report = collection.add(source, threads=threads, progress=report_progress)
+        reports.print_report(report, collection, as_json=as_json)
+        code = _SKIPPED if report.skipped or report.skipped_before else code
+    with progress.building() as report_build:
+        done = collection.maintain(progress=report_build)
+    reports.print_maintenance(done, collection, as_json=as_json)
+    return code
+
+
+@click.command()
+@click.argument("folder", metavar="FOLDER", type=click.Path())
+@options.collection
+@options.model
+@options.precision
+@click.option("--sample", default=200, show_default=True, type=click.IntRange(1), help="Number of files to try.")
+@options.as_json
+def plan(folder: str, directory: str | None, sample: int, as_json: bool, **choice: Any) -> None:
+    """Estimate what indexing FOLDER would take.
+
+    The estimate covers the time, the disk, the memory, and which index there would be. All files are counted, and a
+    sample of them is tried. Nothing is written.
+    """
+    from lookalike.collection.plan import plan as estimate
+
+    with progress.planning() as report_progress:
+        found = estimate(folder, directory=directory, sample=sample, progress=report_progress, **choice)
+    reports.print_plan(found, as_json=as_json)
+
+
+@click.command()
+@options.collection
+@click.option("--recall", default=0.98, show_default=True, type=options.RECALL, help="Target recall of the 10 nearest.")
+@click.option("--memory", metavar="SIZE", help="The most memory that the index may take, such as 500MB.")
+@click.option("--spec", metavar="FACTORY", help="FAISS index factory string, such as IVF4096,PQ320x4fs or HNSW32,SQ8.")
+@options.as_json
+def build(directory: str | None, recall: float, memory: str | None, spec: str | None, as_json: bool) -> None:
+    """Build an index that makes searching fast.
+
+    The vectors stay as they are, on the disk; the index takes a fraction of their size, and proposes candidates that
+    the vectors then rank. `lookalike index` builds one by itself once there are so many images that comparing with all
+    of them takes long, and keeps it current.
+
+    The recall is measured on the collection's own images, and searches keep to it. If no index can reach the target,
+    a warning says so, and the best one is kept.
+    """
+    collection = locate.open_collection(directory)
+    with progress.building() as report_progress:
+        index = collection.build(recall=recall, memory=memory, spec=spec, progress=report_progress)
+    reports.print_index(index, collection, as_json=as_json)
+
+
+def _change_of_model(place: Path, choice: dict[str, Any], *, reindex: bool) -> "Change | None":
+    """What indexing with the given model would change, if one is given and it is not the collection's own."""
+    from lookalike.collection.reindex import explain
+    from lookalike.storage import manifest as manifests
+
+    wanted = {name: choice[name] for name in ("model", "precision")}
+    if not reindex and not any(wanted.values()):
+        return None
+    change = explain(place, **wanted)
+    if reindex and change is None:
+        output.warn(f"It is indexed with {manifests.read(place).made_by} already; nothing to change.")
+    return change
+
+
+def _reindex(place: Path, sources: Sequence[Any], threads: int | None, choice: dict[str, Any], *, as_json: bool) -> int:
+    import lookalike
+
+    with progress.indexing() as report_progress, progress.building() as report_build:
+        report = lookalike.reindex(
+            place, sources or None, threads=threads, progress=report_progress, build_progress=report_build, **choice
+        )
+    reports.print_report(report, lookalike.open(place), as_json=as_json)
+    return _SKIPPED if report.skipped or report.skipped_before else 0
+
+
+def _explanation(change: "Change") -> str:
+    """What indexing again with another model would do, line by line."""
+    from lookalike.collection.compatibility import model_options, reindex_hint
+
+    manifest, wanted = change.manifest, change.wanted
+    command = as_command(reindex_hint(change.directory, manifest, wanted))
+    lines = [
+        f"{change.directory}: its {change.images:,} images were indexed with {manifest.made_by}, whose vectors cannot"
+        f" be compared with those of {wanted}.",
+        f"To index them again with that, run: {command}",
+        f"- It takes about {change.bytes / 1e6:,.1f} MB on the disk, besides the present data until it is done.",
+        f"- To estimate the time, run: {command_for('plan', str(manifest.folder), **model_options(manifest, wanted))}",
+        "- Until then searches go on as they are; ids, attributes and labels stay. It may be stopped at any time.",
+    ]
+    if change.unfinished:
+        done = f"{change.unfinished.done:,} of {change.unfinished.files:,} files are done"
+        fate = "" if change.unfinished.made_by == wanted else ", and would be given up"
+        lines.append(f"- It has begun with {change.unfinished.made_by}: {done}{fate}.")
+    return "\n".join(lines)

@@ -1,0 +1,53 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+RECALL = click.FloatRange(0, 1, min_open=True)
+OUTPUT_FILE = click.Path(dir_okay=False, path_type=Path)
+
+collection = click.option(
+    "-c",
+    "--collection",
+    "directory",
+    metavar="DIR",
+    type=click.Path(),
+    envvar="LOOKALIKE_COLLECTION",
+    help="The folder that was indexed, or the collection itself (default: $LOOKALIKE_COLLECTION, else the nearest one"
+    " in the current folder or above it, else the only one in the folders right below).",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+model = click.option("--model", metavar="NAME", help="Model, see: lookalike models list (default: efficientnet-lite0).")
+precision = click.option(
+    "--precision",
+    type=click.Choice(["int8", "f32", "bf16"]),
+    help="Inference precision (default: the model's own).",
+)
+device = click.option(
+    "--device", default="auto", help="Device: cpu, cuda, cuda:1 or mps (default: a GPU if there is one)."
+)
+threads = click.option("--threads", type=click.IntRange(1), help="Images to process at once (default: one a core).")
+html = click.option("--html", type=OUTPUT_FILE, help="Write a page of thumbnails.")
+open_page = click.option("--open", "open_page", is_flag=True, help="Open the page of thumbnails in the browser.")
+
+_FILTERS = (
+    click.option("--label", "labels", multiple=True, metavar="NAME", help="Only images with this label; repeatable."),
+    click.option("--under", metavar="FOLDER", help="Only images in this folder of the collection's."),
+    click.option(
+        "--where",
+        "conditions",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Only images with this attribute: colour=red, colour=red,blue, price=10..20 or price>=10; repeatable.",
+    ),
+)
+
+
+def filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which images may be found: labels, under and conditions."""
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command

@@ -1,0 +1,295 @@
+"""What the commands report, as text or as JSON."""
+
+import tempfile
+import webbrowser
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lookalike.cli.hints import as_command
+from lookalike.cli.output import counted, duration, print_json, size_text, warn
+from lookalike.display.json import as_dict, skip_as_dict
+from lookalike.display.text import safe_text
+from lookalike.errors import Hint
+
+if TYPE_CHECKING:
+    from lookalike.collection.collection import Collection
+    from lookalike.collection.info import Info
+    from lookalike.collection.plan import Plan
+    from lookalike.evaluation.results import Evaluation
+    from lookalike.filters import Where
+    from lookalike.index.generation import Generation
+    from lookalike.index.maintenance import Maintenance
+    from lookalike.ingest.pipeline import Report
+    from lookalike.results import Matches, Skipped
+
+_SHOWN_SKIPS = 20
+_SHOWN_LABELS = 40
+
+
+def print_report(report: "Report", collection: "Collection", *, as_json: bool) -> None:
+    if as_json:
+        counts = {name: value for name, value in asdict(report).items() if name != "skipped"}
+        skipped = [skip_as_dict(skip) for skip in report.skipped]
+        print_json({**counts, "skipped": skipped, "images": len(collection), "collection": str(collection.directory)})
+        return
+    _warn_of(report.skipped)
+    names = ("added", "updated", "renamed", "removed", "unchanged")
+    told = [f"{getattr(report, name):,} {name}" for name in names if getattr(report, name)]
+    if report.skipped:
+        told.append(f"{len(report.skipped):,} skipped")
+    if report.skipped_before:
+        told.append(f"{report.skipped_before:,} skipped before and not changed since")
+    worked = report.added + report.updated
+    rate = f" ({worked / report.seconds:,.0f} images/s)" if worked and report.seconds > 0.1 else ""
+    click.echo(f"{', '.join(told) or 'No images there'} in {report.seconds:.1f} s{rate}.")
+    click.echo(f"{counted(len(collection), 'image')} in {safe_text(collection.directory)}")
+
+
+def print_plan(plan: "Plan", *, as_json: bool) -> None:
+    """Prints what indexing would take."""
+    census, trial, searching = plan.census, plan.trial, plan.searching
+    if as_json:
+        print_json({**_plain(plan), "seconds": plan.seconds, "bytes": plan.bytes, "memory_bytes": plan.memory_bytes})
+        return
+    for folder in census.unlisted:
+        warn(f"{safe_text(folder.path)}: {safe_text(folder.reason)}")
+    for skip in trial.skipped:
+        warn(f"cannot be used: {safe_text(skip.path)}: {safe_text(skip.reason)}")
+    known = f", of which {census.changed:,} new or changed" if plan.directory else ""
+    unusable = f"; {trial.unusable:,} of {trial.tried:,} tried cannot be used" if trial.tried else ""
+    time = f"about {duration(plan.seconds)}, at {trial.files_per_second:,.0f} files/s"
+    rows = {
+        "files": f"{census.files:,}, {size_text(census.bytes)}{known}{unusable}",
+        "time": time if trial.tried else "none: there is nothing to process",
+        "disk": f"about {size_text(plan.bytes)}, of which {size_text(plan.vector_bytes)} are vectors",
+        "memory": f"about {size_text(plan.memory_bytes)} to index, {size_text(searching.memory_bytes)} to search",
+        "index": f"none: a search compares with all {plan.vectors:,} vectors, in about {searching.milliseconds:.1f} ms",
+    }
+    if searching.spec:
+        built = f", built in about {duration(searching.build_seconds)}" if searching.build_seconds else ""
+        size = size_text(searching.index_bytes)
+        rows["index"] = f"{searching.spec}, {size}{built}; a search takes about {searching.milliseconds:.1f} ms"
+    for name, value in rows.items():
+        click.echo(f"{name:<12}{value}")
+
+
+def print_maintenance(done: "Maintenance", collection: "Collection", *, as_json: bool) -> None:
+    """Prints what maintaining the index has done, if anything."""
+    if as_json:
+        return  # `info --json` has it
+    if done.removed:
+        click.echo(f"Removed {counted(done.removed, 'vector')} of deleted images.")
+    if done.joined:
+        click.echo(f"The index has taken in {counted(done.joined, 'new vector')}.")
+    if done.built:
+        print_index(done.built, collection, as_json=False)
+
+
+def print_index(index: "Generation | None", collection: "Collection", *, as_json: bool) -> None:
+    """Prints the recall and the time of an index, and whether it reaches its target recall."""
+    if as_json:
+        print_json({"index": _index_facts(index)})
+    elif index is None:
+        click.echo(f"{counted(len(collection), 'image')} need no index: comparing with all of them takes milliseconds.")
+    else:
+        chosen = index.chosen
+        click.echo(f"{index.spec}: {index.bytes / 1e6:,.1f} MB for {counted(index.rows, 'vector')}")
+        if chosen:
+            click.echo(
+                f"A search finds {chosen.recall:.1%} of the {chosen.k} nearest in {chosen.milliseconds:.2f} ms;"
+                f" an exact search takes {index.exact_milliseconds:.2f} ms."
+            )
+        if index.reached_recall < index.target_recall:
+            warn(
+                f"The recall target of {index.target_recall:g} is not reached: {index.reached_recall:.3f} is."
+                f" {_instead(index)}"
+            )
+
+
+def _instead(index: "Generation") -> str:
+    """The alternative to an index that does not reach its target recall."""
+    if index.target_recall == 1:
+        return "Only an exact search finds all for certain: search --exact."
+    if index.chosen and index.chosen.milliseconds >= index.exact_milliseconds:
+        return "An exact search takes no longer, so that is what searches do."
+    return "A finer --spec may reach it, and search --exact always does."
+
+
+def warn_of_filters(collection: "Collection", where: "Where | None") -> None:
+    """Names the labels and the folder of a filter that no image has."""
+    from lookalike.filters import Where
+
+    if where is None:
+        return
+    for label in sorted(where.labels or ()):
+        if not collection.count(Where(label=label)):
+            warn(f"No image has the label {safe_text(label)!r}.")
+    if where.under is not None and not collection.count(Where(under=where.under)):
+        warn(f"No image is in a folder {safe_text(where.under)!r} of the collection.")
+
+
+def print_curve(index: "Generation", young: int) -> None:
+    """Prints the operating points of an index: the recall and the time of each."""
+    from lookalike.index.spec import IndexSpec
+
+    chosen, kind = index.chosen, IndexSpec(index.spec, index.dim).kind
+    click.echo(f"{'':<12}{index.bytes / 1e6:,.1f} MB, {index.rows:,} vectors, and {young:,} younger ones beside it")
+    click.echo(f"{'':<12}recall target of the 10 nearest: {index.target_recall:g}, reached: {index.reached_recall:.3f}")
+    for point in index.points:
+        mark = "*" if point == chosen else " "
+        parameters = point.parameters.description(kind)
+        click.echo(
+            f"{'':<10}{mark} k={point.k:<5} recall {point.recall:.3f} ({point.recall_low:.3f} at least)"
+            f"  {point.milliseconds:8.2f} ms  {parameters}"
+        )
+    click.echo(f"{'':<12}{'k any':<7} recall 1.000 {'exact':<17}  {index.exact_milliseconds:8.2f} ms")
+
+
+def print_evaluation(evaluation: "Evaluation", *, as_json: bool, html: Path | None) -> None:
+    """Prints how good the search is, as JSON or as a table, and writes a page if one is wanted."""
+    if as_json:
+        from lookalike.display.json import evaluation_as_dict
+
+        print_json(evaluation_as_dict(evaluation))
+    else:
+        _print_quality(evaluation)
+    if html:
+        from lookalike.display.report import write_report
+
+        write_report(evaluation, html)
+        warn(f"Wrote {safe_text(html)}")
+
+
+def _print_quality(evaluation: "Evaluation") -> None:
+    asked = counted(evaluation.queries, "query").replace("querys", "queries")
+    click.echo(
+        f"recall@{evaluation.k}      {evaluation.recall:.3f} ({evaluation.recall_low:.3f} at least), {asked},"
+        f" {evaluation.milliseconds:.2f} ms each; exact {evaluation.exact_milliseconds:.2f} ms"
+    )
+    if evaluation.precision_at_1 is None:
+        click.echo("No precision: that takes two labels or more, and two images of one of them.")
+        return
+    click.echo(f"precision@1    {evaluation.precision_at_1:.3f}")
+    click.echo(f"precision@10   {evaluation.precision_at_10:.3f}")
+    click.echo(f"mAP            {evaluation.mean_average_precision:.3f}")
+    width = max(len(safe_text(label.label)) for label in evaluation.labels)
+    click.echo(f"\n{'label':<{width}}  images  precision@1  precision@10    mAP")
+    for label in evaluation.labels[:_SHOWN_LABELS]:
+        click.echo(
+            f"{safe_text(label.label):<{width}}  {label.images:>6,}  {label.precision_at_1:>11.3f}"
+            f"  {label.precision_at_10:>12.3f}  {label.mean_average_precision:>5.3f}"
+        )
+    if len(evaluation.labels) > _SHOWN_LABELS:
+        click.echo(f"and {len(evaluation.labels) - _SHOWN_LABELS:,} more, which find more of their own; see --json")
+
+
+def print_skipped(skipped: Sequence["Skipped"], *, as_json: bool) -> None:
+    """Prints the files that were left out, with the reasons."""
+    for skip in skipped:
+        if as_json:
+            print_json(skip_as_dict(skip))
+        else:
+            click.echo(f"{safe_text(skip.path)}: {safe_text(skip.reason)}")
+
+
+def print_matches(
+    matches: "Matches",
+    *,
+    as_json: bool = False,
+    thumbnails: bool = True,
+    html: Path | None = None,
+    open_page: bool = False,
+    sheet: Path | None = None,
+) -> None:
+    """Prints matches, and writes a contact sheet and a page if they are wanted."""
+    if as_json:
+        for match in matches:
+            print_json(as_dict(match))
+    else:
+        from rich.console import Console
+
+        from lookalike.display import terminal
+
+        terminal.print_matches(matches, Console(), thumbnails=thumbnails)
+    if sheet:
+        from lookalike.display.sheet import write_sheet
+
+        write_sheet(matches, sheet)
+        warn(f"Wrote {safe_text(sheet)}")
+    if html or open_page:
+        _write_page(matches, html, open_page=open_page)
+
+
+def _write_page(matches: "Matches", path: Path | None, *, open_page: bool) -> None:
+    from lookalike.display.page import write_page
+
+    if path is None:
+        path = Path(tempfile.mkdtemp(prefix="lookalike-")) / "matches.html"
+    write_page(matches, path)
+    warn(f"Wrote {safe_text(path)}")
+    if open_page and not webbrowser.open(path.resolve().as_uri()):
+        warn("There is no browser to open it with.")
+
+
+def print_info(info: "Info", *, as_json: bool) -> None:
+    """Prints what a collection is and holds."""
+    if as_json:
+        print_json({**asdict(info), "index": _index_facts(info.index)})
+        return
+    rows = {
+        "folder": safe_text(info.folder),
+        "collection": f"{safe_text(info.directory)}  ({info.bytes / 1e6:,.1f} MB)",
+        "model": " ".join((info.made_by.model, info.made_by.precision, f"({info.made_by.dim} dimensions)")),
+        "images": f"{info.images:,}",
+        "vectors": f"{info.vectors:,}, of which {info.dead:,} belong to no image any more",
+        "skipped": f"{info.skipped:,}" + (", see: lookalike info --skipped" if info.skipped else ""),
+        "index": info.index.spec if info.index else "none: every search compares with every vector",
+    }
+    if unfinished := _unfinished(info.directory):
+        rows["reindexing"] = unfinished
+    for name, value in rows.items():
+        click.echo(f"{name:<12}{value}")
+    if info.damage:
+        warn(
+            f"{safe_text(info.damage)}; to build the index again: {as_command(Hint('maintain', {'path': info.folder}))}"
+        )
+    if info.index:
+        print_curve(info.index, info.young)
+
+
+def _unfinished(directory: Path) -> str | None:
+    """How far a re-indexing is that has begun and is not finished; None if there is none."""
+    from lookalike.collection.compatibility import reindex_hint
+    from lookalike.collection.reindex import unfinished
+    from lookalike.storage import manifest as manifests
+
+    begun = unfinished(directory)
+    if begun is None:
+        return None
+    hint = reindex_hint(directory, manifests.read(directory), begun.made_by)
+    return f"{begun.done:,} of {begun.files:,} files with {begun.made_by}; to carry on: {safe_text(as_command(hint))}"
+
+
+def _index_facts(index: "Generation | None") -> dict[str, Any] | None:
+    from lookalike.index.generation import as_facts
+
+    return None if index is None else as_facts(index)
+
+
+def _plain(plan: "Plan") -> dict[str, Any]:
+    """A plan for JSON, with skipped files in the same form as elsewhere."""
+    facts = asdict(plan)
+    facts["census"]["unlisted"] = [skip_as_dict(folder) for folder in plan.census.unlisted]
+    facts["trial"]["skipped"] = [skip_as_dict(skip) for skip in plan.trial.skipped]
+    return facts
+
+
+def _warn_of(skipped: Sequence["Skipped"]) -> None:
+    for skip in skipped[:_SHOWN_SKIPS]:
+        warn(f"skipped {safe_text(skip.path)}: {safe_text(skip.reason)}")
+    if len(skipped) > _SHOWN_SKIPS:
+        warn(f"skipped {len(skipped) - _SHOWN_SKIPS:,} more, see: lookalike info --skipped")

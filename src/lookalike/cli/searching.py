@@ -1,0 +1,111 @@
+"""The command that searches."""
+
+import math
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lookalike import errors
+from lookalike.cli import locate, options, output, reports
+
+if TYPE_CHECKING:
+    from lookalike.filters import Where
+    from lookalike.search.query import Term
+
+
+@click.command()
+@click.argument("queries", nargs=-1, metavar="[IMAGE]...", type=click.Path(allow_dash=True))
+@options.collection
+@click.option("-k", default=10, show_default=True, help="Number of images to find.")
+@click.option("--min-score", type=click.FloatRange(-1, 1), help="Leave out images with a lower score, from -1 to 1.")
+@click.option("--id", "image_id", type=int, help="Search by the collection's own image with this id.")
+@click.option("--text", "texts", multiple=True, metavar="TEXT", help="Search by a description; may be repeated.")
+@click.option("--minus", multiple=True, metavar="IMAGE", type=click.Path(), help="Negative example; may be repeated.")
+@click.option("--minus-text", multiple=True, metavar="TEXT", help="Negative description; may be repeated.")
+@options.filters
+@click.option("--exact", is_flag=True, help="Compare with every image, although there is an index.")
+@click.option("--recall", type=options.RECALL, help="Target recall (default: the index's).")
+@options.html
+@options.open_page
+@click.option("--sheet", type=options.OUTPUT_FILE, help="Write a contact sheet, .jpg or .png.")
+@click.option("--thumbnails/--no-thumbnails", default=True, help="Thumbnails in the terminal, if it can show them.")
+@options.as_json
+def search(
+    queries: Sequence[str],
+    directory: str | None,
+    image_id: int | None,
+    texts: Sequence[str],
+    minus: Sequence[str],
+    minus_text: Sequence[str],
+    labels: Sequence[str],
+    under: str | None,
+    conditions: Sequence[str],
+    **given: Any,
+) -> None:
+    """Find the images that look like IMAGE.
+
+    The score is the cosine similarity, at most 1. Several images and texts are averaged; a weight may follow, as in
+    "photo.jpg^2" or "red^0.5". "-" reads the image from standard input. To search by text, the collection has to be
+    made with a model that takes text, such as open_clip's.
+    """
+    terms = [*_image_terms(queries, 1), *_text_terms(texts, 1), *_image_terms(minus, -1), *_text_terms(minus_text, -1)]
+    if (image_id is None) != bool(queries or texts) or (image_id is not None and terms):
+        raise errors.UsageError("search: give one or more images or --text, or the --id of one image, which goes alone")
+    wanted = {name: given.pop(name) for name in ("k", "min_score", "exact", "recall")}
+    output.check_files(given["html"], given["sheet"])
+    collection = locate.open_collection(directory, near=queries)
+    wanted["where"] = _where(labels, locate.key_of_folder(under, collection), conditions)
+    if image_id is not None:
+        matches = collection.search_id(image_id, **wanted)
+    else:
+        matches = collection.search_terms(terms, **wanted)
+    reports.print_matches(matches, **given)
+    if not matches:
+        reports.warn_of_filters(collection, wanted["where"])
+
+
+def weighted(text: str) -> tuple[str, float]:
+    """A query and its weight, which may follow it as in "red dress^0.5"; otherwise 1.
+
+    Raises:
+        UsageError: the weight is not above 0.
+    """
+    asked, mark, number = text.rpartition("^")
+    if not mark:
+        return text, 1.0
+    try:
+        weight = float(number)
+    except ValueError:
+        return text, 1.0
+    if not (math.isfinite(weight) and weight > 0):
+        raise errors.UsageError(f"{text}: a weight has to be above 0; for a negative one use --minus or --minus-text")
+    return asked, weight
+
+
+def _image_terms(images: Sequence[str], sign: int) -> "list[Term]":
+    """The images of a query: each the name of a file, which its weight may follow."""
+    from lookalike.search.query import Term
+
+    terms = []
+    for image in images:
+        name, weight = (image, 1.0) if os.path.lexists(image) else weighted(image)
+        terms.append(Term(sys.stdin.buffer.read() if name == "-" else name, weight=sign * weight))
+    return terms
+
+
+def _text_terms(texts: Sequence[str], sign: int) -> "list[Term]":
+    from lookalike.search.query import Term
+
+    return [Term(text=text, weight=sign * weight) for text, weight in map(weighted, texts)]
+
+
+def _where(labels: Sequence[str], under: str | None, conditions: Sequence[str]) -> "Where | None":
+    """The filter that the options make; None if there are none."""
+    from lookalike.filters import Where, parse
+
+    if not labels and under is None and not conditions:
+        return None
+    return Where(label=labels or None, under=under, attributes=parse(conditions))

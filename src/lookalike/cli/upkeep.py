@@ -1,0 +1,119 @@
+"""The commands that look after a collection: evaluate, attributes, info, check, remove."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from lookalike import errors
+from lookalike.cli import locate, options, output, progress, reports
+from lookalike.cli.hints import as_command
+from lookalike.display.text import safe_text
+
+_SKIPPED = 3  # the exit code when no image got attributes
+_DAMAGED = 4  # the exit code when something is damaged
+
+
+@click.command()
+@options.collection
+@click.option("--queries", default=1000, show_default=True, type=click.IntRange(1), help="Number of queries.")
+@click.option("--html", type=options.OUTPUT_FILE, help="Write a report with thumbnails.")
+@options.as_json
+def evaluate(directory: str | None, queries: int, html: Path | None, as_json: bool) -> None:
+    """Measure how good the search is, with the collection's own images.
+
+    Each image that is searched by is left out of its own matches. Recall is the share of the ten nearest images that a
+    search finds; precision is the share of matches that have the label of the query; mAP is the mean average precision
+    over exact rankings. The label of an image is the folder that it is in, unless a table gives it another one.
+    """
+    output.check_files(html, None)
+    collection = locate.open_collection(directory)
+    with progress.steps("Searching") as report_progress:
+        evaluation = collection.evaluate(queries=queries, progress=report_progress)
+    reports.print_evaluation(evaluation, as_json=as_json, html=html)
+
+
+@click.command()
+@click.argument("table", type=click.Path(dir_okay=False))
+@options.collection
+@options.as_json
+def attributes(table: str, directory: str | None, as_json: bool) -> int:
+    """Give images attributes, by which searches can be filtered.
+
+    TABLE is a CSV, TSV or Parquet file. Its first column, or the one named path, file, filename or image, names the
+    image, relative to TABLE or to the collection's folder. The others are attributes; one named label becomes the
+    image's label. An empty cell removes an attribute; what TABLE does not mention stays.
+    """
+    report = locate.open_collection(directory, near=[table]).annotate(table)
+    if as_json:
+        output.print_json(asdict(report))
+    else:
+        names = ", ".join(safe_text(name) for name in report.names)
+        click.echo(f"{output.counted(report.images, 'image')} now with: {names}")
+        for path in report.first_unknown:
+            output.warn(f"{safe_text(path)}: not in the collection")
+        if report.unknown > len(report.first_unknown):
+            output.warn(f"and {report.unknown - len(report.first_unknown):,} more that are not in the collection")
+    return 0 if report.images else _SKIPPED
+
+
+@click.command()
+@options.collection
+@click.option("--skipped", is_flag=True, help="List the files that were left out, with the reasons.")
+@options.as_json
+def info(directory: str | None, skipped: bool, as_json: bool) -> None:
+    """Show what a collection is and holds."""
+    collection = locate.open_collection(directory)
+    if skipped:
+        reports.print_skipped(collection.skipped(), as_json=as_json)
+    else:
+        reports.print_info(collection.info(), as_json=as_json)
+
+
+@click.command()
+@options.collection
+@options.as_json
+def check(directory: str | None, as_json: bool) -> int:
+    """Read everything that is stored, and name what is damaged."""
+    collection = locate.open_collection(directory)
+    damages = collection.damages()
+    sentences = [errors.with_hints(damage.message, damage.hints, as_command) for damage in damages]
+    if as_json:
+        output.print_json({"damages": sentences})
+    else:
+        for sentence in sentences:
+            click.echo(safe_text(sentence))
+        if not damages:
+            click.echo(f"All is well: {output.counted(len(collection), 'image')}, every vector as it was written.")
+        elif not all(damage.hints for damage in damages):  # only an index can be built again
+            output.warn(
+                f"To make it anew, delete {safe_text(collection.directory)} and index the folder again."
+                " Attributes that a table gave have to be given again."
+            )
+    return _DAMAGED if damages else 0
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="[IMAGE | FOLDER]...", type=click.Path())
+@options.collection
+@options.as_json
+def remove(paths: Sequence[str], directory: str | None, as_json: bool) -> None:
+    """Take images, or all images of a folder, out of the collection.
+
+    Their files stay.
+
+    An image that stays in an indexed folder comes back when that is indexed again.
+    """
+    collection, removed = locate.open_collection(directory, near=paths), 0
+    for path in paths:
+        found = collection.remove([path])
+        removed += found
+        if not found:
+            output.warn(f"{safe_text(path)}: not in the collection")
+    if not removed:
+        raise errors.UsageError("nothing was removed; give paths as they are on the disk")
+    if as_json:
+        output.print_json({"removed": removed})
+    else:
+        click.echo(f"Removed {output.counted(removed, 'image')}.")

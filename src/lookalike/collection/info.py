@@ -1,0 +1,64 @@
+"""What a collection is and holds, as values."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lookalike.errors import CorruptError
+from lookalike.index.generation import Generation
+from lookalike.search.snapshot import Snapshots
+from lookalike.storage import layout
+from lookalike.storage.manifest import Identity, Manifest
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a collection is and holds.
+
+    Attributes:
+        directory: the directory of the collection.
+        folder: the folder that the keys of its images are relative to.
+        made_by: the encoder that made its vectors.
+        images: the number of images.
+        vectors: the number of stored vectors; byte-identical images share one.
+        dead: the number of these that belong to no image any more.
+        skipped: the number of files that were left out.
+        bytes: its size on the disk.
+        young: the number of vectors younger than the index, which are compared one by one.
+        index: what is known of the index, or None if every search is exact.
+        damage: why there is no index although there should be, as far as can be told without reading it; else None.
+    """
+
+    directory: Path
+    folder: Path
+    made_by: Identity
+    images: int
+    vectors: int
+    dead: int
+    skipped: int
+    bytes: int
+    young: int
+    index: Generation | None
+    damage: str | None
+
+
+def info_of(directory: Path, manifest: Manifest, snapshots: Snapshots) -> Info:
+    """Looks up what a collection is and holds, without reading its vectors or index."""
+    totals, state = snapshots.catalog.totals(), snapshots.catalog.state()
+    index, damage = None, None
+    try:
+        index = snapshots.about_index()
+    except CorruptError as error:
+        damage = error.message
+    return Info(
+        directory,
+        manifest.folder,
+        manifest.made_by,
+        images=totals.images,
+        vectors=totals.vectors,
+        dead=totals.dead,
+        skipped=totals.skipped,
+        bytes=layout.size(directory),
+        young=max(state.count - index.rows, 0) if index else 0,  # a writer may have joined some in between
+        index=index,
+        damage=damage,
+    )

@@ -1,0 +1,148 @@
+"""Builds indexes: train, add, measure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lookalike.index import tuning
+from lookalike.index.build_progress import BuildSchedule, OnBuildProgress
+from lookalike.index.faiss_index import Index
+from lookalike.index.generation import Generation
+from lookalike.index.operating_point import OperatingPoint, reached_recall
+from lookalike.index.options import BuildOptions
+from lookalike.index.policies import Policies
+from lookalike.index.spec import IndexSpec
+from lookalike.index.tuning import Probes, Tuner
+from lookalike.storage.catalog import Catalog
+from lookalike.storage.checksums import CheckedVectors
+from lookalike.storage.mapped_vectors import MappedVectors
+from lookalike.storage.rows import Rows, RowSet
+from lookalike.storage.vectors import Vectors
+
+_SEED = 11
+
+
+@dataclass(frozen=True)
+class IndexableVectors:
+    """The vectors that an index is built over.
+
+    Attributes:
+        catalog: has their checksums.
+        mapped: their file.
+        live: the rows that belong to images.
+        catalog_rows: the row by which the catalog still knows each of them, if they have been compacted; else None.
+    """
+
+    catalog: Catalog
+    mapped: MappedVectors
+    live: RowSet
+    catalog_rows: Rows | None = None
+
+    def checked(self) -> CheckedVectors:
+        """The vectors, each compared with its checksum as it is read."""
+        return CheckedVectors(self.catalog, self.mapped, self.catalog_rows)
+
+    def sample(self, size: int) -> Vectors:
+        """Some of the live vectors, drawn at random and always the same, float32 (size, dim).
+
+        Raises:
+            CorruptError: a vector is damaged.
+        """
+        drawn = np.sort(np.random.default_rng(_SEED).choice(self.live.rows(), size, replace=False))
+        sample, filled = np.empty((size, self.mapped.dim), np.float32), 0
+        for block in self.checked().blocks(drawn):
+            sample[filled : filled + len(block)] = block
+            filled += len(block)
+        return sample
+
+    def tuner(self, index: Index, probes: Probes, policies: Policies) -> Tuner:
+        """Measures an index of all of these vectors."""
+        return Tuner(index, self.mapped.part(0, self.live.count), self.live, probes, policies.tuning)
+
+
+def build_best(
+    specs: Sequence[IndexSpec],
+    options: BuildOptions,
+    vectors: IndexableVectors,
+    policies: Policies,
+    progress: OnBuildProgress | None,
+) -> tuple[Index, Generation]:
+    """Builds the first index that reaches the target recall, or else the one that comes closest.
+
+    Raises:
+        CorruptError: a vector is damaged.
+    """
+    best: tuple[Index, Generation] | None = None
+    probes: Probes | None = None
+    live = vectors.live
+    for spec in specs:
+        schedule = BuildSchedule(spec, live.size, policies.tuning, progress)
+        index = _filled(spec, vectors, schedule, like=best[0] if best else None)
+        probes = probes or tuning.draw(vectors.mapped, live, policies.tuning, progress=schedule.of("comparing"))
+        points = vectors.tuner(index, probes, policies).points(options.recall, schedule.of("measuring"))
+        about = _about(spec, options, live, points, probes.milliseconds)
+        if best is None or about.reached_recall > best[1].reached_recall:
+            best = index, about
+        if about.reached_recall >= options.recall:
+            break
+    assert best
+    return best
+
+
+def add_missing(index: Index, vectors: IndexableVectors, schedule: BuildSchedule | None = None) -> None:
+    """Adds the rows that the index does not cover yet.
+
+    Raises:
+        CorruptError: a vector is damaged.
+    """
+    count = vectors.live.count
+    for block in vectors.checked().blocks(np.arange(index.rows, count)):
+        index.add(block.astype(np.float32))
+        if schedule:
+            schedule.at("adding", index.rows, count)
+
+
+def points_of_grown(
+    about: Generation, index: Index, vectors: IndexableVectors, policies: Policies
+) -> tuple[OperatingPoint, ...] | None:
+    """The operating points by which an index that has grown reaches its recall: the old ones, or new ones, or None."""
+    tuning_policy, live = policies.tuning, vectors.live
+    if chosen := about.chosen:
+        probes = tuning.draw(
+            vectors.mapped, live, tuning_policy, queries=policies.maintenance.check_queries, k=chosen.k
+        )
+        point = vectors.tuner(index, probes, policies).measure(chosen.k, chosen.parameters)
+        if point.recall >= about.reached_recall:
+            return about.points
+    probes = tuning.draw(vectors.mapped, live, tuning_policy)
+    points = vectors.tuner(index, probes, policies).points(about.reached_recall)
+    return points if reached_recall(points, about.reached_recall) >= about.reached_recall else None
+
+
+def _filled(spec: IndexSpec, vectors: IndexableVectors, schedule: BuildSchedule, *, like: Index | None) -> Index:
+    schedule.at("training")
+    index = Index.trained(spec, vectors.sample(spec.training_rows(vectors.live.size)), like=like)
+    add_missing(index, vectors, schedule)
+    return index
+
+
+def _about(
+    spec: IndexSpec,
+    options: BuildOptions,
+    live: RowSet,
+    points: tuple[OperatingPoint, ...],
+    exact_milliseconds: float,
+) -> Generation:
+    return Generation(
+        spec=spec.factory,
+        dim=spec.dim,
+        rows=live.count,
+        trained_rows=live.size,
+        target_recall=options.recall,
+        reached_recall=reached_recall(points, options.recall),
+        asked_spec=options.spec,
+        asked_memory=options.memory,
+        points=points,
+        exact_milliseconds=exact_milliseconds,
+    )

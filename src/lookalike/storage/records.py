@@ -1,0 +1,81 @@
+"""The rows of the catalog as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lookalike.filters import Value
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """An image of the catalog.
+
+    Attributes:
+        id: its number.
+        key: its path, relative to the collection's folder if it is inside.
+        row: the row of its vector.
+        label: its label, or None.
+        width: in pixels, as it is seen.
+        height: in pixels, as it is seen.
+        attributes: by name.
+    """
+
+    id: int
+    key: str
+    row: int
+    label: str | None
+    width: int
+    height: int
+    attributes: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredGeneration:
+    """A generation of the index: its number, the number of rows that it covers, and the SHA-256 of its two files."""
+
+    number: int
+    rows: int
+    index_sha256: bytes
+    card_sha256: bytes
+
+
+@dataclass(frozen=True)
+class State:
+    """What a commit says of the collection's other files.
+
+    Attributes:
+        changes: a number that is different after every commit.
+        count: the number of committed rows of vectors.
+        vectors: the name of the file of vectors.
+        generation: the generation of the index that serves, or None if there is no index.
+    """
+
+    changes: int
+    count: int
+    vectors: str
+    generation: StoredGeneration | None
+
+    @property
+    def files(self) -> tuple[str, StoredGeneration | None]:
+        """Which files these are. The files never change; a commit that only adds or removes images keeps them."""
+        return self.vectors, self.generation
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """A file that was indexed or skipped; its size and time say whether it has changed since."""
+
+    key: str
+    size: int
+    changed_ns: int
+    skipped: bool
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The number of entries of each kind."""
+
+    images: int
+    vectors: int
+    dead: int
+    skipped: int

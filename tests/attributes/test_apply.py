@@ -1,0 +1,147 @@
+"""Attributes of a table are set on the images that its paths name."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lookalike.attributes import apply
+from lookalike.attributes.apply import AttributesReport, keys_of
+from lookalike.errors import UsageError
+from lookalike.storage.catalog import Catalog
+from tests.support.attribute_tables import needs_pyarrow
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path.resolve() / "photos"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def catalog(folder: Path) -> Iterator[Catalog]:
+    """Four images, one of them outside the folder."""
+    Catalog.create(folder / "catalog.sqlite")
+    with closing(Catalog(folder / "catalog.sqlite")) as catalog:
+        write(catalog, ["a.jpg", "2024/b.jpg", "2024/ü.jpg", f"{folder.parent}/elsewhere/c.jpg"])
+        yield catalog
+
+
+def write(catalog: Catalog, keys: Sequence[str]) -> None:
+    """Adds an image for each key."""
+    with catalog.writing() as transaction:
+        for row, key in enumerate(keys):
+            transaction.add_vector(row, row.to_bytes(32, "big"), row, width=1, height=1)
+            transaction.put_image(key, row, size=1, changed_ns=1, label=None)
+
+
+def stored(catalog: Catalog) -> dict[str, dict[str, Any]]:
+    """Returns the attributes of all images that have any, by key."""
+    images = [image for row in range(catalog.count()) for image in catalog.images_of([row])]
+    return {image.key: dict(image.attributes) for image in images if image.attributes}
+
+
+def test_the_rows_of_a_table_become_attributes_of_images(catalog: Catalog, folder: Path) -> None:
+    path = folder / "table.csv"
+    path.write_text("path,colour,price\na.jpg,red,7\n2024/b.jpg,,8.5\n2024/ü.jpg,blue,\nmissing.jpg,red,1\n")
+    report = apply.apply(catalog, folder, path)
+    assert report == AttributesReport(3, 1, ("missing.jpg",), ("colour", "price"))
+    assert stored(catalog) == {
+        "a.jpg": {"colour": "red", "price": 7.0},
+        "2024/b.jpg": {"price": 8.5},
+        "2024/ü.jpg": {"colour": "blue"},
+    }
+
+
+def test_another_table_changes_only_the_attributes_that_it_names(catalog: Catalog, folder: Path) -> None:
+    path = folder / "table.csv"
+    for text in ("path,colour,price\na.jpg,red,7\n2024/b.jpg,red,7\n", "path,price,size\na.jpg,,5\n"):
+        path.write_text(text)
+        apply.apply(catalog, folder, path)
+    assert stored(catalog) == {"a.jpg": {"colour": "red", "size": 5}, "2024/b.jpg": {"colour": "red", "price": 7}}
+
+
+@needs_pyarrow
+def test_a_parquet_table_is_applied_like_a_csv_table(
+    catalog: Catalog, folder: Path, parquet: Callable[..., Path]
+) -> None:
+    path = parquet({"file": [f"{folder}/a.jpg", "photos/2024/b.jpg"], "label": [7, 8], "rating": [0.5, math.nan]})
+    assert apply.apply(catalog, folder, path) == AttributesReport(2, 0, (), ("label", "rating"))
+    assert stored(catalog) == {"a.jpg": {"label": "7", "rating": 0.5}, "2024/b.jpg": {"label": "8"}}
+    assert catalog.labels() == [("7", 1), ("8", 1)]
+
+
+def test_a_path_is_a_key_or_relative_to_the_table_or_absolute(catalog: Catalog, folder: Path) -> None:
+    subfolder = folder / "2024"
+    subfolder.mkdir()
+    outside = f"{folder.parent}/elsewhere/c.jpg"
+    names = ["b.jpg", "2024/b.jpg", "../a.jpg", "./../2024//b.jpg", f"{folder}/a.jpg", outside, "../../elsewhere/c.jpg"]
+    expected = ["2024/b.jpg", "2024/b.jpg", "a.jpg", "2024/b.jpg", "a.jpg", outside, outside]
+    path = subfolder / "table.csv"
+    for name, key in zip(names, expected, strict=True):
+        path.write_text(f"path,x\n{name},{name}\n")
+        assert apply.apply(catalog, folder, path).images == 1, name
+        assert stored(catalog)[key] == {"x": name}
+        path.write_text(f"path,x\n{name},\n")
+        apply.apply(catalog, folder, path)
+    assert stored(catalog) == {}
+
+
+def test_an_ambiguous_path_is_the_image_of_that_key(catalog: Catalog, folder: Path) -> None:
+    with catalog.writing() as transaction:
+        transaction.put_image("2024/a.jpg", 1, size=1, changed_ns=1, label=None)
+    (folder / "2024").mkdir()
+    path = folder / "2024" / "table.csv"
+    path.write_text("path,x\na.jpg,1\n")
+    apply.apply(catalog, folder, path)
+    assert stored(catalog) == {"a.jpg": {"x": 1}}
+
+
+def test_a_path_through_a_symlink_finds_the_image(catalog: Catalog, folder: Path) -> None:
+    (folder.parent / "link").symlink_to(folder)
+    path = folder.parent / "table.csv"
+    path.write_text("path,x\nlink/a.jpg,1\n")
+    assert apply.apply(catalog, folder, path).images == 1
+    assert apply.apply(catalog, folder, folder.parent / "link" / ".." / "table.csv").images == 1
+
+
+def test_impossible_paths_are_unknown(catalog: Catalog, folder: Path) -> None:
+    (folder / "loop").symlink_to("loop")
+    path = folder / "table.csv"
+    path.write_text(
+        "path,x\na\0b,1\na\0/b,1\nloop/a.jpg,1\n" + "x" * 5000 + ",1\n" + "y/" * 5000 + ",1\n../../../../../..,1\n"
+    )
+    report = apply.apply(catalog, folder, path)
+    assert (report.images, report.unknown) == (0, 6)
+
+
+def test_only_the_first_five_unknown_paths_are_named(catalog: Catalog, folder: Path) -> None:
+    path = folder / "table.csv"
+    path.write_text("path,x\n" + "".join(f"{number},1\n" for number in range(20)))
+    report = apply.apply(catalog, folder, path)
+    assert (report.images, report.unknown, report.first_unknown) == (0, 20, ("0", "1", "2", "3", "4"))
+
+
+@needs_pyarrow
+def test_a_table_with_an_invalid_row_changes_nothing(
+    catalog: Catalog, folder: Path, parquet: Callable[..., Path]
+) -> None:
+    path = parquet({"path": ["a.jpg", "2024/b.jpg"], "x": [0.5, math.inf]})
+    changes = catalog.changes()
+    with pytest.raises(UsageError, match="x: inf is not finite"):
+        apply.apply(catalog, folder, path)
+    assert stored(catalog) == {}
+    assert catalog.changes() == changes
+
+
+def test_a_path_that_is_a_key_is_not_looked_up_on_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = keys_of("a.jpg", table_folder=folder / "2024", folder=folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(apply, "absolute", None)
+        assert next(keys) == "a.jpg"
+    assert list(keys) == ["2024/a.jpg"]
+    assert list(keys_of("a.jpg", table_folder=folder, folder=folder)) == ["a.jpg"]
