@@ -118,7 +118,7 @@ def keep(name: str, module: torch.nn.Module) -> None:
     size = config["input_size"][1]
     mean, std = (tuple(255 * number for number in config[key]) for key in ("mean", "std"))
     network = ImportedNetwork(
-        graph=torch_export.converted(module, torch.rand(2, 3, size, size)),
+        graph=torch_export.to_openvino(module, torch.rand(2, 3, size, size)),
         layout="NCHW",
         preprocessing=Preprocessing(size=size, crop=config["crop_pct"], resample=config["interpolation"]),
         normalization=Normalization(mean, std),
@@ -127,7 +127,7 @@ def keep(name: str, module: torch.nn.Module) -> None:
         sha256="0" * 64,
         output="features",
     )
-    importers.keep(network, name)
+    importers.register(network, name)
 
 
 def pictures(place: Path, folder: Path | None, count: int) -> Path:

@@ -73,7 +73,7 @@ def test_openvino_is_imported_where_it_is_kept_from_reporting_and_nowhere_else()
         if name.partition(".")[0] == "openvino"
     }
     # The converter has parts that are imported when it is there already.
-    assert importing == {"encoders/openvino/loading.py", "importers/torch_export.py"}
+    assert importing == {"encoders/openvino/loading.py", "importers/third_party.py", "importers/torch_export.py"}
 
 
 @pytest.mark.parametrize(

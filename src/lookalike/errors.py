@@ -32,6 +32,7 @@ Action = Literal[
     "inspect_model",
     "find_models",
     "install",
+    "upgrade",
 ]
 # What each action is good for, and the call that does it; {all} stands for all of its arguments.
 _CALLS: dict[Action, tuple[str, str]] = {
@@ -49,6 +50,7 @@ _CALLS: dict[Action, tuple[str, str]] = {
     "inspect_model": ("list its layers", "lookalike.importers.inspect({all})"),
     "find_models": ("find the folder of imported models", "lookalike.encoders.registry.folder()"),
     "install": ("install what is missing", 'pip install "lookalike[{extra}]"'),
+    "upgrade": ("install versions that match", 'pip install --upgrade "lookalike[{extra}]"'),
 }
 
 

@@ -175,7 +175,7 @@ def test_captions_are_below_the_images_and_gaps_have_reasons(matches: Matches, s
         "2  0.500",
         "3  -0.250",
     ]
-    assert rows[7][40:].split("  ")[0] == "no thumbnail:"
+    assert rows[7][40:].split("  ")[0] == "not shown:"
     assert rows[8][40:58].strip() == "not an image"
     assert "score" in rows[11]  # the table
 

@@ -335,7 +335,7 @@ def test_the_notes_say_what_was_measured() -> None:
     text = "\n".join(lines(BOTH))
     assert "On 500 of 1,000 images, without 2 that look the same and 1 unusable." in text
     assert "one of 3;" in text
-    assert "* the best, if by little: one picture of 500 is 0.002." in text
+    assert "* the best, if by little: one image of 500 is 0.002." in text
 
 
 def test_one_network_without_labels_has_neither_marks_nor_precision() -> None:

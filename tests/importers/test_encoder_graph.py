@@ -13,7 +13,7 @@ from lookalike.encoders.card import Normalization
 from lookalike.errors import ModelError
 from lookalike.images.decode import Preprocessing
 from lookalike.importers.base import ImportedNetwork
-from lookalike.importers.encoder_graph import Finished, Layout, channel_axis, finished
+from lookalike.importers.encoder_graph import EncoderGraph, Layout, build, channel_axis
 
 SIZE = 16
 PIXELS = np.random.default_rng(3).integers(0, 256, (3, SIZE, SIZE, 3), np.uint8)
@@ -37,7 +37,7 @@ def network(
     return ImportedNetwork(graph, layout, Preprocessing(size), normalization, "sample.onnx", "", "", "layer")
 
 
-def run(made: Finished, pixels: NDArray[np.uint8] = PIXELS) -> NDArray[np.float32]:
+def run(made: EncoderGraph, pixels: NDArray[np.uint8] = PIXELS) -> NDArray[np.float32]:
     compiled = ov.Core().compile_model(made.graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     vectors: NDArray[np.float32] = compiled(pixels)[0]
     return vectors.copy()
@@ -67,19 +67,19 @@ def test_pixels_are_scaled_in_the_networks_order_and_layout(channels: Any, layou
     expected = scaled(normalization)
     if layout == "NCHW":
         expected = expected.transpose(0, 3, 1, 2)
-    found = run(finished(network(flat, layout=layout, normalization=normalization)))
+    found = run(build(network(flat, layout=layout, normalization=normalization)))
     np.testing.assert_allclose(found, expected.reshape(3, -1), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["f32", "f16", "u8"])
 def test_without_scaling_a_network_gets_pixels_as_they_are(kind: str) -> None:
-    found = run(finished(network(flat, layout="NHWC", kind=kind)))
+    found = run(build(network(flat, layout="NHWC", kind=kind)))
     np.testing.assert_array_equal(found, PIXELS.reshape(3, -1))
 
 
 def test_a_network_of_pixels_may_take_their_channels_the_other_way_round() -> None:
     normalization = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "BGR")
-    found = run(finished(network(flat, layout="NHWC", kind="u8", normalization=normalization)))
+    found = run(build(network(flat, layout="NHWC", kind="u8", normalization=normalization)))
     np.testing.assert_array_equal(found, PIXELS[..., ::-1].reshape(3, -1))
 
 
@@ -89,13 +89,13 @@ def test_a_network_of_pixels_may_take_their_channels_the_other_way_round() -> No
 def test_the_mean_of_a_feature_map_is_taken_over_height_and_width_in_either_layout() -> None:
     means = PIXELS.astype(np.float64).mean(axis=(1, 2))
     for layout in ("NCHW", "NHWC"):
-        made = finished(network(as_it_is, layout=layout))
+        made = build(network(as_it_is, layout=layout))
         np.testing.assert_allclose(run(made), means, rtol=1e-5)
         assert (made.dim, made.output) == (3, "layer (mean over 16 x 16)")
 
 
 def test_a_feature_map_of_one_place_is_a_vector() -> None:
-    made = finished(network(lambda x: op.reduce_max(x, np.array([2, 3]), True)))
+    made = build(network(lambda x: op.reduce_max(x, np.array([2, 3]), True)))
     np.testing.assert_array_equal(run(made), PIXELS.max(axis=(1, 2)))
     assert (made.dim, made.output) == (3, "layer")
 
@@ -123,7 +123,7 @@ def tokens(count: int, width: int = 4) -> Any:
 )
 def test_the_class_token_is_taken_where_there_is_one_and_else_the_mean(count: int, size: int, how: str) -> None:
     pixels = np.random.default_rng(4).integers(0, 256, (2, size, size, 3), np.uint8)
-    made = finished(network(tokens(count), layout="NHWC", size=size))
+    made = build(network(tokens(count), layout="NHWC", size=size))
     expected = pixels.reshape(2, -1)[:, : count * 4].reshape(2, count, 4).astype(np.float64)
     expected = expected[:, 0] if how == "class token" else expected.mean(axis=1)
     np.testing.assert_allclose(run(made, pixels), expected, rtol=1e-5)
@@ -152,18 +152,18 @@ def test_channels_are_what_differs_from_height_and_width(shape: Any, layout: Lay
 # Batches
 
 
-def batches(made: Finished) -> bool:
+def batches(made: EncoderGraph) -> bool:
     """Whether it takes any number of pictures at once."""
     return bool(made.graph.input().get_partial_shape()[0].is_dynamic)
 
 
 def test_a_network_takes_any_number_of_pictures_where_it_can() -> None:
-    assert batches(finished(network(flat)))
-    assert batches(finished(network(flat, shape=[1, 3, SIZE, SIZE])))
+    assert batches(build(network(flat)))
+    assert batches(build(network(flat, shape=[1, 3, SIZE, SIZE])))
 
 
 def test_a_network_whose_graph_has_room_for_one_picture_takes_one() -> None:
-    made = finished(network(lambda x: op.reshape(x, np.array([1, 3 * SIZE * SIZE]), False), shape=[1, 3, SIZE, SIZE]))
+    made = build(network(lambda x: op.reshape(x, np.array([1, 3 * SIZE * SIZE]), False), shape=[1, 3, SIZE, SIZE]))
     assert not batches(made)
     np.testing.assert_array_equal(run(made, PIXELS[:1]), PIXELS[:1].transpose(0, 3, 1, 2).reshape(1, -1))
 
@@ -174,12 +174,12 @@ def test_dimensions_that_are_open_for_any_number_of_pictures_alone_are_no_hindra
             flat(x), op.concat([np.array([1]), op.gather(op.shape_of(flat(x)), np.array([1]), 0)], 0), False
         )
 
-    made = finished(network(make, shape=[-1, 3, SIZE, SIZE]))
+    made = build(network(make, shape=[-1, 3, SIZE, SIZE]))
     assert (made.dim, batches(made)) == (3 * SIZE * SIZE, False)
 
 
 def test_a_network_that_mixes_the_pictures_of_a_batch_takes_one() -> None:
-    made = finished(network(lambda x: op.subtract(flat(x), op.reduce_max(x, np.array([0, 1, 2, 3]), False))))
+    made = build(network(lambda x: op.subtract(flat(x), op.reduce_max(x, np.array([0, 1, 2, 3]), False))))
     assert not batches(made)
     np.testing.assert_array_equal(
         run(made, PIXELS[:1]), PIXELS[:1].transpose(0, 3, 1, 2).reshape(1, -1) - float(PIXELS[0].max())
@@ -188,7 +188,7 @@ def test_a_network_that_mixes_the_pictures_of_a_batch_takes_one() -> None:
 
 def test_the_network_itself_stays_as_it_is() -> None:
     given = network(flat, normalization=SCALING)
-    finished(given)
+    build(given)
     assert given.graph.input().get_element_type() == ov.Type.f32
     assert given.graph.input().get_partial_shape() == ov.PartialShape([-1, 3, SIZE, SIZE])
 
@@ -202,7 +202,7 @@ def test_more_than_one_input_is_refused_with_their_names() -> None:
     graph = ov.Model([op.concat([flat(first), second], 1)], [first, second])
     given = ImportedNetwork(graph, "NCHW", Preprocessing(SIZE), None, "clip.onnx", "", "", "layer")
     with pytest.raises(ModelError, match=r"clip\.onnx: it has 2 inputs \(pixel_values, input_ids\)"):
-        finished(given)
+        build(given)
 
 
 @pytest.mark.parametrize("shape", [[1, 77], [1, 1, SIZE, SIZE], [1, 3, SIZE, 2 * SIZE], [1, 3, 2 * SIZE, 2 * SIZE]])
@@ -211,34 +211,34 @@ def test_inputs_that_are_no_such_picture_are_refused_with_their_shape(shape: lis
     with pytest.raises(
         ModelError, match=r"sample\.onnx: its input in is \[1,.*\], and not a picture of 16 x 16 pixels"
     ):
-        finished(given)
+        build(given)
 
 
 def test_scaled_pixels_for_a_network_of_whole_numbers_are_refused() -> None:
     with pytest.raises(ModelError, match=r"its input in takes u8, and not scaled pixels"):
-        finished(network(flat, kind="u8", normalization=SCALING))
+        build(network(flat, kind="u8", normalization=SCALING))
 
 
 def test_an_output_of_another_shape_is_refused_with_the_layer() -> None:
     with pytest.raises(ModelError, match=r"its layer layer gives \[1,3,4,64\], and not a vector.*another --output"):
-        finished(network(lambda x: op.reshape(x, np.array([0, 3, 4, 64]), True)))
+        build(network(lambda x: op.reshape(x, np.array([0, 3, 4, 64]), True)))
 
 
 def test_dimensions_that_stay_open_are_refused() -> None:
     with pytest.raises(ModelError, match=r"its layer layer gives \[2,.*\], and not a vector"):
-        finished(network(lambda x: op.non_zero(flat(x), "i32")))
+        build(network(lambda x: op.non_zero(flat(x), "i32")))
 
 
 def test_several_vectors_for_a_picture_are_refused() -> None:
     with pytest.raises(ModelError, match=r"gives 16 vectors for a picture"):
-        finished(network(lambda x: op.reshape(x, np.array([-1, 48]), False)))
+        build(network(lambda x: op.reshape(x, np.array([-1, 48]), False)))
 
 
 def test_one_vector_for_all_pictures_is_refused() -> None:
     with pytest.raises(ModelError, match="gives every picture the same vector"):
-        finished(network(lambda x: op.clamp(op.add(flat(x), np.float32(300)), 0.0, 1.0)))
+        build(network(lambda x: op.clamp(op.add(flat(x), np.float32(300)), 0.0, 1.0)))
 
 
 def test_what_is_not_a_number_is_refused() -> None:
     with pytest.raises(ModelError, match="gives what is not a number"):
-        finished(network(lambda x: op.log(op.subtract(flat(x), np.float32(9)))))
+        build(network(lambda x: op.log(op.subtract(flat(x), np.float32(9)))))

@@ -30,7 +30,7 @@ from lookalike.images.decode import Preprocessing
 from lookalike.importers import file as from_file
 from lookalike.importers import isolated_read
 from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportRequest
-from lookalike.importers.encoder_graph import finished
+from lookalike.importers.encoder_graph import build
 from lookalike.importers.output_layer import layers
 from tests.support.onnx_samples import SIZE, classifier, model, node, pictures, planes, reference, tensor
 
@@ -43,7 +43,7 @@ def fetch(path: Path, options: ImportOptions = IMAGENET) -> ImportedNetwork:
 
 
 def vectors(network: ImportedNetwork, pixels: NDArray[np.uint8] = PIXELS) -> NDArray[np.float32]:
-    run = ov.Core().compile_model(finished(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    run = ov.Core().compile_model(build(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.concatenate([run(picture[None])[0].copy() for picture in pixels])
 
 
@@ -94,7 +94,7 @@ def test_wishes_are_followed(tmp_path: Path) -> None:
     assert network.preprocessing == Preprocessing(20, 1.0, "bicubic", "squash")
     assert network.normalization == Normalization((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), "BGR")
     assert (network.output, network.licence) == ("conv", "MIT")
-    assert finished(network).output == "conv (mean over 10 x 10)"
+    assert build(network).output == "conv (mean over 10 x 10)"
 
 
 def test_the_hash_of_a_file_is_the_one_that_everyone_computes(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def normalization(*steps: tuple[str, list[float]]) -> onnx.ModelProto:
 )
 def test_arithmetic_that_scales_pixels_is_told_from_other(steps: list[tuple[str, list[float]]], expected: bool) -> None:
     network = ov.Core().read_model(normalization(*steps).SerializeToString())
-    assert from_file.rescales(network) is expected
+    assert from_file.normalizes(network) is expected
 
 
 def test_a_network_that_scales_pixels_by_itself_gets_them_as_they_are(tmp_path: Path) -> None:

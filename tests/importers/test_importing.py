@@ -1,4 +1,4 @@
-"""Importing: what a network is called, how it is noted, and what the user may wish otherwise."""
+"""Importing a model: its name, its card, and the options that override what the source publishes."""
 
 import shlex
 from collections.abc import Callable
@@ -38,12 +38,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("folder/saved_model/", "saved_model"),
     ],
 )
-def test_a_network_is_called_as_its_source_calls_it_in_small_letters(source: str, name: str) -> None:
-    assert importers.short_name(source) == name
+def test_default_name_is_the_sources_name_in_lower_case(source: str, name: str) -> None:
+    assert importers.default_name(source) == name
 
 
 def saved(home: Path, *, floats: bool) -> Path:
-    """A network in a file: the mean colour of each channel in four places, of pixels or of scaled ones."""
+    """Saves a network of uint8 pixels (the mean colours of a 2 x 2 grid) or of normalized ones (the mean colour)."""
     if not floats:
         ov.save_model(tiny_models.colours(), home / "net.xml", compress_to_fp16=False)
         return home / "net.xml"
@@ -54,7 +54,7 @@ def saved(home: Path, *, floats: bool) -> Path:
     return home / "net.xml"
 
 
-def test_what_was_told_is_noted_so_that_the_same_can_be_imported_again(home: Path) -> None:
+def test_the_card_keeps_a_command_that_imports_the_same_model_again(home: Path) -> None:
     saved(home, floats=True)
     options = ImportOptions(mean=(10.0, 20.0, 30.0), std=(2.0, 2.0, 2.0), channels="BGR", crop=1.0, licence="MIT")
     card = importers.import_model("net.xml", name="one", options=options).card
@@ -65,14 +65,14 @@ def test_what_was_told_is_noted_so_that_the_same_can_be_imported_again(home: Pat
     assert encoders.card("two").licence == "MIT"
 
 
-def test_the_same_weights_have_the_same_fingerprint_whatever_they_are_called(home: Path) -> None:
+def test_the_fingerprint_does_not_depend_on_name_and_licence(home: Path) -> None:
     saved(home, floats=False)
     one = importers.import_model("net.xml", name="one").card
     two = importers.import_model("net.xml", name="two", options=ImportOptions(licence="MIT")).card
     assert one.fingerprint == two.fingerprint
 
 
-def test_mean_and_deviation_are_in_the_order_of_the_channels(home: Path) -> None:
+def test_mean_and_std_are_in_channel_order(home: Path) -> None:
     saved(home, floats=True)
     options = ImportOptions(mean=(10.0, 20.0, 30.0), std=(1.0, 2.0, 4.0), channels="BGR")
     importers.import_model("net.xml", name="one", options=options)
@@ -81,25 +81,25 @@ def test_mean_and_deviation_are_in_the_order_of_the_channels(home: Path) -> None
     np.testing.assert_allclose(encoders.load("one").encode(pixels), [expected], rtol=1e-5)
 
 
-def test_other_channels_alone_turn_what_the_source_tells_round() -> None:
-    told = Normalization((1, 2, 3), (4, 5, 6))
-    assert ImportOptions(channels="BGR").normalization(told) == Normalization((3, 2, 1), (6, 5, 4), "BGR")
-    assert ImportOptions(channels="RGB").normalization(told) == told
-    assert ImportOptions(channels="BGR", mean=(7, 8, 9)).normalization(told) == Normalization(
+def test_another_channel_order_reverses_the_published_mean_and_std() -> None:
+    published = Normalization((1, 2, 3), (4, 5, 6))
+    assert ImportOptions(channels="BGR").normalization(published) == Normalization((3, 2, 1), (6, 5, 4), "BGR")
+    assert ImportOptions(channels="RGB").normalization(published) == published
+    assert ImportOptions(channels="BGR", mean=(7, 8, 9)).normalization(published) == Normalization(
         (7, 8, 9), (6, 5, 4), "BGR"
     )
     assert ImportOptions().normalization(None) is None
 
 
-def test_what_is_wished_comes_before_what_is_told() -> None:
+def test_options_override_preprocessing_or_are_rejected() -> None:
     assert ImportOptions(size=96, fit="squash").preprocessing(Preprocessing(224, 0.9)) == Preprocessing(
         96, 0.9, fit="squash"
     )
-    with pytest.raises(UsageError, match="timm:x: it cannot be had with --output; leave that out"):
-        ImportOptions(output="fc").refuse("timm:x", "revision", "output")
+    with pytest.raises(UsageError, match="timm:x: the option `output` does not apply here; leave it out"):
+        ImportOptions(output="fc").reject("timm:x", "revision", "output")
 
 
-def test_a_network_that_cannot_be_written_is_a_storage_error_and_leaves_nothing(
+def test_a_graph_that_cannot_be_written_is_a_storage_error(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved(home, floats=False)

@@ -30,7 +30,7 @@ from lookalike.images.decode import Preprocessing, prepare
 from lookalike.importers import encoder_graph
 from lookalike.importers import keras as from_keras
 from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
-from lookalike.importers.torch_export import quietly
+from lookalike.importers.third_party import silenced
 from tests.support.file_server import FileServer, mirrored
 from tests.support.golden_images import golden_images
 from tests.support.optional_packages import needs
@@ -105,7 +105,7 @@ class Published:
         self._constructor = getattr(keras.applications, name)
         self._module = sys.modules[self._constructor.__module__]
         self.path = FILES[name].format(size=size)
-        with quietly(), pytest.MonkeyPatch.context() as patch:
+        with silenced(), pytest.MonkeyPatch.context() as patch:
             patch.setattr("keras.src.utils.file_utils.get_file", lambda *_, **__: "")
             patch.setattr("keras.Model.load_weights", lambda *_, **__: None)
             self._model = self._constructor(
@@ -120,7 +120,7 @@ class Published:
 
     def vectors(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
         """What Keras makes of pictures."""
-        with quietly():
+        with silenced():
             return np.asarray(self._model(prepared.astype(np.float32), training=False))
 
     def expect_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +174,7 @@ def publish(monkeypatch: pytest.MonkeyPatch, server: FileServer, keras: Any, nam
 def vectors_of(network: ImportedNetwork, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What the imported network makes of pictures, (n, size, size, 3)."""
     compiled = ov.Core().compile_model(
-        encoder_graph.finished(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+        encoder_graph.build(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
     return np.concatenate([compiled(picture[None])[0] for picture in pixels])
 
@@ -267,7 +267,7 @@ def test_efficientnet_is_built_as_it_was_trained(monkeypatch: pytest.MonkeyPatch
     """Keras scales pixels twice in it, and leaves the second one out of a network that it does not load by itself."""
     application = from_keras._application(keras, "EfficientNetB0")
     monkeypatch.setattr("keras.Model.load_weights", lambda *_: None)
-    monkeypatch.setattr(application, "_converted", lambda model: model)
+    monkeypatch.setattr(application, "_to_openvino", lambda model: model)
     layers = application.graph(64, Path("unused")).layers
     assert sum(isinstance(layer, keras.layers.Rescaling) for layer in layers) == 2
 
@@ -286,7 +286,7 @@ def test_a_graph_keeps_its_weights_when_keras_gives_up_its_memory(monkeypatch: p
     models = [small_network(keras)]
     wanted = np.asarray(models[0](pixels))
     application = from_keras._application(keras, "VGG16")
-    monkeypatch.setattr(application, "_built", lambda _: models.pop())
+    monkeypatch.setattr(application, "_build", lambda _: models.pop())
     converted = application.graph(32, Path("unused"))
     written_next = [np.full(2048, np.nan, np.float32) for _ in range(5000)]
     found = ov.Core().compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(pixels)[0]
@@ -296,7 +296,7 @@ def test_a_graph_keeps_its_weights_when_keras_gives_up_its_memory(monkeypatch: p
 
 def test_a_graph_that_computes_something_else_is_refused(monkeypatch: pytest.MonkeyPatch, keras: Any) -> None:
     convert, other, application = ov.convert_model, small_network(keras), from_keras._application(keras, "VGG16")
-    monkeypatch.setattr(application, "_built", lambda _: small_network(keras))
+    monkeypatch.setattr(application, "_build", lambda _: small_network(keras))
     monkeypatch.setattr(ov, "convert_model", lambda _, **options: convert(other, **options))
     with pytest.raises(ModelError, match="keras:VGG16: OpenVINO computes something else than Keras"):
         application.graph(32, Path("unused"))
@@ -313,7 +313,7 @@ def test_every_application_says_its_size_and_scaling(keras: Any) -> None:
     for name in names:
         application = from_keras._application(keras, name.upper())
         assert application.source == f"keras:{name}"
-        assert application.sizes().usual == usual.get(name, 224)
+        assert application.sizes().default == usual.get(name, 224)
         caffe = name.startswith("VGG") or (name.startswith("ResNet") and not name.endswith("V2"))
         inside = name.startswith(("EfficientNet", "ConvNeXt", "MobileNetV3"))
         torch = name.startswith("DenseNet")
@@ -325,8 +325,8 @@ def test_every_application_says_its_size_and_scaling(keras: Any) -> None:
 def test_wishes_come_before_what_keras_says(keras: Any) -> None:
     application = from_keras._application(keras, "InceptionV3")
     options = ImportOptions(size=128, crop=1.0, resample="bicubic", fit="squash", std=(1.0, 2.0, 3.0))
-    assert from_keras._recipe(application, options) == Preprocessing(128, 1.0, "bicubic", "squash")
-    assert from_keras._recipe(application, ImportOptions(fit="squash")) == Preprocessing(
+    assert from_keras._preprocessing(application, options) == Preprocessing(128, 1.0, "bicubic", "squash")
+    assert from_keras._preprocessing(application, ImportOptions(fit="squash")) == Preprocessing(
         299, 0.875, "bilinear", "squash"
     )
     assert options.normalization(PLUS_MINUS_ONE) == replace(PLUS_MINUS_ONE, std=(1.0, 2.0, 3.0))

@@ -1,4 +1,4 @@
-"""ONNX files, honest and hostile: what is in other files is never opened, and damage never ends the process."""
+"""ONNX files, valid and hostile: no other file is ever opened, and damage never ends the process."""
 
 import random
 from collections.abc import Callable
@@ -16,12 +16,9 @@ import onnx
 from onnx import TensorProto, helper
 
 from lookalike.errors import ModelError
-from lookalike.importers import (
-    isolated_read,
-    onnx_safety,
-)
+from lookalike.importers import isolated_read, onnx_safety
 from lookalike.system import worker
-from tests.support.onnx_samples import classifier, model, node, pictures, planes, reference, tensor
+from tests.support.onnx_samples import classifier, images, model, node, planes, reference, tensor
 
 HARMLESS = classifier().SerializeToString()
 
@@ -32,14 +29,13 @@ def external(name: str = "kernel") -> TensorProto:
     return outside
 
 
-def test_a_file_is_read_as_onnx_itself_computes_it(tmp_path: Path) -> None:
+def test_a_file_computes_what_onnx_itself_computes(tmp_path: Path) -> None:
     path = tmp_path / "network.onnx"
     path.write_bytes(HARMLESS)
-    numbers = planes(pictures())
-    [found] = (
-        ov.Core().compile_model(onnx_safety.read(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(numbers).values()
-    )
-    np.testing.assert_allclose(found, reference(classifier(), "logits", numbers), rtol=1e-4, atol=1e-3)
+    pixels = planes(images())
+    compiled = ov.Core().compile_model(onnx_safety.read(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    [found] = compiled(pixels).values()
+    np.testing.assert_allclose(found, reference(classifier(), "logits", pixels), rtol=1e-4, atol=1e-3)
 
 
 # Weights in other files
@@ -87,16 +83,16 @@ def in_the_training(network: onnx.ModelProto, outside: TensorProto) -> None:
         in_the_training,
     ],
 )
-@pytest.mark.parametrize("telling", ["external_data", "data_location"])
-def test_weights_in_other_files_are_refused_before_anything_is_loaded(
+@pytest.mark.parametrize("field_name", ["external_data", "data_location"])
+def test_weights_in_other_files_are_refused_before_loading(
     put: Callable[[onnx.ModelProto, TensorProto], None],
-    telling: str,
+    field_name: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Either of the two fields that say so is enough, wherever a tensor can be."""
+    """Either of the two fields is enough, wherever a tensor can be."""
     outside, network = external("outside"), classifier()
-    outside.ClearField({"external_data": "data_location", "data_location": "external_data"}[telling])
+    outside.ClearField({"external_data": "data_location", "data_location": "external_data"}[field_name])
     put(network, outside)
     path = tmp_path / "network.onnx"
     path.write_bytes(network.SerializeToString())
@@ -111,7 +107,7 @@ def test_files_that_onnx_saves_with_external_data_are_refused(tmp_path: Path) ->
         onnx_safety.read(tmp_path / "network.onnx")
 
 
-def test_the_bytes_that_were_checked_are_the_ones_that_are_loaded(
+def test_the_checked_bytes_are_the_ones_that_are_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "network.onnx"
@@ -129,8 +125,8 @@ def test_the_bytes_that_were_checked_are_the_ones_that_are_loaded(
 # Damage
 
 
-def test_graphs_that_are_nested_too_deep_are_refused() -> None:
-    """Each in an attribute of a node of the next."""
+def test_graphs_nested_too_deep_are_refused() -> None:
+    """Each graph is an attribute of a node in the next."""
     graph = b""
     for _ in range(2000):
         graph = field(0x0A, field(0x2A, field(0x32, graph)))
@@ -139,7 +135,7 @@ def test_graphs_that_are_nested_too_deep_are_refused() -> None:
 
 
 def field(key: int, value: bytes) -> bytes:
-    """A field with bytes for its value, as protocol buffers have it."""
+    """A length-delimited field of a protocol buffer."""
     length, digits = len(value), []
     while length >= 0x80:
         digits.append(length & 0x7F | 0x80)
@@ -151,7 +147,7 @@ def field(key: int, value: bytes) -> bytes:
     "data",
     [b"", b"\x08", b"\x08\x08", HARMLESS[:-1], HARMLESS[:40], b"\x3a\x05abc", b"\x3b\x3c", b"\xff" * 64, b"\x38\x01"],
 )
-def test_what_is_no_whole_onnx_file_is_refused(data: bytes, tmp_path: Path) -> None:
+def test_bytes_that_are_not_a_complete_onnx_file_are_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "network.onnx"
     path.write_bytes(data)
     with pytest.raises(ModelError, match=r"network\.onnx: refused as an ONNX file: (it|there) is "):
@@ -164,47 +160,48 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def mutated(data: bytes, seed: int) -> bytes:
-    """With one to four bytes changed, put in or taken out, mostly where the structure is."""
+    """Changes, inserts or deletes bytes in one to four positions, mostly where the structure is."""
     draw, changed = random.Random(seed), bytearray(data)
     for _ in range(draw.randint(1, 4)):
-        place = draw.choice([draw.randrange(len(changed)), draw.randrange(150), len(changed) - 1 - draw.randrange(150)])
+        positions = draw.randrange(len(changed)), draw.randrange(150), len(changed) - 1 - draw.randrange(150)
+        position = draw.choice(positions)
         match draw.randrange(4):
             case 0:
-                changed[place] = draw.randrange(256)
+                changed[position] = draw.randrange(256)
             case 1:
-                changed[place] ^= 1 << draw.randrange(8)
+                changed[position] ^= 1 << draw.randrange(8)
             case 2:
-                del changed[place : place + draw.randint(1, 8)]
+                del changed[position : position + draw.randint(1, 8)]
             case _:
-                changed[place:place] = draw.randbytes(draw.randint(1, 8))
+                changed[position:position] = draw.randbytes(draw.randint(1, 8))
     return bytes(changed)
 
 
-def test_whatever_the_damage_the_check_says_no_more_than_that_it_is_damaged() -> None:
+def test_damage_makes_the_check_raise_value_error_and_nothing_else() -> None:
     refused = 0
     for seed in range(4000):
         try:
             onnx_safety.check(mutated(HARMLESS, seed))
         except ValueError:
             refused += 1
-    assert 1000 < refused < 4000  # else the mutations prove nothing
+    assert 1000 < refused < 4000  # otherwise the mutations prove nothing
 
 
-def test_a_file_on_which_openvino_ends_its_process_is_refused(
+def test_a_file_that_crashes_openvino_is_refused(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A convolution without weights is one, in OpenVINO 2026."""
+    """A convolution without weights crashes OpenVINO 2026."""
     network = model(
         [node("Conv", "pixels", "maps", kernel_shape=[3, 3])], [tensor("kernel", 8, 3, 3, 3)], {"maps": "nchw"}
     )
     path = tmp_path / "network.onnx"
     path.write_bytes(network.SerializeToString())
-    with pytest.raises(ModelError, match=r"network\.onnx: refused as an ONNX file: OpenVINO fails on it"):
+    with pytest.raises(ModelError, match=r"network\.onnx: refused as an ONNX file: OpenVINO crashes on it"):
         onnx_safety.read(path)
     assert capfd.readouterr() == ("", "")
 
 
-def test_an_installation_that_is_broken_is_not_taken_for_a_damaged_file(
+def test_a_broken_installation_is_not_reported_as_a_damaged_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "network.onnx"
@@ -215,16 +212,17 @@ def test_an_installation_that_is_broken_is_not_taken_for_a_damaged_file(
     assert "No module named 'no_such_package'" in capfd.readouterr().err
 
 
-def test_a_file_that_keeps_openvino_busy_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_a_file_has_a_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "network.onnx"
     path.write_bytes(HARMLESS)
     monkeypatch.setattr(worker, "_PROGRAM", "import time; time.sleep(60)")
     monkeypatch.setattr(isolated_read, "_SECONDS", 0.2)
-    with pytest.raises(ModelError, match=r"network\.onnx: refused as an ONNX file: OpenVINO is not done with it after"):
+    with pytest.raises(ModelError, match=r"network\.onnx: refused as an ONNX file: OpenVINO has not read it after"):
         onnx_safety.read(path)
 
 
 def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:
+    """OpenVINO reads them in its own process, and never ends this one."""
     path, refused = tmp_path / "network.onnx", 0
     for seed in range(12):
         path.write_bytes(mutated(HARMLESS, seed))

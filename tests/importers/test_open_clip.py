@@ -27,7 +27,7 @@ from lookalike.images.decode import Preprocessing, prepare
 from lookalike.importers import open_clip as from_open_clip
 from lookalike.importers import tokenizer_export
 from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
-from lookalike.importers.torch_export import quietly
+from lookalike.importers.third_party import silenced
 from tests.support.file_server import COMMIT, HUB, FileServer, hub_repository, mirrored
 from tests.support.golden_images import golden_images
 from tests.support.optional_packages import needs
@@ -35,7 +35,7 @@ from tests.support.torch_stubs import declare
 
 needs("torch", "torchvision", "timm", "open_clip", "safetensors", "tokenizers")
 declare()
-with quietly():
+with silenced():
     import open_clip
     import safetensors.torch
     import tokenizers
@@ -101,7 +101,7 @@ def _listed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tokenizer that these networks share, whose conversion takes longest, is converted once for each context."""
-    convert, known = tokenizer_export.converted, _CONVERTED
+    convert, known = tokenizer_export.to_tokenizer_json, _CONVERTED
 
     def converted(tokenizer: Any, name: str) -> str:
         kind = type(tokenizer).__name__, tokenizer.context_length
@@ -109,7 +109,7 @@ def _converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
             known[kind] = convert(tokenizer, name)
         return known[kind]
 
-    monkeypatch.setattr(tokenizer_export, "converted", converted)
+    monkeypatch.setattr(tokenizer_export, "to_tokenizer_json", converted)
 
 
 _CONVERTED: dict[tuple[str, int], str] = {}
@@ -119,13 +119,13 @@ _CONVERTED: dict[tuple[str, int], str] = {}
 def _unconverted(monkeypatch: pytest.MonkeyPatch) -> None:
     """For what comes with a network and is not in its graphs, which take long."""
     graph = SimpleNamespace(reshape=lambda shape: None)
-    monkeypatch.setattr(from_open_clip, "converted", lambda module, example: graph)
+    monkeypatch.setattr(from_open_clip, "to_openvino", lambda module, example: graph)
 
 
 def network(name: str, **others: Any) -> Any:
     """One of these networks as OpenCLIP builds it, with the same random weights each time."""
     torch.manual_seed(len(name))
-    with quietly():
+    with silenced():
         model = open_clip.create_model(name, **others).eval()
         for parameter in model.parameters():
             if parameter.ndim == 4:  # without which convolutions set no pictures apart
@@ -242,7 +242,7 @@ def test_another_size_is_had_by_scaling_what_a_vision_transformer_knows_of_place
     published(server, model)
     made = fetch("tiny-vit/plain", size=96)
     assert made.preprocessing.size == 96
-    with quietly():
+    with silenced():
         file = Path(os.environ["LOOKALIKE_MODELS"]) / SAFE
         safetensors.torch.save_file(model.state_dict(), file)
         larger = open_clip.create_model("tiny-vit", pretrained=str(file), force_image_size=96).eval()

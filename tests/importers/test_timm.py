@@ -30,7 +30,7 @@ from lookalike.images.decode import Preprocessing
 from lookalike.importers import encoder_graph
 from lookalike.importers import timm as from_timm
 from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
-from lookalike.importers.torch_export import quietly
+from lookalike.importers.third_party import silenced
 from tests.support.torch_networks import (
     Trap,
     least_centred_cosine,
@@ -72,7 +72,7 @@ def _nothing_is_said(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
 def built(name: str, seed: int = 0) -> torch.nn.Module:
     """A network with random weights, with its classifier."""
     torch.manual_seed(seed)
-    with quietly():
+    with silenced():
         return randomized(timm.create_model(name))
 
 
@@ -137,7 +137,7 @@ def test_a_vision_transformer_computes_what_it_computes_in_timm_for_another_size
     network = fetched(name, size=70)
     module.set_input_size(img_size=70)
     assert (network.preprocessing.size, network.preprocessing.crop, network.output) == (70, 1.0, "features")
-    assert encoder_graph.finished(network).dim == 384
+    assert encoder_graph.build(network).dim == 384
     assert_agrees(network, module, paths)
 
 
@@ -166,11 +166,11 @@ def test_weights_that_are_not_on_the_hub_come_from_where_timm_says(
 )
 def test_pictures_are_prepared_as_timm_prepares_them(name: str, fit: str, paths: list[Path]) -> None:
     """Within 2 steps of 255 on the average: timm cuts at whole pixels. Another part would be further off."""
-    listed = from_timm._listed(name)
+    listed = from_timm._entry(name)
     preprocessing, normalization = from_timm._preparation(listed, ImportOptions())
     assert preprocessing.fit == fit
     assert normalization is not None
-    told = resolve_data_config({}, pretrained_cfg=listed.cfg.to_dict())
+    told = resolve_data_config({}, pretrained_cfg=listed.config.to_dict())
     transform = create_transform(**told | {"crop_pct": min(told["crop_pct"], 1.0)})  # above 1 it adds a black border
     wanted = np.stack([transform(picture) for picture in opened(paths)])
     assert distance(wanted, paths, preprocessing, normalization) < 2
@@ -214,7 +214,7 @@ def test_wishes_come_first(server: FileServer) -> None:
     network = fetched(SMALL, mean=numbers[0], std=numbers[1], **options)
     assert network.preprocessing == Preprocessing(96, 0.5, "nearest", "squash")
     assert (network.normalization, network.licence) == (Normalization(*numbers, channels="BGR"), "MIT")
-    assert encoder_graph.finished(network).dim == 512
+    assert encoder_graph.build(network).dim == 512
 
 
 # What is refused

@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 from lookalike.encoders.openvino.text_encoder import token_ids
 from lookalike.errors import ModelError
 from lookalike.importers import tokenizer_export
-from lookalike.importers.torch_export import quietly
+from lookalike.importers.third_party import silenced
 from tests.support.optional_packages import needs
 from tests.support.torch_stubs import declare
 
 needs("torch", "torchvision", "open_clip", "tokenizers")
 declare()
-with quietly():
+with silenced():
     import ftfy
     import open_clip.tokenizer as theirs
     import torch
     from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 CLIP = theirs.SimpleTokenizer()
-CONVERTED = Tokenizer.from_str(tokenizer_export.converted(CLIP, "clip"))
+CONVERTED = Tokenizer.from_str(tokenizer_export.to_tokenizer_json(CLIP, "clip"))
 
 
 def ours(text: str, made: Tokenizer = CONVERTED) -> list[int]:
@@ -95,7 +95,7 @@ def test_what_ftfy_repairs_of_more_than_one_character_is_left_as_it_is(text: str
 @pytest.mark.parametrize("clean", ["lower", "whitespace", "canonicalize"])
 def test_each_way_of_cleaning_and_any_context_is_kept(clean: str) -> None:
     tokenizer = theirs.SimpleTokenizer(context_length=16, clean=clean)
-    made = Tokenizer.from_str(tokenizer_export.converted(tokenizer, "clip"))
+    made = Tokenizer.from_str(tokenizer_export.to_tokenizer_json(tokenizer, "clip"))
     for text in ("Snake_case, isn't IT?  (yes)", "“Ça va” & \uff26\uff35ll", "one two three four " * 9):
         assert ours(text, made) == own(text, tokenizer)
         assert len(ours(text, made)) == 16
@@ -104,7 +104,7 @@ def test_each_way_of_cleaning_and_any_context_is_kept(clean: str) -> None:
 
 def test_a_tokenizer_that_drops_words_at_random_is_refused() -> None:
     with pytest.raises(ModelError, match=r"^clipa: .*drops words at random.*choose"):
-        tokenizer_export.converted(theirs.SimpleTokenizer(reduction_mask="simple"), "clipa")
+        tokenizer_export.to_tokenizer_json(theirs.SimpleTokenizer(reduction_mask="simple"), "clipa")
 
 
 def test_a_tokenizer_that_would_give_other_ids_is_refused() -> None:
@@ -113,7 +113,7 @@ def test_a_tokenizer_that_would_give_other_ids_is_refused() -> None:
             return [number + 1 if "✓" in text or "naïve" in text else number for number in super().encode(text)]
 
     with pytest.raises(ModelError, match=r"^odd: .*other tokens for 'Crème"):
-        tokenizer_export.converted(Odd(), "odd")
+        tokenizer_export.to_tokenizer_json(Odd(), "odd")
 
 
 # Those of transformers, as OpenCLIP wraps them
@@ -170,7 +170,7 @@ def wrapped(inner: Any, *, clean: str = "canonicalize", **others: Any) -> Any:
 @pytest.mark.parametrize("clean", ["whitespace", "canonicalize"])
 def test_a_tokenizer_of_transformers_becomes_the_same_ids(clean: str) -> None:
     tokenizer = wrapped(InTransformers(like_siglip()), clean=clean)
-    made = Tokenizer.from_str(tokenizer_export.converted(tokenizer, "siglip"))
+    made = Tokenizer.from_str(tokenizer_export.to_tokenizer_json(tokenizer, "siglip"))
     for text in ("A photo_of  a CAT!", "“cats” &amp; 猫, Cafe\u0301", "a photo of a cat " * 9):
         assert ours(text, made) == own(text, tokenizer)
     assert ours("a cat", made)[:4] == [4, 5, 1, 0]
@@ -180,12 +180,12 @@ def test_a_tokenizer_whose_separator_is_taken_out_afterwards_is_refused() -> Non
     inner = InTransformers(like_siglip())
     vars(inner)["sep_token_id"] = 1
     with pytest.raises(ModelError, match=r"^clipa: its tokenizer, a HFTokenizer, cannot be converted: .*other tokens"):
-        tokenizer_export.converted(wrapped(inner, strip_sep_token=True), "clipa")
+        tokenizer_export.to_tokenizer_json(wrapped(inner, strip_sep_token=True), "clipa")
 
 
 def test_a_tokenizer_of_transformers_that_is_made_in_another_way_is_refused() -> None:
     with pytest.raises(ModelError, match=r"InTransformers is not made with the tokenizers library"):
-        tokenizer_export.converted(wrapped(InTransformers(None)), "slow")
+        tokenizer_export.to_tokenizer_json(wrapped(InTransformers(None)), "slow")
 
 
 def test_the_file_says_how_it_cuts_and_fills() -> None:

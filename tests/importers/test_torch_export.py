@@ -19,13 +19,14 @@ from torch import nn
 
 from lookalike.encoders.openvino.loading import ov
 from lookalike.errors import MissingExtraError, ModelError
-from lookalike.importers.torch_export import converted, imported, quietly
+from lookalike.importers.third_party import optional_module, silenced
+from lookalike.importers.torch_export import to_openvino
 
 # Quiet
 
 
 def test_nothing_is_said_meanwhile(capfd: pytest.CaptureFixture[str]) -> None:
-    with quietly():
+    with silenced():
         warnings.warn("a warning", stacklevel=1)
         logging.getLogger("timm").critical("a record")
         logging.error("a record of nobody in particular")
@@ -41,8 +42,8 @@ def state() -> tuple[Any, ...]:
     return torch_state, list(warnings.filters), root.manager.disable, root.level, list(root.handlers), sys.stderr
 
 
-def fail_quietly() -> None:
-    with quietly():
+def fail_silenced() -> None:
+    with silenced():
         assert not torch.is_grad_enabled()
         assert not torch.backends.mha.get_fastpath_enabled()
         logging.warning("a record")
@@ -56,7 +57,7 @@ def test_all_is_as_before_afterwards(capfd: pytest.CaptureFixture[str]) -> None:
     logging.getLogger().handlers.clear()
     try:
         with pytest.raises(ZeroDivisionError):
-            fail_quietly()
+            fail_silenced()
         assert logging.getLogger().handlers == []
     finally:
         logging.getLogger().handlers[:] = handlers
@@ -66,8 +67,8 @@ def test_all_is_as_before_afterwards(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_it_may_be_quiet_within_the_quiet(capfd: pytest.CaptureFixture[str]) -> None:
-    with quietly():
-        with quietly():
+    with silenced():
+        with silenced():
             pass
         os.write(2, b"a line\n")
         warnings.warn("a warning", stacklevel=1)
@@ -77,7 +78,7 @@ def test_it_may_be_quiet_within_the_quiet(capfd: pytest.CaptureFixture[str]) -> 
 def test_it_is_quiet_where_there_is_nothing_to_say_it_on() -> None:
     """A program without a terminal may have closed its standard error."""
     code = (
-        "import os; os.close(2); from lookalike.importers.torch_export import quietly\nwith quietly(): print('unheard')"
+        "import os; os.close(2); from lookalike.importers.third_party import silenced\nwith silenced(): print('unheard')"
     )
     ended = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
     assert ended.stdout == b""
@@ -91,12 +92,12 @@ def test_two_threads_are_quiet_one_after_the_other_and_all_is_as_before_afterwar
     began, may_end = threading.Event(), threading.Event()
 
     def be_quiet() -> None:
-        with quietly():
+        with silenced():
             began.set()
             may_end.wait(20)
 
     other = threading.Thread(target=be_quiet)
-    with quietly():
+    with silenced():
         other.start()
         assert not began.wait(0.3)
     assert began.wait(20)
@@ -117,8 +118,8 @@ TelemetrySender.send = lambda self, backend, message: sent.append(message)
 """
 CONVERT = """
 import torch
-from lookalike.importers.torch_export import converted
-converted(torch.nn.Linear(3, 2), torch.zeros(1, 3))
+from lookalike.importers.torch_export import to_openvino
+to_openvino(torch.nn.Linear(3, 2), torch.zeros(1, 3))
 """
 
 
@@ -185,7 +186,7 @@ class TextTower(nn.Module):  # type: ignore[misc]
 def test_a_network_computes_what_it_computed_in_torch_for_any_number_of_pictures() -> None:
     module = Pictures().train()
     module(torch.randn(8, 3, 12, 12))  # other statistics than at first
-    graph = converted(module, torch.zeros(1, 3, 12, 12))
+    graph = to_openvino(module, torch.zeros(1, 3, 12, 12))
     assert shape(graph) == "[?,3,12,12]"
     inputs = [torch.randn(number, 3, 12, 12) for number in (1, 2, 7)]
     for taken, found in zip(inputs, outputs(graph, *inputs), strict=True):
@@ -195,7 +196,7 @@ def test_a_network_computes_what_it_computed_in_torch_for_any_number_of_pictures
 def test_a_text_tower_computes_what_it_computed_in_torch() -> None:
     """With attention that PyTorch would do in one step, which OpenVINO does not know."""
     module = TextTower()
-    graph = converted(module, torch.randint(0, 100, (1, 9)))
+    graph = to_openvino(module, torch.randint(0, 100, (1, 9)))
     assert shape(graph) == "[?,9]"
     assert graph.input(0).get_element_type() == ov.Type.i64
     inputs = [torch.randint(0, 100, (number, 9)) for number in (1, 3)]
@@ -205,7 +206,7 @@ def test_a_text_tower_computes_what_it_computed_in_torch() -> None:
 
 def test_half_precision_becomes_single() -> None:
     module = Pictures().half()
-    graph = converted(module, torch.zeros(1, 3, 12, 12))
+    graph = to_openvino(module, torch.zeros(1, 3, 12, 12))
     taken = torch.randn(1, 3, 12, 12)
     np.testing.assert_allclose(outputs(graph, taken)[0], module(taken).detach().numpy(), atol=1e-5)
     assert graph.output(0).get_element_type() == ov.Type.f32
@@ -213,7 +214,7 @@ def test_half_precision_becomes_single() -> None:
 
 def test_the_weights_are_not_copied() -> None:
     module = nn.Linear(300, 200)
-    graph = converted(module, torch.zeros(1, 300))
+    graph = to_openvino(module, torch.zeros(1, 300))
     constants = [node.data for node in graph.get_ops() if node.get_type_name() == "Constant"]
     [weight] = [constant for constant in constants if constant.shape == (200, 300)]
     assert weight.ctypes.data == module.weight.data_ptr()
@@ -226,7 +227,7 @@ class OneByOne(Pictures):
 
 def test_a_network_that_takes_one_picture_only_is_converted_for_one() -> None:
     module = OneByOne()
-    graph = converted(module, torch.zeros(1, 3, 12, 12))
+    graph = to_openvino(module, torch.zeros(1, 3, 12, 12))
     assert shape(graph) == "[1,3,12,12]"
     taken = torch.randn(1, 3, 12, 12)
     np.testing.assert_allclose(outputs(graph, taken)[0], module(taken).detach().numpy(), atol=1e-5)
@@ -250,7 +251,7 @@ class Broken(nn.Module):  # type: ignore[misc]
 def test_a_network_that_cannot_be_traced_is_refused() -> None:
     """What it does depends on numbers in the picture, and a traced one always does what it did with the example."""
     with pytest.raises(ModelError, match="Moody: OpenVINO computes something else"):
-        converted(Moody(3, 3), torch.zeros(1, 3))
+        to_openvino(Moody(3, 3), torch.zeros(1, 3))
 
 
 @pytest.mark.parametrize(
@@ -260,7 +261,7 @@ def test_what_cannot_be_converted_is_named_in_one_line(
     module: nn.Module, reason: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ModelError, match=rf"{type(module).__name__}: it cannot be converted.*{reason}") as raised:
-        converted(module, torch.zeros(1, 3, 3))
+        to_openvino(module, torch.zeros(1, 3, 3))
     assert "\n" not in str(raised.value)
     assert capfd.readouterr() == ("", "")
 
@@ -274,6 +275,6 @@ def test_what_is_not_installed_or_cannot_be_loaded_is_said_with_what_to_install(
     (tmp_path / "torn_package.py").write_text("raise RuntimeError('operator torn::nms does not exist')")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModelError, match=r'torn cannot be loaded here: operator torn::nms.*"lookalike\[torch\]"'):
-        imported("torn_package", "torn", "torch")
+        optional_module("torn_package", "torn", "torch")
     with pytest.raises(MissingExtraError, match=r'importing from torn takes.*pip install "lookalike\[clip\]"'):
-        imported("no_such_package", "torn", "clip")
+        optional_module("no_such_package", "torn", "clip")

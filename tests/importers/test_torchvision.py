@@ -28,7 +28,7 @@ from lookalike.images.decode import Preprocessing
 from lookalike.importers import encoder_graph
 from lookalike.importers import torchvision as from_torchvision
 from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
-from lookalike.importers.torch_export import quietly
+from lookalike.importers.third_party import silenced
 from tests.support.torch_networks import (
     Trap,
     least_centred_cosine,
@@ -83,7 +83,7 @@ class Published:
     ) -> None:
         self.weights = models.get_model_weights(name).DEFAULT
         torch.manual_seed(0)
-        with quietly():
+        with silenced():
             self.module = randomized(models.get_model(name, weights=None, **built))
         self.put(server, patch, torch_file(state or self.module.state_dict()))
 
@@ -182,8 +182,8 @@ def test_layers_that_older_files_name_otherwise_are_found(
     assert "features.denseblock1.denselayer1.norm.1.weight" in older
     file = tmp_path / "densenet.pth"
     file.write_bytes(torch_file(older))
-    with quietly():
-        module = from_torchvision._built("densenet121", published.weights, file, "torchvision:densenet121")
+    with silenced():
+        module = from_torchvision._load("densenet121", published.weights, file, "torchvision:densenet121")
     for name, value in published.module.named_parameters():
         assert torch.equal(value, module.get_parameter(name))
 
@@ -225,7 +225,7 @@ def test_wishes_come_first(server: FileServer, monkeypatch: pytest.MonkeyPatch) 
     network = fetched("squeezenet1_1", mean=numbers[0], std=numbers[1], **options)
     assert network.preprocessing == Preprocessing(96, 0.5, "bicubic", "squash")
     assert (network.normalization, network.licence) == (Normalization(*numbers, channels="BGR"), "MIT")
-    assert encoder_graph.finished(network).dim == 512
+    assert encoder_graph.build(network).dim == 512
 
 
 # What is refused

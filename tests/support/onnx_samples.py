@@ -1,4 +1,4 @@
-"""Small ONNX networks for the tests, with numbers drawn from a seed."""
+"""Small ONNX networks with random weights from a seed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,8 +12,9 @@ SIZE, CHANNELS = 16, 8
 
 
 def tensor(name: str, *shape: int, seed: int = 0) -> TensorProto:
-    numbers = np.random.default_rng(seed).normal(size=shape) / np.sqrt(np.prod(shape[1:]))
-    return numpy_helper.from_array(numbers.astype(np.float32), name)
+    """Random weights, float32, scaled down by the square root of the number of inputs."""
+    weights = np.random.default_rng(seed).normal(size=shape) / np.sqrt(np.prod(shape[1:]))
+    return numpy_helper.from_array(weights.astype(np.float32), name)
 
 
 def node(kind: str, inputs: str, output: str, **attributes: Any) -> onnx.NodeProto:
@@ -37,7 +38,7 @@ def model(
 def classifier(
     classes: int = 10, *, output: str = "logits", shape: Sequence[int | str | None] = ("n", 3, SIZE, SIZE)
 ) -> onnx.ModelProto:
-    """A convolution with activation, an average, and a matrix multiplication."""
+    """A classifier: a convolution with activation, global average pooling, and a matrix multiplication."""
     nodes = [
         node("Conv", "pixels kernel bias", "conv", strides=[2, 2], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
         node("Relu", "conv", "relu"),
@@ -53,27 +54,19 @@ def classifier(
     return model(nodes, tensors, {output: ("n", classes)}, shape=shape)
 
 
-def ending_with(network: onnx.ModelProto, output: str) -> onnx.ModelProto:
-    """The same, which gives another of its tensors."""
-    changed = onnx.ModelProto()
-    changed.CopyFrom(network)
-    del changed.graph.output[:]
-    changed.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, None))
-    return changed
-
-
-def reference(network: onnx.ModelProto, output: str, numbers: NDArray[Any]) -> NDArray[np.float32]:
-    """What ONNX's own evaluator computes."""
+def reference(network: onnx.ModelProto, output: str, pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """The output that ONNX's own evaluator computes."""
     from onnx.reference import ReferenceEvaluator
 
-    [found] = ReferenceEvaluator(network).run([output], {"pixels": numbers})
+    [found] = ReferenceEvaluator(network).run([output], {"pixels": pixels})
     return np.asarray(found)
 
 
-def pictures(size: int = SIZE, count: int = 3) -> NDArray[np.uint8]:
+def images(size: int = SIZE, count: int = 3) -> NDArray[np.uint8]:
+    """Random images, uint8 (count, size, size, 3)."""
     return np.random.default_rng(7).integers(0, 256, (count, size, size, 3), np.uint8)
 
 
 def planes(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    """As PyTorch has them: (n, 3, h, w)."""
+    """Images in PyTorch's layout, float32 (n, 3, h, w)."""
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32)

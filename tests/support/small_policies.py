@@ -1,41 +1,37 @@
-"""What else happens to many thousands of images, at some hundred: indexes, joins, rebuilds, compactions."""
+"""Policies by which some hundred images are treated as many thousands are: indexes, joins, rebuilds, compactions."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from unittest import mock
-
-from lookalike.index import build_progress, maintenance, tuning
+from lookalike import MaintenancePolicy, Policies, TuningPolicy
+from lookalike.index.policies import QueryCounts
 from tests.support.pictures import ColourEncoder
 
-
-@contextmanager
-def quick_builds() -> Iterator[None]:
-    """An index is measured with fewer queries, and nobody is told how long that will take."""
-    with ExitStack() as changes:
-        for name, value in {"QUERIES": 20, "_DEEP_QUERIES": 10}.items():
-            changes.enter_context(mock.patch.object(tuning, name, value))
-        changes.enter_context(
-            mock.patch.dict(tuning._QUERIES, dict.fromkeys(tuning._QUERIES, tuning.Queries(20, 20, 10)))
-        )
-        changes.enter_context(mock.patch.object(maintenance, "_CHECK_QUERIES", 20))
-        changes.enter_context(mock.patch.object(tuning, "_median_ms", return_value=1e3))  # as if of very many
-        changes.enter_context(mock.patch.object(build_progress, "_TRIAL", 16))
-        yield
+_FEW = {k: QueryCounts(20, 20, 10) for k in (10, 100, 1000)}
+_SLOW_MS = 1e3  # an exact search is taken to be as slow as that of very many vectors
 
 
-@contextmanager
-def small_thresholds(*, exact: int = 100, young: int = 20, growth: float = 2, dead: float = 0.1) -> Iterator[None]:
+def quick_policies(*, exact: int | None = None, dim: int = ColourEncoder.dim) -> Policies:
+    """Indexes are measured with fewer queries.
+
+    Args:
+        exact: from so many images on there is an index by default; None is the default policy.
+        dim: of the vectors.
+    """
+    tuning = TuningPolicy(queries=_FEW, exact_milliseconds=_SLOW_MS)
+    if exact is not None:
+        tuning = TuningPolicy(exact * dim, _FEW, _SLOW_MS)
+    return Policies(tuning, MaintenancePolicy(check_queries=20))
+
+
+def small_policies(
+    *, exact: int = 100, young: int = 20, growth: float = 2, dead: float = 0.1, dim: int = ColourEncoder.dim
+) -> Policies:
     """The same, and collections of few images are maintained as large ones are.
 
     Args:
         exact: from so many images on there is an index by default.
         young: so many new ones are taken into it.
-        growth: so many times as many images as it was made for are worth another.
-        dead: that share of the vectors is taken out when nobody has them.
+        growth: so many times as many images as it was trained for are worth another.
+        dead: that share of the vectors is removed when they belong to no image.
+        dim: of the vectors.
     """
-    with quick_builds(), ExitStack() as changes:
-        changes.enter_context(mock.patch.object(tuning, "_EXACT_VALUES", exact * ColourEncoder.dim))
-        values = {"_YOUNG_ROWS": young, "GROWTH": growth, "_DEAD_SHARE": dead}
-        for name, value in values.items():
-            changes.enter_context(mock.patch.object(maintenance, name, value))
-        yield
+    maintenance = MaintenancePolicy(dead, growth, young_rows=young, check_queries=20)
+    return Policies(quick_policies(exact=exact, dim=dim).tuning, maintenance)

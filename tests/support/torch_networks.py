@@ -115,7 +115,7 @@ def normalized(pixels: NDArray[np.uint8], normalization: Normalization) -> torch
 def run(network: ImportedNetwork, pixels: NDArray[np.uint8]) -> Array:
     """The vectors of pixels, uint8 (n, size, size, 3), computed by the finished graph."""
     compiled = ov.Core().compile_model(
-        encoder_graph.finished(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+        encoder_graph.build(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
     return np.concatenate([compiled(image[None])[0] for image in pixels])
 

@@ -27,7 +27,7 @@ def as_command(hint: Hint) -> str:
         case "remove_model", {"name": name}:
             return command_for("models", "remove", name)
         case "inspect_model", {"file": file}:
-            return command_for("models", "inspect", file)
+            return command_for("models", "inspect", "FILE" if file is ... else file)
         case "find_models", _:
             return command_for("models", "path")
     return str(hint)

@@ -1,4 +1,4 @@
-"""The commands `lookalike models ...`: bringing networks in, looking at them, comparing them."""
+"""The commands `lookalike models ...`: import, list, show, remove, inspect and compare models."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lookalike import errors
-from lookalike.cli import output, progress
+from lookalike.cli import options, output, progress
 from lookalike.display.text import safe_text
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from lookalike.evaluation.model_comparison import ComparisonProgress
     from lookalike.importers.base import ImportProgress
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+_SHOWN_LAYERS = 12
 
 
-class _Triple(click.ParamType[Any]):
-    """One number for all three channels, or three with commas between them."""
+class _PerChannel(click.ParamType[Any]):
+    """One number for all three channels, or three separated by commas."""
 
     name = "numbers"
 
@@ -28,58 +28,62 @@ class _Triple(click.ParamType[Any]):
         try:
             numbers = [float(part) for part in value.split(",")]
         except ValueError:
-            self.fail(f"{value!r}: give one number, or three with commas between them", param, ctx)
+            self.fail(f"{value!r}: give one number, or three separated by commas", param, ctx)
         if len(numbers) not in (1, 3):
-            self.fail(f"{value!r}: give one number, or three with commas between them", param, ctx)
+            self.fail(f"{value!r}: give one number, or three separated by commas", param, ctx)
         return tuple(numbers * 3 if len(numbers) == 1 else numbers)
 
 
 @click.group()
 def models() -> None:
-    """The networks that turn images into vectors.
+    """Manage the models that turn images into vectors.
 
-    One comes with Lookalike. Others are imported once, and then run without what they came from.
+    One comes with Lookalike. Others are imported once, and then run without the framework they came from.
     """
 
 
 @models.command("import")
 @click.argument("source")
-@click.option("--name", help="What to call it [its own name, in small letters].")
-@click.option("--revision", help="The version to take, where a source has several: a commit, a tag, a branch.")
-@click.option("--output", metavar="LAYER", help="Of a file: the layer to take, see: lookalike models inspect FILE")
-@click.option("--size", type=click.IntRange(1), help="The side of the square that goes in, in pixels.")
-@click.option("--crop", type=click.FloatRange(0, 1, min_open=True), help="The part of the shorter side that is kept.")
+@click.option("--name", help="Name of the model (default: its name at the source, in lower case).")
+@click.option("--revision", help="Commit, tag or branch to take, if the source has several.")
 @click.option(
-    "--resample", type=click.Choice(["nearest", "bilinear", "bicubic", "lanczos"]), help="What scales images."
+    "--output", metavar="LAYER", help="Layer whose output becomes the vector, see: lookalike models inspect FILE"
 )
-@click.option("--fit", type=click.Choice(["crop", "squash"]), help="What makes images square.")
+@click.option("--size", type=click.IntRange(1), help="Side of the square image that the network takes, in pixels.")
+@click.option("--crop", type=click.FloatRange(0, 1, min_open=True), help="Part of the shorter side that is kept.")
 @click.option(
-    "--mean", type=_Triple(), help="Taken from the pixels, 0 to 255: one number, or three in the order of --channels."
+    "--resample", type=click.Choice(["nearest", "bilinear", "bicubic", "lanczos"]), help="Filter that scales images."
 )
-@click.option("--std", type=_Triple(), help="What the pixels are then divided by, likewise.")
-@click.option("--channels", type=click.Choice(["RGB", "BGR"]), help="The order in which it takes the channels.")
-@click.option("--licence", help="Of the weights, to be noted on the card.")
-@_json
-def import_(source: str, name: str | None, as_json: bool, **options: Any) -> None:
-    """Bring a pretrained network in.
+@click.option("--fit", type=click.Choice(["crop", "squash"]), help="How images are made square.")
+@click.option(
+    "--mean",
+    type=_PerChannel(),
+    help="Normalization mean, of pixels in 0..255: one number, or three in the order of --channels.",
+)
+@click.option("--std", type=_PerChannel(), help="Normalization standard deviation, likewise.")
+@click.option("--channels", type=click.Choice(["RGB", "BGR"]), help="Channel order that the network takes.")
+@click.option("--licence", help="Licence of the weights, to be noted on the model's card.")
+@options.as_json
+def import_(source: str, name: str | None, as_json: bool, **given: Any) -> None:
+    """Import a pretrained model.
 
     \b
     SOURCE is one of
       timm:resnet50.a1_in1k                     PyTorch Image Models
       torchvision:vgg16
       keras:InceptionV3                         keras.applications, on TensorFlow
-      open_clip:ViT-B-32/laion2b_s34b_b79k      to search by words, too
+      open_clip:ViT-B-32/laion2b_s34b_b79k      embeds text too
       hf:owner/name                             a Hugging Face repository with ONNX files
       model.onnx, model.tflite, saved_model/, model.xml
 
-    It is downloaded where it has to be, checked, converted, and kept with a card. Its framework is needed for that
-    only: lookalike[torch], lookalike[keras] or lookalike[clip]. Nothing of a stranger's is executed.
+    It is downloaded if necessary, checked, converted, and saved with a card. Its framework is needed for the import
+    only: lookalike[torch], lookalike[keras] or lookalike[clip]. No code from the source is executed.
     """
     from lookalike.encoders.openvino import image_encoder
     from lookalike.importers import ImportOptions, import_model
 
-    with _importing() as progress:
-        model = import_model(source, name=name, options=ImportOptions(**options), progress=progress)
+    with _import_progress() as on_progress:
+        model = import_model(source, name=name, options=ImportOptions(**given), progress=on_progress)
     if as_json:
         output.print_json(_facts(model.card.name))
         return
@@ -87,13 +91,13 @@ def import_(source: str, name: str | None, as_json: bool, **options: Any) -> Non
     click.echo(f"{card.name}: {card.dim:,} dimensions, {output.size_text(model.bytes)}, in {safe_text(model.folder)}")
     click.echo(f"To use it: lookalike index FOLDER --model {card.name}")
     if image_encoder.computes_bfloat16():
-        click.echo("With --precision bf16, this processor computes most networks about twice as fast.")
+        click.echo("With --precision bf16, this processor runs most models about twice as fast.")
 
 
 @models.command("list")
-@_json
+@options.as_json
 def list_(as_json: bool) -> None:
-    """List the networks that there are."""
+    """List the models on this machine."""
     from lookalike import encoders
 
     rows = []
@@ -108,16 +112,16 @@ def list_(as_json: bool) -> None:
         return
     width = max(len(row["name"]) for row in rows)
     for row in rows:
-        words = ", words" if row.get("text") else ""
+        text = ", text" if row.get("text") else ""
         size = output.size_text(row["bytes"])
-        click.echo(f"{row['name']:<{width}}  {row['dim']:>5,} dimensions{words}  {size:>7}  {safe_text(row['source'])}")
+        click.echo(f"{row['name']:<{width}}  {row['dim']:>5,} dimensions{text}  {size:>7}  {safe_text(row['source'])}")
 
 
 @models.command()
 @click.argument("name")
-@_json
+@options.as_json
 def show(name: str, as_json: bool) -> None:
-    """Tell what is on a network's card."""
+    """Show a model's card."""
     from lookalike import encoders
 
     facts, card = _facts(name), encoders.card(name)
@@ -132,9 +136,9 @@ def show(name: str, as_json: bool) -> None:
 @models.command()
 @click.argument("name", required=False)
 def path(name: str | None) -> None:
-    """Print the folder of an imported network, or the one that all are in.
+    """Print the folder of an imported model, or the folder of all of them.
 
-    A network's folder may be copied to another machine as it is.
+    A model's folder can be copied to another machine as it is.
     """
     from lookalike.encoders import registry
 
@@ -144,7 +148,7 @@ def path(name: str | None) -> None:
 @models.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 def remove(names: tuple[str, ...]) -> None:
-    """Delete imported networks.
+    """Delete imported models.
 
     Collections that they made can still be searched by --id, and need them again for everything else.
     """
@@ -160,12 +164,12 @@ def remove(names: tuple[str, ...]) -> None:
 
 @models.command()
 @click.argument("file", type=click.Path())
-@click.option("--all", "everything", is_flag=True, help="Every layer, not only the last ones.")
-@_json
+@click.option("--all", "everything", is_flag=True, help="List every layer, not only the last ones.")
+@options.as_json
 def inspect(file: str, everything: bool, as_json: bool) -> None:
-    """List the layers of a network in FILE that vectors could be taken from, the last first.
+    """List the layers of the network in FILE whose output can become a vector, the last first.
 
-    The one with a star is taken unless another is named: lookalike models import FILE --output LAYER
+    The default one is marked with a star. To take another: lookalike models import FILE --output LAYER
     """
     from lookalike.importers import inspect as layers_of
 
@@ -174,7 +178,7 @@ def inspect(file: str, everything: bool, as_json: bool) -> None:
         for layer in layers:
             output.print_json(asdict(layer))
         return
-    shown = layers if everything else [layer for place, layer in enumerate(layers) if place < 12 or layer.default]
+    shown = [layer for row, layer in enumerate(layers) if everything or row < _SHOWN_LAYERS or layer.default]
     width = max((len(safe_text(layer.name)) for layer in shown), default=0)
     for layer in shown:
         shape = " x ".join("?" if side is None else str(side) for side in layer.shape)
@@ -187,16 +191,16 @@ def inspect(file: str, everything: bool, as_json: bool) -> None:
 @models.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME[:PRECISION]...")
 @click.argument("folder", type=click.Path())
-@click.option("--sample", default=500, show_default=True, type=click.IntRange(2), help="How many images to take.")
-@click.option("--threads", type=click.IntRange(1), help="Images to work on at once [one for each core].")
-@_json
+@click.option("--sample", default=500, show_default=True, type=click.IntRange(2), help="Number of images to use.")
+@options.threads
+@options.as_json
 def compare(names: tuple[str, ...], folder: str, sample: int, threads: int | None, as_json: bool) -> None:
-    """Find out which networks are best for the images in FOLDER.
+    """Compare models on the images in FOLDER.
 
-    Each makes vectors of some of them. Then copies are made of these images, cropped, mirrored, re-compressed and
-    recoloured: recall is how often a copy finds its original. Where the images lie in folders of several names, those
-    are labels: precision is how often the nearest images have the same one. Speed and memory are measured, too, each
-    network in a process of its own. Nothing is written.
+    Each model encodes a sample of them, and copies of the sample that are cropped, mirrored, re-compressed and
+    recoloured. Recall is the share of copies that find their original. If the images are in folders of several names,
+    these are labels, and precision is the share of nearest images with the same label. Speed and memory are measured
+    too, each model in a process of its own. Nothing is written.
     """
     from lookalike.evaluation.model_comparison import compare as compared
 
@@ -218,8 +222,8 @@ def compare(names: tuple[str, ...], folder: str, sample: int, threads: int | Non
 
 
 @contextmanager
-def _importing() -> Iterator[Callable[["ImportProgress"], None]]:
-    """Shows what an import does, and of a download how much there is."""
+def _import_progress() -> Iterator[Callable[["ImportProgress"], None]]:
+    """Shows the stage of an import, and the bytes of a download."""
     with progress.bar("Importing") as advance:
 
         def show(progress: "ImportProgress") -> None:
@@ -230,27 +234,27 @@ def _importing() -> Iterator[Callable[["ImportProgress"], None]]:
         try:
             yield show
         except KeyboardInterrupt:
-            output.warn("Stopped. What was downloaded is kept: run the same command again to carry on.")
+            output.warn("Stopped. Downloads are kept: run the same command again to resume.")
             raise
 
 
 def _facts(name: str) -> dict[str, Any]:
-    """What is on a card, and where the network is."""
+    """A model's card, size and path, for JSON."""
     from lookalike import encoders
     from lookalike.encoders import bundled, registry
 
     card = encoders.card(name)
     if name == encoders.BUNDLED:
         weights = bundled.weights_path()
-        place = {"bytes": weights.stat().st_size, "path": str(weights)}
+        location = {"bytes": weights.stat().st_size, "path": str(weights)}
     else:
         model = registry.read(name)
-        place = {"bytes": model.bytes, "path": str(model.folder)}
-    return {**card.as_dict(), "fingerprint": card.fingerprint, **place}
+        location = {"bytes": model.bytes, "path": str(model.folder)}
+    return {**card.as_dict(), "fingerprint": card.fingerprint, **location}
 
 
 def _card_rows(card: "Card") -> dict[str, str]:
-    """A card for people."""
+    """A model's card as a table for people."""
     from lookalike import encoders
 
     preprocessing, normalization = card.preprocessing, card.normalization
@@ -258,16 +262,18 @@ def _card_rows(card: "Card") -> dict[str, str]:
     rows = {
         "name": card.name,
         "source": card.source,
-        "licence": card.licence or "not known: see where it comes from",
+        "licence": card.licence or "unknown: see the source",
         "dimensions": f"{card.dim:,}" + (f", from {card.output}" if card.output else ""),
-        "pictures": f"{preprocessing.size} x {preprocessing.size} pixels, {fit}, {preprocessing.resample}",
+        "images": f"{preprocessing.size} x {preprocessing.size} pixels, {fit}, {preprocessing.resample}",
         "precisions": ", ".join(encoders.precisions(card.name)),
-        "words": f"yes, up to {card.text.context} tokens" if card.text else "no",
+        "text": f"yes, up to {card.text.context} tokens" if card.text else "no",
         "weights": f"SHA-256 {card.sha256}",
         "version": card.version or card.revision,
         "fingerprint": card.fingerprint,
     }
     if normalization:
-        numbers = [", ".join(f"{number:g}" for number in triple) for triple in (normalization.mean, normalization.std)]
-        rows["pictures"] += f"; {normalization.channels}, less {numbers[0]}, divided by {numbers[1]}"
+        mean, std = (
+            ", ".join(f"{number:g}" for number in values) for values in (normalization.mean, normalization.std)
+        )
+        rows["images"] += f"; {normalization.channels}, mean {mean}, std {std}"
     return rows

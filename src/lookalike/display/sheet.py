@@ -141,7 +141,7 @@ def _draw_image(
 def _text_tile(thumbnail: Thumbnail, layout: _Layout) -> Image.Image:
     """Draws the text of a query, or the reason why there is no image."""
     tile = Image.new("RGB", (layout.side, layout.side), _TILE)
-    text = f'"{_plain(thumbnail.text)}"' if thumbnail.text else f"no thumbnail: {_plain(thumbnail.reason)}"
+    text = f'"{_plain(thumbnail.text)}"' if thumbnail.text else f"not shown: {_plain(thumbnail.reason)}"
     lines = textwrap.wrap(text, max(1, 2 * layout.side // layout.font - 6), max_lines=layout.side // layout.font // 2)
     middle = (layout.side / 2, layout.side / 2)
     font, colour = ImageFont.load_default(layout.font), _INK if thumbnail.text else _GREY

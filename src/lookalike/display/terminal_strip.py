@@ -89,7 +89,7 @@ def _lines(thumbnail: Thumbnail, layout: _Layout, *, drawn: bool) -> list[list["
     if thumbnail.text:
         lines = [*lines, *textwrap.wrap(f'"{thumbnail.text}"', layout.columns, max_lines=layout.rows)][-layout.rows :]
     elif not thumbnail.image:
-        lines = [*lines, "no thumbnail:", thumbnail.reason][-layout.rows :]
+        lines = [*lines, "not shown:", thumbnail.reason][-layout.rows :]
     return [[Segment(set_cell_size(line, layout.columns))] for line in lines]
 
 

@@ -7,34 +7,23 @@ from numpy.typing import NDArray
 
 from lookalike.encoders.card import Card
 from lookalike.errors import UsageError
-from lookalike.images.decode import Preprocessing
 
 
 class CardEncoder:
-    """Base of the encoders that Lookalike loads; each adds `encode`."""
+    """Base of the encoders that Lookalike loads; each adds `encode`.
+
+    Attributes:
+        card: the model's card.
+        name: the model's name.
+        dim: the number of dimensions of its vectors.
+        preprocessing: how an image becomes the pixels that `encode` takes.
+        fingerprint: vectors can be compared if, and only if, this is the same.
+    """
 
     def __init__(self, card: Card) -> None:
         self.card = card
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self.card.name
-
-    @property
-    def dim(self) -> int:
-        """The number of dimensions of its vectors."""
-        return self.card.dim
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How an image becomes the pixels that `encode` takes."""
-        return self.card.preprocessing
-
-    @property
-    def fingerprint(self) -> str:
-        """Vectors can be compared if, and only if, this is the same."""
-        return self.card.fingerprint
+        self.name, self.dim = card.name, card.dim
+        self.preprocessing, self.fingerprint = card.preprocessing, card.fingerprint
 
     def check_pixels(self, pixels: NDArray[Any]) -> None:
         """Raises UsageError unless `pixels` are uint8 (n, size, size, 3)."""

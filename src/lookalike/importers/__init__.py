@@ -10,6 +10,6 @@ registry of models as OpenVINO files and a card; from then on it runs without th
 """
 
 from lookalike.importers.base import ImportOptions, ImportProgress
-from lookalike.importers.importing import SOURCES, import_model, inspect, keep, short_name
+from lookalike.importers.importing import SOURCES, default_name, import_model, inspect, register
 
-__all__ = ["SOURCES", "ImportOptions", "ImportProgress", "import_model", "inspect", "keep", "short_name"]
+__all__ = ["SOURCES", "ImportOptions", "ImportProgress", "default_name", "import_model", "inspect", "register"]

@@ -1,30 +1,29 @@
-"""What a source of networks gives: a graph, and how pictures have to be prepared for it."""
+"""What an import source is asked for, and what it returns: a network's graph and how its images are prepared."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from lookalike.encoders.card import Normalization, Triple
+from lookalike.encoders.card import NO_NORMALIZATION, Normalization, TextSpec, Triple
 from lookalike.errors import UsageError
 from lookalike.images.decode import Fit, Preprocessing, Resample
-
-_UNSCALED = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What the user says of a network that its source does not say, or says otherwise; None where nothing.
+    """What the user specifies about a model; None leaves it to the model's source.
 
     Attributes:
-        revision: the version to take where a source has several: a commit, a tag or a branch.
+        revision: the commit, tag or branch to take, if the source has several.
         output: the layer whose output becomes the vector.
-        size: as in Recipe.
-        crop: as in Recipe.
-        resample: as in Recipe.
-        fit: as in Recipe.
-        mean: of pixels in 0..255, for each channel, as in Scaling.
-        deviation: likewise.
-        channels: the order in which the network takes the channels.
+        size: as in `Preprocessing`.
+        crop: as in `Preprocessing`.
+        resample: as in `Preprocessing`.
+        fit: as in `Preprocessing`.
+        mean: of pixels in 0..255, in the order of `channels`, as in `Normalization`.
+        std: likewise.
+        channels: the channel order that the network takes.
         licence: of the weights.
     """
 
@@ -39,46 +38,50 @@ class ImportOptions:
     channels: Literal["RGB", "BGR"] | None = None
     licence: str | None = None
 
-    def preprocessing(self, told: Preprocessing) -> Preprocessing:
-        """The pixels that the source tells of, unless they are wished otherwise."""
-        return replace(told, **self._given("size", "crop", "resample", "fit"))
+    def preprocessing(self, published: Preprocessing) -> Preprocessing:
+        """Returns the source's preprocessing, changed as the user specifies."""
+        return replace(published, **self._given("size", "crop", "resample", "fit"))
 
-    def normalization(self, told: Normalization | None) -> Normalization | None:
-        """The scaling that the source tells of, unless it is wished otherwise."""
+    def normalization(self, published: Normalization | None) -> Normalization | None:
+        """Returns the source's normalization, changed as the user specifies.
+
+        Another channel order also reverses the source's mean and std.
+        """
         given = self._given("mean", "std", "channels")
         if not given:
-            return told
-        told = told or _UNSCALED
-        if self.channels not in (None, told.channels):
-            told = Normalization(told.mean[::-1], told.std[::-1])
-        return replace(told, **given)
+            return published
+        published = published or NO_NORMALIZATION
+        if self.channels not in (None, published.channels):
+            published = Normalization(published.mean[::-1], published.std[::-1])
+        return replace(published, **given)
 
-    def refuse(self, source: str, *names: str) -> None:
-        """Raises UsageError where something is wished that makes no sense with a source."""
+    def reject(self, source: str, *names: str) -> None:
+        """Raises UsageError if any of these options is given, which the source does not support."""
         if given := self._given(*names):
-            raise UsageError(f"{source}: it cannot be had with --{next(iter(given))}; leave that out")
+            raise UsageError(f"{source}: the option `{next(iter(given))}` does not apply here; leave it out")
 
-    def words(self) -> list[str]:
-        """The options of `lookalike models import` that say the same."""
-        return [word for name, value in self._given(*vars(self)).items() for word in (f"--{name}", _said(value))]
+    def as_arguments(self) -> list[str]:
+        """Returns the given options as command-line arguments, in the form that a model's card keeps."""
+        given = self._given(*vars(self))
+        return [argument for name, value in given.items() for argument in (f"--{name}", _as_argument(value))]
 
     def _given(self, *names: str) -> dict[str, Any]:
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
-def _said(value: object) -> str:
+def _as_argument(value: object) -> str:
     return ",".join(f"{number!r}" for number in value) if isinstance(value, tuple) else str(value)
 
 
 @dataclass(frozen=True)
 class TextTower:
-    """The part of a network that turns words into vectors.
+    """The part of a network that turns text into vectors.
 
     Attributes:
         graph: an openvino.Model from token ids, int64 (1, context), to an embedding, float32 (1, dim).
-        tokenizer: a `tokenizer.json` of the tokenizers library, which pads and cuts to the context by itself.
-        context: how many tokens the graph takes.
-        unescapes: whether what is written as in HTML ("&amp;") is to be read before.
+        tokenizer: a `tokenizer.json` of the tokenizers library, which pads and truncates to `context` tokens.
+        context: the number of tokens that the graph takes.
+        unescapes: whether HTML entities such as "&amp;" are decoded before tokenization.
     """
 
     graph: Any
@@ -86,25 +89,30 @@ class TextTower:
     context: int
     unescapes: bool = False
 
+    @property
+    def spec(self) -> TextSpec:
+        """What a model's card says about the tower."""
+        return TextSpec(self.context, hashlib.sha256(self.tokenizer.encode()).hexdigest(), self.unescapes)
+
 
 @dataclass(frozen=True)
 class ImportedNetwork:
-    """A network as a source gives it.
+    """A network as a source returns it.
 
     Attributes:
-        graph: an openvino.Model with one input and one output. The input takes one picture or any number of them, of
-            `recipe.size`, in `layout`: float32 that `scaling` has made, or, without scaling, pixels in 0..255,
-            float32 or uint8. The output is (n, dim), (n, channels, h, w) or (n, h, w, channels) as in `layout`, or
-            (n, tokens, channels).
+        graph: an openvino.Model with one input and one output. The input is a batch of images of
+            `preprocessing.size`, in `layout`: float32 after `normalization`, or, without normalization, pixels in
+            0..255 as float32 or uint8. The output is (n, dim), (n, channels, h, w) or (n, h, w, channels) as in
+            `layout`, or (n, tokens, channels).
         layout: the order of the input's dimensions.
-        recipe: the pixels that it asks for.
-        scaling: how they are scaled, or None.
+        preprocessing: how an image becomes pixels for it.
+        normalization: how pixels are normalized before they enter the graph; None if they enter as they are.
         source: what it was imported from, as the user would write it to import the same again.
-        licence: of the weights, an SPDX identifier where there is one, "" where it is not known.
+        licence: of the weights, an SPDX identifier if there is one; "" if unknown.
         sha256: of the weights, in hexadecimal.
         output: the name of the layer that the output comes from.
-        words: the part that takes words, or None.
-        version: the commit or whatever else pins the weights at their source, "" where there is none.
+        text_tower: the part that embeds text, or None.
+        version: the commit or other version that pins the weights at their source; "" if there is none.
     """
 
     graph: Any
@@ -121,7 +129,13 @@ class ImportedNetwork:
 
 @dataclass(frozen=True)
 class ImportProgress:
-    """How far an import is: what it does, and of a download how many bytes there are (`total` None if unknown)."""
+    """The progress of an import.
+
+    Attributes:
+        stage: what is being done, such as "converting".
+        done: the number of bytes downloaded so far; 0 in all other stages.
+        total: the size of the download in bytes; None if unknown.
+    """
 
     stage: str
     done: int = 0
@@ -133,12 +147,12 @@ OnProgress = Callable[[ImportProgress], None]
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What a source is asked for.
+    """What a source is asked to fetch.
 
     Attributes:
         name: what follows the scheme: "resnet50.a1_in1k" of "timm:resnet50.a1_in1k"; for a file, its path.
-        wishes: what the user says of it.
-        tell: is called with how far it is.
+        options: what the user specifies.
+        progress: called with the progress of the import.
     """
 
     name: str

@@ -1,23 +1,29 @@
-"""What other people's libraries say in their errors, in one line."""
+"""One-line summaries of the exceptions that third-party libraries raise."""
 
 import re
 
-_LONGEST = 200  # characters
-# How OpenVINO begins to list what it has no counterpart for, and what it says of itself rather than of the network.
-_UNKNOWN = "No conversion rule found"
+_MAX_LENGTH = 200  # characters
+# How OpenVINO begins the list of operators that it cannot convert.
+_UNSUPPORTED = "No conversion rule found"
+# Lines of OpenVINO's messages that describe its own internals, not the network.
 _NOISE = re.compile(
     r"(Exception from |Check '|\[?FrontEnd API failed|While validating|Model wasn't fully converted"
     r"|.*failed with (General)?Failure:?$)"
 )
 
 
-def reason(error: BaseException) -> str:
-    """What tells most in an error of other people's, in one line, or its type where it says nothing."""
+def one_line(error: BaseException) -> str:
+    """Returns the most informative line of an exception's message, or its type if there is no message.
+
+    The cause of a chained exception is preferred. A line of more than 200 characters is cut.
+    """
     error = error.__cause__ or error
+    if isinstance(error, KeyError) and error.args:
+        return f"{error.args[0]!r} is missing"
     lines = [line.strip("\t -") for line in str(error).splitlines() if line.strip("\t -")]
-    telling = [line for line in lines if line.startswith(_UNKNOWN)] or [
+    informative = [line for line in lines if line.startswith(_UNSUPPORTED)] or [
         line for line in lines if not _NOISE.match(line)
     ]
-    first, *more = telling or lines or [type(error).__name__]
+    first, *more = informative or lines or [type(error).__name__]
     line = f"{first} {more[0]}" if first.endswith(":") and more else first
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..."
+    return line if len(line) <= _MAX_LENGTH else f"{line[:_MAX_LENGTH]} ..."

@@ -1,6 +1,7 @@
-"""Tells what kind of network's file or folder something is, and refuses those that Lookalike does not read.
+"""Detects the format of a network's file or folder, and refuses formats that Lookalike does not read.
 
-It looks at first bytes and at names of entries. What may run code as it is loaded is refused, whatever it is called.
+Formats are detected by their first bytes and by the names of archive entries. A file that may run code when it is
+loaded is refused, whatever its name.
 """
 
 import hashlib
@@ -14,15 +15,16 @@ from lookalike.errors import ModelError
 Kind = Literal["onnx", "tflite", "saved_model", "ir"]
 
 SAVED_MODEL = "saved_model.pb"
-_KNOWN = (
-    "ONNX (.onnx), TFLite (.tflite), a TensorFlow SavedModel (the folder), OpenVINO IR (.xml with its .bin beside it)"
+_READABLE = (
+    "ONNX (.onnx), TFLite (.tflite), a TensorFlow SavedModel (the folder), OpenVINO IR (.xml with its .bin next to it)"
 )
 _SUFFIXES: dict[str, Kind] = {".onnx": "onnx", ".tflite": "tflite", ".xml": "ir"}
-_PICKLED = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
-_PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
+_PICKLE_SUFFIXES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
+_PICKLE_STARTS = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
+_START = 512  # bytes of a file that its format is detected by
 _TO_ONNX = (
-    "a PyTorch file or a pickle, which can run any code as it is loaded;"
-    " export the network to ONNX, where it comes from: torch.onnx.export(network, (pictures,), 'network.onnx')"
+    "a PyTorch file or a pickle, which can run any code when it is loaded;"
+    " export the network to ONNX, where it comes from: torch.onnx.export(network, (images,), 'network.onnx')"
 )
 _TO_SAVED_MODEL = (
     "a Keras file; make a SavedModel of it, and import that folder: keras.models.load_model(FILE).export(FOLDER)"
@@ -34,50 +36,52 @@ _WEIGHTS_ONLY = (
 
 
 def kind(path: Path) -> Kind:
-    """What a path leads to, by its first bytes and its suffix.
+    """Returns the format of a file or folder, by its first bytes and its suffix.
 
     Raises:
-        ModelError: there is nothing, or nothing that Lookalike reads.
+        ModelError: it is missing, or not in a format that Lookalike reads.
     """
     if path.is_dir():
         if not (path / SAVED_MODEL).is_file():
-            raise ModelError(f"{path}: not a SavedModel, as there is no {SAVED_MODEL} in it; Lookalike knows {_KNOWN}")
+            raise ModelError(f"{path}: not a SavedModel, as it has no {SAVED_MODEL}; Lookalike reads {_READABLE}")
         return "saved_model"
     start = _start(path)
     if foreign := _foreign(path, start):
         raise ModelError(f"{path}: this is {foreign}")
     found = _SUFFIXES.get(path.suffix.lower())
-    right = {
+    matches = {
         "onnx": bool(start),
-        "tflite": start[4:8] == b"TFL3",  # as FlatBuffers mark files
+        "tflite": start[4:8] == b"TFL3",  # FlatBuffers' file identifier
         "ir": start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"<?xml", b"<net")),
     }
-    if found is None or not right[found]:
-        raise ModelError(f"{path}: not a network that Lookalike knows: {_KNOWN}")
+    if found is None or not matches[found]:
+        raise ModelError(f"{path}: not in a format that Lookalike reads: {_READABLE}")
     return found
 
 
 def files(path: Path, found: Kind) -> list[Path]:
-    """The files that make up a network, in the order of their names; those of a SavedModel are all within its folder.
+    """Returns the files that make up a network, sorted by name; those of a SavedModel are all within its folder.
 
     Raises:
-        ModelError: one is missing, or is no ordinary file, or leads out of a SavedModel.
+        ModelError: a file is missing, is not a regular file, or leads out of a SavedModel's folder.
     """
     if found == "saved_model":
-        return _all_within(path)
+        return _files_within(path)
     if found != "ir":
         return [path]
     weights = path.with_suffix(".bin")
     if not weights.is_file():
-        raise ModelError(f"{path}: its weights are missing; put {weights.name} beside it")
+        raise ModelError(f"{path}: its weights are missing; put {weights.name} next to it")
     return [weights, path]
 
 
 def sha256(path: Path, found: Kind) -> str:
-    """Of one file, or of what `sha256sum` prints of several, named from their folder; in hexadecimal.
+    """Returns the SHA-256 of a network, in hexadecimal.
+
+    That of several files is the SHA-256 of what `sha256sum` prints for them in their folder.
 
     Raises:
-        ModelError: one cannot be read, or as with `files`.
+        ModelError: a file cannot be read, or as `files`.
     """
     parts = files(path, found)
     digests = []
@@ -102,29 +106,29 @@ def _start(path: Path) -> bytes:
         raise ModelError(f"{path}: this is neither a file nor a folder")
     try:
         with path.open("rb") as file:
-            return file.read(512)
+            return file.read(_START)
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror}") from error
 
 
 def _foreign(path: Path, start: bytes) -> str | None:
-    """What is known not to be read, and what to do instead."""
+    """A known format that is not read, and what to do instead; None if it is not one of these."""
     if start.startswith(b"PK\x03\x04"):
-        entries = _entries(path)
+        entries = _archive_entries(path)
         if any(Path(entry).name in ("data.pkl", "constants.pkl") for entry in entries):
             return _TO_ONNX
         if "model.weights.h5" in entries:
             return _TO_SAVED_MODEL
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
         return _TO_SAVED_MODEL
-    if start.startswith(_PICKLES) or path.suffix.lower() in _PICKLED:
+    if start.startswith(_PICKLE_STARTS) or path.suffix.lower() in _PICKLE_SUFFIXES:
         return _TO_ONNX
     if path.suffix.lower() == ".safetensors" or start[8:].startswith((b'{"', b"{ ")):
         return _WEIGHTS_ONLY
     return None
 
 
-def _entries(path: Path) -> list[str]:
+def _archive_entries(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
@@ -132,15 +136,15 @@ def _entries(path: Path) -> list[str]:
         return []
 
 
-def _all_within(folder: Path) -> list[Path]:
+def _files_within(folder: Path) -> list[Path]:
     found: list[Path] = []
     inside = folder.resolve()
-    for place, folders, names in os.walk(folder):
-        for entry in (Path(place) / name for name in folders + names):
+    for parent, folders, names in os.walk(folder):
+        for entry in (Path(parent) / name for name in folders + names):
             if not entry.resolve().is_relative_to(inside):
-                raise ModelError(f"{entry}: it leads out of {folder}; copy what it leads to into its place")
+                raise ModelError(f"{entry}: it leads out of {folder}; replace it by a copy of what it leads to")
             if entry.is_file():
                 found.append(entry)
             elif not entry.is_dir():
-                raise ModelError(f"{entry}: this is no ordinary file; take it out of {folder}")
+                raise ModelError(f"{entry}: this is not a regular file; take it out of {folder}")
     return sorted(found, key=lambda entry: entry.relative_to(folder).as_posix())

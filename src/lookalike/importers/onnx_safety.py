@@ -1,9 +1,9 @@
-"""Reads ONNX files, and refuses those that would have other files opened.
+"""Reads ONNX files, and refuses those that refer to other files.
 
-A file's weights may lie in other files, which it names as it likes. So its bytes are walked before OpenVINO sees them.
+A file's weights may lie in other files, whose paths it names. So its bytes are checked before OpenVINO reads them.
 
-They are laid out as https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3 says, in protocol buffers' wire format:
-https://protobuf.dev/programming-guides/encoding/
+The format is described in https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3, in the wire format of protocol
+buffers: https://protobuf.dev/programming-guides/encoding/
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from lookalike.encoders.openvino.loading import ov
 from lookalike.errors import ModelError
 from lookalike.importers import isolated_read
 
-_DEEPEST = 64  # of messages in messages, such as the graphs in the branches of a conditional
+_MAX_DEPTH = 64  # of messages in messages, such as the graphs in the branches of a conditional
 _MODEL, _GRAPH, _NODE, _ATTRIBUTE, _TENSOR, _SPARSE, _FUNCTION, _TRAINING = range(8)
 # For each kind of message, the fields that are messages which may hold tensors.
 _FIELDS: dict[int, dict[int, int]] = {
@@ -26,16 +26,16 @@ _FIELDS: dict[int, dict[int, int]] = {
     _FUNCTION: {7: _NODE, 11: _ATTRIBUTE},
     _TRAINING: {1: _GRAPH, 2: _GRAPH},
 }
-_EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of a tensor
-_VARINT, _BYTES = 0, 2
-_FIXED = {1: 8, 5: 4}  # kinds of fields that have always so many bytes
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # fields of a tensor
+_VARINT, _LENGTH_DELIMITED = 0, 2  # wire types
+_FIXED = {1: 8, 5: 4}  # wire types of a fixed size, in bytes
 
 
 def read(path: Path) -> ov.Model:
-    """The graph in an ONNX file, from the very bytes that were found to be harmless.
+    """Returns the graph in an ONNX file, read from the very bytes that were checked.
 
     Raises:
-        ModelError: it is missing, damaged, or has weights in other files, which are not opened.
+        ModelError: the file is missing, damaged, or refers to weights in other files, which are not opened.
     """
     try:
         data = path.read_bytes()
@@ -49,10 +49,10 @@ def read(path: Path) -> ov.Model:
 
 
 def check(data: bytes) -> None:
-    """Makes sure that an ONNX file's bytes are whole and have all weights in them.
+    """Checks that the bytes of an ONNX file are complete and hold all of its weights.
 
     Raises:
-        ValueError: they are not.
+        ValueError: they are not, or do not.
     """
     if not any(field == 7 for field, _ in _fields(memoryview(data))):
         raise ValueError("there is no graph in it")
@@ -60,8 +60,8 @@ def check(data: bytes) -> None:
 
 
 def _check(message: memoryview, kind: int, depth: int) -> None:
-    if depth > _DEEPEST:
-        raise ValueError(f"its graphs are nested more than {_DEEPEST} deep")
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"its graphs are nested more than {_MAX_DEPTH} deep")
     for field, value in _fields(message):
         if kind == _TENSOR and (field == _EXTERNAL_DATA or (field == _DATA_LOCATION and value != 0)):
             raise ValueError("its weights are in other files; save it as one: onnx.save(onnx.load(FILE), ANOTHER)")
@@ -72,34 +72,34 @@ def _check(message: memoryview, kind: int, depth: int) -> None:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The number and the value of each field; numbers of a fixed length come as their bytes."""
-    place = 0
-    while place < len(message):
-        key, place = _varint(message, place)
+    """Yields the number and the value of each field; values of a fixed size as their bytes."""
+    offset = 0
+    while offset < len(message):
+        key, offset = _varint(message, offset)
         field, kind = key >> 3, key & 7
-        if key >= 2**32:  # which readers cut to 32 bits, or refuse
+        if key >= 2**32:  # readers truncate it to 32 bits, or refuse it
             raise ValueError("it is not an ONNX file, or damaged")
         if kind == _VARINT:
-            value, place = _varint(message, place)
+            value, offset = _varint(message, offset)
             yield field, value
             continue
-        if kind == _BYTES:
-            length, place = _varint(message, place)
+        if kind == _LENGTH_DELIMITED:
+            length, offset = _varint(message, offset)
         elif kind in _FIXED:
             length = _FIXED[kind]
         else:
             raise ValueError("it is not an ONNX file, or damaged")
-        if length > len(message) - place:
-            raise ValueError("it is not an ONNX file, or cut short")
-        yield field, message[place : place + length]
-        place += length
+        if length > len(message) - offset:
+            raise ValueError("it is not an ONNX file, or truncated")
+        yield field, message[offset : offset + length]
+        offset += length
 
 
-def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    """A number of up to ten bytes with seven bits each, the lowest first, and the place behind it."""
+def _varint(message: memoryview, offset: int) -> tuple[int, int]:
+    """The number at an offset, in up to ten bytes of seven bits each, the lowest first, and the offset after it."""
     number = 0
-    for count, byte in enumerate(message[place : place + 10]):
+    for count, byte in enumerate(message[offset : offset + 10]):
         number |= (byte & 0x7F) << (7 * count)
         if byte < 0x80:
-            return number, place + count + 1
+            return number, offset + count + 1
     raise ValueError("it is not an ONNX file, or damaged")

@@ -1,9 +1,9 @@
-"""Turns the tokenizers of OpenCLIP into files of the tokenizers library, which give the same ids without OpenCLIP.
+"""Converts OpenCLIP's tokenizers to files of the tokenizers library, which return the same ids without OpenCLIP.
 
-OpenCLIP cleans a text before it cuts it into pieces: it repairs it with ftfy, unescapes HTML, and then does one of
-three things ("lower", "whitespace", "canonicalize"). Of what ftfy does, the file repeats what concerns single
-characters, such as straight quotes for curly ones, and composes accents. It leaves alone text that was decoded wrongly
-("cafÃ©") and the codes that colour a terminal. HTML is unescaped by the runtime, as a file cannot describe it.
+OpenCLIP cleans a text before it tokenizes it: it repairs it with ftfy, decodes HTML entities, and then cleans in one of
+three ways ("lower", "whitespace", "canonicalize"). Of ftfy's repairs, the file does those of single characters, such as
+straight quotes for curly ones, and composes accents. It leaves text that was decoded wrongly ("cafÃ©") and terminal
+colour codes as they are. HTML entities are decoded by the text encoder, as a file cannot describe that.
 """
 
 import string
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.encoders.openvino.text_encoder import token_ids
 from lookalike.errors import MissingExtraError, ModelError
+from lookalike.importers.error_summary import one_line
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer, normalizers
 
-# What has to come out the same, for a tokenizer to be taken.
-_SENTENCES = (
+# A converted tokenizer is accepted if it returns the same ids for all of these.
+_SAMPLES = (
     "a photo of a cat",
     "Two RED bicycles,   leaning\tagainst\na wall!",
     "it's 3:45 pm; they're 1,234.5 km away (aren't they?) -- we'd've said so... #tag @home 50% <b>",
@@ -28,92 +29,100 @@ _SENTENCES = (
     "😀 a 👩‍👩‍👧 family 🏳️‍🌈 and a ☕️",
     "snake_case, e-mail@example.com, C++ & R&amp;D &lt;3 &amp;eacute;",
     "x" * 60 + " supercalifragilisticexpialidocious " + "0123456789" * 5,
-    " ".join(f"picture {number} of a long row of pictures" for number in range(40)),
+    " ".join(f"image {number} of a long row of images" for number in range(40)),
     "?!",
     "a",
 )
 
 _PIECES = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"  # as in open_clip.tokenizer.SimpleTokenizer
-# At the end of a word it has a small letter of its own, which Python heeds and the tokenizers library does not.
-_LAST_SIGMA = r"(?<=\p{Cased}|\p{Cased}\p{Case_Ignorable})Σ(?!\p{Case_Ignorable}*\p{Cased})"
+# A sigma at the end of a word has a lower case of its own, which Python knows and the tokenizers library does not.
+_FINAL_SIGMA = r"(?<=\p{Cased}|\p{Cased}\p{Case_Ignorable})Σ(?!\p{Case_Ignorable}*\p{Cased})"
 
 
-def converted(tokenizer: Any, name: str) -> str:
-    """The `tokenizer.json` of a tokenizer of OpenCLIP's, a SimpleTokenizer or an HFTokenizer; `name` is for the error.
+def to_tokenizer_json(tokenizer: Any, name: str) -> str:
+    """Returns the `tokenizer.json` of one of OpenCLIP's tokenizers.
 
-    It cuts to the tokenizer's context, keeping the last token that marks the end, and pads as it does.
+    It truncates to the tokenizer's context, keeping the end token last, and pads as the tokenizer does.
+
+    Args:
+        tokenizer: a SimpleTokenizer or an HFTokenizer.
+        name: the model, for messages.
 
     Raises:
         MissingExtraError: the tokenizers library is not installed.
-        ModelError: it gives other ids for any of some sample sentences, or is of another kind.
+        ModelError: it cannot be converted, or returns other ids for one of some sample texts.
     """
     try:
-        import tokenizers  # noqa: F401 - or else what follows cannot be done
+        import tokenizers  # noqa: F401 - the functions below need it
     except ImportError as error:
-        raise MissingExtraError("importing a network with words", "text") from error
+        raise MissingExtraError("importing a model that embeds text", "text") from error
     from open_clip import tokenizer as theirs
 
     try:
-        made = _of_simple(tokenizer) if isinstance(tokenizer, theirs.SimpleTokenizer) else _of_transformers(tokenizer)
-        for sentence in _SENTENCES:
-            if token_ids(made, [sentence], unescapes=True)[0].tolist() != tokenizer([sentence])[0].tolist():
-                raise ValueError(f"it would give other tokens for {sentence[:40]!r}")
-    except Exception as error:  # of whatever type: there are tokenizers of many kinds
+        if isinstance(tokenizer, theirs.SimpleTokenizer):
+            converted = _from_simple_tokenizer(tokenizer)
+        else:
+            converted = _from_hf_tokenizer(tokenizer)
+        for text in _SAMPLES:
+            if token_ids(converted, [text], unescapes=True)[0].tolist() != tokenizer([text])[0].tolist():
+                raise ValueError(f"it would return other tokens for {text[:40]!r}")
+    except Exception as error:  # of any type: there are tokenizers of many kinds
         raise ModelError(
-            f"{name}: its tokenizer, a {type(tokenizer).__name__}, cannot be converted: {error};"
-            " choose a model with another one"
+            f"{name}: its tokenizer, a {type(tokenizer).__name__}, cannot be converted: {one_line(error)};"
+            " choose a model with another tokenizer"
         ) from error
-    return str(made.to_str())
+    return str(converted.to_str())
 
 
-def _of_simple(tokenizer: Any) -> "Tokenizer":
-    """Pairs of bytes merged into longer pieces, which end with "</w>" where a word does."""
+def _from_simple_tokenizer(tokenizer: Any) -> "Tokenizer":
+    """Converts byte-pair encoding whose pieces end with "</w>" at the end of a word."""
     from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
     if tokenizer.reduction_fn is not None:
-        raise ValueError("it drops words at random, as for training")
+        raise ValueError("it drops tokens at random, as in training")
     merges = sorted(tokenizer.bpe_ranks, key=tokenizer.bpe_ranks.get)
-    made = Tokenizer(models.BPE(vocab=tokenizer.encoder, merges=merges, end_of_word_suffix="</w>", fuse_unk=False))
-    made.normalizer = normalizers.Sequence(_cleaning(tokenizer))
-    made.pre_tokenizer = pre_tokenizers.Sequence(
+    converted = Tokenizer(models.BPE(vocab=tokenizer.encoder, merges=merges, end_of_word_suffix="</w>", fuse_unk=False))
+    converted.normalizer = normalizers.Sequence(_cleaning(tokenizer))
+    converted.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(_PIECES), behavior="removed", invert=True),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
     special = {tokenizer.decoder[number]: number for number in tokenizer.all_special_ids}
-    made.add_special_tokens([AddedToken(token, normalized=True, special=True) for token in special])
+    converted.add_special_tokens([AddedToken(token, normalized=True, special=True) for token in special])
     start, end = tokenizer.decoder[tokenizer.sot_token_id], tokenizer.decoder[tokenizer.eot_token_id]
-    made.post_processor = processors.TemplateProcessing(
+    converted.post_processor = processors.TemplateProcessing(
         single=[start, "$A", end], special_tokens=[(start, special[start]), (end, special[end])]
     )
-    made.enable_truncation(tokenizer.context_length)
-    made.enable_padding(length=tokenizer.context_length, pad_id=0, pad_token=tokenizer.decoder[0])
-    return made
+    converted.enable_truncation(tokenizer.context_length)
+    converted.enable_padding(length=tokenizer.context_length, pad_id=0, pad_token=tokenizer.decoder[0])
+    return converted
 
 
-def _of_transformers(tokenizer: Any) -> "Tokenizer":
-    """The tokenizers library's own tokenizer, which is inside those of transformers, with the cleaning before it."""
+def _from_hf_tokenizer(tokenizer: Any) -> "Tokenizer":
+    """Takes the tokenizers library's tokenizer out of one of transformers, and puts OpenCLIP's cleaning before it."""
     from tokenizers import Tokenizer, normalizers
 
     inner: Any = tokenizer.tokenizer
     backend = getattr(inner, "backend_tokenizer", None)
     if backend is None:
         raise ValueError(f"{type(inner).__name__} is not made with the tokenizers library")
-    made = Tokenizer.from_str(backend.to_str())
-    own = [made.normalizer] if made.normalizer else []
-    made.normalizer = normalizers.Sequence([*_cleaning(tokenizer), *own])
-    made.enable_truncation(tokenizer.context_length, direction=inner.truncation_side)
-    made.enable_padding(
+    converted = Tokenizer.from_str(backend.to_str())
+    own = [converted.normalizer] if converted.normalizer else []
+    converted.normalizer = normalizers.Sequence([*_cleaning(tokenizer), *own])
+    converted.enable_truncation(tokenizer.context_length, direction=inner.truncation_side)
+    converted.enable_padding(
         length=tokenizer.context_length,
         pad_id=inner.pad_token_id,
         pad_token=inner.pad_token,
         direction=inner.padding_side,
     )
-    return made
+    return converted
 
 
 def _cleaning(tokenizer: Any) -> list["normalizers.Normalizer"]:
+    """OpenCLIP's cleaning of texts, except for the decoding of HTML entities."""
     from open_clip.tokenizer import get_clean_fn
     from tokenizers import Regex
     from tokenizers.normalizers import NFC, Lowercase, Replace, Strip
@@ -122,22 +131,22 @@ def _cleaning(tokenizer: Any) -> list["normalizers.Normalizer"]:
     if tokenizer.clean_fn is get_clean_fn("canonicalize"):
         steps += [Replace("_", " "), Replace(Regex(_any_of(string.punctuation)), "")]
     if tokenizer.clean_fn is not get_clean_fn("whitespace"):
-        steps += [Replace(Regex(_LAST_SIGMA), "ς"), Lowercase()]
+        steps += [Replace(Regex(_FINAL_SIGMA), "ς"), Lowercase()]
     return [*steps, Replace(Regex(r"\s+"), " "), Strip()]
 
 
 def _repairs() -> list["normalizers.Normalizer"]:
-    """What ftfy makes of single characters, asked of ftfy itself: quotes, ligatures, widths, control characters."""
+    """ftfy's replacements of single characters, from ftfy itself: quotes, ligatures, widths, control characters."""
     import ftfy
     from tokenizers import Regex
     from tokenizers.normalizers import Replace
 
     repaired: dict[str, str] = {}
     for character in map(chr, (*range(0x3400), *range(0xF900, 0x10000))):  # between are Chinese and Korean ones
-        with_what = ftfy.fix_text(character)
-        if with_what != unicodedata.normalize("NFC", character):
-            repaired[with_what] = repaired.get(with_what, "") + character
-    return [Replace(Regex(_any_of(characters)), with_what) for with_what, characters in repaired.items()]
+        replacement = ftfy.fix_text(character)
+        if replacement != unicodedata.normalize("NFC", character):
+            repaired[replacement] = repaired.get(replacement, "") + character
+    return [Replace(Regex(_any_of(characters)), replacement) for replacement, characters in repaired.items()]
 
 
 def _any_of(characters: str) -> str:

@@ -1,7 +1,7 @@
-"""Fetches networks that torchvision has weights for: `torchvision:resnet50/IMAGENET1K_V2`.
+"""Imports image classifiers that torchvision has weights for: `torchvision:resnet50/IMAGENET1K_V2`.
 
-torchvision builds the network and says how it wants its pictures; the weights come with Lookalike's own downloads from
-where it says that they are. torchvision itself fetches nothing.
+torchvision builds the network and says how images are prepared for it. The weights come from the address that it gives,
+by Lookalike's own downloads; torchvision itself downloads nothing.
 """
 
 import difflib
@@ -16,35 +16,35 @@ from lookalike.images.decode import Preprocessing
 from lookalike.importers import torch_checkpoint
 from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
 from lookalike.importers.download import download
-from lookalike.importers.error_summary import reason
-from lookalike.importers.torch_export import converted, imported, quietly
+from lookalike.importers.error_summary import one_line
+from lookalike.importers.third_party import optional_module, silenced
+from lookalike.importers.torch_export import example_image, to_openvino
 
-_LICENCE = "BSD-3-Clause"  # torchvision's own, which its weights come under where it says nothing else
+_LICENCE = "BSD-3-Clause"  # torchvision's own, which applies to its weights unless it names another one
 
 
 def fetch(request: ImportRequest) -> ImportedNetwork:
-    """A network of torchvision's that tells what is in pictures, by its name and its weights', "vgg16/IMAGENET1K_V1".
+    """Returns a classifier of torchvision's by its name and that of its weights, "vgg16/IMAGENET1K_V1".
 
-    Where no weights are named, it has torchvision's default ones. Its vectors are what its last layer takes.
+    Without the second it has torchvision's default weights. Its vectors are the input of its last layer.
 
     Raises:
-        UsageError: there is none of that name, or it cannot be as it is wished.
-        ModelError: its weights are refused or cannot be fetched, or it cannot be converted.
+        UsageError: there is no such classifier or weights, or an option does not apply.
+        ModelError: its weights are refused or cannot be downloaded, or it cannot be converted.
         MissingExtraError: torchvision is not installed.
     """
-    options, progress = request.options, request.progress
-    progress(ImportProgress("loading torchvision"))
+    request.progress(ImportProgress("loading torchvision"))
     name, _, weights_name = request.name.partition("/")
     weights = _weights(name, weights_name)
-    source = f"torchvision:{name}/{weights.name}"
-    options.refuse(source, "output", "revision")
+    source, options = f"torchvision:{name}/{weights.name}", request.options
+    options.reject(source, "output", "revision")
     preprocessing, normalization = _preparation(weights, options)
-    file = download.file(weights.url, progress, checksum=torch_checkpoint.checksum(weights.url))
-    progress(ImportProgress("converting"))
-    with quietly():
-        module = _built(name, weights, file.path, source)
-        last = _without_last_layer(module)
-        graph = converted(module, _example(preprocessing.size))
+    file = download.file(weights.url, request.progress, checksum=torch_checkpoint.checksum(weights.url))
+    request.progress(ImportProgress("converting"))
+    with silenced():
+        module = _load(name, weights, file.path, source)
+        last = _remove_last_layer(module)
+        graph = to_openvino(module, example_image(preprocessing.size))
     return ImportedNetwork(
         graph=graph,
         layout="NCHW",
@@ -58,62 +58,61 @@ def fetch(request: ImportRequest) -> ImportedNetwork:
 
 
 def _models() -> Any:
-    return imported("torchvision", "torchvision", "torch").models
+    return optional_module("torchvision", "torchvision", "torch").models
 
 
 def _weights(name: str, weights_name: str) -> Any:
     """The member of a WeightsEnum."""
     models = _models()
-    known = models.list_models(module=models)  # those of its other modules find objects, or work on films
+    known = models.list_models(module=models)  # its other modules detect objects, segment, or take videos
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=5) or known
-        raise UsageError(f"torchvision:{name}: torchvision has no such classifier; there are {', '.join(near)}")
+        similar = difflib.get_close_matches(name, known, n=5) or known
+        raise UsageError(f"torchvision:{name}: torchvision has no such classifier; there are {', '.join(similar)}")
     choice = models.get_model_weights(name)
     try:
         return choice[weights_name or "DEFAULT"]
     except KeyError:
-        hint = f"there are {', '.join(weights.name for weights in choice)}" if len(choice) else "take another network"
-        raise UsageError(f"torchvision:{name}/{weights_name}: torchvision has no such weights; {hint}") from None
+        advice = f"there are {', '.join(weights.name for weights in choice)}" if len(choice) else "choose another model"
+        raise UsageError(f"torchvision:{name}/{weights_name}: torchvision has no such weights; {advice}") from None
 
 
 def _preparation(weights: Any, options: ImportOptions) -> tuple[Preprocessing, Normalization | None]:
-    """How pictures become what the network takes, as torchvision's own transform does it, unless wished otherwise."""
-    told = weights.transforms()
-    [kept], [scaled] = told.crop_size, told.resize_size
-    preprocessing = Preprocessing(size=kept, crop=kept / scaled, resample=told.interpolation.value)
-    return options.preprocessing(preprocessing), options.normalization(
-        Normalization.from_unit_range(told.mean, told.std)
-    )
+    """How torchvision's own transform prepares images, changed as the user specifies."""
+    transform = weights.transforms()
+    [kept], [scaled] = transform.crop_size, transform.resize_size
+    preprocessing = Preprocessing(size=kept, crop=kept / scaled, resample=transform.interpolation.value)
+    normalization = Normalization.from_unit_range(transform.mean, transform.std)
+    return options.preprocessing(preprocessing), options.normalization(normalization)
 
 
-def _built(name: str, weights: Any, path: Path, source: str) -> Any:
+def _load(name: str, weights: Any, path: Path, source: str) -> Any:
     """torchvision's module with the weights in a file."""
-    with _loaded(weights, torch_checkpoint.read(path, source)):
+    with _downloaded(weights, torch_checkpoint.read(path, source)):
         try:
             return _models().get_model(name, weights=weights)
-        except Exception as error:  # of whatever type: the file is a stranger's
-            raise ModelError(f"{source}: torchvision cannot load {path.name}: {reason(error)}") from error
+        except Exception as error:  # of any type: the file is not trusted
+            raise ModelError(f"{source}: torchvision cannot load {path.name}: {one_line(error)}") from error
 
 
 @contextmanager
-def _loaded(weights: Any, state: Mapping[str, Any]) -> Iterator[None]:
-    """torchvision takes these for what it would have downloaded.
+def _downloaded(weights: Any, state: Mapping[str, Any]) -> Iterator[None]:
+    """Lets torchvision take a state for the one it would have downloaded.
 
-    With them it builds some networks otherwise than without, for pictures that are larger, or scaled in another way;
-    and it knows the names that layers have in older files.
+    If weights are given, it builds some networks differently, for larger images or another scaling, and it translates
+    the names that layers have in older files.
     """
     kind = type(weights)
     kind.get_state_dict = lambda *_, **__: state
     try:
         yield
     finally:
-        del kind.get_state_dict  # the one that it inherits is in effect again
+        del kind.get_state_dict  # uncovers the inherited one
 
 
-def _without_last_layer(module: Any) -> str:
-    """Takes the layer out that tells classes apart, and says which one it was.
+def _remove_last_layer(module: Any) -> str:
+    """Replaces the layer that computes the classes by the identity, and returns its name.
 
-    It is the last that is fully connected, and in networks without any, SqueezeNets, the last convolution.
+    It is the last fully connected layer, or, in networks without any (SqueezeNets), the last convolution.
     """
     from torch import nn
 
@@ -123,10 +122,4 @@ def _without_last_layer(module: Any) -> str:
             parent, _, own = names[-1].rpartition(".")
             setattr(module.get_submodule(parent), own, nn.Identity())
             return names[-1]
-    raise ModelError(f"{type(module).__name__}: it has no layer that tells classes apart")
-
-
-def _example(size: int) -> Any:
-    import torch
-
-    return torch.zeros(1, 3, size, size)
+    raise ModelError(f"{type(module).__name__}: it has no layer that computes classes")

@@ -1,6 +1,6 @@
 """Builds indexes: train, add, measure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,10 @@ from lookalike.index.policies import Policies
 from lookalike.index.spec import IndexSpec
 from lookalike.index.tuning import Probes, Tuner
 from lookalike.storage.catalog import Catalog
-from lookalike.storage.checksums import CheckedVectors
+from lookalike.storage.checksums import read_checked_blocks
 from lookalike.storage.mapped_vectors import MappedVectors
 from lookalike.storage.rows import Rows, RowSet
-from lookalike.storage.vectors import Vectors
+from lookalike.storage.vectors import StoredVectors, Vectors
 
 _SEED = 11
 
@@ -39,9 +39,13 @@ class IndexableVectors:
     live: RowSet
     catalog_rows: Rows | None = None
 
-    def checked(self) -> CheckedVectors:
-        """The vectors, each compared with its checksum as it is read."""
-        return CheckedVectors(self.catalog, self.mapped, self.catalog_rows)
+    def blocks(self, rows: Rows) -> Iterator[StoredVectors]:
+        """These rows, ascending, a few thousand at a time, each compared with its checksum.
+
+        Raises:
+            CorruptError: a checksum does not match.
+        """
+        return read_checked_blocks(self.catalog, self.mapped, rows, self.catalog_rows)
 
     def sample(self, size: int) -> Vectors:
         """Some of the live vectors, drawn at random and always the same, float32 (size, dim).
@@ -51,7 +55,7 @@ class IndexableVectors:
         """
         drawn = np.sort(np.random.default_rng(_SEED).choice(self.live.rows(), size, replace=False))
         sample, filled = np.empty((size, self.mapped.dim), np.float32), 0
-        for block in self.checked().blocks(drawn):
+        for block in self.blocks(drawn):
             sample[filled : filled + len(block)] = block
             filled += len(block)
         return sample
@@ -97,7 +101,7 @@ def add_missing(index: Index, vectors: IndexableVectors, schedule: BuildSchedule
         CorruptError: a vector is damaged.
     """
     count = vectors.live.count
-    for block in vectors.checked().blocks(np.arange(index.rows, count)):
+    for block in vectors.blocks(np.arange(index.rows, count)):
         index.add(block.astype(np.float32))
         if schedule:
             schedule.at("adding", index.rows, count)

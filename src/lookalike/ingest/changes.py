@@ -1,4 +1,4 @@
-"""Compares the files that there are with the files that are known."""
+"""Compares the files of a source with the files that the catalog knows."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from lookalike.storage.records import KnownFile
 
 @dataclass(frozen=True)
 class Changed:
-    """A file that is new, or no longer the one that is known."""
+    """A file that is new, or has changed since it was indexed or skipped."""
 
     found: Found
 
@@ -25,7 +25,7 @@ class Unchanged:
 
 @dataclass(frozen=True)
 class Vanished:
-    """A file that is known and no longer there."""
+    """A known file that is gone."""
 
     key: str
 
@@ -34,17 +34,20 @@ Change = Changed | Unchanged | Vanished | Unreadable
 
 
 def changes(source: Source, catalog: Catalog) -> Iterator[Change]:
-    """What has happened to a source's files, in the order of their keys' bytes.
+    """Compares a source's files with the catalog, in the order of their keys' bytes.
 
-    It reads the catalog a page at a time; files that are added meanwhile, in that order, do not confuse it.
+    The catalog is read a page at a time; files that are added meanwhile, in that order, are not confused.
     """
-    return compare(source.files(), _known(source, catalog))
+    if source.within is not None:
+        return compare(source.files(), catalog.known_files(source.within))
+    files = list(source.files())  # single files: only these are asked about
+    return compare(iter(files), catalog.known_among(file.key for file in files))
 
 
 def compare(files: Iterator[Found | Unreadable], known: Iterator[KnownFile]) -> Iterator[Change]:
-    """Merges the two, which both come in the order of their keys' bytes.
+    """Merges two sequences of files, both in the order of their keys' bytes.
 
-    What lies in a folder that could not be listed is neither there nor gone: nothing is said of it.
+    A known file in a folder that could not be listed may be there or gone: nothing is reported of it.
     """
     unreadable: list[bytes] = []
     waiting = next(known, None)
@@ -71,12 +74,3 @@ def compare(files: Iterator[Found | Unreadable], known: Iterator[KnownFile]) -> 
 def _gone(known: KnownFile, unreadable: list[bytes]) -> Iterator[Vanished]:
     if not any(os.fsencode(known.key).startswith(folder) for folder in unreadable):
         yield Vanished(known.key)
-
-
-def _known(source: Source, catalog: Catalog) -> Iterator[KnownFile]:
-    if source.within is not None:
-        yield from catalog.known_files(source.within)
-        return
-    for file in source.files():  # single files: only these are asked about
-        if found := catalog.known_file(file.key):
-            yield found

@@ -1,10 +1,10 @@
 """From files to unit vectors: read, decode, encode, a group of files at a time.
 
-Any number of threads may do so at once, one on each core; what comes of it is committed by somebody else.
+Any number of threads may do so at once, one on each core; another one commits the results.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,28 +12,28 @@ from numpy.typing import NDArray
 
 from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import ImageError, ModelError, UsageError
-from lookalike.images import decode
+from lookalike.images.decode import DecodedImage, decode, read
 from lookalike.sources.folder import Found
-from lookalike.storage.vectors import Vectors, unit
+from lookalike.storage.vectors import StoredVectors, Vectors, unit
 
-# A thread decodes so many images and then encodes them: taking turns image by image is a tenth slower, since the
+# A thread decodes this many images and then encodes them. Alternating image by image is a tenth slower, since the
 # processor's caches then fill anew each time.
 GROUP = 16
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """A file's hash and, unless its vector was there already, its picture's size and vector.
+    """A file's hash and, unless its vector is stored already, its image's size and vector.
 
-    The size and the time are those of what was read. The bytes themselves are let go: many wait to be committed.
+    The file's size and time are those of what was read. The bytes themselves are let go: many wait to be committed.
 
     Attributes:
         found: the file.
         hash: the SHA-256 of its bytes.
         size: their number.
-        changed_ns: when they were changed, as `files.changed_ns` has it.
-        width: of the picture as it is seen, in pixels.
-        height: of the picture as it is seen, in pixels.
+        changed_ns: their time of change, as `reading.changed_ns` has it.
+        width: of the image as it is seen, in pixels.
+        height: of the image as it is seen, in pixels.
         stored: the unit vector in half precision, (dim,), or None.
     """
 
@@ -50,11 +50,11 @@ class Embedded:
 class Failed:
     """A file that cannot be used.
 
-    The error itself is not kept: by its traceback, it would keep the pictures of the whole group.
+    The error itself is not kept: its traceback would keep the images of the whole group.
 
     Attributes:
         found: the file.
-        reason: why, in a few words.
+        reason: a short phrase.
         lasting: whether that is the file's own fault, so that it need not be tried again until it changes.
     """
 
@@ -68,83 +68,95 @@ Outcome = Embedded | Failed
 
 @dataclass(frozen=True)
 class _Decoded:
-    """What has no vector yet."""
+    """A file that has no vector yet."""
 
     outcome: Embedded
-    picture: decode.DecodedImage
+    image: DecodedImage
 
 
 class Embedder:
     """Makes vectors of files. Threads may share it."""
 
     def __init__(self, encoder: Encoder, row_of: Callable[[bytes], int | None]) -> None:
-        """`row_of` tells by a file's hash whether its vector is there already, which is then not made again."""
+        """`row_of` looks up, by a file's hash, the row of its vector, which is then not made again."""
         self._encoder, self._row_of = encoder, row_of
 
     def outcomes(self, group: Sequence[Found]) -> list[Outcome]:
-        """What comes of each file of a group.
+        """The outcome for each file of a group.
 
         Raises:
-            ModelError: the network does not give one vector of its dimension for each.
+            ModelError: the encoder does not return one vector of its dimension for each image.
         """
-        outcomes = [self._decode(found) for found in group]
-        pictures = [outcome.picture for outcome in outcomes if isinstance(outcome, _Decoded)]
-        embeddings = iter(_embeddings(self._encoder, pictures) if pictures else ())
+        outcomes = [self._decoded(found) for found in group]
+        images = [outcome.image for outcome in outcomes if isinstance(outcome, _Decoded)]
+        vectors = self._stored(images) if images else iter(())
         return [
-            self._embedded(outcome, next(embeddings)) if isinstance(outcome, _Decoded) else outcome
-            for outcome in outcomes
+            self._embedded(outcome, next(vectors)) if isinstance(outcome, _Decoded) else outcome for outcome in outcomes
         ]
 
-    def _decode(self, found: Found) -> Outcome | _Decoded:
+    def _decoded(self, found: Found) -> Outcome | _Decoded:
         try:
-            file = decode.read(found.path)
+            file = read(found.path)
             outcome = Embedded(found, hashlib.sha256(file.data).digest(), file.size, file.changed_ns)
             if self._row_of(outcome.hash) is not None:
                 return outcome
-            return _Decoded(outcome, decode.decode(file.data, self._encoder.preprocessing, name=found.key))
+            return _Decoded(outcome, decode(file.data, self._encoder.preprocessing, name=found.key))
         except ImageError as error:
             return Failed(found, error.reason, error.lasting)
 
-    def _embedded(self, decoded: _Decoded, embedding: NDArray[np.float32]) -> Outcome:
+    def _stored(self, images: Sequence[DecodedImage]) -> Iterator[StoredVectors | ImageError]:
+        """The unit vector of each image in half precision, (1, dim), or the reason why there is none."""
+        embeddings = _embeddings(self._encoder, images)
         try:
-            stored = _unit(self._encoder, embedding)[0].astype(np.float16)
+            vectors = unit(embeddings)
+        except UsageError:  # of one image, mostly
+            yield from (self._stored_or_error(embedding) for embedding in embeddings)
+        else:
+            yield from vectors.astype(np.float16)[:, None]
+
+    def _stored_or_error(self, embedding: NDArray[np.float32]) -> StoredVectors | ImageError:
+        try:
+            return _unit(self._encoder, embedding).astype(np.float16)
         except ImageError as error:
-            return Failed(decoded.outcome.found, error.reason, error.lasting)
-        return replace(decoded.outcome, width=decoded.picture.width, height=decoded.picture.height, stored=stored)
+            return error
+
+    def _embedded(self, decoded: _Decoded, stored: StoredVectors | ImageError) -> Outcome:
+        if isinstance(stored, ImageError):
+            return Failed(decoded.outcome.found, stored.reason, stored.lasting)
+        return replace(decoded.outcome, width=decoded.image.width, height=decoded.image.height, stored=stored[0])
 
 
-def embed(encoder: Encoder, picture: decode.DecodedImage) -> Vectors:
-    """A picture's unit vector, (1, dim).
+def embed(encoder: Encoder, image: DecodedImage) -> Vectors:
+    """The unit vector of an image, float32 (1, dim).
 
     Raises:
-        ImageError: the network gives zero or anything that is not finite for it.
-        ModelError: it does not give one vector of its dimension.
+        ImageError: the encoder's vector is zero or not finite.
+        ModelError: the encoder does not return one vector of its dimension.
     """
-    [embedding] = _embeddings(encoder, [picture])
-    return _unit(encoder, embedding)
+    return _unit(encoder, _embeddings(encoder, [image]))
 
 
 def embed_text(encoder: TextEncoder, dim: int, text: str) -> Vectors:
-    """The unit vector of words, (1, dim).
+    """The unit vector of a text, float32 (1, dim).
 
     Raises:
-        UsageError: the network gives zero or anything that is not finite for them.
-        ModelError: it does not give one vector of that dimension.
+        UsageError: the encoder's vector is zero or not finite.
+        ModelError: the encoder does not return one vector of that dimension.
     """
     embedding = encoder.encode_text([text])
     if embedding.shape != (1, dim):
-        raise ModelError(f"the network gives {embedding.shape} for a text; it should be {(1, dim)}")
+        raise ModelError(f"the encoder returns {embedding.shape} for a text; it should be {(1, dim)}")
     try:
         return unit(embedding)
     except UsageError:
-        raise UsageError(f"text: the network gives no usable vector for {text!r}; say it in other words") from None
+        raise UsageError(f"text: the encoder returns no usable vector for {text!r}; describe it otherwise") from None
 
 
-def _embeddings(encoder: Encoder, pictures: Sequence[decode.DecodedImage]) -> NDArray[np.float32]:
-    embeddings = encoder.encode(np.stack([picture.pixels for picture in pictures]))
-    expected = (len(pictures), encoder.dim)
+def _embeddings(encoder: Encoder, images: Sequence[DecodedImage]) -> NDArray[np.float32]:
+    embeddings = encoder.encode(np.stack([image.pixels for image in images]))
+    expected = (len(images), encoder.dim)
     if embeddings.shape != expected:
-        raise ModelError(f"{encoder.name} gives {embeddings.shape} for {len(pictures)} images; it should be {expected}")
+        raise ModelError(f"{encoder.name} returns {embeddings.shape} for {len(images)} images; it should be {expected}")
     return embeddings
 
 
@@ -152,4 +164,4 @@ def _unit(encoder: Encoder, embedding: NDArray[np.float32]) -> Vectors:
     try:
         return unit(embedding)
     except UsageError:
-        raise ImageError(f"{encoder.name} gives no usable vector for it") from None
+        raise ImageError(f"{encoder.name} returns no usable vector for it") from None

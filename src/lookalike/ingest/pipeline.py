@@ -1,7 +1,7 @@
 """Brings a collection up to date with a source: find, read, decode, encode, commit, on every core.
 
-One thread a core reads, decodes and encodes; the calling thread compares with the catalog and commits, in the
-source's order, so that the same source always gives the same rows.
+One thread a core reads, decodes and encodes. The calling thread compares with the catalog and commits, in the source's
+order, so that the same source always gives the same rows.
 """
 
 import itertools
@@ -21,8 +21,9 @@ from lookalike.ingest.embedding import Embedded, Embedder, Failed, Outcome
 from lookalike.results import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable
 from lookalike.storage.catalog import Catalog
-from lookalike.storage.transaction import Transaction, folder_label
-from lookalike.storage.vectors import VectorWriter, crc32s
+from lookalike.storage.checksums import crc32s
+from lookalike.storage.transaction import Transaction
+from lookalike.storage.vectors import VectorWriter
 
 # A commit costs some milliseconds; after a crash, what was not committed is done again.
 _COMMIT_SECONDS = 1.0
@@ -32,7 +33,15 @@ _WINDOW_PER_THREAD = 3  # groups under way, so that a large image holds up nobod
 
 @dataclass(frozen=True)
 class Progress:
-    """How far it is: `done` of `total` files (None until they are counted); `committed` will survive a crash."""
+    """How far a run is.
+
+    Attributes:
+        done: the number of files that are done.
+        total: the number of files, or None until they are counted.
+        added: the number of images that have been added.
+        skipped: the number of files that have been left out.
+        committed: the number of files whose outcome survives a crash.
+    """
 
     done: int
     total: int | None
@@ -43,7 +52,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Report:
-    """What a run did.
+    """What a run has done.
 
     Attributes:
         added: images that were not there before.
@@ -114,7 +123,7 @@ class Ingest:
         return Report(**{name: self._counts[name] for name in names}, skipped=tuple(self._skipped), seconds=seconds)
 
     def _outcomes(self, source: Source, pool: ThreadPoolExecutor) -> Iterator[Outcome]:
-        """What came of each file that has changed, in the source's order."""
+        """The outcome for each file that has changed, in the source's order."""
         window: deque[Future[list[Outcome]]] = deque()
         group: list[Found] = []
         for change in changes(source, self._catalog):
@@ -123,7 +132,7 @@ class Ingest:
                     group.append(found)
                 case Unchanged(known):
                     self._counts["skipped_before" if known.skipped else "unchanged"] += 1
-                    self._show_progress()
+                    self._report_progress()
                 case Vanished():
                     self._vanished = True
                 case Unreadable(path, key, reason):
@@ -142,9 +151,9 @@ class Ingest:
         due = time.monotonic() - self._committed_at >= _COMMIT_SECONDS
         if due or len(self._pending) >= _COMMIT_IMAGES:
             self._commit()
-        self._show_progress()
+        self._report_progress()
 
-    def _show_progress(self) -> None:
+    def _report_progress(self) -> None:
         if not self._progress:
             return
         total = self._total.result() if self._total and self._total.done() else None
@@ -152,22 +161,17 @@ class Ingest:
             done = self._counts.total() + len(self._pending)
             self._progress(Progress(done, total, self._counts["added"], len(self._skipped), self._committed))
         except BaseException:
-            self._commit()  # it is between two images, so everything that is pending is whole
+            self._commit()  # it is called between two images, so everything that is pending is complete
             raise
 
     def _commit(self) -> None:
-        """Puts the pending vectors on the disk and then, at once, what the catalog says of them."""
+        """Writes the pending vectors to the disk and then, in one commit, their entries to the catalog."""
         if not self._pending:
             return
-        rows: dict[bytes, int] = {}  # of the images to come, by hash
-        new: list[Embedded] = []
-        for outcome in self._pending:
-            if isinstance(outcome, Embedded) and outcome.hash not in rows:
-                row = self._catalog.row_of(outcome.hash)
-                if row is None:
-                    row = self._writer.count + len(new)
-                    new.append(outcome)
-                rows[outcome.hash] = row
+        embedded = {outcome.hash: outcome for outcome in reversed(self._pending) if isinstance(outcome, Embedded)}
+        rows = self._catalog.rows_of(embedded)  # by hash
+        new = [outcome for hash_, outcome in reversed(embedded.items()) if hash_ not in rows]
+        rows |= {outcome.hash: row for row, outcome in enumerate(new, self._writer.count)}
         stored = np.array([outcome.stored for outcome in new], np.float16)
         first = self._writer.count
         if new:
@@ -184,17 +188,15 @@ class Ingest:
         self._pending, self._committed_at = [], time.monotonic()
 
     def _record(self, transaction: Transaction, outcome: Outcome, rows: dict[bytes, int]) -> str:
-        """Changes the catalog for one file, and names the count of the report that it belongs to."""
+        """Changes the catalog for one file, and returns the name of the report's field that counts it."""
         found = outcome.found
         if isinstance(outcome, Embedded):
-            row, label = rows[outcome.hash], folder_label(found.key)
-            before = transaction.put_image(
-                found.key, row, size=outcome.size, changed_ns=outcome.changed_ns, label=label
-            )
+            row = rows[outcome.hash]
+            before = transaction.put_image(found.key, row, size=outcome.size, changed_ns=outcome.changed_ns)
             if before is None:
                 return "added"
             return "updated" if before != row else "unchanged"  # it was only touched
-        if not found.key or not os.path.lexists(found.path):  # it went while it was read, or was never there
+        if not found.key or not os.path.lexists(found.path):  # it vanished while it was read, or was never there
             return "removed" if transaction.remove([found.key]) else "failed"
         # A failure that is not the file's own, such as a missing permission, is tried again: no file has this time.
         changed_ns = found.changed_ns if outcome.lasting else -1
@@ -202,10 +204,10 @@ class Ingest:
         return "removed" if was_image else "failed"
 
     def _drop(self, source: Source, newest: int) -> None:
-        """Takes out what is gone; where the same image has come up under another name, it was renamed.
+        """Drops the images whose files are gone, unless the same image was added under another name: it was renamed.
 
-        That can be told only when all has been seen. What is gone is looked for once more then, since there
-        may be any number of it to remember.
+        That is known only at the end of a run. The vanished files are looked for once more then, since there may be too
+        many to remember.
         """
         keys = (change.key for change in changes(source, self._catalog) if isinstance(change, Vanished))
         while batch := list(itertools.islice(keys, _COMMIT_IMAGES)):

@@ -1,6 +1,5 @@
 """From query vectors to matches: the stored vectors rank, the catalog names."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ from lookalike.errors import UsageError
 from lookalike.results import Match
 from lookalike.search.options import SearchOptions
 from lookalike.search.snapshot import Snapshot, Snapshots
-from lookalike.storage.checksums import CheckedVectors
+from lookalike.storage.checksums import read_checked
 from lookalike.storage.records import StoredImage
 from lookalike.storage.rows import Rows
 from lookalike.storage.vectors import Vectors, unit
@@ -43,34 +42,29 @@ class Searcher:
             image = snapshot.catalog.image(image_id)
             if image is None:
                 raise UsageError(f"there is no image with the id {image_id}")
-            stored = CheckedVectors(snapshot.catalog, snapshot.vectors).read(np.array([image.row]))
-            [found] = self._matches(snapshot, unit(stored), options, with_self=True)
+            query = unit(read_checked(snapshot.catalog, snapshot.vectors, np.array([image.row])))
+            [found] = self._matches(snapshot, query, options, extra=1)  # it finds itself
             others = [match for match in found if match.id != image_id]
             return self._match(image, 1.0), others[: options.k]
 
     def _matches(
-        self, snapshot: Snapshot, queries: Vectors, options: SearchOptions, *, with_self: bool = False
+        self, snapshot: Snapshot, queries: Vectors, options: SearchOptions, *, extra: int = 0
     ) -> list[list[Match]]:
-        """The matches of each query; `with_self` adds one, for an image that finds itself.
-
-        The parameters stay those for k, as recall is measured with queries that find themselves, too.
-        """
-        row_set = snapshot.row_set(options.where)
-        parameters = snapshot.parameters(options.k, row_set, recall=options.recall, exact=options.exact)
-        k = options.k + with_self
-        scores, rows = snapshot.nearest(queries, k, row_set, parameters)
-        return [list(self._named(snapshot, found, near, options, k)) for found, near in zip(rows, scores, strict=True)]
+        """The matches of each query, and a few extra ones."""
+        scores, rows = snapshot.search(queries, options, extra=extra)
+        limit = options.k + extra
+        return [self._named(snapshot, found, near, options, limit) for found, near in zip(rows, scores, strict=True)]
 
     def _named(
-        self, snapshot: Snapshot, rows: Rows, scores: Vectors, options: SearchOptions, k: int
-    ) -> Iterator[Match]:
+        self, snapshot: Snapshot, rows: Rows, scores: Vectors, options: SearchOptions, limit: int
+    ) -> list[Match]:
         """The images of these rows, in their order; all copies of an image share a row."""
         if options.min_score is not None:
             rows = rows[: np.searchsorted(-scores, -options.min_score, "right")]
-        CheckedVectors(snapshot.catalog, snapshot.vectors).read(rows)
-        images = snapshot.catalog.images_of(rows.tolist(), where=options.where, limit=k)
+        read_checked(snapshot.catalog, snapshot.vectors, rows)
+        images = snapshot.catalog.images_of(rows.tolist(), where=options.where, limit=limit)
         score_of = dict(zip(rows.tolist(), scores.tolist(), strict=False))
-        return (self._match(image, score_of[image.row]) for image in images)
+        return [self._match(image, score_of[image.row]) for image in images]
 
     def _match(self, image: StoredImage, score: float) -> Match:
         # Stored vectors are rounded to half precision, which leaves their lengths within some 1e-4 of 1.

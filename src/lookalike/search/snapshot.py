@@ -17,8 +17,9 @@ from lookalike.index.faiss_index import Index
 from lookalike.index.generation import Generation
 from lookalike.index.operating_point import SearchParameters
 from lookalike.index.policies import TuningPolicy
+from lookalike.search.options import SearchOptions
+from lookalike.storage import checksums
 from lookalike.storage.catalog import Catalog
-from lookalike.storage.checksums import CheckedVectors
 from lookalike.storage.manifest import Manifest
 from lookalike.storage.mapped_vectors import MappedVectors
 from lookalike.storage.records import State, StoredGeneration
@@ -61,6 +62,27 @@ class Snapshot:
     policy: TuningPolicy
     _filtered: OrderedDict[Where, RowSet] = field(default_factory=OrderedDict, compare=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+
+    def search(self, queries: Vectors, options: SearchOptions, *, extra: int = 0) -> tuple[Vectors, Rows]:
+        """Finds the rows nearest to each query, best first, for `options.k` neighbours and a few extra ones.
+
+        Extra neighbours do not change how the index is searched.
+
+        Args:
+            queries: unit vectors, float32 (n, dim).
+            options: `k`, `where`, `exact` and `recall` count.
+            extra: the number of neighbours to find beyond k.
+
+        Returns:
+            Scores, float32 (n, k'), and rows, int64 (n, k'), with k' at most k + extra.
+
+        Raises:
+            UsageError: the queries have another dimension, or the filter asks for an attribute that no image has.
+            CorruptError: the vectors are not finite.
+        """
+        row_set = self.row_set(options.where)
+        parameters = self.parameters(options.k, row_set, recall=options.recall, exact=options.exact)
+        return self.nearest(queries, options.k + extra, row_set, parameters)
 
     def row_set(self, where: Where | None) -> RowSet:
         """The live rows that a filter admits.
@@ -204,7 +226,7 @@ class Snapshots:
     def _damaged_vectors(self, state: State) -> Iterator[CorruptError]:
         try:
             vectors = MappedVectors(self._directory / state.vectors, self._dim, state.count)
-            yield from CheckedVectors(self.catalog, vectors).damages(state.count)
+            yield from checksums.damages(self.catalog, vectors, state.count)
         except CorruptError as error:
             yield error
 

@@ -5,6 +5,7 @@ A commit here is what makes anything count: the vectors that it names are on the
 
 import json
 import os
+import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from lookalike.storage.transaction import Carried, Transaction
 
 _PAGE = 10_000  # images read at a time
 _FILE_PAGE = 1000  # files read at a time
+_PARAMETERS = 1000  # of one statement
 _NO_LIMIT = -1
 
 
@@ -58,8 +60,8 @@ class Catalog:
         Raises:
             IncompatibleError: the file has been removed since it was opened.
         """
-        with self._database.reading():
-            yield self.state()
+        with self._database.reading() as connection:
+            yield self._state(connection)
 
     def count(self) -> int:
         """How many rows of the vectors are committed."""
@@ -88,6 +90,17 @@ class Catalog:
             found = connection.execute("SELECT row FROM vectors WHERE hash = ?", (hash_,)).fetchone()
             return None if found is None else int(found[0])
 
+    def rows_of(self, hashes: Iterable[bytes]) -> dict[bytes, int]:
+        """The rows of the image files with these SHA-256s, by hash, dead or alive; an unknown hash has none."""
+        wanted = list(hashes)
+        found: dict[bytes, int] = {}
+        with self._database.connection() as connection:
+            for start in range(0, len(wanted), _PARAMETERS):
+                part = wanted[start : start + _PARAMETERS]
+                query = f"SELECT hash, row FROM vectors WHERE hash IN ({', '.join('?' * len(part))})"  # noqa: S608
+                found.update(connection.execute(query, part).fetchall())
+        return found
+
     def crc32s(self, rows: Sequence[int]) -> dict[int, int]:
         """The checksums of at least these rows, by row; a row that is unknown has none."""
         if not rows:
@@ -115,7 +128,7 @@ class Catalog:
             with self._database.connection() as connection:
                 found = {id_ for (id_,) in connection.execute(query, (wanted,))}
             where = replace(where, ids=found & set(where.ids))
-        condition = filter_sql.of_few(where or Where())
+        condition = filter_sql.of_few(where) if where else filter_sql.Condition("TRUE")
         source = """
             (SELECT key AS place, value AS wanted FROM json_each(?)) CROSS JOIN images ON images.row = wanted
         """
@@ -185,14 +198,18 @@ class Catalog:
 
     def known_file(self, key: str) -> KnownFile | None:
         """What is known of one file."""
+        return next(self.known_among([key]), None)
+
+    def known_among(self, keys: Iterable[str]) -> Iterator[KnownFile]:
+        """What is known of these files, in their order; an unknown file is left out."""
         query = """
             SELECT key, size, changed_ns, 0 FROM images WHERE key = CAST(:key AS TEXT)
             UNION ALL
             SELECT key, size, changed_ns, 1 FROM skipped WHERE key = CAST(:key AS TEXT)
         """
         with self._database.connection() as connection:
-            found = connection.execute(query, {"key": os.fsencode(key)}).fetchone()
-            return None if found is None else _known(found)
+            found = [connection.execute(query, {"key": os.fsencode(key)}).fetchone() for key in keys]
+        return (_known(row) for row in found if row is not None)
 
     def known_files(self, folder: str = "") -> Iterator[KnownFile]:
         """What is known of the files below a folder, in the order of their keys' bytes.
@@ -254,16 +271,18 @@ class Catalog:
         """What the last commit says of the other files.
 
         Raises:
-            IncompatibleError: the file has been taken away since it was opened.
+            IncompatibleError: the file has been removed since it was opened.
         """
+        with self.reading() as state:
+            return state
+
+    def _state(self, connection: sqlite3.Connection) -> State:
         query = """
             SELECT (SELECT count FROM changes), (SELECT COALESCE(MAX(row) + 1, 0) FROM vectors),
                 (SELECT vectors FROM storage), number, rows, index_sha256, card_sha256
             FROM (SELECT 1) LEFT JOIN generations ORDER BY number DESC LIMIT 1
         """
-        with self._database.connection() as connection:
-            changes, count, vectors, *generation = connection.execute(query).fetchone()
-        self._database.check_is_there()  # although whoever has it open can still read it
+        changes, count, vectors, *generation = connection.execute(query).fetchone()
         if not (isinstance(changes, int) and isinstance(count, int) and isinstance(vectors, str)):
             raise self._damaged("it does not name the vectors")
         return State(changes, count, vectors, StoredGeneration(*generation) if generation[0] else None)

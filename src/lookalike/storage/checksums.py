@@ -1,5 +1,6 @@
-"""Vectors checked against their checksums: each row's CRC-32 is in the catalog."""
+"""Checksums: the catalog has the CRC-32 of each row, and whatever is read is compared with it."""
 
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,51 +9,58 @@ from lookalike.errors import CorruptError
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.mapped_vectors import MappedVectors
 from lookalike.storage.rows import Rows
-from lookalike.storage.vectors import StoredVectors, crc32s
+from lookalike.storage.vectors import STORED, StoredVectors
 
 _ROWS = 4096  # read at a time
 
 
-class CheckedVectors:
-    """Reads rows, and compares each with its checksum."""
+def crc32s(stored: StoredVectors) -> list[int]:
+    """The CRC-32 of each row of half-precision vectors, (n, dim), as the file holds them."""
+    return [zlib.crc32(row) for row in np.ascontiguousarray(stored, STORED)]
 
-    def __init__(self, catalog: Catalog, vectors: MappedVectors, catalog_rows: Rows | None = None) -> None:
-        """`catalog_rows` has, for each row of the file, its row in the catalog, ascending; None if they are the same.
 
-        They differ in a file that has been compacted and is not yet named in the catalog.
-        """
-        self._catalog, self._vectors, self._catalog_rows = catalog, vectors, catalog_rows
+def read_checked(
+    catalog: Catalog, vectors: MappedVectors, rows: Rows, catalog_rows: Rows | None = None
+) -> StoredVectors:
+    """Reads rows in any order, half precision (n, dim), and compares each with its checksum.
 
-    def read(self, rows: Rows) -> StoredVectors:
-        """These rows, in any order: half precision, (n, dim).
+    Args:
+        catalog: has the checksums.
+        vectors: the file.
+        rows: which rows of the file to read, int64 (n,).
+        catalog_rows: the row in the catalog of each row of the file, if the file has been compacted and is not yet
+            named in the catalog; None if they are the same.
 
-        Raises:
-            CorruptError: a row's checksum does not match.
-        """
-        stored = self._vectors.stored(rows)
-        for mismatch in self._mismatches(rows, stored):
-            raise mismatch
-        return stored
+    Raises:
+        CorruptError: a checksum does not match.
+    """
+    stored = vectors.stored(rows)
+    for mismatch in _mismatches(catalog, vectors, rows, stored, catalog_rows):
+        raise mismatch
+    return stored
 
-    def blocks(self, rows: Rows) -> Iterator[StoredVectors]:
-        """These rows, in ascending order, a few thousand at a time: half precision, (m, dim).
 
-        Raises:
-            CorruptError: a row's checksum does not match.
-        """
-        return (self.read(block) for block in _blocks(rows))
+def read_checked_blocks(
+    catalog: Catalog, vectors: MappedVectors, rows: Rows, catalog_rows: Rows | None = None
+) -> Iterator[StoredVectors]:
+    """Reads rows in ascending order as `read_checked` does, a few thousand at a time."""
+    return (read_checked(catalog, vectors, block, catalog_rows) for block in _blocks(rows))
 
-    def damages(self, count: int) -> Iterator[CorruptError]:
-        """Reads the first `count` rows, and reports each whose checksum does not match."""
-        for block in _blocks(np.arange(count)):
-            yield from self._mismatches(block, self._vectors.stored(block))
 
-    def _mismatches(self, rows: Rows, stored: StoredVectors) -> Iterator[CorruptError]:
-        catalog_rows = (rows if self._catalog_rows is None else self._catalog_rows[rows]).tolist()
-        expected = self._catalog.crc32s(catalog_rows)
-        for row, catalog_row, crc32 in zip(rows.tolist(), catalog_rows, crc32s(stored), strict=True):
-            if expected.get(catalog_row) != crc32:
-                yield CorruptError(f"{self._vectors.path}: the vector in row {row} is damaged: checksum mismatch")
+def damages(catalog: Catalog, vectors: MappedVectors, count: int) -> Iterator[CorruptError]:
+    """Reads the first `count` rows, and reports each whose checksum does not match."""
+    for block in _blocks(np.arange(count)):
+        yield from _mismatches(catalog, vectors, block, vectors.stored(block))
+
+
+def _mismatches(
+    catalog: Catalog, vectors: MappedVectors, rows: Rows, stored: StoredVectors, catalog_rows: Rows | None = None
+) -> Iterator[CorruptError]:
+    known_rows = (rows if catalog_rows is None else catalog_rows[rows]).tolist()
+    expected = catalog.crc32s(known_rows)
+    for row, known_row, crc32 in zip(rows.tolist(), known_rows, crc32s(stored), strict=True):
+        if expected.get(known_row) != crc32:
+            yield CorruptError(f"{vectors.path}: the vector in row {row} is damaged: checksum mismatch")
 
 
 def _blocks(rows: Rows) -> Iterator[Rows]:

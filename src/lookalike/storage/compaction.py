@@ -11,7 +11,7 @@ from pathlib import Path
 from lookalike.errors import CorruptError
 from lookalike.storage import layout, vectors
 from lookalike.storage.catalog import Catalog
-from lookalike.storage.checksums import CheckedVectors
+from lookalike.storage.checksums import read_checked_blocks
 from lookalike.storage.mapped_vectors import MappedVectors
 from lookalike.storage.rows import RowSet
 from lookalike.storage.vectors import VectorWriter
@@ -30,7 +30,7 @@ def compacted(catalog: Catalog, mapped: MappedVectors, live: RowSet) -> MappedVe
         path.unlink(missing_ok=True)  # left behind by a process that was killed
         vectors.create(path, mapped.dim)
         with closing(VectorWriter(path, mapped.dim, 0)) as writer:
-            for block in CheckedVectors(catalog, mapped).blocks(live.rows()):
+            for block in read_checked_blocks(catalog, mapped, live.rows()):
                 writer.append(block)
         durable.sync_folder(path.parent)
     return MappedVectors(path, mapped.dim, live.size)

@@ -62,12 +62,17 @@ class Database:
             yield self._local.connection
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Everything that this thread reads within sees one committed state."""
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Everything that this thread reads within sees one committed state.
+
+        Raises:
+            IncompatibleError: the file has been removed since it was opened.
+        """
         with self.connection() as connection:
+            self.check_is_there()  # an open file can be read although it has been removed
             connection.execute("BEGIN")
             try:
-                yield
+                yield connection
             finally:
                 connection.rollback()
 

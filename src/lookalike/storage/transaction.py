@@ -39,10 +39,10 @@ class Transaction:
         values = (row, hash_, crc32, width, height)
         self._connection.execute("INSERT INTO vectors (row, hash, crc32, width, height) VALUES (?, ?, ?, ?, ?)", values)
 
-    def put_image(self, key: str, row: int, *, size: int, changed_ns: int, label: str | None) -> int | None:
-        """Adds or replaces an image; the row that it had before, or None where it is new.
+    def put_image(self, key: str, row: int, *, size: int, changed_ns: int) -> int | None:
+        """Adds or replaces an image, and returns the row that it had before, or None if it is new.
 
-        It keeps its attributes, and a label that is one of them.
+        Its label is that of its folder, unless it was given one as an attribute; it keeps its attributes.
         """
         name = os.fsencode(key)
         self._connection.execute("DELETE FROM skipped WHERE key = CAST(? AS TEXT)", (name,))
@@ -54,6 +54,7 @@ class Transaction:
             SET row = excluded.row, size = excluded.size, changed_ns = excluded.changed_ns,
                 label = COALESCE(({_GIVEN_LABEL}), excluded.label)
         """  # noqa: S608
+        label = folder_label(key)
         self._connection.execute(query, (name, row, size, changed_ns, None if label is None else os.fsencode(label)))
         return None if before is None else int(before[0])
 

@@ -5,7 +5,6 @@ ahead of what has been committed: the catalog decides how many rows count. mappe
 """
 
 import os
-import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -42,11 +41,6 @@ def unit(embeddings: NDArray[Any]) -> Vectors:
         raise UsageError("a vector has to be finite and not zero")
     rows /= peak  # so that no square overflows or vanishes
     return np.ascontiguousarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
-
-
-def crc32s(stored: StoredVectors) -> list[int]:
-    """The CRC-32 of each row of half-precision vectors, (n, dim), as the file holds them."""
-    return [zlib.crc32(row) for row in np.ascontiguousarray(stored, STORED)]
 
 
 # The layout of the file

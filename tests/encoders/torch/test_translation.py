@@ -32,7 +32,7 @@ from lookalike.encoders import bundled
 from lookalike.encoders.torch import translation
 from lookalike.encoders.torch.translation import TorchGraph, with_dynamic_batch
 from lookalike.errors import ModelError
-from lookalike.importers import torch_export
+from lookalike.importers.third_party import silenced
 
 Vectors = NDArray[np.float32]
 SIDE = 6  # pixels, of the images that operators are tested with
@@ -338,7 +338,7 @@ def network(name: str) -> ov.Model:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         module = timm.create_model(name, num_classes=0, **SMALLER.get(name, {})).eval()
-        with torch_export.quietly():
+        with silenced():
             model = ov.convert_model(module, example_input=torch.rand(2, 3, SIZE, SIZE))
     steps = PrePostProcessor(model)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))

@@ -92,12 +92,12 @@ def test_progress_is_told_in_bytes_up_to_the_end(server: FileServer) -> None:
     assert len(done) > 3
 
 
-def test_what_is_there_is_not_downloaded_again(server: FileServer) -> None:
+def test_what_is_existing_is_not_downloaded_again(server: FileServer) -> None:
     assert fetch(Checksum("sha256", SHA256)) == fetch(Checksum("sha256", SHA256))
     assert len(server.requests) == 1
 
 
-def test_what_is_there_but_damaged_is_downloaded_again(server: FileServer) -> None:
+def test_what_is_existing_but_damaged_is_downloaded_again(server: FileServer) -> None:
     path = fetch(Checksum("sha256", SHA256)).path
     path.write_bytes(DATA[:-1] + b"?")
     assert fetch(Checksum("sha256", SHA256)).path.read_bytes() == DATA
@@ -174,21 +174,21 @@ def test_a_server_that_ignores_ranges_sends_it_all_again(server: FileServer) -> 
     assert fetch().path.read_bytes() == DATA
 
 
-def test_without_an_etag_nobody_knows_which_version_is_there_and_it_starts_anew(server: FileServer) -> None:
+def test_without_an_etag_nobody_knows_which_version_is_existing_and_it_starts_anew(server: FileServer) -> None:
     server.etags = False
     server.drops[PATH] = [300_000]
     assert fetch().path.read_bytes() == DATA
     assert [asked.headers.get("range") for asked in server.requests] == [None, None]
 
 
-def test_a_file_that_has_become_shorter_than_what_is_there_starts_anew(server: FileServer) -> None:
+def test_a_file_that_has_become_shorter_than_what_is_existing_starts_anew(server: FileServer) -> None:
     cut_off(server, 300_000)
     server.if_range = False
     server.files[PATH] = DATA[:1000]
     assert fetch().path.read_bytes() == DATA[:1000]
 
 
-def test_a_partial_file_that_is_whole_is_taken_when_the_server_says_there_is_no_more(server: FileServer) -> None:
+def test_a_partial_file_that_is_whole_is_taken_when_the_server_says_existing_is_no_more(server: FileServer) -> None:
     whole = fetch().path
     whole.with_name(whole.name + ".etag").write_text(server.etag(DATA))
     whole.rename(whole.with_name(whole.name + ".partial"))
@@ -267,7 +267,7 @@ def test_each_refusal_says_what_to_do(server: FileServer, status: int, message: 
         fetch()
 
 
-def test_a_refusal_keeps_what_is_there(server: FileServer, tmp_path: Path) -> None:
+def test_a_refusal_keeps_what_is_existing(server: FileServer, tmp_path: Path) -> None:
     cut_off(server, 300_000)
     server.statuses[PATH] = 403
     with pytest.raises(ModelError, match="403"):
@@ -306,7 +306,7 @@ def test_a_name_that_cannot_be_looked_up_is_named(server: FileServer, monkeypatc
 def test_a_server_that_says_nothing_is_not_waited_for_forever(
     server: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "_SECONDS", 0.1)
+    monkeypatch.setattr(transport, "_TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("LOOKALIKE_MIRROR", f"http://127.0.0.1:{silent.getsockname()[1]}")
         began = time.monotonic()
@@ -332,7 +332,7 @@ def test_what_is_no_http_is_reported(server: FileServer, monkeypatch: pytest.Mon
         thread.join()
 
 
-def test_a_disk_that_takes_no_more_is_a_storage_error_and_what_is_there_is_kept(server: FileServer) -> None:
+def test_a_disk_that_takes_no_more_is_a_storage_error_and_what_is_existing_is_kept(server: FileServer) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
     try:
@@ -471,7 +471,7 @@ def test_what_is_no_json_is_refused(server: FileServer, data: bytes) -> None:
 
 
 def test_a_document_that_is_too_large_is_refused(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "_DOCUMENT_BYTES", 10)
+    monkeypatch.setattr(download, "_MAX_DOCUMENT", 10)
     server.files["/host/a.json"] = b"[" + b" " * 20 + b"]"
     with pytest.raises(ModelError, match="larger than"):
         download.document("https://host/a.json")
@@ -576,14 +576,14 @@ def test_a_file_that_another_import_deletes_as_it_is_found_is_downloaded_again(
     server: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetch()
-    found = download._Download._there
+    found = download._Download._existing
 
     def find_and_lose(wanted: download._Download) -> Digests | None:
         digests = found(wanted)
-        wanted.whole.unlink(missing_ok=True)
+        wanted.path.unlink(missing_ok=True)
         return digests
 
-    monkeypatch.setattr(download._Download, "_there", find_and_lose)
+    monkeypatch.setattr(download._Download, "_existing", find_and_lose)
     with cache.session():
         assert fetch().path.read_bytes() == DATA
     assert len(server.requests) == 2

@@ -1,1 +1,1 @@
-"""Fetches files over HTTP: resumable, pinned to a revision, checked against a checksum."""
+"""Downloads files over HTTP: resumable, pinned to a revision, and checked against a checksum."""

@@ -1,4 +1,4 @@
-"""What a file that is downloaded should be, and whether it is that."""
+"""The expected size and checksum of a download, and the check of them."""
 
 import hashlib
 import re
@@ -8,16 +8,16 @@ from typing import Literal
 
 from lookalike.errors import ModelError, UsageError
 
-_PIECE = 1 << 20
+_CHUNK = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
 class Checksum:
-    """What a file is known by.
+    """The checksum of a file, whole or in part.
 
     Attributes:
         algorithm: of the digest.
-        digits: hexadecimal, of the whole digest or of its beginning, 8 or more.
+        digits: hexadecimal; the whole digest or its first digits, 8 or more.
     """
 
     algorithm: Literal["sha256", "md5"]
@@ -28,64 +28,67 @@ class Checksum:
             raise UsageError(f"checksum: {self.digits!r} is not 8 or more hexadecimal digits")
 
 
-class WrongFileError(ModelError):
-    """A file is not what it should be."""
+class MismatchError(ModelError):
+    """A file's size or checksum is not the expected one."""
 
 
 class Digests:
-    """The SHA-256 of a file that grows, another digest if one is asked for, and its size."""
+    """The size and the SHA-256 of a growing file, and a digest by another algorithm if one is named."""
 
     def __init__(self, algorithm: str) -> None:
         self.size = 0
         self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in {"sha256", algorithm}}
 
-    def take(self, piece: bytes) -> None:
-        self.size += len(piece)
+    def update(self, chunk: bytes) -> None:
+        """Adds the next bytes of the file."""
+        self.size += len(chunk)
         for digest in self._hashes.values():
-            digest.update(piece)
+            digest.update(chunk)
 
-    def take_file(self, path: Path) -> None:
+    def update_from(self, path: Path) -> None:
+        """Adds the content of a file."""
         with path.open("rb") as file:
-            while piece := file.read(_PIECE):
-                self.take(piece)
+            while chunk := file.read(_CHUNK):
+                self.update(chunk)
 
-    def hexadecimal(self, algorithm: str) -> str:
+    def hexdigest(self, algorithm: str) -> str:
+        """Returns the digest of what has been added, in hexadecimal."""
         return self._hashes[algorithm].hexdigest()
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a file has to be.
+    """The expected properties of a file.
 
     Attributes:
         url: where it comes from, for messages.
-        size: in bytes, None if that is not known.
-        checksum: None if that is not known.
+        size: in bytes; None if unknown.
+        checksum: None if unknown.
     """
 
     url: str
     size: int | None
     checksum: Checksum | None
 
-    def digests(self) -> Digests:
-        """Those of a file of which nothing is there yet."""
+    def new_digests(self) -> Digests:
+        """Returns the digests of an empty file, by the algorithm of the checksum."""
         return Digests(self.checksum.algorithm if self.checksum else "sha256")
 
     def check(self, digests: Digests) -> None:
-        """Raises WrongFileError if it is something else."""
+        """Raises MismatchError if the size or the checksum differs."""
         self.check_size(digests.size)
         if self.checksum:
-            found, digits = digests.hexadecimal(self.checksum.algorithm), self.checksum.digits.lower()
+            found, digits = digests.hexdigest(self.checksum.algorithm), self.checksum.digits.lower()
             if not found.startswith(digits):
-                raise self._error(f"{self.checksum.algorithm} {digits}", found)
+                raise self._mismatch(f"{self.checksum.algorithm} {digits}", found)
 
     def check_size(self, size: int) -> None:
-        """Raises WrongFileError if it is another size than it should be."""
+        """Raises MismatchError if the size differs."""
         if self.size is not None and size != self.size:
-            raise self._error(f"{self.size:,} bytes", f"{size:,}")
+            raise self._mismatch(f"{self.size:,} bytes", f"{size:,}")
 
-    def _error(self, expected: str, found: str) -> WrongFileError:
-        return WrongFileError(
-            f"{self.url}: this is not the file that it should be: expected {expected}, found {found};"
-            " nothing of it is kept. Try again; if it stays so, the file at the server is damaged, or another one"
+    def _mismatch(self, expected: str, found: str) -> MismatchError:
+        return MismatchError(
+            f"{self.url}: this is not the expected file: expected {expected}, found {found}; it was discarded."
+            " Try again; if that does not help, the file on the server is damaged or has been replaced"
         )

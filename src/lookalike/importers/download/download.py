@@ -1,4 +1,4 @@
-"""Downloads files, goes on where a download was cut off, and makes sure that they are what they should be."""
+"""Downloads files: resumes interrupted downloads, and checks the size and the checksum of the result."""
 
 import hashlib
 import http.client
@@ -15,23 +15,24 @@ from urllib.parse import unquote, urlsplit
 from lookalike.errors import ModelError
 from lookalike.importers.base import ImportProgress, OnProgress
 from lookalike.importers.download import cache, transport
-from lookalike.importers.download.checksum import Checksum, Digests, Expected, WrongFileError
+from lookalike.importers.download.checksum import Checksum, Digests, Expected, MismatchError
+from lookalike.importers.error_summary import one_line
 
-__all__ = ["Checksum", "Downloaded", "document", "file", "parsed"]
+__all__ = ["Checksum", "Downloaded", "document", "file", "parse_json"]
 
-_PIECE = 1 << 18
-_DOCUMENT_BYTES = 16 << 20
-_WAITS = (0.5, 2.0, 8.0)  # seconds before another try, as long as tries bring nothing
-_LONGEST_NAME = 100
+_CHUNK = 1 << 18  # bytes
+_MAX_DOCUMENT = 16 << 20  # bytes
+_WAITS = (0.5, 2.0, 8.0)  # seconds before each retry that follows one without progress
+_MAX_NAME = 100  # characters
 
 
 @dataclass(frozen=True)
 class Downloaded:
-    """A file that has been downloaded.
+    """A downloaded file.
 
     Attributes:
-        path: where it is; in a `depot.session` until the end of that.
-        sha256: of all of it, in hexadecimal.
+        path: of the file; in a `cache.session` it exists until the end of the session.
+        sha256: of the file, in hexadecimal.
     """
 
     path: Path
@@ -46,110 +47,125 @@ def file(
     size: int | None = None,
     token: str | None = None,
 ) -> Downloaded:
-    """Downloads a file, or what is missing of it.
+    """Downloads a file, or the rest of it.
 
     Args:
-        url: of https or http.
-        tell: called with how far it is, in bytes.
-        checksum: what it must have.
-        size: likewise, in bytes.
-        token: as in `web.ask`.
+        url: an https or http address.
+        progress: called with the number of bytes downloaded.
+        checksum: the expected one.
+        size: the expected one, in bytes.
+        token: as in `transport.get`.
 
     Raises:
-        ModelError: it cannot be had, or is not what it should be, and then nothing of it is kept.
+        ModelError: it cannot be downloaded, or its size or checksum is not the expected one; then it is deleted.
         StorageError: the disk is full or failing.
     """
     with (
         cache.storage_errors(),
-        cache.alone(lambda: progress(ImportProgress("waiting for another download"))) as folder,
+        cache.exclusive(lambda: progress(ImportProgress("waiting for another download"))) as directory,
     ):
-        whole = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{_name(url)}"
-        wanted = _Download(whole, Expected(url, size, checksum), progress, token)
-        found = wanted.run()
-        while not cache.hold(whole):
-            found = wanted.run()
-        return found
+        complete = directory / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{_file_name(url)}"
+        download = _Download(complete, Expected(url, size, checksum), progress, token)
+        downloaded = download.run()
+        while not cache.hold(complete):
+            downloaded = download.run()
+        return downloaded
 
 
 def document(url: str, *, token: str | None = None) -> Any:
-    """A JSON document of at most 16 MiB, which is not kept.
+    """Returns the content of a JSON document of at most 16 MiB; no file is kept.
 
     Raises:
-        ModelError: it cannot be had, or is no such document.
+        ModelError: it cannot be downloaded, or is not a JSON document.
     """
-    with transport.ask(url, token=token) as answer:
-        data = answer.read(_DOCUMENT_BYTES + 1)
-    if len(data) > _DOCUMENT_BYTES:
-        raise ModelError(f"{url}: it is larger than {_DOCUMENT_BYTES >> 20} MiB, which no description of a network is")
-    return parsed(data, url)
+    with transport.get(url, token=token) as response:
+        data = response.read(_MAX_DOCUMENT + 1)
+    if len(data) > _MAX_DOCUMENT:
+        raise ModelError(f"{url}: it is larger than {_MAX_DOCUMENT >> 20} MiB, the limit for a description of a model")
+    return parse_json(data, url)
 
 
-def parsed(data: bytes, name: str) -> Any:
-    """What a JSON document says; `name` is what to call it.
+def parse_json(data: bytes, name: str) -> Any:
+    """Returns the content of a JSON document.
+
+    Args:
+        data: its bytes.
+        name: its name, for messages.
 
     Raises:
-        ModelError: it is no such document.
+        ModelError: it is not valid JSON.
     """
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{name}: it should be a JSON document, and is not ({error}); try again later") from error
+        raise ModelError(f"{name}: it is not a JSON document: {one_line(error)}; try again later") from error
 
 
-def _name(url: str) -> str:
-    """The last part of a URL's path, as a file's name; what comes last, the suffix, is kept."""
+def _file_name(url: str) -> str:
+    """The last part of a URL's path as a plain file name, cut at the front to keep the suffix."""
     last = unquote(urlsplit(url).path).rpartition("/")[2]
-    return re.sub(r"[^A-Za-z0-9._-]", "_", last)[-_LONGEST_NAME:] or "file"
+    return re.sub(r"[^A-Za-z0-9._-]", "_", last)[-_MAX_NAME:] or "file"
 
 
 class _Partial:
-    """What there is of a file.
+    """The first bytes of a file, on the disk.
 
     Attributes:
-        digests: of it.
-        etag: by what the server tells this version of the file from others, "" where it does not.
+        digests: of these bytes.
+        etag: the server's ETag of the version that they are of, "" if there is none.
     """
 
-    def __init__(self, whole: Path, expected: Expected) -> None:
-        """Takes up what is there from before, if it is known which version of the file that is of."""
-        self.digests = expected.digests()
+    def __init__(self, complete: Path, expected: Expected) -> None:
+        """Continues with what is on the disk, if the version that it is of is known."""
+        self.digests = expected.new_digests()
         self.etag = ""
         self._expected = expected
-        self._path = whole.with_name(f"{whole.name}.partial")
-        self._etag_path = whole.with_name(f"{whole.name}.etag")
+        self._path = complete.with_name(f"{complete.name}.partial")
+        self._etag_path = complete.with_name(f"{complete.name}.etag")
         if self._path.exists() and self._etag_path.exists():
             self.etag = self._etag_path.read_text(encoding="latin-1")
-            self.digests.take_file(self._path)
+            self.digests.update_from(self._path)
 
-    def begin(self, etag: str) -> None:
-        """Forgets what is there; what comes next is of the version that `etag` tells of."""
+    def restart(self, etag: str) -> None:
+        """Discards the bytes; the next ones are of the version with this ETag."""
         self.discard()
-        self.digests, self.etag = self._expected.digests(), etag
+        self.digests, self.etag = self._expected.new_digests(), etag
         self._path.touch()
         if etag:
             self._etag_path.write_text(etag, encoding="latin-1")
 
-    def take(self, answer: transport.Answer, total: int | None, progress: Callable[[int], None]) -> None:
-        """Adds what comes, up to the end of the file at `total` bytes, if that is known."""
+    def append(self, response: transport.Response, total: int | None, progress: Callable[[int], None]) -> None:
+        """Appends the body of a response.
+
+        Args:
+            response: the server's.
+            total: the size of the whole file in bytes; None if unknown.
+            progress: called with the number of bytes so far.
+
+        Raises:
+            RetryableError: the body ended before `total`.
+        """
         progress(self.digests.size)
         with self._path.open("ab") as file:
-            while piece := answer.read(_PIECE):
-                file.write(piece)
-                self.digests.take(piece)
+            while chunk := response.read(_CHUNK):
+                file.write(chunk)
+                self.digests.update(chunk)
                 progress(self.digests.size)
                 if self.digests.size > (self._expected.size or math.inf):
                     self._expected.check_size(self.digests.size)
         if total is not None and self.digests.size < total:
-            raise transport.NoAnswerError(
+            raise transport.RetryableError(
                 f"{self._expected.url}: the connection was dropped after {self.digests.size:,} of {total:,} bytes,"
-                " again and again; try again later, and it goes on from there"
+                " repeatedly; try again later, and the download resumes there"
             )
 
-    def finish(self, whole: Path) -> None:
-        self._path.replace(whole)
+    def complete(self, path: Path) -> None:
+        """Renames the file to its final path."""
+        self._path.replace(path)
         self._etag_path.unlink(missing_ok=True)
 
     def discard(self) -> None:
+        """Deletes the bytes."""
         self._etag_path.unlink(missing_ok=True)
         self._path.unlink(missing_ok=True)
 
@@ -158,50 +174,50 @@ class _Partial:
 class _Download:
     """The download of one file."""
 
-    whole: Path
+    path: Path
     expected: Expected
     progress: OnProgress
     token: str | None
 
     def run(self) -> Downloaded:
-        digests = self._there() or self._fetched()
-        return Downloaded(self.whole, digests.hexadecimal("sha256"))
+        digests = self._existing() or self._download()
+        return Downloaded(self.path, digests.hexdigest("sha256"))
 
-    def _there(self) -> Digests | None:
-        """The digests of the whole file if it is there from before; one that is wrong is deleted."""
-        if not self.whole.exists():
+    def _existing(self) -> Digests | None:
+        """The digests of the complete file, if it was downloaded before; one with a mismatch is deleted."""
+        if not self.path.exists():
             return None
-        digests = self.expected.digests()
-        digests.take_file(self.whole)
+        digests = self.expected.new_digests()
+        digests.update_from(self.path)
         try:
             self.expected.check(digests)
-        except WrongFileError:
-            self.whole.unlink()
+        except MismatchError:
+            self.path.unlink()
             return None
         return digests
 
-    def _fetched(self) -> Digests:
-        """Gets what is missing."""
-        partial = _Partial(self.whole, self.expected)
+    def _download(self) -> Digests:
+        """Downloads the missing bytes."""
+        partial = _Partial(self.path, self.expected)
         try:
             if partial.digests.size == 0 or partial.digests.size != self.expected.size:
-                self._persevere(partial)
+                self._request_repeatedly(partial)
             self.expected.check(partial.digests)
-        except WrongFileError:
+        except MismatchError:
             partial.discard()
             raise
-        partial.finish(self.whole)
+        partial.complete(self.path)
         return partial.digests
 
-    def _persevere(self, partial: _Partial) -> None:
-        """Asks until all is there: again where it was cut off, as long as that brings more."""
+    def _request_repeatedly(self, partial: _Partial) -> None:
+        """Requests the missing bytes until all have arrived, or until retries make no progress."""
         farthest = partial.digests.size
         waits: Iterator[float] = iter(())
         while True:
             try:
-                while not self._ask(partial):
-                    partial.begin("")
-            except transport.NoAnswerError:
+                while not self._request(partial):
+                    partial.restart("")
+            except transport.RetryableError:
                 if partial.digests.size > farthest:
                     farthest, waits = partial.digests.size, iter(_WAITS)
                 wait = next(waits, None)
@@ -211,34 +227,34 @@ class _Download:
             else:
                 return
 
-    def _ask(self, partial: _Partial) -> bool:
-        """Asks for what is missing, and takes it; False where that does not go with what is there."""
+    def _request(self, partial: _Partial) -> bool:
+        """Requests the missing bytes and appends them; returns False if they do not continue those on the disk."""
         there = partial.digests.size if partial.etag else 0
         headers = {"Range": f"bytes={there}-", "If-Range": partial.etag} if there else {}
-        with transport.ask(self.expected.url, headers=headers, token=self.token) as answer:
-            start, total = _extent(answer)
-            etag = answer.headers.get("ETag", "")
+        with transport.get(self.expected.url, headers=headers, token=self.token) as response:
+            start, total = _content_range(response)
+            etag = response.headers.get("ETag", "")
             if start is None and there:
                 return total == there
             if start == 0:
-                partial.begin("" if etag.startswith("W/") else etag)  # a weak one may stay when bytes change
+                partial.restart("" if etag.startswith("W/") else etag)  # a weak one may stay when bytes change
             elif start != there or etag not in ("", partial.etag):
                 return False
             if total is not None:
                 self.expected.check_size(total)
-            partial.take(answer, total, lambda done: self._report(done, total))
+            partial.append(response, total, lambda done: self._report(done, total))
         return True
 
     def _report(self, done: int, total: int | None) -> None:
-        name = self.whole.name.partition("-")[2]
+        name = self.path.name.partition("-")[2]
         self.progress(ImportProgress(f"downloading {name}", done, self.expected.size if total is None else total))
 
 
-def _extent(answer: transport.Answer) -> tuple[int | None, int | None]:
-    """Where in the file begins what comes, None if nothing comes, and the file's size, None if that is not told."""
-    if answer.status == http.client.OK:
-        length = answer.headers.get("Content-Length", "")
+def _content_range(response: transport.Response) -> tuple[int | None, int | None]:
+    """The offset of the body in the file, None if there is no body, and the file's size in bytes, None if unknown."""
+    if response.status == http.client.OK:
+        length = response.headers.get("Content-Length", "")
         return 0, int(length) if length.isdecimal() else None
-    found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)", answer.headers.get("Content-Range", ""), re.ASCII)
+    found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)", response.headers.get("Content-Range", ""), re.ASCII)
     start, total = found.groups() if found else (None, None)
     return int(start) if start else None, int(total) if total else None

@@ -1,7 +1,7 @@
 """Repositories of the Hugging Face hub, each at one commit.
 
-$HF_ENDPOINT is another hub than https://huggingface.co, and $HF_TOKEN the token that proves who asks; what has no token
-is asked for by nobody in particular. The addresses are those that the hub's documentation of its API names.
+$HF_ENDPOINT names another hub than https://huggingface.co, and $HF_TOKEN an access token; without a token, requests are
+anonymous. The addresses are those in the documentation of the hub's API.
 """
 
 import os
@@ -15,13 +15,14 @@ from lookalike.errors import ModelError, StorageError, UsageError
 from lookalike.importers.base import OnProgress
 from lookalike.importers.download import download
 from lookalike.importers.download.download import Checksum, Downloaded
+from lookalike.importers.error_summary import one_line
 
 _HUB = "https://huggingface.co"
 _ENDPOINT, _TOKEN = "HF_ENDPOINT", "HF_TOKEN"
-_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
-_NAME = re.compile(f"{_PART}/{_PART}")
+_NAME_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
+_NAME = re.compile(f"{_NAME_PART}/{_NAME_PART}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_DOCUMENT_BYTES = 64 << 20  # the largest tokenizers have 35 MB
+_MAX_DOCUMENT = 64 << 20  # bytes; the largest tokenizers have 35 MB
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -31,7 +32,7 @@ class HubFile:
 
     Attributes:
         size: in bytes.
-        sha256: in hexadecimal; the hub knows it of large files, and None of the others.
+        sha256: in hexadecimal; the hub has it for large files only, for others it is None.
     """
 
     size: int
@@ -45,9 +46,9 @@ class Repository:
     Attributes:
         name: "owner/name".
         commit: 40 hexadecimal digits.
-        licence: as it names it, such as "apache-2.0", or "" where it names none.
+        licence: by its name in the repository, such as "apache-2.0"; "" if there is none.
         files: by path.
-        tell: called with how far downloads are.
+        progress: called with the progress of downloads.
     """
 
     name: str
@@ -57,10 +58,10 @@ class Repository:
     progress: OnProgress
 
     def fetch(self, path: str) -> Downloaded:
-        """Downloads a file as it is at the commit.
+        """Downloads a file at the commit.
 
         Raises:
-            ModelError: there is no such file in it, it cannot be had, or is not what it should be.
+            ModelError: there is no such file, it cannot be downloaded, or its size or checksum is not the expected one.
             StorageError: the disk is full or failing.
         """
         file = self.files.get(path)
@@ -75,49 +76,49 @@ class Repository:
         )
 
     def document(self, path: str) -> Any:
-        """What a JSON file of at most 64 MiB says.
+        """Returns the content of a JSON file of at most 64 MiB.
 
         Raises:
             ModelError, StorageError: as `fetch`, or it is not JSON.
         """
-        if path in self.files and self.files[path].size > _DOCUMENT_BYTES:
-            raise ModelError(f"{path} of {self.name}: it is larger than {_DOCUMENT_BYTES >> 20} MiB")
-        place = self.fetch(path).path
+        if path in self.files and self.files[path].size > _MAX_DOCUMENT:
+            raise ModelError(f"{path} of {self.name}: it is larger than {_MAX_DOCUMENT >> 20} MiB")
+        downloaded = self.fetch(path).path
         try:
-            return download.parsed(place.read_bytes(), f"{path} of {self.name}")
+            return download.parse_json(downloaded.read_bytes(), f"{path} of {self.name}")
         except OSError as error:
-            raise StorageError(f"{place}: {error.strerror or error}") from error
+            raise StorageError(f"{downloaded}: {error.strerror or error}") from error
 
 
 def repository(name: str, revision: str | None, progress: OnProgress) -> Repository:
-    """A repository at the commit that a revision is now.
+    """Returns a repository at the present commit of a revision.
 
     Args:
         name: "owner/name".
-        revision: a commit, branch or tag; the main branch where it is None.
-        tell: called with how far downloads are.
+        revision: a commit, branch or tag; None for the main branch.
+        progress: called with the progress of downloads.
 
     Raises:
-        UsageError: these cannot be a repository's name and revision.
-        ModelError: there is none, or it cannot be had.
+        UsageError: the name or the revision is malformed.
+        ModelError: there is no such repository or revision, or it cannot be downloaded.
     """
     if not _NAME.fullmatch(name) or ".." in name or "--" in name:
         raise UsageError(f"{name!r} is not the name of a repository on the hub; give owner/name")
     wanted = "main" if revision is None else revision
     if not wanted.strip("./"):
-        raise UsageError(f"revision: {wanted!r} is not one; give a commit, a branch or a tag")
+        raise UsageError(f"revision: {wanted!r} is not a revision; give a commit, a branch or a tag")
     url = f"{_endpoint()}/api/models/{name}/revision/{quote(wanted, safe='')}?blobs=true"
-    told = download.document(url, token=_token())
+    facts = download.document(url, token=_token())
     try:
-        commit = _matching(_COMMIT, told["sha"])
-        files = dict(_files(told["siblings"]))
-        licence = _licence(told)
+        commit = _matching(_COMMIT, facts["sha"])
+        files = dict(_files(facts["siblings"]))
+        licence = _licence(facts)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ModelError(
-            f"{url}: this is not what the hub says of a repository ({error!r}); try again later"
+            f"{url}: this is not the hub's description of a repository: {one_line(error)}; try again later"
         ) from error
     if _COMMIT.fullmatch(wanted) and wanted != commit:
-        raise ModelError(f"{url}: it answers with another commit, {commit}; try again later")
+        raise ModelError(f"{url}: the hub returned another commit, {commit}; try again later")
     return Repository(name, commit, licence, files, progress)
 
 
@@ -128,12 +129,12 @@ def _endpoint() -> str:
 def _token() -> str | None:
     token = os.environ.get(_TOKEN, "").strip()
     if not re.fullmatch(r"[!-~]*", token):
-        raise UsageError(f"${_TOKEN} is not a token: it has spaces in it, or what is not ASCII")
+        raise UsageError(f"${_TOKEN} is not a token: it contains spaces or characters that are not ASCII")
     return token or None
 
 
 def _files(siblings: Any) -> Iterator[tuple[str, HubFile]]:
-    """The files that the hub tells of, but for those whose path does not stay inside the repository."""
+    """The repository's files, except for those whose path leads out of it."""
     for facts in siblings:
         path, lfs = facts["rfilename"], facts.get("lfs")
         if any(part in ("", ".", "..") for part in path.split("/")) or "\\" in path or not path.isprintable():
@@ -142,19 +143,19 @@ def _files(siblings: Any) -> Iterator[tuple[str, HubFile]]:
         yield path, HubFile(int(facts["size"]), sha256)
 
 
-def _licence(told: Any) -> str:
-    """The licence as the repository's card has it: one without a usual name may have a name of its own."""
-    card = told.get("cardData") or {}
+def _licence(facts: Any) -> str:
+    """The licence on the repository's card or in its tags; one without an identifier may have a name of its own."""
+    card = facts.get("cardData") or {}
     named = card.get("license")
     if named == "other":
         named = card.get("license_name") or named
     if isinstance(named, str):
         return named
-    tags = (tag.partition(":") for tag in told.get("tags") or ())
+    tags = (tag.partition(":") for tag in facts.get("tags") or ())
     return next((licence for kind, _, licence in tags if kind == "license"), "")
 
 
 def _matching(pattern: re.Pattern[str], text: str) -> str:
     if not pattern.fullmatch(text):
-        raise ValueError(f"{text!r} is not as it should be")
+        raise ValueError(f"{text!r} is malformed")
     return text

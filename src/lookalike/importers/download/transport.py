@@ -1,7 +1,7 @@
-"""Asks servers for files: through the proxies of the environment, or at a mirror, and with messages that help.
+"""Sends HTTP requests, through the environment's proxies or to a mirror, and explains failures.
 
-$LOOKALIKE_MIRROR names a server that has copies: with http://mirror.example/base, https://host/path is fetched as
-http://mirror.example/base/host/path. Beside what HTTP needs, a request says which Lookalike asks, and nothing else.
+$LOOKALIKE_MIRROR names a server with copies: with http://mirror.example/base, https://host/path is requested as
+http://mirror.example/base/host/path. Besides what HTTP requires, a request contains only the version of Lookalike.
 """
 
 import http.client
@@ -18,24 +18,25 @@ from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
 import lookalike
-from lookalike.errors import ModelError, UsageError
+from lookalike.errors import Hint, ModelError, UsageError
+from lookalike.importers.error_summary import one_line
 
-_ENVIRONMENT = "LOOKALIKE_MIRROR"
+_MIRROR = "LOOKALIKE_MIRROR"
 _SCHEMES = ("https", "http")
-_SECONDS = 30.0  # without a sign of life, when connecting and when reading
+_TIMEOUT = 30.0  # seconds without any data, when connecting and when reading
 _TOO_MANY_REQUESTS, _SERVER_ERRORS = 429, 500
-_OF_RANGES = (http.client.PARTIAL_CONTENT, http.client.REQUESTED_RANGE_NOT_SATISFIABLE)
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+_RANGE_STATUSES = (http.client.PARTIAL_CONTENT, http.client.REQUESTED_RANGE_NOT_SATISFIABLE)
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
-class NoAnswerError(ModelError):
-    """The server cannot be reached, has stopped sending, or cannot answer now: another try may succeed."""
+class RetryableError(ModelError):
+    """The server cannot be reached, has stopped sending, or cannot answer now; another try may succeed."""
 
 
-class Answer:
-    """What a server sends; used in a `with` block, which ends the connection.
+class Response:
+    """A server's response, as a context manager that closes the connection.
 
-    Its status is 200, or, where Range was asked for, also 206 or 416.
+    Its status is 200, or, if Range was requested, also 206 or 416.
     """
 
     def __init__(self, url: str, response: http.client.HTTPResponse) -> None:
@@ -51,10 +52,10 @@ class Answer:
         return self._response.headers
 
     def read(self, limit: int) -> bytes:
-        """The next bytes of the body, as many as `limit` unless it ends before.
+        """Returns the next bytes of the body, `limit` of them unless it ends before.
 
         Raises:
-            NoAnswerError: no more come, although there should be more.
+            RetryableError: the connection ended before the body.
         """
         with _explained(self._url):
             return self._response.read(limit)
@@ -68,52 +69,52 @@ class Answer:
         self._response.close()
 
 
-def ask(url: str, *, headers: Mapping[str, str] = _NOTHING, token: str | None = None) -> Answer:
-    """Asks for a file.
+def get(url: str, *, headers: Mapping[str, str] = _NO_HEADERS, token: str | None = None) -> Response:
+    """Requests a file.
 
     Args:
-        url: of https or http.
+        url: an https or http address.
         headers: to send.
-        token: to prove with who asks. It is sent to the server that the URL names and to no other: neither to a mirror
-            nor to where it redirects.
+        token: an access token. It is sent to the server that the URL names and to no other: neither to a mirror nor to
+            the target of a redirect.
 
     Raises:
-        UsageError: the URL, or the mirror's, cannot be one.
-        NoAnswerError: the server cannot be reached, or cannot answer now.
-        ModelError: it has no such file, or does not give it.
+        UsageError: the URL, or the mirror's, is malformed.
+        RetryableError: the server cannot be reached, or cannot answer now.
+        ModelError: it has no such file, or refuses it.
     """
     try:
-        place = _place(url)
-        request = urllib.request.Request(place, headers=dict(headers))  # noqa: S310 - _place admits http and https only
-        if token and place == url:
+        address = _address(url)
+        request = urllib.request.Request(address, headers=dict(headers))  # noqa: S310 - _address checks the scheme
+        if token and address == url:
             request.add_header("Authorization", f"Bearer {token}")
         with _explained(url):
-            response = _opener().open(request, timeout=_SECONDS)
+            response = _opener().open(request, timeout=_TIMEOUT)
     except UsageError:
         raise
     except ValueError as error:
-        raise UsageError(f"{url}: this cannot be the address of a file ({error})") from error
-    if response.status == http.client.OK or ("Range" in headers and response.status in _OF_RANGES):
-        return Answer(url, response)
+        raise UsageError(f"{url}: this is not a valid address: {one_line(error)}") from error
+    if response.status == http.client.OK or ("Range" in headers and response.status in _RANGE_STATUSES):
+        return Response(url, response)
     response.close()
     raise _refusal(url, response.status)
 
 
-def _place(url: str) -> str:
-    """Where a URL is fetched from."""
+def _address(url: str) -> str:
+    """The address that a URL is requested from: its own, or the mirror's copy."""
     parts = urlsplit(url)
-    if parts.scheme not in _SCHEMES or not parts.hostname or parts.port == 0:  # asking for the port checks it
+    if parts.scheme not in _SCHEMES or not parts.hostname or parts.port == 0:  # reading `port` validates it
         raise UsageError(f"{url}: files are downloaded from https and http addresses only")
-    mirror = os.environ.get(_ENVIRONMENT, "").rstrip("/")
+    mirror = os.environ.get(_MIRROR, "").rstrip("/")
     if not mirror or parts.scheme != "https":
         return url
     if urlsplit(mirror).scheme not in _SCHEMES or not urlsplit(mirror).hostname:
-        raise UsageError(f"${_ENVIRONMENT} is {mirror!r}; it has to be an https or http address")
+        raise UsageError(f"${_MIRROR} is {mirror!r}; it has to be an https or http address")
     return mirror + url[len("https:/") :]
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Opens https and http addresses; urllib's usual one would also read files."""
+    """Opens https and http addresses; urllib's default opener would also read local files."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -129,7 +130,7 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 class _Statuses(urllib.request.HTTPErrorProcessor):
-    """Follows redirects, and leaves what to think of other answers to the caller."""
+    """Follows redirects, and returns responses of any other status."""
 
     def http_response(self, request: urllib.request.Request, response: Any) -> Any:
         if response.status in (301, 302, 303, 307, 308) and response.headers.get("Location"):
@@ -140,7 +141,7 @@ class _Statuses(urllib.request.HTTPErrorProcessor):
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to servers, never to files, never out of https, and keeps tokens from other servers."""
+    """Follows redirects to servers, never to files, never from https to http, and drops tokens for other servers."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
@@ -156,55 +157,57 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 @contextmanager
 def _explained(url: str) -> Iterator[None]:
-    """Turns whatever can go wrong on the network into a NoAnswerError."""
+    """Turns a network failure into a RetryableError, and a redirect that cannot be followed into a ModelError."""
     try:
         yield
     except urllib.error.HTTPError as error:
         error.close()
-        why = str(error.reason).partition("\n")[0]
-        raise ModelError(f"{url}: where it redirects cannot be followed: {why}") from error
+        raise ModelError(f"{url}: its redirect cannot be followed: {one_line(error)}") from error
     except (OSError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise NoAnswerError(_no_answer(url, reason)) from error
+        raise _unreachable(url, reason) from error
 
 
-def _no_answer(url: str, reason: object) -> str:
-    host = urlsplit(_place(url)).netloc
+def _unreachable(url: str, reason: object) -> RetryableError:
+    host = urlsplit(_address(url)).netloc
     if isinstance(reason, ssl.SSLCertVerificationError):
-        return (
+        return RetryableError(
             f"{url}: the certificate of {host} is not trusted here ({reason.verify_message});"
-            " where an organisation has its own, name its file in $SSL_CERT_FILE"
+            " if your organisation has its own, name its file in $SSL_CERT_FILE"
         )
-    return (
+    return RetryableError(
         f"{url}: {host} could not be reached ({_reason_text(reason)}); this machine may be offline."
-        " Import the model on a machine that is online and copy its folder from there to here; on both,"
-        " `lookalike models path NAME` tells where it is. Or set $LOOKALIKE_MIRROR to a server that has copies"
+        " Import the model on a machine that is online, and copy the model's folder into the folder of imported models"
+        f" here. Or set ${_MIRROR} to a server that has copies",
+        Hint("find_models"),
     )
 
 
 def _reason_text(reason: object) -> str:
-    """What is wrong with a connection, in words."""
+    """Why a connection failed."""
     if isinstance(reason, TimeoutError):
-        return f"no answer in {_SECONDS:.0f} seconds"
+        return f"no answer in {_TIMEOUT:.0f} seconds"
     if isinstance(reason, socket.gaierror):
-        return "its name cannot be looked up"
+        return "its name cannot be resolved"
     if isinstance(reason, http.client.HTTPException) and not str(reason):
         return "the connection was dropped"
-    return (isinstance(reason, OSError) and reason.strerror) or str(reason) or type(reason).__name__
+    if isinstance(reason, OSError) and reason.strerror:
+        return reason.strerror
+    return one_line(reason) if isinstance(reason, BaseException) else str(reason)
 
 
 def _refusal(url: str, status: int) -> ModelError:
-    """What to say of an answer that is not the file."""
-    host = urlsplit(_place(url)).netloc
+    """The error for a response that is not the file."""
+    host = urlsplit(_address(url)).netloc
     if status == http.client.NOT_FOUND:
-        return ModelError(f"{url}: {host} has no such file; check the name, and the revision where there is one")
+        return ModelError(f"{url}: {host} has no such file; check the name, and the revision if there is one")
     if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
         return ModelError(
-            f"{url}: {host} does not give it to everybody ({status}): it may be private, or its terms may have to be"
-            " accepted on its page first, or there is nothing of that name."
+            f"{url}: {host} refuses access ({status}): it may be private, its terms may have to be accepted on its page"
+            " first, or there is nothing of that name."
             " On the Hugging Face hub, set $HF_TOKEN to a token that may read it"
         )
-    said = f"{status} {http.client.responses.get(status, '')}".strip()
+    answer = f"{status} {http.client.responses.get(status, '')}".strip()
     if status == _TOO_MANY_REQUESTS or status >= _SERVER_ERRORS:
-        return NoAnswerError(f"{url}: {host} cannot answer now ({said}); try again later")
-    return ModelError(f"{url}: {host} answers with {said}; the file is not to be had from there")
+        return RetryableError(f"{url}: {host} cannot answer now ({answer}); try again later")
+    return ModelError(f"{url}: {host} answers with {answer}; the file is not available there")
