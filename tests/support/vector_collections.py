@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lookalike
-from lookalike import Collection, Match, Preprocessing
-from lookalike.storage.vectors import Vectors, VectorWriter, checksums, unit
+from lookalike import Collection, Match, Policies, Preprocessing
+from lookalike.storage.checksums import crc32s
+from lookalike.storage.vectors import Vectors, VectorWriter, unit
 
 
 class OfDimension:
@@ -37,13 +38,14 @@ def clustered(count: int, dim: int, *, seed: int, spread: float = 1.0, centres: 
     return unit(points @ basis)
 
 
-def create(folder: Path, dim: int) -> Collection:
+def create(folder: Path, dim: int, policies: Policies | None = None) -> Collection:
     folder.mkdir(exist_ok=True)
-    return lookalike.create(folder, encoder=OfDimension(dim))
+    return lookalike.create(folder, encoder=OfDimension(dim), policies=policies or Policies())
 
 
 def reopened(collection: Collection) -> Collection:
-    return lookalike.open(collection.directory, encoder=OfDimension(collection.made_by.dim))
+    encoder = OfDimension(collection.made_by.dim)
+    return lookalike.open(collection.directory, encoder=encoder, policies=collection._policies)
 
 
 def put(collection: Collection, vectors: Vectors, keys: Sequence[str]) -> None:
@@ -53,10 +55,10 @@ def put(collection: Collection, vectors: Vectors, keys: Sequence[str]) -> None:
     with closing(VectorWriter(path, collection.made_by.dim, state.count)) as writer:
         writer.append(stored)
     with collection._catalog.writing() as transaction:
-        for place, (key, crc32) in enumerate(zip(keys, checksums(stored), strict=True)):
-            row, label = state.count + place, key.rpartition("/")[0] or None
+        for place, (key, crc32) in enumerate(zip(keys, crc32s(stored), strict=True)):
+            row = state.count + place
             transaction.add_vector(row, hashlib.sha256(key.encode()).digest(), crc32, width=1, height=1)
-            transaction.put_image(key, row, size=1, changed_ns=1, label=label)
+            transaction.put_image(key, row, size=1, changed_ns=1)
 
 
 def drop(collection: Collection, keys: Sequence[str]) -> None:
