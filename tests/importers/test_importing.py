@@ -99,9 +99,7 @@ def test_options_override_preprocessing_or_are_rejected() -> None:
         ImportOptions(output="fc").reject("timm:x", "revision", "output")
 
 
-def test_a_graph_that_cannot_be_written_is_a_storage_error(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_graph_that_cannot_be_written_is_a_storage_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved(home, floats=False)
     save: Callable[..., Any] = ov.save_model
 

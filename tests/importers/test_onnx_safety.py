@@ -107,9 +107,7 @@ def test_files_that_onnx_saves_with_external_data_are_refused(tmp_path: Path) ->
         onnx_safety.read(tmp_path / "network.onnx")
 
 
-def test_the_checked_bytes_are_the_ones_that_are_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_checked_bytes_are_the_ones_that_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "network.onnx"
     path.write_bytes(HARMLESS)
     check = onnx_safety.check
@@ -187,9 +185,7 @@ def test_damage_makes_the_check_raise_value_error_and_nothing_else() -> None:
     assert 1000 < refused < 4000  # otherwise the mutations prove nothing
 
 
-def test_a_file_that_crashes_openvino_is_refused(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_that_crashes_openvino_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A convolution without weights crashes OpenVINO 2026."""
     network = model(
         [node("Conv", "pixels", "maps", kernel_shape=[3, 3])], [tensor("kernel", 8, 3, 3, 3)], {"maps": "nchw"}

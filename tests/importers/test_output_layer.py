@@ -1,4 +1,4 @@
-"""Which layers can become a vector, what they are called, and which is taken by default."""
+"""The layers whose output can become a vector, their names, and the default one."""
 
 import numpy as np
 import openvino as ov
@@ -13,11 +13,11 @@ needs("onnx")
 import onnx
 from onnx import helper
 
-from lookalike.errors import ModelError, UsageError
+from lookalike.errors import Hint, ModelError, UsageError
 from lookalike.importers.output_layer import Layer, cut, layers
-from tests.support.onnx_samples import CHANNELS, classifier, model, node, pictures, planes, reference, tensor
+from tests.support.onnx_samples import CHANNELS, classifier, images, model, node, planes, reference, tensor
 
-NUMBERS = planes(pictures())
+PIXELS = planes(images())
 
 
 def read(network: onnx.ModelProto) -> ov.Model:
@@ -26,7 +26,7 @@ def read(network: onnx.ModelProto) -> ov.Model:
 
 def run(graph: ov.Model) -> NDArray[np.float32]:
     compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    found: NDArray[np.float32] = compiled(NUMBERS)[0]
+    found: NDArray[np.float32] = compiled(PIXELS)[0]
     return found
 
 
@@ -37,7 +37,7 @@ def default(network: onnx.ModelProto) -> str:
 
 
 def classifier_and(*more: onnx.NodeProto, classes: int = 10, output: str = "logits") -> onnx.ModelProto:
-    """The classifier, with nodes behind its logits, of which the last gives `output`."""
+    """The classifier, with more nodes after its logits, the last of which computes `output`."""
     network = classifier(classes)
     network.graph.node.extend(more)
     network.graph.output[0].name = output
@@ -45,7 +45,7 @@ def classifier_and(*more: onnx.NodeProto, classes: int = 10, output: str = "logi
 
 
 def vgg() -> onnx.ModelProto:
-    """Two fully connected layers with an activation between them."""
+    """A classifier with two fully connected layers and an activation between them."""
     nodes = [
         node("Conv", "pixels kernel", "conv", kernel_shape=[3, 3]),
         node("Relu", "conv", "relu"),
@@ -60,7 +60,7 @@ def vgg() -> onnx.ModelProto:
 
 
 def transformer(output: str) -> onnx.ModelProto:
-    """Patches of 4 x 4, one head of attention over them, and classes of the first."""
+    """Patches of 4 x 4, one head of attention over them, and classes from the first token."""
     nodes = [
         node("Conv", "pixels kernel", "patches", kernel_shape=[4, 4], strides=[4, 4]),
         node("Reshape", "patches sizes", "rows"),
@@ -84,7 +84,7 @@ def transformer(output: str) -> onnx.ModelProto:
 
 
 def test_layers_are_listed_from_the_last_to_the_first() -> None:
-    """The convolution with its activation is one, and the average with what makes a vector of it."""
+    """The convolution and its activation are one layer, and so are the pooling and its reshaping."""
     assert layers(read(classifier())) == [
         Layer("logits", "MatMul", (None, 10), dim=10, pooled=True, default=False),
         Layer("flat", "ReduceMean", (None, CHANNELS), dim=CHANNELS, pooled=True, default=True),
@@ -92,24 +92,24 @@ def test_layers_are_listed_from_the_last_to_the_first() -> None:
     ]
 
 
-def test_every_layer_can_be_cut_at_by_its_name_and_gives_what_onnx_computes() -> None:
+def test_a_network_cut_at_any_layer_computes_what_onnx_computes() -> None:
     for layer in layers(read(classifier())):
         graph, name = cut(read(classifier()), layer.name)
         assert name == layer.name
-        np.testing.assert_allclose(run(graph), reference(classifier(), name, NUMBERS), rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(run(graph), reference(classifier(), name, PIXELS), rtol=1e-4, atol=1e-3)
 
 
-def test_what_lies_inside_a_layer_can_be_cut_at_too() -> None:
+def test_a_network_can_be_cut_inside_a_layer() -> None:
     graph, name = cut(read(classifier()), "conv")
     assert name == "conv"
-    np.testing.assert_allclose(run(graph), reference(classifier(), "conv", NUMBERS), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(run(graph), reference(classifier(), "conv", PIXELS), rtol=1e-4, atol=1e-3)
 
 
-def test_cutting_leaves_the_network_as_it_is() -> None:
+def test_cutting_does_not_change_the_original_network() -> None:
     whole = read(classifier())
     graph, _ = cut(whole, "relu")
     graph.reshape([1, 3, 64, 64])
-    np.testing.assert_allclose(run(whole), reference(classifier(), "logits", NUMBERS), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(run(whole), reference(classifier(), "logits", PIXELS), rtol=1e-4, atol=1e-3)
 
 
 # The default
@@ -119,7 +119,7 @@ def test_cutting_leaves_the_network_as_it_is() -> None:
     ("network", "expected"),
     [
         (classifier(), "flat"),
-        (classifier(37, output="found"), "flat"),  # no multiple of 64
+        (classifier(37, output="found"), "flat"),  # not a multiple of 64
         (classifier(1000, output="found"), "flat"),
         (classifier(64, output="logits"), "flat"),
         (classifier(64, output="found"), "found"),
@@ -131,12 +131,12 @@ def test_cutting_leaves_the_network_as_it_is() -> None:
     ],
     ids=["logits", "37", "1000", "64 logits", "64", "embeds", "softmax", "sigmoid", "vgg", "transformer"],
 )
-def test_the_default_is_what_goes_into_the_classifier_or_the_embedding(network: onnx.ModelProto, expected: str) -> None:
+def test_the_default_is_the_classifiers_input_or_the_embedding(network: onnx.ModelProto, expected: str) -> None:
     assert default(network) == expected
 
 
 @pytest.mark.parametrize("output", ["relu", "average", "flat"])
-def test_the_default_of_a_network_without_a_classifier_is_its_output(output: str) -> None:
+def test_the_default_without_a_classifier_is_the_output(output: str) -> None:
     network = classifier()
     while network.graph.node[-1].output[0] != output:
         network.graph.node.pop()
@@ -144,13 +144,13 @@ def test_the_default_of_a_network_without_a_classifier_is_its_output(output: str
     assert default(network) == output
 
 
-def test_classes_of_each_place_that_are_averaged_are_classes_too() -> None:
-    """As in SqueezeNet: a convolution of 1 x 1, an activation and an average, and no more weights."""
+def test_averaged_classes_per_position_count_as_a_classifier() -> None:
+    """As in SqueezeNet: a 1 x 1 convolution, an activation and a pooling, and no more weights."""
     nodes = [
         node("Conv", "pixels kernel", "conv", kernel_shape=[3, 3]),
         node("Relu", "conv", "relu"),
-        node("Conv", "relu weights", "places", kernel_shape=[1, 1]),
-        node("Relu", "places", "positive"),
+        node("Conv", "relu weights", "positions", kernel_shape=[1, 1]),
+        node("Relu", "positions", "positive"),
         node("GlobalAveragePool", "positive", "average"),
         node("Flatten", "average", "logits"),
     ]
@@ -158,7 +158,7 @@ def test_classes_of_each_place_that_are_averaged_are_classes_too() -> None:
     assert default(model(nodes, tensors, {"logits": ("n", 1000)})) == "relu"
 
 
-def test_of_several_outputs_the_one_called_an_embedding_counts() -> None:
+def test_the_output_named_embedding_is_preferred() -> None:
     network = classifier(1000)
     network.graph.output.append(helper.make_tensor_value_info("relu", onnx.TensorProto.FLOAT, None))
     network.graph.node.append(node("Relu", "flat", "pooler_output"))
@@ -171,13 +171,13 @@ def test_of_several_outputs_the_one_called_an_embedding_counts() -> None:
 # What is a layer
 
 
-def test_tables_of_attention_are_no_layers() -> None:
+def test_attention_weights_are_not_layers() -> None:
     names = {layer.name for layer in layers(read(transformer("logits")))}
     assert {"logits", "chosen", "sum", "projected", "tokens"} <= names
     assert not {"table", "weighing", "weighed"} & names
 
 
-def test_an_activation_of_two_operators_is_part_of_its_convolution() -> None:
+def test_an_activation_of_two_operators_belongs_to_its_convolution() -> None:
     nodes = [
         node("Conv", "pixels kernel", "conv", kernel_shape=[3, 3]),
         node("Sigmoid", "conv", "gate"),
@@ -187,7 +187,7 @@ def test_an_activation_of_two_operators_is_part_of_its_convolution() -> None:
     assert (layer.name, layer.kind, layer.default) == ("swish", "Sigmoid", True)
 
 
-def test_scaled_pixels_are_no_layer() -> None:
+def test_scaled_pixels_are_not_a_layer() -> None:
     nodes = [
         node("Mul", "pixels factor", "scaled"),
         node("Conv", "scaled kernel", "conv", kernel_shape=[3, 3]),
@@ -196,8 +196,8 @@ def test_scaled_pixels_are_no_layer() -> None:
     assert [layer.name for layer in layers(read(network))] == ["conv"]
 
 
-def test_a_layer_without_a_name_is_called_by_its_kind_and_number_every_time() -> None:
-    """OpenVINO's own names count on through a process."""
+def test_an_unnamed_layer_gets_a_stable_name_from_operator_and_number() -> None:
+    """OpenVINO's own numbers keep growing through a process."""
 
     def graph() -> ov.Model:
         x = pixels = op.parameter([1, 3, 8, 8], np.float32)
@@ -212,9 +212,10 @@ def test_a_layer_without_a_name_is_called_by_its_kind_and_number_every_time() ->
 # Mistakes
 
 
-def test_an_unknown_layer_is_refused_with_those_that_are_called_alike() -> None:
-    with pytest.raises(UsageError, match=r"no layer 'flatt' .*there is 'flat'.*lookalike models inspect FILE"):
+def test_an_unknown_layer_is_refused_with_similar_names() -> None:
+    with pytest.raises(UsageError, match=r"no layer 'flatt' .*there is 'flat'") as raised:
         cut(read(classifier()), "flatt")
+    assert raised.value.hints == (Hint("inspect_model", {"file": ...}),)
 
 
 def test_a_network_without_any_layer_is_refused() -> None:
