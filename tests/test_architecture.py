@@ -59,7 +59,7 @@ def test_only_what_stores_the_catalog_knows_sqlite_and_only_three_modules_know_f
         if isinstance(node, ast.Import)
         for library in {alias.name for alias in node.names} & {"sqlite3", "faiss"}
     }
-    sqlite = {("sqlite3", module) for module in ("sqlite", "schema", "transaction")}
+    sqlite = {("sqlite3", module) for module in ("filter_sql", "sqlite", "schema", "transaction")}
     assert knowing == sqlite | {("faiss", module) for module in ("vectors", "spec", "faiss_index")}
 
 

@@ -13,10 +13,11 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from lookalike.errors import UsageError
-from lookalike.evaluation.results import LabelQuality, Quality
 from lookalike.metrics import (
+    LabelQuality,
     Labels,
     Numbers,
+    Quality,
     Rows,
     average_precision,
     average_precision_by_score,
@@ -32,7 +33,7 @@ TRUE_AND_FALSE = hnp.arrays(bool, st.tuples(st.integers(1, 5), st.integers(1, 12
 
 
 def relevance(*rankings: str) -> NDArray[np.bool_]:
-    """A line of crosses and dots for each query."""
+    """Whether each match is relevant, from a string of crosses (relevant) and dots for each query."""
     return np.array([[mark == "x" for mark in ranking] for ranking in rankings])
 
 
@@ -69,7 +70,7 @@ def test_a_row_that_is_found_twice_counts_once() -> None:
 
 
 def test_answers_to_other_queries_are_refused() -> None:
-    with pytest.raises(UsageError, match="a line for each query"):
+    with pytest.raises(UsageError, match="a row for each query"):
         recall(np.zeros((3, 10), np.int64), np.zeros((2, 10), np.int64))
 
 
@@ -92,7 +93,7 @@ def test_the_bound_of_independent_neighbours_is_wilsons_for_all_of_them() -> Non
     assert lower_bound(recalls, 10) == pytest.approx(wilson(0.9, 100_000), abs=1e-12)
 
 
-def test_the_bound_of_neighbours_that_are_found_or_missed_together_is_wilsons_for_the_queries() -> None:
+def test_the_bound_of_neighbours_found_together_is_wilsons_for_the_queries() -> None:
     recalls = np.repeat([0.0, 1.0], [20, 180])
     assert lower_bound(recalls, 10) == pytest.approx(wilson(0.9, 200), abs=1e-12)
 
@@ -118,7 +119,7 @@ def test_the_bound_is_a_share_and_not_above_the_mean(recalls: Numbers, k: int) -
     assert 0 <= lower_bound(recalls, k) <= recalls.mean() + 1e-12
 
 
-def test_more_confidence_promises_less() -> None:
+def test_more_confidence_gives_a_lower_bound() -> None:
     recalls = np.repeat([0.8, 1.0], [100, 100])
     assert lower_bound(recalls, 10, confidence=0.99) < lower_bound(recalls, 10) < 0.9
 
@@ -146,7 +147,7 @@ def test_the_bound_is_hardly_lower_than_it_has_to_be() -> None:
     assert distance < 1.15 * Z * samples.mean(axis=1).std()
 
 
-def test_a_bound_for_neighbours_taken_as_independent_would_promise_too_much() -> None:
+def test_a_bound_that_takes_neighbours_as_independent_is_too_high() -> None:
     """What the effective sample size is for, and why the test above can fail."""
     random = np.random.default_rng(1)
     samples = random.binomial(10, random.beta(0.95 * 7 / 3, 0.05 * 7 / 3, (1000, 400))) / 10

@@ -1,4 +1,4 @@
-"""How good a search is: recall against the exact answer, precision by label. Arrays in, numbers out."""
+"""Recall against the exact answer, and precision and mAP by label. Arrays in, numbers out."""
 
 import math
 from collections import Counter
@@ -15,9 +15,9 @@ Numbers = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Relevance = NDArray[np.bool_]
 
-CONFIDENCE = 0.95  # that a true recall is not below its bound
-_SCORES = 16_000_000  # numbers at a time
-_UNSEEN = 0.1  # queries that found nothing, added to the variance
+CONFIDENCE = 0.95  # that the true recall is not below its lower bound
+_SCORES = 16_000_000  # scores held at a time: 64 MB in single precision
+_UNSEEN = 0.1  # queries of recall 0, added to the variance; found by simulation, see lower_bound
 
 # Recall
 
@@ -33,34 +33,34 @@ def recall(found: Rows, exact: Rows) -> Numbers:
         float64 (n,), in [0, 1]; 1 where the exact answer is empty, since nothing was missed.
 
     Raises:
-        UsageError: the two are not of the same queries.
+        UsageError: the two have different numbers of queries.
 
     Source: Aumüller, Bernhardsson & Faithfull, ANN-Benchmarks (Information Systems 87, 2020).
     """
     if found.ndim != 2 or exact.ndim != 2 or len(found) != len(exact):
-        raise UsageError(f"found {found.shape} and exact {exact.shape}: give a line for each query in both")
+        raise UsageError(f"found {found.shape} and exact {exact.shape}: give a row for each query in both")
     there = exact >= 0
     hits = np.zeros(len(exact))
-    for rank in range(exact.shape[1]):  # a column at a time takes k times less memory than all against all
+    for rank in range(exact.shape[1]):  # one column at a time takes k times less memory than all at once
         hits += there[:, rank] & (found == exact[:, rank, None]).any(axis=1)
     wanted = there.sum(axis=1)
     return np.where(wanted > 0, hits / np.maximum(wanted, 1), 1.0)
 
 
 def lower_bound(recalls: Numbers, k: int, *, confidence: float = CONFIDENCE) -> float:
-    """What the mean recall of all queries is at least, concluded from a random sample of them.
+    """A lower confidence bound of the mean recall over all queries, from the recalls of a random sample of them.
 
-    The neighbours of one query are found or missed together, so that n queries with k neighbours each say less
-    than n * k neighbours would. Wilson's score bound is therefore taken at the effective sample size
-    p (1 - p) / var(mean), kept within n and n * k, and at n where p is 0 or 1. The variance is taken with a tenth
-    of a query more that found nothing: near 1 a sample has few of the queries that make recall vary, or none, and
-    without it one bound in ten to five would be too high, instead of one in twenty. The tenth was found by
+    The neighbours of one query tend to be found or missed together, so that n queries with k neighbours each are worth
+    less than n * k independent trials. Wilson's score bound is therefore taken at the effective sample size
+    p (1 - p) / var(mean), kept within n and n * k; it is n if p is 0 or 1. The variance is computed with a tenth of a
+    query of recall 0 added: near 1 a sample has few of the queries that make recall vary, or none, and without it
+    between one bound in ten and one in five would be too high, instead of one in twenty. The tenth was found by
     simulation, for 50 to 2,000 queries, 10 and 100 neighbours, and recalls from 0.9 to 0.999.
 
     Args:
-        recalls: of each query, float64 (n,), in [0, 1].
-        k: how many neighbours each query was to find, at least 1.
-        confidence: of not being too high, in (0.5, 1).
+        recalls: the recall of each query, float64 (n,), in [0, 1].
+        k: the number of neighbours that each query was to find, at least 1.
+        confidence: the probability that the bound is not too high, in (0.5, 1).
 
     Returns:
         The bound, in [0, 1].
@@ -87,7 +87,7 @@ def _effective_size(recalls: Numbers, mean: float, k: int) -> float:
 
 
 def _wilson(p: float, n: float, z: float) -> float:
-    """The lower end of the score interval for a share p among n."""
+    """The lower end of Wilson's score interval for a share p of n trials, at the normal quantile z."""
     spread = z * math.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
     return max(0.0, (p + z**2 / (2 * n) - spread) / (1 + z**2 / n))
 
@@ -96,14 +96,14 @@ def _wilson(p: float, n: float, z: float) -> float:
 
 
 def precision(relevant: Relevance, k: int) -> Numbers:
-    """The share of relevant images among the first k answers: precision@k.
+    """The share of relevant images among the first k matches: precision@k.
 
     Args:
-        relevant: whether each answer is relevant, best first, bool (n, m).
-        k: at least 1. Where there are fewer answers, all of them count and are divided by their number.
+        relevant: whether each match is relevant, best first, bool (n, m).
+        k: at least 1. If there are fewer matches, the share is that among all of them.
 
     Returns:
-        float64 (n,), in [0, 1]; 0 where there is no answer at all.
+        float64 (n,), in [0, 1]; 0 if there are no matches.
 
     Raises:
         UsageError: k is not positive.
@@ -111,17 +111,16 @@ def precision(relevant: Relevance, k: int) -> Numbers:
     Source: Manning, Raghavan & Schütze, Introduction to Information Retrieval (2008), section 8.4.
     """
     if k < 1:
-        raise UsageError(f"k={k}: ask for the precision of at least 1 answer")
+        raise UsageError(f"k={k}: ask for the precision of at least 1 match")
     first = relevant[:, :k]
     shares: Numbers = first.sum(axis=1) / max(first.shape[1], 1)
     return shares
 
 
 def average_precision(relevant: Relevance) -> Numbers:
-    """The mean, over a query's relevant images, of the precision at the rank of each.
+    """The average precision of each query: the mean, over its relevant images, of the precision at the rank of each.
 
-    mAP is the mean of this over the queries; those that have no relevant image are to be left out of it, which
-    `Labels.answerable` does.
+    mAP is the mean of this over the queries that have a relevant image, which are those of `Labels.answerable`.
 
     Args:
         relevant: whether each image of the whole ranking is relevant, best first, bool (n, m).
@@ -138,13 +137,13 @@ def average_precision(relevant: Relevance) -> Numbers:
 
 
 def average_precision_by_score(scores: NDArray[np.float32], codes: Rows, queries: Rows) -> Numbers:
-    """The average precision of some of the images as queries, each ranking all others by score.
+    """The average precision of images as queries, each of which ranks all other images by their scores.
 
-    An image is relevant if it has the query's label. Equal scores are ranked by position. Beyond its arguments it
-    needs some 25 bytes for each image, however many queries there are.
+    An image is relevant if it has the query's label. Equal scores are ranked by position. The memory beyond the
+    arguments is some 25 bytes for each image, for any number of queries.
 
     Args:
-        scores: of each query with every image, higher is more alike, finite, float32 (q, n).
+        scores: the score of each query with every image, higher is more alike, finite, float32 (q, n).
         codes: the label of every image as a number, int64 (n,); -1 for none.
         queries: the positions of the queries among the images, int64 (q,).
 
@@ -152,7 +151,7 @@ def average_precision_by_score(scores: NDArray[np.float32], codes: Rows, queries
         float64 (q,), in [0, 1]; 0 where no other image has the query's label.
 
     Raises:
-        UsageError: the arrays do not go together, or a query has no label.
+        UsageError: the shapes do not match, or a query has no label.
     """
     if scores.shape != (len(queries), len(codes)):
         raise UsageError(f"scores {scores.shape}: {len(queries)} queries and {len(codes)} images have other scores")
@@ -166,18 +165,18 @@ def average_precision_by_score(scores: NDArray[np.float32], codes: Rows, queries
 
 
 def query_blocks(queries: Rows, count: int) -> Iterator[Rows]:
-    """Splits queries into blocks, so that a block's scores with `count` images stay below 16 million numbers."""
+    """Splits queries into blocks, so that the scores of a block with `count` images are at most 16 million."""
     at_once = max(_SCORES // max(count, 1), 1)
     return (queries[start : start + at_once] for start in range(0, len(queries), at_once))
 
 
 def _ranking(scores: NDArray[np.float32], query: np.int64) -> Rows:
-    """The positions of all images but the query: what a stable argsort gives, some six times as fast.
+    """The positions of all images but the query, best first: a stable argsort, some six times as fast as NumPy's.
 
-    The bits of a float, read as a number, are in the order of the floats; with the position below them, one sort of
-    whole numbers does it. Only the magnitude of a negative one has to be turned round.
+    The bits of positive floats, read as integers, sort as the floats do; for negative ones the bits of the magnitude
+    are inverted. With the position in the lower half of 64 bits, one sort of integers is a stable argsort.
     """
-    falling = np.float32(0) - scores  # not -scores: that would tell -0.0 from 0.0
+    falling = np.float32(0) - scores  # unlike -scores, this gives 0.0 for both zeros
     falling[query] = np.inf
     bits = falling.view(np.int32)
     bits[bits < 0] ^= 0x7FFFFFFF
@@ -191,12 +190,12 @@ def _ranking(scores: NDArray[np.float32], query: np.int64) -> Rows:
 
 @dataclass(frozen=True)
 class Quality:
-    """How well a search keeps labels together; every number is None if no image could be a query.
+    """The means of a search over all queries; every number is None if no image could be a query.
 
     Attributes:
         precision_at_1: the share of queries whose first match has the query's label, in [0, 1].
         precision_at_10: the mean share of the first ten matches that have it, in [0, 1].
-        mean_average_precision: over whole rankings, in [0, 1].
+        mean_average_precision: mAP over whole rankings, in [0, 1].
     """
 
     precision_at_1: float | None = None
@@ -206,7 +205,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class LabelQuality:
-    """How well a search finds the images of one label.
+    """The means of a search over the queries of one label.
 
     Attributes:
         label: its name.
@@ -231,7 +230,7 @@ class Labels:
 
     Attributes:
         names: each label once, sorted.
-        codes: the place of each image's label among the names, int64 (n,); -1 for an image that has none.
+        codes: the position of each image's label among the names, int64 (n,); -1 for an image that has none.
     """
 
     names: tuple[str, ...]
@@ -242,13 +241,13 @@ class Labels:
         """The labels of images, in the order of the images."""
         given = list(labels)
         names = tuple(sorted({label for label in given if label is not None}))
-        places: dict[str | None, int] = {name: place for place, name in enumerate(names)} | {None: -1}
-        return cls(names, np.array([places[label] for label in given], np.int64))
+        codes: dict[str | None, int] = {name: code for code, name in enumerate(names)} | {None: -1}
+        return cls(names, np.array([codes[label] for label in given], np.int64))
 
     def answerable(self) -> Rows:
-        """The positions of the images whose label another image has: those that can be asked, int64 (m,).
+        """The positions of the images that can be queries, since another image has their label, int64 (m,).
 
-        None at all where there are fewer than two labels, since then no answer can be wrong.
+        With fewer than two labels there are none, since then no match could be wrong.
         """
         if len(self.names) < 2:
             return np.empty(0, np.int64)
@@ -257,7 +256,7 @@ class Labels:
 
 
 def overall(precision_at_1: Numbers, precision_at_10: Numbers, average_precision: Numbers) -> Quality:
-    """The means over all queries, each query counting the same; the arrays are float64 (q,)."""
+    """The means over all queries; the arrays hold a number for each query, float64 (q,)."""
     if not len(precision_at_1):
         return Quality()
     return Quality(float(precision_at_1.mean()), float(precision_at_10.mean()), float(average_precision.mean()))
@@ -266,12 +265,14 @@ def overall(precision_at_1: Numbers, precision_at_10: Numbers, average_precision
 def by_label(
     labels: Labels, queries: Rows, precision_at_1: Numbers, precision_at_10: Numbers, average_precision: Numbers
 ) -> tuple[LabelQuality, ...]:
-    """The means over the queries of each label that was asked, the lowest precision@10 first.
+    """The means over the queries of each label, the lowest precision@10 first; a label without queries is left out.
 
     Args:
-        labels: of all images.
+        labels: the labels of all images.
         queries: the positions of the queries among the images, all with a label, int64 (q,).
-        precision_at_1: of each query, float64 (q,); likewise the others.
+        precision_at_1: that of each query, float64 (q,).
+        precision_at_10: likewise.
+        average_precision: likewise.
     """
     images = Counter(labels.codes.tolist())
     asked = labels.codes[queries]

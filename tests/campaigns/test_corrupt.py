@@ -1,4 +1,4 @@
-"""Files of collections that are damaged: a search that would answer wrongly notices, or `check` does."""
+"""Damaged files of collections: a search that would answer wrongly notices, or `check` does."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,24 +12,26 @@ import lookalike
 from lookalike import Collection
 from lookalike.errors import CorruptError
 from lookalike.filters import Where
-from lookalike.storage.checksums import VerifiedVectors
-from tests.campaigns import corrupt
+from lookalike.storage import checksums
+from lookalike.storage.catalog import Catalog
+from lookalike.storage.mapped_vectors import MappedVectors
+from tests.campaigns.corrupt import campaign, damages
 from tests.support.pictures import ColourEncoder
-from tests.support.small_policies import quick_builds
+from tests.support.small_policies import quick_policies
 
 
 def test_no_damaged_file_goes_unnoticed_and_no_process_dies(tmp_path: Path) -> None:
-    report = corrupt.run(tmp_path.resolve(), count=150)
+    report = campaign.run(tmp_path.resolve(), count=150)
     assert not report.problems, "\n".join(report.problems.values())
     assert report.outcomes.total() == 150
-    assert {file for file, *_ in report.outcomes} == set(corrupt.WEIGHTS)  # enough for each kind of them
-    assert {damage for _, damage, _ in report.outcomes} == {damage.__name__ for damage in corrupt.DAMAGES}
+    assert {file for file, *_ in report.outcomes} == set(damages.WEIGHTS)  # enough for each kind of them
+    assert {damage for _, damage, _ in report.outcomes} == {damage.__name__ for damage in damages.DAMAGES}
 
 
 @pytest.fixture
 def compacted(folder: Path) -> Path:
-    """The directory of a collection whose dead vectors have been taken out, and that has an index."""
-    with quick_builds(), lookalike.create(folder, encoder=ColourEncoder()) as photos:
+    """The directory of a collection whose dead vectors have been removed, and that has an index."""
+    with lookalike.create(folder, encoder=ColourEncoder(), policies=quick_policies()) as photos:
         photos.add(folder, threads=1)
         photos.remove(["cats"])
         photos.build(spec="Flat")
@@ -37,7 +39,7 @@ def compacted(folder: Path) -> Path:
 
 
 def spoil(directory: Path, *statements: str) -> None:
-    """Changes a catalog as only a failing disk does."""
+    """Changes a catalog as only a failing disk would."""
     with closing(sqlite3.connect(directory / "catalog.sqlite")) as connection:
         for statement in statements:
             connection.execute(statement)
@@ -45,8 +47,8 @@ def spoil(directory: Path, *statements: str) -> None:
 
 
 @pytest.mark.parametrize("write", ["build", "maintain"])
-def test_a_catalog_that_names_another_file_of_vectors_does_not_cost_the_right_one(compacted: Path, write: str) -> None:
-    """Whoever builds sweeps away the files that are not named; there the vectors would be among them."""
+def test_a_catalog_that_names_other_vectors_does_not_cost_the_right_ones(compacted: Path, write: str) -> None:
+    """A build removes files that are not named, and the vectors would be among them."""
     before = (compacted / "vectors.000001.faiss").read_bytes()
     with lookalike.open(compacted, encoder=ColourEncoder()) as photos:
         spoil(compacted, "UPDATE storage SET vectors = 'vectors.000003.faiss'")
@@ -56,7 +58,7 @@ def test_a_catalog_that_names_another_file_of_vectors_does_not_cost_the_right_on
 
 
 def test_a_catalog_that_has_lost_rows_does_not_cost_their_vectors(compacted: Path, folder: Path) -> None:
-    """They look like what a crash leaves, which whoever adds cuts off."""
+    """They look like what a crash leaves, which the next writer cuts off."""
     before = (compacted / "vectors.000001.faiss").read_bytes()
     spoil(compacted, "DELETE FROM vectors WHERE row > 2")
     with lookalike.open(compacted, encoder=ColourEncoder()) as photos:
@@ -67,7 +69,7 @@ def test_a_catalog_that_has_lost_rows_does_not_cost_their_vectors(compacted: Pat
     assert (compacted / "vectors.000001.faiss").read_bytes() == before
 
 
-def test_a_damaged_catalog_is_noticed_before_vectors_are_taken_out(compacted: Path, folder: Path) -> None:
+def test_a_damaged_catalog_is_noticed_before_vectors_are_removed(compacted: Path, folder: Path) -> None:
     with lookalike.open(compacted, encoder=ColourEncoder()) as photos:
         photos.remove(["dogs"])
         spoil(compacted, "DELETE FROM vectors WHERE row = (SELECT MAX(row) FROM dead)")
@@ -85,8 +87,8 @@ def test_a_damaged_catalog_is_noticed_before_vectors_are_taken_out(compacted: Pa
         "UPDATE images SET row = -1 WHERE id = 1",
     ],
 )
-def test_rows_that_there_are_not_are_a_damaged_catalog(compacted: Path, statement: str) -> None:
-    """A row of -1 would else be the last one."""
+def test_rows_that_do_not_exist_are_a_damaged_catalog(compacted: Path, statement: str) -> None:
+    """Without a check, a row of -1 would be the last row."""
     spoil(compacted, "DROP TRIGGER image_replaced", statement)
     with (
         lookalike.open(compacted, encoder=ColourEncoder()) as photos,
@@ -96,7 +98,7 @@ def test_rows_that_there_are_not_are_a_damaged_catalog(compacted: Path, statemen
 
 
 def test_a_collection_that_has_lost_its_description_is_not_made_anew(compacted: Path, folder: Path) -> None:
-    """Also where it has an index, and vectors in another file than at first."""
+    """This holds for a collection with an index, and with vectors in another file than at first, too."""
     (compacted / "collection.json").unlink()
     before = {path: path.read_bytes() for path in compacted.rglob("*") if path.is_file()}
     with pytest.raises(CorruptError, match=r"collection\.json: it is missing"):
@@ -107,15 +109,15 @@ def test_a_collection_that_has_lost_its_description_is_not_made_anew(compacted: 
 def test_check_does_not_take_a_writer_that_compacts_meanwhile_for_damage(
     photos: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It begins anew where the files that it reads have been replaced."""
-    damages = VerifiedVectors.damages
+    """It begins again if the files that it reads have been replaced."""
+    damages_of = checksums.damages
 
-    def disturbed(verified: VerifiedVectors, count: int) -> Iterator[str]:
+    def disturbed(catalog: Catalog, vectors: MappedVectors, count: int) -> Iterator[CorruptError]:
         monkeypatch.undo()
         photos.remove(["cats"])
         photos.build(spec="Flat")
-        return damages(verified, count)
+        return damages_of(catalog, vectors, count)
 
-    monkeypatch.setattr(VerifiedVectors, "damages", disturbed)
+    monkeypatch.setattr(checksums, "damages", disturbed)
     assert photos.check() == []
     assert photos.info().dead == 0

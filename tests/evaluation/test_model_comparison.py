@@ -1,4 +1,4 @@
-"""A comparison against brute force in plain NumPy, on small networks that a process of its own loads by their names."""
+"""A comparison of models against brute force in plain NumPy, on tiny models that another process loads by name."""
 
 import io
 import json
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from openvino import opset13 as op
 from rich.console import Console
 
+from lookalike import metrics
 from lookalike.display.model_table import lines, print_comparison
 from lookalike.encoders import registry
 from lookalike.encoders.card import Card
 from lookalike.errors import ModelError, UsageError
-from lookalike.evaluation import model_benchmark
-from lookalike.evaluation.comparison_results import Compared, Comparison, CopyRecall
-from lookalike.evaluation.edits import DISTORTIONS, copies
-from lookalike.evaluation.model_benchmark import Task, chance_within, measured
+from lookalike.evaluation.comparison_results import ComparedModel, Comparison, CopyRecall
+from lookalike.evaluation.edits import EDITS, edited_copies
+from lookalike.evaluation.model_benchmark import Task, chance_within, measure_model
 from lookalike.evaluation.model_comparison import ComparisonProgress, compare
 from lookalike.images import decode
 from lookalike.results import Skipped
@@ -35,19 +35,19 @@ Graph = Callable[[ov.Node], ov.Node]
 
 
 def colours(pixels: ov.Node) -> ov.Node:
-    """What conftest's ColourEncoder computes."""
+    """The same as ColourEncoder."""
     cells = op.reduce_mean(op.reshape(pixels, [1, 2, 4, 4, 2, 3], False), np.array([2, 4]), False)
     flat = op.subtract(op.reshape(cells, [1, 24], False), np.float32(127))
     return op.concat([flat, op.constant(np.full((1, 1), 32, np.float32))], 1)
 
 
 def blind(pixels: ov.Node) -> ov.Node:
-    """All pictures are the same to it."""
+    """Gives the same vector for every image."""
     return op.add(op.multiply(op.reduce_mean(pixels, np.array([1, 2]), False), np.float32(0)), np.float32(1))
 
 
 def picky(pixels: ov.Node) -> ov.Node:
-    """Nothing at all of what is not rather bright on the whole."""
+    """Gives the zero vector, which is unusable, for images that are not rather bright."""
     return op.relu(op.subtract(op.reduce_mean(pixels, np.array([1, 2, 3]), False), np.float32(126)))
 
 
@@ -82,15 +82,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told() -> list[ComparisonProgress]:
+def seen() -> list[ComparisonProgress]:
     return []
 
 
 @pytest.fixture(scope="module")
-def comparison(photos: Path, told: list[ComparisonProgress]) -> Comparison:
+def comparison(photos: Path, seen: list[ComparisonProgress]) -> Comparison:
     """Made by a process that is itself large."""
     ballast = np.ones(BALLAST, np.uint8)
-    found = compare(["colours", "blind:bf16", "colours:f32"], photos, threads=2, progress=told.append)
+    found = compare(["colours", "blind:bf16", "colours:f32"], photos, threads=2, progress=seen.append)
     assert len(ballast) == BALLAST
     return found
 
@@ -108,7 +108,7 @@ class Brute:
         self.labels = [None if path.parent == folder else path.parent.name for path in self.files]
         stored = [vector(path.read_bytes()).astype(np.float16) for path in self.files]
         self.originals = [each.astype(np.float64) for each in stored]
-        self.copies = [[vector(np.asarray(copy)) for copy in copies(path.read_bytes())] for path in self.files]
+        self.copies = [[vector(np.asarray(copy)) for copy in edited_copies(path.read_bytes())] for path in self.files]
 
     def recall(self, kind: int, k: int) -> float:
         found = 0
@@ -143,13 +143,13 @@ def brute(photos: Path) -> Brute:
     return Brute(photos)
 
 
-# What a comparison says
+# Its results
 
 
-def test_recall_of_each_distortion_is_what_brute_force_says(comparison: Comparison, brute: Brute) -> None:
+def test_recall_of_each_edit_is_that_of_brute_force(comparison: Comparison, brute: Brute) -> None:
     found = comparison.models[0]
-    assert [copy.distortion for copy in found.copies] == list(DISTORTIONS)
-    expected = [(brute.recall(kind, 1), brute.recall(kind, 10)) for kind in range(len(DISTORTIONS))]
+    assert [copy.distortion for copy in found.copies] == list(EDITS)
+    expected = [(brute.recall(kind, 1), brute.recall(kind, 10)) for kind in range(len(EDITS))]
     for copy, numbers in zip(found.copies, expected, strict=True):
         assert (copy.recall_at_1, copy.recall_at_10) == pytest.approx(numbers)
     assert len({numbers for numbers in expected if 0 < numbers[0] < 1}) >= 2  # or else it would prove little
@@ -157,9 +157,7 @@ def test_recall_of_each_distortion_is_what_brute_force_says(comparison: Comparis
     assert found.recall_at_10 == pytest.approx(np.mean([at_10 for _, at_10 in expected]))
 
 
-def test_precision_is_what_brute_force_says_of_each_picture_without_itself(
-    comparison: Comparison, brute: Brute
-) -> None:
+def test_precision_is_that_of_brute_force_without_the_query_itself(comparison: Comparison, brute: Brute) -> None:
     found, rankings = comparison.models[0], brute.rankings()
     assert len(rankings) == 30
     assert found.precision_at_1 == pytest.approx(np.mean([ranking[0] for ranking in rankings]))
@@ -167,20 +165,20 @@ def test_precision_is_what_brute_force_says_of_each_picture_without_itself(
     assert found.mean_average_precision == pytest.approx(np.mean([average_precision(each) for each in rankings]))
 
 
-def test_a_network_that_sees_no_difference_finds_the_original_by_chance(comparison: Comparison) -> None:
+def test_a_model_that_sees_no_difference_finds_the_original_by_chance(comparison: Comparison) -> None:
     found = comparison.models[1]
     assert (found.model, found.precision, found.dim) == ("blind", "bf16", 3)
     assert (found.recall_at_1, found.recall_at_10) == pytest.approx((1 / PICTURES, 10 / PICTURES))
 
 
-def test_what_is_unusable_or_there_already_is_left_out_and_told(comparison: Comparison, photos: Path) -> None:
+def test_unusable_images_and_duplicates_are_left_out_and_reported(comparison: Comparison, photos: Path) -> None:
     assert (comparison.files, comparison.images, comparison.labels) == (PICTURES + 4, PICTURES, 2)
     assert comparison.duplicates == 3
     assert comparison.skipped == (Skipped(photos / "broken.png", "truncated"),)
     assert {model.images for model in comparison.models} == {PICTURES}
 
 
-def test_a_network_that_is_named_twice_is_measured_once(comparison: Comparison) -> None:
+def test_a_model_that_is_named_twice_is_measured_once(comparison: Comparison) -> None:
     assert [(model.model, model.precision) for model in comparison.models] == [("colours", "f32"), ("blind", "bf16")]
 
 
@@ -191,10 +189,10 @@ def test_the_memory_is_that_of_a_process_of_its_own(comparison: Comparison) -> N
         assert model.images_per_second > 0
 
 
-def test_progress_goes_on_steadily_to_the_end(comparison: Comparison, told: list[ComparisonProgress]) -> None:
-    """49 files are looked at, and taken twice by each of two networks."""
+def test_progress_goes_on_steadily_to_the_end(comparison: Comparison, seen: list[ComparisonProgress]) -> None:
+    """49 files are read, and then taken twice by each of two models."""
     assert comparison.images
-    counting, working = [each for each in told if not each.total], [each for each in told if each.total]
+    counting, working = [each for each in seen if not each.total], [each for each in seen if each.total]
     assert counting[-1].files == 49
     assert {each.total for each in working} == {49 * 5}
     assert [each.done for each in working] == sorted(each.done for each in working)
@@ -207,7 +205,7 @@ def test_it_can_be_written_as_json(comparison: Comparison) -> None:
     assert facts["models"][0]["copies"][0]["distortion"] == "cropped"
 
 
-# One network, in this process
+# One model, in this process
 
 
 def task(photos: Path, model: str = "colours", **changes: object) -> Task:
@@ -217,7 +215,7 @@ def task(photos: Path, model: str = "colours", **changes: object) -> Task:
 
 
 def test_without_labels_there_is_no_precision(photos: Path) -> None:
-    found = measured(task(photos), lambda _: None)
+    found = measure_model(task(photos), lambda _: None)
     assert (found.precision_at_1, found.precision_at_10, found.mean_average_precision) == (None, None, None)
     assert found.recall_at_1 > 0
 
@@ -225,24 +223,24 @@ def test_without_labels_there_is_no_precision(photos: Path) -> None:
 def test_many_pictures_are_compared_a_few_at_a_time(
     photos: Path, comparison: Comparison, brute: Brute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_benchmark, "_SCORES", 7 * PICTURES + 3)
-    found = measured(task(photos, labels=tuple(brute.labels)), lambda _: None)
+    monkeypatch.setattr(metrics, "_SCORES", 7 * PICTURES + 3)
+    found = measure_model(task(photos, labels=tuple(brute.labels)), lambda _: None)
     expected = comparison.models[0]
     assert found.copies == expected.copies
     assert found.mean_average_precision == pytest.approx(expected.mean_average_precision)
 
 
-def test_pictures_that_a_network_makes_nothing_of_are_left_out(photos: Path) -> None:
+def test_images_without_a_usable_vector_are_left_out(photos: Path) -> None:
     bright = [seed for seed in range(PICTURES) if picture(seed).mean() > 126.5]
-    found = measured(task(photos, "picky"), lambda _: None)
+    found = measure_model(task(photos, "picky"), lambda _: None)
     assert 2 <= found.images <= len(bright) < PICTURES
 
 
-def test_a_network_that_makes_nothing_of_anything_is_refused(tmp_path: Path) -> None:
+def test_a_model_without_any_usable_vectors_is_refused(tmp_path: Path) -> None:
     for number in range(3):
         decode.thumbnail(np.full((9 + number, 9, 3), number, np.uint8), 99).save(tmp_path / f"{number}.png")
-    with pytest.raises(ModelError, match="picky: it makes usable vectors of 0 of 3 pictures"):
-        measured(task(tmp_path, "picky"), lambda _: None)
+    with pytest.raises(ModelError, match="picky: it makes usable vectors of 0 of 3 images"):
+        measure_model(task(tmp_path, "picky"), lambda _: None)
 
 
 def test_equal_scores_come_in_any_order() -> None:
@@ -257,7 +255,7 @@ def test_scores_that_differ_by_rounding_are_equal() -> None:
     assert chance_within(1, scores, np.array([0, 0])).tolist() == [0.5, 0.0]
 
 
-# What cannot be compared
+# Refusals
 
 
 @pytest.mark.parametrize(
@@ -271,7 +269,7 @@ def test_scores_that_differ_by_rounding_are_equal() -> None:
         (["colours"], {"threads": 0}, "threads=0"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_at_once(
+def test_wrong_arguments_are_refused_at_once(
     photos: Path, models: list[str], options: dict[str, str], message: str
 ) -> None:
     with pytest.raises(UsageError, match=re.escape(message)):
@@ -288,7 +286,7 @@ def test_fewer_than_two_pictures_are_refused(tmp_path: Path) -> None:
         compare(["colours"], tmp_path / "nowhere")
 
 
-def test_a_damaged_network_is_refused_from_the_other_process(photos: Path) -> None:
+def test_a_damaged_model_is_refused_from_the_other_process(photos: Path) -> None:
     save("damaged", colours, 25)
     with (registry.folder() / "damaged" / "model.bin").open("ab") as file:
         file.write(b"x")
@@ -296,12 +294,12 @@ def test_a_damaged_network_is_refused_from_the_other_process(photos: Path) -> No
         compare(["damaged"], photos, sample=4)
 
 
-# How it is shown
+# Its table
 
 
-def of_model(model: str, recall: float, *, precision: float | None, speed: float, megabytes: int) -> Compared:
-    found = tuple(CopyRecall(name, recall, 1.0) for name in DISTORTIONS)
-    return Compared(
+def of_model(model: str, recall: float, *, precision: float | None, speed: float, megabytes: int) -> ComparedModel:
+    found = tuple(CopyRecall(name, recall, 1.0) for name in EDITS)
+    return ComparedModel(
         model=model,
         precision="f32",
         dim=64,
@@ -338,7 +336,7 @@ def test_the_notes_say_what_was_measured() -> None:
     assert "* the best, if by little: one image of 500 is 0.002." in text
 
 
-def test_one_network_without_labels_has_neither_marks_nor_precision() -> None:
+def test_one_model_without_labels_has_neither_marks_nor_precision() -> None:
     alone = replace(A, precision_at_1=None, precision_at_10=None, mean_average_precision=None)
     text = "\n".join(lines(replace(BOTH, models=(alone,))))
     assert "*" not in text

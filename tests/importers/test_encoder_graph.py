@@ -1,6 +1,7 @@
-"""From pixels to embeddings: what is put in front of a network and behind it, against NumPy."""
+"""The encoder's graph: normalization before a network and pooling after it, against NumPy."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,15 @@ import pytest
 from numpy.typing import NDArray
 from openvino import opset13 as op
 
-from lookalike.encoders.card import Normalization
-from lookalike.errors import ModelError
+from lookalike.encoders.card import NO_NORMALIZATION, Normalization
+from lookalike.errors import Hint, ModelError
 from lookalike.images.decode import Preprocessing
 from lookalike.importers.base import ImportedNetwork
 from lookalike.importers.encoder_graph import EncoderGraph, Layout, build, channel_axis
 
 SIZE = 16
 PIXELS = np.random.default_rng(3).integers(0, 256, (3, SIZE, SIZE, 3), np.uint8)
-SCALING = Normalization((100.0, 110.0, 120.0), (50.0, 60.0, 70.0))
+NORMALIZATION = Normalization((100.0, 110.0, 120.0), (50.0, 60.0, 70.0))
 Node = Any
 
 
@@ -30,7 +31,7 @@ def network(
     kind: str = "f32",
     size: int = SIZE,
 ) -> ImportedNetwork:
-    """One whose output `make` makes of its input."""
+    """A network that computes `make` of its input."""
     sides = {"N": -1, "C": 3, "H": size, "W": size}
     pixels = op.parameter(ov.PartialShape(shape or [sides[side] for side in layout]), getattr(ov.Type, kind), name="in")
     graph = ov.Model([make(pixels)], [pixels], "sample")
@@ -43,13 +44,13 @@ def run(made: EncoderGraph, pixels: NDArray[np.uint8] = PIXELS) -> NDArray[np.fl
     return vectors.copy()
 
 
-def scaled(normalization: Normalization) -> NDArray[np.float64]:
+def normalized(normalization: Normalization) -> NDArray[np.float64]:
     pixels = PIXELS.astype(np.float64)[..., ::-1] if normalization.channels == "BGR" else PIXELS.astype(np.float64)
     return (pixels - normalization.mean) / normalization.std
 
 
 def flat(x: Node) -> Node:
-    """Vectors of what comes in."""
+    """The input, flattened to vectors."""
     return op.reshape(op.convert(x, "f32"), np.array([0, -1]), True)
 
 
@@ -57,14 +58,14 @@ def as_it_is(x: Node) -> Node:
     return op.convert(x, "f32")
 
 
-# Scaling
+# Normalization
 
 
 @pytest.mark.parametrize("channels", ["RGB", "BGR"])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
-def test_pixels_are_scaled_in_the_networks_order_and_layout(channels: Any, layout: Layout) -> None:
-    normalization = Normalization(SCALING.mean, SCALING.std, channels)
-    expected = scaled(normalization)
+def test_pixels_are_normalized_in_the_networks_channel_order_and_layout(channels: Any, layout: Layout) -> None:
+    normalization = Normalization(NORMALIZATION.mean, NORMALIZATION.std, channels)
+    expected = normalized(normalization)
     if layout == "NCHW":
         expected = expected.transpose(0, 3, 1, 2)
     found = run(build(network(flat, layout=layout, normalization=normalization)))
@@ -72,13 +73,13 @@ def test_pixels_are_scaled_in_the_networks_order_and_layout(channels: Any, layou
 
 
 @pytest.mark.parametrize("kind", ["f32", "f16", "u8"])
-def test_without_scaling_a_network_gets_pixels_as_they_are(kind: str) -> None:
+def test_without_normalization_a_network_takes_unchanged_pixels(kind: str) -> None:
     found = run(build(network(flat, layout="NHWC", kind=kind)))
     np.testing.assert_array_equal(found, PIXELS.reshape(3, -1))
 
 
-def test_a_network_of_pixels_may_take_their_channels_the_other_way_round() -> None:
-    normalization = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "BGR")
+def test_without_normalization_channels_can_still_be_reversed() -> None:
+    normalization = replace(NO_NORMALIZATION, channels="BGR")
     found = run(build(network(flat, layout="NHWC", kind="u8", normalization=normalization)))
     np.testing.assert_array_equal(found, PIXELS[..., ::-1].reshape(3, -1))
 
@@ -86,7 +87,7 @@ def test_a_network_of_pixels_may_take_their_channels_the_other_way_round() -> No
 # Pooling
 
 
-def test_the_mean_of_a_feature_map_is_taken_over_height_and_width_in_either_layout() -> None:
+def test_feature_maps_are_averaged_over_height_and_width_in_either_layout() -> None:
     means = PIXELS.astype(np.float64).mean(axis=(1, 2))
     for layout in ("NCHW", "NHWC"):
         made = build(network(as_it_is, layout=layout))
@@ -94,14 +95,14 @@ def test_the_mean_of_a_feature_map_is_taken_over_height_and_width_in_either_layo
         assert (made.dim, made.output) == (3, "layer (mean over 16 x 16)")
 
 
-def test_a_feature_map_of_one_place_is_a_vector() -> None:
+def test_a_feature_map_of_one_position_is_a_vector() -> None:
     made = build(network(lambda x: op.reduce_max(x, np.array([2, 3]), True)))
     np.testing.assert_array_equal(run(made), PIXELS.max(axis=(1, 2)))
     assert (made.dim, made.output) == (3, "layer")
 
 
 def tokens(count: int, width: int = 4) -> Any:
-    """As many tokens, of numbers of the picture's first ones."""
+    """A network whose tokens are the first values of the image."""
 
     def make(x: Node) -> Node:
         first = op.slice(flat(x), np.array([0]), np.array([count * width]), np.array([1]), np.array([1]))
@@ -117,11 +118,11 @@ def tokens(count: int, width: int = 4) -> Any:
         (17, 32, "class token"),  # of 8
         (21, 32, "class token"),  # of 8, with registers
         (16, 32, "mean of 16 tokens"),
-        (18, 32, "mean of 18 tokens"),  # with a second token, as distilled networks have
+        (18, 32, "mean of 18 tokens"),  # with a distillation token
         (10, 42, "class token"),  # of 14
     ],
 )
-def test_the_class_token_is_taken_where_there_is_one_and_else_the_mean(count: int, size: int, how: str) -> None:
+def test_the_class_token_is_taken_if_there_is_one_else_the_mean(count: int, size: int, how: str) -> None:
     pixels = np.random.default_rng(4).integers(0, 256, (2, size, size, 3), np.uint8)
     made = build(network(tokens(count), layout="NHWC", size=size))
     expected = pixels.reshape(2, -1)[:, : count * 4].reshape(2, count, 4).astype(np.float64)
@@ -145,49 +146,49 @@ def test_the_class_token_is_taken_where_there_is_one_and_else_the_mean(count: in
         ((8,), "NCHW", None),
     ],
 )
-def test_channels_are_what_differs_from_height_and_width(shape: Any, layout: Layout, axis: int | None) -> None:
+def test_channels_are_the_dimension_unlike_height_and_width(shape: Any, layout: Layout, axis: int | None) -> None:
     assert channel_axis(shape, layout) == axis
 
 
 # Batches
 
 
-def batches(made: EncoderGraph) -> bool:
-    """Whether it takes any number of pictures at once."""
+def takes_batches(made: EncoderGraph) -> bool:
+    """Whether it takes any number of images at once."""
     return bool(made.graph.input().get_partial_shape()[0].is_dynamic)
 
 
-def test_a_network_takes_any_number_of_pictures_where_it_can() -> None:
-    assert batches(build(network(flat)))
-    assert batches(build(network(flat, shape=[1, 3, SIZE, SIZE])))
+def test_a_network_takes_batches_of_any_size_if_it_can() -> None:
+    assert takes_batches(build(network(flat)))
+    assert takes_batches(build(network(flat, shape=[1, 3, SIZE, SIZE])))
 
 
-def test_a_network_whose_graph_has_room_for_one_picture_takes_one() -> None:
+def test_a_network_with_a_fixed_batch_of_one_takes_one_image() -> None:
     made = build(network(lambda x: op.reshape(x, np.array([1, 3 * SIZE * SIZE]), False), shape=[1, 3, SIZE, SIZE]))
-    assert not batches(made)
+    assert not takes_batches(made)
     np.testing.assert_array_equal(run(made, PIXELS[:1]), PIXELS[:1].transpose(0, 3, 1, 2).reshape(1, -1))
 
 
-def test_dimensions_that_are_open_for_any_number_of_pictures_alone_are_no_hindrance() -> None:
+def test_dimensions_that_only_the_batch_opens_are_accepted() -> None:
     def make(x: Node) -> Node:
         return op.reshape(
             flat(x), op.concat([np.array([1]), op.gather(op.shape_of(flat(x)), np.array([1]), 0)], 0), False
         )
 
     made = build(network(make, shape=[-1, 3, SIZE, SIZE]))
-    assert (made.dim, batches(made)) == (3 * SIZE * SIZE, False)
+    assert (made.dim, takes_batches(made)) == (3 * SIZE * SIZE, False)
 
 
-def test_a_network_that_mixes_the_pictures_of_a_batch_takes_one() -> None:
+def test_a_network_that_mixes_images_of_a_batch_takes_one_image() -> None:
     made = build(network(lambda x: op.subtract(flat(x), op.reduce_max(x, np.array([0, 1, 2, 3]), False))))
-    assert not batches(made)
+    assert not takes_batches(made)
     np.testing.assert_array_equal(
         run(made, PIXELS[:1]), PIXELS[:1].transpose(0, 3, 1, 2).reshape(1, -1) - float(PIXELS[0].max())
     )
 
 
-def test_the_network_itself_stays_as_it_is() -> None:
-    given = network(flat, normalization=SCALING)
+def test_the_networks_own_graph_is_not_changed() -> None:
+    given = network(flat, normalization=NORMALIZATION)
     build(given)
     assert given.graph.input().get_element_type() == ov.Type.f32
     assert given.graph.input().get_partial_shape() == ov.PartialShape([-1, 3, SIZE, SIZE])
@@ -196,7 +197,7 @@ def test_the_network_itself_stays_as_it_is() -> None:
 # What is refused
 
 
-def test_more_than_one_input_is_refused_with_their_names() -> None:
+def test_several_inputs_are_refused_with_their_names() -> None:
     first = op.parameter([1, 3, SIZE, SIZE], np.float32, name="pixel_values")
     second = op.parameter([1, 77], np.float32, name="input_ids")
     graph = ov.Model([op.concat([flat(first), second], 1)], [first, second])
@@ -206,39 +207,39 @@ def test_more_than_one_input_is_refused_with_their_names() -> None:
 
 
 @pytest.mark.parametrize("shape", [[1, 77], [1, 1, SIZE, SIZE], [1, 3, SIZE, 2 * SIZE], [1, 3, 2 * SIZE, 2 * SIZE]])
-def test_inputs_that_are_no_such_picture_are_refused_with_their_shape(shape: list[int]) -> None:
+def test_inputs_that_are_not_images_of_the_size_are_refused(shape: list[int]) -> None:
     given = network(flat, shape=shape)
-    with pytest.raises(
-        ModelError, match=r"sample\.onnx: its input in is \[1,.*\], and not a picture of 16 x 16 pixels"
-    ):
+    with pytest.raises(ModelError, match=r"sample\.onnx: its input in is \[1,.*\], and not an image of 16 x 16 pixels"):
         build(given)
 
 
-def test_scaled_pixels_for_a_network_of_whole_numbers_are_refused() -> None:
-    with pytest.raises(ModelError, match=r"its input in takes u8, and not scaled pixels"):
-        build(network(flat, kind="u8", normalization=SCALING))
+def test_normalization_for_a_network_of_integers_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"its input in takes u8, and not normalized pixels"):
+        build(network(flat, kind="u8", normalization=NORMALIZATION))
 
 
 def test_an_output_of_another_shape_is_refused_with_the_layer() -> None:
-    with pytest.raises(ModelError, match=r"its layer layer gives \[1,3,4,64\], and not a vector.*another --output"):
+    message = r"its layer layer gives \[1,3,4,64\], and not a vector.*another `output`"
+    with pytest.raises(ModelError, match=message) as raised:
         build(network(lambda x: op.reshape(x, np.array([0, 3, 4, 64]), True)))
+    assert raised.value.hints == (Hint("inspect_model", {"file": ...}),)
 
 
-def test_dimensions_that_stay_open_are_refused() -> None:
+def test_an_output_with_open_dimensions_is_refused() -> None:
     with pytest.raises(ModelError, match=r"its layer layer gives \[2,.*\], and not a vector"):
         build(network(lambda x: op.non_zero(flat(x), "i32")))
 
 
-def test_several_vectors_for_a_picture_are_refused() -> None:
-    with pytest.raises(ModelError, match=r"gives 16 vectors for a picture"):
+def test_several_vectors_for_an_image_are_refused() -> None:
+    with pytest.raises(ModelError, match=r"gives 16 vectors for an image"):
         build(network(lambda x: op.reshape(x, np.array([-1, 48]), False)))
 
 
-def test_one_vector_for_all_pictures_is_refused() -> None:
-    with pytest.raises(ModelError, match="gives every picture the same vector"):
+def test_the_same_vector_for_all_images_is_refused() -> None:
+    with pytest.raises(ModelError, match="gives every image the same vector"):
         build(network(lambda x: op.clamp(op.add(flat(x), np.float32(300)), 0.0, 1.0)))
 
 
-def test_what_is_not_a_number_is_refused() -> None:
-    with pytest.raises(ModelError, match="gives what is not a number"):
+def test_values_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(ModelError, match="gives values that are not finite"):
         build(network(lambda x: op.log(op.subtract(flat(x), np.float32(9)))))

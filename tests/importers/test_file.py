@@ -1,4 +1,4 @@
-"""Networks from files of every kind, against what they come from; and files that are refused without being loaded."""
+"""Networks from files of every format, against the frameworks that made them; and files that are refused unloaded."""
 
 import functools
 import os
@@ -32,10 +32,10 @@ from lookalike.importers import isolated_read
 from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportRequest
 from lookalike.importers.encoder_graph import build
 from lookalike.importers.output_layer import layers
-from tests.support.onnx_samples import SIZE, classifier, model, node, pictures, planes, reference, tensor
+from tests.support.onnx_samples import SIZE, classifier, images, model, node, planes, reference, tensor
 
 IMAGENET = ImportOptions(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
-PIXELS = pictures()
+PIXELS = images()
 
 
 def fetch(path: Path, options: ImportOptions = IMAGENET) -> ImportedNetwork:
@@ -44,7 +44,7 @@ def fetch(path: Path, options: ImportOptions = IMAGENET) -> ImportedNetwork:
 
 def vectors(network: ImportedNetwork, pixels: NDArray[np.uint8] = PIXELS) -> NDArray[np.float32]:
     run = ov.Core().compile_model(build(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return np.concatenate([run(picture[None])[0].copy() for picture in pixels])
+    return np.concatenate([run(image[None])[0].copy() for image in pixels])
 
 
 def assert_near(found: NDArray[Any], expected: NDArray[Any], part: float = 1e-4) -> None:
@@ -57,7 +57,7 @@ def saved(network: onnx.ModelProto, folder: Path, name: str = "network.onnx") ->
 
 
 def ir(folder: Path, *, kind: Any = np.uint8, layout: str = "NHWC") -> Path:
-    """The mean colour, and twice that, of OpenVINO's own making."""
+    """Saves OpenVINO's own network of the mean colour, once as it is and once multiplied by 1, 2 and 3."""
     sides = {"N": 1, "C": 3, "H": SIZE, "W": SIZE}
     pixels = op.parameter([sides[side] for side in layout], kind, name="pixels")
     mean = op.reduce_mean(op.convert(pixels, "f32"), np.array([layout.index("H"), layout.index("W")]), False)
@@ -69,16 +69,16 @@ def ir(folder: Path, *, kind: Any = np.uint8, layout: str = "NHWC") -> Path:
 # ONNX
 
 
-def test_an_onnx_file_gives_the_vectors_that_onnx_computes_of_scaled_pixels(tmp_path: Path) -> None:
+def test_an_onnx_file_gives_the_vectors_of_onnx_for_normalized_pixels(tmp_path: Path) -> None:
     network = fetch(saved(classifier(), tmp_path))
-    numbers = (PIXELS - np.array(IMAGENET.mean)) / np.array(IMAGENET.std)
-    assert_near(vectors(network), reference(classifier(), "flat", planes(numbers)))
+    normalized = (PIXELS - np.array(IMAGENET.mean)) / np.array(IMAGENET.std)
+    assert_near(vectors(network), reference(classifier(), "flat", planes(normalized)))
     assert (network.output, network.layout, network.preprocessing) == ("flat", "NCHW", Preprocessing(SIZE))
     assert network.normalization == Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
     assert (network.source, network.licence, network.version) == ("network.onnx", "", "")
 
 
-def test_wishes_are_followed(tmp_path: Path) -> None:
+def test_options_override_the_defaults(tmp_path: Path) -> None:
     options = ImportOptions(
         output="conv",
         size=20,
@@ -97,47 +97,47 @@ def test_wishes_are_followed(tmp_path: Path) -> None:
     assert build(network).output == "conv (mean over 10 x 10)"
 
 
-def test_the_hash_of_a_file_is_the_one_that_everyone_computes(tmp_path: Path) -> None:
+def test_the_sha256_of_a_file_is_that_of_sha256sum(tmp_path: Path) -> None:
     path = saved(classifier(), tmp_path)
     printed = subprocess.run(["sha256sum", path], capture_output=True, text=True, check=True).stdout
     assert fetch(path).sha256 == printed.split()[0]
 
 
-def test_a_size_that_is_left_open_has_to_be_said(tmp_path: Path) -> None:
+def test_a_size_that_the_file_leaves_open_is_required(tmp_path: Path) -> None:
     for shape in (("n", 3, "height", "width"), ("n", "channels", "height", "width")):
         path = saved(classifier(shape=shape), tmp_path)
-        with pytest.raises(UsageError, match=r"network\.onnx: it takes pictures of any size; say with --size"):
+        with pytest.raises(UsageError, match=r"network\.onnx: it takes images of any size; give the `size`"):
             fetch(path)
         network = fetch(path, ImportOptions(size=24, mean=(0, 0, 0), std=(1, 1, 1)))
         assert (network.layout, network.preprocessing.size) == ("NCHW", 24)
-        np.testing.assert_equal(vectors(network, pictures(24)).shape, (3, 8))
+        np.testing.assert_equal(vectors(network, images(24)).shape, (3, 8))
 
 
-def test_a_size_that_a_network_does_not_take_is_refused(tmp_path: Path) -> None:
+def test_a_size_that_the_network_does_not_take_is_refused(tmp_path: Path) -> None:
     nodes = [node("Reshape", "pixels sizes", "flat"), node("MatMul", "flat weights", "logits")]
     sizes = helper.make_tensor("sizes", TensorProto.INT64, [2], [1, 3 * SIZE * SIZE])
     network = model(
         nodes, [sizes, tensor("weights", 3 * SIZE * SIZE, 10)], {"logits": (1, 10)}, shape=(1, 3, SIZE, SIZE)
     )
-    with pytest.raises(UsageError, match=r"network\.onnx: it does not take pictures of 20 x 20"):
+    with pytest.raises(UsageError, match=r"network\.onnx: it does not take images of 20 x 20"):
         fetch(saved(network, tmp_path), ImportOptions(size=20, mean=(0, 0, 0), std=(1, 1, 1)))
 
 
-# Scaling
+# Normalization
 
 
-def test_a_network_that_does_not_say_its_scaling_is_refused_with_the_usual_ones(tmp_path: Path) -> None:
+def test_a_missing_normalization_is_refused_with_the_usual_ones(tmp_path: Path) -> None:
     path = saved(classifier(), tmp_path)
     with pytest.raises(
-        UsageError, match=r"give --mean and --std.* 0 and 255 .* 127\.5 .* 123\.675,116\.28,103\.53 and"
+        UsageError, match=r"give `mean` and `std`.* 0 and 255 .* 127\.5 .* 123\.675,116\.28,103\.53 and"
     ):
         fetch(path, ImportOptions())
-    with pytest.raises(UsageError, match="give both --mean and --std, or neither"):
+    with pytest.raises(UsageError, match="give both `mean` and `std`, or neither"):
         fetch(path, ImportOptions(mean=(0, 0, 0)))
 
 
-def normalization(*steps: tuple[str, list[float]]) -> onnx.ModelProto:
-    """The classifier, with arithmetic by such constants in front."""
+def normalizing(*steps: tuple[str, list[float]]) -> onnx.ModelProto:
+    """The classifier, preceded by arithmetic with constants."""
     network, name = classifier(), "pixels"
     for number, (kind, constant) in enumerate(steps):
         values = np.array(constant, np.float32).reshape(1, -1, 1, 1)
@@ -155,18 +155,18 @@ def normalization(*steps: tuple[str, list[float]]) -> onnx.ModelProto:
         ([("Mul", [1 / 127.5]), ("Add", [-1])], True),
         ([("Sub", [123.675, 116.28, 103.53]), ("Div", [58.395, 57.12, 57.375])], True),
         ([("Sub", [103.939, 116.779, 123.68])], True),
-        ([("Sub", [0.485, 0.456, 0.406]), ("Div", [0.229, 0.224, 0.225])], False),  # of what is in 0..1
+        ([("Sub", [0.485, 0.456, 0.406]), ("Div", [0.229, 0.224, 0.225])], False),  # of pixels in 0..1
         ([("Mul", [2]), ("Sub", [1])], False),
         ([], False),
     ],
 )
-def test_arithmetic_that_scales_pixels_is_told_from_other(steps: list[tuple[str, list[float]]], expected: bool) -> None:
-    network = ov.Core().read_model(normalization(*steps).SerializeToString())
+def test_arithmetic_that_normalizes_pixels_is_recognized(steps: list[tuple[str, list[float]]], expected: bool) -> None:
+    network = ov.Core().read_model(normalizing(*steps).SerializeToString())
     assert from_file.normalizes(network) is expected
 
 
-def test_a_network_that_scales_pixels_by_itself_gets_them_as_they_are(tmp_path: Path) -> None:
-    network = normalization(("Mul", [1 / 127.5]), ("Add", [-1]))
+def test_a_network_that_normalizes_by_itself_takes_unchanged_pixels(tmp_path: Path) -> None:
+    network = normalizing(("Mul", [1 / 127.5]), ("Add", [-1]))
     found = fetch(saved(network, tmp_path), ImportOptions())
     assert found.normalization is None
     assert_near(vectors(found), reference(network, "flat", planes(PIXELS)))
@@ -176,23 +176,23 @@ def test_a_network_that_scales_pixels_by_itself_gets_them_as_they_are(tmp_path: 
 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
-def test_an_openvino_network_of_pixels_is_taken_as_it_is(layout: str, tmp_path: Path) -> None:
+def test_an_openvino_network_of_pixels_needs_no_normalization(layout: str, tmp_path: Path) -> None:
     network = fetch(ir(tmp_path, layout=layout), ImportOptions())
     means = PIXELS.astype(np.float64).mean(axis=(1, 2))
     assert_near(vectors(network), np.hstack([means, means * [1, 2, 3]]))
     assert (network.normalization, network.layout, network.source) == (None, layout, "network.xml")
 
 
-def test_the_hash_of_several_files_is_that_of_what_sha256sum_prints(tmp_path: Path) -> None:
+def test_the_sha256_of_several_files_is_that_of_sha256sums_output(tmp_path: Path) -> None:
     network = fetch(ir(tmp_path), ImportOptions())
     command = "sha256sum network.bin network.xml | sha256sum"
     printed = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert network.sha256 == printed.split()[0]
 
 
-def test_scaling_of_whole_numbers_is_refused_and_turning_channels_round_is_not(tmp_path: Path) -> None:
+def test_a_network_of_uint8_pixels_takes_a_channel_order_but_no_mean(tmp_path: Path) -> None:
     path = ir(tmp_path)
-    with pytest.raises(UsageError, match=r"network\.xml: it takes pixels as they are; leave out --mean and --std"):
+    with pytest.raises(UsageError, match=r"network\.xml: it takes pixels as they are; leave out `mean` and `std`"):
         fetch(path)
     assert_near(vectors(fetch(path, ImportOptions(channels="BGR")))[:, :3], PIXELS.mean(axis=(1, 2))[:, ::-1])
 
@@ -200,11 +200,11 @@ def test_scaling_of_whole_numbers_is_refused_and_turning_channels_round_is_not(t
 def test_a_network_without_its_weights_is_refused(tmp_path: Path) -> None:
     path = ir(tmp_path)
     (tmp_path / "network.bin").unlink()
-    with pytest.raises(ModelError, match=r"network\.xml: its weights are missing; put network\.bin beside it"):
+    with pytest.raises(ModelError, match=r"network\.xml: its weights are missing; put network\.bin next to it"):
         fetch(path)
 
 
-# What takes no pictures
+# Inputs that are not images
 
 
 def test_several_inputs_are_refused_with_their_names(tmp_path: Path) -> None:
@@ -219,29 +219,29 @@ def test_several_inputs_are_refused_with_their_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "kind", "message"),
     [
-        (("n", 77), TensorProto.FLOAT, r"its input pixels is f32 \[\?,77\], and not a picture of 3 channels"),
-        (("n", 1, SIZE, SIZE), TensorProto.FLOAT, r"its input pixels is f32 \[\?,1,16,16\], and not a picture"),
-        (("n", 3, SIZE, SIZE), TensorProto.INT64, r"its input pixels is i64 \[\?,3,16,16\], and not a picture"),
-        (("n", 3, SIZE, 8), TensorProto.FLOAT, "its input pixels is a picture of 8 x 16, and Lookalike's are square"),
+        (("n", 77), TensorProto.FLOAT, r"its input pixels is f32 \[\?,77\], and not an image of 3 channels"),
+        (("n", 1, SIZE, SIZE), TensorProto.FLOAT, r"its input pixels is f32 \[\?,1,16,16\], and not an image"),
+        (("n", 3, SIZE, SIZE), TensorProto.INT64, r"its input pixels is i64 \[\?,3,16,16\], and not an image"),
+        (("n", 3, SIZE, 8), TensorProto.FLOAT, "its input pixels is an image of 8 x 16, and Lookalike's are square"),
         (
             ("n", 3, 9999, 9999),
             TensorProto.FLOAT,
-            "its input pixels is a picture of 9999 x 9999, more than 4096 x 4096",
+            "its input pixels is an image of 9999 x 9999; the limit is 4096",
         ),
     ],
 )
-def test_inputs_that_are_no_pictures_are_refused(shape: Any, kind: int, message: str, tmp_path: Path) -> None:
+def test_inputs_that_are_not_images_are_refused(shape: Any, kind: int, message: str, tmp_path: Path) -> None:
     network = model([node("Abs", "pixels", "out")], [], {"out": ()}, shape=shape, kind=kind)
     network.graph.output[0].type.tensor_type.elem_type = kind
     with pytest.raises(ModelError, match=message):
         fetch(saved(network, tmp_path))
 
 
-# What is not even loaded
+# Files that are refused unloaded
 
 
 class Trap:
-    """What unpickles to a file that should not be."""
+    """An object whose pickle creates a file when it is loaded."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -261,7 +261,7 @@ def zipped(path: Path, **entries: bytes) -> Path:
     "name", ["network.pt", "network.onnx", "network.tflite", "network.xml", "network", "network.pkl"]
 )
 @pytest.mark.parametrize("how", ["pickle", "oldest pickle", "zip"])
-def test_pickles_are_refused_whatever_they_are_called_and_nothing_in_them_runs(
+def test_pickles_of_any_name_are_refused_and_not_executed(
     name: str, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(isolated_read, "read", lambda *_, **__: pytest.fail("it was loaded"))
@@ -279,7 +279,7 @@ def test_pickles_are_refused_whatever_they_are_called_and_nothing_in_them_runs(
     assert not (tmp_path / "sprung").exists()
 
 
-def test_keras_files_are_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_keras_files_are_refused_with_advice(tmp_path: Path) -> None:
     (tmp_path / "network.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     zipped(tmp_path / "network.keras", **{"config.json": b"{}", "model.weights.h5": b""})
     for name in ("network.h5", "network.keras"):
@@ -287,7 +287,7 @@ def test_keras_files_are_refused_with_what_to_do(tmp_path: Path) -> None:
             fetch(tmp_path / name)
 
 
-def test_safetensors_are_refused_as_weights_alone(tmp_path: Path) -> None:
+def test_safetensors_are_refused_as_weights_without_a_network(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes((20).to_bytes(8, "little") + b'{"__metadata__":{}}  ')
     (tmp_path / "model.onnx").write_bytes((20).to_bytes(8, "little") + b'{"__metadata__":{}}  ')
     for name in ("model.safetensors", "model.onnx"):
@@ -300,7 +300,7 @@ def test_safetensors_are_refused_as_weights_alone(tmp_path: Path) -> None:
 def test_garbage_is_refused(name: str, data: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(data)
     (tmp_path / "network.bin").write_bytes(b"")
-    with pytest.raises(ModelError, match=rf"{name}: (not a network that Lookalike knows|refused as an ONNX file)"):
+    with pytest.raises(ModelError, match=rf"{name}: (not in a format that Lookalike reads|refused as an ONNX file)"):
         fetch(tmp_path / name)
 
 
@@ -321,17 +321,17 @@ def test_damaged_networks_are_refused_in_one_line(tmp_path: Path) -> None:
         assert len(str(caught.value)) < 400
 
 
-def test_what_is_not_there_or_no_network_is_refused(tmp_path: Path) -> None:
+def test_missing_files_and_other_entries_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"network\.onnx: there is no such file"):
         fetch(tmp_path / "network.onnx")
-    with pytest.raises(ModelError, match=r"not a SavedModel, as there is no saved_model\.pb in it"):
+    with pytest.raises(ModelError, match=r"not a SavedModel, as it has no saved_model\.pb"):
         fetch(tmp_path)
     os.mkfifo(tmp_path / "pipe.onnx")
     with pytest.raises(ModelError, match=r"pipe\.onnx: this is neither a file nor a folder"):
         fetch(tmp_path / "pipe.onnx")
 
 
-@pytest.mark.parametrize("within", ["variables", "assets/words.txt"])
+@pytest.mark.parametrize("within", ["variables", "assets/vocabulary.txt"])
 def test_folders_with_links_that_lead_outside_are_refused(
     within: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,14 +340,14 @@ def test_folders_with_links_that_lead_outside_are_refused(
     (tmp_path / "network" / "saved_model.pb").write_bytes(b"\x08\x01")
     (tmp_path / "outside").mkdir()
     (tmp_path / "network" / within).symlink_to(tmp_path / "outside")
-    with pytest.raises(ModelError, match=rf"{within}: it leads out of .*network; copy what it leads to"):
+    with pytest.raises(ModelError, match=rf"{within}: it leads out of .*network; replace it by a copy"):
         fetch(tmp_path / "network")
 
 
-def test_a_file_is_read_without_what_lies_in_the_current_folder_without_tensorflow_and_without_reports(
+def test_reading_a_file_imports_no_local_module_tensorflow_or_telemetry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """OpenVINO would report with openvino_telemetry that it is used."""
+    """OpenVINO would report its use with openvino_telemetry."""
     modules = tmp_path / "modules"
     modules.mkdir()
     (tmp_path / "openvino.py").write_text("raise SystemExit('the wrong one')")
@@ -359,12 +359,12 @@ def test_a_file_is_read_without_what_lies_in_the_current_folder_without_tensorfl
     assert {entry.name for entry in tmp_path.iterdir()} == {"network.onnx", "openvino.py", "modules"}
 
 
-# TensorFlow's
+# TensorFlow
 
 
 @pytest.fixture(scope="module")
 def keras_network() -> Any:
-    """With a rescaling at its beginning and a softmax at its end."""
+    """A Keras classifier that begins with a rescaling and ends with a softmax."""
     needs("keras", "tensorflow")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -384,7 +384,7 @@ def keras_network() -> Any:
 
 @pytest.fixture(scope="module")
 def keras_vectors(keras_network: Any) -> NDArray[np.float32]:
-    """Of the layer before the classes."""
+    """What Keras computes up to the layer before the classes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         x = np.float32(PIXELS)
@@ -404,7 +404,7 @@ def saved_model(keras_network: Any, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def tflite(saved_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """By the numbers that it takes and gives: a network of floats, or of 8-bit integers."""
+    """Makes a TFLite file by the type of its inputs and outputs: float32, uint8 or int8."""
     folder = tmp_path_factory.mktemp("tflite")
 
     @functools.cache
@@ -417,7 +417,7 @@ def tflite(saved_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.representative_dataset = lambda: [
                 [ramp],
-                *([picture[None]] for picture in PIXELS.astype(np.float32)),
+                *([image[None]] for image in PIXELS.astype(np.float32)),
             ]
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(kind)
@@ -429,21 +429,21 @@ def tflite(saved_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
     return made
 
 
-def test_a_saved_model_gives_the_vectors_that_keras_computes(saved_model: Path, keras_vectors: Any) -> None:
+def test_a_saved_model_gives_the_vectors_of_keras(saved_model: Path, keras_vectors: Any) -> None:
     network = fetch(saved_model, ImportOptions())
     assert_near(vectors(network), keras_vectors)
     assert (network.layout, network.normalization, network.source) == ("NHWC", None, "network")
     assert network.output.endswith("/average_1/Mean")
 
 
-def test_a_tflite_file_of_floats_gives_the_vectors_that_keras_computes(tflite: Any, keras_vectors: Any) -> None:
-    """Its converter has hidden the scaling of pixels in the first weights, so it has to be said."""
+def test_a_tflite_file_of_floats_gives_the_vectors_of_keras(tflite: Any, keras_vectors: Any) -> None:
+    """Its converter folds the normalization into the first weights, so that it has to be given."""
     network = fetch(tflite("float32"), ImportOptions(mean=(0, 0, 0), std=(1, 1, 1)))
     assert_near(vectors(network), keras_vectors)
 
 
 @pytest.mark.parametrize("kind", ["uint8", "int8"])
-def test_a_tflite_file_of_integers_nearly_gives_the_vectors_that_keras_computes(
+def test_a_tflite_file_of_integers_nearly_gives_the_vectors_of_keras(
     kind: str, tflite: Any, keras_vectors: Any
 ) -> None:
     network = fetch(tflite(kind), ImportOptions())
@@ -451,8 +451,8 @@ def test_a_tflite_file_of_integers_nearly_gives_the_vectors_that_keras_computes(
     assert (network.normalization, network.source) == (None, f"{kind}.tflite")
 
 
-def test_codes_of_8_bits_are_no_layer(tflite: Any, keras_network: Any) -> None:
-    """The last layer is the softmax as it is, and not what it is coded as."""
+def test_quantized_codes_are_not_a_layer(tflite: Any, keras_network: Any) -> None:
+    """The last layer is the softmax itself, not its quantized output."""
     [last, *_] = layers(from_file.read(tflite("uint8")))
     assert last.kind == "Softmax"
     with warnings.catch_warnings():

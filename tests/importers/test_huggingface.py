@@ -1,4 +1,4 @@
-"""Networks from repositories with ONNX files, against onnx's own evaluation of these files."""
+"""Networks from hub repositories with ONNX files, against ONNX's own evaluation of these files."""
 
 import hashlib
 import json
@@ -29,15 +29,15 @@ from lookalike.importers import import_model, isolated_read
 from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportRequest, TextTower
 
 Content: TypeAlias = bytes | dict[str, Any] | None
-FILES: Mapping[str, Content] = {}
-WISHES = ImportOptions()
-READ_APART = isolated_read.read
+NO_CHANGES: Mapping[str, Content] = {}
+NO_OPTIONS = ImportOptions()
+READ_ISOLATED = isolated_read.read
 
 NAME = "owner/tiny-clip"
 SIZE, WIDTH, DIM = 16, 10, 6
 START, END, CONTEXT = "<|startoftext|>", "<|endoftext|>", 8
-WORDS = ["a", "cat", "dog", "red", "on", "sofa", "picture", "of", "the"]
-TEXTS = ["a cat", "the red dog on a sofa", "picture of the red sofa on the red sofa on a dog", "cat"]
+VOCABULARY = ["a", "cat", "dog", "red", "on", "sofa", "photo", "of", "the"]
+TEXTS = ["a cat", "the red dog on a sofa", "photo of the red sofa on the red sofa on a dog", "cat"]
 PREPROCESSOR = {
     "image_processor_type": "CLIPImageProcessor",
     "do_resize": True,
@@ -51,7 +51,7 @@ PREPROCESSOR = {
     "image_mean": [0.48, 0.46, 0.41],
     "image_std": [0.27, 0.26, 0.28],
 }
-MEAN, DEVIATION = (0.48 * 255, 0.46 * 255, 0.41 * 255), (0.27 * 255, 0.26 * 255, 0.28 * 255)
+MEAN, STD = (0.48 * 255, 0.46 * 255, 0.41 * 255), (0.27 * 255, 0.26 * 255, 0.28 * 255)
 
 RANDOM = np.random.default_rng(7)
 
@@ -65,10 +65,10 @@ def constant(name: str, *numbers: int) -> onnx.TensorProto:
 
 
 PATCH, PROJECTION = tensor("patch", WIDTH, 3, 8, 8), tensor("projection", WIDTH, DIM)
-TOKENS, PLACES, WORD_PROJECTION = (
+TOKENS, POSITIONS, TEXT_PROJECTION = (
     tensor("tokens", 12, WIDTH),
-    tensor("places", CONTEXT, WIDTH),
-    tensor("words", WIDTH, DIM),
+    tensor("positions", CONTEXT, WIDTH),
+    tensor("text_projection", WIDTH, DIM),
 )
 
 VISION = [
@@ -80,12 +80,12 @@ VISION = [
     helper.make_node("MatMul", ["mean", "projection"], ["image_embeds"]),
 ]
 VISION_WEIGHTS = [PATCH, PROJECTION, constant("flat", 0, WIDTH, -1), constant("one", 1)]
-# The mean of the tokens that stand for something, and the one where the highest token is first, as in CLIP.
+# The mean of the tokens that are not padding, plus the first token with the highest id, as in CLIP.
 TEXT = [
     helper.make_node("Gather", ["tokens", "input_ids"], ["looked_up"]),
     helper.make_node("Shape", ["input_ids"], ["length"], start=1, end=2),
-    helper.make_node("Slice", ["places", "zero", "length", "zero"], ["some_places"]),
-    helper.make_node("Add", ["looked_up", "some_places"], ["placed"]),
+    helper.make_node("Slice", ["positions", "zero", "length", "zero"], ["some_positions"]),
+    helper.make_node("Add", ["looked_up", "some_positions"], ["placed"]),
     helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
     helper.make_node("Unsqueeze", ["mask", "two"], ["column"]),
     helper.make_node("Mul", ["placed", "column"], ["masked"]),
@@ -99,10 +99,10 @@ TEXT = [
     helper.make_node("Mul", ["placed", "there_column"], ["chosen"]),
     helper.make_node("ReduceSum", ["chosen", "one"], ["end"], keepdims=0),
     helper.make_node("Add", ["average", "end"], ["pooled"]),
-    helper.make_node("MatMul", ["pooled", "words"], ["text_embeds"]),
+    helper.make_node("MatMul", ["pooled", "text_projection"], ["text_embeds"]),
 ]
 TEXT_WEIGHTS = [
-    *(TOKENS, PLACES, WORD_PROJECTION, constant("zero", 0), constant("one", 1), constant("two", 2)),
+    *(TOKENS, POSITIONS, TEXT_PROJECTION, constant("zero", 0), constant("one", 1), constant("two", 2)),
     numpy_helper.from_array(np.array([0, 1], np.float32), "off_on"),
 ]
 PIXELS = {"pixel_values": (TensorProto.FLOAT, ["n", "c", "h", "w"])}
@@ -134,10 +134,10 @@ TEXT_FILE = onnx_bytes(TEXT, TEXT_WEIGHTS, IDS, {"text_embeds": ["n", DIM]})
 
 
 def tokenizer() -> Any:
-    """As CLIP's: it marks start and end, and neither pads nor cuts by itself."""
+    """A tokenizer like CLIP's: it marks start and end, and neither pads nor truncates by itself."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-    vocabulary = {word: number for number, word in enumerate([*WORDS, "?", START, END])}
+    vocabulary = {word: number for number, word in enumerate([*VOCABULARY, "?", START, END])}
     made = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     made.add_special_tokens([START, END])
@@ -146,7 +146,7 @@ def tokenizer() -> Any:
 
 
 def repository_files(others: Mapping[str, Content]) -> dict[str, bytes]:
-    """Those of a network like CLIP; `others` replaces some, by name without suffix, or leaves them out."""
+    """The files of a network like CLIP; `others` replaces or omits some, by name without suffix."""
     files: dict[str, Content] = {
         "config": {"model_type": "clip", "text_config": {"max_position_embeddings": CONTEXT}},
         "preprocessor_config": PREPROCESSOR,
@@ -167,36 +167,35 @@ def repository_files(others: Mapping[str, Content]) -> dict[str, bytes]:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
-    monkeypatch.setattr(
-        isolated_read, "read", lambda _, data: ov.Core().read_model(data)
-    )  # a process each time takes long
+    # In this process, as starting another for each file is slow.
+    monkeypatch.setattr(isolated_read, "read", lambda _, data: ov.Core().read_model(data))
     with mirrored(monkeypatch, tmp_path) as server:
         yield server
 
 
 def fetched(
-    server: FileServer, others: Mapping[str, Content] = FILES, options: ImportOptions = WISHES
+    server: FileServer, others: Mapping[str, Content] = NO_CHANGES, options: ImportOptions = NO_OPTIONS
 ) -> ImportedNetwork:
     hub_repository(server, NAME, repository_files(others))
     return from_hub.fetch(ImportRequest(NAME, options))
 
 
-def computed(model: ov.Model, taken: NDArray[Any]) -> NDArray[np.float32]:
-    result: NDArray[np.float32] = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(taken)[0]
+def computed(model: ov.Model, inputs: NDArray[Any]) -> NDArray[np.float32]:
+    result: NDArray[np.float32] = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(inputs)[0]
     return result
 
 
-def reference(file: bytes, output: str, **taken: NDArray[Any]) -> NDArray[np.float32]:
-    [result] = ReferenceEvaluator(onnx.load_from_string(file)).run([output], taken)
+def reference(file: bytes, output: str, **inputs: NDArray[Any]) -> NDArray[np.float32]:
+    [result] = ReferenceEvaluator(onnx.load_from_string(file)).run([output], inputs)
     return np.asarray(result, np.float32)
 
 
-def pictures() -> NDArray[np.float32]:
+def images() -> NDArray[np.float32]:
     return np.random.default_rng(3).normal(size=(2, 3, SIZE, SIZE)).astype(np.float32)
 
 
 def encoded(text: str, pad: str = END) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ids and mask, each (1, context), as the tokenizers library makes them."""
+    """Ids and mask, each (1, context), from the tokenizers library."""
     made = tokenizer()
     made.enable_truncation(CONTEXT)
     made.enable_padding(length=CONTEXT, pad_id=made.token_to_id(pad), pad_token=pad)
@@ -204,8 +203,8 @@ def encoded(text: str, pad: str = END) -> tuple[NDArray[np.int64], NDArray[np.in
     return np.array([encoding.ids], np.int64), np.array([encoding.attention_mask], np.int64)
 
 
-def assert_words(text_tower: TextTower | None, file: bytes, output: str, pad: str = END, *inputs: str) -> None:
-    """They give, for each text, what the file gives for what the tokenizers library makes of it."""
+def assert_text_tower(text_tower: TextTower | None, file: bytes, output: str, pad: str = END, *inputs: str) -> None:
+    """The tower gives, for each text, what the file gives for the ids and mask of the tokenizers library."""
     from tokenizers import Tokenizer
 
     assert text_tower is not None
@@ -218,50 +217,48 @@ def assert_words(text_tower: TextTower | None, file: bytes, output: str, pad: st
         np.testing.assert_allclose(computed(text_tower.graph, ids), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_pictures_and_words_get_the_vectors_that_onnx_computes(server: FileServer) -> None:
+def test_images_and_text_get_the_vectors_of_onnx(server: FileServer) -> None:
     network = fetched(server)
-    expected = reference(VISION_FILE, "image_embeds", pixel_values=pictures())
-    np.testing.assert_allclose(computed(network.graph, pictures()), expected, rtol=1e-4, atol=1e-5)
+    expected = reference(VISION_FILE, "image_embeds", pixel_values=images())
+    np.testing.assert_allclose(computed(network.graph, images()), expected, rtol=1e-4, atol=1e-5)
     assert network.text_tower is not None
     assert network.text_tower.context == CONTEXT
-    assert_words(network.text_tower, TEXT_FILE, "text_embeds")
+    assert_text_tower(network.text_tower, TEXT_FILE, "text_embeds")
 
 
-def test_an_imported_network_gives_the_vectors_that_onnx_computes_of_scaled_pixels(
-    server: FileServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(isolated_read, "read", READ_APART)
+def test_an_imported_model_gives_the_vectors_of_onnx(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated_read, "read", READ_ISOLATED)
     hub_repository(server, NAME, repository_files({}))
     assert import_model(f"hf:{NAME}").card.name == "tiny-clip"
     pixels = np.random.default_rng(1).integers(0, 256, (2, SIZE, SIZE, 3), dtype=np.uint8)
-    scaled = ((pixels - np.array(MEAN)) / DEVIATION).astype(np.float32).transpose(0, 3, 1, 2)
+    scaled = ((pixels - np.array(MEAN)) / STD).astype(np.float32).transpose(0, 3, 1, 2)
     expected = reference(VISION_FILE, "image_embeds", pixel_values=scaled)
     np.testing.assert_allclose(encoders.load("tiny-clip").encode(pixels), expected, rtol=1e-3, atol=1e-4)
-    text_tower = encoders.load_text("tiny-clip").encode_text(TEXTS)
-    for vector, text in zip(text_tower, TEXTS, strict=True):
+    vectors = encoders.load_text("tiny-clip").encode_text(TEXTS)
+    for vector, text in zip(vectors, TEXTS, strict=True):
         ids, mask = encoded(text)
         of_text = reference(TEXT_FILE, "text_embeds", input_ids=ids, attention_mask=mask)[0]
         np.testing.assert_allclose(vector, of_text, rtol=1e-3, atol=1e-4)
 
 
-def test_a_network_says_where_it_is_from_and_how_pictures_are_prepared(server: FileServer) -> None:
+def test_a_network_has_its_source_preprocessing_and_digest(server: FileServer) -> None:
     network = fetched(server)
     assert (network.source, network.version, network.licence) == (f"hf:{NAME}", COMMIT, "apache-2.0")
     assert (network.output, network.layout) == ("image_embeds", "NCHW")
     assert network.preprocessing == Preprocessing(size=SIZE, crop=SIZE / 20, resample="bicubic", fit="crop")
-    assert network.normalization == Normalization(pytest.approx(MEAN), pytest.approx(DEVIATION), "RGB")  # type: ignore[arg-type]
+    assert network.normalization == Normalization(pytest.approx(MEAN), pytest.approx(STD), "RGB")  # type: ignore[arg-type]
     digests = "".join(hashlib.sha256(file).hexdigest() for file in (VISION_FILE, TEXT_FILE))
     assert network.sha256 == hashlib.sha256(digests.encode()).hexdigest()
 
 
-def test_a_revision_is_in_the_name_or_wished(server: FileServer) -> None:
+def test_a_revision_is_in_the_name_or_an_option(server: FileServer) -> None:
     hub_repository(server, NAME, repository_files({}), commit="a" * 40, revision="v1")
     hub_repository(server, NAME, repository_files({}), commit="b" * 40, revision="v2")
     assert from_hub.fetch(ImportRequest(f"{NAME}@v1")).version == "a" * 40
     assert from_hub.fetch(ImportRequest(f"{NAME}@v1", ImportOptions(revision="v2"))).version == "b" * 40
 
 
-def test_wishes_count_more_than_what_the_repository_says(server: FileServer) -> None:
+def test_options_override_what_the_repository_says(server: FileServer) -> None:
     options = ImportOptions(
         size=24,
         crop=0.5,
@@ -276,51 +273,51 @@ def test_wishes_count_more_than_what_the_repository_says(server: FileServer) -> 
     assert network.preprocessing == Preprocessing(24, 0.5, "nearest", "squash")
     assert network.normalization == Normalization((1, 2, 3), (4, 5, 6), "BGR")
     assert network.licence == "MIT"
-    taken = np.ones((1, 3, 24, 24), np.float32)
-    expected = reference(VISION_FILE, "image_embeds", pixel_values=taken)
-    np.testing.assert_allclose(computed(network.graph, taken), expected, rtol=1e-4, atol=1e-5)
+    pixels = np.ones((1, 3, 24, 24), np.float32)
+    expected = reference(VISION_FILE, "image_embeds", pixel_values=pixels)
+    np.testing.assert_allclose(computed(network.graph, pixels), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("output", ["pooler_output", "last_hidden_state", "patches"])
-def test_another_output_or_layer_is_taken_where_it_is_wished_and_has_no_words(server: FileServer, output: str) -> None:
+def test_another_output_or_layer_can_be_chosen_and_has_no_text_tower(server: FileServer, output: str) -> None:
     network = fetched(server, options=ImportOptions(output=output))
-    expected = reference(VISION_FILE, "last_hidden_state", pixel_values=pictures())
+    expected = reference(VISION_FILE, "last_hidden_state", pixel_values=images())
     if output == "pooler_output":
         expected = np.tanh(expected.mean(axis=1))
     if output == "patches":
         expected = expected.transpose(0, 2, 1).reshape(2, WIDTH, 2, 2)
-    np.testing.assert_allclose(computed(network.graph, pictures()), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(computed(network.graph, images()), expected, rtol=1e-4, atol=1e-5)
     assert (network.output, network.text_tower) == (output, None)
     assert not any("text_model" in path for path in server.paths())
     assert network.sha256 == hashlib.sha256(VISION_FILE).hexdigest()
 
 
-def test_a_layer_that_is_not_there_is_refused(server: FileServer) -> None:
+def test_an_unknown_layer_is_refused(server: FileServer) -> None:
     with pytest.raises(UsageError, match="no layer 'nothing'"):
         fetched(server, options=ImportOptions(output="nothing"))
 
 
 @pytest.mark.parametrize(
-    ("outputs", "taken"),
+    ("outputs", "preferred"),
     [
         (["last_hidden_state", "pooler_output"], "pooler_output"),
         (["last_hidden_state"], "last_hidden_state"),
         (["image_embeds", "pooler_output"], "image_embeds"),
     ],
 )
-def test_what_tells_of_a_whole_picture_is_preferred(server: FileServer, outputs: list[str], taken: str) -> None:
+def test_outputs_for_whole_images_are_preferred(server: FileServer, outputs: list[str], preferred: str) -> None:
     network = fetched(server, {"onnx/vision_model": None, "onnx/text_model": None, "onnx/model": vision(*outputs)})
-    expected = reference(VISION_FILE, taken, pixel_values=pictures())
-    np.testing.assert_allclose(computed(network.graph, pictures()), expected, rtol=1e-4, atol=1e-5)
-    assert (network.output, network.text_tower) == (taken, None)
+    expected = reference(VISION_FILE, preferred, pixel_values=images())
+    np.testing.assert_allclose(computed(network.graph, images()), expected, rtol=1e-4, atol=1e-5)
+    assert (network.output, network.text_tower) == (preferred, None)
 
 
-def test_a_file_at_the_top_will_do(server: FileServer) -> None:
+def test_a_file_at_the_top_is_found(server: FileServer) -> None:
     network = fetched(server, {"onnx/vision_model": None, "onnx/text_model": None, "model": vision("image_embeds")})
     assert network.output == "image_embeds"
 
 
-def test_pictures_and_words_may_be_in_one_file(server: FileServer) -> None:
+def test_images_and_text_may_be_in_one_file(server: FileServer) -> None:
     scores = helper.make_node("Einsum", ["image_embeds", "text_embeds"], ["logits_per_image"], equation="nd,md->nm")
     both = onnx_bytes(
         [*VISION, *TEXT, scores],
@@ -329,11 +326,11 @@ def test_pictures_and_words_may_be_in_one_file(server: FileServer) -> None:
         {"logits_per_image": ["n", "m"], "text_embeds": ["n", DIM], "image_embeds": ["n", DIM]},
     )
     network = fetched(server, {"onnx/vision_model": None, "onnx/text_model": None, "onnx/model": both})
-    expected = reference(VISION_FILE, "image_embeds", pixel_values=pictures())
-    np.testing.assert_allclose(computed(network.graph, pictures()), expected, rtol=1e-4, atol=1e-5)
-    assert_words(network.text_tower, TEXT_FILE, "text_embeds")
+    expected = reference(VISION_FILE, "image_embeds", pixel_values=images())
+    np.testing.assert_allclose(computed(network.graph, images()), expected, rtol=1e-4, atol=1e-5)
+    assert_text_tower(network.text_tower, TEXT_FILE, "text_embeds")
     assert network.sha256 == hashlib.sha256(both).hexdigest()
-    with pytest.raises(ModelError, match=r"cannot be used for pictures of 16 x 16: .*input"):
+    with pytest.raises(ModelError, match=r"cannot be used for images of 16 x 16: .*input"):
         fetched(
             server,
             {"onnx/vision_model": None, "onnx/text_model": None, "onnx/model": both},
@@ -341,23 +338,23 @@ def test_pictures_and_words_may_be_in_one_file(server: FileServer) -> None:
         )
 
 
-# Words
+# Text
 
 
-def test_padding_that_is_a_token_of_its_own_is_masked_wherever_it_is(server: FileServer) -> None:
+def test_a_padding_token_of_its_own_is_masked_everywhere(server: FileServer) -> None:
     network = fetched(server, {"tokenizer_config": {"model_max_length": CONTEXT, "pad_token": "?", "eos_token": END}})
-    assert_words(network.text_tower, TEXT_FILE, "text_embeds", "?")
+    assert_text_tower(network.text_tower, TEXT_FILE, "text_embeds", "?")
 
 
-def test_a_network_with_one_vector_for_pictures_and_words_needs_no_mask(server: FileServer) -> None:
-    """As SigLIP's: pooler_output for both, and no attention_mask."""
+def test_a_siglip_network_needs_no_mask(server: FileServer) -> None:
+    """It has pooler_output for images and text, and no attention_mask."""
     nodes = [
         helper.make_node("Gather", ["tokens", "input_ids"], ["looked_up"]),
-        helper.make_node("Add", ["looked_up", "places"], ["placed"]),
+        helper.make_node("Add", ["looked_up", "positions"], ["placed"]),
         helper.make_node("ReduceMean", ["placed", "one"], ["pooler_output"], keepdims=0),
     ]
     file = onnx_bytes(
-        nodes, [TOKENS, PLACES, constant("one", 1)], {"input_ids": IDS["input_ids"]}, {"pooler_output": ["n", WIDTH]}
+        nodes, [TOKENS, POSITIONS, constant("one", 1)], {"input_ids": IDS["input_ids"]}, {"pooler_output": ["n", WIDTH]}
     )
     siglip: dict[str, Content] = {
         "config": {"model_type": "siglip", "text_config": {"max_position_embeddings": CONTEXT}},
@@ -366,20 +363,21 @@ def test_a_network_with_one_vector_for_pictures_and_words_needs_no_mask(server: 
     }
     network = fetched(server, siglip)
     assert network.output == "pooler_output"
-    assert_words(network.text_tower, file, "pooler_output", END, "input_ids")
-    siglip["config"] = {"model_type": "clip"}  # whose vectors before the projection are of two spaces
+    assert_text_tower(network.text_tower, file, "pooler_output", END, "input_ids")
+    siglip["config"] = {"model_type": "clip"}  # its vectors before the projection are in two spaces
     assert fetched(server, siglip).text_tower is None
 
 
-def test_tokens_have_types_where_a_network_asks_for_them_and_no_mask_where_its_tokenizer_makes_none(
-    server: FileServer,
-) -> None:
+def test_token_types_are_zeros(server: FileServer) -> None:
     types = helper.make_node("Gather", ["tokens", "token_type_ids"], ["typed"])
     nodes = [types, *TEXT]
-    nodes[4] = helper.make_node("Sum", ["looked_up", "some_places", "typed"], ["placed"])
+    nodes[4] = helper.make_node("Sum", ["looked_up", "some_positions", "typed"], ["placed"])
     inputs = IDS | {"token_type_ids": IDS["input_ids"]}
     file = onnx_bytes(nodes, TEXT_WEIGHTS, inputs, {"text_embeds": ["n", DIM]})
-    assert_words(fetched(server, {"onnx/text_model": file}).text_tower, file, "text_embeds", END, *inputs)
+    assert_text_tower(fetched(server, {"onnx/text_model": file}).text_tower, file, "text_embeds", END, *inputs)
+
+
+def test_a_tokenizer_without_an_attention_mask_gets_one_of_ones(server: FileServer) -> None:
     config = {"model_max_length": CONTEXT, "pad_token": "?", "model_input_names": ["input_ids"]}
     text_tower = fetched(server, {"tokenizer_config": config}).text_tower
     assert text_tower is not None
@@ -388,7 +386,7 @@ def test_tokens_have_types_where_a_network_asks_for_them_and_no_mask_where_its_t
     np.testing.assert_allclose(computed(text_tower.graph, ids), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_graph_that_takes_so_many_tokens_decides_how_many_there_are(server: FileServer) -> None:
+def test_a_graph_with_a_fixed_context_decides_the_context(server: FileServer) -> None:
     fixed = {name: (TensorProto.INT64, [1, 5]) for name in IDS}
     file = onnx_bytes(TEXT, TEXT_WEIGHTS, fixed, {"text_embeds": [1, DIM]})
     text_tower = fetched(server, {"onnx/text_model": file}).text_tower
@@ -405,7 +403,7 @@ def test_a_graph_that_takes_so_many_tokens_decides_how_many_there_are(server: Fi
         ({"model_max_length": 6}, {}, 6),
     ],
 )
-def test_texts_are_as_long_as_tokenizer_and_network_allow(
+def test_the_context_is_the_limit_of_tokenizer_and_network(
     server: FileServer, config: dict[str, Any], network: dict[str, Any], context: int
 ) -> None:
     found = fetched(
@@ -419,7 +417,7 @@ def test_texts_are_as_long_as_tokenizer_and_network_allow(
     assert found.text_tower.context == context
 
 
-def test_without_a_tokenizer_there_are_no_words(server: FileServer) -> None:
+def test_without_a_tokenizer_or_text_file_there_is_no_text_tower(server: FileServer) -> None:
     assert fetched(server, {"tokenizer": None}).text_tower is None
     assert fetched(server, {"onnx/text_model": None}).text_tower is None
 
@@ -429,13 +427,13 @@ def test_without_a_tokenizer_there_are_no_words(server: FileServer) -> None:
     [
         ({"tokenizer_config": {"model_max_length": 8}}, "does not say what it pads with"),
         ({"tokenizer_config": {"pad_token": END, "padding_side": "left"}}, "on the left"),
-        ({"tokenizer_config": {"pad_token": "<pad>"}}, "makes no sense"),
-        ({"tokenizer": {"model": 7}}, "makes no sense"),
+        ({"tokenizer_config": {"pad_token": "<pad>"}}, "tokenizer is not valid: '<pad>' is missing"),
+        ({"tokenizer": {"model": 7}}, "tokenizer is not valid: ."),
         ({"tokenizer_config": {"pad_token": END}, "config": {}}, "says how many tokens"),
         ({"onnx/text_model": onnx_bytes(TEXT, TEXT_WEIGHTS, IDS, {"pooled": ["n", WIDTH]})}, "no output 'text_embeds'"),
     ],
 )
-def test_words_that_cannot_be_made_tokens_are_refused(server: FileServer, others: dict[str, Any], message: str) -> None:
+def test_text_that_cannot_be_tokenized_is_refused(server: FileServer, others: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=f"hf:{NAME}: .*{message}"):
         fetched(server, others)
 
@@ -451,7 +449,7 @@ def test_words_that_cannot_be_made_tokens_are_refused(server: FileServer, others
         ("owner/net", "pytorch_model.bin", "optimum-cli export onnx --model owner/net"),
     ],
 )
-def test_a_repository_without_onnx_files_is_refused_and_says_what_to_do(
+def test_a_repository_without_onnx_files_is_refused_with_advice(
     server: FileServer, name: str, file: str, advice: str
 ) -> None:
     hub_repository(server, name, {file: b"{}", "onnx/model_quantized.onnx": b""})
@@ -461,14 +459,14 @@ def test_a_repository_without_onnx_files_is_refused_and_says_what_to_do(
 
 
 @pytest.mark.parametrize("data", ["onnx/vision_model.onnx_data", "onnx/text_model.onnx.data"])
-def test_weights_in_another_file_are_refused_before_anything_is_downloaded(server: FileServer, data: str) -> None:
+def test_weights_in_another_file_are_refused_before_any_download(server: FileServer, data: str) -> None:
     hub_repository(server, NAME, repository_files({}) | {data: b"weights"})
     with pytest.raises(ModelError, match=f"weights in another file, {data}"):
         from_hub.fetch(ImportRequest(NAME))
     assert len(server.requests) == 1
 
 
-def test_weights_in_another_file_that_the_repository_does_not_show_are_refused(server: FileServer) -> None:
+def test_weights_in_a_file_outside_the_repository_are_refused(server: FileServer) -> None:
     model = onnx.load_from_string(VISION_FILE)
     patch = model.graph.initializer[0]
     patch.ClearField("raw_data")
@@ -478,18 +476,18 @@ def test_weights_in_another_file_that_the_repository_does_not_show_are_refused(s
         fetched(server, {"onnx/vision_model": model.SerializeToString()})
 
 
-def test_a_file_that_takes_no_pictures_is_refused(server: FileServer) -> None:
-    with pytest.raises(ModelError, match="takes pictures"):
+def test_a_file_that_takes_no_images_is_refused(server: FileServer) -> None:
+    with pytest.raises(ModelError, match="takes images"):
         fetched(server, {"onnx/vision_model": TEXT_FILE})
 
 
 @pytest.mark.parametrize("name", ["net", "a/b/c", "../x", ""])
-def test_what_cannot_be_a_repository_is_refused(server: FileServer, name: str) -> None:
+def test_malformed_repository_names_are_refused(server: FileServer, name: str) -> None:
     with pytest.raises(UsageError, match="owner/name"):
         from_hub.fetch(ImportRequest(name))
 
 
-def test_documents_that_make_no_sense_are_refused(server: FileServer) -> None:
+def test_a_config_that_is_not_an_object_is_refused(server: FileServer) -> None:
     hub_repository(server, NAME, repository_files({}) | {"config.json": b"[]"})
-    with pytest.raises(ModelError, match=r"config\.json makes no sense"):
+    with pytest.raises(ModelError, match=r"config\.json is not a JSON object"):
         from_hub.fetch(ImportRequest(NAME))

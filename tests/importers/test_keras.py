@@ -1,14 +1,13 @@
-"""Networks of Keras, fetched from a server on loopback, against Keras itself.
+"""Networks of Keras, downloaded from a server on loopback, against Keras itself.
 
-Their weights are random, and so is what they make of pictures: nearly the same vector for each. What is compared is
-what tells the pictures apart, which is left when the mean over them is taken away.
+A random network gives nearly the same vector for every image, so vectors are compared after the mean over all images is
+subtracted.
 """
 
 import hashlib
 import inspect
 import io
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,14 +23,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lookalike.demo import draw
-from lookalike.encoders.card import Normalization
+from lookalike.encoders.card import NO_NORMALIZATION, Normalization
 from lookalike.errors import MissingExtraError, ModelError, UsageError
 from lookalike.images.decode import Preprocessing, prepare
 from lookalike.importers import encoder_graph
 from lookalike.importers import keras as from_keras
 from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
 from lookalike.importers.third_party import silenced
-from tests.support.file_server import FileServer, mirrored
+from tests.support.file_server import FileServer, only_file_server
 from tests.support.golden_images import golden_images
 from tests.support.optional_packages import needs
 
@@ -45,7 +44,7 @@ FILES = {
     "MobileNetV3Small": f"{ADDRESS}/mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5",
     "MobileNet": f"{ADDRESS}/mobilenet/mobilenet_1_0_{{size}}_tf_no_top.h5",
 }
-# Where the checksums of their weights are: in a table under a name, or in the constructor itself. MobileNet has none.
+# Where Keras has the checksums of the weights: in a table under a name, or in the constructor. MobileNet has none.
 TABLED = {"ResNet50": "resnet50", "MobileNetV3Small": "small_224_1.0_float"}
 LITERAL = {"InceptionV3": "bcbd6486424b2319ff4ef7d526e38f63", "VGG16": "6d6bbae143d832006294945121d1f1fc"}
 CAFFE = Normalization((103.939, 116.779, 123.68), (1.0, 1.0, 1.0), "BGR")
@@ -55,15 +54,7 @@ TORCH = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "RGB")
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
-    """The server that everything comes from, and no connection goes to any other."""
-    connect = socket.socket.connect
-    with mirrored(monkeypatch, tmp_path) as server:
-
-        def only_to_it(self: socket.socket, address: Any) -> None:
-            assert server.url.endswith(f"//{address[0]}:{address[1]}"), f"a connection to {address}"
-            connect(self, address)
-
-        monkeypatch.setattr(socket.socket, "connect", only_to_it)
+    with only_file_server(monkeypatch, tmp_path) as server:
         yield server
 
 
@@ -73,8 +64,8 @@ def keras() -> Any:
 
 
 @pytest.fixture(autouse=True)
-def _all_is_as_it_was(keras: Any, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """Each of these tests makes sure that Keras and the process are as before, and that nothing was said."""
+def _state_is_restored(keras: Any, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Checks after every test that Keras and the process are as before, and that nothing was printed."""
 
     def state() -> tuple[Any, ...]:
         config, files = keras.config, sys.modules["keras.src.utils.file_utils"]
@@ -90,15 +81,15 @@ def _all_is_as_it_was(keras: Any, capfd: pytest.CaptureFixture[str]) -> Iterator
     assert capfd.readouterr() == ("", "")
 
 
-# Networks as they would be published
+# Published networks
 
 
 class Published:
-    """A network of random weights, which Keras is to find where it looks for the trained ones.
+    """A network of random weights, for the address where Keras looks for the trained ones.
 
     Attributes:
-        file: what is there.
-        path: where it is on the server.
+        file: the file's content.
+        path: of the file on the server.
     """
 
     def __init__(self, keras: Any, name: str, size: int) -> None:
@@ -111,20 +102,20 @@ class Published:
             self._model = self._constructor(
                 include_top=False, pooling="avg", weights="imagenet", input_shape=(size, size, 3)
             )
-            self._enliven(keras, self.preprocess(squares(size)))
-            self.file = self._written()
+            self._randomize(keras, self.preprocess(squares(size)))
+            self.file = self._saved()
 
     def preprocess(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         prepared: NDArray[np.float32] = self._module.preprocess_input(pixels.astype(np.float32))
         return prepared
 
     def vectors(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What Keras makes of pictures."""
+        """Keras's vectors of preprocessed images."""
         with silenced():
             return np.asarray(self._model(prepared.astype(np.float32), training=False))
 
-    def expect_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Has Keras expect its checksum instead of that of the trained weights."""
+    def set_checksum(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Makes Keras expect the file's checksum instead of that of the trained weights."""
         name, md5 = self._constructor.__name__, hashlib.md5(self.file).hexdigest()
         if name in TABLED:
             monkeypatch.setitem(self._module.WEIGHTS_HASHES, TABLED[name], ("", md5))
@@ -134,10 +125,10 @@ class Published:
             assert constants != code.co_consts
             monkeypatch.setattr(self._constructor, "__code__", code.replace(co_consts=constants))
 
-    def _enliven(self, keras: Any, pictures: NDArray[np.float32]) -> None:
-        """Random weights where Keras has zeros and ones, and batch norms that know the pictures.
+    def _randomize(self, keras: Any, images: NDArray[np.float32]) -> None:
+        """Randomizes weights that are zeros and ones, and fits batch norms to the images.
 
-        Or else all pictures would get the same vector, whatever the kernels are.
+        Otherwise all images would get the same vector, whatever the kernels are.
         """
         random = np.random.default_rng(0)
         for weight in self._model.weights:
@@ -147,10 +138,10 @@ class Published:
         for norm in norms:
             norm.momentum = 0.0
         if norms:
-            self._model(pictures, training=True)
+            self._model(images, training=True)
 
-    def _written(self) -> bytes:
-        """In the format of the published ones."""
+    def _saved(self) -> bytes:
+        """The weights in the format of the published files."""
         from keras.src.legacy.saving import legacy_h5_format
 
         file = io.BytesIO()
@@ -166,35 +157,33 @@ def mobilenet(keras: Any) -> Published:
 
 def publish(monkeypatch: pytest.MonkeyPatch, server: FileServer, keras: Any, name: str, size: int) -> Published:
     network = Published(keras, name, size)
-    network.expect_it(monkeypatch)
+    network.set_checksum(monkeypatch)
     server.files[network.path] = network.file
     return network
 
 
 def vectors_of(network: ImportedNetwork, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What the imported network makes of pictures, (n, size, size, 3)."""
-    compiled = ov.Core().compile_model(
-        encoder_graph.build(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-    )
-    return np.concatenate([compiled(picture[None])[0] for picture in pixels])
+    """The imported network's vectors of images, (n, size, size, 3)."""
+    compiled = ov.Core().compile_model(encoder_graph.build(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return np.concatenate([compiled(image[None])[0] for image in pixels])
 
 
 def agreement(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
-    """The least cosine between vectors, of what is left of them without the mean over the pictures."""
+    """The smallest cosine between vectors after the mean over all images is subtracted."""
     a, b = (vectors - vectors.mean(axis=0) for vectors in (found, wanted))
     cosines = (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
     return float(cosines.min())
 
 
 def squares(size: int) -> NDArray[np.uint8]:
-    return np.stack([np.asarray(Image.fromarray(picture).resize((size, size))) for picture in golden_images()])
+    return np.stack([np.asarray(Image.fromarray(image).resize((size, size))) for image in golden_images()])
 
 
-# What is imported
+# Agreement with Keras
 
 
 @pytest.mark.parametrize(
-    ("asked", "name", "normalization"),
+    ("requested", "name", "normalization"),
     [
         ("resnet50", "ResNet50", CAFFE),
         ("InceptionV3", "InceptionV3", PLUS_MINUS_ONE),
@@ -206,33 +195,33 @@ def test_an_imported_network_gives_the_vectors_of_keras(
     monkeypatch: pytest.MonkeyPatch,
     server: FileServer,
     keras: Any,
-    asked: str,
+    requested: str,
     name: str,
     normalization: Normalization | None,
 ) -> None:
     size = 96
     published = publish(monkeypatch, server, keras, name, size)
-    told: list[ImportProgress] = []
-    network = from_keras.fetch(ImportRequest(asked, ImportOptions(size=size), told.append))
+    reported: list[ImportProgress] = []
+    network = from_keras.fetch(ImportRequest(requested, ImportOptions(size=size), reported.append))
 
     assert network.source == f"keras:{name}"
     assert network.sha256 == hashlib.sha256(published.file).hexdigest()
     assert network.preprocessing == Preprocessing(size=size, crop=0.875, resample="bilinear", fit="crop")
     assert (network.normalization, network.layout, network.licence) == (normalization, "NHWC", "")
     assert server.paths() == [published.path]
-    assert any(progress.done == progress.total == len(published.file) for progress in told)
+    assert any(progress.done == progress.total == len(published.file) for progress in reported)
 
     pixels = squares(size)
     found = vectors_of(network, pixels)
     assert agreement(found, published.vectors(published.preprocess(pixels))) >= 0.9999
-    for wrong in wrongly_scaled(normalization):
+    for wrong in wrong_normalizations(normalization):
         colours = pixels if wrong.channels == "RGB" else pixels[..., ::-1]
         assert agreement(found, published.vectors((colours - wrong.mean) / wrong.std)) < 0.999
 
 
-def wrongly_scaled(right: Normalization | None) -> list[Normalization]:
-    """Mistakes that the comparison has to notice: the other order of channels, and the scaling of another family."""
-    right = right or Normalization((0, 0, 0), (1, 1, 1))
+def wrong_normalizations(right: Normalization | None) -> list[Normalization]:
+    """Mistakes that the comparison has to detect: the other channel order, and another family's normalization."""
+    right = right or NO_NORMALIZATION
     other_order = replace(right, channels="RGB" if right.channels == "BGR" else "BGR")
     return [other_order, TORCH if right == CAFFE else CAFFE]
 
@@ -240,7 +229,7 @@ def wrongly_scaled(right: Normalization | None) -> list[Normalization]:
 def test_a_photo_is_prepared_as_with_keras_and_pillow(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: FileServer, keras: Any
 ) -> None:
-    """The centre of 0.875 of the shorter side, scaled with Pillow, then the family's own preprocess_input."""
+    """The centre crop of 0.875 of the shorter side, resized with Pillow, then the family's preprocess_input."""
     published = publish(monkeypatch, server, keras, "MobileNet", 224)
     network = from_keras.fetch(ImportRequest("MobileNet"))
     photos = [photo(tmp_path, kind) for kind in ("balloon", "clock", "sailboat", "pizza")]
@@ -264,7 +253,7 @@ def photo(folder: Path, kind: str) -> Path:
 
 
 def test_efficientnet_is_built_as_it_was_trained(monkeypatch: pytest.MonkeyPatch, keras: Any) -> None:
-    """Keras scales pixels twice in it, and leaves the second one out of a network that it does not load by itself."""
+    """Keras rescales pixels twice in it, but only once in a network whose weights it does not load by itself."""
     application = from_keras._application(keras, "EfficientNetB0")
     monkeypatch.setattr("keras.Model.load_weights", lambda *_: None)
     monkeypatch.setattr(application, "_to_openvino", lambda model: model)
@@ -273,15 +262,15 @@ def test_efficientnet_is_built_as_it_was_trained(monkeypatch: pytest.MonkeyPatch
 
 
 def small_network(keras: Any) -> Any:
-    """Another one each time."""
-    picture = answer = keras.Input((32, 32, 3))
+    """A network with new random weights."""
+    image = output = keras.Input((32, 32, 3))
     for _ in range(2):
-        answer = keras.layers.Dense(2048, activation="gelu", bias_initializer="normal")(answer)
-    return keras.Model(picture, keras.layers.GlobalAveragePooling2D()(answer))
+        output = keras.layers.Dense(2048, activation="gelu", bias_initializer="normal")(output)
+    return keras.Model(image, keras.layers.GlobalAveragePooling2D()(output))
 
 
-def test_a_graph_keeps_its_weights_when_keras_gives_up_its_memory(monkeypatch: pytest.MonkeyPatch, keras: Any) -> None:
-    """OpenVINO would share it, and the graph give what is written there next."""
+def test_a_graph_keeps_its_weights_when_keras_frees_its_memory(monkeypatch: pytest.MonkeyPatch, keras: Any) -> None:
+    """OpenVINO would share the memory, and the graph would compute with what is written there next."""
     pixels = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
     models = [small_network(keras)]
     wanted = np.asarray(models[0](pixels))
@@ -302,8 +291,8 @@ def test_a_graph_that_computes_something_else_is_refused(monkeypatch: pytest.Mon
         application.graph(32, Path("unused"))
 
 
-def test_every_application_says_its_size_and_scaling(keras: Any) -> None:
-    """As in the documentation of each: https://keras.io/api/applications/."""
+def test_every_application_has_its_documented_size_and_normalization(keras: Any) -> None:
+    """As in https://keras.io/api/applications/."""
     names = [name for name, value in vars(keras.applications).items() if inspect.isfunction(value)]
     usual = {"InceptionV3": 299, "InceptionResNetV2": 299, "Xception": 299, "NASNetLarge": 331}
     usual |= {f"EfficientNetB{n}": size for n, size in enumerate((224, 240, 260, 300, 380, 456, 528, 600))}
@@ -322,7 +311,7 @@ def test_every_application_says_its_size_and_scaling(keras: Any) -> None:
         )
 
 
-def test_wishes_come_before_what_keras_says(keras: Any) -> None:
+def test_options_override_what_keras_says(keras: Any) -> None:
     application = from_keras._application(keras, "InceptionV3")
     options = ImportOptions(size=128, crop=1.0, resample="bicubic", fit="squash", std=(1.0, 2.0, 3.0))
     assert from_keras._preprocessing(application, options) == Preprocessing(128, 1.0, "bicubic", "squash")
@@ -330,21 +319,25 @@ def test_wishes_come_before_what_keras_says(keras: Any) -> None:
         299, 0.875, "bilinear", "squash"
     )
     assert options.normalization(PLUS_MINUS_ONE) == replace(PLUS_MINUS_ONE, std=(1.0, 2.0, 3.0))
-    assert ImportOptions(channels="BGR").normalization(None) == Normalization((0, 0, 0), (1, 1, 1), "BGR")
-    assert options.normalization(None) == Normalization((0, 0, 0), (1.0, 2.0, 3.0), "RGB")
+    assert ImportOptions(channels="BGR").normalization(None) == replace(NO_NORMALIZATION, channels="BGR")
+    assert options.normalization(None) == replace(NO_NORMALIZATION, std=(1.0, 2.0, 3.0))
 
 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("resnet5", ImportOptions(), r"keras:resnet5: Keras has no such network; it has ResNet50, ResNet"),
-        ("", ImportOptions(), "Keras has no such network; it has ConvNeXtBase"),
-        ("ResNet50", ImportOptions(output="conv5"), "keras:ResNet50: it cannot be had with --output; leave that out"),
-        ("ResNet50", ImportOptions(revision="main"), "cannot be had with --revision"),
+        ("resnet5", ImportOptions(), r"keras:resnet5: Keras has no such model; it has ResNet50, ResNet"),
+        ("", ImportOptions(), "Keras has no such model; it has ConvNeXtBase"),
+        (
+            "ResNet50",
+            ImportOptions(output="conv5"),
+            "keras:ResNet50: the option `output` does not apply here; leave it out",
+        ),
+        ("ResNet50", ImportOptions(revision="main"), "the option `revision` does not apply here"),
         ("Xception", ImportOptions(size=70), r"size: 70 is too small for keras:Xception; give 71 or more"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_asked_for(
+def test_impossible_requests_are_refused_before_any_download(
     server: FileServer, name: str, options: ImportOptions, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
@@ -352,7 +345,7 @@ def test_what_cannot_be_is_refused_before_anything_is_asked_for(
     assert not server.requests
 
 
-# What goes wrong
+# Refusals
 
 
 def test_weights_with_a_wrong_checksum_are_refused(server: FileServer) -> None:
@@ -362,17 +355,17 @@ def test_weights_with_a_wrong_checksum_are_refused(server: FileServer) -> None:
 
 
 @pytest.mark.parametrize("data", [b"<html>busy</html>", b"\x89HDF\r\n\x1a\n"], ids=["another file", "cut off"])
-def test_a_file_that_is_no_weights_is_refused(server: FileServer, data: bytes) -> None:
+def test_a_file_that_is_not_weights_is_refused(server: FileServer, data: bytes) -> None:
     server.files[FILES["MobileNet"].format(size=128)] = data
-    with pytest.raises(ModelError, match=r"^keras:MobileNet: Keras [0-9.]+ cannot make it: ."):
+    with pytest.raises(ModelError, match=r"^keras:MobileNet: Keras [0-9.]+ cannot build it: ."):
         from_keras.fetch(ImportRequest("MobileNet", ImportOptions(size=128)))
 
 
 @pytest.mark.parametrize("outside", ["a link", "a dataset"])
-def test_weights_that_are_in_another_file_are_refused(
+def test_weights_in_another_file_are_refused(
     tmp_path: Path, server: FileServer, mobilenet: Published, outside: str
 ) -> None:
-    """HDF5 can point to any file of the user's. For MobileNet there is no checksum that would keep such a file out."""
+    """HDF5 can refer to any file of the user's, and MobileNet has no checksum that would reject such a file."""
     from keras.src.legacy.saving.legacy_h5_format import h5py
 
     (tmp_path / "other.h5").write_bytes(mobilenet.file)
@@ -386,14 +379,14 @@ def test_weights_that_are_in_another_file_are_refused(
             name = layer.attrs["weight_names"][0]
             shape = layer[name].shape
             del layer[name]
-            place = (str(tmp_path / "other.h5"), 0, 4 * int(np.prod(shape)))
-            layer.create_dataset(name, shape, np.float32, external=[place])
+            location = (str(tmp_path / "other.h5"), 0, 4 * int(np.prod(shape)))
+            layer.create_dataset(name, shape, np.float32, external=[location])
     server.files[mobilenet.path] = changed.getvalue()
-    with pytest.raises(ModelError, match=r"^keras:MobileNet: Keras [0-9.]+ cannot make it: .*[Ee]xternal"):
+    with pytest.raises(ModelError, match=r"^keras:MobileNet: Keras [0-9.]+ cannot build it: .*[Ee]xternal"):
         from_keras.fetch(ImportRequest("MobileNet", ImportOptions(size=128)))
 
 
-def test_an_import_ends_where_it_is_told_to(server: FileServer) -> None:
+def test_an_exception_of_the_progress_callback_ends_the_import(server: FileServer) -> None:
     server.files[FILES["MobileNet"].format(size=128)] = bytes(1_000_000)
 
     def progress(progress: ImportProgress) -> None:
@@ -408,18 +401,18 @@ def test_an_import_ends_where_it_is_told_to(server: FileServer) -> None:
 def test_a_keras_that_gets_weights_in_another_way_downloads_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: FileServer, keras: Any, own: bool
 ) -> None:
-    """Neither does it give a network of random weights."""
+    """Nor does it return a network of random weights."""
     monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))
     monkeypatch.setattr("keras.Model.load_weights", lambda *_: None)
     get_file = keras.utils.get_file if own else lambda *_, **__: ""
     monkeypatch.setattr("keras.src.applications.vgg16.file_utils", SimpleNamespace(get_file=get_file))
-    expected = "would download https://.*vgg16" if own else "gets its weights in a way that is not known"
+    expected = "would download https://.*vgg16" if own else "gets its weights in an unknown way"
     with pytest.raises(ModelError, match=rf"keras:VGG16: Keras [0-9.]+ {expected}"):
         from_keras.fetch(ImportRequest("VGG16", ImportOptions(size=32)))
     assert not server.requests
 
 
-def test_a_family_that_does_more_than_scale_is_refused(monkeypatch: pytest.MonkeyPatch, keras: Any) -> None:
+def test_a_family_that_does_more_than_normalize_is_refused(monkeypatch: pytest.MonkeyPatch, keras: Any) -> None:
     application = from_keras._application(keras, "VGG16")
     odd = (
         lambda pixels, data_format: pixels**2 / 255,
@@ -433,20 +426,22 @@ def test_a_family_that_does_more_than_scale_is_refused(monkeypatch: pytest.Monke
             application.normalization()
 
 
-def test_keras_on_something_else_is_refused(monkeypatch: pytest.MonkeyPatch, keras: Any) -> None:
+def test_keras_on_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch, keras: Any) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    with pytest.raises(ModelError, match="keras:VGG16: here Keras runs on jax"):
+    with pytest.raises(ModelError, match="keras:VGG16: Keras runs on jax"):
         from_keras.fetch(ImportRequest("VGG16"))
 
 
-def test_without_keras_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_keras_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keras", None)
-    with pytest.raises(MissingExtraError, match=r"importing from Keras takes .*lookalike\[keras\]"):
+    with pytest.raises(MissingExtraError, match=r"importing from Keras needs .*lookalike\[keras\]"):
         from_keras.fetch(ImportRequest("VGG16"))
 
 
-def test_settings_of_the_user_change_nothing(server: FileServer, keras: Any, mobilenet: Published) -> None:
-    """Channels first and 16 bits are for the user's own networks, and are still set afterwards."""
+def test_the_users_keras_settings_do_not_matter_and_are_kept(
+    server: FileServer, keras: Any, mobilenet: Published
+) -> None:
+    """Such as channels first and 16 bits, for the user's own networks."""
     server.files[mobilenet.path] = mobilenet.file
     config, pixels = keras.config, squares(128)
     wanted = mobilenet.vectors(mobilenet.preprocess(pixels))
@@ -474,15 +469,15 @@ from_keras._application(keras, "MobileNetV3Small").sizes()
 assert keras.backend.backend() == "tensorflow"
 for name in ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL"):
     assert os.environ.get(name) == before.get(name), name
-os.write(2, b"stderr is there")
-print("so is stdout", end="")
+os.write(2, b"stderr works")
+print("stdout works", end="")
 """
 
 
-def test_the_import_of_tensorflow_says_nothing_and_leaves_the_environment(tmp_path: Path) -> None:
-    """The user may even have asked for another backend: that is for the user's own networks."""
+def test_importing_tensorflow_prints_nothing_and_keeps_the_environment(tmp_path: Path) -> None:
+    """Even if the user has set another backend, for the user's own networks."""
     environment = os.environ | {"KERAS_BACKEND": "torch", "HOME": str(tmp_path)}
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
     child = subprocess.run([sys.executable, "-c", CHILD], env=environment, capture_output=True, text=True, check=False)
-    assert (child.stderr, child.stdout) == ("stderr is there", "so is stdout")
+    assert (child.stderr, child.stdout) == ("stderr works", "stdout works")
     assert [path.name for path in tmp_path.iterdir()] in ([], [".keras"])

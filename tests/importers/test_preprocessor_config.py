@@ -1,4 +1,4 @@
-"""What preprocessor_config.json says, as published repositories have it."""
+"""Preprocessing and normalization from preprocessor_config.json, as in published repositories."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ OLD = {"do_center_crop": True, "crop_size": 224}
 BY = {"clip": {"image_processor_type": "CLIPImageProcessor"}, "vit": {"image_processor_type": "ViTImageProcessor"}}
 
 
-def prepared(told: dict[str, Any], **options: Any) -> Preparation:
-    return preparation(told, ImportOptions(**options), "hf:owner/net")
+def prepared(config: dict[str, Any], **options: Any) -> Preparation:
+    return preparation(config, ImportOptions(**options), "hf:owner/net")
 
 
 @pytest.mark.parametrize(
-    ("told", "preprocessing"),
+    ("config", "preprocessing"),
     [
         # as openai/clip-vit-base-patch32 had it at first, and has it now
         ({"feature_extractor_type": "CLIPFeatureExtractor", **OLD, "size": 224, "resample": 3},
@@ -52,14 +52,16 @@ def prepared(told: dict[str, Any], **options: Any) -> Preparation:
         ({"size": {"height": 8, "width": 8}, "resample": 1}, Preprocessing(8, 1.0, "lanczos", "squash")),
     ],
 )  # fmt: skip
-def test_how_pictures_become_square(told: dict[str, Any], preprocessing: Preprocessing) -> None:
-    found = prepared(told | IMAGENET).preprocessing
+def test_published_configs_give_the_documented_preprocessing(
+    config: dict[str, Any], preprocessing: Preprocessing
+) -> None:
+    found = prepared(config | IMAGENET).preprocessing
     assert (found.size, found.resample, found.fit) == (preprocessing.size, preprocessing.resample, preprocessing.fit)
     assert found.crop == pytest.approx(preprocessing.crop)
 
 
 @pytest.mark.parametrize(
-    ("told", "factor", "mean", "std"),
+    ("config", "factor", "mean", "std"),
     [
         (IMAGENET | {"do_normalize": True}, 1 / 255, IMAGENET["image_mean"], IMAGENET["image_std"]),
         (IMAGENET, 1 / 255, IMAGENET["image_mean"], IMAGENET["image_std"]),
@@ -71,10 +73,10 @@ def test_how_pictures_become_square(told: dict[str, Any], preprocessing: Preproc
         ({"do_rescale": False, "do_normalize": False}, 1, [0] * 3, [1] * 3),
     ],
 )
-def test_pixels_are_scaled_as_in_three_steps(
-    told: dict[str, Any], factor: float, mean: list[float], std: list[float]
+def test_normalization_equals_rescaling_and_normalizing(
+    config: dict[str, Any], factor: float, mean: list[float], std: list[float]
 ) -> None:
-    normalization = prepared(BY["vit"] | {"size": 8} | told).normalization
+    normalization = prepared(BY["vit"] | {"size": 8} | config).normalization
     pixels = np.random.default_rng(0).integers(0, 256, (5, 3)).astype(np.float64)
     np.testing.assert_allclose(
         (pixels - normalization.mean) / normalization.std, (pixels * factor - mean) / std, rtol=1e-9, atol=1e-9
@@ -82,55 +84,55 @@ def test_pixels_are_scaled_as_in_three_steps(
     assert normalization.channels == "RGB"
 
 
-def test_efficientnet_takes_one_off_and_divides_twice() -> None:
-    told = IMAGENET | {"size": 8, "rescale_factor": 1 / 127.5, "rescale_offset": True, "include_top": True}
-    normalization = prepared(told).normalization
+def test_efficientnet_subtracts_one_and_divides_twice() -> None:
+    config = IMAGENET | {"size": 8, "rescale_factor": 1 / 127.5, "rescale_offset": True, "include_top": True}
+    normalization = prepared(config).normalization
     mean, std = np.array(IMAGENET["image_mean"]), np.array(IMAGENET["image_std"])
     pixel = np.array([0.0, 100.0, 255.0])
     expected = (pixel / 127.5 - 1 - mean) / std / std
     np.testing.assert_allclose((pixel - normalization.mean) / normalization.std, expected, rtol=1e-9)
 
 
-def test_flipped_channels_are_blue_green_red() -> None:
-    told = {
+def test_flipped_channels_are_bgr() -> None:
+    config = {
         "image_processor_type": "MobileViTImageProcessor",
         "size": {"shortest_edge": 288},
         "do_flip_channel_order": True,
     }
     crop = {"do_center_crop": True, "crop_size": {"height": 256, "width": 256}, "do_normalize": False}
-    found = prepared(told | crop)
+    found = prepared(config | crop)
     assert found.normalization.channels == "BGR"
     assert found.normalization.std == (255.0, 255.0, 255.0)
     assert found.preprocessing == Preprocessing(256, 256 / 288)
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("config", "message"),
     [
-        ({"size": {"height": 224, "width": 160}}, "takes pictures of the size .*160"),
+        ({"size": {"height": 224, "width": 160}}, "takes images of the size .*160"),
         ({"size": {"shortest_edge": 224}}, "not square"),
         ({"size": {"shortest_edge": 800, "longest_edge": 1333}}, "1333"),
-        ({"size": 224, "do_resize": False}, "as large as they are"),
+        ({"size": 224, "do_resize": False}, "in their own size"),
         ({"size": 224, "do_pad": True}, "do_pad"),
         ({"size": 224, "do_center_crop": True, "crop_size": {"height": 224, "width": 160}}, "160"),
-        ({"size": 224, "do_center_crop": True, "crop_size": 256}, "224 pixels into the middle of 256"),
+        ({"size": 224, "do_center_crop": True, "crop_size": 256}, "224 pixels to 256"),
         ({"size": 224, "resample": 4}, "PIL's filter 4"),
     ],
 )
-def test_what_a_recipe_cannot_say_is_refused_with_what_to_do(told: dict[str, Any], message: str) -> None:
-    with pytest.raises(ModelError, match=f"hf:owner/net: it.*{message}.*; to have it otherwise, give --size"):
-        prepared(told | IMAGENET)
-    wished = prepared(told | IMAGENET, size=192, crop=0.9, fit="crop", resample="bicubic")
-    assert wished.preprocessing == Preprocessing(192, 0.9, "bicubic", "crop")
+def test_unsupported_preprocessing_is_refused_with_advice(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=f"hf:owner/net: it.*{message}.*; to prepare them otherwise, give `size`"):
+        prepared(config | IMAGENET)
+    overridden = prepared(config | IMAGENET, size=192, crop=0.9, fit="crop", resample="bicubic")
+    assert overridden.preprocessing == Preprocessing(192, 0.9, "bicubic", "crop")
 
 
-def test_what_is_not_square_can_be_made_so_by_a_wish() -> None:
-    told = {"size": {"shortest_edge": 224}, **IMAGENET}
-    assert prepared(told, fit="squash").preprocessing == Preprocessing(224, 1.0, "bilinear", "squash")
+def test_an_option_makes_images_square_that_are_not() -> None:
+    config = {"size": {"shortest_edge": 224}, **IMAGENET}
+    assert prepared(config, fit="squash").preprocessing == Preprocessing(224, 1.0, "bilinear", "squash")
 
 
 @pytest.mark.parametrize(
-    "told",
+    "config",
     [
         {"image_mean": [0.5] * 3, "image_std": [0.5] * 3},
         {"size": None},
@@ -143,13 +145,13 @@ def test_what_is_not_square_can_be_made_so_by_a_wish() -> None:
         {"size": 0},
     ],
 )
-def test_what_makes_no_sense_is_refused(told: dict[str, Any]) -> None:
-    with pytest.raises(ModelError, match=r"hf:owner/net: its preprocessor_config.json makes no sense"):
-        prepared(told)
+def test_invalid_configs_are_refused(config: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match=r"hf:owner/net: its preprocessor_config.json is not valid: ."):
+        prepared(config)
 
 
-def test_where_nothing_is_said_the_user_has_to_say_it() -> None:
-    with pytest.raises(UsageError, match="--size, --mean and --std"):
+def test_without_a_config_the_options_are_required() -> None:
+    with pytest.raises(UsageError, match="give `size`, `mean` and `std`"):
         prepared({})
     found = prepared({}, size=224, mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0))
     assert found.preprocessing == Preprocessing(224, 1.0)

@@ -1,4 +1,4 @@
-"""Networks of timm, fetched from a server on loopback, against timm itself."""
+"""Models of timm, downloaded from a server on loopback, against timm itself."""
 
 import hashlib
 import sys
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.file_server import COMMIT, FileServer, hub_repository
+from tests.support.file_server import COMMIT, HUB, FileServer, hub_repository, only_file_server
 from tests.support.optional_packages import needs
 
 needs("torch", "torchvision", "timm", "safetensors")
@@ -35,7 +35,6 @@ from tests.support.torch_networks import (
     Trap,
     least_centred_cosine,
     normalized,
-    only_file_server,
     opened,
     photos,
     prepared,
@@ -46,9 +45,8 @@ from tests.support.torch_networks import (
 )
 
 IMAGENET = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-HUB = "/huggingface.co"
 BRANCH_COMMIT = "f" * 40
-# Small, and in timm's list: with weights on the hub, and elsewhere only.
+# Small models in timm's list: one with weights on the hub, one with weights elsewhere only.
 SMALL, ELSEWHERE = "resnet10t.c3_in1k", "legacy_seresnet18.in1k"
 
 
@@ -64,13 +62,13 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_said(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+def _no_output(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     yield
     assert capfd.readouterr() == ("", "")
 
 
 def built(name: str, seed: int = 0) -> torch.nn.Module:
-    """A network with random weights, with its classifier."""
+    """A network with random weights, including its classifier."""
     torch.manual_seed(seed)
     with silenced():
         return randomized(timm.create_model(name))
@@ -82,7 +80,7 @@ def file_of(module: torch.nn.Module) -> bytes:
 
 
 def elsewhere(server: FileServer, patch: pytest.MonkeyPatch, file: bytes) -> str:
-    """Puts the weights of `ELSEWHERE` where timm is made to believe that they are; gives the path."""
+    """Serves the weights of `ELSEWHERE`, makes timm expect them there, and returns their path."""
     path = f"/github.com/weights/network-{hashlib.sha256(file).hexdigest()[:8]}.pth"
     server.files[path] = file
     patch.setattr(sys.modules["timm.models._registry"]._model_pretrained_cfgs[ELSEWHERE], "url", f"https:/{path}")
@@ -95,22 +93,22 @@ def fetched(name: str, **options: Any) -> ImportedNetwork:
 
 
 def assert_agrees(network: ImportedNetwork, module: torch.nn.Module, paths: list[Path]) -> None:
-    """From the same pixels, and from the same files on; test_from_torchvision.py shows that mistakes are seen."""
+    """Compares from the same pixels on, and from the same files on; test_torchvision.py tests the comparison itself."""
     pixels = prepared(network, paths)
     vectors = run(network, pixels)
     assert network.normalization
     assert least_centred_cosine(vectors, vectors_of(module, normalized(pixels, network.normalization))) >= 0.9999
     size = (3, network.preprocessing.size, network.preprocessing.size)
     transform = create_transform(**resolve_data_config({"input_size": size}, model=module))
-    wanted = vectors_of(module, torch.stack([transform(picture) for picture in opened(paths)]))
+    wanted = vectors_of(module, torch.stack([transform(image) for image in opened(paths)]))
     assert least_centred_cosine(vectors, wanted) >= 0.99
 
 
-# Agreement
+# Agreement with timm
 
 
-def test_a_network_computes_what_it_computes_in_timm(server: FileServer, paths: list[Path]) -> None:
-    """Without a tag it has timm's usual weights; they come from the hub's present commit, and nothing else is asked."""
+def test_a_network_computes_what_timm_computes(server: FileServer, paths: list[Path]) -> None:
+    """Without a tag it has timm's default weights, from the hub's present commit, and nothing else is requested."""
     module = built("resnet50")
     file = file_of(module)
     hub_repository(server, "timm/resnet50.a1_in1k", {"config.json": b"{}", "model.safetensors": file})
@@ -127,10 +125,8 @@ def test_a_network_computes_what_it_computes_in_timm(server: FileServer, paths: 
     assert_agrees(network, module, paths)
 
 
-def test_a_vision_transformer_computes_what_it_computes_in_timm_for_another_size(
-    server: FileServer, paths: list[Path]
-) -> None:
-    """A DINOv2: its positions are scaled to the size, its vector is the class token, and it has no classifier."""
+def test_a_vision_transformer_can_have_another_size(server: FileServer, paths: list[Path]) -> None:
+    """A DINOv2: its position embeddings are resized, its vector is the class token, and it has no classifier."""
     name = "vit_small_patch14_dinov2.lvd142m"
     module = built(name)
     hub_repository(server, f"timm/{name}", {"model.safetensors": file_of(module)})
@@ -141,7 +137,7 @@ def test_a_vision_transformer_computes_what_it_computes_in_timm_for_another_size
     assert_agrees(network, module, paths)
 
 
-def test_weights_that_are_not_on_the_hub_come_from_where_timm_says(
+def test_weights_that_are_not_on_the_hub_come_from_timms_address(
     server: FileServer, monkeypatch: pytest.MonkeyPatch, paths: list[Path]
 ) -> None:
     module = built(ELSEWHERE)
@@ -164,31 +160,33 @@ def test_weights_that_are_not_on_the_hub_come_from_where_timm_says(
         ("volo_d4_448.sail_in1k", "crop"),
     ],
 )
-def test_pictures_are_prepared_as_timm_prepares_them(name: str, fit: str, paths: list[Path]) -> None:
-    """Within 2 steps of 255 on the average: timm cuts at whole pixels. Another part would be further off."""
-    listed = from_timm._entry(name)
-    preprocessing, normalization = from_timm._preparation(listed, ImportOptions())
+def test_images_are_prepared_as_timm_prepares_them(name: str, fit: str, paths: list[Path]) -> None:
+    """Within 2 of 255 on average, as timm crops at whole pixels. Another crop differs more."""
+    entry = from_timm._entry(name)
+    preprocessing, normalization = from_timm._preparation(entry, ImportOptions())
     assert preprocessing.fit == fit
     assert normalization is not None
-    told = resolve_data_config({}, pretrained_cfg=listed.config.to_dict())
-    transform = create_transform(**told | {"crop_pct": min(told["crop_pct"], 1.0)})  # above 1 it adds a black border
-    wanted = np.stack([transform(picture) for picture in opened(paths)])
+    config = resolve_data_config({}, pretrained_cfg=entry.config.to_dict())
+    transform = create_transform(
+        **config | {"crop_pct": min(config["crop_pct"], 1.0)}
+    )  # above 1 it adds a black border
+    wanted = np.stack([transform(image) for image in opened(paths)])
     assert distance(wanted, paths, preprocessing, normalization) < 2
     other = replace(preprocessing, crop=0.8 if preprocessing.crop > 0.95 else 1.0)
     assert distance(wanted, paths, other, normalization) > 2.5
 
 
 def distance(wanted: Any, paths: list[Path], preprocessing: Preprocessing, normalization: Normalization) -> float:
-    """How far pixels are from scaled ones, on the average over the picture where that is most."""
+    """The largest mean absolute difference, of 255, of an image and channel."""
     pixels = prepared(ImportedNetwork(None, "NCHW", preprocessing, normalization, "", "", "", ""), paths)
     off = np.abs(wanted - normalized(pixels, normalization).numpy()).mean(axis=(2, 3)) * np.array(normalization.std)
     return float(off.max())
 
 
-# What is fetched
+# Downloads
 
 
-def test_another_commit_is_taken_where_it_is_wished(server: FileServer) -> None:
+def test_a_revision_can_be_chosen(server: FileServer) -> None:
     for seed, commit, revision in ((1, COMMIT, "main"), (2, BRANCH_COMMIT, "v2")):
         file = {"model.safetensors": file_of(built(SMALL, seed))}
         hub_repository(server, f"timm/{SMALL}", file, commit=commit, revision=revision)
@@ -197,41 +195,41 @@ def test_another_commit_is_taken_where_it_is_wished(server: FileServer) -> None:
     assert first.sha256 != second.sha256
 
 
-def test_how_far_it_is_is_told(server: FileServer) -> None:
+def test_progress_is_reported(server: FileServer) -> None:
     file = file_of(built(SMALL))
-    hub_repository(server, f"timm/{SMALL}", {"model.safetensors": file, "pytorch_model.bin": b"not asked for"})
-    told: list[ImportProgress] = []
-    from_timm.fetch(ImportRequest(SMALL, progress=told.append))
-    stages = list(dict.fromkeys(progress.stage for progress in told))
+    hub_repository(server, f"timm/{SMALL}", {"model.safetensors": file, "pytorch_model.bin": b"not requested"})
+    reported: list[ImportProgress] = []
+    from_timm.fetch(ImportRequest(SMALL, progress=reported.append))
+    stages = list(dict.fromkeys(progress.stage for progress in reported))
     assert stages == ["loading timm", "downloading model.safetensors", "converting"]
-    assert ImportProgress(stages[1], len(file), len(file)) in told
+    assert ImportProgress(stages[1], len(file), len(file)) in reported
 
 
-def test_wishes_come_first(server: FileServer) -> None:
+def test_options_override_what_timm_says(server: FileServer) -> None:
     hub_repository(server, f"timm/{SMALL}", {"model.safetensors": file_of(built(SMALL))})
-    numbers = (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)
+    mean, std = (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)
     options = {"size": 96, "crop": 0.5, "resample": "nearest", "fit": "squash", "licence": "MIT", "channels": "BGR"}
-    network = fetched(SMALL, mean=numbers[0], std=numbers[1], **options)
+    network = fetched(SMALL, mean=mean, std=std, **options)
     assert network.preprocessing == Preprocessing(96, 0.5, "nearest", "squash")
-    assert (network.normalization, network.licence) == (Normalization(*numbers, channels="BGR"), "MIT")
+    assert (network.normalization, network.licence) == (Normalization(mean, std, "BGR"), "MIT")
     assert encoder_graph.build(network).dim == 512
 
 
-# What is refused
+# Refusals
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("resnet51", "no network 'resnet51'; near are .*resnet50"),
-        ("resnet51.a1_in1k", r"near are resnet50\.a1_in1k"),
-        ("Inception_v3", "near are inception_v3"),
-        ("hf-hub:timm/resnet50", "no network"),
+        ("resnet51", "no model 'resnet51'; similar names are .*resnet50"),
+        ("resnet51.a1_in1k", r"similar names are resnet50\.a1_in1k"),
+        ("Inception_v3", "similar names are inception_v3"),
+        ("hf-hub:timm/resnet50", "no model"),
         ("resnet10t.a1_in1k", r"no such weights; there are resnet10t\.c3_in1k"),
-        ("coatnet_0_224", "no such weights; take another network"),
+        ("coatnet_0_224", "no such weights; choose another model"),
     ],
 )
-def test_what_there_is_not_is_refused_with_what_there_is(name: str, message: str, server: FileServer) -> None:
+def test_unknown_names_are_refused_with_similar_ones(name: str, message: str, server: FileServer) -> None:
     with pytest.raises(UsageError, match=message):
         fetched(name)
     assert server.requests == []
@@ -240,13 +238,13 @@ def test_what_there_is_not_is_refused_with_what_there_is(name: str, message: str
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        (SMALL, {"output": "fc"}, "it cannot be had with --output; leave that out"),
-        (ELSEWHERE, {"revision": "main"}, "one version of its weights; leave --revision out"),
-        ("deepseek_vit_412m.deepseek_v4_1_flash", {"size": 224}, "borders.*--fit crop or --fit squash"),
-        ("vit_base_patch16_sapiens2.fb", {}, "not square; give --size"),
+        (SMALL, {"output": "fc"}, "the option `output` does not apply here; leave it out"),
+        (ELSEWHERE, {"revision": "main"}, "one version of its weights; leave out `revision`"),
+        ("deepseek_vit_412m.deepseek_v4_1_flash", {"size": 224}, "borders.*give `fit`, crop or squash"),
+        ("vit_base_patch16_sapiens2.fb", {}, "not square; give `size`"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_fetched(
+def test_impossible_options_are_refused_before_any_download(
     name: str, options: dict[str, Any], message: str, server: FileServer
 ) -> None:
     with pytest.raises(UsageError, match=rf"^timm:{name}: .*{message}"):
@@ -257,7 +255,7 @@ def test_what_cannot_be_is_refused_before_anything_is_fetched(
 def test_a_size_that_the_network_cannot_have_is_refused(server: FileServer) -> None:
     name = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
     hub_repository(server, f"timm/{name}", {"model.safetensors": file_of(built(name))})
-    with pytest.raises(UsageError, match=rf"^timm:{name}: it cannot be built for --size 5"):
+    with pytest.raises(UsageError, match=rf"^timm:{name}: it cannot be built for the size 5"):
         fetched(name, size=5)
 
 
@@ -267,7 +265,7 @@ def test_a_repository_without_weights_is_refused(server: FileServer) -> None:
         fetched(SMALL)
 
 
-def test_code_in_place_of_weights_is_refused_and_not_run(
+def test_code_instead_of_weights_is_refused_and_not_executed(
     server: FileServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     trap = torch_file(Trap(tmp_path / "trapped").state())
@@ -282,7 +280,7 @@ def test_code_in_place_of_weights_is_refused_and_not_run(
 
 @pytest.mark.parametrize("missing", ["layer4.0.conv2.weight", "fc.bias"])
 def test_weights_that_lack_a_layer_are_refused(missing: str, server: FileServer) -> None:
-    """Instead of random numbers in its place, even where it is the classifier: they are another network's then."""
+    """Even if it is the classifier: the weights are another network's then."""
     state = built(SMALL).state_dict()
     del state[missing]
     hub_repository(server, f"timm/{SMALL}", {"model.safetensors": safetensors.torch.save(state)})
@@ -291,7 +289,7 @@ def test_weights_that_lack_a_layer_are_refused(missing: str, server: FileServer)
     assert "\n" not in str(raised.value)
 
 
-def test_without_timm_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_timm_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(MissingExtraError, match=r'pip install "lookalike\[torch\]"'):
         fetched(SMALL)

@@ -1,4 +1,4 @@
-"""The converted tokenizers against OpenCLIP's own: the same ids for whatever is written."""
+"""Converted tokenizers against OpenCLIP's own: the same ids for any text."""
 
 import json
 import unicodedata
@@ -40,17 +40,17 @@ def own(text: str, tokenizer: Any = CLIP) -> list[int]:
 
 
 def repaired_by_character(text: str) -> bool:
-    """Whether ftfy does nothing to it but what it does to single characters: no wrong decoding, no terminal colours."""
+    """Whether ftfy repairs only single characters of it: no wrong decoding, no terminal colours."""
     plain = ftfy.fix_text(text, fix_encoding=False, remove_terminal_escapes=False, unescape_html=False)
     return bool(ftfy.fix_text(text, unescape_html=False) == plain)
 
 
-def alike_everywhere(character: str) -> bool:
-    """Without what libraries disagree on: what newer versions of Unicode have, and a subscript that is a letter."""
+def known_to_all(character: str) -> bool:
+    """Whether libraries agree on a character: not on unassigned ones, and not on a subscript that is a letter."""
     return unicodedata.category(character) not in {"Cn", "Cs"} and character != "\u0345"
 
 
-CHARACTERS = st.characters(max_codepoint=0x1FAFF).filter(alike_everywhere)
+CHARACTERS = st.characters(max_codepoint=0x1FAFF).filter(known_to_all)
 COMMON = """a photo of the CAT's dogs' we'LL 'S 1,234.5 x² ½ #1! ... -- &amp; &lt;b&gt; &amp;quot; café ΟΔΟΣ ΣΑΣ. straße
 ﬁne ｶﾞ 猫 소파 😀"""
 RARE = ("don\u2019t", "👩\u200d👩\u200d👧", "\u3000", "\x00", "\x85", "\u2028", "\r\n", "\t")
@@ -65,35 +65,35 @@ def test_any_text_becomes_the_same_ids(text: str) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.one_of(WORDS, st.text(CHARACTERS, max_size=3)), max_size=60), st.sampled_from(["", " ", "  \n"]))
-def test_any_row_of_words_becomes_the_same_ids(text_tower: Sequence[str], between: str) -> None:
-    text = between.join(text_tower)
+def test_any_sequence_of_words_becomes_the_same_ids(words: Sequence[str], between: str) -> None:
+    text = between.join(words)
     if repaired_by_character(text):
         assert ours(text) == own(text)
 
 
 @pytest.mark.parametrize("text", ["<end_of_text>", "a <START_OF_TEXT> cat", "cat<end_of_text>dog", "<end_of_text"])
-def test_the_names_of_the_ends_are_the_ends(text: str) -> None:
+def test_special_tokens_in_a_text_become_the_same_ids(text: str) -> None:
     assert ours(text) == own(text)
 
 
-def test_a_long_text_is_cut_and_keeps_the_end_s_token_last() -> None:
+def test_a_long_text_is_truncated_with_the_end_token_last() -> None:
     ids = ours("cats and dogs " * 100)
     assert ids == own("cats and dogs " * 100)
     assert (len(ids), ids[0], ids[-1]) == (77, CLIP.sot_token_id, CLIP.eot_token_id)
 
 
-def test_a_short_text_is_filled_with_zeros() -> None:
+def test_a_short_text_is_padded_with_zeros() -> None:
     assert ours("a") == [CLIP.sot_token_id, CLIP.encoder["a</w>"], CLIP.eot_token_id] + [0] * 74
 
 
 @pytest.mark.parametrize("text", ["cafÃ© crÃ¨me", "\x1b[31mred\x1b[0m", "<b> &rsquo;", "itâ€™s"])
-def test_what_ftfy_repairs_of_more_than_one_character_is_left_as_it_is(text: str) -> None:
-    """It is documented to differ; where it does no longer, the documentation is to be changed."""
+def test_ftfys_repairs_of_several_characters_are_not_converted(text: str) -> None:
+    """The difference is documented; if it disappears, so should the documentation."""
     assert ours(text) != own(text)
 
 
 @pytest.mark.parametrize("clean", ["lower", "whitespace", "canonicalize"])
-def test_each_way_of_cleaning_and_any_context_is_kept(clean: str) -> None:
+def test_every_cleaning_and_context_is_converted(clean: str) -> None:
     tokenizer = theirs.SimpleTokenizer(context_length=16, clean=clean)
     made = Tokenizer.from_str(tokenizer_export.to_tokenizer_json(tokenizer, "clip"))
     for text in ("Snake_case, isn't IT?  (yes)", "“Ça va” & \uff26\uff35ll", "one two three four " * 9):
@@ -102,12 +102,12 @@ def test_each_way_of_cleaning_and_any_context_is_kept(clean: str) -> None:
     assert (ours("Cat!", made) == ours("cat", made)) == (clean == "canonicalize")
 
 
-def test_a_tokenizer_that_drops_words_at_random_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"^clipa: .*drops words at random.*choose"):
+def test_a_tokenizer_that_drops_tokens_at_random_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"^clipa: .*drops tokens at random.*choose"):
         tokenizer_export.to_tokenizer_json(theirs.SimpleTokenizer(reduction_mask="simple"), "clipa")
 
 
-def test_a_tokenizer_that_would_give_other_ids_is_refused() -> None:
+def test_a_tokenizer_that_would_return_other_ids_is_refused() -> None:
     class Odd(theirs.SimpleTokenizer):  # type: ignore[misc]
         def encode(self, text: str) -> list[int]:
             return [number + 1 if "✓" in text or "naïve" in text else number for number in super().encode(text)]
@@ -116,11 +116,11 @@ def test_a_tokenizer_that_would_give_other_ids_is_refused() -> None:
         tokenizer_export.to_tokenizer_json(Odd(), "odd")
 
 
-# Those of transformers, as OpenCLIP wraps them
+# Tokenizers of transformers, as OpenCLIP wraps them
 
 
 class InTransformers:
-    """What OpenCLIP uses of a fast tokenizer of transformers, made of the tokenizers library in the same way."""
+    """A stub of transformers' fast tokenizers with what OpenCLIP uses, based on the tokenizers library as they are."""
 
     padding_side, truncation_side = "right", "right"
     pad_token, pad_token_id = "<pad>", 0
@@ -138,7 +138,7 @@ class InTransformers:
 
 
 def like_siglip() -> Tokenizer:
-    """Unigrams with "▁" for spaces and "</s>" at the end, as SigLIP has them, of few pieces and all bytes."""
+    """A tokenizer like SigLIP's: unigrams with "▁" for spaces and "</s>" at the end, of a small vocabulary."""
     pieces = [
         "<pad>",
         "</s>",
@@ -160,7 +160,7 @@ def like_siglip() -> Tokenizer:
 
 
 def wrapped(inner: Any, *, clean: str = "canonicalize", **others: Any) -> Any:
-    """OpenCLIP's own wrapper around it, which is otherwise made by the name of a repository."""
+    """OpenCLIP's wrapper around a tokenizer, which it can only make from a repository's name."""
     made = theirs.HFTokenizer.__new__(theirs.HFTokenizer)
     facts = {"tokenizer": inner, "tokenizer_mode": "", "context_length": 16, "strip_sep_token": False} | others
     vars(made).update(facts, clean_fn=theirs.get_clean_fn(clean))
@@ -176,19 +176,19 @@ def test_a_tokenizer_of_transformers_becomes_the_same_ids(clean: str) -> None:
     assert ours("a cat", made)[:4] == [4, 5, 1, 0]
 
 
-def test_a_tokenizer_whose_separator_is_taken_out_afterwards_is_refused() -> None:
+def test_a_tokenizer_whose_separator_is_removed_later_is_refused() -> None:
     inner = InTransformers(like_siglip())
     vars(inner)["sep_token_id"] = 1
     with pytest.raises(ModelError, match=r"^clipa: its tokenizer, a HFTokenizer, cannot be converted: .*other tokens"):
         tokenizer_export.to_tokenizer_json(wrapped(inner, strip_sep_token=True), "clipa")
 
 
-def test_a_tokenizer_of_transformers_that_is_made_in_another_way_is_refused() -> None:
+def test_a_slow_tokenizer_of_transformers_is_refused() -> None:
     with pytest.raises(ModelError, match=r"InTransformers is not made with the tokenizers library"):
         tokenizer_export.to_tokenizer_json(wrapped(InTransformers(None)), "slow")
 
 
-def test_the_file_says_how_it_cuts_and_fills() -> None:
+def test_the_file_contains_truncation_and_padding() -> None:
     facts = json.loads(CONVERTED.to_str())
     assert facts["truncation"]["max_length"] == 77
     assert facts["padding"]["strategy"] == {"Fixed": 77}

@@ -1,16 +1,17 @@
-"""Networks of torchvision, fetched from a server on loopback, against torchvision itself."""
+"""Classifiers of torchvision, downloaded from a server on loopback, against torchvision itself."""
 
 import hashlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import pytest
 
-from tests.support.file_server import FileServer
+from tests.support.file_server import FileServer, only_file_server
 from tests.support.optional_packages import needs
 
 needs("torch", "torchvision")
@@ -33,7 +34,6 @@ from tests.support.torch_networks import (
     Trap,
     least_centred_cosine,
     normalized,
-    only_file_server,
     opened,
     photos,
     prepared,
@@ -59,18 +59,18 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_said(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+def _no_output(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     yield
     assert capfd.readouterr() == ("", "")
 
 
 class Published:
-    """A network of random weights, put where torchvision looks for the trained ones, under a name that fits them.
+    """A network of random weights, served where torchvision looks for the trained ones, under a name with its digest.
 
     Attributes:
-        weights: what torchvision says of them.
+        weights: torchvision's entry for them.
         sha256: of the file.
-        path: where it is on the server.
+        path: of the file on the server.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Published:
         patch.setattr(self.weights.value, "url", f"https:/{self.path}")
 
     def cut(self, layer: str) -> torch.nn.Module:
-        """The module without that layer, which is its last."""
+        """The module without its last layer."""
         parent, _, name = layer.rpartition(".")
         setattr(self.module.get_submodule(parent), name, torch.nn.Identity())
         return self.module
@@ -104,31 +104,34 @@ def fetched(name: str, **options: Any) -> ImportedNetwork:
     return from_torchvision.fetch(ImportRequest(name, ImportOptions(**options)))
 
 
-# Agreement
+# Agreement with torchvision
 
-SCALED_BY_ITSELF = {"transform_input": True, "init_weights": False}
+
+class Classifier(NamedTuple):
+    """A classifier, its last layer, the preprocessing that torchvision documents, and arguments of its constructor."""
+
+    name: str
+    layer: str
+    size: int
+    scaled: int
+    arguments: Mapping[str, Any] = MappingProxyType({})
 
 
 @pytest.mark.parametrize(
-    ("name", "layer", "built", "size", "scaled"),
+    "classifier",
     [
-        ("squeezenet1_1", "classifier.1", {}, 224, 256),
-        ("inception_v3", "fc", SCALED_BY_ITSELF, 299, 342),
-        ("vgg16", "classifier.6", {}, 224, 256),
+        Classifier("squeezenet1_1", "classifier.1", 224, 256),
+        Classifier("inception_v3", "fc", 299, 342, {"transform_input": True, "init_weights": False}),
+        Classifier("vgg16", "classifier.6", 224, 256),
     ],
+    ids=lambda classifier: classifier.name,
 )
-def test_a_network_computes_what_it_computes_in_torchvision(
-    name: str,
-    layer: str,
-    built: dict[str, Any],
-    size: int,
-    scaled: int,
-    server: FileServer,
-    monkeypatch: pytest.MonkeyPatch,
-    paths: list[Path],
+def test_a_network_computes_what_torchvision_computes(
+    classifier: Classifier, server: FileServer, monkeypatch: pytest.MonkeyPatch, paths: list[Path]
 ) -> None:
-    """From the same pixels, and from the same files on; and nothing else is asked of anybody."""
-    published = Published(server, monkeypatch, name, **built)
+    """From the same pixels on, and from the same files on; and nothing else is requested."""
+    name, layer, size, scaled, arguments = classifier
+    published = Published(server, monkeypatch, name, **arguments)
     network = fetched(name)
     assert (network.preprocessing, network.normalization) == (
         Preprocessing(size, size / scaled, "bilinear", "crop"),
@@ -142,19 +145,19 @@ def test_a_network_computes_what_it_computes_in_torchvision(
     module, transform = published.cut(layer), published.weights.transforms()
     pixels = prepared(network, paths)
     assert least_centred_cosine(run(network, pixels), vectors_of(module, normalized(pixels, IMAGENET))) >= 0.9999
-    wanted = vectors_of(module, torch.stack([transform(picture) for picture in opened(paths)]))
+    wanted = vectors_of(module, torch.stack([transform(image) for image in opened(paths)]))
     assert least_centred_cosine(run(network, pixels), wanted) >= 0.99
 
 
-def test_these_comparisons_see_each_mistake(
+def test_the_comparison_detects_every_mistake(
     server: FileServer, monkeypatch: pytest.MonkeyPatch, paths: list[Path]
 ) -> None:
-    """Another order of channels, no mean, another deviation, another part of the picture, another form of it."""
+    """Another channel order, no mean, another std, another crop, another fit."""
     published = Published(server, monkeypatch, "squeezenet1_1")
     transform = published.weights.transforms()
     network = fetched("squeezenet1_1")
-    pictures = torch.stack([transform(picture) for picture in opened(paths)])
-    wanted = vectors_of(published.cut("classifier.1"), pictures)
+    images = torch.stack([transform(image) for image in opened(paths)])
+    wanted = vectors_of(published.cut("classifier.1"), images)
     normalization = network.normalization
     assert normalization
     mistakes = [
@@ -164,15 +167,15 @@ def test_these_comparisons_see_each_mistake(
         replace(network, preprocessing=replace(network.preprocessing, crop=1.0)),
         replace(network, preprocessing=replace(network.preprocessing, fit="squash")),
     ]
-    likenesses = [least_centred_cosine(run(mistaken, prepared(mistaken, paths)), wanted) for mistaken in mistakes]
+    cosines = [least_centred_cosine(run(mistaken, prepared(mistaken, paths)), wanted) for mistaken in mistakes]
     assert least_centred_cosine(run(network, prepared(network, paths)), wanted) >= 0.99
-    assert max(likenesses) < 0.98, likenesses
+    assert max(cosines) < 0.98, cosines
 
 
-def test_layers_that_older_files_name_otherwise_are_found(
+def test_older_names_of_layers_are_translated(
     server: FileServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As in those of DenseNets, which are older than torchvision's present names."""
+    """As in the files of DenseNets, which are older than torchvision's present names."""
     published = Published(server, monkeypatch, "densenet121")
     older = {
         re.sub(r"(denselayer\d+\.(?:norm|relu|conv))(?=[12])", r"\1.", name): value
@@ -188,7 +191,7 @@ def test_layers_that_older_files_name_otherwise_are_found(
         assert torch.equal(value, module.get_parameter(name))
 
 
-# What is fetched
+# Downloads
 
 
 @pytest.mark.parametrize(
@@ -200,35 +203,33 @@ def test_layers_that_older_files_name_otherwise_are_found(
         ("vgg16", "vgg16-397923af.pth"),
     ],
 )
-def test_the_weights_that_are_named_are_fetched_and_otherwise_the_default_ones(
-    name: str, file: str, server: FileServer
-) -> None:
-    with pytest.raises(ModelError, match=file):  # which the server does not have
+def test_the_named_weights_are_downloaded_or_else_the_default_ones(name: str, file: str, server: FileServer) -> None:
+    with pytest.raises(ModelError, match=file):  # the server does not have it
         fetched(name)
     assert server.paths() == [f"{ADDRESS}/{file}"]
 
 
-def test_how_far_it_is_is_told(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     published = Published(server, monkeypatch, "squeezenet1_1")
-    told: list[ImportProgress] = []
-    from_torchvision.fetch(ImportRequest("squeezenet1_1", progress=told.append))
+    reported: list[ImportProgress] = []
+    from_torchvision.fetch(ImportRequest("squeezenet1_1", progress=reported.append))
     size = len(server.files[published.path])
-    stages = list(dict.fromkeys(progress.stage for progress in told))
+    stages = list(dict.fromkeys(progress.stage for progress in reported))
     assert stages == ["loading torchvision", f"downloading {Path(published.path).name}", "converting"]
-    assert ImportProgress(stages[1], size, size) in told
+    assert ImportProgress(stages[1], size, size) in reported
 
 
-def test_wishes_come_first(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_override_what_torchvision_says(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     Published(server, monkeypatch, "squeezenet1_1")
-    numbers = (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)
+    mean, std = (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)
     options = {"size": 96, "crop": 0.5, "resample": "bicubic", "fit": "squash", "licence": "MIT", "channels": "BGR"}
-    network = fetched("squeezenet1_1", mean=numbers[0], std=numbers[1], **options)
+    network = fetched("squeezenet1_1", mean=mean, std=std, **options)
     assert network.preprocessing == Preprocessing(96, 0.5, "bicubic", "squash")
-    assert (network.normalization, network.licence) == (Normalization(*numbers, channels="BGR"), "MIT")
+    assert (network.normalization, network.licence) == (Normalization(mean, std, "BGR"), "MIT")
     assert encoder_graph.build(network).dim == 512
 
 
-# What is refused
+# Refusals
 
 
 @pytest.mark.parametrize(
@@ -240,26 +241,26 @@ def test_wishes_come_first(server: FileServer, monkeypatch: pytest.MonkeyPatch) 
         ("resnet50/IMAGENET", "no such weights; there are IMAGENET1K_V1, IMAGENET1K_V2"),
     ],
 )
-def test_what_there_is_not_is_refused_with_what_there_is(name: str, message: str, server: FileServer) -> None:
+def test_unknown_names_are_refused_with_known_ones(name: str, message: str, server: FileServer) -> None:
     with pytest.raises(UsageError, match=message):
         fetched(name)
     assert server.requests == []
 
 
-@pytest.mark.parametrize("wish", [{"output": "fc"}, {"revision": "main"}])
-def test_wishes_that_cannot_be_met_are_refused(wish: dict[str, str], server: FileServer) -> None:
-    with pytest.raises(UsageError, match=f"torchvision:resnet18/IMAGENET1K_V1: .*{next(iter(wish))}"):
-        fetched("resnet18", **wish)
+@pytest.mark.parametrize("option", [{"output": "fc"}, {"revision": "main"}])
+def test_options_that_do_not_apply_are_refused(option: dict[str, str], server: FileServer) -> None:
+    with pytest.raises(UsageError, match=f"torchvision:resnet18/IMAGENET1K_V1: .*{next(iter(option))}"):
+        fetched("resnet18", **option)
     assert server.requests == []
 
 
-def test_a_file_that_is_not_what_its_name_says_is_refused(server: FileServer) -> None:
+def test_a_file_without_the_digest_in_its_name_is_refused(server: FileServer) -> None:
     server.files[f"{ADDRESS}/resnet18-f37072fd.pth"] = torch_file({"fc.weight": torch.zeros(2, 2)})
     with pytest.raises(ModelError, match=r"expected.*f37072fd"):
         fetched("resnet18")
 
 
-def test_code_in_place_of_weights_is_refused_and_not_run(
+def test_code_instead_of_weights_is_refused_and_not_executed(
     server: FileServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     published = Published(server, monkeypatch, "squeezenet1_1", state=Trap(tmp_path / "trapped").state())
@@ -278,7 +279,7 @@ def test_weights_of_another_network_are_refused(server: FileServer, monkeypatch:
     assert "\n" not in str(raised.value)
 
 
-def test_without_torchvision_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_torchvision_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", None)
     with pytest.raises(MissingExtraError, match=r'pip install "lookalike\[torch\]"'):
         fetched("resnet18")

@@ -1,44 +1,44 @@
-"""An index on the disk: whole or not there, whatever happens to its files."""
+"""A generation on the disk: its two files are whole or not there, and any damage is noticed."""
 
 import hashlib
 import json
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
 
 from lookalike.errors import CorruptError, StorageError
 from lookalike.index import generation
-from lookalike.index.faiss_index import Effort, Index
+from lookalike.index.faiss_index import Index
 from lookalike.index.generation import Generation
+from lookalike.index.operating_point import OperatingPoint, SearchParameters
 from lookalike.index.spec import IndexSpec
-from lookalike.index.tuning import OperatingPoint
-from lookalike.storage import vectors
-from lookalike.storage.catalog import StoredGeneration
+from lookalike.storage.mapped_vectors import Part
+from lookalike.storage.records import StoredGeneration
 from lookalike.storage.rows import RowSet
-from lookalike.storage.vectors import Part, VectorReader, Vectors, VectorWriter
+from lookalike.storage.vectors import Vectors
 from lookalike.system import durable
-from tests.support.vector_collections import clustered, one_thread
+from tests.support.built_indexes import mapped
+from tests.support.vector_collections import clustered
 
 ROWS, DIM = 300, 16
 POINTS = (
-    OperatingPoint(10, Effort(2, 4), 0.91, 0.9, 0.123456789),
-    OperatingPoint(10, Effort(4, 4), 0.99, 0.985, 1 / 3),
-    OperatingPoint(100, Effort(4, 2), 0.995, 0.99, 2.0),
+    OperatingPoint(10, SearchParameters(2, 4), 0.91, 0.9, 0.123456789),
+    OperatingPoint(10, SearchParameters(4, 4), 0.99, 0.985, 1 / 3),
+    OperatingPoint(100, SearchParameters(4, 2), 0.995, 0.99, 2.0),
 )
 ABOUT = Generation(
     spec="IVF8,SQ8",
     dim=DIM,
     rows=ROWS,
     trained_rows=290,
-    promise=0.98,
-    reached=0.98,
+    target_recall=0.98,
+    reached_recall=0.98,
     asked_spec="IVF8,SQ8",
     asked_memory=None,
     points=POINTS,
@@ -47,8 +47,8 @@ ABOUT = Generation(
 
 
 @dataclass(frozen=True)
-class Place:
-    """A directory with vectors and the generation 3, which is index/000003.faiss and index/000003.json."""
+class Published:
+    """A directory with vectors and generation 3: index/000003.faiss and index/000003.json."""
 
     directory: Path
     part: Part
@@ -67,8 +67,8 @@ class Place:
         return sorted(path.name for path in (self.directory / "index").iterdir())
 
     def search(self, index: Index) -> list[list[int]]:
-        effort, row_set = Effort(8, ROWS / 5), RowSet(ROWS)
-        _, rows = index.search(self.units[:9], 5, effort=effort, stored=self.part, row_set=row_set)
+        parameters, row_set = SearchParameters(8, ROWS / 5), RowSet(ROWS)
+        _, rows = index.search(self.units[:9], 5, parameters, stored=self.part, row_set=row_set)
         found: list[list[int]] = rows.tolist()
         return found
 
@@ -83,49 +83,119 @@ def built(units: Vectors, factory: str = ABOUT.spec) -> Index:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def published(tmp_path: Path, no_fsync: None) -> Published:
     units = clustered(ROWS, DIM, seed=1).astype(np.float16).astype(np.float32)
-    vectors.create(tmp_path / "v.faiss", DIM)
-    writer = VectorWriter(tmp_path / "v.faiss", DIM, 0)
-    writer.append(units.astype(np.float16))
-    writer.close()
-    part = VectorReader(tmp_path / "v.faiss", DIM).part(0, ROWS)
-    with one_thread(), mock.patch.object(os, "fsync"):  # power is not lost here
-        yield Place(tmp_path, part, units, generation.write(tmp_path, 3, built(units), ABOUT, part))
+    part = mapped(tmp_path / "v.faiss", units.astype(np.float16)).part(0, ROWS)
+    return Published(tmp_path, part, units, generation.write(tmp_path, 3, built(units), ABOUT, part))
 
 
-def test_what_was_written_comes_back(place: Place) -> None:
-    about = generation.read_about(place.directory, place.stored)
-    content = place.index.read_bytes()
+def test_a_written_generation_is_read_back(published: Published) -> None:
+    about = generation.read_about(published.directory, published.stored)
+    content = published.index.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     assert about == replace(ABOUT, bytes=len(content), sha256=sha256)
-    assert place.stored == StoredGeneration(
-        3, ROWS, bytes.fromhex(sha256), hashlib.sha256(place.card.read_bytes()).digest()
+    assert published.stored == StoredGeneration(
+        3, ROWS, bytes.fromhex(sha256), hashlib.sha256(published.card.read_bytes()).digest()
     )
-    assert place.search(place.read()) == place.search(built(place.units))
-    assert place.names() == ["000003.faiss", "000003.json"]
-    generation.check_is_there(place.directory, place.stored, about)
-    assert generation.is_sound(place.directory, place.stored)
+    assert published.search(published.read()) == published.search(built(published.units))
+    assert published.names() == ["000003.faiss", "000003.json"]
+    generation.check_size(published.directory, published.stored, about)
+    assert generation.is_sound(published.directory, published.stored)
 
 
-def test_the_card_is_strict_json_that_people_can_read(place: Place) -> None:
-    card = json.loads(place.card.read_text(), parse_constant=lambda name: pytest.fail(name))
+def test_the_card_is_strict_json(published: Published) -> None:
+    card = json.loads(published.card.read_text(), parse_constant=lambda name: pytest.fail(name))
     assert card["format"] == 1
     assert card["spec"] == "IVF8,SQ8"
     assert card["points"][0]["effort"] == {"breadth": 2, "candidates": 4}
 
 
+# The card of ABOUT as every version has written it.
+CARD = """{
+  "format": 1,
+  "spec": "IVF8,SQ8",
+  "dim": 16,
+  "rows": 300,
+  "trained_rows": 290,
+  "promise": 0.98,
+  "reached": 0.98,
+  "asked_spec": "IVF8,SQ8",
+  "asked_memory": null,
+  "points": [
+    {
+      "depth": 10,
+      "effort": {
+        "breadth": 2,
+        "candidates": 4
+      },
+      "recall": 0.91,
+      "recall_low": 0.9,
+      "milliseconds": 0.123456789
+    },
+    {
+      "depth": 10,
+      "effort": {
+        "breadth": 4,
+        "candidates": 4
+      },
+      "recall": 0.99,
+      "recall_low": 0.985,
+      "milliseconds": 0.3333333333333333
+    },
+    {
+      "depth": 100,
+      "effort": {
+        "breadth": 4,
+        "candidates": 2
+      },
+      "recall": 0.995,
+      "recall_low": 0.99,
+      "milliseconds": 2.0
+    }
+  ],
+  "exact_milliseconds": 0.30000000000000004,
+  "bytes": BYTES,
+  "sha256": "SHA256"
+}
+"""
+
+
+def test_a_card_is_written_byte_for_byte_as_ever(published: Published) -> None:
+    content = published.index.read_bytes()
+    expected = CARD.replace("BYTES", str(len(content))).replace("SHA256", hashlib.sha256(content).hexdigest())
+    assert published.card.read_text() == expected
+
+
+@pytest.mark.parametrize(("spec", "memory"), [("IVF8,SQ8", None), (None, 10**6), (None, None)])
+def test_a_card_of_an_earlier_version_is_read(published: Published, spec: str | None, memory: int | None) -> None:
+    text = CARD.replace("BYTES", "4321").replace("SHA256", "ab" * 32).replace('"reached": 0.98', '"reached": 0.97')
+    text = text.replace('"asked_spec": "IVF8,SQ8"', f'"asked_spec": {json.dumps(spec)}')
+    text = text.replace('"asked_memory": null', f'"asked_memory": {json.dumps(memory)}')
+    published.card.write_text(text)
+    stored = replace(published.stored, card_sha256=hashlib.sha256(text.encode()).digest())
+    about = replace(ABOUT, reached_recall=0.97, asked_spec=spec, asked_memory=memory, bytes=4321, sha256="ab" * 32)
+    assert generation.read_about(published.directory, stored) == about
+
+
+def test_the_facts_of_a_generation_have_the_keys_of_its_card() -> None:
+    """They are what `--json` prints, too."""
+    facts = json.loads(CARD.replace("BYTES", "0").replace("SHA256", ""))
+    del facts["format"]
+    assert generation.as_facts(ABOUT) == facts
+    assert list(generation.as_facts(ABOUT)) == list(facts)
+
+
 # Damage
 
 
-def test_every_flipped_bit_of_a_sample_is_noticed_before_faiss_sees_it(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+def test_a_flipped_bit_is_noticed_before_faiss_reads_the_file(
+    published: Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Index, "read", lambda *_: pytest.fail("FAISS was given a damaged file"))
-    about = generation.read_about(place.directory, place.stored)
+    about = generation.read_about(published.directory, published.stored)
     for path, read in (
-        (place.index, lambda: generation.read_index(place.directory, place.stored, about)),
-        (place.card, lambda: generation.read_about(place.directory, place.stored)),
+        (published.index, lambda: generation.read_index(published.directory, published.stored, about)),
+        (published.card, lambda: generation.read_about(published.directory, published.stored)),
     ):
         sound = path.read_bytes()
         for bit in random.Random(0).sample(range(len(sound) * 8), 300):
@@ -138,53 +208,53 @@ def test_every_flipped_bit_of_a_sample_is_noticed_before_faiss_sees_it(
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, -1])
-def test_a_truncated_file_is_damage(place: Place, size: int) -> None:
-    for path in (place.index, place.card):
+def test_a_file_of_another_size_is_damaged(published: Published, size: int) -> None:
+    for path in (published.index, published.card):
         sound = path.read_bytes()
         path.write_bytes(sound[:size])
         with pytest.raises(CorruptError, match=path.name):
-            place.read()
+            published.read()
         path.write_bytes(sound + b"\n")
         with pytest.raises(CorruptError, match=path.name):
-            place.read()
+            published.read()
         path.write_bytes(sound)
-    place.read()
+    published.read()
 
 
-def test_a_missing_file_is_damage(place: Place) -> None:
-    about = generation.read_about(place.directory, place.stored)
-    place.card.unlink()
+def test_a_missing_file_is_damage(published: Published) -> None:
+    about = generation.read_about(published.directory, published.stored)
+    published.card.unlink()
     with pytest.raises(CorruptError, match=r"000003\.json: the file is missing"):
-        generation.read_about(place.directory, place.stored)
-    place.index.unlink()
+        generation.read_about(published.directory, published.stored)
+    published.index.unlink()
     with pytest.raises(CorruptError, match=r"000003\.faiss: the file is missing"):
-        generation.read_index(place.directory, place.stored, about)
-    with pytest.raises(CorruptError, match="No such file"):
-        generation.check_is_there(place.directory, place.stored, about)
-    assert not generation.is_sound(place.directory, place.stored)
+        generation.read_index(published.directory, published.stored, about)
+    with pytest.raises(CorruptError, match=r"000003\.faiss: the file is missing"):
+        generation.check_size(published.directory, published.stored, about)
+    assert not generation.is_sound(published.directory, published.stored)
 
 
-def test_the_index_of_another_collection_is_damage(place: Place, tmp_path: Path) -> None:
+def test_the_files_of_another_collection_are_damage(published: Published, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    generation.write(other, 3, built(place.units[::-1].copy()), ABOUT, place.part)
-    about = generation.read_about(place.directory, place.stored)
-    (other / "index" / "000003.faiss").replace(place.index)
-    generation.check_is_there(place.directory, place.stored, about)  # it is of the same size
-    assert not generation.is_sound(place.directory, place.stored)
+    generation.write(other, 3, built(published.units[::-1].copy()), ABOUT, published.part)
+    about = generation.read_about(published.directory, published.stored)
+    (other / "index" / "000003.faiss").replace(published.index)
+    generation.check_size(published.directory, published.stored, about)  # it is of the same size
+    assert not generation.is_sound(published.directory, published.stored)
     with pytest.raises(CorruptError, match=r"000003\.faiss: the file is damaged"):
-        place.read()
-    (other / "index" / "000003.json").replace(place.card)
+        published.read()
+    (other / "index" / "000003.json").replace(published.card)
     with pytest.raises(CorruptError, match=r"000003\.json: the file is damaged"):
-        place.read()
+        published.read()
 
 
-def renamed_in_catalog(place: Place, change: Callable[[dict[str, Any]], object]) -> StoredGeneration:
-    """A card that says something else, and a catalog that goes with it."""
-    facts = json.loads(place.card.read_text())
+def with_changed_card(published: Published, change: Callable[[dict[str, Any]], object]) -> StoredGeneration:
+    """Changes the card, and returns the catalog's entry with its new checksum."""
+    facts = json.loads(published.card.read_text())
     change(facts)
-    place.card.write_text(json.dumps(facts))
-    return replace(place.stored, card_sha256=hashlib.sha256(place.card.read_bytes()).digest())
+    published.card.write_text(json.dumps(facts))
+    return replace(published.stored, card_sha256=hashlib.sha256(published.card.read_bytes()).digest())
 
 
 @pytest.mark.parametrize(
@@ -198,40 +268,36 @@ def renamed_in_catalog(place: Place, change: Callable[[dict[str, Any]], object])
         lambda facts: facts.update(something="else"),
     ],
 )
-def test_a_card_of_another_version_is_damage_and_no_surprise(
-    place: Place, change: Callable[[dict[str, Any]], object]
-) -> None:
-    stored = renamed_in_catalog(place, change)
+def test_a_card_of_another_layout_is_damage(published: Published, change: Callable[[dict[str, Any]], object]) -> None:
+    stored = with_changed_card(published, change)
     with pytest.raises(CorruptError, match=r"000003\.json"):
-        generation.read_about(place.directory, stored)
+        generation.read_about(published.directory, stored)
 
 
 @pytest.mark.parametrize(
     "facts", [{"spec": "IVF8,SQ4"}, {"dim": 17}, {"spec": "IVF8,NewCode7"}, {"spec": "PQ8x4fs"}], ids=str
 )
-def test_an_index_that_is_not_what_its_card_says_or_that_faiss_does_not_know_is_damage(
-    place: Place, facts: dict[str, Any]
-) -> None:
-    stored = renamed_in_catalog(place, lambda card: card.update(facts))
-    about = generation.read_about(place.directory, stored)
+def test_an_index_that_contradicts_its_card_is_damage(published: Published, facts: dict[str, Any]) -> None:
+    stored = with_changed_card(published, lambda card: card.update(facts))
+    about = generation.read_about(published.directory, stored)
     with pytest.raises(CorruptError, match=r"000003\.faiss"):
-        generation.read_index(place.directory, stored, about)
+        generation.read_index(published.directory, stored, about)
 
 
-def test_an_index_of_another_number_of_vectors_than_the_catalog_says_is_damage(place: Place) -> None:
-    about = generation.read_about(place.directory, place.stored)
+def test_an_index_of_another_number_of_rows_is_damage(published: Published) -> None:
+    about = generation.read_about(published.directory, published.stored)
     with pytest.raises(CorruptError, match="it covers 300 vectors instead of 299"):
-        generation.read_index(place.directory, replace(place.stored, rows=299), about)
+        generation.read_index(published.directory, replace(published.stored, rows=299), about)
 
 
 # The disk
 
 
-@pytest.mark.parametrize("at", [0, 1, 2, 3, 5])
-def test_a_full_disk_is_told_and_what_was_there_still_serves(
-    place: Place, monkeypatch: pytest.MonkeyPatch, at: int
+@pytest.mark.parametrize("at", range(8))
+def test_if_the_disk_is_full_the_previous_generation_still_serves(
+    published: Published, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
-    """At the first, the second, ... thing that reaches for the disk."""
+    """At the first, the second, ... call that writes to the disk."""
     calls = 0
 
     def fails_in_time(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -247,16 +313,16 @@ def test_a_full_disk_is_told_and_what_was_there_still_serves(
     for owner, name in ((os, "fsync"), (Path, "replace"), (Path, "mkdir")):
         monkeypatch.setattr(owner, name, fails_in_time(getattr(owner, name)))
     with pytest.raises(StorageError, match=r"000004\.faiss: No space left on device"):
-        generation.write(place.directory, 4, built(place.units), ABOUT, place.part)
+        generation.write(published.directory, 4, built(published.units), ABOUT, published.part)
     monkeypatch.undo()
-    assert place.search(place.read()) == place.search(built(place.units))
-    generation.sweep(place.directory, 3)
-    assert place.names() == ["000003.faiss", "000003.json"]
+    assert published.search(published.read()) == published.search(built(published.units))
+    generation.sweep(published.directory, 3)
+    assert published.names() == ["000003.faiss", "000003.json"]
 
 
 @pytest.mark.parametrize("after", [0, 1, 200, 5000])
-def test_a_disk_that_fills_up_while_faiss_writes_is_told(
-    place: Place, monkeypatch: pytest.MonkeyPatch, after: int
+def test_a_disk_that_fills_up_while_faiss_writes_is_reported(
+    published: Published, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     write = durable.write
 
@@ -277,13 +343,13 @@ def test_a_disk_that_fills_up_while_faiss_writes_is_told(
 
     monkeypatch.setattr(durable, "write", fills_up)
     with pytest.raises(StorageError, match="No space left on device"):
-        generation.write(place.directory, 4, built(place.units), ABOUT, place.part)
-    assert not (place.directory / "index" / "000004.faiss").exists()
+        generation.write(published.directory, 4, built(published.units), ABOUT, published.part)
+    assert not (published.directory / "index" / "000004.faiss").exists()
     monkeypatch.undo()
-    place.read()
+    published.read()
 
 
-def test_a_disk_that_gives_back_something_else_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_returns_other_bytes_is_reported(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
     write = durable.write
 
     def flips_a_bit(path: Path, source: Callable[[Callable[[bytes], int]], object]) -> durable.Written:
@@ -295,73 +361,73 @@ def test_a_disk_that_gives_back_something_else_is_told(place: Place, monkeypatch
 
     monkeypatch.setattr(durable, "write", flips_a_bit)
     with pytest.raises(StorageError, match="something else than was written"):
-        generation.write(place.directory, 4, built(place.units), ABOUT, place.part)
-    assert not (place.directory / "index" / "000004.faiss").exists()
+        generation.write(published.directory, 4, built(published.units), ABOUT, published.part)
+    assert not (published.directory / "index" / "000004.faiss").exists()
 
 
-def test_an_index_that_faiss_reads_otherwise_than_it_has_written_it_is_not_published(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+def test_an_index_that_faiss_reads_differently_is_not_published(
+    published: Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = built(place.units[::-1].copy())
+    other = built(published.units[::-1].copy())
     monkeypatch.setattr(Index, "read", lambda *_: other)
     with pytest.raises(StorageError, match="FAISS reads something else"):
-        generation.write(place.directory, 4, built(place.units), ABOUT, place.part)
+        generation.write(published.directory, 4, built(published.units), ABOUT, published.part)
 
 
-def test_all_but_one_generation_are_swept_away(place: Place) -> None:
-    generation.write(place.directory, 4, built(place.units), ABOUT, place.part)
+def test_sweep_removes_all_generations_but_one(published: Published) -> None:
+    generation.write(published.directory, 4, built(published.units), ABOUT, published.part)
     for name in ("000005.faiss.new", "000005.json.new", "000002.faiss", "junk"):
-        (place.directory / "index" / name).write_bytes(b"left")
-    generation.sweep(place.directory, 4)
-    assert place.names() == ["000004.faiss", "000004.json"]
-    generation.sweep(place.directory, None)
-    assert place.names() == []
-    (place.directory / "index").rmdir()
-    generation.sweep(place.directory, None)  # where there has never been any, there is nothing to do
+        (published.directory / "index" / name).write_bytes(b"left")
+    generation.sweep(published.directory, 4)
+    assert published.names() == ["000004.faiss", "000004.json"]
+    generation.sweep(published.directory, None)
+    assert published.names() == []
+    (published.directory / "index").rmdir()
+    generation.sweep(published.directory, None)  # without a folder of indexes there is nothing to do
 
 
-def test_what_cannot_be_swept_away_is_told(place: Place) -> None:
-    (place.directory / "index" / "folder").mkdir()
+def test_sweep_reports_what_it_cannot_remove(published: Published) -> None:
+    (published.directory / "index" / "folder").mkdir()
     with pytest.raises(StorageError, match="index"):
-        generation.sweep(place.directory, 3)
+        generation.sweep(published.directory, 3)
 
 
-# What is known of it
+# How to search it
 
 
 @pytest.mark.parametrize(
-    ("depth", "recall", "expected"),
+    ("k", "recall", "expected"),
     [
-        (10, None, Effort(4, 4)),
-        (10, 0.9, Effort(2, 4)),
-        (10, 0.95, Effort(4, 4)),
+        (10, None, SearchParameters(4, 4)),
+        (10, 0.9, SearchParameters(2, 4)),
+        (10, 0.95, SearchParameters(4, 4)),
         (10, 0.99, None),
-        (1, 0.9, Effort(2, 40)),
-        (4, 0.9, Effort(2, 10)),
-        (100, None, Effort(4, 2)),
-        (50, 0.9, Effort(4, 4)),
-        (12.5, 0.9, Effort(4, 16)),
+        (1, 0.9, SearchParameters(2, 40)),
+        (4, 0.9, SearchParameters(2, 10)),
+        (100, None, SearchParameters(4, 2)),
+        (50, 0.9, SearchParameters(4, 4)),
+        (12.5, 0.9, SearchParameters(4, 16)),
         (101, 0.5, None),
     ],
 )
-def test_an_effort_ranks_as_many_candidates_as_when_it_was_measured(
-    depth: float, recall: float | None, expected: Effort | None
+def test_as_many_candidates_are_reranked_as_when_it_was_measured(
+    k: float, recall: float | None, expected: SearchParameters | None
 ) -> None:
-    """A few candidates for each of fewer neighbours would find less than was promised."""
-    assert ABOUT.effort(depth=depth, recall=recall) == expected
+    """A few candidates for each of fewer neighbours would miss the recall that was measured."""
+    assert ABOUT.parameters(k=k, recall=recall) == expected
 
 
-def test_what_a_search_does_unless_it_is_told_otherwise_is_known() -> None:
+def test_the_chosen_point_is_the_cheapest_at_the_reached_recall() -> None:
     assert ABOUT.chosen == POINTS[1]
-    assert replace(ABOUT, reached=0.9).chosen == POINTS[0]
+    assert replace(ABOUT, reached_recall=0.9).chosen == POINTS[0]
     assert replace(ABOUT, points=()).chosen is None
-    assert replace(ABOUT, points=()).effort(depth=1, recall=None) is None
+    assert replace(ABOUT, points=()).parameters(k=1, recall=None) is None
 
 
-def test_an_index_that_misses_its_promise_serves_only_where_it_takes_less_time_than_an_exact_search() -> None:
+def test_below_the_target_an_index_serves_only_if_it_is_faster() -> None:
     milliseconds = POINTS[0].milliseconds
     for reached, exact, serves in ((0.9, milliseconds * 2, True), (0.9, milliseconds, False), (0.9, 0.01, False)):
-        about = replace(ABOUT, reached=reached, exact_milliseconds=exact)
-        assert (about.effort(depth=10, recall=None) is not None) == serves
+        about = replace(ABOUT, reached_recall=reached, exact_milliseconds=exact)
+        assert (about.parameters(k=10, recall=None) is not None) == serves
     kept = replace(ABOUT, exact_milliseconds=0.01)
-    assert kept.effort(depth=10, recall=None) is not None  # it was asked for, and keeps its promise
+    assert kept.parameters(k=10, recall=None) is not None  # it was asked for, and reaches its target

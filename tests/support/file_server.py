@@ -1,7 +1,7 @@
-"""A small server of files on loopback, with the faults that real ones have, and a hub of networks inside it.
+"""A file server on loopback, with the faults of real ones, that also stands for the Hugging Face hub.
 
 with mirrored(monkeypatch, tmp_path) as server:
-    server.files["/download.pytorch.org/models/net.pth"] = data   # asked for as https://download.pytorch.org/models/net.pth
+    server.files["/download.pytorch.org/models/net.pth"] = data   # at https://download.pytorch.org/models/net.pth
     hub_repository(server, "timm/resnet18", {"config.json": ..., "model.safetensors": ...})
 """
 
@@ -9,6 +9,7 @@ import hashlib
 import http.server
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,8 +23,8 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HUB = "/huggingface.co"
 
 
-class Asked(NamedTuple):
-    """A request as it arrived; the headers' names are in lower case."""
+class Received(NamedTuple):
+    """A request as the server received it; the names of its headers are in lower case."""
 
     method: str
     path: str
@@ -35,21 +36,21 @@ class FileServer:
 
     Attributes:
         url: http://127.0.0.1:PORT.
-        files: their bytes by path, which begins with a slash; a query is ignored where the path with it is not there.
-        requests: all that were asked, in their order.
-        statuses: the status codes to answer with instead, by path.
-        redirects: the URLs to send on to, by path.
-        drops: by path, for each of the next requests, after how many bytes of the body the connection is cut.
-        everything: what it sends for paths that are not in `files`, if not None.
-        ranges: whether it heeds Range; else it sends the whole file.
-        if_range: whether it heeds If-Range.
-        etags: whether it sends them.
-        lengths: whether it says how long a file is.
+        files: their bytes by path, which begins with a slash; a query is ignored unless a path with it is in `files`.
+        requests: all requests received, in order.
+        statuses: status codes to respond with instead, by path.
+        redirects: URLs to redirect to, by path.
+        drops: by path, for each of the next requests, the number of bytes after which the connection is dropped.
+        everything: the file at all paths that are not in `files`, if not None.
+        ranges: whether it supports Range; else it sends the whole file.
+        if_range: whether it supports If-Range.
+        etags: whether it sends ETag.
+        lengths: whether it sends Content-Length.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        self.requests: list[Asked] = []
+        self.requests: list[Received] = []
         self.statuses: dict[str, int] = {}
         self.redirects: dict[str, str] = {}
         self.drops: dict[str, list[int]] = {}
@@ -74,19 +75,19 @@ class FileServer:
         self._http.server_close()
 
     def etag(self, data: bytes) -> str:
-        """That of a file with these bytes."""
+        """The ETag of a file with these bytes."""
         return f'"{hashlib.sha256(data).hexdigest()[:16]}"'
 
     def paths(self) -> list[str]:
-        """The paths that were asked for, in their order."""
-        return [asked.path for asked in self.requests]
+        """The requested paths, in order."""
+        return [request.path for request in self.requests]
 
 
 def _handler(server: FileServer) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
-            server.requests.append(Asked(self.command, self.path, headers))
+            server.requests.append(Received(self.command, self.path, headers))
             path = self.path if self.path in server.files else self.path.partition("?")[0]
             if path in server.statuses:
                 self._head(server.statuses[path])
@@ -101,10 +102,10 @@ def _handler(server: FileServer) -> type[http.server.BaseHTTPRequestHandler]:
             etag = server.etag(data)
             headers = {"ETag": etag} if server.etags else {}
             status, start = 200, 0
-            asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+            requested = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
             same = self.headers.get("If-Range", etag) == etag or not server.if_range
-            if asked and server.ranges and same:
-                status, start = 206, int(asked[1])
+            if requested and server.ranges and same:
+                status, start = 206, int(requested[1])
                 if start >= len(data):
                     self._head(416, {"Content-Range": f"bytes */{len(data)}"})
                     return
@@ -121,7 +122,7 @@ def _handler(server: FileServer) -> type[http.server.BaseHTTPRequestHandler]:
             self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
-            """Says nothing."""
+            """Logs nothing."""
 
     return Handler
 
@@ -135,9 +136,9 @@ def hub_repository(
     revision: str = "main",
     licence: str = "apache-2.0",
 ) -> None:
-    """Puts a repository there as the Hugging Face hub would: what it says of it, and its files at that commit.
+    """Serves a repository as the Hugging Face hub does: its description, and its files at a commit.
 
-    What is not text has a SHA-256, as files in LFS do.
+    Binary files have a SHA-256, as those in LFS do.
     """
     siblings = []
     for path, data in files.items():
@@ -146,14 +147,14 @@ def hub_repository(
         if Path(path).suffix not in {".json", ".txt", ".md"}:
             facts["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
         siblings.append(facts)
-    told = {"id": name, "sha": commit, "siblings": siblings, "cardData": {"license": licence}}
+    description = {"id": name, "sha": commit, "siblings": siblings, "cardData": {"license": licence}}
     for known in (revision, commit):
-        server.files[f"{HUB}/api/models/{name}/revision/{known}"] = json.dumps(told).encode()
+        server.files[f"{HUB}/api/models/{name}/revision/{known}"] = json.dumps(description).encode()
 
 
 @contextmanager
 def mirrored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
-    """A server that everything is downloaded from, into a folder of models that is the test's own."""
+    """Starts the server as the mirror of all download servers, with the test's own folder of models."""
     for name in ("HF_TOKEN", "HF_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     for name in ("no_proxy", "NO_PROXY"):
@@ -161,4 +162,18 @@ def mirrored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileSe
     with FileServer() as server:
         monkeypatch.setenv("LOOKALIKE_MIRROR", server.url)
         monkeypatch.setenv("LOOKALIKE_MODELS", str(tmp_path / "models"))
+        yield server
+
+
+@contextmanager
+def only_file_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
+    """As `mirrored`; a connection to any other server fails the test."""
+    connect = socket.socket.connect
+    with mirrored(monkeypatch, tmp_path) as server:
+
+        def connect_to_server(self: socket.socket, address: Any) -> None:
+            assert server.url.endswith(f"//{address[0]}:{address[1]}"), f"a connection to {address}"
+            connect(self, address)
+
+        monkeypatch.setattr(socket.socket, "connect", connect_to_server)
         yield server

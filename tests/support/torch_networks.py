@@ -5,14 +5,10 @@ Vectors are therefore compared after the mean over all images is subtracted.
 """
 
 import io
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -22,23 +18,8 @@ from lookalike.encoders.openvino.loading import ov
 from lookalike.images.decode import prepare
 from lookalike.importers import encoder_graph
 from lookalike.importers.base import ImportedNetwork
-from tests.support.file_server import FileServer, mirrored
 
 Array = NDArray[np.float32]
-
-
-@contextmanager
-def only_file_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
-    """The server that stands for all download servers; a connection to any other fails the test."""
-    connect = socket.socket.connect
-    with mirrored(monkeypatch, tmp_path) as server:
-
-        def connect_to_server(self: socket.socket, address: Any) -> None:
-            assert server.url.endswith(f"//{address[0]}:{address[1]}"), f"a connection to {address}"
-            connect(self, address)
-
-        monkeypatch.setattr(socket.socket, "connect", connect_to_server)
-        yield server
 
 
 def photos(folder: Path) -> list[Path]:
@@ -114,9 +95,7 @@ def normalized(pixels: NDArray[np.uint8], normalization: Normalization) -> torch
 
 def run(network: ImportedNetwork, pixels: NDArray[np.uint8]) -> Array:
     """The vectors of pixels, uint8 (n, size, size, 3), computed by the finished graph."""
-    compiled = ov.Core().compile_model(
-        encoder_graph.build(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-    )
+    compiled = ov.Core().compile_model(encoder_graph.build(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.concatenate([compiled(image[None])[0] for image in pixels])
 
 

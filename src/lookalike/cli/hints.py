@@ -17,7 +17,7 @@ def as_command(hint: Hint) -> str:
         case "maintain", {"path": path}:
             return command_for("index", *_collection(path))
         case "reindex", {"path": path, **options} if "encoder" not in options:
-            return command_for("index", *_collection(path), "--reindex", **options)
+            return f"{command_for('index', *_collection(path), **options)} --reindex"
         case "remove_images", {"path": path, "image": image}:
             return command_for("remove", "-c", path, image)
         case "import_model", arguments:

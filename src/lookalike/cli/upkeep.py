@@ -21,9 +21,9 @@ _DAMAGED = 4  # the exit code when something is damaged
 @click.option("--html", type=options.OUTPUT_FILE, help="Write a report with thumbnails.")
 @options.as_json
 def evaluate(directory: str | None, queries: int, html: Path | None, as_json: bool) -> None:
-    """Measure how good the search is, with the collection's own images.
+    """Measure how good the search is.
 
-    Each image that is searched by is left out of its own matches. Recall is the share of the ten nearest images that a
+    The queries are images of the collection, each left out of its own matches. Recall is the share of the ten nearest images that a
     search finds; precision is the share of matches that have the label of the query; mAP is the mean average precision
     over exact rankings. The label of an image is the folder that it is in, unless a table gives it another one.
     """
@@ -99,7 +99,7 @@ def check(directory: str | None, as_json: bool) -> int:
 @options.collection
 @options.as_json
 def remove(paths: Sequence[str], directory: str | None, as_json: bool) -> None:
-    """Take images, or all images of a folder, out of the collection.
+    """Take images, or all of a folder, out of the collection.
 
     Their files stay.
 

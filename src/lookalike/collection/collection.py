@@ -1,14 +1,12 @@
 """A collection: the images of a folder, their vectors, and the ways to search them. Begin reading here.
 
-On the disk a collection is a directory, `.lookalike` inside the folder of images unless another one is named;
-storage/layout.py draws it. A search goes from here to encoder.py for the query vector, with which search/searcher.py
-asks a snapshot for rows and the catalog for their images. `add` hands a source to ingest/pipeline.py; `build` and
-`maintain` are in index/maintenance.py.
+storage/layout.py draws the directory that it is on the disk. A search goes from here to encoder.py for the query
+vector, with which search/searcher.py asks a snapshot for rows and the catalog for their images. `add` hands a source to
+ingest/pipeline.py; `build` and `maintain` are in index/maintenance.py.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar, Unpack
 
@@ -18,9 +16,9 @@ from numpy.typing import ArrayLike
 from lookalike import encoders
 from lookalike.attributes import apply as attributes
 from lookalike.attributes.apply import AttributesReport
-from lookalike.collection import compatibility
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.info import Info, info_of
+from lookalike.collection.writing import Writing
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, UsageError
 from lookalike.evaluation import search_quality
@@ -29,7 +27,7 @@ from lookalike.filters import Where
 from lookalike.images.decode import ImageSource, reusable_source
 from lookalike.index.build_progress import BuildProgress
 from lookalike.index.generation import Generation
-from lookalike.index.maintenance import IndexMaintainer, Maintenance
+from lookalike.index.maintenance import Maintenance
 from lookalike.index.options import BuildOptions, memory_bytes
 from lookalike.index.policies import DEFAULT, TARGET_RECALL, Policies
 from lookalike.ingest.pipeline import Ingest, Progress, Report
@@ -39,21 +37,19 @@ from lookalike.search.query import Term
 from lookalike.search.searcher import Searcher
 from lookalike.search.snapshot import Snapshots
 from lookalike.sources.folder import absolute, key_of, source_of
-from lookalike.storage import directory as directories
 from lookalike.storage import layout, vectors
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
-from lookalike.storage.vectors import Vectors, VectorWriter
+from lookalike.storage.vectors import Vectors
 from lookalike.system.resources import cores
 
 _Item = TypeVar("_Item")
 
 
 class Collection:
-    """An open collection. Threads may share it; `lookalike.open` and `lookalike.create` make it.
+    """An open collection, made by `lookalike.open` or `lookalike.create`. Threads may share it.
 
-    The search methods take the fields of `lookalike.SearchOptions` as keyword arguments: k, min_score, where, exact and
-    recall.
+    The search methods take the fields of `lookalike.SearchOptions` as keyword arguments.
     """
 
     def __init__(
@@ -68,10 +64,10 @@ class Collection:
         """`encoder` is the one that made it, if that was given as an object."""
         self.directory, self.folder, self.made_by = directory, manifest.folder, manifest.made_by
         self._manifest, self._policies = manifest, policies
-        self._data_directory = manifest.data_directory(directory)
-        self._catalog = Catalog(self._data_directory / layout.CATALOG)
+        self._catalog = Catalog(manifest.data_directory(directory) / layout.CATALOG)
         self._catalog.state()  # damage is noticed at once
         self._snapshots = Snapshots(self._catalog, directory, manifest, policies.tuning)
+        self._writing = Writing(self._catalog, directory, manifest, policies)
         self._searcher = Searcher(self._snapshots, self.folder)
         self._encoder = CollectionEncoder(directory, manifest, encoder=encoder, device=device)
 
@@ -102,7 +98,7 @@ class Collection:
         """Brings the collection up to date with a folder, a file, or several files.
 
         With a folder, images that are no longer in it are dropped. An image that cannot be used is skipped and named in
-        the report. What has been committed survives a crash, and the next call carries on from there.
+        the report. What is committed survives a crash, and the next call carries on.
 
         Args:
             source: a folder, a file, or files, which are taken whatever their names.
@@ -116,7 +112,7 @@ class Collection:
         """
         if threads is not None and threads < 1:
             raise UsageError(f"threads={threads}: give at least 1")
-        with self._writing() as writer:
+        with self._writing.vectors() as writer:
             encoder = self._encoder.for_indexing(threads or cores())
             count = threads or encoders.threads_for(encoder, cores())
             ingest = Ingest(self._catalog, writer, encoder, threads=count, progress=progress)
@@ -131,7 +127,7 @@ class Collection:
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing.
         """
-        with self._writing(), self._catalog.writing() as transaction:
+        with self._writing.vectors(), self._catalog.writing() as transaction:
             return sum(
                 transaction.remove(self._catalog.keys_named(names)) for names in map(self._names, _listed(paths))
             )
@@ -148,7 +144,7 @@ class Collection:
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing.
         """
-        with self._locked():
+        with self._writing.locked():
             return attributes.apply(self._catalog, self.folder, Path(table))
 
     # The index
@@ -181,23 +177,23 @@ class Collection:
             StorageError: the disk is full or failing; the present index still serves.
         """
         options = BuildOptions(recall, None if memory is None else memory_bytes(memory), spec)
-        with self._maintaining(progress) as maintainer:
+        with self._writing.index(progress) as maintainer:
             return maintainer.build(options)
 
     def maintain(self, *, progress: Callable[[BuildProgress], None] | None = None) -> Maintenance:
         """Does what is due after adding and removing, which is mostly nothing.
 
-        New images are found at once; when there are many of them the index takes them in, as long as its recall,
-        measured again, holds. The index is built anew when there are four times as many images as it was trained for,
-        or it no longer reaches its recall. When a fifth of the vectors belong to deleted images, they are removed. A
-        collection that has grown too large for exact search gets its first index.
+        New images are found at once; when there are many of them, the index takes them in, as long as its recall, measured
+        again, holds. The index is built anew when there are four times as many images as it was trained for, or it no
+        longer reaches its recall. Vectors of deleted images are removed when they are a fifth of all. A collection that
+        has grown too large for exact search gets its first index.
 
         Raises:
             CorruptError: a vector is damaged.
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing; the present index still serves.
         """
-        with self._maintaining(progress) as maintainer:
+        with self._writing.index(progress) as maintainer:
             return maintainer.maintain()
 
     # Searching
@@ -279,11 +275,7 @@ class Collection:
         return Matches(matches)
 
     def count(self, where: Where) -> int:
-        """The number of images that a filter admits.
-
-        Raises:
-            UsageError: it asks for an attribute that no image has.
-        """
+        """The number of images that a filter admits; raises UsageError for an attribute that no image has."""
         return self._catalog.count_where(where)
 
     def embed(self, query: ImageSource) -> Vectors:
@@ -323,7 +315,7 @@ class Collection:
             UsageError: there are fewer than two images that differ.
             CorruptError: a vector is damaged.
         """
-        return search_quality.evaluate_search(self._snapshots, self._searcher, queries, self._policies.tuning, progress)
+        return search_quality.evaluate_search(self._snapshots, self._searcher, queries, progress)
 
     def skipped(self) -> list[Skipped]:
         """The files that were left out, with the reasons."""
@@ -335,45 +327,14 @@ class Collection:
 
     def damages(self) -> list[CorruptError]:
         """Reads everything, and returns each damage as an error that says what to do about it."""
-        damages: list[CorruptError] = []
+        found: list[CorruptError] = []
         try:
             if damage := self._catalog.damage():
-                damages.append(CorruptError(f"{self._catalog.path}: the catalog is damaged: {damage}"))
-            damages += self._snapshots.damages()
+                found.append(CorruptError(f"{self._catalog.path}: the catalog is damaged: {damage}"))
+            found += self._snapshots.damages()
         except CorruptError as error:
-            damages.append(error)
-        return damages
-
-    # Writing
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """The writer's lock of a collection that is still the one that was opened."""
-        with layout.locked(self.directory):
-            compatibility.check_unchanged(self.directory, self._manifest)
-            directories.sweep(self.directory, self._manifest)
-            yield
-
-    @contextmanager
-    def _writing(self) -> Iterator[VectorWriter]:
-        """The lock, and a writer at the end of what has been committed."""
-        with self._locked():
-            state = self._catalog.state()
-            path = self._data_directory / state.vectors
-            if vectors.has_leftovers(path, self.made_by.dim, state.count):
-                self._catalog.check()  # a damaged catalog might know of too few vectors
-            with closing(VectorWriter(path, self.made_by.dim, state.count)) as writer:
-                yield writer
-
-    @contextmanager
-    def _maintaining(self, progress: Callable[[BuildProgress], None] | None) -> Iterator[IndexMaintainer]:
-        """The lock, once the files that a killed process has left behind are removed."""
-        with self._locked():
-            maintainer = IndexMaintainer(
-                self._catalog, self._data_directory, self.made_by.dim, self._policies, progress
-            )
-            maintainer.sweep()
-            yield maintainer
+            found.append(error)
+        return found
 
     def _names(self, path: str | os.PathLike[str]) -> tuple[str, str]:
         """The keys that a path may stand for: that of the file, or the path itself."""

@@ -1,4 +1,4 @@
-"""What a comparison of networks on somebody's own pictures has found."""
+"""The results of comparing models on a folder of images."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from lookalike.results import Skipped
 
 @dataclass(frozen=True)
 class CopyRecall:
-    """How often the original of a distorted copy is found.
+    """How often a model finds the original of an edited copy.
 
     Attributes:
-        distortion: what was done to the copies, such as "cropped".
-        recall_at_1: how often the original is the first answer, in [0, 1].
-        recall_at_10: how often it is among the first ten, in [0, 1].
+        distortion: the edit, such as "cropped".
+        recall_at_1: the share of copies whose original is the first match, in [0, 1].
+        recall_at_10: the share of copies whose original is among the first ten matches, in [0, 1].
     """
 
     distortion: str
@@ -21,24 +21,24 @@ class CopyRecall:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """How one network does on the pictures.
+class ComparedModel:
+    """The measurements of one model.
 
     Attributes:
         model: its name.
-        precision: what it computes with.
-        dim: the number of dimensions of its vectors.
-        images: how many pictures it has made vectors of; those that it cannot are left out.
-        copies: how often it finds the originals of copies, for each distortion.
-        recall_at_1: the mean over all distortions, in [0, 1].
+        precision: its inference precision.
+        dim: the dimension of its vectors.
+        images: the number of images that it made usable vectors of; the others are left out.
+        copies: the recall of edited copies, for each edit.
+        recall_at_1: the mean over all edits, in [0, 1].
         recall_at_10: likewise.
-        precision_at_1: how often the picture nearest to another has its label, in [0, 1]; None where there are fewer
-            than two labels, or none that two pictures have.
-        precision_at_10: the share of the ten nearest that have it, likewise.
+        precision_at_1: the share of images whose nearest other image has their label, in [0, 1]; None if there are
+            fewer than two labels, or none that two images have.
+        precision_at_10: the mean share of the ten nearest that have it, likewise.
         mean_average_precision: over whole rankings, likewise.
-        images_per_second: how many it reads, decodes and encodes with all threads, once it is loaded.
-        loading_seconds: how long it took to load.
-        memory_bytes: the most memory that a process of its own has taken for that, Python and all.
+        images_per_second: how fast all threads together read, decode and encode images, once the model is loaded.
+        loading_seconds: the time that loading the model took.
+        memory_bytes: the peak memory of the process that did it, including that of Python itself.
     """
 
     model: str
@@ -58,15 +58,15 @@ class Compared:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several networks on the same pictures.
+    """The measurements of several models on the same images.
 
     Attributes:
-        files: how many there are in the folder.
-        images: how many different pictures of these were taken.
-        labels: how many different labels these have; the label of a picture is the folder that it is in.
-        duplicates: how many more were drawn that look exactly like one of these.
+        files: the number of files in the folder.
+        images: the number of different images that were drawn from these.
+        labels: the number of different labels that they have; the label of an image is the name of its folder.
+        duplicates: the number of files that were drawn and look exactly like one of the images.
         skipped: the files that were drawn and cannot be used, and the folders that cannot be listed.
-        models: the networks, in the order that they were asked for.
+        models: the models, in the order that they were named.
     """
 
     files: int
@@ -74,4 +74,4 @@ class Comparison:
     labels: int
     duplicates: int
     skipped: tuple[Skipped, ...]
-    models: tuple[Compared, ...]
+    models: tuple[ComparedModel, ...]

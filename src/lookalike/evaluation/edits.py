@@ -1,6 +1,6 @@
-"""What happens to pictures before somebody looks for them: copies that a search by likeness should still find.
+"""Edited copies of images: crops, mirror images, previews and colour filters, whose originals a search should find.
 
-How much they are changed was chosen on photographs: a good network finds most of the originals, but not all.
+The strength of the edits was chosen on photographs, so that a good model finds most of the originals, but not all.
 """
 
 import hashlib
@@ -14,41 +14,41 @@ from PIL import Image, ImageEnhance
 
 from lookalike.images import decode
 
-_SIDE = 1024  # pixels; what is larger is made smaller first, as it is before it is sent or shown
+_SIDE = 1024  # pixels; a larger image is reduced first, as it is before it is sent or shown
 _CROP = 0.2, 0.4  # of the area
 _PREVIEW = 128  # pixels, the longer side
 _QUALITY = 30  # of a JPEG, of 100
-_HUE = 20, 45  # of the 256 steps round the colour circle
-_STRENGTH = 1.5, 2.0
+_HUE = 20, 45  # of the 256 steps of the hue circle
+_STRENGTH = 1.5, 2.0  # factor of brightness, contrast and saturation
 
 
-def cropped(image: Image.Image, chance: random.Random) -> Image.Image:
-    """A detail: a part of the same shape that has 20 to 40 percent of the area, anywhere in the picture."""
+def crop(image: Image.Image, chance: random.Random) -> Image.Image:
+    """Cuts out a part with the image's aspect ratio and 20 to 40 percent of its area, at a random position."""
     side = math.sqrt(chance.uniform(*_CROP))
-    width, height = _scaled(image, side)
+    width, height = _scaled_size(image, side)
     left, top = chance.randint(0, image.width - width), chance.randint(0, image.height - height)
     return image.crop((left, top, left + width, top + height))
 
 
-def mirrored(image: Image.Image, _: random.Random) -> Image.Image:
-    """Left and right exchanged."""
+def mirror(image: Image.Image, _: random.Random) -> Image.Image:
+    """Exchanges left and right."""
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
-def shrunk(image: Image.Image, _: random.Random) -> Image.Image:
-    """A preview: half as wide and high, at most 128 pixels on the longer side, and a JPEG of quality 30."""
-    small = image.resize(_scaled(image, min(0.5, _PREVIEW / max(image.size))), Image.Resampling.BICUBIC)
+def shrink(image: Image.Image, _: random.Random) -> Image.Image:
+    """Halves the width and height, to at most 128 pixels on the longer side, and saves it as a JPEG of quality 30."""
+    small = image.resize(_scaled_size(image, min(0.5, _PREVIEW / max(image.size))), Image.Resampling.BICUBIC)
     file = io.BytesIO()
     small.save(file, "JPEG", quality=_QUALITY)
     with Image.open(file, formats=["JPEG"]) as preview:
         return preview.convert("RGB")
 
 
-def recoloured(image: Image.Image, chance: random.Random) -> Image.Image:
-    """A filter: hues turned by 28 to 63 degrees; brightness, contrast and saturation each times or by 1.5 to 2."""
+def recolour(image: Image.Image, chance: random.Random) -> Image.Image:
+    """Rotates the hues by 28 to 63 degrees, and scales brightness, contrast and saturation up or down by 1.5 to 2."""
     hue = chance.choice((-1, 1)) * chance.randint(*_HUE)
     pixels = np.array(image.convert("HSV"))
-    pixels[..., 0] += np.uint8(hue % 256)  # going round
+    pixels[..., 0] += np.uint8(hue % 256)  # modulo 256, as hues are
     image = Image.frombytes("HSV", image.size, pixels.tobytes()).convert("RGB")
     for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
         strength = chance.uniform(*_STRENGTH)
@@ -56,16 +56,20 @@ def recoloured(image: Image.Image, chance: random.Random) -> Image.Image:
     return image
 
 
-DISTORTIONS: dict[str, Callable[[Image.Image, random.Random], Image.Image]] = {
-    "cropped": cropped,
-    "mirrored": mirrored,
-    "shrunk": shrunk,
-    "recoloured": recoloured,
+# Each edit by its name in the results of a comparison; the name also seeds its random numbers.
+EDITS: dict[str, Callable[[Image.Image, random.Random], Image.Image]] = {
+    "cropped": crop,
+    "mirrored": mirror,
+    "shrunk": shrink,
+    "recoloured": recolour,
 }
 
 
 def original(data: bytes) -> Image.Image:
-    """What the copies of a file's picture are made from: it, upright, in RGB, at most 1024 pixels on the longer side.
+    """The image that is edited: upright, in RGB, at most 1024 pixels on the longer side.
+
+    Args:
+        data: the bytes of an image file.
 
     Raises:
         ImageError: it cannot be used.
@@ -73,15 +77,18 @@ def original(data: bytes) -> Image.Image:
     return decode.thumbnail(data, _SIDE)
 
 
-def copies(data: bytes) -> list[Image.Image]:
-    """For each of the distortions, in their order, a copy of a file's picture, in RGB; the same bytes give the same.
+def edited_copies(data: bytes) -> list[Image.Image]:
+    """An edited copy of an image for each of `EDITS`, in their order, in RGB; the same bytes give the same copies.
+
+    Args:
+        data: the bytes of an image file.
 
     Raises:
         ImageError: it cannot be used.
     """
     image, seed = original(data), hashlib.sha256(data).digest()
-    return [distort(image, random.Random(seed + name.encode())) for name, distort in DISTORTIONS.items()]
+    return [edit(image, random.Random(seed + name.encode())) for name, edit in EDITS.items()]
 
 
-def _scaled(image: Image.Image, scale: float) -> tuple[int, int]:
+def _scaled_size(image: Image.Image, scale: float) -> tuple[int, int]:
     return max(1, round(image.width * scale)), max(1, round(image.height * scale))

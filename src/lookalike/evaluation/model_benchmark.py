@@ -1,4 +1,4 @@
-"""One network on a sample of pictures: how fast it is, what memory it takes, and how often it finds what it should."""
+"""Measures one model on a sample of images: its speed, its memory, and the recall and precision of its searches."""
 
 import functools
 import math
@@ -14,7 +14,7 @@ from lookalike import encoders, metrics
 from lookalike.encoders import Encoder
 from lookalike.errors import ImageError, ModelError
 from lookalike.evaluation import edits
-from lookalike.evaluation.comparison_results import Compared, CopyRecall
+from lookalike.evaluation.comparison_results import ComparedModel, CopyRecall
 from lookalike.images import decode
 from lookalike.ingest import embedding
 from lookalike.ingest import sampling as samples
@@ -22,35 +22,38 @@ from lookalike.metrics import Labels, Numbers, Quality, Rows
 from lookalike.sources.folder import Found
 from lookalike.storage.vectors import Vectors
 
-_EQUAL = 1e-9  # cosines in double precision that differ by no more are those of the same vector
+_EQUAL = 1e-9  # cosines in double precision that differ by no more are taken as equal: the rest is rounding
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be measured.
+    """A model to measure, and the images to measure it on.
 
     Attributes:
-        model: the name of the network.
-        precision: what it computes with.
-        pictures: the files, all different and all usable.
-        labels: of each of them.
-        threads: how many work at once.
+        model: the name of the model.
+        precision: its inference precision.
+        images: the files, all different and all usable.
+        labels: the label of each image, or None.
+        threads: the number of threads.
     """
 
     model: str
     precision: str
-    pictures: tuple[Found, ...]
+    images: tuple[Found, ...]
     labels: tuple[str | None, ...]
     threads: int
 
 
-def measured(task: Task, progress: Callable[[int], None]) -> Compared:
-    """Measures a network in a process that has done nothing before.
+def measure_model(task: Task, progress: Callable[[int], None]) -> ComparedModel:
+    """Measures a model; call it in a new process, since it reports that process's peak memory.
 
-    `tell` hears how much of twice the number of pictures is done: each is first indexed and then distorted.
+    Args:
+        task: the model and the images.
+        progress: called with the number of steps that are done, of two for each image: each is first encoded as
+            indexing does, and then encoded with its edited copies.
 
     Raises:
-        ModelError: the network cannot be run, or makes vectors of fewer than two of the pictures.
+        ModelError: the model cannot be run, or makes usable vectors of fewer than two of the images.
     """
     load = functools.cache(lambda: encoders.load(task.model, precision=task.precision, threads=task.threads))
     indexed = samples.attempt(
@@ -58,14 +61,14 @@ def measured(task: Task, progress: Callable[[int], None]) -> Compared:
         load,
         threads=task.threads,
         row_of=lambda _: None,
-        progress=lambda done: progress(min(done, len(task.pictures))),
+        progress=lambda done: progress(min(done, len(task.images))),
     )
     vectors, labels = _usable(load(), task, progress)
     gallery = vectors[:, 0].astype(np.float16)  # as a collection stores them
     copies = tuple(
-        CopyRecall(name, *_recall(gallery, vectors[:, place])) for place, name in enumerate(edits.DISTORTIONS, 1)
+        CopyRecall(name, *_recall(gallery, vectors[:, number])) for number, name in enumerate(edits.EDITS, 1)
     )
-    return Compared(
+    return ComparedModel(
         model=task.model,
         precision=task.precision,
         dim=gallery.shape[1],
@@ -76,23 +79,23 @@ def measured(task: Task, progress: Callable[[int], None]) -> Compared:
         **asdict(_quality(gallery.astype(np.float32), labels)),
         images_per_second=indexed.files_per_second,
         loading_seconds=indexed.loading_seconds,
-        memory_bytes=indexed.memory_bytes,  # before there were copies
+        memory_bytes=indexed.memory_bytes,  # measured before there were copies
     )
 
 
 def _for_all_threads(task: Task) -> list[Found]:
-    """The pictures, as often as it takes to give a group to each thread."""
-    return list(task.pictures) * math.ceil(task.threads * embedding.GROUP / len(task.pictures))
+    """The images, repeated until there is a group for each thread."""
+    return list(task.images) * math.ceil(task.threads * embedding.GROUP / len(task.images))
 
 
 def _usable(encoder: Encoder, task: Task, progress: Callable[[int], None]) -> tuple[Vectors, Labels]:
-    """The unit vectors of pictures and of their copies, (n, 1 + distortions, dim), and the labels of these pictures."""
-    count = len(task.pictures)
+    """The unit vectors of the usable images and their edited copies, (n, 1 + edits, dim), and these images' labels."""
+    count = len(task.images)
     found: list[Vectors] = []
     labels = []
-    pool = ThreadPoolExecutor(task.threads, "lookalike-contestant")
+    pool = ThreadPoolExecutor(task.threads, "lookalike-benchmark")
     try:
-        made = pool.map(functools.partial(_of_picture, encoder), task.pictures)
+        made = pool.map(functools.partial(_vectors, encoder), task.images)
         for done, (vectors, label) in enumerate(zip(made, task.labels, strict=True), 1):
             if vectors is not None:
                 found.append(vectors)
@@ -101,26 +104,26 @@ def _usable(encoder: Encoder, task: Task, progress: Callable[[int], None]) -> tu
     finally:
         pool.shutdown(cancel_futures=True)
     if len(found) < 2:
-        raise ModelError(f"{task.model}: it makes usable vectors of {len(found)} of {count} pictures; import another")
+        raise ModelError(f"{task.model}: it makes usable vectors of {len(found)} of {count} images; import another")
     return np.stack(found), Labels.of(labels)
 
 
-def _of_picture(encoder: Encoder, found: Found) -> Vectors | None:
-    """Of the picture and of its copies, or None where one of them is unusable."""
+def _vectors(encoder: Encoder, found: Found) -> Vectors | None:
+    """The unit vectors of an image and its edited copies, (1 + edits, dim); None if one of them is unusable."""
     try:
         data = decode.read(found.path).data
-        pictures = [decode.decode(data, encoder.preprocessing, name=found.key)]
-        pictures += [decode.prepare(copy, encoder.preprocessing) for copy in edits.copies(data)]
-        return np.concatenate([embedding.embed(encoder, picture) for picture in pictures])
+        images = [decode.decode(data, encoder.preprocessing, name=found.key)]
+        images += [decode.prepare(copy, encoder.preprocessing) for copy in edits.edited_copies(data)]
+        return np.concatenate([embedding.embed(encoder, image) for image in images])
     except ImageError:
         return None
 
 
-# How often it finds what it should
+# Recall and precision
 
 
 def _recall(gallery: NDArray[np.float16], queries: Vectors) -> tuple[float, float]:
-    """How often the gallery's picture of the same number is the first, and among the first ten, that a query finds."""
+    """Recall@1 and recall@10 of queries, each of which should find the gallery's vector of its own number."""
     stored = gallery.astype(np.float64)
     at_1, at_10 = np.empty(len(queries)), np.empty(len(queries))
     for rows in metrics.query_blocks(np.arange(len(queries)), len(gallery)):
@@ -130,10 +133,10 @@ def _recall(gallery: NDArray[np.float16], queries: Vectors) -> tuple[float, floa
 
 
 def chance_within(k: int, scores: Numbers, wanted: Rows) -> Numbers:
-    """How likely it is that the wanted answer is among the first k, where equal scores come in any order.
+    """The probability that the wanted answer is among the first k, if equal scores are ranked at random.
 
-    An exact copy of a picture is not counted twice, so that equal scores are those of different pictures, which the
-    network cannot tell apart.
+    Images that look exactly alike are taken once, so equal scores are those of different images that the model does
+    not distinguish.
 
     Args:
         k: at least 1.
@@ -151,7 +154,7 @@ def chance_within(k: int, scores: Numbers, wanted: Rows) -> Numbers:
 
 
 def _quality(vectors: Vectors, labels: Labels) -> Quality:
-    """How well labels keep together, where each picture that can be asked looks for the others."""
+    """The precision and mAP of searches by every image whose label another image has."""
     found: list[tuple[Numbers, Numbers, Numbers]] = [(np.empty(0),) * 3]
     for rows in metrics.query_blocks(labels.answerable(), len(vectors)):
         scores = vectors[rows] @ vectors.T

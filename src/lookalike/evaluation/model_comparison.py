@@ -1,13 +1,13 @@
-"""Compares networks on somebody's own pictures: which of them finds what it should, how fast, in how much memory.
+"""Compares models on a folder of images: the recall and precision of their searches, their speed and memory.
 
     from lookalike.evaluation.model_comparison import compare
 
     for model in compare(["efficientnet-lite0:int8", "resnet"], "photos").models:
         print(model.model, model.recall_at_1, model.images_per_second)
 
-Each network is measured in a process of its own, one after the other. There need be no labels: a distorted copy of a
-picture (distortions.py) should find the original. Where the folders' names are labels, a picture should find others of
-its own.
+Each model is measured in a process of its own, one after the other. Labels are not needed: an edited copy of an image
+(edits.py) should find the original. If the images are in folders, these are their labels, and an image should find
+others with its label.
 """
 
 import os
@@ -36,13 +36,13 @@ SAMPLE = 500
 
 @dataclass(frozen=True)
 class ComparisonProgress:
-    """How far it is.
+    """The progress of a comparison.
 
     Attributes:
-        files: how many have been counted so far.
-        model: which network is being measured; empty while the pictures are looked at.
-        done: how much of `total` is done, pictures and networks together.
-        total: None until the files are counted.
+        files: the number of files counted so far.
+        model: the model that is being measured; empty while the images are read.
+        done: the number of steps that are done, of `total`.
+        total: the number of steps, of all images and models together; None until the files are counted.
     """
 
     files: int
@@ -63,50 +63,51 @@ def compare(
     threads: int | None = None,
     progress: OnProgress | None = None,
 ) -> Comparison:
-    """Measures networks on pictures of a folder, drawn at random and always the same. Nothing is written.
+    """Measures models on images of a folder, drawn at random and always the same. Nothing is written.
 
-    What cannot be used is left out, and pictures that look exactly alike are taken once.
+    Images that cannot be used are left out, and images that look exactly alike are taken once.
 
     Args:
-        models: the names of the networks, each with the precision after a colon where it is to have another:
+        models: the names of the models, each with its inference precision after a colon if it is to have another one:
             "efficientnet-lite0:f32".
         folder: the folder of images.
-        sample: how many files to draw, where there are as many.
-        precision: what the networks compute with that name no other; by default what each has.
-        threads: how many images to work on at once; by default one for each core.
-        progress: called while it works; what it raises ends the work.
+        sample: the most files to draw, at least 2.
+        precision: the inference precision of the models that name none (default: the model's own).
+        threads: the number of images to process at once; by default one for each core.
+        progress: called while it works; an exception that it raises ends the work.
 
     Raises:
-        UsageError: there is no such folder or network, none is named, a number is too small, or there are not two
-            different pictures.
-        ModelError: a network cannot be run.
+        UsageError: there is no such folder or model, no model is named, a number is too small, or there are fewer than
+            two different images.
+        ModelError: a model cannot be run.
     """
     if sample < 2 or (threads is not None and threads < 1):
         raise UsageError(f"sample={sample}, threads={threads}: give a sample of at least 2, and at least 1 thread")
     cards = list(dict.fromkeys(_card(model, precision) for model in models))
     if not cards:
         raise UsageError("no model is named; name one or more, such as efficientnet-lite0:int8")
-    here, count, progress = Path(folder).resolve(), threads or cores(), progress or (lambda _: None)
-    if not os.path.isdir(here):
+    if not os.path.isdir(folder):
         raise UsageError(f"{folder}: there is no such folder")
-    source = Folder(here, base=here)
+    return _compare(cards, Path(folder), sample, threads or cores(), progress or (lambda _: None))
+
+
+def _compare(cards: Sequence[Card], folder: Path, sample: int, threads: int, progress: OnProgress) -> Comparison:
+    source = Folder(folder.resolve(), base=folder.resolve())
     census, drawn = samples.take(source, None, sample, progress=lambda files: progress(ComparisonProgress(files)))
     steps = _Steps(progress, census.files, len(drawn), len(cards))
-    pictures, skipped = _pictures(drawn, count, steps)
-    if len(pictures) < 2:
-        raise UsageError(
-            f"{folder}: of {len(drawn)} files drawn, {len(pictures)} can be compared; it takes at least two"
-        )
-    labels = tuple(folder_label(found.key) for found in pictures)
-    tasks = [Task(card.name, card.precision, pictures, labels, count) for card in cards]
+    images, skipped = _images(drawn, threads, steps)
+    if len(images) < 2:
+        raise UsageError(f"{folder}: of {len(drawn)} files drawn, {len(images)} can be compared; it takes at least two")
+    labels = tuple(folder_label(found.key) for found in images)
+    tasks = [Task(card.name, card.precision, images, labels, threads) for card in cards]
     return Comparison(
         files=census.files,
-        images=len(pictures),
+        images=len(images),
         labels=len({label for label in labels if label is not None}),
-        duplicates=len(drawn) - len(pictures) - len(skipped),
+        duplicates=len(drawn) - len(images) - len(skipped),
         skipped=(*census.unlisted, *skipped),
         models=tuple(
-            worker.run(model_benchmark.measured, task, name=task.model, progress=steps.of_model(number, task))
+            worker.run(model_benchmark.measure_model, task, name=task.model, progress=steps.of_model(number, task))
             for number, task in enumerate(tasks)
         ),
     )
@@ -119,47 +120,47 @@ def _card(model: str, precision: str | None) -> Card:
 
 @dataclass(frozen=True)
 class _Steps:
-    """Counts the steps of all: each drawn file is looked at, and then each network takes it twice."""
+    """Counts the steps: each drawn file is read once, and then twice by each model."""
 
     progress: OnProgress
     files: int
     drawn: int
     models: int
 
-    def looked_at(self, done: int) -> None:
-        self._say("", done)
+    def read(self, done: int) -> None:
+        self._report("", done)
 
     def of_model(self, number: int, task: Task) -> Callable[[int], None]:
-        """What a network, the first of which has the number 0, tells how far it is."""
-        before = self.drawn * (1 + 2 * number) + 2 * (self.drawn - len(task.pictures))
-        return lambda done: self._say(task.model, before + done)
+        """Takes the progress of a model; the first model has the number 0."""
+        before = self.drawn * (1 + 2 * number) + 2 * (self.drawn - len(task.images))
+        return lambda done: self._report(task.model, before + done)
 
-    def _say(self, model: str, done: int) -> None:
+    def _report(self, model: str, done: int) -> None:
         self.progress(ComparisonProgress(self.files, model, done, self.drawn * (1 + 2 * self.models)))
 
 
-def _pictures(drawn: Sequence[Found], threads: int, steps: _Steps) -> tuple[tuple[Found, ...], list[Skipped]]:
-    """The files that can be used, of those that look exactly alike the first, and those that cannot.
+def _images(drawn: Sequence[Found], threads: int, steps: _Steps) -> tuple[tuple[Found, ...], list[Skipped]]:
+    """The usable files, only the first of those that look exactly alike, and the unusable ones.
 
-    All of them are in the system's memory then, so that the first network reads them no more slowly than the others.
+    This also brings all files into the system's cache, so that the first model reads them as fast as the others.
     """
-    pictures: dict[bytes, Found] = {}
+    images: dict[bytes, Found] = {}
     skipped: list[Skipped] = []
     pool = ThreadPoolExecutor(threads, "lookalike-comparison")
     try:
-        for done, (found, look) in enumerate(zip(drawn, pool.map(_look, drawn), strict=True), 1):
-            if isinstance(look, Skipped):
-                skipped.append(look)
+        for done, (found, digest) in enumerate(zip(drawn, pool.map(_digest, drawn), strict=True), 1):
+            if isinstance(digest, Skipped):
+                skipped.append(digest)
             else:
-                pictures.setdefault(look, found)
-            steps.looked_at(done)
+                images.setdefault(digest, found)
+            steps.read(done)
     finally:
         pool.shutdown(cancel_futures=True)
-    return tuple(pictures.values()), skipped
+    return tuple(images.values()), skipped
 
 
-def _look(found: Found) -> bytes | Skipped:
-    """What tells a picture from one that looks otherwise."""
+def _digest(found: Found) -> bytes | Skipped:
+    """The SHA-256 of an image's size and pixels; images that look exactly alike have the same."""
     try:
         image = edits.original(decode.read(found.path).data)
     except ImageError as error:

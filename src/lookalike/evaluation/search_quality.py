@@ -15,7 +15,6 @@ from lookalike.evaluation.results import Evaluation, WorstQuery
 from lookalike.index import tuning
 from lookalike.index.generation import Generation
 from lookalike.index.operating_point import SearchParameters
-from lookalike.index.policies import TuningPolicy
 from lookalike.index.spec import IndexSpec
 from lookalike.metrics import Labels, Numbers
 from lookalike.results import Match, Matches
@@ -45,7 +44,6 @@ def evaluate_search(
     snapshots: Snapshots,
     searcher: Searcher,
     queries: int,
-    policy: TuningPolicy,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Measures recall, precision and mAP. Nothing is changed, and no writer is stopped.
@@ -54,7 +52,6 @@ def evaluate_search(
         snapshots: the collection's states, of which the newest is measured.
         searcher: answers the queries.
         queries: the most images to use as queries, at least 1.
-        policy: how the time of an exact search is measured.
         progress: called with the number of steps that are done, and their total.
 
     Raises:
@@ -65,7 +62,7 @@ def evaluate_search(
         raise UsageError(f"queries={queries}: ask at least 1")
     with snapshots.current() as snapshot:
         images = _images(snapshot.catalog)
-    return _Measurement(snapshot, images, searcher, policy, progress).evaluation(queries)
+    return _Measurement(snapshot, images, searcher, progress).evaluation(queries)
 
 
 class _Measurement:
@@ -76,10 +73,9 @@ class _Measurement:
         snapshot: Snapshot,
         images: _Images,
         searcher: Searcher,
-        policy: TuningPolicy,
         progress: Callable[[int, int], None] | None,
     ) -> None:
-        self._snapshot, self._images, self._searcher, self._policy = snapshot, images, searcher, policy
+        self._snapshot, self._images, self._searcher = snapshot, images, searcher
         self._progress = progress or (lambda _done, _total: None)
         self._steps, self._done = 0, 0
 
@@ -115,7 +111,7 @@ class _Measurement:
     def _recalls(self, queries: int) -> tuple[Numbers, float, float]:
         """The recall of each query, and the median milliseconds of a search as it is set up and of an exact one."""
         snapshot, live = self._snapshot, self._snapshot.live
-        probes = tuning.draw(snapshot.vectors, live, self._policy, queries=queries, k=_K)
+        probes = tuning.draw(snapshot.vectors, live, snapshot.policy, queries=queries, k=_K)
         parameters = self._parameters()
         found, seconds = [], []
         for start in range(len(probes.rows)):

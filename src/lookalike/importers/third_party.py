@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdo
 from importlib import import_module
 from typing import Any
 
+from lookalike.encoders.openvino import loading  # noqa: F401 - first, as it loads OpenVINO without its telemetry
 from lookalike.errors import Hint, MissingExtraError, ModelError
 from lookalike.importers.error_summary import one_line
 

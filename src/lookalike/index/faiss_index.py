@@ -1,6 +1,6 @@
-"""A FAISS index over the vectors: it proposes candidates, which the stored vectors then rank.
+"""A FAISS index over the vectors: it proposes candidates, which are re-ranked by the stored vectors.
 
-Which index it is, a factory string says (spec.py); the row numbers of the vectors are its ids.
+Its kind is given by a factory string (spec.py); its ids are the row numbers of the vectors.
 """
 
 import os
@@ -21,25 +21,34 @@ from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Vectors
 
 _SEED = 1234
-# With it a graph finds the nearest list of 99 vectors in 100, and of 95 with the 16 that FAISS takes.
+# With 64 a graph finds the nearest list of 99 vectors in 100; with FAISS's default, 16, of 95.
 _ADDING_EF_SEARCH = 64
-_LIMITS = threading.Lock()
+_UNGROUPED = 10  # FAISS's `implem` that scans lists of 4-bit codes without grouping the queries by list
+_LIMITS = threading.Lock()  # for FAISS's deserialization limit, which is of the whole process
 
 
 class Index:
-    """A FAISS index of the first rows of the vectors. Any number of threads may search it."""
+    """A FAISS index of the first rows of the vectors. Any number of threads may search it.
+
+    Attributes:
+        spec: the factory string that it was made by.
+    """
 
     def __init__(self, spec: IndexSpec, inner: Any) -> None:
-        self.spec, self._inner, self._for_one = spec, inner, _for_one_query(inner)
+        """Wraps a FAISS index of that kind."""
+        self.spec, self._inner, self._single = spec, inner, _single_query_view(inner)
 
     @classmethod
     def trained(cls, spec: IndexSpec, sample: Vectors, *, like: "Index | None" = None) -> "Index":
-        """An empty index that has learned from a sample of unit vectors, float32 (n, dim).
+        """Trains an empty index on a sample of vectors.
 
-        Where its lists are chosen as those of `like` are, it takes over their centroids.
+        Args:
+            spec: the kind of index.
+            sample: unit vectors, float32 (n, dim).
+            like: an index whose centroids are copied instead of trained, if its inverted lists are of the same kind.
 
         Raises:
-            UsageError: there are too few.
+            UsageError: the vectors are too few.
         """
         inner = spec.empty()
         if not inner.is_trained:
@@ -47,8 +56,8 @@ class Index:
             if like and like.spec.lists and like.spec.inverted_file == spec.inverted_file:
                 quantizer = quantizer_of(like._inner)
                 quantizer_of(inner).add(quantizer.reconstruct_n(0, quantizer.ntotal))
-            with faiss_errors(spec.factory), _set_to_learn(inner, len(sample)):
-                if spec.kind != "ivf" or not _trained_on_gpus(inner, sample):
+            with faiss_errors(spec.factory), _training_settings(inner, len(sample)):
+                if spec.kind != "ivf" or not _train_on_gpus(inner, sample):
                     inner.train(sample)
             if spec.kind == "ivf" and isinstance(lists := quantizer_of(inner), faiss.IndexHNSW):
                 lists.hnsw.efSearch = _ADDING_EF_SEARCH
@@ -56,40 +65,45 @@ class Index:
 
     @property
     def rows(self) -> int:
-        """How many of the first rows it covers."""
+        """The number of rows that it covers: the first ones."""
         return int(self._inner.ntotal)
 
     def add(self, vectors: Vectors) -> None:
-        """Takes in the next rows, float32 (n, dim)."""
+        """Adds the next rows.
+
+        Args:
+            vectors: unit vectors, float32 (n, dim).
+
+        Raises:
+            UsageError: they have another dimension.
+        """
         if vectors.ndim != 2 or vectors.shape[1] != self.spec.dim:
-            raise UsageError(f"rows of shape {vectors.shape} do not go with an index of {self.spec.dim} dimensions")
+            raise UsageError(f"rows of shape {vectors.shape} do not fit an index of {self.spec.dim} dimensions")
         with faiss_errors(self.spec.factory):
             self._inner.add(vectors)
-        self._for_one = _for_one_query(self._inner)
+        self._single = _single_query_view(self._inner)
 
     def search(
         self, queries: Vectors, k: int, parameters: SearchParameters, *, stored: Part, row_set: RowSet
     ) -> tuple[Vectors, Rows]:
-        """Finds the k rows with the largest inner product for each query, as far as it finds them, best first.
+        """Finds the rows with the largest inner product for each query, at most k of them, best first.
 
         Args:
             queries: unit vectors, float32 (n, dim).
             k: at least 1.
             parameters: how to search.
-            stored: the same rows as they are stored; they re-rank the candidates by exact inner product.
+            stored: the stored vectors of the same rows, which re-rank the candidates by exact inner product.
             row_set: the rows that may be found.
 
         Returns:
-            Scores, float32 (n, k), and rows, int64 (n, k); where fewer are found, the rows are -1.
+            Scores, float32 (n, k), and rows, int64 (n, k); missing ones come last, with -1 as the row.
 
         Raises:
             UsageError: the queries have another dimension.
         """
         if queries.ndim != 2 or queries.shape[1] != self.spec.dim:
-            raise UsageError(
-                f"a query of shape {queries.shape} does not go with an index of {self.spec.dim} dimensions"
-            )
-        refined = faiss.IndexRefine(self._for_one if len(queries) == 1 else self._inner, stored.faiss)
+            raise UsageError(f"a query of shape {queries.shape} does not fit an index of {self.spec.dim} dimensions")
+        refined = faiss.IndexRefine(self._single if len(queries) == 1 else self._inner, stored.faiss)
         bitmap = row_set.bitmap(0, self.rows)
         selector = None if bitmap is None else faiss.IDSelectorBitmap(bitmap)
         refining = faiss.IndexRefineSearchParameters(
@@ -100,23 +114,26 @@ class Index:
             scores, rows = refined.search(np.ascontiguousarray(queries, np.float32), k, params=refining)
         return scores, rows
 
-    def write(self, take: Callable[[bytes], int]) -> None:
-        """Hands over what a file of it holds, piece by piece.
+    def write(self, write_piece: Callable[[bytes], int]) -> None:
+        """Serializes the index.
+
+        Args:
+            write_piece: called with each piece of the file, in order; returns the number of bytes written.
 
         Raises:
-            OSError: whatever `take` raises.
+            OSError: `write_piece` has raised it.
         """
         failed: list[OSError] = []
 
-        def taken(piece: bytes) -> int:
+        def recorded(piece: bytes) -> int:
             try:
-                return take(piece)
-            except OSError as error:
+                return write_piece(piece)
+            except OSError as error:  # which FAISS turns into a RuntimeError
                 failed.append(error)
                 raise
 
         try:
-            faiss.write_index(self._inner, faiss.PyCallbackIOWriter(taken))
+            faiss.write_index(self._inner, faiss.PyCallbackIOWriter(recorded))
         except RuntimeError:
             if failed:
                 raise failed[0] from None
@@ -124,15 +141,15 @@ class Index:
 
     @classmethod
     def read(cls, spec: IndexSpec, file: BinaryIO) -> "Index":
-        """Reads a file that `write` has made.
+        """Reads an index from a file.
 
         Raises:
-            CorruptError: it is not an index of this kind.
+            CorruptError: the file is damaged, or holds an index of another kind.
         """
-        os.lseek(file.fileno(), 0, os.SEEK_SET)  # macOS opens a descriptor again where it stands
+        os.lseek(file.fileno(), 0, os.SEEK_SET)  # on macOS, opening /dev/fd keeps the offset of the descriptor
         try:
             with _limited_to(os.fstat(file.fileno()).st_size + spec.table_bytes()):
-                inner = faiss.read_index(f"/dev/fd/{file.fileno()}")  # by descriptor: it may have any name
+                inner = faiss.read_index(f"/dev/fd/{file.fileno()}")  # by descriptor, since a path need not be UTF-8
             if spec.describes(inner):
                 return cls(spec, inner)
         except RuntimeError as error:
@@ -140,7 +157,7 @@ class Index:
         raise CorruptError(f"{file.name}: it is not {spec.factory} over {spec.dim} dimensions")
 
     def _faiss_parameters(self, nprobe: int, selector: Any) -> Any:
-        """The parameters of one call; nothing is ever set on the index, which other threads are searching."""
+        """FAISS's parameters for one call. Nothing is set on the index itself, which other threads may be searching."""
         chosen = {} if selector is None else {"sel": selector}
         kind = self.spec.kind
         if kind == "ivf":
@@ -157,16 +174,16 @@ class Index:
 
 
 @contextmanager
-def _set_to_learn(inner: Any, samples: int) -> Iterator[None]:
-    """Sets how an index is trained with so many vectors, for as long as it is."""
+def _training_settings(inner: Any, samples: int) -> Iterator[None]:
+    """Sets the parameters by which an index is trained on that many vectors."""
     core = core_of(inner)
     if hasattr(core, "nlist"):
         core.cp.niter, core.cp.seed, core.cp.min_points_per_centroid = ITERATIONS, _SEED, 1
         core.cp.max_points_per_centroid = max(samples // core.nlist + 1, 1)
         if isinstance(core, faiss.IndexIVFPQ):
-            core.do_polysemous_training = False  # 1.5 s a codebook, for a way of searching that is not used
+            core.do_polysemous_training = False  # takes 1.5 s a codebook, and is not used
         if hasattr(core, "pq"):
-            core.pq.cp.min_points_per_centroid = 1  # with fewer than 39 it prints warnings
+            core.pq.cp.min_points_per_centroid = 1  # below 39, FAISS prints a warning
     rotations = [each for each in transforms_of(inner) if isinstance(each, faiss.OPQMatrix)]
     codebooks = [faiss.ProductQuantizer(each.d_out, each.M, 8) for each in rotations]
     for rotation, own in zip(rotations, codebooks, strict=True):
@@ -176,11 +193,15 @@ def _set_to_learn(inner: Any, samples: int) -> Iterator[None]:
         yield
     finally:
         for rotation in rotations:
-            rotation.pq = None  # FAISS has a pointer to it only
+            rotation.pq = None  # FAISS holds a bare pointer to it
 
 
-def _trained_on_gpus(inner: Any, sample: Vectors) -> bool:
-    """Trains inverted lists with k-means on graphics processors, where FAISS was built for them and there are some."""
+def _train_on_gpus(inner: Any, sample: Vectors) -> bool:
+    """Trains inverted lists with k-means on all GPUs.
+
+    Returns:
+        Whether it did: False without GPUs, with a FAISS that does not support them, or if the training failed.
+    """
     if not faiss.get_num_gpus():
         return False
     core = core_of(inner)
@@ -191,17 +212,17 @@ def _trained_on_gpus(inner: Any, sample: Vectors) -> bool:
         inner.train(sample)
     except RuntimeError as error:
         reason = str(error).strip().rpartition("\n")[2]
-        warnings.warn(f"FAISS trains on the CPU; on the graphics processor it failed: {reason}", DeviceWarning, 2)
+        warnings.warn(f"FAISS trains on the CPU; training on the GPU failed: {reason}", DeviceWarning, 2)
         return False
     finally:
-        core.clustering_index = None  # FAISS has a pointer to it only
+        core.clustering_index = None  # FAISS holds a bare pointer to it
     return True
 
 
-def _for_one_query(inner: Any) -> Any:
-    """The same index, in the same memory, set so that a single query takes a tenth less time.
+def _single_query_view(inner: Any) -> Any:
+    """A view of the same index, in the same memory, on which a single query takes 10% less time.
 
-    Of FAISS's ways to scan 4-bit codes, 10 does not group queries, which would make batches half as fast.
+    It only differs for 4-bit fast scan: queries are not grouped by list. Batches would be half as fast on it.
     """
     core = core_of(inner)
     if not isinstance(core, faiss.IndexIVFPQFastScan):
@@ -211,7 +232,7 @@ def _for_one_query(inner: Any) -> Any:
     )
     view.replace_invlists(core.invlists, False)
     view.pq, view.by_residual, view.is_trained, view.ntotal = core.pq, core.by_residual, core.is_trained, core.ntotal
-    view.implem = 10
+    view.implem = _UNGROUPED
     if inner is core:
         return view
     whole = faiss.IndexPreTransform(view)
@@ -222,8 +243,8 @@ def _for_one_query(inner: Any) -> Any:
 
 @contextmanager
 def _limited_to(size: int) -> Iterator[None]:
-    """Nothing that FAISS reads may be larger than so many bytes, whatever a file says of itself."""
-    with _LIMITS:  # it is the limit of the whole process
+    """Limits FAISS's single allocations while it reads a file to a number of bytes, whatever sizes the file claims."""
+    with _LIMITS:
         before = faiss.get_deserialization_vector_byte_limit()
         faiss.set_deserialization_vector_byte_limit(size)
         try:

@@ -83,11 +83,12 @@ class Generation:
 
 # Its card as JSON, whose keys stay as they are on the disk.
 
+_KEYS = {"target_recall": "promise", "reached_recall": "reached"}
+
 
 def as_facts(about: Generation) -> dict[str, Any]:
     """What is known of an index, for JSON."""
-    facts = asdict(about)
-    facts["promise"], facts["reached"] = facts.pop("target_recall"), facts.pop("reached_recall")
+    facts = {_KEYS.get(name, name): value for name, value in asdict(about).items()}
     facts["points"] = [_point_facts(point) for point in about.points]
     return facts
 

@@ -1,6 +1,6 @@
-"""Which FAISS index: a factory string, whether it can serve a collection, and what it would take.
+"""FAISS index factory strings: whether one can serve a collection, and how much memory and time its index takes.
 
-See https://github.com/facebookresearch/faiss/wiki/The-index-factory for the strings.
+The strings are described at https://github.com/facebookresearch/faiss/wiki/The-index-factory.
 """
 
 import re
@@ -14,16 +14,16 @@ import faiss
 
 from lookalike.errors import UsageError
 
-# k-means wants at least 39 vectors a list (FAISS's own limit for a warning); more hardly changes recall.
+# FAISS warns when k-means gets fewer than 39 vectors per list; more than that hardly change recall.
 _SAMPLES_PER_LIST = 40
-_SAMPLES = 25_600  # what a transformation or a scalar quantizer learns from; 256 for each of PQ's 100, say
-ITERATIONS = 10  # of k-means: FAISS's choice for coarse quantizers
-_SAMPLES_PER_CODE, _CODEBOOK_ITERATIONS = 256, 25  # FAISS's choices for product quantizers,
-_ROTATIONS = 50  # and for OPQ, each of which learns its codebooks a little further
-# Comparing with a centroid of a few dimensions takes as long as so many multiplications of large matrices.
+_SAMPLES = 25_600  # the fewest vectors that a transform or a code is trained on, if there are as many
+ITERATIONS = 10  # of k-means; FAISS's default for coarse quantizers
+_SAMPLES_PER_CODE, _CODEBOOK_ITERATIONS = 256, 25  # FAISS's defaults for product quantizers
+_ROTATIONS = 50  # training iterations of OPQ; FAISS's default
+# Comparing with a centroid of a few dimensions takes as long as this many multiplications in a large matrix product.
 _SMALL_COMPARISON = 200
 
-# What honours a selection of rows, and gives back the ids that it was given.
+# The FAISS classes that restrict a search to an IDSelector, and return the ids of the vectors as they were added.
 _FLAT = ("IndexFlat", "IndexFlatIP", "IndexScalarQuantizer", "IndexRaBitQ")
 _HNSW = ("IndexHNSWFlat", "IndexHNSWSQ", "IndexHNSWPQ")
 _IVF = (
@@ -36,30 +36,33 @@ _IVF = (
 )
 _QUANTIZERS = ("IndexFlat", "IndexFlatIP", "IndexScalarQuantizer", "IndexHNSWFlat", "IndexHNSWSQ")
 _REFUSED = {
-    "IndexPQ": "a product quantizer without inverted lists cannot leave out what is deleted; put IVF in front of it",
-    "IndexPQFastScan": "fast scan without inverted lists cannot leave out what is deleted; put IVF in front of it",
+    "IndexPQ": "a product quantizer without inverted lists cannot exclude deleted vectors; put IVF in front of it",
+    "IndexPQFastScan": "fast scan without inverted lists cannot exclude deleted vectors; put IVF in front of it",
     "IndexIDMap": "rows have ids already; leave IDMap out",
     "IndexIDMap2": "rows have ids already; leave IDMap2 out",
-    "IndexRefine": "candidates are ranked by the stored vectors already; leave out what is behind the last comma",
-    "IndexRefineFlat": "candidates are ranked by the stored vectors already; leave out RFlat",
-    "IndexNSGFlat": "NSG cannot leave out what is deleted; HNSW can",
+    "IndexRefine": "candidates are re-ranked by the stored vectors already; leave out the part after the last comma",
+    "IndexRefineFlat": "candidates are re-ranked by the stored vectors already; leave out RFlat",
+    "IndexNSGFlat": "NSG cannot exclude deleted vectors; HNSW can",
 }
-# Numbers in a factory string, and from where to where they make sense. FAISS has none of these bounds: it fills the
-# memory, or dies, where it should refuse.
+# The ranges of the numbers in a factory string. FAISS does not check them: it fills the memory, or crashes.
 _BOUNDS = (
     ("lists", re.compile(r"IVF(\d+[kM]?)"), 1, 2**22),
-    ("links for each vector", re.compile(r"HNSW(\d+)"), 2, 512),
-    ("bits for each code", re.compile(r"PQ\d+x(\d+)"), 1, 16),
+    ("links per vector", re.compile(r"HNSW(\d+)"), 2, 512),
+    ("bits per code", re.compile(r"PQ\d+x(\d+)"), 1, 16),
 )
 _SUFFIXES = {"k": 2**10, "M": 2**20}
 
 
 @dataclass(frozen=True)
 class IndexSpec:
-    """An index factory string that goes with vectors of so many dimensions.
+    """An index factory string for vectors of a certain dimension.
+
+    Attributes:
+        factory: the FAISS index factory string.
+        dim: the dimension of the vectors.
 
     Raises:
-        UsageError: FAISS does not know it, or it cannot serve a collection; the message says why.
+        UsageError: FAISS does not accept the string, or its index cannot serve a collection; the message says why.
     """
 
     factory: str
@@ -70,7 +73,7 @@ class IndexSpec:
         _refuse_unfit(self._skeleton, self.factory)
 
     def empty(self) -> Any:
-        """A new FAISS index of this kind, which may have to be trained."""
+        """A new, empty FAISS index of this kind, which may need training."""
         with faiss_errors(self.factory):
             return faiss.index_factory(self.dim, self.factory, faiss.METRIC_INNER_PRODUCT)
 
@@ -84,50 +87,55 @@ class IndexSpec:
 
     @property
     def kind(self) -> str:
-        """What it looks through: "ivf" (inverted lists), "hnsw" (a graph) or "flat" (every code)."""
+        """The kind of search: "ivf" (inverted lists), "hnsw" (a graph) or "flat" (every code)."""
         return _kind(self._skeleton)
 
     @property
     def inverted_file(self) -> str:
-        """The part of the factory string that says how vectors come into lists: all but the code."""
+        """The part of the factory string that defines the inverted lists: all but the code of the vectors."""
         return self.factory.rpartition(",")[0]
 
     @property
     def lists(self) -> int:
-        """How many inverted lists it has; 0 where it has none."""
+        """The number of inverted lists; 0 if there are none."""
         return int(core_of(self._skeleton).nlist) if self.kind == "ivf" else 0
 
     def check(self, rows: int) -> None:
-        """Raises UsageError where so many vectors are too few to train it."""
+        """Makes sure that it can be trained for that many vectors.
+
+        Raises:
+            UsageError: they are too few.
+        """
         if self.lists > rows:
             raise UsageError(
-                f"{self.factory}: {self.lists:,} lists for {rows:,} vectors;"
-                f" name fewer, such as IVF{max(rows // 40, 1)}"
+                f"{self.factory}: {self.lists:,} lists for {rows:,} vectors; use fewer, such as IVF{max(rows // 40, 1)}"
             )
         for each in transforms_of(self._skeleton):
             if isinstance(each, faiss.PCAMatrix | faiss.OPQMatrix) and each.d_out > rows:
-                raise UsageError(f"{self.factory}: {each.d_out} directions cannot be learned from {rows:,} vectors")
+                raise UsageError(
+                    f"{self.factory}: a transform to {each.d_out} dimensions cannot be trained on {rows:,} vectors"
+                )
         if rows < _codebook_size(self._skeleton):
             raise UsageError(
-                f"{self.factory}: its codebooks of {_codebook_size(self._skeleton)} entries cannot be learned from"
-                f" {rows:,} vectors; take SQ8 instead"
+                f"{self.factory}: its codebooks of {_codebook_size(self._skeleton)} entries cannot be trained on"
+                f" {rows:,} vectors; use SQ8 instead"
             )
 
     def bytes(self, rows: int) -> int:
-        """How much memory it takes for so many vectors."""
-        core, learned = core_of(self._skeleton), _bytes_learned(self._skeleton)
+        """The memory that the index of that many vectors takes, in bytes."""
+        core, trained = core_of(self._skeleton), _trained_bytes(self._skeleton)
         if self.kind == "ivf":
-            # 32 vectors fill a block of fast scan, and the last of each list is on average half full.
+            # Fast scan stores 32 vectors a block, and the last block of each list is half full on average.
             padding = core.nlist * core.bbs // 2 if "FastScan" in type(core).__name__ else 0
-            lists = (rows + padding) * core.code_size + 8 * (rows + core.nlist)  # each vector's number, and their sizes
-            return int(lists + _bytes_flat(quantizer_of(core), core.nlist) + learned)
-        return int(_bytes_flat(core, rows) + learned)
+            lists = (rows + padding) * core.code_size + 8 * (rows + core.nlist)  # the ids, and the lists' sizes
+            return int(lists + _flat_bytes(quantizer_of(core), core.nlist) + trained)
+        return int(_flat_bytes(core, rows) + trained)
 
     def table_bytes(self) -> int:
-        """What FAISS may make of it, or take it for, beyond what is in its file, when it reads it.
+        """The bytes that FAISS may allocate at once when it reads the index, beyond the size of its file.
 
-        That is a table of distances of its lists and codebooks, and a matrix for each transformation, also for one that
-        only adds zeros.
+        They are for a table of distances between lists and codebooks, and a matrix for each transform, even one that
+        only pads with zeros.
         """
         core = core_of(self._skeleton)
         numbers = sum(each.d_in * each.d_out for each in transforms_of(self._skeleton))
@@ -136,11 +144,11 @@ class IndexSpec:
         return int(4 * numbers)
 
     def training_rows(self, rows: int) -> int:
-        """From how many of so many vectors it should learn."""
+        """The number of vectors to train it on, for an index of that many."""
         return min(rows, max(_SAMPLES_PER_LIST * self.lists, _SAMPLES)) if not self._skeleton.is_trained else 0
 
     def training_cost(self, rows: int) -> int:
-        """How many multiplications it takes to train it for so many vectors, k-means more than all else."""
+        """The number of multiplications that training it for that many vectors takes, most of them for k-means."""
         samples = self.training_rows(rows)
         cost = samples * self.dim * (self.lists * ITERATIONS + 256)
         if codebooks := _codebooks(self._skeleton):
@@ -153,7 +161,10 @@ class IndexSpec:
         return cost
 
     def adding_cost(self, rows: int) -> int:
-        """How many it takes to add so many; one that waits for memory, as in a graph, counts as ten."""
+        """The number of multiplications that adding that many vectors takes.
+
+        One that waits for memory, as in a graph, counts as ten.
+        """
         if self.kind == "hnsw":
             compared = 20_000
         elif self.lists and isinstance(quantizer_of(self._skeleton), faiss.IndexHNSW):
@@ -165,7 +176,7 @@ class IndexSpec:
 
 @contextmanager
 def faiss_errors(factory: str) -> Iterator[None]:
-    """What FAISS says of a factory string, in its last words: before them it tells where in its sources it is."""
+    """Turns FAISS's errors about a factory string into a UsageError, without the line of FAISS's source code."""
     try:
         yield
     except RuntimeError as error:
@@ -177,22 +188,22 @@ def faiss_errors(factory: str) -> Iterator[None]:
 
 
 def core_of(inner: Any) -> Any:
-    """The index itself, behind what transforms the vectors for it."""
+    """The index behind the transforms of the vectors."""
     while isinstance(inner, faiss.IndexPreTransform):
         inner = faiss.downcast_index(inner.index)
     return inner
 
 
 def quantizer_of(inner: Any) -> Any:
-    """What chooses the inverted lists of an index that has some."""
+    """The coarse quantizer, which chooses the inverted lists of an index that has them."""
     return faiss.downcast_index(core_of(inner).quantizer)
 
 
 def transforms_of(inner: Any) -> Iterator[Any]:
-    """What transforms the vectors for the index itself."""
+    """The transforms that are applied to vectors before they are indexed, in their order."""
     while isinstance(inner, faiss.IndexPreTransform):
-        for place in range(inner.chain.size()):
-            yield faiss.downcast_VectorTransform(inner.chain.at(place))
+        for position in range(inner.chain.size()):
+            yield faiss.downcast_VectorTransform(inner.chain.at(position))
         inner = faiss.downcast_index(inner.index)
 
 
@@ -202,65 +213,65 @@ def _kind(inner: Any) -> str:
 
 
 def _refuse_out_of_bounds(factory: str) -> None:
-    for what, pattern, low, high in _BOUNDS:
+    for noun, pattern, low, high in _BOUNDS:
         for number in pattern.findall(factory):
             if not low <= int(number.rstrip("kM")) * _SUFFIXES.get(number[-1], 1) <= high:
-                raise UsageError(f"{factory}: {number} {what}; there can be from {low} to {high:,}")
+                raise UsageError(f"{factory}: {number} {noun}; give from {low} to {high:,}")
 
 
 def _refuse_unfit(inner: Any, factory: str) -> None:
     core = core_of(inner)
     name = type(core).__name__
     if name not in _FLAT + _HNSW + _IVF:
-        why = _REFUSED.get(name, "it is not among those that can leave out what is deleted")
+        why = _REFUSED.get(name, "an index of this kind cannot exclude deleted vectors")
         raise UsageError(f"{factory}: {why}")
     if any(isinstance(each, faiss.ITQTransform | faiss.ITQMatrix) for each in transforms_of(inner)):
-        raise UsageError(f"{factory}: ITQ is for codes of one bit, and learning it takes minutes; leave it out")
+        raise UsageError(f"{factory}: ITQ is for codes of one bit, and its training takes minutes; leave it out")
     if core.metric_type != faiss.METRIC_INNER_PRODUCT:
-        raise UsageError(f"{factory}: FAISS has it for distances alone, and not for inner products")
+        raise UsageError(f"{factory}: FAISS supports it for L2 distances only, not for inner products")
     if (faiss.downcast_index(core.storage) if name in _HNSW else core).code_size < 1:
-        raise UsageError(f"{factory}: its codes hold nothing")
+        raise UsageError(f"{factory}: its codes have no bits")
     if name in _IVF and type(quantizer_of(core)).__name__ not in _QUANTIZERS:
-        raise UsageError(f"{factory}: its lists are chosen by a quantizer that is not known to work; take a plain IVF")
+        raise UsageError(f"{factory}: its coarse quantizer is not supported; use a plain IVF")
 
 
 def _codebooks(inner: Any) -> Any:
-    """Its product quantizer, or None where it has none."""
+    """The product quantizer, or None if there is none."""
     core = core_of(inner)
     return getattr(faiss.downcast_index(core.storage) if _kind(core) == "hnsw" else core, "pq", None)
 
 
 def _codebook_size(inner: Any) -> int:
-    """How many centroids each of its codebooks has; 0 where it has none."""
+    """The number of centroids in each codebook; 0 if there are none."""
     codebooks = _codebooks(inner)
     return int(codebooks.ksub) if codebooks else 0
 
 
-def _bytes_flat(inner: Any, rows: int) -> int:
-    """The memory of an index that has no lists, for so many rows."""
+def _flat_bytes(inner: Any, rows: int) -> int:
+    """The memory of an index without lists, for that many rows, in bytes."""
     if _kind(inner) == "hnsw":
-        links = 4 * (inner.hnsw.nb_neighbors(0) + 1) + 16  # those of level 0; one node in M has more
+        links = 4 * (inner.hnsw.nb_neighbors(0) + 1) + 16  # of level 0; one node in M is on more levels
         return int(rows * (faiss.downcast_index(inner.storage).code_size + links))
     return int(rows * inner.code_size)
 
 
-def _bytes_learned(inner: Any) -> int:
-    """The memory of what it learns whatever the number of vectors: matrices and codebooks."""
+def _trained_bytes(inner: Any) -> int:
+    """The memory of its matrices and codebooks, which does not depend on the number of vectors, in bytes."""
     numbers = _codebook_size(inner) * core_of(inner).d
     for each in transforms_of(inner):
         if isinstance(each, faiss.LinearTransform):
             numbers += each.d_in * each.d_out
         if isinstance(each, faiss.PCAMatrix):
-            numbers += each.d_in**2  # it keeps all the directions that it has found
+            numbers += each.d_in**2  # it keeps all principal components
     return int(4 * numbers)
 
 
 def _outline(inner: Any) -> tuple[object, ...]:
-    """What two indexes made by the same factory string have in common."""
+    """The properties by which two indexes of the same factory string are equal."""
     core = core_of(inner)
     return (
-        [(each.d_in, each.d_out) for each in transforms_of(inner)],  # OPQ comes back as any matrix
-        "IndexFlat" if isinstance(core, faiss.IndexFlat) else type(core).__name__,  # it comes back as IndexFlatIP
+        [(each.d_in, each.d_out) for each in transforms_of(inner)],  # OPQ is read back as a plain matrix
+        "IndexFlat" if isinstance(core, faiss.IndexFlat) else type(core).__name__,  # it is read back as IndexFlatIP
         inner.d,
         core.d,
         inner.metric_type,

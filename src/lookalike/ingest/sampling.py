@@ -1,4 +1,4 @@
-"""Which files there are to index, and what trying some of them tells of all."""
+"""Counts the files that there are to index, and processes a sample of them, for an estimate of the rest."""
 
 import os
 import random
@@ -21,23 +21,23 @@ from lookalike.sources.folder import Found, Source, Unreadable
 from lookalike.storage.catalog import Catalog
 from lookalike.system.resources import peak_memory
 
-_TOLD = 5  # files that cannot be used, with the reasons
+_NAMED = 5  # unusable files that a trial names
 _SEED = 3
 
 
 @dataclass(frozen=True)
 class Census:
-    """Which files there are.
+    """The files of a folder, compared with a collection if there is one.
 
     Attributes:
-        files: how many may be images, by their names.
-        bytes: their sizes together.
-        changed: how many of them are new or have changed and would be looked at; without a collection, all.
-        images: how many are in the collection as they are now.
-        left_out: how many were left out of it, and are as they were.
-        vanished: how many that the collection knows are gone, or have another name.
-        key_bytes: the lengths of the changed ones' keys together, in bytes.
-        unlisted: the folders that cannot be listed, and why.
+        files: the number of files that may be images, by their names.
+        bytes: their total size.
+        changed: the number of these that are new or have changed and would be processed; without a collection, all.
+        images: the number that are in the collection and have not changed.
+        left_out: the number that were left out of the collection and have not changed.
+        vanished: the number of files that the collection knows and that are gone, or have another name.
+        key_bytes: the total length of the changed files' keys, in bytes.
+        unlisted: the folders that cannot be listed, with the reasons.
     """
 
     files: int
@@ -52,16 +52,16 @@ class Census:
 
 @dataclass(frozen=True)
 class Trial:
-    """What trying some files has told.
+    """The results of processing a sample of files.
 
     Attributes:
-        tried: how many were read, decoded and encoded.
-        unusable: how many of these cannot be used.
-        known: how many of these have a vector already: copies of images, or images by another name.
-        skipped: the first few that cannot be used, and why.
-        loading_seconds: how long it took to load the network; 0 where nothing was tried.
-        files_per_second: how fast all threads together went from then on; 0 where nothing was tried.
-        memory_bytes: the most memory that this process has taken, ever.
+        tried: the number of files that were read, decoded and encoded.
+        unusable: the number of these that cannot be used.
+        known: the number of these that have a vector already: copies of images, or renamed images.
+        skipped: the first few unusable files, with the reasons.
+        loading_seconds: the time that loading the model took; 0 if nothing was tried.
+        files_per_second: the speed of all threads together, once the model was loaded; 0 if nothing was tried.
+        memory_bytes: the peak memory of this process since it started.
     """
 
     tried: int
@@ -74,18 +74,18 @@ class Trial:
 
     @property
     def usable(self) -> float:
-        """What part of the files can be used, from 0 to 1."""
+        """The share of the files that can be used, in [0, 1]."""
         return 1 - self.unusable / self.tried if self.tried else 0.0
 
     @property
     def new(self) -> float:
-        """What part of the files would give a vector that there is not yet, from 0 to 1."""
+        """The share of the files that would give a new vector, in [0, 1]."""
         return self.usable - self.known / self.tried if self.tried else 0.0
 
 
 @dataclass
-class _Drawn:
-    """A sample of what passes by, each as likely as any other (Vitter's algorithm R, 1985)."""
+class _Reservoir:
+    """A uniform random sample of a stream: algorithm R of Vitter, Random Sampling with a Reservoir (ACM TOMS, 1985)."""
 
     size: int
     items: list[Found] = field(default_factory=list)
@@ -96,8 +96,8 @@ class _Drawn:
         self.seen += 1
         if len(self.items) < self.size:
             self.items.append(item)
-        elif (place := self.chance.randrange(self.seen)) < self.size:
-            self.items[place] = item
+        elif (position := self.chance.randrange(self.seen)) < self.size:
+            self.items[position] = item
 
 
 def take(
@@ -106,12 +106,12 @@ def take(
     """Counts a source's files, and draws some of those that are new or changed, in the order of their keys.
 
     Args:
-        source: whose files.
-        catalog: what they are compared with, if there is a collection.
-        size: how many to draw, where there are as many.
-        progress: is told how many files have been counted.
+        source: the files.
+        catalog: the catalog of the collection that they are compared with, or None.
+        size: the most files to draw.
+        progress: called with the number of files that have been counted.
     """
-    drawn, counts, unlisted = _Drawn(size), Counter[str](), list[Skipped]()
+    drawn, counts, unlisted = _Reservoir(size), Counter[str](), list[Skipped]()
     for change in changes(source, catalog) if catalog else compare(source.files(), iter(())):
         match change:
             case Changed(found):
@@ -137,14 +137,14 @@ def attempt(
     row_of: Callable[[bytes], int | None],
     progress: Callable[[int], None],
 ) -> Trial:
-    """Reads, decodes and encodes a sample as indexing does, and throws away what comes of it.
+    """Reads, decodes and encodes a sample as indexing does, and discards the vectors.
 
     Args:
         sample: the files.
-        load: loads the network; not called where there are none.
-        threads: how many work at once.
-        row_of: tells by a file's hash whether its vector is there already.
-        progress: is told how many files have been tried.
+        load: loads the encoder; not called if there are no files.
+        threads: the number of threads.
+        row_of: looks up, by a file's hash, the row of its vector; None if it has none yet.
+        progress: called with the number of files that have been tried.
     """
     began = time.perf_counter()
     encoder = load() if sample else None
@@ -155,7 +155,7 @@ def attempt(
         tried=len(outcomes),
         unusable=len(failed),
         known=sum(isinstance(outcome, Embedded) and outcome.stored is None for outcome in outcomes),
-        skipped=tuple(Skipped(each.found.path, each.reason) for each in failed[:_TOLD]),
+        skipped=tuple(Skipped(each.found.path, each.reason) for each in failed[:_NAMED]),
         loading_seconds=loading,
         files_per_second=rate,
         memory_bytes=peak_memory(),
@@ -169,7 +169,7 @@ def _outcomes(
     row_of: Callable[[bytes], int | None],
     progress: Callable[[int], None],
 ) -> tuple[list[Outcome], float]:
-    """What comes of each file, and how many a second the threads do while all of them are busy."""
+    """The outcome for each file, and the number of files per second while all threads are busy."""
     embedder = Embedder(encoder, row_of)
     groups = [sample[at : at + embedding.GROUP] for at in range(0, len(sample), embedding.GROUP)]
     threads = min(threads, len(groups))
@@ -186,15 +186,15 @@ def _outcomes(
 
 @contextmanager
 def _warm(encoder: Encoder, threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that have each encoded a picture: the first takes longer."""
-    picture = np.zeros((1, encoder.preprocessing.size, encoder.preprocessing.size, 3), np.uint8)
+    """Threads that have each encoded an image, since a thread's first takes longer."""
+    black = np.zeros((1, encoder.preprocessing.size, encoder.preprocessing.size, 3), np.uint8)
     together = threading.Barrier(threads)
 
     def warm_up() -> None:
         try:
-            encoder.encode(picture)
+            encoder.encode(black)
         finally:
-            together.wait()  # so that no thread does it twice and another not at all
+            together.wait()  # so that each thread does it once
 
     pool = ThreadPoolExecutor(threads, "lookalike-sample")
     try:

@@ -1,11 +1,7 @@
-"""The SQLite side of a collection: the images, and the row of each one's vector.
-
-A commit here is what makes anything count: the vectors that it names are on the disk before it.
-"""
+"""The SQLite side of a collection. A commit here is what makes anything count: vectors are on the disk before it."""
 
 import json
 import os
-import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lookalike.errors import CorruptError, UsageError
+from lookalike.errors import CorruptError
 from lookalike.filters import Value, Where
 from lookalike.storage import filter_sql, schema
 from lookalike.storage.records import KnownFile, State, StoredGeneration, StoredImage, Totals
-from lookalike.storage.sqlite import Database
+from lookalike.storage.sqlite import Connection, Database
 from lookalike.storage.transaction import Carried, Transaction
 
 _PAGE = 10_000  # images read at a time
@@ -73,11 +69,6 @@ class Catalog:
         tables = ("images", "vectors", "dead", "skipped")
         with self._database.connection() as connection:
             return Totals(*(connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in tables))  # noqa: S608
-
-    def changes(self) -> int:
-        """A number that is different after every commit."""
-        with self._database.connection() as connection:
-            return int(connection.execute("SELECT count FROM changes").fetchone()[0])
 
     def dead_rows(self) -> list[int]:
         """The rows that no image has any more, in order."""
@@ -161,8 +152,8 @@ class Catalog:
         """
         condition = filter_sql.of_all(where)
         query = f"SELECT DISTINCT row FROM images WHERE {condition.sql} ORDER BY row"  # noqa: S608
-        self._check_names(where)
         with self._database.connection() as connection:
+            filter_sql.refuse_unknown_names(connection, where, self.attribute_names)
             return self._rows(connection.execute(query, condition.values))
 
     def count_where(self, where: Where) -> int:
@@ -172,16 +163,10 @@ class Catalog:
             UsageError: it asks for an attribute that no image has.
         """
         condition = filter_sql.of_all(where)
-        self._check_names(where)
         with self._database.connection() as connection:
+            filter_sql.refuse_unknown_names(connection, where, self.attribute_names)
             query = f"SELECT COUNT(*) FROM images WHERE {condition.sql}"  # noqa: S608
             return int(connection.execute(query, condition.values).fetchone()[0])
-
-    def labels(self) -> list[tuple[str, int]]:
-        """The labels that there are, each with the number of its images, by label."""
-        query = "SELECT label, COUNT(*) FROM images WHERE label IS NOT NULL GROUP BY label ORDER BY label"
-        with self._database.connection() as connection:
-            return connection.execute(query).fetchall()
 
     def attribute_names(self) -> list[str]:
         """The names of the attributes that images have, in order."""
@@ -276,7 +261,7 @@ class Catalog:
         with self.reading() as state:
             return state
 
-    def _state(self, connection: sqlite3.Connection) -> State:
+    def _state(self, connection: Connection) -> State:
         query = """
             SELECT (SELECT count FROM changes), (SELECT COALESCE(MAX(row) + 1, 0) FROM vectors),
                 (SELECT vectors FROM storage), number, rows, index_sha256, card_sha256
@@ -351,15 +336,6 @@ class Catalog:
 
     def _damaged(self, why: str) -> CorruptError:
         return CorruptError(f"{self.path}: the file is damaged: {why}")
-
-    def _check_names(self, where: Where) -> None:
-        """Refuses attributes that no image has, which are most likely mistyped."""
-        with self._database.connection() as connection:
-            for name in where.conditions:
-                query = "SELECT 1 FROM attributes WHERE name = CAST(? AS TEXT) LIMIT 1"
-                if connection.execute(query, (filter_sql.stored(name),)).fetchone() is None:
-                    names = ", ".join(self.attribute_names()) or "none"
-                    raise UsageError(f"no image has an attribute {name!r}; there are: {names}")
 
 
 def _is_whole(value: object) -> bool:

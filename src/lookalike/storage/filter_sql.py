@@ -2,11 +2,13 @@
 
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lookalike.errors import UsageError
 from lookalike.filters import Allowed, Between, Value, Where
+from lookalike.storage.sqlite import Connection
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,18 @@ def of_all(where: Where) -> Condition:
 def of_few(where: Where) -> Condition:
     """The same in a form that is fast for trying a few images."""
     return _all_of([*_of_image(where), *(_by_image(*each) for each in where.conditions.items())])
+
+
+def refuse_unknown_names(connection: Connection, where: Where, names: Callable[[], list[str]]) -> None:
+    """Refuses attributes that no image has, which are most likely misspelt; `names` lists those that there are.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for name in where.conditions:
+        query = "SELECT 1 FROM attributes WHERE name = CAST(? AS TEXT) LIMIT 1"
+        if connection.execute(query, (stored(name),)).fetchone() is None:
+            raise UsageError(f"no image has an attribute {name!r}; there are: {', '.join(names()) or 'none'}")
 
 
 def below(folder: str) -> Condition:

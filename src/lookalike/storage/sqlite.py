@@ -24,6 +24,9 @@ _DISK_CODES = {
 }
 
 
+Connection = sqlite3.Connection
+
+
 class Database:
     """One SQLite file. Threads may share it: each gets a connection of its own."""
 
