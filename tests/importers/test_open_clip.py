@@ -1,14 +1,9 @@
-"""Networks with words, fetched from a hub on loopback, against OpenCLIP itself.
-
-Their weights are random, and so is what they make of pictures and words: nearly the same vector for each. What is
-compared is what tells them apart, which is left when the mean over them is taken away.
-"""
+"""Image and text encoders of OpenCLIP, downloaded from a hub on loopback, against OpenCLIP itself."""
 
 import hashlib
 import io
 import os
 import pickle
-import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +11,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
-import openvino as ov
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from lookalike import demo, encoders, importers
@@ -28,43 +21,35 @@ from lookalike.importers import open_clip as from_open_clip
 from lookalike.importers import tokenizer_export
 from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
 from lookalike.importers.third_party import silenced
-from tests.support.file_server import COMMIT, HUB, FileServer, hub_repository, mirrored
-from tests.support.golden_images import golden_images
+from tests.support.file_server import COMMIT, HUB, FileServer, hub_repository, only_file_server
 from tests.support.optional_packages import needs
-from tests.support.torch_stubs import declare
 
 needs("torch", "torchvision", "timm", "open_clip", "safetensors", "tokenizers")
-declare()
-with silenced():
-    import open_clip
-    import safetensors.torch
-    import tokenizers
-    import torch
 
-REPOSITORY = "owner/tiny"
-SAFE, PICKLED = "open_clip_model.safetensors", "open_clip_pytorch_model.bin"
-TEXT = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2}
-VIT = {"image_size": 64, "patch_size": 16, "width": 64, "head_width": 32, "layers": 2}
-RESNET = {"image_size": 64, "width": 16, "layers": [1, 1, 1, 1]}
-CONFIGS: dict[str, dict[str, Any]] = {
-    "tiny-vit": {"embed_dim": 64, "vision_cfg": VIT, "text_cfg": TEXT},
-    "tiny-resnet": {"embed_dim": 64, "vision_cfg": RESNET, "text_cfg": TEXT | {"layers": 1}},
-    "tiny-timm": {
-        "embed_dim": 64,
-        "vision_cfg": {"timm_model_name": "resnet18", "timm_pool": "", "timm_proj": "linear", "image_size": 64},
-        "text_cfg": TEXT | {"layers": 1, "context_length": 16},
-        "custom_text": True,
-    },
-    "tiniest": {"embed_dim": 32, "vision_cfg": VIT | {"layers": 1}, "text_cfg": TEXT | {"layers": 1}},
-}
-FACTS: dict[str, Any] = {
-    "hf_hub": f"{REPOSITORY}/",
-    "mean": (0.48, 0.46, 0.41),
-    "std": (0.27, 0.26, 0.28),
-    "interpolation": "bicubic",
-    "resize_mode": "shortest",
-}
-OTHERWISE = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5), "interpolation": "bilinear", "resize_mode": "squash"}
+import open_clip
+import safetensors.torch
+import tokenizers
+import torch
+
+from tests.support.open_clip_networks import (
+    CONFIGS,
+    OTHER,
+    PICKLED,
+    REPOSITORY,
+    SAFE,
+    TEXT,
+    VIT,
+    WEIGHTS,
+    assert_different,
+    assert_same,
+    network,
+    openclip_vectors,
+    pixels,
+    publish,
+    unit,
+    vectors_of,
+)
+
 SENTENCES = [
     "a photo of a cat",
     "Two RED bicycles!",
@@ -77,39 +62,31 @@ SENTENCES = [
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
-    """The hub that everything comes from, and no connection goes anywhere else."""
-    connect = socket.socket.connect
-    with mirrored(monkeypatch, tmp_path) as server:
-
-        def only_to_it(self: socket.socket, address: Any) -> None:
-            assert server.url.endswith(f"//{address[0]}:{address[1]}"), f"a connection to {address}"
-            connect(self, address)
-
-        monkeypatch.setattr(socket.socket, "connect", only_to_it)
+    with only_file_server(monkeypatch, tmp_path) as server:
         yield server
 
 
 @pytest.fixture(autouse=True)
 def _listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenCLIP knows these networks, each with two kinds of weights, "plain" and "other"."""
+    """Adds the networks to OpenCLIP's list, each with the tags "plain" and "other"."""
     for name, config in CONFIGS.items():
         monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, name, config)
-        tags = {"plain": FACTS, "other": FACTS | OTHERWISE | {"quick_gelu": True}}
+        tags = {"plain": WEIGHTS, "other": WEIGHTS | OTHER | {"quick_gelu": True}}
         monkeypatch.setitem(open_clip.pretrained._PRETRAINED, name, tags)
 
 
 @pytest.fixture(autouse=True)
 def _converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tokenizer that these networks share, whose conversion takes longest, is converted once for each context."""
+    """Converts the tokenizer that these networks share once per context, as its conversion is the slowest part."""
     convert, known = tokenizer_export.to_tokenizer_json, _CONVERTED
 
-    def converted(tokenizer: Any, name: str) -> str:
+    def convert_once(tokenizer: Any, name: str) -> str:
         kind = type(tokenizer).__name__, tokenizer.context_length
         if kind not in known or kind[0] != "SimpleTokenizer":
             known[kind] = convert(tokenizer, name)
         return known[kind]
 
-    monkeypatch.setattr(tokenizer_export, "to_tokenizer_json", converted)
+    monkeypatch.setattr(tokenizer_export, "to_tokenizer_json", convert_once)
 
 
 _CONVERTED: dict[tuple[str, int], str] = {}
@@ -117,95 +94,37 @@ _CONVERTED: dict[tuple[str, int], str] = {}
 
 @pytest.fixture
 def _unconverted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For what comes with a network and is not in its graphs, which take long."""
+    """Skips the conversion of graphs, which is slow, for tests of everything else."""
     graph = SimpleNamespace(reshape=lambda shape: None)
     monkeypatch.setattr(from_open_clip, "to_openvino", lambda module, example: graph)
-
-
-def network(name: str, **others: Any) -> Any:
-    """One of these networks as OpenCLIP builds it, with the same random weights each time."""
-    torch.manual_seed(len(name))
-    with silenced():
-        model = open_clip.create_model(name, **others).eval()
-        for parameter in model.parameters():
-            if parameter.ndim == 4:  # without which convolutions set no pictures apart
-                parameter.data *= 2
-    return model
-
-
-def published(server: FileServer, model: Any, name: str = SAFE) -> None:
-    state = {key: tensor.contiguous() for key, tensor in model.state_dict().items()}
-    if name.endswith(".safetensors"):
-        data = safetensors.torch.save(state)
-    else:
-        file = io.BytesIO()
-        torch.save(state, file)
-        data = file.getvalue()
-    hub_repository(server, REPOSITORY, {name: data, "README.md": b"tiny"}, licence="mit")
 
 
 def fetch(name: str, **options: Any) -> ImportedNetwork:
     return from_open_clip.fetch(ImportRequest(name, ImportOptions(**options)))
 
 
-def vectors_of(graph: Any, inputs: NDArray[Any]) -> NDArray[np.float32]:
-    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return np.concatenate([compiled(one[None])[0] for one in inputs])
-
-
-def pixels(size: int = 64) -> NDArray[np.float32]:
-    """Pictures in a normal range, float32 (n, 3, size, size)."""
-    squares = [np.asarray(Image.fromarray(picture).resize((size, size))) for picture in golden_images()]
-    return (np.stack(squares).transpose(0, 3, 1, 2) / 127.5 - 1).astype(np.float32)
-
-
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    units: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return units
-
-
-def assert_same(found: NDArray[np.float32], wanted: NDArray[np.float32], tolerance: float = 1e-3) -> None:
-    """They are the same but for a small part of what tells them apart."""
-    found, wanted = unit(found), unit(wanted)
-    spread = np.abs(wanted - wanted.mean(axis=0)).max()
-    assert spread > 0.02, "vectors that are all alike prove nothing"
-    assert np.abs(found - wanted).max() <= tolerance * spread
-
-
-def assert_other(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> None:
-    with pytest.raises(AssertionError):
-        assert_same(found, wanted)
-
-
-def theirs(model: Any, inputs: NDArray[Any]) -> NDArray[np.float32]:
-    with torch.no_grad():
-        encode = model.encode_text if inputs.ndim == 2 else model.encode_image
-        vectors: NDArray[np.float32] = encode(torch.from_numpy(inputs)).numpy()
-    return vectors
-
-
-# Vectors
+# Agreement with OpenCLIP
 
 
 @pytest.mark.parametrize("name", ["tiny-vit", "tiny-resnet", "tiny-timm"])
-def test_pictures_and_words_become_the_vectors_of_openclip(server: FileServer, name: str) -> None:
+def test_images_and_text_get_the_vectors_of_openclip(server: FileServer, name: str) -> None:
     model = network(name)
-    published(server, model)
+    publish(server, model)
     made = fetch(f"{name}/plain")
-    wanted = theirs(model, pixels())
-    assert_same(vectors_of(made.graph, pixels()), wanted)
-    assert_other(vectors_of(made.graph, pixels()[::-1]), wanted)
+    expected = openclip_vectors(model, pixels())
+    assert_same(vectors_of(made.graph, pixels()), expected)
+    assert_different(vectors_of(made.graph, pixels()[::-1]), expected)
     assert made.text_tower
     ids = open_clip.get_tokenizer(name)(SENTENCES).numpy()
     assert made.text_tower.context == ids.shape[1] == (16 if name == "tiny-timm" else 77)
-    assert_same(vectors_of(made.text_tower.graph, ids), theirs(model, ids))
-    assert_other(vectors_of(made.text_tower.graph, ids[::-1]), theirs(model, ids))
+    assert_same(vectors_of(made.text_tower.graph, ids), openclip_vectors(model, ids))
+    assert_different(vectors_of(made.text_tower.graph, ids[::-1]), openclip_vectors(model, ids))
 
 
-def test_an_imported_one_does_the_same_from_files_and_from_words(server: FileServer) -> None:
-    """From JPEG files with OpenCLIP's own transform, and from words with its own tokenizer."""
-    model = network("tiny-vit", force_preprocess_cfg={name: FACTS[name] for name in OTHERWISE})
-    published(server, model)
+def test_an_imported_model_agrees_from_files_and_texts_on(server: FileServer) -> None:
+    """Compares with OpenCLIP's own transform of JPEG files, and with its own tokenizer."""
+    model = network("tiny-vit", force_preprocess_cfg={name: WEIGHTS[name] for name in OTHER})
+    publish(server, model)
     imported = importers.import_model("open_clip:tiny-vit/plain", name="clip")
     assert imported.card.source == "open_clip:tiny-vit/plain"
     files = []
@@ -218,43 +137,43 @@ def test_an_imported_one_does_the_same_from_files_and_from_words(server: FileSer
     settings = open_clip.transform.PreprocessCfg(**model.visual.preprocess_cfg)
     transform = open_clip.transform.image_transform_v2(settings, is_train=False)
     transformed = np.stack([transform(Image.open(io.BytesIO(file))).numpy() for file in files])
-    wanted = theirs(model, transformed)
-    assert (unit(found) * unit(wanted)).sum(axis=1).min() >= 0.99
-    centred = [unit(vectors - vectors.mean(axis=0)) for vectors in (unit(found), unit(wanted))]
-    likeness = centred[0] @ centred[1].T
-    assert likeness.diagonal().min() >= 0.97
-    assert (likeness.argmax(axis=1) == np.arange(len(files))).all()
-    text_tower = encoders.load_text("clip").encode_text(SENTENCES)
-    assert_same(text_tower, theirs(model, open_clip.get_tokenizer("tiny-vit")(SENTENCES).numpy()))
+    expected = openclip_vectors(model, transformed)
+    assert (unit(found) * unit(expected)).sum(axis=1).min() >= 0.99
+    centred = [unit(vectors - vectors.mean(axis=0)) for vectors in (unit(found), unit(expected))]
+    cosines = centred[0] @ centred[1].T
+    assert cosines.diagonal().min() >= 0.97
+    assert (cosines.argmax(axis=1) == np.arange(len(files))).all()
+    text_vectors = encoders.load_text("clip").encode_text(SENTENCES)
+    assert_same(text_vectors, openclip_vectors(model, open_clip.get_tokenizer("tiny-vit")(SENTENCES).numpy()))
 
 
-def test_the_activation_is_the_one_that_the_weights_were_trained_with(server: FileServer) -> None:
+def test_the_activation_is_the_one_of_the_weights_training(server: FileServer) -> None:
     plain = network("tiny-vit")
     quick = network("tiny-vit", force_quick_gelu=True)
-    published(server, plain)
+    publish(server, plain)
     made = fetch("tiny-vit/other")
-    assert_same(vectors_of(made.graph, pixels()), theirs(quick, pixels()))
-    assert_other(vectors_of(made.graph, pixels()), theirs(plain, pixels()))
+    assert_same(vectors_of(made.graph, pixels()), openclip_vectors(quick, pixels()))
+    assert_different(vectors_of(made.graph, pixels()), openclip_vectors(plain, pixels()))
 
 
-def test_another_size_is_had_by_scaling_what_a_vision_transformer_knows_of_places(server: FileServer) -> None:
+def test_another_size_resizes_position_embeddings_as_openclip_does(server: FileServer) -> None:
     model = network("tiny-vit")
-    published(server, model)
+    publish(server, model)
     made = fetch("tiny-vit/plain", size=96)
     assert made.preprocessing.size == 96
     with silenced():
         file = Path(os.environ["LOOKALIKE_MODELS"]) / SAFE
         safetensors.torch.save_file(model.state_dict(), file)
         larger = open_clip.create_model("tiny-vit", pretrained=str(file), force_image_size=96).eval()
-    assert_same(vectors_of(made.graph, pixels(96)), theirs(larger, pixels(96)))
+    assert_same(vectors_of(made.graph, pixels(96)), openclip_vectors(larger, pixels(96)))
 
 
-# What comes with them
+# Preprocessing, source and progress
 
 
 @pytest.mark.usefixtures("_unconverted")
-def test_pictures_are_prepared_as_the_list_says_of_the_weights(server: FileServer) -> None:
-    published(server, network("tiniest"))
+def test_preprocessing_is_that_of_the_weights_in_the_list(server: FileServer) -> None:
+    publish(server, network("tiniest"))
     plain, other = fetch("tiniest/plain"), fetch("tiniest/other")
     assert plain.preprocessing == Preprocessing(size=64, crop=1.0, resample="bicubic", fit="crop")
     assert other.preprocessing == Preprocessing(size=64, crop=1.0, resample="bilinear", fit="squash")
@@ -267,8 +186,8 @@ def test_pictures_are_prepared_as_the_list_says_of_the_weights(server: FileServe
 
 
 @pytest.mark.usefixtures("_unconverted")
-def test_wishes_come_first(server: FileServer) -> None:
-    published(server, network("tiniest"))
+def test_options_override_what_openclip_says(server: FileServer) -> None:
+    publish(server, network("tiniest"))
     made = fetch(
         "tiniest/plain",
         crop=0.9,
@@ -289,27 +208,27 @@ def test_wishes_come_first(server: FileServer) -> None:
     assert made.licence == "other"
 
 
-def test_it_says_where_it_comes_from_and_how_far_it_is(server: FileServer) -> None:
-    published(server, network("tiniest"))
+def test_source_and_progress_are_reported(server: FileServer) -> None:
+    publish(server, network("tiniest"))
     stages: list[ImportProgress] = []
     made = from_open_clip.fetch(ImportRequest("tiniest/PLAIN", progress=stages.append))
     assert (made.source, made.licence, made.version) == ("open_clip:tiniest/plain", "mit", COMMIT)
     assert (made.layout, made.output) == ("NCHW", "encode_image")
-    facts = server.files[f"{HUB}/{REPOSITORY}/resolve/{COMMIT}/{SAFE}"]
-    assert made.sha256 == hashlib.sha256(facts).hexdigest()
+    data = server.files[f"{HUB}/{REPOSITORY}/resolve/{COMMIT}/{SAFE}"]
+    assert made.sha256 == hashlib.sha256(data).hexdigest()
     assert list(dict.fromkeys(stage.stage for stage in stages)) == [
         "preparing the tokenizer",
         f"downloading {SAFE}",
         "building the network",
-        "converting the part that takes pictures",
-        "converting the part that takes words",
+        "converting the image tower",
+        "converting the text tower",
     ]
 
 
-def test_it_is_quiet_and_leaves_other_people_s_settings_as_they_were(
+def test_an_import_prints_nothing_and_restores_torch_settings(
     server: FileServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    published(server, network("tiniest"))
+    publish(server, network("tiniest"))
     before = torch.backends.mha.get_fastpath_enabled(), torch.is_grad_enabled()
     fetch("tiniest/plain")
     assert capfd.readouterr() == ("", "")
@@ -317,17 +236,17 @@ def test_it_is_quiet_and_leaves_other_people_s_settings_as_they_were(
 
 
 @pytest.mark.usefixtures("_unconverted")
-def test_a_revision_can_be_asked_for(server: FileServer) -> None:
+def test_a_revision_can_be_chosen(server: FileServer) -> None:
     data = safetensors.torch.save(network("tiniest").state_dict())
     hub_repository(server, REPOSITORY, {SAFE: data}, commit="f" * 40, revision="v2")
     assert fetch("tiniest/plain", revision="v2").version == "f" * 40
 
 
-# Files
+# Files of weights
 
 
 class Destructive:
-    """What a pickle can do while it is loaded."""
+    """An object whose pickle creates a file when it is loaded."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -336,10 +255,10 @@ class Destructive:
         return Path.touch, (self.mark,)
 
 
-def test_a_pickled_file_of_weights_is_taken_where_there_is_no_other(server: FileServer) -> None:
+def test_pickled_weights_are_accepted_if_there_are_no_others(server: FileServer) -> None:
     model = network("tiniest")
-    published(server, model, PICKLED)
-    assert_same(vectors_of(fetch("tiniest/plain").graph, pixels()), theirs(model, pixels()))
+    publish(server, model, PICKLED)
+    assert_same(vectors_of(fetch("tiniest/plain").graph, pixels()), openclip_vectors(model, pixels()))
 
 
 @pytest.mark.parametrize("archive", [True, False])
@@ -354,17 +273,17 @@ def test_a_pickle_that_would_run_code_is_refused(server: FileServer, tmp_path: P
 
 
 def test_weights_of_another_network_are_refused(server: FileServer) -> None:
-    published(server, network("tiny-resnet"))
+    publish(server, network("tiny-resnet"))
     with pytest.raises(ModelError, match=r"open_clip:tiniest/plain: OpenCLIP cannot load it: .*Missing key"):
         fetch("tiniest/plain")
 
 
 @pytest.mark.usefixtures("_unconverted")
-def test_the_file_without_a_pickle_is_preferred(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_safetensors_are_preferred_to_pickles(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     data = safetensors.torch.save(network("tiniest").state_dict())
     hub_repository(server, REPOSITORY, {PICKLED: b"a pickle", SAFE: data, "named.safetensors": data, "named.bin": b""})
     fetch("tiniest/plain")
-    monkeypatch.setitem(FACTS, "hf_hub", f"{REPOSITORY}/named.bin")
+    monkeypatch.setitem(WEIGHTS, "hf_hub", f"{REPOSITORY}/named.bin")
     fetch("tiniest/plain")
     folder = f"{HUB}/{REPOSITORY}/resolve/{COMMIT}/"
     assert [path for path in server.paths() if "resolve" in path] == [folder + SAFE, folder + "named.safetensors"]
@@ -384,7 +303,7 @@ def test_a_repository_without_the_weights_is_refused(server: FileServer) -> None
     [
         (
             "ViT-B-32",
-            r"ViT-B-32: say which weights .*as in open_clip:ViT-B-32/openai; there are openai(, \w+){7} and \d+ more$",
+            r"ViT-B-32: name the weights too, as in open_clip:ViT-B-32/openai; there are openai(, \w+){7} and \d+ more$",
         ),
         ("ViT-B-32/laion2b_s34b_b79", r"as in open_clip:ViT-B-32/laion2b_s34b_b79k; there are laion2b_s34b_b79k, "),
         ("ViT-B-32-256", r"there are datacomp_s34b_b86k$"),
@@ -392,19 +311,19 @@ def test_a_repository_without_the_weights_is_refused(server: FileServer) -> None
         ("hf-hub:owner/name", r"OpenCLIP lists no model 'hf-hub:owner'; there are .*ViT-B-32"),
     ],
 )
-def test_names_that_are_not_listed_are_answered_with_those_that_are(name: str, message: str) -> None:
+def test_unknown_names_are_refused_with_known_ones(name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         fetch(name)
 
 
 def test_a_layer_cannot_be_chosen() -> None:
-    with pytest.raises(UsageError, match=r"open_clip:tiniest/plain: it cannot be had with --output"):
+    with pytest.raises(UsageError, match=r"open_clip:tiniest/plain: the option `output` does not apply"):
         fetch("tiniest/plain", output="visual")
 
 
-def changed(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], **text: Any) -> None:
-    """Changes what OpenCLIP lists of the tiniest network."""
-    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiniest", {"plain": FACTS | facts})
+def change_entry(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], **text: Any) -> None:
+    """Changes the tiniest network's entry in OpenCLIP's list."""
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiniest", {"plain": WEIGHTS | facts})
     monkeypatch.setitem(
         open_clip.factory._MODEL_CONFIGS, "tiniest", CONFIGS["tiniest"] | {"text_cfg": TEXT | {"layers": 1} | text}
     )
@@ -414,58 +333,58 @@ def changed(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], **text: Any)
     ("facts", "text", "message"),
     [
         ({"hf_hub": "", "url": "https://there/x.pt"}, {}, r"not on the Hugging Face hub, .* at https://there/x\.pt"),
-        ({"resize_mode": "longest"}, {}, "whole pictures with borders"),
-        ({}, {"hf_model_name": "roberta-base"}, "its words are taken by roberta-base"),
-        ({}, {"hf_tokenizer_name": "bert", "tokenizer_kwargs": {"strip_sep_token": True}}, "takes tokens out"),
+        ({"resize_mode": "longest"}, {}, "whole images with borders"),
+        ({}, {"hf_model_name": "roberta-base"}, "its text encoder is roberta-base"),
+        ({}, {"hf_tokenizer_name": "bert", "tokenizer_kwargs": {"strip_sep_token": True}}, "removes tokens"),
     ],
 )
-def test_what_cannot_be_imported_is_refused_before_anything_is_downloaded(
+def test_unsupported_models_are_refused_before_any_download(
     server: FileServer, monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], text: dict[str, Any], message: str
 ) -> None:
-    changed(monkeypatch, facts, **text)
+    change_entry(monkeypatch, facts, **text)
     with pytest.raises(ModelError, match=f"^open_clip:tiniest/plain: .*{message}.*choose"):
         fetch("tiniest/plain")
     assert server.requests == []
 
 
-def test_pictures_that_are_not_square_are_refused(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_are_not_square_are_refused(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     oblong = CONFIGS["tiniest"] | {"vision_cfg": VIT | {"layers": 1, "image_size": [64, 32]}}
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiniest", oblong)
-    published(server, network("tiniest"))
-    with pytest.raises(ModelError, match=r"pictures of 32 x 64 pixels, and Lookalike makes squares"):
+    publish(server, network("tiniest"))
+    with pytest.raises(ModelError, match=r"images of 32 x 64 pixels, and Lookalike's are square"):
         fetch("tiniest/plain")
 
 
 def test_a_size_that_the_network_cannot_have_is_refused(server: FileServer) -> None:
-    published(server, network("tiny-resnet"))
-    with pytest.raises(ModelError, match="perhaps for the size of 96"):
+    publish(server, network("tiny-resnet"))
+    with pytest.raises(ModelError, match="perhaps because of the size 96"):
         fetch("tiny-resnet/plain", size=96)
 
 
-def test_without_openclip_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_openclip_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(MissingExtraError, match=r"lookalike\[clip\]"):
         fetch("tiniest/plain")
 
 
-# Tokenizers that are on the hub
+# Tokenizers on the hub
 
 
 def test_a_tokenizer_of_transformers_comes_from_its_own_repository(
     server: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """transformers is given the folder of its files, and may neither fetch nor run anything."""
+    """transformers gets the directory of its files, and may neither download nor execute anything."""
     made = tokenizers.Tokenizer(tokenizers.models.WordLevel({"<pad>": 0, "<unk>": 1, "a": 2, "cat": 3}, "<unk>"))
     made.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
     hub_repository(
-        server, "owner/words", {"tokenizer.json": made.to_str().encode(), "code.py": b"", "config.json": b"{}"}
+        server, "owner/tokenizer", {"tokenizer.json": made.to_str().encode(), "code.py": b"", "config.json": b"{}"}
     )
-    published(server, network("tiniest"))
-    changed(monkeypatch, {}, hf_tokenizer_name="owner/words", tokenizer_kwargs={"clean": "canonicalize"})
-    asked: list[dict[str, Any]] = []
+    publish(server, network("tiniest"))
+    change_entry(monkeypatch, {}, hf_tokenizer_name="owner/tokenizer", tokenizer_kwargs={"clean": "canonicalize"})
+    loaded: list[dict[str, Any]] = []
 
     def from_pretrained(folder: str, **others: Any) -> Any:
-        asked.append(others | {"files": sorted(os.listdir(folder))})
+        loaded.append(others | {"files": sorted(os.listdir(folder))})
         backend = tokenizers.Tokenizer.from_file(f"{folder}/tokenizer.json")
 
         def call(texts: list[str], *, max_length: int, **_: Any) -> Any:
@@ -484,7 +403,7 @@ def test_a_tokenizer_of_transformers_comes_from_its_own_repository(
     assert text_tower
     ids = tokenizers.Tokenizer.from_str(text_tower.tokenizer).encode("A cat, a_dog!").ids
     assert ids == [2, 3, 2, 1] + [0] * 73
-    assert asked == [
+    assert loaded == [
         {
             "cache_dir": None,
             "files": ["config.json", "tokenizer.json"],
@@ -494,10 +413,10 @@ def test_a_tokenizer_of_transformers_comes_from_its_own_repository(
     ]
 
 
-def test_where_transformers_is_missing_it_is_asked_for(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub_repository(server, "owner/words", {"tokenizer.json": b"{}"})
-    published(server, network("tiniest"))
-    changed(monkeypatch, {}, hf_tokenizer_name="owner/words")
+def test_a_missing_transformers_package_is_named(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub_repository(server, "owner/tokenizer", {"tokenizer.json": b"{}"})
+    publish(server, network("tiniest"))
+    change_entry(monkeypatch, {}, hf_tokenizer_name="owner/tokenizer")
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(ModelError, match=r"its tokenizer takes the package transformers.*pip install transformers"):
+    with pytest.raises(ModelError, match=r"its tokenizer needs the package transformers.*pip install transformers"):
         fetch("tiniest/plain")

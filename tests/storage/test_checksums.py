@@ -84,7 +84,7 @@ def test_a_row_without_a_checksum_is_refused(catalog: Catalog, tmp_path: Path) -
         read_checked(catalog, vectors, np.array([0, 1]))
 
 
-def test_rows_of_a_compacted_file_have_the_checksums_of_their_rows_in_the_catalog(
+def test_rows_of_a_compacted_file_have_the_checksums_of_the_catalogs_rows(
     catalog: Catalog, vectors: MappedVectors, tmp_path: Path
 ) -> None:
     kept = np.array([1, 4, 5, 9])
@@ -95,7 +95,7 @@ def test_rows_of_a_compacted_file_have_the_checksums_of_their_rows_in_the_catalo
     np.testing.assert_array_equal(found, vectors.stored(kept[rows]))
     blocks = list(read_checked_blocks(catalog, compacted, np.arange(4), kept))
     np.testing.assert_array_equal(np.concatenate(blocks), vectors.stored(kept))
-    with pytest.raises(CorruptError, match="row 0 is damaged"):
+    with pytest.raises(CorruptError, match="row 3 is damaged"):
         read_checked(catalog, compacted, rows)  # as if they had the same rows in both
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike.storage.rows import NOTHING, RowSet
+from lookalike.storage.rows import NO_ROWS, RowSet
 
 
 def rows(*numbers: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
@@ -28,8 +28,8 @@ def test_the_dead_are_left_out() -> None:
 def test_only_those_that_are_named_may_be_found_and_not_if_they_are_dead() -> None:
     row_set = RowSet(6, only=rows(1, 2, 5), dead=rows(2, 3))
     assert (row_set.size, row_set.rows().tolist()) == (2, [1, 5])
-    assert RowSet(6, only=NOTHING).size == 0
-    assert RowSet(6, only=NOTHING).rows().tolist() == []
+    assert RowSet(6, only=NO_ROWS).size == 0
+    assert RowSet(6, only=NO_ROWS).rows().tolist() == []
 
 
 def test_of_no_rows_none_may_be_found() -> None:

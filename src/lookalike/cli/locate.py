@@ -1,25 +1,25 @@
-"""Finds the collection that a command means: by name, by what is to be indexed, or by where one is."""
+"""Finds the collection that a command means: the named one, that of the paths to index, or the nearest one."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from collections.abc import Sequence
 from lookalike.errors import NoCollectionError, UsageError
 
 if TYPE_CHECKING:
     from lookalike.collection.collection import Collection
 
 
-def open_collection(directory: str | None, near: Sequence[str] = (), **network: Any) -> "Collection":
-    """The one that is named, else the nearest, or among several right below the one of an image that is named."""
+def open_collection(directory: str | None, near: Sequence[str] = (), **choice: Any) -> "Collection":
+    """Opens the named collection, else the nearest one; of several right below, that of the images `near`."""
     import lookalike
 
-    return lookalike.open(_place(directory, near), **network)
+    return lookalike.open(_place(directory, near), **choice)
 
 
 def place_to_index(paths: Sequence[str], directory: str | None) -> Path | None:
-    """Where the collection is that these files and folders belong to; None where one has to be made."""
+    """The directory of the collection that these files and folders belong to; None if one has to be made."""
     from lookalike.storage import layout
 
     folders = [_folder_of(path) for path in paths]
@@ -34,29 +34,27 @@ def place_to_index(paths: Sequence[str], directory: str | None) -> Path | None:
     return places.pop()
 
 
-def collection_to_index(
-    place: Path | None, paths: Sequence[str], directory: str | None, **network: Any
-) -> "Collection":
-    """The collection at that place, or a new one for the first of the paths."""
+def collection_to_index(place: Path | None, paths: Sequence[str], directory: str | None, **choice: Any) -> "Collection":
+    """Opens the collection in that directory, or makes one for the first of the paths."""
     import lookalike
     from lookalike.storage import layout
 
     if place:
-        return lookalike.open(place, **network)
+        return lookalike.open(place, **choice)
     folder = _folder_of(paths[0])
     if directory is not None and Path(directory).resolve() == folder:
         directory = None  # the folder itself was meant
-    given = {name: value for name, value in network.items() if value is not None}
+    given = {name: value for name, value in choice.items() if value is not None}
     try:
         return lookalike.create(folder, directory=directory, **given)
     except UsageError:
         if found := layout.locate(Path(directory) if directory else folder):
-            return lookalike.open(found, **network)  # another process was quicker
+            return lookalike.open(found, **choice)  # another process was quicker
         raise
 
 
 def key_of_folder(under: str | None, collection: "Collection") -> str | None:
-    """A folder as the collection knows it: what is given may also be the path of a folder inside of it."""
+    """The key of a folder, which may be given as its key or as its path."""
     from lookalike.sources.folder import absolute, key_of
 
     if under is None or not os.path.isdir(under):

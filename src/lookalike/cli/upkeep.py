@@ -23,9 +23,10 @@ _DAMAGED = 4  # the exit code when something is damaged
 def evaluate(directory: str | None, queries: int, html: Path | None, as_json: bool) -> None:
     """Measure how good the search is.
 
-    The queries are images of the collection, each left out of its own matches. Recall is the share of the ten nearest images that a
-    search finds; precision is the share of matches that have the label of the query; mAP is the mean average precision
-    over exact rankings. The label of an image is the folder that it is in, unless a table gives it another one.
+    The queries are images of the collection, each left out of its own matches. Recall is the share of the ten nearest
+    images that a search finds; precision is the share of matches that have the label of the query; mAP is the mean
+    average precision over exact rankings. The label of an image is the folder that it is in, unless a table gives it
+    another one.
     """
     output.check_files(html, None)
     collection = locate.open_collection(directory)

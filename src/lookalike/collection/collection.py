@@ -183,10 +183,10 @@ class Collection:
     def maintain(self, *, progress: Callable[[BuildProgress], None] | None = None) -> Maintenance:
         """Does what is due after adding and removing, which is mostly nothing.
 
-        New images are found at once; when there are many of them, the index takes them in, as long as its recall, measured
-        again, holds. The index is built anew when there are four times as many images as it was trained for, or it no
-        longer reaches its recall. Vectors of deleted images are removed when they are a fifth of all. A collection that
-        has grown too large for exact search gets its first index.
+        New images are found at once; when there are many of them, the index takes them in, as long as its recall,
+        measured again, holds. The index is built anew when there are four times as many images as it was trained for,
+        or it no longer reaches its recall. Vectors of deleted images are removed when they are a fifth of all. A
+        collection that has grown too large for exact search gets its first index.
 
         Raises:
             CorruptError: a vector is damaged.

@@ -26,7 +26,7 @@ class Catalog:
     """The catalog of one collection. Threads may share it: each gets a connection of its own."""
 
     def __init__(self, path: Path) -> None:
-        """Opens it, and brings one of an earlier version up to date.
+        """Opens the catalog, and migrates one of an earlier version.
 
         Raises:
             CorruptError: it is no catalog.
@@ -40,18 +40,18 @@ class Catalog:
 
     @classmethod
     def create(cls, path: Path) -> None:
-        """Makes an empty catalog, all of it or nothing."""
+        """Makes an empty catalog in one transaction."""
         schema.create(path)
 
     def close(self) -> None:
-        """Lets go of its file; the next use opens it again."""
+        """Closes its connections; the next use opens new ones."""
         self._database.close()
 
     # Reading
 
     @contextmanager
     def reading(self) -> Iterator[State]:
-        """Everything that this thread reads within sees one committed state, which is given.
+        """Gives the newest committed state; whatever this thread reads within belongs to it.
 
         Raises:
             IncompatibleError: the file has been removed since it was opened.
@@ -60,18 +60,19 @@ class Catalog:
             yield self._state(connection)
 
     def count(self) -> int:
-        """How many rows of the vectors are committed."""
+        """The number of committed rows of vectors."""
         with self._database.connection() as connection:
             (last,) = connection.execute("SELECT MAX(row) FROM vectors").fetchone()
             return 0 if last is None else int(last) + 1
 
     def totals(self) -> Totals:
+        """The number of entries of each kind."""
         tables = ("images", "vectors", "dead", "skipped")
         with self._database.connection() as connection:
             return Totals(*(connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in tables))  # noqa: S608
 
     def dead_rows(self) -> list[int]:
-        """The rows that no image has any more, in order."""
+        """The rows that belong to no image any more, in order."""
         with self._database.connection() as connection:
             return self._rows(connection.execute("SELECT row FROM dead ORDER BY row")).tolist()
 
@@ -133,7 +134,7 @@ class Catalog:
         return found[0] if found else None
 
     def live_images(self, after_id: int = 0, *, limit: int = _NO_LIMIT) -> Iterator[tuple[int, int, str | None]]:
-        """(id, row, label) of the images whose id is larger, by id; at most `limit` unless it is negative."""
+        """(id, row, label) of the images with a larger id, by id; at most `limit` unless that is negative."""
         query = "SELECT id, row, label FROM images WHERE id > ? ORDER BY id LIMIT ?"
         while limit:
             wanted = _PAGE if limit < 0 else min(limit, _PAGE)
@@ -145,7 +146,7 @@ class Catalog:
             after_id, limit = page[-1][0], limit - (wanted if limit > 0 else 0)
 
     def rows_where(self, where: Where) -> "array[int]":
-        """The rows of the images that match, each once, in order: 64-bit numbers that NumPy takes as they are.
+        """The rows of the images that match, each once, in order, as 64-bit integers.
 
         Raises:
             UsageError: it asks for an attribute that no image has.
@@ -157,7 +158,7 @@ class Catalog:
             return self._rows(connection.execute(query, condition.values))
 
     def count_where(self, where: Where) -> int:
-        """How many images match.
+        """The number of images that match.
 
         Raises:
             UsageError: it asks for an attribute that no image has.
@@ -230,12 +231,12 @@ class Catalog:
             return [_known(row) for row in connection.execute(query, (*values, *values, _FILE_PAGE))]
 
     def skipped(self) -> Iterator[tuple[str, str]]:
-        """(key, reason) of the files that were left out, by key."""
+        """(key, reason) of the skipped files, by key."""
         with self._database.connection() as connection:
             yield from connection.execute("SELECT key, reason FROM skipped ORDER BY key").fetchall()
 
     def damage(self) -> str | None:
-        """What SQLite's own checks find wrong, or None."""
+        """The first problem that SQLite's own checks find, or None."""
         with self._database.connection() as connection:
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             broken = connection.execute("PRAGMA foreign_key_check").fetchone()
@@ -244,7 +245,7 @@ class Catalog:
         return None if broken is None else f"table {broken[0]} names a row that is not there"
 
     def check(self) -> None:
-        """Makes sure that it is whole, before anything is thrown away that it does not name.
+        """Makes sure that the catalog is intact, before anything is deleted that it does not name.
 
         Raises:
             CorruptError: SQLite's own checks find something wrong.
@@ -273,7 +274,7 @@ class Catalog:
         return State(changes, count, vectors, StoredGeneration(*generation) if generation[0] else None)
 
     def next_generation(self) -> int:
-        """The number that the next generation gets: one that none has had."""
+        """The number of the next generation, which no earlier one has had."""
         query = "SELECT COALESCE(MAX(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'generations'"
         with self._database.connection() as connection:
             return int(connection.execute(query).fetchone()[0])
@@ -282,7 +283,7 @@ class Catalog:
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
-        """One transaction: all of it is committed at the end, or none of it.
+        """One transaction, committed at the end unless something is raised.
 
         Raises:
             StorageError: the disk is full or failing.
@@ -292,7 +293,7 @@ class Catalog:
             connection.execute("UPDATE changes SET count = count + 1")
 
     def carry_over(self, before: Path) -> Carried:
-        """Gives the images the ids, attributes and given labels that they have in another catalog, all or none.
+        """Gives the images the ids, attributes and given labels that they have in another catalog, in one transaction.
 
         It may be done again when something has changed there.
 
@@ -325,7 +326,7 @@ class Catalog:
         return [StoredImage(*image, attributes) for image, attributes in found.items()]
 
     def _rows(self, found: Iterable[tuple[int]]) -> "array[int]":
-        """Rows of the vectors, once it is certain that there are such."""
+        """Rows of vectors, checked against their number."""
         try:
             rows = array("q", (row for (row,) in found))
         except TypeError:

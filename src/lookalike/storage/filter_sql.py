@@ -1,4 +1,4 @@
-"""What a `Where` is in SQL, over the tables of the catalog."""
+"""A `Where` as SQL, over the tables of the catalog."""
 
 import json
 import os
@@ -20,7 +20,7 @@ class Condition:
 
 
 def of_all(where: Where) -> Condition:
-    """What holds for an image that matches, in a form that is fast for finding all of them.
+    """The condition of a matching image, in a form that is fast for finding all of them.
 
     The names are those of the columns of `images`.
     """
@@ -28,7 +28,7 @@ def of_all(where: Where) -> Condition:
 
 
 def of_few(where: Where) -> Condition:
-    """The same in a form that is fast for trying a few images."""
+    """The condition of a matching image, in a form that is fast for testing a few images."""
     return _all_of([*_of_image(where), *(_by_image(*each) for each in where.conditions.items())])
 
 
@@ -54,7 +54,7 @@ def below(folder: str) -> Condition:
 
 
 def stored(value: Value) -> bytes | Value:
-    """A value as it is given to SQLite: texts are bytes there, whether or not they are UTF-8, and then cast."""
+    """A value as a parameter of SQLite: text is given as bytes, which need not be UTF-8, and then cast."""
     return os.fsencode(value) if isinstance(value, str) else value
 
 

@@ -1,4 +1,4 @@
-"""The tables of a catalog, and how a catalog of an earlier version is brought up to date."""
+"""The tables of a catalog, and the migrations from earlier versions."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from lookalike.storage.sqlite import Database
 
 _APPLICATION_ID = 0x4C6B416C  # "LkAl"
 
-# Each entry takes a catalog from the version of its place in the list to the next. Paths are TEXT that holds
+# Each entry migrates a catalog from the version that is its position in the list to the next. Paths are TEXT that holds
 # the bytes of the name, whether or not they are UTF-8, so that any SQLite tool shows them.
 MIGRATIONS = (
     """
@@ -74,13 +74,13 @@ MIGRATIONS = (
 
 
 def create(path: Path) -> None:
-    """Makes an empty catalog, all of it or nothing."""
+    """Makes an empty catalog in one transaction."""
     pragmas = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {len(MIGRATIONS)};"
     sqlite.create(path, "".join(MIGRATIONS) + pragmas)
 
 
 def bring_up_to_date(catalog: Database) -> None:
-    """Makes sure that a file is a catalog of this version; one of an earlier version becomes one of this.
+    """Makes sure that a file is a catalog, and migrates one of an earlier version.
 
     Raises:
         CorruptError: it is no catalog.
@@ -121,7 +121,7 @@ def _migrate(connection: sqlite3.Connection, version: int) -> None:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """A script's statements one by one: Python's way to run a script would commit the transaction first."""
+    """The statements of a script one by one: `executescript` would commit the transaction first."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

@@ -1,4 +1,4 @@
-"""Connections to an SQLite file: one a thread, none through a fork, each commit on the disk, errors as Lookalike's."""
+"""Connections to an SQLite file: one per thread, none across a fork, durable commits, errors as Lookalike's."""
 
 import os
 import sqlite3
@@ -11,9 +11,9 @@ from pathlib import Path
 from lookalike.errors import CorruptError, IncompatibleError, StorageError
 
 _BUSY_TIMEOUT_S = 30.0
-# The releases that have the fix of WAL's reset race; before them, a rollback journal is the safe choice.
+# The releases that fix a race in resetting the write-ahead log; before them, a rollback journal is the safe choice.
 _WAL_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
-# SQLite's result codes, by their low byte, that speak of the disk and not of what is in the file.
+# SQLite's result codes, by their low byte, that are about the disk and not about the contents of the file.
 _DISK_CODES = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR,
@@ -56,7 +56,7 @@ class Database:
             CorruptError: the file is damaged.
         """
         with translated(self.path):
-            if self._process != os.getpid():  # what came through a fork is neither used nor closed
+            if self._process != os.getpid():  # connections from before a fork are neither used nor closed
                 self._closing.detach()
                 self._inherited = self._connections
                 self._start()
@@ -66,7 +66,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Everything that this thread reads within sees one committed state.
+        """Whatever this thread reads within belongs to one committed state.
 
         Raises:
             IncompatibleError: the file has been removed since it was opened.
@@ -81,7 +81,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it is on the disk at the end, or none of it."""
+        """One transaction, committed to the disk at the end unless something is raised."""
         with self.connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -96,7 +96,7 @@ class Database:
         connection.text_factory = os.fsdecode
         try:
             _set_durability(connection)
-            # A large transaction would else begin to write into the file, and shut all readers out, before its end.
+            # Otherwise a large transaction writes to the file, and locks all readers out, before its end.
             connection.execute("PRAGMA cache_spill = OFF")  # which has no effect within one
         except sqlite3.Error:
             connection.close()
@@ -121,7 +121,7 @@ class Database:
             raise
 
     def check_is_there(self) -> None:
-        """Raises IncompatibleError where the file, which has been there, is gone."""
+        """Raises IncompatibleError if the file is gone, which was there when it was opened."""
         if not self.path.exists():
             raise IncompatibleError(
                 f"{self.path}: it is gone; since it was opened, the collection has been indexed again with another"
@@ -130,7 +130,7 @@ class Database:
 
     @contextmanager
     def beside(self, other: Path) -> Iterator[None]:
-        """What this thread does within can name the tables of another file as `before`."""
+        """Attaches another file, whose tables this thread can name `before.…` within."""
         with self.connection() as connection:
             connection.execute("ATTACH DATABASE CAST(? AS TEXT) AS before", (os.fsencode(other),))
             try:
@@ -146,7 +146,7 @@ def _close(connections: list[tuple[threading.Thread, sqlite3.Connection]], proce
 
 
 def create(path: Path, script: str) -> None:
-    """Makes a file by a script of SQL, all of it or nothing."""
+    """Makes a file from an SQL script, in one transaction."""
     with translated(path):
         connection = sqlite3.connect(path, isolation_level=None)
         try:
@@ -166,21 +166,21 @@ _WAL_IS_SAFE = _wal_is_safe(sqlite3.sqlite_version_info)
 
 
 def _set_durability(connection: sqlite3.Connection) -> None:
-    """A commit has reached the disk when it returns."""
-    # EXTRA is FULL and, for a rollback journal, its folder too: without that a loss of power could bring the
-    # journal back, and with it the state before the commit.
+    """Makes every commit wait for the disk."""
+    # EXTRA also syncs the directory of a rollback journal: otherwise a loss of power could bring the journal back,
+    # and with it the state before the commit.
     connection.execute("PRAGMA synchronous = EXTRA")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """SQLite's errors as Lookalike's."""
+    """Turns SQLite's errors into Lookalike's."""
     try:
         yield
-    except sqlite3.ProgrammingError:  # the caller's fault, such as closing it while another thread uses it
+    except sqlite3.ProgrammingError:  # a mistake of the caller, such as closing it while another thread uses it
         raise
-    except UnicodeDecodeError as error:  # Python cannot even say what SQLite says, since that quotes what is damaged
+    except UnicodeDecodeError as error:  # the message quotes damaged text
         raise CorruptError(f"{path}: the file is damaged") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)

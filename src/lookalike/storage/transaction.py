@@ -1,4 +1,4 @@
-"""What can be changed in a catalog, all of it or nothing."""
+"""Changes to a catalog within one transaction."""
 
 import os
 import sqlite3
@@ -15,20 +15,20 @@ _GIVEN_LABEL = f"SELECT value FROM attributes WHERE image = images.id AND name =
 
 
 def folder_label(key: str) -> str | None:
-    """The label that an image has unless it is given one: the name of the folder that holds it; at the top, none."""
+    """The default label of an image: the name of the folder that it is in; None at the top."""
     return PurePosixPath(key).parent.name or None
 
 
 @dataclass(frozen=True)
 class Carried:
-    """How many images have been found again: `kept` under their keys, `renamed` under others."""
+    """The number of images that were found again: `kept` under their keys, `renamed` under others."""
 
     kept: int
     renamed: int
 
 
 class Transaction:
-    """What can be changed, within `Catalog.writing`."""
+    """The changes that `Catalog.writing` commits."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -36,6 +36,7 @@ class Transaction:
     # Images
 
     def add_vector(self, row: int, hash_: bytes, crc32: int, *, width: int, height: int) -> None:
+        """Adds the vector in a row: the SHA-256 and the size of its image, and its CRC-32."""
         values = (row, hash_, crc32, width, height)
         self._connection.execute("INSERT INTO vectors (row, hash, crc32, width, height) VALUES (?, ?, ?, ?, ?)", values)
 
@@ -59,22 +60,22 @@ class Transaction:
         return None if before is None else int(before[0])
 
     def put_skipped(self, key: str, reason: str, *, size: int, changed_ns: int) -> bool:
-        """Notes that a file is left out, and drops the image that was there; whether there was one."""
+        """Records a skipped file, and drops its image; returns whether there was one."""
         was_image = self.remove([key]) > 0
         values = (os.fsencode(key), size, changed_ns, reason)
         self._connection.execute("INSERT INTO skipped VALUES (CAST(? AS TEXT), ?, ?, ?)", values)
         return was_image
 
     def remove(self, keys: Iterable[str]) -> int:
-        """Forgets these files; the number of images that were among them."""
+        """Forgets these files, and returns the number of images among them."""
         names = [(os.fsencode(key),) for key in keys]
         self._connection.executemany("DELETE FROM skipped WHERE key = CAST(? AS TEXT)", names)
         return self._connection.executemany("DELETE FROM images WHERE key = CAST(? AS TEXT)", names).rowcount
 
     def rename(self, old: str, newest: int) -> bool:
-        """Gives the vanished image `old` the name of one with the same vector that was added since.
+        """Gives the vanished image `old` the key of one with the same vector that was added since.
 
-        `newest` is the largest id from before. The older entry lives on, so that the image keeps its id and its
+        `newest` is the largest id from before. The older entry stays, so that the image keeps its id and its
         attributes. Returns whether there was such an image.
         """
         find = """
@@ -99,7 +100,7 @@ class Transaction:
     def set_attributes(self, key: str, values: Mapping[str, Value | None]) -> bool:
         """Sets these attributes of an image, deletes those that are None, and leaves the others.
 
-        One named `label` becomes the image's label too, which the file's folder then no longer decides.
+        One named `label` also becomes the image's label, whatever its folder.
 
         Returns:
             Whether there is such an image.
@@ -142,10 +143,10 @@ class Transaction:
     # From another catalog
 
     def carry_over(self) -> Carried:
-        """Gives the images what they have in the catalog `before`: their ids, attributes and given labels.
+        """Gives the images their ids, attributes and given labels in the attached catalog `before`.
 
-        An image whose key is not there is taken for one that is gone from here, where their files are the same. All
-        others get ids that none has had there.
+        An image whose key is unknown there is taken for a vanished one with the same file. All others get ids that no
+        image has had there.
         """
         labelled = self._connection.execute(f"SELECT key FROM main.images WHERE id IN ({_LABELLED})")  # noqa: S608
         for (key,) in labelled.fetchall():  # of which an earlier call had brought the label here
@@ -159,7 +160,7 @@ class Transaction:
     # The index and the file of vectors
 
     def put_generation(self, number: int, rows: int, index_sha256: bytes, card_sha256: bytes) -> None:
-        """Names the generation of the index that serves from now on, in place of any earlier one.
+        """Names the generation of the index that serves from now on.
 
         `rows` of the vectors, from 0, are in it. The number is `Catalog.next_generation`'s.
         """
@@ -169,18 +170,18 @@ class Transaction:
         self._connection.execute(query, values)
 
     def drop_generation(self) -> None:
-        """From now on there is no index."""
+        """Names no index."""
         self._connection.execute("DELETE FROM generations")
 
     def compact(self, vectors: str) -> None:
-        """Forgets the dead rows, numbers the others anew from 0 in their order, and drops the index.
+        """Forgets the dead rows, renumbers the others from 0 in their order, and drops the index.
 
         `vectors` is the name of the file that has just these vectors, in this order.
         """
-        with self._without("image_replaced"):  # it would call rows dead that only have another number
+        with self._without("image_replaced"):  # it would call renumbered rows dead
             for statement in _TAKE_VECTORS_OUT:
                 self._connection.execute(statement)
-            with self._without("images_by_row", "images_by_label"):  # faster than keeping them right all along
+            with self._without("images_by_row", "images_by_label"):  # faster than updating them all along
                 self._connection.execute("UPDATE images SET row = (SELECT new FROM temp.moved WHERE old = images.row)")
             for statement in _PUT_VECTORS_BACK:
                 self._connection.execute(statement)
@@ -189,7 +190,7 @@ class Transaction:
 
     @contextmanager
     def _without(self, *names: str) -> Iterator[None]:
-        """Takes these triggers and indexes away for a time."""
+        """Drops these triggers and indexes, and makes them again at the end."""
         find = "SELECT type, sql FROM sqlite_schema WHERE name = ?"
         taken = [(name, *self._connection.execute(find, (name,)).fetchone()) for name in names]
         for name, kind, _ in taken:
@@ -235,7 +236,7 @@ _CARRY_OVER = (
     "DROP TABLE temp.carried",
 )
 
-# All of them leave the table and come back: the row is its key, and so no two are ever in each other's way.
+# All vectors leave the table and come back: the row is its primary key, and new rows must not meet old ones.
 _TAKE_VECTORS_OUT = (
     "PRAGMA defer_foreign_keys = ON",  # until the commit
     "CREATE TEMP TABLE kept (row INTEGER PRIMARY KEY, hash, crc32, width, height)",

@@ -15,9 +15,9 @@ from lookalike.errors import UsageError
 from lookalike.filters import Between, Where
 from lookalike.images.decode import prepare
 from lookalike.ingest import embedding
-from tests.campaigns.soak.history import History, Vector, vector_of
+from tests.campaigns.soak.history import COLOURS, History, Vector, vector_of
+from tests.campaigns.soak.photo_folder import SEEDS
 from tests.campaigns.soak.verdict import Question, Verdict
-from tests.campaigns.soak.writer import COLOURS, SEEDS
 from tests.support.pictures import ColourEncoder, picture
 
 PAUSE_S = 0.02  # at most, between two searches, so that the writer makes progress on a machine with few cores

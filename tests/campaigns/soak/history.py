@@ -17,6 +17,7 @@ from lookalike.images.decode import prepare
 from lookalike.ingest import embedding
 from tests.support.pictures import ColourEncoder, picture
 
+COLOURS = ("red", "green", "blue")  # values of the attribute
 _KEPT_STATES = 500
 
 Vector = NDArray[np.float64]
