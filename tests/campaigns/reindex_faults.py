@@ -1,8 +1,8 @@
 """Kills, failing disks and readers while a collection is indexed again with another model.
 
-    python -m tests.campaigns.reindex_faults kills 500
+    python -m tests.campaigns.reindex_faults kills NUMBER ROOT [SEED]
 
-Afterwards the old model or the new one has to be there, whole, and the next run has to complete.
+Afterwards the old model or the new one serves, complete, and the next run completes. ROOT is a new folder.
 """
 
 import json
@@ -14,8 +14,10 @@ import subprocess
 import sys
 import time
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -26,17 +28,19 @@ from numpy.typing import NDArray
 import lookalike
 from lookalike import Collection
 from lookalike.collection.reindex import reindex
-from lookalike.errors import IncompatibleError
+from lookalike.errors import DamagedIndexWarning, IncompatibleError
 from lookalike.images.decode import prepare
 from lookalike.ingest import embedding, pipeline
 from lookalike.ingest.embedding import embed
 from lookalike.storage import manifest, sqlite
-from tests.storage.test_disk_faults import Say, attempt_all, small_enough
+from tests.storage.test_disk_faults import Say, attempt_all
 from tests.support.pictures import ColourEncoder, draw, stored_vectors
 from tests.support.project import environment
+from tests.support.small_policies import small_policies
 
-EVERY = 1 if os.environ.get("LOOKALIKE_THOROUGH") == "1" else 25  # of the calls that write, so many are one that fails
+EVERY = 1 if os.environ.get("LOOKALIKE_THOROUGH") == "1" else 25  # every so many calls that write, one fails
 PICTURES = 20
+POLICIES = small_policies(exact=16, young=3, growth=10)
 Facts = dict[str, tuple[int, str | None, dict[str, Any]]]
 
 
@@ -57,18 +61,26 @@ class CoarseEncoder(ColourEncoder):
 MODELS = {"colours": ColourEncoder(), "coarse": CoarseEncoder()}
 
 
-# A collection, and what it has to be
+# The collection, and what it has to be
+
+
+@contextmanager
+def damaged_index_errors() -> Iterator[None]:
+    """Makes a damaged index an error instead of a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DamagedIndexWarning)
+        yield
 
 
 def lay_out(folder: Path) -> None:
-    """A collection with an index, attributes, an image from elsewhere, one that is no image, and dead vectors."""
+    """Makes a collection with an index, attributes, an image from elsewhere, a skipped file, and dead vectors."""
     for seed in range(PICTURES):
         draw(folder / ("", "cats", "dogs")[seed % 3] / f"{seed}.png", seed)
     elsewhere = draw(folder.parent / "elsewhere" / "x.png", PICTURES)
     (folder / "text.png").write_text("text")
     table = folder.parent / "table.csv"
     table.write_text("path,price,label\ncats/1.png,5,lions\ndogs/2.png,7,\n")
-    with small_enough(), lookalike.create(folder, encoder=ColourEncoder()) as photos:
+    with damaged_index_errors(), lookalike.create(folder, encoder=ColourEncoder(), policies=POLICIES) as photos:
         photos.add(folder, threads=1)
         photos.add([elsewhere], threads=1)
         photos.annotate(table)
@@ -78,15 +90,19 @@ def lay_out(folder: Path) -> None:
 
 
 def facts_of(photos: Collection) -> Facts:
-    """What each image has besides its vector, by key."""
+    """The id, label and attributes of each image, by key."""
     found = photos.search_vector(np.ones(photos.made_by.dim), k=1000)
     return {match.key: (match.id, match.label, dict(match.attributes)) for match in found}
 
 
 def assert_is_whole(folder: Path, template: Path) -> str:
-    """All of it is of one model, whose name comes back."""
+    """Checks that everything is of one model; returns its name."""
     directory = folder / ".lookalike"
-    with small_enough(), lookalike.open(template) as before, lookalike.open(folder) as photos:
+    with (
+        damaged_index_errors(),
+        lookalike.open(template, policies=POLICIES) as before,
+        lookalike.open(folder, policies=POLICIES) as photos,
+    ):
         assert photos.check() == []
         facts = facts_of(photos)
         assert facts == facts_of(before)
@@ -94,7 +110,7 @@ def assert_is_whole(folder: Path, template: Path) -> str:
         model = photos.made_by.model
         assert (model, photos.made_by.dim) == (MODELS[model].name, MODELS[model].dim)
         assert photos.info().damage is None
-    vectors = stored_vectors(manifest.read(directory).place(directory))
+    vectors = stored_vectors(manifest.read(directory).data_directory(directory))
     assert vectors.keys() == facts.keys()
     for key, vector in vectors.items():
         expected = embed(MODELS[model], prepare(folder / key, MODELS[model].preprocessing))[0]
@@ -103,12 +119,12 @@ def assert_is_whole(folder: Path, template: Path) -> str:
 
 
 def complete(folder: Path, template: Path) -> None:
-    """Runs it again, to the end, and finds nothing but the new model."""
-    with small_enough():
+    """Indexes it again, to the end, and checks that only the new model is left."""
+    with damaged_index_errors():
         if assert_is_whole(folder, template) == "colours":
-            reindex(folder, encoder=CoarseEncoder(), threads=1)
-        with lookalike.open(folder, encoder=CoarseEncoder()) as photos:
-            photos.maintain()  # which takes away what has been left
+            reindex(folder, encoder=CoarseEncoder(), policies=POLICIES, threads=1)
+        with lookalike.open(folder, encoder=CoarseEncoder(), policies=POLICIES) as photos:
+            photos.maintain()  # which removes what was left over
         assert assert_is_whole(folder, template) == "coarse"
     assert {path.name for path in (folder / ".lookalike").iterdir()} == {"collection.json", "lock", "data.000001"}
 
@@ -117,13 +133,14 @@ def complete(folder: Path, template: Path) -> None:
 
 
 def scenario(folder: Path, say: Say) -> None:
-    with small_enough(), mock.patch.object(pipeline, "_COMMIT_IMAGES", 6):
-        reindex(folder, encoder=CoarseEncoder(), threads=1)
+    """Indexes a collection again, with commits of six images."""
+    with damaged_index_errors(), mock.patch.object(pipeline, "_COMMIT_IMAGES", 6):
+        reindex(folder, encoder=CoarseEncoder(), policies=POLICIES, threads=1)
     say("reindexed")
 
 
 def attempts(shim: Path, root: Path, kind: int) -> Iterator[tuple[Path, Path, list[str]]]:
-    """The folder of each attempt, the collection that it began with, and what was said."""
+    """The folder of each attempt, the collection that it began with, and what it reported."""
     template = root / "template" / "photos"
     lay_out(template)
     command = [sys.executable, "-m", "tests.campaigns.reindex_faults", "faults", str(root), str(kind), str(template)]
@@ -138,7 +155,7 @@ def attempts(shim: Path, root: Path, kind: int) -> Iterator[tuple[Path, Path, li
 
 
 def run_kills(root: Path, kills: int) -> dict[str, int]:
-    """Kills that many processes, and tells what they left behind.
+    """Kills that many processes, and counts what they left behind.
 
     Raises:
         AssertionError: it was neither the old model nor the new one.
@@ -151,7 +168,7 @@ def run_kills(root: Path, kills: int) -> dict[str, int]:
 
 
 def kill_many(root: Path, kills: int, seed: int) -> Counter[str]:
-    """In a process that starts no thread, so that it can fork others that have imported everything."""
+    """Kills processes that are forked from this one, which has imported everything and starts no thread."""
     random, tally = np.random.default_rng(seed), Counter[str]()
     template, folder = root / "template" / "photos", root / "photos"
     in_child(lambda: lay_out(template))
@@ -177,16 +194,18 @@ def kill_many(root: Path, kills: int, seed: int) -> Counter[str]:
 
 
 def both_are_there(folder: Path) -> bool:
+    """Whether the data of both models are there."""
     return all((folder / ".lookalike" / name).exists() for name in ("catalog.sqlite", "data.000001/catalog.sqlite"))
 
 
 def renew(folder: Path, template: Path) -> None:
+    """Begins again with a copy of the template."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(template, folder)
 
 
 def in_child(act: Callable[[], object]) -> None:
-    """Does it in a process of its own."""
+    """Does something in a process of its own."""
     child = os.fork()
     if not child:
         try:
@@ -199,13 +218,16 @@ def in_child(act: Callable[[], object]) -> None:
 
 
 def run_and_kill(folder: Path, instant: int | None, then: float = 0.0) -> tuple[int, bool]:
-    """Kills a process that indexes again, `then` seconds after so many events; their number, and whether it lived."""
+    """Kills a process that indexes again, `then` seconds after `instant` events.
+
+    Returns the number of events, and whether it was killed before its end.
+    """
     reads, writes = os.pipe()
     child = os.fork()
     if not child:
         try:
-            sys.addaudithook(Teller(folder, writes))
-            be_killed(folder, lambda _: progress(writes))
+            sys.addaudithook(EventReporter(folder, writes))
+            be_killed(folder, lambda _: report(writes))
         except BaseException:
             traceback.print_exc()
             os._exit(1)
@@ -213,10 +235,10 @@ def run_and_kill(folder: Path, instant: int | None, then: float = 0.0) -> tuple[
     os.close(writes)
     count = 0
     while instant is None or count < instant:
-        told = len(os.read(reads, 1))
-        if not told:
+        events = len(os.read(reads, 1))
+        if not events:
             break
-        count += told
+        count += events
     time.sleep(then)
     os.kill(child, signal.SIGKILL)
     code = os.waitpid(child, 0)[1]
@@ -226,21 +248,23 @@ def run_and_kill(folder: Path, instant: int | None, then: float = 0.0) -> tuple[
 
 
 def be_killed(folder: Path, progress: Callable[[Any], None]) -> None:
+    """Indexes a collection again, with a commit for each image, unless that has been done."""
     with (
-        small_enough(),
+        damaged_index_errors(),
         mock.patch.object(pipeline, "_COMMIT_SECONDS", 0),
         mock.patch.object(embedding, "GROUP", 3),
     ):
         if manifest.read(folder / ".lookalike").made_by.model == "colours":
-            reindex(folder, encoder=CoarseEncoder(), threads=2, progress=progress)
+            reindex(folder, encoder=CoarseEncoder(), policies=POLICIES, threads=2, progress=progress)
 
 
-def progress(pipe: int) -> None:
+def report(pipe: int) -> None:
+    """Reports an event."""
     os.write(pipe, b".")
 
 
-class Teller:
-    """Writes a byte whenever a file is about to be opened, renamed, made or taken away."""
+class EventReporter:
+    """An audit hook that reports whenever a file is about to be opened, renamed, made or removed."""
 
     EVENTS = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "sqlite3.connect")
 
@@ -249,7 +273,7 @@ class Teller:
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event in self.EVENTS or (event == "open" and str(arguments[0]).startswith(self._folder)):
-            progress(self._pipe)
+            report(self._pipe)
 
 
 # Readers
@@ -265,49 +289,51 @@ def answer(photos: Collection) -> Answer:
 
 
 def read_on(folder: Path) -> None:
-    """Searches for ever, opens it again when it is told to, and says the answers that it had not had before."""
-    said, photos = set[str](), lookalike.open(folder)
+    """Searches forever, opens the collection again when an error asks for it, and prints each new answer."""
+    printed, photos = set[str](), lookalike.open(folder)
     while True:
         try:
-            told = json.dumps([photos.made_by.model, answer(photos)])
+            line = json.dumps([photos.made_by.model, answer(photos)])
         except IncompatibleError:
             photos.close()
             photos = lookalike.open(folder)
             continue
-        if told not in said:
-            print(told, flush=True)
-            said.add(told)
+        if line not in printed:
+            print(line, flush=True)
+            printed.add(line)
 
 
 def answers_meanwhile(folder: Path, act: Callable[[], object], readers: int = 2) -> list[list[tuple[str, Answer]]]:
-    """What processes that search all the while are answered before, during and after something."""
+    """The answers of processes that search before, during and after something."""
     command = [sys.executable, "-m", "tests.campaigns.reindex_faults", "read", str(folder)]
     pipe = subprocess.PIPE
     started = [
         subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment()) for _ in range(readers)
     ]
-    heard: list[list[tuple[str, Answer]]] = []
+    answers: list[list[tuple[str, Answer]]] = []
     try:
         first = [next(process.stdout or iter(())) for process in started]
         act()
         for process, line in zip(started, first, strict=True):
-            heard.append([tuple(json.loads(line))])
-            while heard[-1][-1][0] != "coarse":
-                heard[-1].append(tuple(json.loads(next(process.stdout or iter(())))))
+            answers.append([tuple(json.loads(line))])
+            while answers[-1][-1][0] != "coarse":
+                answers[-1].append(tuple(json.loads(next(process.stdout or iter(())))))
     finally:
         for process in started:
             process.kill()
             errors = process.communicate()[1]
             assert not errors, errors
-    return heard
+    return answers
 
 
 def only_foreign_keys(connection: sqlite3.Connection) -> None:
+    """Takes the place of what makes commits durable."""
     connection.execute("PRAGMA foreign_keys = ON")
 
 
 def main() -> None:
-    if sys.argv[1] != "faults":  # a process that is killed loses nothing that it has written, so nobody has to wait
+    """Kills processes, or is a process that this module starts."""
+    if sys.argv[1] != "faults":  # a process that is killed loses nothing that it has written, so syncing is not needed
         os.fsync = lambda fd: None
         sqlite._set_durability = only_foreign_keys
     match sys.argv[1:]:

@@ -1,4 +1,4 @@
-"""`lookalike models ...`, and the other commands with networks of one's own, from their words to their exit codes."""
+"""`lookalike models ...`, and the other commands with imported models: output, messages and exit codes."""
 
 import json
 import re
@@ -28,7 +28,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with twelve pictures in photos/ and an empty folder of models."""
+    """The current folder, with twelve images in photos/ and an empty folder of models."""
     home = tmp_path.resolve() / "home"
     for seed in range(12):
         draw(home / "photos" / ("cats", "dogs")[seed % 2] / f"{seed:02}.png", seed)
@@ -92,7 +92,7 @@ def test_a_file_is_inspected_imported_listed_shown_used_and_removed(run: Run, ho
     assert run("models", "list")[1].count("\n") == 1
 
 
-def test_without_its_model_a_collection_says_what_to_import_and_does_what_needs_none(run: Run, home: Path) -> None:
+def test_a_collection_without_its_model_says_what_to_import(run: Run, home: Path) -> None:
     tiny_models.save("tiny", source="timm:tiny")
     run("index", "photos", "--model", "tiny")
     run("models", "remove", "tiny")
@@ -102,7 +102,7 @@ def test_without_its_model_a_collection_says_what_to_import_and_does_what_needs_
     assert run("info")[0] == run("check")[0] == run("search", "--id", "3")[0] == 0
 
 
-def test_another_model_is_explained_and_with_reindex_taken_with_ids_and_attributes(run: Run, home: Path) -> None:
+def test_reindex_with_another_model_keeps_ids_and_attributes(run: Run, home: Path) -> None:
     tiny_models.save("one")
     tiny_models.save("two", version="2")
     run("index", "photos", "--model", "one")
@@ -112,8 +112,8 @@ def test_another_model_is_explained_and_with_reindex_taken_with_ids_and_attribut
 
     code, _, err = run("index", "photos", "--model", "two")
     assert code == 4
-    for said in ("12 images", "one (f32)", "two (f32)", "--model two --reindex", "ids, attributes and labels stay"):
-        assert said in err
+    for text in ("12 images", "one (f32)", "two (f32)", "--model two --reindex", "ids, attributes and labels stay"):
+        assert text in err
     assert "one f32" in run("info")[1]
 
     code, out, err = run("index", "photos", "--model", "two", "--reindex")
@@ -129,8 +129,8 @@ def test_another_model_is_explained_and_with_reindex_taken_with_ids_and_attribut
     assert run("index", "photos")[2] == ""
 
 
-def test_the_commands_that_are_told_do_what_they_say(run: Run, home: Path) -> None:
-    """Also back to the precision that a model has unless another is asked for."""
+def test_suggested_commands_reindex_with_the_named_model(run: Run, home: Path) -> None:
+    """Also back to the model's default precision."""
     tiny_models.save("one")
     tiny_models.save("two")
     (home / "photos").rename(home / "my photos")
@@ -144,9 +144,8 @@ def test_the_commands_that_are_told_do_what_they_say(run: Run, home: Path) -> No
     ):
         code, _, err = run("index", "my photos", *options)
         assert code == 4
-        lines = err.splitlines()
-        [index] = [shlex.split(line.split("run: lookalike ")[1]) for line in lines if "run: lookalike " in line]
-        [plan] = [shlex.split(line.split(": lookalike ")[1]) for line in lines if "lookalike plan " in line]
+        [index] = [shlex.split(command) for command in re.findall("run: lookalike (index .*)", err)]
+        [plan] = [shlex.split(command) for command in re.findall("run: lookalike (plan .*)", err)]
         code, out, _ = run(*plan, "--json")
         assert code == 0
         made_by = json.loads(out)["made_by"]
@@ -157,7 +156,7 @@ def test_the_commands_that_are_told_do_what_they_say(run: Run, home: Path) -> No
         assert f" {model} " in run("info", "-c", "my photos")[1]
 
 
-def test_images_whose_disk_is_away_are_kept_unless_they_are_taken_out(run: Run, home: Path) -> None:
+def test_reindex_refuses_unreadable_images_until_they_are_removed(run: Run, home: Path) -> None:
     tiny_models.save("one")
     tiny_models.save("two")
     draw(home / "other disk" / "x.png", 30)
@@ -166,7 +165,8 @@ def test_images_whose_disk_is_away_are_kept_unless_they_are_taken_out(run: Run, 
     (home / "other disk").rename(home / "away")
     code, _, err = run("index", "photos", "--model", "two", "--reindex")
     assert code == 2
-    [remove] = re.findall(": lookalike (remove .*); nothing has been changed\n", err)
+    [remove] = re.findall(": lookalike (remove .*)", err)
+    assert "nothing has been changed" in err
     assert "one f32" in run("info")[1]
     assert run(*shlex.split(remove))[::2] == (0, "")
     code, out, _ = run("index", "photos", "--model", "two", "--reindex")
@@ -184,7 +184,7 @@ def test_another_model_or_precision_exits_with_4(run: Run, options: tuple[str, .
     assert "--reindex" in err
 
 
-def test_another_version_of_the_model_exits_with_4_wherever_it_is_needed(run: Run) -> None:
+def test_another_version_of_the_model_exits_with_4(run: Run) -> None:
     tiny_models.save("one")
     run("index", "photos", "--model", "one")
     registry.remove("one")
@@ -199,7 +199,7 @@ def test_another_version_of_the_model_exits_with_4_wherever_it_is_needed(run: Ru
     assert run("search", "photos/cats/04.png")[0] == 0
 
 
-def test_a_reindexing_that_was_stopped_is_shown_and_carried_on(run: Run, home: Path) -> None:
+def test_an_interrupted_reindex_is_shown_and_resumed(run: Run, home: Path) -> None:
     tiny_models.save("one")
     tiny_models.save("two")
     run("index", "photos", "--model", "one")
@@ -212,23 +212,23 @@ def test_a_reindexing_that_was_stopped_is_shown_and_carried_on(run: Run, home: P
         lookalike.reindex(home / "photos", model="two", progress=stop)
     out = run("info")[1]
     command = f"lookalike index {home}/photos --model two --reindex"
-    assert f"5 of 12 files with two (f32); to carry on, run: {command}\n" in out
+    assert f"5 of 12 files with two (f32); to carry on: {command}\n" in out
     assert run(*shlex.split(command)[1:])[0] == 0
     assert "to carry on" not in run("info")[1]
 
 
-def test_one_for_an_encoder_of_ones_own_is_carried_on_in_python(run: Run, home: Path) -> None:
+def test_an_interrupted_reindex_by_an_encoder_is_resumed_in_python(run: Run, home: Path) -> None:
     tiny_models.save("one")
     run("index", "photos", "--model", "one")
     with pytest.raises(KeyboardInterrupt):
         lookalike.reindex(home / "photos", encoder=ColourEncoder(), progress=mock.Mock(side_effect=KeyboardInterrupt))
-    call = f"lookalike.reindex('{home}/photos/.lookalike', encoder=...)"
-    assert f" files with colours; to carry on, call: {call}\n" in run("info")[1]
+    call = f"lookalike.reindex('{home}/photos', encoder=...)"
+    assert f" files with colours; to carry on: {call}\n" in run("info")[1]
 
 
-def test_words_are_searched_for_and_combined_with_images_by_weight(run: Run, home: Path) -> None:
-    tiny_models.save("wordy", words={"red": 0, "green": 1, "blue": 2})
-    run("index", "photos", "--model", "wordy")
+def test_text_is_combined_with_images_by_weight(run: Run, home: Path) -> None:
+    tiny_models.save("with-text", words={"red": 0, "green": 1, "blue": 2})
+    run("index", "photos", "--model", "with-text")
     with lookalike.open(home / "photos") as photos:
         terms = [lookalike.Term("photos/cats/04.png", weight=0.5), lookalike.Term(text="red", weight=2)]
         terms += [lookalike.Term("photos/dogs/03.png", weight=-1), lookalike.Term(text="blue", weight=-3)]
@@ -240,29 +240,30 @@ def test_words_are_searched_for_and_combined_with_images_by_weight(run: Run, hom
     assert expected != reddest
 
 
-def test_a_file_whose_name_ends_like_a_weight_is_that_file(run: Run, home: Path) -> None:
+def test_a_file_name_that_ends_like_a_weight_is_a_file_name(run: Run, home: Path) -> None:
     tiny_models.save("tiny")
     run("index", "photos", "--model", "tiny")
     (home / "odd^2").write_bytes((home / "photos/cats/04.png").read_bytes())
     assert records(run("search", "odd^2", "--json", "-k", "1")[1])[0]["key"] == "cats/04.png"
 
 
-def test_a_model_without_words_says_which_models_have_some(run: Run) -> None:
+def test_a_model_without_text_says_which_model_to_import(run: Run) -> None:
     tiny_models.save("tiny")
     run("index", "photos", "--model", "tiny")
     code, _, err = run("search", "--text", "red")
     assert code == 2
-    assert "tiny knows no words; import one that does, such as: lookalike models import open_clip:" in err
+    assert "tiny does not take text; to import a model: lookalike models import open_clip:" in err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["models", "import", "nowhere.onnx"], "nowhere.onnx"),
         (["models", "import", "ftp:model"], "no source 'ftp'; there are timm, torchvision"),
-        (["models", "import", "timm:"], "name a network after the colon"),
+        (["models", "import", "timm:"], "name a model after the colon"),
         (["models", "import", "tiny.xml", "--name", "a/b"], "cannot be a model's name"),
-        (["models", "import", "tiny.xml", "--name", "efficientnet-lite0"], "comes with Lookalike; take another --name"),
+        (["models", "import", "tiny.xml", "--name", "efficientnet-lite0"], "comes with Lookalike; give another `name`"),
+        (["models", "import", "tiny.xml", "--output", "x"], "to list its layers: lookalike models inspect FILE"),
         (["models", "import", "tiny.xml", "--mean", "1,2"], "one number, or three"),
         (["models", "remove", "nothing"], "no imported model 'nothing'"),
         (["models", "remove", "efficientnet-lite0"], "comes with Lookalike and cannot be removed"),
@@ -276,12 +277,12 @@ def test_a_model_without_words_says_which_models_have_some(run: Run) -> None:
         (["search", "--text", "red^0"], "above 0"),
     ],
 )
-def test_wrong_usage_is_told_in_a_sentence(run: Run, home: Path, arguments: list[str], said: str) -> None:
+def test_usage_errors_are_one_sentence(run: Run, home: Path, arguments: list[str], message: str) -> None:
     ov.save_model(tiny_models.colours(), home / "tiny.xml")
     code, out, err = run(*arguments)
     assert code in (1, 2)
     assert out == ""
-    assert said in err
+    assert message in err
 
 
 @pytest.mark.parametrize(
@@ -301,16 +302,16 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
     assert f'pip install "lookalike[{extra}]"' in err
 
 
-def test_searching_by_words_names_the_extra_that_it_needs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny_models.save("wordy", words={"red": 0})
-    run("index", "photos", "--model", "wordy")
+def test_text_search_names_the_missing_extra(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_models.save("with-text", words={"red": 0})
+    run("index", "photos", "--model", "with-text")
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     code, _, err = run("search", "--text", "red")
     assert code == 1
     assert 'pip install "lookalike[text]"' in err
 
 
-def test_models_are_compared_on_ones_own_pictures(run: Run) -> None:
+def test_models_are_compared_on_a_folder_of_images(run: Run) -> None:
     tiny_models.save("tiny")
     code, out, _ = run("models", "compare", "tiny", "photos", "--json")
     assert code == 0
@@ -320,7 +321,7 @@ def test_models_are_compared_on_ones_own_pictures(run: Run) -> None:
 
 
 @pytest.mark.filterwarnings("default::lookalike.errors.DeviceWarning")
-def test_an_explicit_device_that_is_not_there_is_warned_of_once(run: Run) -> None:
+def test_an_unavailable_device_is_warned_of_once(run: Run) -> None:
     tiny_models.save("tiny")
     code, out, err = run("index", "photos", "--model", "tiny", "--device", "mps")
     assert (code, err.count("\n")) == (0, 1)

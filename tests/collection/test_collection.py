@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import lookalike
-from lookalike import Collection, Progress, encoders
+from lookalike import Collection, Hint, Progress, encoders
 from lookalike.errors import (
     IncompatibleError,
     NoCollectionError,
@@ -32,7 +32,7 @@ from tests.support.pictures import (
 # Adding
 
 
-def test_what_is_added_is_found_with_its_facts(photos: Collection, folder: Path) -> None:
+def test_an_added_image_is_found_with_its_facts(photos: Collection, folder: Path) -> None:
     assert len(photos) == 12
     [best] = photos.search(folder / "cats" / "04.png", k=1)
     assert (best.key, best.path, best.label) == ("cats/04.png", folder / "cats" / "04.png", "cats")
@@ -66,7 +66,7 @@ def test_the_same_folder_always_gives_the_same_vectors_in_the_same_order(
         assert vectors.read_bytes() == (photos.directory / "vectors.faiss").read_bytes()
 
 
-def test_new_changed_and_vanished_files_are_told_and_found_as_they_are(photos: Collection, folder: Path) -> None:
+def test_new_changed_and_vanished_files_are_reported_and_found_as_they_are(photos: Collection, folder: Path) -> None:
     before = everything(photos)
     draw(folder / "new.png", 50)
     draw(folder / "cats" / "01.png", 51)
@@ -108,7 +108,7 @@ def test_names_that_are_exchanged_exchange_the_pictures(photos: Collection, fold
     assert everything(photos)["00.png"].id == before["00.png"].id
 
 
-def test_single_files_are_added_whatever_their_names_and_nothing_else_is_dropped(
+def test_single_files_are_added_by_any_name_and_drop_nothing_else(
     photos: Collection, folder: Path, tmp_path: Path
 ) -> None:
     elsewhere = draw(tmp_path / "elsewhere.png", 60)
@@ -123,7 +123,7 @@ def test_single_files_are_added_whatever_their_names_and_nothing_else_is_dropped
     assert counts(photos.add(str(elsewhere))) == {"updated": 1}
 
 
-def test_a_folder_elsewhere_is_kept_when_the_collections_own_is_brought_up_to_date(
+def test_updating_the_collections_folder_keeps_images_of_another_folder(
     photos: Collection, folder: Path, tmp_path: Path
 ) -> None:
     other = draw(tmp_path / "other" / "o.png", 70)
@@ -141,15 +141,14 @@ def test_only_a_part_of_the_folder_can_be_brought_up_to_date(photos: Collection,
     assert {"dogs/02.png"} < everything(photos).keys()
 
 
-def test_a_folder_that_holds_the_collections_own_is_refused_since_its_images_would_be_there_twice(
-    photos: Collection, folder: Path
-) -> None:
+def test_a_folder_that_contains_the_collections_own_is_refused(photos: Collection, folder: Path) -> None:
+    """Its images would be in the collection twice."""
     with pytest.raises(UsageError, match="one by one"):
         photos.add(folder.parent)
     assert len(photos) == 12
 
 
-def test_nothing_at_the_source_is_an_error_and_drops_nothing(photos: Collection, folder: Path) -> None:
+def test_a_source_that_does_not_exist_is_an_error_and_drops_nothing(photos: Collection, folder: Path) -> None:
     with pytest.raises(UsageError, match="nowhere"):
         photos.add(folder / "nowhere")
     assert len(photos) == 12
@@ -237,12 +236,10 @@ def test_ten_thousand_copies_share_a_vector_and_all_come_back(tmp_path: Path, en
 
 
 class StopError(Exception):
-    """What a callback raises to end a run."""
+    """A callback raises it to end a run."""
 
 
-def test_a_run_that_is_stopped_has_committed_all_it_had_done_and_the_next_carries_on(
-    folder: Path, encoder: ColourEncoder
-) -> None:
+def test_a_stopped_run_has_committed_its_images_and_the_next_carries_on(folder: Path, encoder: ColourEncoder) -> None:
     def stop(progress: Progress) -> None:
         if progress.done == 5:
             raise StopError
@@ -254,7 +251,7 @@ def test_a_run_that_is_stopped_has_committed_all_it_had_done_and_the_next_carrie
         assert counts(photos.add(folder)) == {"added": 7, "unchanged": 5}
 
 
-def test_what_a_callback_raises_comes_out_as_it_is(folder: Path, encoder: ColourEncoder) -> None:
+def test_an_exception_of_a_callback_is_raised_as_it_is(folder: Path, encoder: ColourEncoder) -> None:
     def fail(_: Progress) -> None:
         raise BrokenPipeError
 
@@ -312,9 +309,11 @@ def test_a_directory_elsewhere_can_be_named_and_is_never_indexed(folder: Path, e
         assert len(again) == 12
 
 
-def test_where_there_is_none_the_message_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(NoCollectionError, match="lookalike index"):
+def test_where_there_is_none_a_hint_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(NoCollectionError) as raised:
         lookalike.open(tmp_path)
+    assert raised.value.message == f"{tmp_path}: there is no collection"
+    assert raised.value.hints == (Hint("create", {"path": str(tmp_path)}),)
 
 
 def test_a_collection_is_not_made_twice_nor_for_a_folder_that_is_not_there(
@@ -343,18 +342,20 @@ def test_a_creation_that_was_cut_off_can_be_done_again(tmp_path: Path, encoder: 
 def test_an_encoder_of_another_name_is_refused_naming_both_and_what_to_do(photos: Collection, folder: Path) -> None:
     other = ColourEncoder()
     other.name = "greys"
-    with pytest.raises(IncompatibleError, match=r"made by colours.*those of greys.*lookalike\.reindex\("):
+    with pytest.raises(IncompatibleError, match=r"made by colours.*those of greys.*lookalike\.reindex\(") as raised:
         lookalike.open(folder, encoder=other)
+    assert raised.value.hints == (Hint("reindex", {"path": str(folder), "encoder": ...}),)
 
 
 def test_another_version_of_its_encoder_is_refused_naming_both(photos: Collection, folder: Path) -> None:
     with pytest.raises(
         IncompatibleError, match=r"colours c0105001.*another version of it, colours c0105002.*lookalike\.reindex\("
-    ):
+    ) as raised:
         lookalike.open(folder, encoder=ColourEncoder("c0105002"))
+    assert [hint.action for hint in raised.value.hints] == ["open_with_encoder", "reindex"]
 
 
-def test_a_collection_of_an_encoder_of_ones_own_does_without_it_what_needs_none(
+def test_without_its_encoder_object_everything_else_still_works(
     photos: Collection, folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "prices.csv").write_text("path,price\n00.png,5\n")
@@ -367,18 +368,22 @@ def test_a_collection_of_an_encoder_of_ones_own_does_without_it_what_needs_none(
         assert again.build(spec="Flat")
         assert again.remove(["00.png"]) == 1
         for needs_it in (lambda: again.search(picture(0)), lambda: again.add(folder), lambda: again.search_text("cat")):
-            with pytest.raises(IncompatibleError, match=r"made by colours.*open it with that encoder.*lookalike index"):
+            with pytest.raises(IncompatibleError, match="made by colours, which is not available here") as raised:
                 needs_it()
+            assert raised.value.hints == (
+                Hint("open_with_encoder", {"path": str(folder), "encoder": ...}),
+                Hint("reindex", {"path": str(folder), "model": "efficientnet-lite0"}),
+            )
     with pytest.raises(IncompatibleError, match="made by colours"):
         lookalike.open(folder, precision="f32")
 
 
-# With the network that comes with Lookalike
+# With the bundled model
 
 
 @pytest.fixture(scope="module")
 def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
-    """Twelve larger pictures, indexed by it."""
+    """Twelve larger pictures, indexed by the bundled model."""
     folder = tmp_path_factory.mktemp("bundled") / "photos"
     for seed in range(12):
         large = Image.fromarray(picture(seed)).resize((320, 240), Image.Resampling.BICUBIC)
@@ -390,7 +395,7 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
         yield photos
 
 
-def test_the_bundled_network_finds_each_picture_and_ranks_as_brute_force_does(bundled: Collection) -> None:
+def test_the_bundled_model_ranks_as_brute_force_does(bundled: Collection) -> None:
     vectors = {key: vector.astype(np.float64) for key, vector in stored_vectors(bundled.directory).items()}
     assert {vector.shape for vector in vectors.values()} == {(1280,)}
     for key in sorted(vectors):
@@ -400,7 +405,7 @@ def test_the_bundled_network_finds_each_picture_and_ranks_as_brute_force_does(bu
         assert_best(found, bundled.embed(bundled.folder / key)[0].astype(np.float64), vectors, 12)
 
 
-def test_a_scaled_copy_of_a_picture_is_nearest_to_it_with_the_bundled_network(bundled: Collection) -> None:
+def test_the_bundled_model_finds_the_original_of_a_scaled_copy(bundled: Collection) -> None:
     with Image.open(bundled.folder / "cats" / "04.jpg") as image:
         smaller = image.resize((280, 210), Image.Resampling.LANCZOS)
     first, second = bundled.search(smaller, k=2)
@@ -408,7 +413,7 @@ def test_a_scaled_copy_of_a_picture_is_nearest_to_it_with_the_bundled_network(bu
     assert first.score > 0.95 > second.score
 
 
-def test_the_bundled_network_is_loaded_when_it_is_needed_and_again_only_for_more_threads(
+def test_the_bundled_model_is_loaded_when_needed_and_for_more_threads(
     bundled: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded, load = [], encoders.load
@@ -426,7 +431,7 @@ def test_the_bundled_network_is_loaded_when_it_is_needed_and_again_only_for_more
         assert loaded == [1, 2]
 
 
-def test_a_collection_of_the_bundled_network_opens_by_itself_and_not_with_another(bundled: Collection) -> None:
+def test_a_collection_of_the_bundled_model_opens_without_naming_it(bundled: Collection) -> None:
     with lookalike.open(bundled.folder) as again:
         assert (len(again), again.made_by) == (12, bundled.made_by)
         assert again.check() == []

@@ -28,6 +28,7 @@ from lookalike.errors import (
     UsageError,
 )
 from lookalike.images import reading
+from lookalike.ingest import embedding
 from tests.support.pictures import (
     ColourEncoder,
     counts,
@@ -58,7 +59,7 @@ lookalike.open(sys.argv[1], encoder=ColourEncoder()).add(sys.argv[1], progress=h
 
 @contextlib.contextmanager
 def another_writer(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process in the midst of adding the folder."""
+    """A process that is adding the folder and waits."""
     command = [sys.executable, "-c", HELD, str(folder)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment()) as process:
@@ -109,7 +110,7 @@ def test_a_collection_that_is_being_made_is_not_made_twice(tmp_path: Path, encod
         assert photos.check() == []
 
 
-def test_what_it_is_can_be_asked_while_another_commits(photos: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_info_works_while_another_process_commits(photos: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal that is listed may be gone when its size is asked for."""
     journal, is_file = photos.directory / "catalog.sqlite-journal", Path.is_file
     size = photos.info().bytes
@@ -130,7 +131,7 @@ def test_what_it_is_can_be_asked_while_another_commits(photos: Collection, monke
 
 
 class SpoiltEncoder(ColourEncoder):
-    """Gives a value that is of no use for a black picture."""
+    """Gives an unusable vector for a black picture."""
 
     def __init__(self, value: float) -> None:
         super().__init__()
@@ -160,7 +161,7 @@ def test_a_vector_that_is_not_finite_or_zero_never_reaches_the_index(folder: Pat
             photos.search(folder / "black.png")
 
 
-def test_an_encoder_that_does_not_keep_its_promise_of_a_dimension_writes_nothing(folder: Path) -> None:
+def test_an_encoder_that_returns_another_dimension_writes_nothing(folder: Path) -> None:
     class WideEncoder(ColourEncoder):
         dim = 24
 
@@ -171,9 +172,7 @@ def test_an_encoder_that_does_not_keep_its_promise_of_a_dimension_writes_nothing
         assert photos.check() == []
 
 
-def test_an_image_that_becomes_unusable_is_dropped_and_comes_back_when_it_is_whole(
-    photos: Collection, folder: Path
-) -> None:
+def test_an_image_that_becomes_unusable_is_dropped_until_it_is_whole(photos: Collection, folder: Path) -> None:
     whole = (folder / "00.png").read_bytes()
     (folder / "00.png").write_bytes(whole[:60])
     report = photos.add(folder)
@@ -192,14 +191,14 @@ def before_reading(monkeypatch: pytest.MonkeyPatch, path: Path, action: Callable
 
     def act_and_read(name: Path) -> reading.FileBytes:
         if name == path:
-            monkeypatch.setattr("lookalike.images.decode.read", read)
+            monkeypatch.setattr(embedding, "read", read)
             action()
         return read(name)
 
-    monkeypatch.setattr("lookalike.images.decode.read", act_and_read)
+    monkeypatch.setattr(embedding, "read", act_and_read)
 
 
-def test_files_that_vanish_during_the_run_are_skipped_and_forgotten_by_the_next(
+def test_files_that_vanish_during_a_run_are_skipped_and_then_forgotten(
     folder: Path, encoder: ColourEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dogs = folder / "dogs"
@@ -214,7 +213,7 @@ def test_files_that_vanish_during_the_run_are_skipped_and_forgotten_by_the_next(
         assert everything(photos).keys() == set(path_keys(folder))
 
 
-def test_a_file_that_is_away_during_the_run_is_found_when_it_is_back_as_it_was(
+def test_a_file_that_is_away_during_a_run_is_added_when_it_is_back(
     folder: Path, encoder: ColourEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, aside = folder / "dogs" / "11.png", folder / "aside"
@@ -236,9 +235,7 @@ def test_a_file_without_permission_is_tried_again_by_the_next_run(public_path: P
         assert counts(photos.add(path.parent)) == {"added": 1}
 
 
-def test_a_file_that_changes_all_the_time_gives_one_of_its_contents_and_at_rest_the_last(
-    folder: Path, encoder: ColourEncoder
-) -> None:
+def test_a_file_that_keeps_changing_has_the_vector_of_one_of_its_contents(folder: Path, encoder: ColourEncoder) -> None:
     path, done = folder / "cats" / "01.png", threading.Event()
     contents = [draw(folder.parent / "aside.png", seed).read_bytes() for seed in (200, 201, 202)]
 
@@ -271,7 +268,7 @@ def test_a_file_that_changes_all_the_time_gives_one_of_its_contents_and_at_rest_
         assert photos.check() == []
 
 
-def test_a_file_that_changes_between_finding_and_reading_is_known_by_what_was_read(
+def test_a_file_that_changes_before_it_is_read_is_known_by_what_was_read(
     photos: Collection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its size and time in the catalog are those of the bytes that were encoded, so a later change is seen."""
@@ -312,7 +309,7 @@ def test_a_flipped_bit_of_a_vector_is_noticed_before_it_is_returned(
                 damaged.search(picture(4), k=12)
             with pytest.raises(CorruptError, match=r"vectors\.faiss"):
                 damaged.search_id(image.id, k=1)
-            assert damaged.check() == [f"{vectors}: the vector in row {row} is damaged"]
+            assert damaged.check() == [f"{vectors}: the vector in row {row} is damaged: checksum mismatch"]
         overwrite(vectors, place, sound[place : place + 1])
     assert photos.check() == []
 
@@ -321,10 +318,10 @@ def test_damage_of_a_vector_that_is_not_returned_does_not_stop_a_search(photos: 
     vectors = photos.directory / "vectors.faiss"
     overwrite(vectors, vectors.stat().st_size - 50, bytes(50))  # the last row, at right angles to every query
     assert [match.key for match in photos.search(picture(0), k=1)] == ["00.png"]
-    assert photos.check() == [f"{vectors}: the vector in row 11 is damaged"]
+    assert photos.check() == [f"{vectors}: the vector in row 11 is damaged: checksum mismatch"]
 
 
-def test_an_image_whose_vector_is_damaged_is_not_asked_about(photos: Collection, folder: Path) -> None:
+def test_an_image_whose_vector_is_damaged_cannot_be_a_query(photos: Collection, folder: Path) -> None:
     """Although it would not come back itself, for the damage has moved it far away."""
     vectors = photos.directory / "vectors.faiss"
     image = everything(photos)["dogs/11.png"]
@@ -340,7 +337,7 @@ def test_vectors_that_are_not_numbers_are_noticed(photos: Collection, folder: Pa
         for min_score in (None, -1):
             with pytest.raises(CorruptError, match=r"vectors\.faiss: .*not finite"):
                 damaged.search(picture(0), k=12, min_score=min_score)
-    assert photos.check() == [f"{vectors}: the vector in row 11 is damaged"]
+    assert photos.check() == [f"{vectors}: the vector in row 11 is damaged: checksum mismatch"]
 
 
 @pytest.mark.parametrize("size", [0, 50, 81, -1])
@@ -422,7 +419,7 @@ def test_check_names_a_damaged_catalog(photos: Collection, folder: Path) -> None
     ],
     ids=lambda text: text[:90],
 )
-def test_a_damaged_description_is_refused_naming_the_file(
+def test_a_damaged_manifest_is_refused_naming_the_file(
     photos: Collection, folder: Path, encoder: ColourEncoder, text: str
 ) -> None:
     (photos.directory / "collection.json").write_bytes(os.fsencode(text))
@@ -439,7 +436,7 @@ def test_a_collection_of_a_newer_lookalike_asks_for_an_upgrade(
         lookalike.open(folder, encoder=encoder)
 
 
-def test_a_place_that_cannot_be_written_to_is_a_fault_of_the_disk(tmp_path: Path, encoder: ColourEncoder) -> None:
+def test_a_directory_that_cannot_be_written_to_is_a_storage_error(tmp_path: Path, encoder: ColourEncoder) -> None:
     (tmp_path / ".lookalike").write_text("a file is in the way")
     with pytest.raises(StorageError, match=r"\.lookalike"):
         lookalike.create(tmp_path, encoder=encoder)

@@ -1,4 +1,4 @@
-"""What a plan says of folders whose contents are known, and that it leaves no trace."""
+"""Plans for folders whose contents are known, compared with these; a plan changes nothing."""
 
 import os
 import random
@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 import lookalike
-from lookalike import Collection, encoders
+from lookalike import Collection, Hint, encoders
 from lookalike.collection.plan import PlanProgress, plan
 from lookalike.collection.reindex import reindex
 from lookalike.errors import IncompatibleError, UsageError
-from lookalike.index import tuning
+from lookalike.index import defaults
 from lookalike.index.spec import IndexSpec
 from lookalike.ingest import sampling
 from lookalike.sources.folder import Folder, Found
 from tests.support.pictures import ColourEncoder, draw
+from tests.support.small_policies import quick_policies
 
 
 @pytest.fixture
@@ -58,39 +59,37 @@ def test_counts_the_files_and_their_bytes(untouched: Path, encoder: ColourEncode
 
 
 def test_a_folder_smaller_than_the_sample_is_tried_as_a_whole(untouched: Path, encoder: ColourEncoder) -> None:
-    told = plan(untouched, encoder=encoder)
-    assert (told.trial.tried, told.trial.unusable, told.images, told.vectors) == (12, 0, 12, 12)
-    assert (told.folder, told.directory, told.made_by.dim) == (untouched, None, 25)
-    assert told.vector_bytes == 12 * 25 * 2
-    assert told.trial.files_per_second > 0
-    assert told.seconds > 0
-    assert told.searching.spec is None
-    assert told.bytes == told.vector_bytes + told.catalog_bytes
+    found = plan(untouched, encoder=encoder)
+    assert (found.trial.tried, found.trial.unusable, found.images, found.vectors) == (12, 0, 12, 12)
+    assert (found.folder, found.directory, found.made_by.dim) == (untouched, None, 25)
+    assert found.vector_bytes == 12 * 25 * 2
+    assert found.trial.files_per_second > 0
+    assert found.seconds > 0
+    assert found.searching.spec is None
+    assert found.bytes == found.vector_bytes + found.catalog_bytes
 
 
-def test_the_catalog_is_of_about_the_size_that_was_told(tmp_path: Path, encoder: ColourEncoder) -> None:
+def test_the_catalog_has_about_the_estimated_size(tmp_path: Path, encoder: ColourEncoder) -> None:
     for seed in range(600):
         draw(tmp_path / "photos" / f"{seed % 7}" / f"{'of a long name ' * 4}{seed:03}.png", seed)
-    told = plan(tmp_path / "photos", encoder=encoder)
+    found = plan(tmp_path / "photos", encoder=encoder)
     with lookalike.create(tmp_path / "photos", encoder=encoder) as collection:
         collection.add(tmp_path / "photos")
         catalog = (collection.directory / "catalog.sqlite").stat().st_size
         vectors = (collection.directory / "vectors.faiss").stat().st_size
-    assert told.catalog_bytes == pytest.approx(catalog, rel=0.2)
-    assert told.vector_bytes == pytest.approx(vectors, abs=200)
+    assert found.catalog_bytes == pytest.approx(catalog, rel=0.2)
+    assert found.vector_bytes == pytest.approx(vectors, abs=200)
 
 
-def test_what_cannot_be_used_is_counted_in_the_sample_and_taken_off_the_whole(
-    many: Path, encoder: ColourEncoder
-) -> None:
-    told = plan(many, encoder=encoder, sample=20, threads=1)
+def test_unusable_files_in_the_sample_lower_the_estimate_for_all_files(many: Path, encoder: ColourEncoder) -> None:
+    found = plan(many, encoder=encoder, sample=20, threads=1)
     tried = drawn_from(many, 20)
-    cut = [found for found in tried if int(found.path.stem) % 4 == 0]
-    assert (told.census.files, told.trial.tried, told.trial.unusable) == (80, 20, len(cut))
+    cut = [file for file in tried if int(file.path.stem) % 4 == 0]
+    assert (found.census.files, found.trial.tried, found.trial.unusable) == (80, 20, len(cut))
     assert 0 < len(cut) < 20
-    assert told.images == told.vectors == round(80 * (20 - len(cut)) / 20)
-    assert [skip.path for skip in told.trial.skipped] == [found.path for found in cut][:5]
-    assert {skip.reason for skip in told.trial.skipped} == {"truncated"}
+    assert found.images == found.vectors == round(80 * (20 - len(cut)) / 20)
+    assert [skip.path for skip in found.trial.skipped] == [file.path for file in cut][:5]
+    assert {skip.reason for skip in found.trial.skipped} == {"truncated"}
 
 
 def drawn_from(folder: Path, size: int) -> list[Found]:
@@ -107,7 +106,7 @@ def test_the_sample_is_the_same_every_time_and_in_the_order_of_the_keys(many: Pa
 def test_every_file_is_as_likely_as_any_other_to_be_in_the_sample() -> None:
     hits = np.zeros(50)
     for seed in range(2000):
-        drawn = sampling._Drawn(10, chance=random.Random(seed))
+        drawn = sampling._Reservoir(10, chance=random.Random(seed))
         for number in range(50):
             drawn.offer(Found(Path(), str(number), 0, 0))
         hits[[int(found.key) for found in drawn.items]] += 1
@@ -119,20 +118,20 @@ def test_each_thread_gets_a_group_whatever_the_sample(many: Path, encoder: Colou
     assert plan(many, encoder=encoder, sample=1, threads=3).trial.tried == 48
 
 
-def test_an_empty_folder_takes_nothing_and_loads_no_network(tmp_path: Path) -> None:
+def test_an_empty_folder_takes_nothing_and_loads_no_model(tmp_path: Path) -> None:
     with mock.patch.object(encoders, "load", side_effect=AssertionError):
-        told = plan(tmp_path)
-    assert (told.census.files, told.trial.tried, told.images, told.vectors, told.seconds) == (0, 0, 0, 0, 0)
-    assert told.vector_bytes == 0
+        found = plan(tmp_path)
+    assert (found.census.files, found.trial.tried, found.images, found.vectors, found.seconds) == (0, 0, 0, 0, 0)
+    assert found.vector_bytes == 0
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_of_nothing_but_broken_files_has_no_images(tmp_path: Path, encoder: ColourEncoder) -> None:
     for number in range(3):
         (tmp_path / f"{number}.jpg").write_text("no picture")
-    told = plan(tmp_path, encoder=encoder)
-    assert (told.census.files, told.trial.unusable, told.images, told.vectors) == (3, 3, 0, 0)
-    assert {skip.reason for skip in told.trial.skipped} == {"not an image"}
+    found = plan(tmp_path, encoder=encoder)
+    assert (found.census.files, found.trial.unusable, found.images, found.vectors) == (3, 3, 0, 0)
+    assert {skip.reason for skip in found.trial.skipped} == {"not an image"}
 
 
 def test_a_folder_that_cannot_be_listed_is_named_and_the_rest_is_counted(
@@ -141,43 +140,44 @@ def test_a_folder_that_cannot_be_listed_is_named_and_the_rest_is_counted(
     draw(public_path / "open" / "0.png", 0)
     draw(public_path / "shut" / "1.png", 1)
     (public_path / "shut").chmod(0)
-    told = plan(public_path, encoder=encoder)
-    assert [(skip.path, skip.reason) for skip in told.census.unlisted] == [(public_path / "shut", "permission denied")]
-    assert (told.census.files, told.images) == (1, 1)
+    found = plan(public_path, encoder=encoder)
+    assert [(skip.path, skip.reason) for skip in found.census.unlisted] == [(public_path / "shut", "permission denied")]
+    assert (found.census.files, found.images) == (1, 1)
 
 
 def test_copies_have_one_vector_where_the_collection_has_it_already(photos: Collection, encoder: ColourEncoder) -> None:
     for number in range(3):
         (photos.folder / f"copy{number}.png").write_bytes((photos.folder / "00.png").read_bytes())
     draw(photos.folder / "new.png", 99)
-    told = plan(photos.folder, encoder=encoder)
-    assert (told.census.changed, told.trial.known, told.images, told.vectors) == (4, 3, 16, 13)
+    found = plan(photos.folder, encoder=encoder)
+    assert (found.census.changed, found.trial.known, found.images, found.vectors) == (4, 3, 16, 13)
 
 
 def test_with_a_collection_only_what_has_changed_is_tried(photos: Collection, encoder: ColourEncoder) -> None:
     before = everything_of(photos.folder)
-    told = plan(photos.folder, encoder=encoder)
+    found = plan(photos.folder, encoder=encoder)
     assert everything_of(photos.folder) == before
-    assert (told.directory, told.census.images, told.census.changed, told.trial.tried) == (photos.directory, 12, 0, 0)
-    assert (told.images, told.vectors, told.seconds) == (12, 12, 0)
+    assert found.directory == photos.directory
+    assert (found.census.images, found.census.changed, found.trial.tried) == (12, 0, 0)
+    assert (found.images, found.vectors, found.seconds) == (12, 12, 0)
     draw(photos.folder / "00.png", 50)
     draw(photos.folder / "cats" / "new.png", 51)
     (photos.folder / "dogs" / "02.png").unlink()
     (photos.folder / "text.png").write_text("no picture")
-    told = plan(photos.folder, encoder=encoder)
-    assert (told.census.files, told.census.changed, told.census.images, told.census.vanished) == (13, 3, 10, 1)
-    assert (told.trial.tried, told.trial.unusable, told.images, told.vectors) == (3, 1, 12, 14)
+    found = plan(photos.folder, encoder=encoder)
+    assert (found.census.files, found.census.changed, found.census.images, found.census.vanished) == (13, 3, 10, 1)
+    assert (found.trial.tried, found.trial.unusable, found.images, found.vectors) == (3, 1, 12, 14)
     photos.add(photos.folder)
-    told = plan(photos.folder, encoder=encoder)
-    assert (told.census.changed, told.census.images, told.census.left_out) == (0, 12, 1)
-    assert told.vectors == photos.info().vectors
+    found = plan(photos.folder, encoder=encoder)
+    assert (found.census.changed, found.census.images, found.census.left_out) == (0, 12, 1)
+    assert found.vectors == photos.info().vectors
 
 
 def test_a_folder_within_a_collection_is_compared_with_it(photos: Collection, encoder: ColourEncoder) -> None:
     draw(photos.folder / "cats" / "new.png", 51)
-    told = plan(photos.folder / "cats", encoder=encoder)
-    assert told.directory == photos.directory
-    assert (told.census.files, told.census.changed, told.images, told.vectors) == (5, 1, 5, 13)
+    found = plan(photos.folder / "cats", encoder=encoder)
+    assert found.directory == photos.directory
+    assert (found.census.files, found.census.changed, found.images, found.vectors) == (5, 1, 5, 13)
 
 
 def test_a_collection_elsewhere_is_compared_with_where_it_is_named(
@@ -190,44 +190,43 @@ def test_a_collection_elsewhere_is_compared_with_where_it_is_named(
     assert plan(folder, directory=tmp_path / "elsewhere", encoder=encoder).census.changed == 0
 
 
-def test_another_network_than_the_collections_has_everything_to_do_again(photos: Collection) -> None:
-    told = plan(photos.folder, encoder=ColourEncoder("another"))
-    assert (told.directory, told.made_by.fingerprint) == (None, "another")
-    assert (told.census.changed, told.images, told.vectors) == (12, 12, 12)
+def test_with_another_encoder_than_the_collections_everything_is_new(photos: Collection) -> None:
+    found = plan(photos.folder, encoder=ColourEncoder("another"))
+    assert (found.directory, found.made_by.fingerprint) == (None, "another")
+    assert (found.census.changed, found.images, found.vectors) == (12, 12, 12)
 
 
-def test_a_network_that_is_not_here_has_to_be_named(photos: Collection) -> None:
-    with pytest.raises(IncompatibleError, match="open it with that encoder"):
+def test_a_model_that_is_not_available_has_to_be_given(photos: Collection) -> None:
+    with pytest.raises(IncompatibleError, match="made by colours, which is not available here") as raised:
         plan(photos.folder)
+    assert raised.value.hints[0] == Hint("open_with_encoder", {"path": str(photos.folder), "encoder": ...})
 
 
 def test_a_collection_that_was_indexed_again_is_compared_with_its_new_data(photos: Collection) -> None:
     reindex(photos.folder, encoder=ColourEncoder("another"))
-    told = plan(photos.folder, encoder=ColourEncoder("another"))
-    assert (told.directory, told.census.changed, told.vectors) == (photos.directory, 0, 12)
+    found = plan(photos.folder, encoder=ColourEncoder("another"))
+    assert (found.directory, found.census.changed, found.vectors) == (photos.directory, 0, 12)
 
 
-def test_a_new_collection_gets_the_network_that_is_asked_for(folder: Path) -> None:
-    told = plan(folder, precision="f32")
-    assert (told.made_by.model, told.made_by.precision, told.made_by.dim) == ("efficientnet-lite0", "f32", 1280)
-    assert told.trial.loading_seconds > 0
-    assert told.vector_bytes == 12 * 1280 * 2
+def test_a_new_collection_gets_the_model_that_is_asked_for(folder: Path) -> None:
+    found = plan(folder, precision="f32")
+    assert (found.made_by.model, found.made_by.precision, found.made_by.dim) == ("efficientnet-lite0", "f32", 1280)
+    assert found.trial.loading_seconds > 0
+    assert found.vector_bytes == 12 * 1280 * 2
 
 
 def test_many_vectors_get_the_index_that_building_would_choose(folder: Path, encoder: ColourEncoder) -> None:
-    with mock.patch.object(tuning, "_EXACT_VALUES", 100):
-        told = plan(folder, encoder=encoder)
-        spec = tuning.specs(25, 12)[0]
-    assert told.searching.spec == spec.factory
-    assert told.searching.index_bytes == spec.bytes(12)
-    assert told.searching.build_seconds > 0
-    assert told.seconds > told.indexing_seconds + told.searching.build_seconds - 1e-9
-    assert told.bytes == told.vector_bytes + told.catalog_bytes + spec.bytes(12)
+    with mock.patch("lookalike.collection.plan.DEFAULT", quick_policies(exact=4)):
+        found = plan(folder, encoder=encoder)
+    spec = defaults.specs(25, 12)[0]
+    assert found.searching.spec == spec.factory
+    assert found.searching.index_bytes == spec.bytes(12)
+    assert found.searching.build_seconds > 0
+    assert found.seconds > found.indexing_seconds + found.searching.build_seconds - 1e-9
+    assert found.bytes == found.vector_bytes + found.catalog_bytes + spec.bytes(12)
 
 
-def test_an_index_that_is_there_is_kept_until_it_has_to_be_built_anew(
-    photos: Collection, encoder: ColourEncoder
-) -> None:
+def test_a_present_index_is_kept_until_it_has_to_be_built_anew(photos: Collection, encoder: ColourEncoder) -> None:
     made = photos.build(spec="IVF2,Flat")
     assert made
     assert made.chosen
@@ -240,14 +239,14 @@ def test_an_index_that_is_there_is_kept_until_it_has_to_be_built_anew(
     assert plan(photos.folder, encoder=encoder).searching.spec is None
 
 
-def test_it_tells_how_far_it_is(many: Path, encoder: ColourEncoder) -> None:
-    told: list[PlanProgress] = []
-    plan(many, encoder=encoder, sample=20, threads=1, progress=told.append)
-    assert told[:80] == [PlanProgress(files) for files in range(1, 81)]
-    assert told[80:] == [PlanProgress(80, 16, 20), PlanProgress(80, 20, 20)]
+def test_progress_counts_the_files_and_then_the_tried_ones(many: Path, encoder: ColourEncoder) -> None:
+    seen: list[PlanProgress] = []
+    plan(many, encoder=encoder, sample=20, threads=1, progress=seen.append)
+    assert seen[:80] == [PlanProgress(files) for files in range(1, 81)]
+    assert seen[80:] == [PlanProgress(80, 16, 20), PlanProgress(80, 20, 20)]
 
 
-def test_what_the_callback_raises_ends_it(many: Path, encoder: ColourEncoder) -> None:
+def test_an_exception_of_the_callback_ends_it(many: Path, encoder: ColourEncoder) -> None:
     def stop(progress: PlanProgress) -> None:
         if progress.tried:
             raise KeyboardInterrupt

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import lookalike
-from lookalike import Match
+from lookalike import Collection, Maintenance, MaintenancePolicy, Match, Policies, TuningPolicy
 from lookalike.errors import DamagedIndexWarning, UsageError
 from lookalike.filters import Where
-from lookalike.index import tuning
+from lookalike.index import defaults, tuning
 from lookalike.index.generation import Generation
-from lookalike.index.maintenance import Maintenance
+from lookalike.index.policies import QueryCounts
 from lookalike.ingest import embedding, pipeline
 from lookalike.storage import sqlite
 from tests.support.pictures import (
@@ -35,15 +35,18 @@ from tests.support.pictures import (
     stored_vectors,
     unit_of,
 )
-from tests.support.small_policies import small_thresholds
 from tests.support.vector_collections import one_thread
 
 # The index is measured for one and for four neighbours, so that more are searched for exactly.
-DEPTHS = dict.fromkeys((1, 4), tuning.Queries(all=20, beyond=20, first=10))
+QUERIES = dict.fromkeys((1, 4), QueryCounts(20, 20, 10))
 # How many different pictures each can be made of at least; None is the default, which is one of those below.
 SPECS = {None: 0, "Flat": 0, "SQ8": 0, "IVF2,Flat": 2, "IVF2,SQ8": 2, "HNSW4": 0, "RaBitQ": 0, "PCA3,IVF1,SQ8": 3}
 DEFAULTS = ("IVF2,SQ4", "IVF2_HNSW4,SQ6", "IVF2,SQ8", "HNSW4,SQ8")
 EXACT, YOUNG, GROWTH, DEAD = 6, 2, 3, 0.4
+POLICIES = Policies(
+    TuningPolicy(EXACT * ColourEncoder.dim, QUERIES, exact_milliseconds=1e3),
+    MaintenancePolicy(DEAD, GROWTH, young_rows=YOUNG, check_queries=20),
+)
 FILTERS: list[Where | None] = [
     None,
     Where(label="a"),
@@ -61,7 +64,7 @@ MANY = st.dictionaries(NAMES, SEEDS, min_size=8) | st.dictionaries(NAMES, SEEDS)
 
 @dataclass
 class Known:
-    """What the collection is to know of a file: of which picture it is (None: it is none), and its time."""
+    """A file that the collection has to know: the seed of its picture (None: it is no image), its time and its id."""
 
     seed: int | None
     time: int
@@ -76,21 +79,15 @@ class AnySequence(RuleBasedStateMachine):
         self.cleanup = contextlib.ExitStack()
         self.cleanup.enter_context(mock.patch.object(sqlite, "_set_durability", _set_little_durability))
         self.cleanup.enter_context(mock.patch.object(os, "fsync"))
-        self.cleanup.enter_context(small_thresholds(exact=EXACT, young=YOUNG, growth=GROWTH, dead=DEAD))
         self.cleanup.enter_context(one_thread())
-        for name, value in {
-            "_QUERIES": DEPTHS,
-            "DEPTHS": tuple(DEPTHS),
-            "_CANDIDATES": dict.fromkeys(DEPTHS, (1, 2)),
-            "_factories": _default_factories,
-        }.items():
-            self.cleanup.enter_context(mock.patch.object(tuning, name, value))
+        self.cleanup.enter_context(mock.patch.object(tuning, "_CANDIDATES", dict.fromkeys(QUERIES, (1, 2))))
+        self.cleanup.enter_context(mock.patch.object(defaults, "_factories", _default_factories))
 
     @initialize(seeds=MANY, spec=st.sampled_from(list(SPECS)))
     def create(self, seeds: dict[str, int], spec: str | None) -> None:
         self.folder = Path(self.cleanup.enter_context(tempfile.TemporaryDirectory())).resolve()
-        self.photos = lookalike.create(self.folder, encoder=ColourEncoder())
-        self.reader = lookalike.open(self.folder, encoder=ColourEncoder())  # as another process has it open
+        self.photos = lookalike.create(self.folder, encoder=ColourEncoder(), policies=POLICIES)
+        self.reader = self._opened()  # as another process has it open
         self.there: dict[str, Known] = {}
         self.known: dict[str, Known] = {}
         self.time = 4 * 10**18  # later than the time that the system gives files, so that these count
@@ -107,7 +104,7 @@ class AnySequence(RuleBasedStateMachine):
 
     @property
     def images(self) -> dict[str, int]:
-        """The pictures that are to be found."""
+        """The seed of each image that is to be found, by key."""
         return {key: known.seed for key, known in self.known.items() if known.seed is not None}
 
     # What happens to the files
@@ -164,8 +161,8 @@ class AnySequence(RuleBasedStateMachine):
             with mock.patch.object(pipeline, "_COMMIT_IMAGES", batch), mock.patch.object(embedding, "GROUP", group):
                 report = self.photos.add(self.folder / part, threads=threads)
             within = f"{part}/" if part else ""
-            looked_at = {key for key in self.there.keys() | self.known.keys() if key.startswith(within)}
-            assert counts(report) == self._brought_up_to_date(looked_at)
+            updated = {key for key in self.there.keys() | self.known.keys() if key.startswith(within)}
+            assert counts(report) == self._brought_up_to_date(updated)
 
     @rule(keys=st.sets(NAMES, min_size=1, max_size=4))
     def add_files(self, keys: set[str]) -> None:
@@ -183,13 +180,16 @@ class AnySequence(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.photos.close()
-        self.photos = lookalike.open(self.folder, encoder=ColourEncoder())
+        self.photos = self._opened()
+
+    def _opened(self) -> Collection:
+        return lookalike.open(self.folder, encoder=ColourEncoder(), policies=POLICIES)
 
     # What happens to the index
 
     @property
     def pictures(self) -> int:
-        """How many different ones there are."""
+        """The number of different pictures."""
         return len(set(self.images.values()))
 
     @rule(spec=st.sampled_from(list(SPECS)), recall=st.sampled_from([0.3, 0.7, 0.98]))
@@ -204,7 +204,7 @@ class AnySequence(RuleBasedStateMachine):
         assert (made is None) == (self.pictures == 0 or (spec is None and self.pictures < EXACT))
         if made:
             assert made.rows == made.trained_rows == self.pictures
-            assert made.promise == recall >= made.reached
+            assert made.target_recall == recall >= made.reached_recall
             assert made.spec == spec if spec else made.spec in DEFAULTS
         self._is_current(made)
 
@@ -230,7 +230,7 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(place=st.floats(0, 1, exclude_max=True), suffix=st.sampled_from(["faiss", "json"]), seed=SEEDS)
     def damage_the_index(self, place: float, suffix: str, seed: int) -> None:
-        """Whoever opens it then searches exactly, and the next one that is built serves again."""
+        """A collection that is opened then searches exactly, until the index is built again."""
         made = self.photos.info().index
         if made is None:
             return
@@ -239,16 +239,16 @@ class AnySequence(RuleBasedStateMachine):
         content[int(place * len(content))] ^= 1
         path.write_bytes(content)
         self.reopen()
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as raised:
             warnings.simplefilter("always")
             self.search(seed, 3, None, exact=False, recall=None, by_reader=False, is_exact=True)
-        assert [each.category for each in told] == [DamagedIndexWarning]
+        assert [each.category for each in raised] == [DamagedIndexWarning]
         assert [str(path) in damage for damage in self.photos.check()] == [True]
         self.reader.close()  # else it would go on with what it had read
         self._is_current(self.photos.build(spec="Flat"))
 
     def _is_current(self, made: Generation | None, *, dead: int | None = 0) -> None:
-        """Both that it is open for know the index, and there are no other files than those that count."""
+        """Both open collections know the index, and there are no files but those that count."""
         for collection in (self.photos, self.reader):
             assert collection.info().index == made
         state = self.photos._catalog.state()
@@ -263,23 +263,25 @@ class AnySequence(RuleBasedStateMachine):
         return {path.name: path.read_bytes() for path in self.photos.directory.glob("index/*")}
 
     def _brought_up_to_date(self, keys: set[str]) -> dict[str, int]:
-        """Does the same to what is known, and gives the report that is due."""
-        told = dict.fromkeys(("added", "updated", "renamed", "unchanged", "removed", "skipped", "skipped_before"), 0)
+        """Updates the known files as adding does, and returns the counts that its report has to have."""
+        expected = dict.fromkeys(
+            ("added", "updated", "renamed", "unchanged", "removed", "skipped", "skipped_before"), 0
+        )
         images_before, known_before = self.images, dict(self.known)
         for key in sorted(keys & self.there.keys()):
             there, known = self.there[key], self.known.get(key)
             was_image = known is not None and known.seed is not None
             if known and (known.seed, known.time) == (there.seed, there.time):
-                told["skipped_before" if known.seed is None else "unchanged"] += 1
+                expected["skipped_before" if known.seed is None else "unchanged"] += 1
                 continue
             self.known[key] = Known(there.seed, there.time, known.id if known and was_image else 0)
             if there.seed is None:
-                told["skipped"] += 1
-                told["removed"] += was_image
+                expected["skipped"] += 1
+                expected["removed"] += was_image
             elif known and was_image:
-                told["unchanged" if known.seed == there.seed else "updated"] += 1
+                expected["unchanged" if known.seed == there.seed else "updated"] += 1
             else:
-                told["added"] += 1
+                expected["added"] += 1
         gone = [key for key in sorted(keys - self.there.keys()) if self.known.pop(key)]
         new = [key for key in sorted(self.images) if key not in images_before]
         for key in gone:
@@ -290,15 +292,15 @@ class AnySequence(RuleBasedStateMachine):
             if again:  # it was renamed, and keeps its id
                 new.remove(again)
                 self.known[again].id = known_before[key].id
-                told["renamed"] += 1
-                told["added"] -= 1
+                expected["renamed"] += 1
+                expected["added"] -= 1
             else:
-                told["removed"] += 1
+                expected["removed"] += 1
         self._learn_ids()
-        return {name: number for name, number in told.items() if number}
+        return {name: number for name, number in expected.items() if number}
 
     def _learn_ids(self) -> None:
-        """Those that are new have ids that were never used; all others keep theirs."""
+        """New images have ids that were never used; all others keep theirs."""
         ids = {match.key: match.id for match in self.photos.search(picture(0), k=1000)}
         for key in self.images:
             known = self.known[key]
@@ -326,7 +328,7 @@ class AnySequence(RuleBasedStateMachine):
         collection = self.reader if by_reader else self.photos
         found = collection.search(picture(seed), k=k, where=where, exact=exact, recall=recall)
         admitted = {key: of_key for key, of_key in self.images.items() if _admits(where, key)}
-        has_to_be_exact = is_exact or exact or recall == 1 or k > max(DEPTHS)
+        has_to_be_exact = is_exact or exact or recall == 1 or k > max(QUERIES)
         self._assert_found(found, seed, admitted, k, exact=has_to_be_exact)
 
     @rule(key=NAMES, k=NEIGHBOURS, exact=st.sampled_from([False, False, False, True]), by_reader=st.booleans())
@@ -335,7 +337,7 @@ class AnySequence(RuleBasedStateMachine):
             others = {name: seed for name, seed in self.images.items() if name != key}
             collection = self.reader if by_reader else self.photos
             found = collection.search_id(self.known[key].id, k=k, exact=exact)
-            self._assert_found(found, self.images[key], others, k, exact=exact or k > max(DEPTHS))
+            self._assert_found(found, self.images[key], others, k, exact=exact or k > max(QUERIES))
 
     def _assert_found(self, found: list[Match], seed: int, among: dict[str, int], k: int, *, exact: bool) -> None:
         """The nearest of these images; or, by an index, as many of them, each with its score, best first."""
@@ -351,7 +353,7 @@ class AnySequence(RuleBasedStateMachine):
         assert all(first.score >= second.score for first, second in itertools.pairwise(found))
 
     @invariant()
-    def knows_what_it_was_told(self) -> None:
+    def knows_all_files_and_their_vectors(self) -> None:
         if not hasattr(self, "photos"):
             return
         assert len(self.photos) == len(self.images)
@@ -365,13 +367,13 @@ class AnySequence(RuleBasedStateMachine):
 
 
 def _set_little_durability(connection: sqlite3.Connection) -> None:
-    """Power is not lost here."""
+    """No test loses power."""
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _default_factories(dim: int, rows: int, dims_per_code: Sequence[int]) -> Iterator[str]:
-    """So many pictures as the default indexes need would take too long."""
+    """Stands for the default indexes, which need too many pictures."""
     assert dim == ColourEncoder.dim
     assert rows >= EXACT
     return iter(DEFAULTS[-len(dims_per_code) :])

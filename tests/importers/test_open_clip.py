@@ -23,13 +23,15 @@ from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgr
 from lookalike.importers.third_party import silenced
 from tests.support.file_server import COMMIT, HUB, FileServer, hub_repository, only_file_server
 from tests.support.optional_packages import needs
+from tests.support.torch_stubs import declare
 
 needs("torch", "torchvision", "timm", "open_clip", "safetensors", "tokenizers")
-
-import open_clip
-import safetensors.torch
-import tokenizers
-import torch
+declare()
+with silenced():
+    import open_clip
+    import safetensors.torch
+    import tokenizers
+    import torch
 
 from tests.support.open_clip_networks import (
     CONFIGS,
@@ -303,7 +305,7 @@ def test_a_repository_without_the_weights_is_refused(server: FileServer) -> None
     [
         (
             "ViT-B-32",
-            r"ViT-B-32: name the weights too, as in open_clip:ViT-B-32/openai; there are openai(, \w+){7} and \d+ more$",
+            r"name the weights too, as in open_clip:ViT-B-32/openai; there are openai(, \w+){7} and \d+ more$",
         ),
         ("ViT-B-32/laion2b_s34b_b79", r"as in open_clip:ViT-B-32/laion2b_s34b_b79k; there are laion2b_s34b_b79k, "),
         ("ViT-B-32-256", r"there are datacomp_s34b_b86k$"),

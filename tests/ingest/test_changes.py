@@ -1,4 +1,4 @@
-"""What there is against what is known: the order of names, and what may be said to have vanished."""
+"""Compares files with the catalog: the order of their names, and which of them have vanished."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from lookalike.ingest.changes import Change, Changed, Unchanged, Vanished, changes, compare
 from lookalike.sources.folder import Files, Folder, Found, Source, Unreadable, key_of
 from lookalike.storage import sqlite
-from lookalike.storage.catalog import Catalog, Known
+from lookalike.storage.catalog import Catalog
+from lookalike.storage.records import KnownFile
 from tests.support.pictures import draw
 
 # compare() against its definition
@@ -34,16 +35,16 @@ def slow_compare(
     files: dict[str, tuple[int, int]], unreadable: set[str], known: dict[str, tuple[int, int]]
 ) -> dict[str, Change]:
     """Key by key: there are few of them."""
-    told: dict[str, Change] = {}
+    reported: dict[str, Change] = {}
     for key in files.keys() | known.keys():
         if key not in files:
             if not any(is_below(key, folder) for folder in unreadable):
-                told[key] = Vanished(key)
-        elif known.get(key) == files[key] and files[key][0] >= 0:  # what could not be looked at may have changed
-            told[key] = Unchanged(Known(key, *known[key], skipped=False))
+                reported[key] = Vanished(key)
+        elif known.get(key) == files[key] and files[key][0] >= 0:  # what could not be examined may have changed
+            reported[key] = Unchanged(KnownFile(key, *known[key], skipped=False))
         else:
-            told[key] = Changed(Found(Path(key), key, *files[key]))
-    return told
+            reported[key] = Changed(Found(Path(key), key, *files[key]))
+    return reported
 
 
 @settings(max_examples=400, deadline=None)
@@ -57,13 +58,13 @@ def test_compare_says_what_a_comparison_of_dictionaries_says(
     for folder in unreadable:  # it comes where its files would
         there[folder] = Unreadable(Path(folder), folder, "permission denied")
     source = iter(there[key] for key in in_order(iter(there)))
-    before = iter(Known(key, *known[key], skipped=False) for key in in_order(iter(known)))
+    before = iter(KnownFile(key, *known[key], skipped=False) for key in in_order(iter(known)))
 
-    told = list(compare(source, before))
-    of_files = [change for change in told if not isinstance(change, Unreadable)]
+    reported = list(compare(source, before))
+    of_files = [change for change in reported if not isinstance(change, Unreadable)]
     assert {key(change): change for change in of_files} == slow_compare(files, unreadable, known)
     assert [key(change) for change in of_files] == in_order(map(key, of_files))
-    assert {change.key for change in told if isinstance(change, Unreadable)} == unreadable
+    assert {change.key for change in reported if isinstance(change, Unreadable)} == unreadable
 
 
 def key(change: Change) -> str:
@@ -99,7 +100,7 @@ def keys(source: Source) -> list[str]:
 
 @settings(max_examples=60, deadline=None)
 @given(TREES)
-def test_a_folder_tells_its_files_in_the_order_of_their_keys_bytes(
+def test_a_folder_lists_its_files_in_the_order_of_their_keys_bytes(
     tmp_path_factory: pytest.TempPathFactory, tree: dict[tuple[str, ...], set[str]]
 ) -> None:
     base = tmp_path_factory.mktemp("tree")
@@ -147,14 +148,14 @@ def test_a_link_to_a_folder_is_not_followed_and_one_to_a_file_is(tmp_path: Path)
     assert linked.size == 4
 
 
-def test_what_cannot_be_looked_at_is_told_with_the_size_minus_1(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_examined_has_the_size_minus_1(tmp_path: Path) -> None:
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     (tmp_path / "nowhere.jpg").symlink_to("gone.jpg")
     expected = [Found(tmp_path / name, name, -1, -1) for name in ("loop.jpg", "nowhere.jpg")]
     assert list(Folder(tmp_path, base=tmp_path).files()) == expected
 
 
-def test_what_is_no_file_but_has_an_images_name_is_told_for_others_to_refuse(tmp_path: Path) -> None:
+def test_what_has_an_images_name_but_is_no_file_is_left_to_others(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     lay_out(tmp_path, "folder.jpg/inside.jpg")
     assert keys(Folder(tmp_path, base=tmp_path)) == ["folder.jpg", "folder.jpg/inside.jpg", "pipe.jpg"]
@@ -172,25 +173,28 @@ def make_unlistable(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
     monkeypatch.setattr(os, "scandir", refusing)
 
 
-def test_a_folder_that_cannot_be_listed_is_told_in_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_listed_comes_where_its_files_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lay_out(tmp_path, "a.jpg", "sub/b.jpg", "sub/deep/c.jpg", "sub.jpg", "sub0.jpg", "z.jpg")
     make_unlistable(monkeypatch, tmp_path / "sub")
-    told = list(Folder(tmp_path, base=tmp_path).files())
-    assert [each.key for each in told] == ["a.jpg", "sub.jpg", "sub/", "sub0.jpg", "z.jpg"]
-    assert told[2] == Unreadable(tmp_path / "sub", "sub/", "permission denied")
+    reported = list(Folder(tmp_path, base=tmp_path).files())
+    assert [each.key for each in reported] == ["a.jpg", "sub.jpg", "sub/", "sub0.jpg", "z.jpg"]
+    assert reported[2] == Unreadable(tmp_path / "sub", "sub/", "permission denied")
 
 
 def test_a_folder_without_permission_cannot_be_listed(public_path: Path) -> None:
     lay_out(public_path, "sub/b.jpg")
     (public_path / "sub").chmod(0)
-    told = list(Folder(public_path, base=public_path).files())
-    assert told == [Unreadable(public_path / "sub", "sub/", "permission denied")]
+    reported = list(Folder(public_path, base=public_path).files())
+    assert reported == [Unreadable(public_path / "sub", "sub/", "permission denied")]
 
 
 # Files as a source
 
 
-def test_files_are_told_once_each_in_the_order_of_their_keys_whatever_their_names(tmp_path: Path) -> None:
+def test_files_come_once_each_in_the_order_of_their_keys(tmp_path: Path) -> None:
+    """Whatever their names, unlike those of a folder."""
     lay_out(tmp_path, "b.txt", "a/.hidden", "a.jpg")
     elsewhere = tmp_path.parent / "elsewhere.jpg"
     paths = [tmp_path / "b.txt", tmp_path / "a.jpg", elsewhere, tmp_path / "a/.hidden", tmp_path / "a.jpg"]
@@ -227,16 +231,17 @@ def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Catalog
 
 def index(catalog: Catalog, *sources: Source) -> None:
     """Notes each of the files as it is."""
+    is_empty = not catalog.state().count
     with catalog.writing() as transaction:
-        if not catalog.count():
+        if is_empty:
             transaction.add_vector(0, bytes(32), 0, width=1, height=1)
         for source in sources:
             for file in source.files():
                 assert isinstance(file, Found)
-                transaction.put_image(file.key, 0, size=file.size, changed_ns=file.changed_ns, label=None)
+                transaction.put_image(file.key, 0, size=file.size, changed_ns=file.changed_ns)
 
 
-def told(source: Source, catalog: Catalog) -> dict[str, str]:
+def reported(source: Source, catalog: Catalog) -> dict[str, str]:
     return {key(change): type(change).__name__ for change in changes(source, catalog)}
 
 
@@ -250,19 +255,19 @@ def base(tmp_path: Path) -> Path:
 
 def test_all_is_unchanged_after_it_was_indexed(base: Path, catalog: Catalog) -> None:
     source = Folder(base, base=base)
-    assert set(told(source, catalog).values()) == {"Changed"}
+    assert set(reported(source, catalog).values()) == {"Changed"}
     index(catalog, source)
-    assert told(source, catalog) == dict.fromkeys(keys(source), "Unchanged")
+    assert reported(source, catalog) == dict.fromkeys(keys(source), "Unchanged")
 
 
-def test_new_changed_and_vanished_files_are_told_apart(base: Path, catalog: Catalog) -> None:
+def test_new_changed_and_vanished_files_are_distinguished(base: Path, catalog: Catalog) -> None:
     source = Folder(base, base=base)
     index(catalog, source)
     draw(base / "new.png", 9)
     (base / "b/c.png").unlink()
     os.utime(base / "a.png", ns=(1, 1))
     (base / "z.png").write_bytes(b"another size")
-    assert told(source, catalog) == {
+    assert reported(source, catalog) == {
         "a.png": "Changed",
         "b.png": "Unchanged",
         "b/c.png": "Vanished",
@@ -278,11 +283,11 @@ def test_more_files_than_a_page_of_the_catalog_has(base: Path, catalog: Catalog)
     index(catalog, source)
     for number in range(0, 2500, 2):
         (base / f"many/{number}.jpg").unlink()
-    counts = list(told(source, catalog).values())
+    counts = list(reported(source, catalog).values())
     assert (counts.count("Vanished"), counts.count("Unchanged"), len(counts)) == (1250, 1255, 2505)
 
 
-def test_files_that_are_added_while_it_compares_are_not_taken_for_vanished_ones(base: Path, catalog: Catalog) -> None:
+def test_files_that_are_added_while_comparing_are_not_taken_for_vanished(base: Path, catalog: Catalog) -> None:
     """As long as they are added in their order, which is how a collection is brought up to date."""
     lay_out(base, *(f"known/{number}.jpg" for number in range(1500)))
     index(catalog, Folder(base, base=base))
@@ -292,7 +297,7 @@ def test_files_that_are_added_while_it_compares_are_not_taken_for_vanished_ones(
         seen.append(type(change).__name__)
         if isinstance(change, Changed):
             with catalog.writing() as transaction:
-                transaction.put_image(change.found.key, 0, size=0, changed_ns=0, label=None)
+                transaction.put_image(change.found.key, 0, size=0, changed_ns=0)
     assert (seen.count("Unchanged"), seen.count("Changed"), len(seen)) == (1505, 500, 2005)
 
 
@@ -302,32 +307,32 @@ def test_what_is_in_a_folder_that_cannot_be_listed_has_not_vanished(
     index(catalog, Folder(base, base=base))
     (base / "a.png").unlink()
     make_unlistable(monkeypatch, base / "b")
-    seen = told(Folder(base, base=base), catalog)
+    seen = reported(Folder(base, base=base), catalog)
     assert seen == {"a.png": "Vanished", "b/": "Unreadable", "b.png": "Unchanged", "z.png": "Unchanged"}
     make_unlistable(monkeypatch, base)
-    assert told(Folder(base, base=base), catalog) == {"": "Unreadable"}
+    assert reported(Folder(base, base=base), catalog) == {"": "Unreadable"}
 
 
 def test_a_folder_within_says_nothing_of_what_is_outside(base: Path, catalog: Catalog) -> None:
     index(catalog, Folder(base, base=base))
     for name in ("a.png", "b/c.png", "b.png"):
         (base / name).unlink()
-    assert told(Folder(base / "b", base=base), catalog) == {"b/c.png": "Vanished", "b/d/e.png": "Unchanged"}
+    assert reported(Folder(base / "b", base=base), catalog) == {"b/c.png": "Vanished", "b/d/e.png": "Unchanged"}
 
 
 def test_the_collections_folder_says_nothing_of_what_is_elsewhere(base: Path, catalog: Catalog, tmp_path: Path) -> None:
     """Images that were added from another folder are not dropped when its own is brought up to date."""
     other = Folder(draw(tmp_path / "other" / "o.png", 20).parent, base=base)
     index(catalog, Folder(base, base=base), other)
-    assert told(Folder(base, base=base), catalog) == dict.fromkeys(keys(Folder(base, base=base)), "Unchanged")
-    assert told(other, catalog) == dict.fromkeys(keys(other), "Unchanged")
+    assert reported(Folder(base, base=base), catalog) == dict.fromkeys(keys(Folder(base, base=base)), "Unchanged")
+    assert reported(other, catalog) == dict.fromkeys(keys(other), "Unchanged")
     (tmp_path / "other" / "o.png").unlink()
-    assert list(told(other, catalog).values()) == ["Vanished"]
+    assert list(reported(other, catalog).values()) == ["Vanished"]
 
 
 def test_single_files_say_nothing_of_any_others(base: Path, catalog: Catalog) -> None:
     index(catalog, Folder(base, base=base))
     (base / "b.png").unlink()
     os.utime(base / "a.png", ns=(1, 1))
-    seen = told(Files([base / "z.png", base / "a.png", base / "no.png"], base=base), catalog)
+    seen = reported(Files([base / "z.png", base / "a.png", base / "no.png"], base=base), catalog)
     assert seen == {"a.png": "Changed", "no.png": "Changed", "z.png": "Unchanged"}

@@ -61,7 +61,7 @@ def test_a_folder_can_be_moved_with_its_collection(tmp_path: Path) -> None:
 def test_the_source_does_not_count_when_identities_are_compared() -> None:
     assert dataclasses.replace(MADE_BY, source="another") == MADE_BY
     for change in ({"model": "big"}, {"precision": "bf16"}, {"fingerprint": "9876543210"}, {"dim": 5}):
-        assert dataclasses.replace(MADE_BY, **change) != MADE_BY  # type: ignore[arg-type]
+        assert dataclasses.replace(MADE_BY, **change) != MADE_BY
     assert (str(MADE_BY), str(dataclasses.replace(MADE_BY, precision=""))) == ("tiny (f32)", "tiny")
 
 

@@ -237,7 +237,7 @@ def test_bytes_behind_the_committed_rows_are_ignored(tmp_path: Path, ending: byt
     assert_best(scores, rows, exact_scores(unit(stored), stored))
 
 
-def test_rows_in_place_of_those_that_were_cut_off_are_found_by_an_old_mapping(tmp_path: Path) -> None:
+def test_an_old_mapping_finds_rows_written_over_those_that_were_cut_off(tmp_path: Path) -> None:
     units = random_units(30, 7)
     vectors, _ = mapped(path := tmp_path / "v.faiss", units[:20])
     vectors.search(units[:1], 1, RowSet(10))
