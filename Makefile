@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types crash fuzz corrupt soak picture clean
+.PHONY: demo test lint types crash fuzz corrupt soak docs picture clean
 
 demo: $(VENV)/package
 	$(BIN)/lookalike demo
@@ -33,6 +33,10 @@ corrupt: $(VENV)/tools
 # Searches from eight threads and four processes for a minute while another writes; `make test` does it for some seconds.
 soak: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.soak --seconds 60
+
+# Writes the reference of the command line again.
+docs: $(VENV)/package
+	$(BIN)/python docs/cli_reference.py
 
 # Draws the README's picture again.
 picture: demo

@@ -129,7 +129,7 @@ class Lookalike:
 
 
 class SearchVector:
-    """The same collection by its public method, `Collection.search_vector`; many queries at once by what is below it."""
+    """The same collection by `Collection.search_vector`; many queries at once by what that calls."""
 
     name, library = "Lookalike, search_vector", "lookalike"
     efs: tuple[int, ...] = (0,)

@@ -18,10 +18,13 @@ _BLOCK = 20_000  # vectors at a time
 def draw(folder: Path, count: int, dim: int, queries: int, seed: int) -> tuple[int, int]:
     """Writes synthetic unit vectors, and queries that are drawn like them.
 
-    There is a cluster for 50 of them. Centres, and members around them at 0.55 of the scale, are normally distributed
-    in 256 dimensions whose deviations fall with the square root, turned at random into all dimensions. At 1280 that is
-    as hard for inverted lists as embeddings of photographs of clothing are: of 180,000, 1,024 lists find 0.96 to 0.98
-    of the ten nearest in 32 lists, and 0.98 to 0.99 in 64.
+    There is one cluster for every 50 vectors. Centres, and members around them at 0.55 of the scale, are normally
+    distributed in 256 dimensions whose standard deviations fall with the square root of their number, turned at random
+    into all dimensions. With 1,280 dimensions they are as hard for inverted lists as embeddings of photographs of
+    clothing: of 180,000 vectors in 1,024 lists, searching 32 lists finds 0.96 to 0.98 of the ten nearest, and 64 lists
+    0.98 to 0.99.
+
+    Returns the number of vectors, and their dimension.
     """
     rng = np.random.default_rng(seed)
     latent = min(256, dim)
@@ -41,7 +44,10 @@ def draw(folder: Path, count: int, dim: int, queries: int, seed: int) -> tuple[i
 
 
 def take(path: Path, folder: Path, count: int, queries: int, seed: int) -> tuple[int, int]:
-    """Writes vectors of a file, at most `count`, and others of the same file as queries."""
+    """Writes vectors of a file, at most `count`, and others of the same file as queries.
+
+    Returns the number of vectors, and their dimension.
+    """
     given = np.load(path, mmap_mode="r")
     rows = np.random.default_rng(seed).permutation(len(given))[: count + queries]
     np.save(folder / "queries.npy", _unit(np.asarray(given[rows[:queries]], np.float32)))
@@ -61,7 +67,7 @@ def _unit(vectors: Vectors) -> Vectors:
 
 
 def nearest(folder: Path) -> Rows:
-    """The rows of the ten nearest of each query, by NumPy."""
+    """The rows of the ten nearest vectors of each query, best first, by NumPy, int64 (n, 10)."""
     stored, queries = np.load(folder / "vectors.npy", mmap_mode="r"), np.load(folder / "queries.npy")
     rows, scores = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
     for start in range(0, len(stored), _BLOCK):

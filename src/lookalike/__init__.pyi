@@ -15,6 +15,7 @@ from .filters import Between as Between
 from .filters import Where as Where
 from .images.decode import ImageSource as ImageSource
 from .images.decode import Preprocessing as Preprocessing
+from .images.decode import Recipe as Recipe
 from .index.build_progress import BuildProgress as BuildProgress
 from .index.generation import Generation as Generation
 from .index.maintenance import Maintenance as Maintenance

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import lookalike
-from lookalike import Collection, Maintenance, MaintenancePolicy, Match, Policies, TuningPolicy
+from lookalike import Collection, Maintenance, MaintenancePolicy, Match, Policies, SearchOptions, TuningPolicy
 from lookalike.errors import DamagedIndexWarning, UsageError
 from lookalike.filters import Where
 from lookalike.index import defaults, tuning
@@ -241,7 +241,7 @@ class AnySequence(RuleBasedStateMachine):
         self.reopen()
         with warnings.catch_warnings(record=True) as raised:
             warnings.simplefilter("always")
-            self.search(seed, 3, None, exact=False, recall=None, by_reader=False, is_exact=True)
+            self._search(self.photos, seed, SearchOptions(3), exact=True)
         assert [each.category for each in raised] == [DamagedIndexWarning]
         assert [str(path) in damage for damage in self.photos.check()] == [True]
         self.reader.close()  # else it would go on with what it had read
@@ -264,9 +264,8 @@ class AnySequence(RuleBasedStateMachine):
 
     def _brought_up_to_date(self, keys: set[str]) -> dict[str, int]:
         """Updates the known files as adding does, and returns the counts that its report has to have."""
-        expected = dict.fromkeys(
-            ("added", "updated", "renamed", "unchanged", "removed", "skipped", "skipped_before"), 0
-        )
+        names = ("added", "updated", "renamed", "unchanged", "removed", "skipped", "skipped_before")
+        expected = dict.fromkeys(names, 0)
         images_before, known_before = self.images, dict(self.known)
         for key in sorted(keys & self.there.keys()):
             there, known = self.there[key], self.known.get(key)
@@ -320,16 +319,18 @@ class AnySequence(RuleBasedStateMachine):
         exact=st.sampled_from([False, False, False, True]),
         recall=st.sampled_from([None, None, 0.5, 1.0]),
         by_reader=st.booleans(),
-        is_exact=st.just(False),
     )
     def search(
-        self, seed: int, k: int, where: Where | None, exact: bool, recall: float | None, by_reader: bool, is_exact: bool
+        self, seed: int, k: int, where: Where | None, exact: bool, recall: float | None, by_reader: bool
     ) -> None:
-        collection = self.reader if by_reader else self.photos
-        found = collection.search(picture(seed), k=k, where=where, exact=exact, recall=recall)
-        admitted = {key: of_key for key, of_key in self.images.items() if _admits(where, key)}
-        has_to_be_exact = is_exact or exact or recall == 1 or k > max(QUERIES)
-        self._assert_found(found, seed, admitted, k, exact=has_to_be_exact)
+        options = SearchOptions(k, where=where, exact=exact, recall=recall)
+        has_to_be_exact = exact or recall == 1 or k > max(QUERIES)
+        self._search(self.reader if by_reader else self.photos, seed, options, exact=has_to_be_exact)
+
+    def _search(self, collection: Collection, seed: int, options: SearchOptions, *, exact: bool) -> None:
+        found = collection.search(picture(seed), **vars(options))
+        admitted = {key: of_key for key, of_key in self.images.items() if _admits(options.where, key)}
+        self._assert_found(found, seed, admitted, options.k, exact=exact)
 
     @rule(key=NAMES, k=NEIGHBOURS, exact=st.sampled_from([False, False, False, True]), by_reader=st.booleans())
     def search_an_image(self, key: str, k: int, exact: bool, by_reader: bool) -> None:

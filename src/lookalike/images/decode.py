@@ -27,6 +27,7 @@ __all__ = [
     "FileBytes",
     "ImageSource",
     "Preprocessing",
+    "Recipe",
     "decode",
     "prepare",
     "read",
@@ -83,6 +84,9 @@ class Preprocessing:
             raise UsageError(f"resample: {self.resample!r}; give one of {', '.join(get_args(Resample))}")
         if self.fit not in get_args(Fit):
             raise UsageError(f"fit: {self.fit!r}; give one of {', '.join(get_args(Fit))}")
+
+
+Recipe = Preprocessing  # its name in earlier versions
 
 
 @dataclass(frozen=True)
