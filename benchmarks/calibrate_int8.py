@@ -1,10 +1,10 @@
-"""Measures the ranges that the bundled network's int8 graph codes its linear bottlenecks in, and writes them down.
+"""Calibrates the bundled model's int8 graph: measures the ranges of its linear bottlenecks, and writes them to a file.
 
     python benchmarks/calibrate_int8.py FOLDER_OF_PHOTOS
 
-For each block's input it takes the range with the least mean squared error of 8-bit coding over a sample of the
-photographs. Everything that leaves a ReLU6 needs none: it is in 0..6. Changing the ranges changes the int8
-fingerprint, so that older collections are told apart.
+The range of each block's input is the one with the smallest mean squared error of 8-bit quantization over a sample of
+the photographs. What leaves a ReLU6 needs no calibration: it is in 0..6. Other ranges change the int8 fingerprint, so
+that older collections are distinguished.
 """
 
 import json
@@ -22,7 +22,7 @@ from lookalike.encoders.bundled import checkpoint, efficientnet, efficientnet_gr
 from lookalike.errors import ImageError
 from lookalike.images import decode
 
-FACTS = Path(encoders.__file__).with_name("efficientnet_lite0.json")
+FACTS = Path(bundled.__file__).with_name("efficientnet_lite0.json")
 VALUES_PER_IMAGE = 20_000
 BINS = 4096
 LEVELS = 256
@@ -30,8 +30,8 @@ LEVELS = 256
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--images", "count", default=500, show_default=True, help="How many photographs to sample.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--images", "count", default=500, show_default=True, help="Number of photographs to sample.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the sample.")
 def main(folder: Path, count: int, seed: int) -> None:
     photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
     sample = random.Random(seed).sample(photos, min(count, len(photos)))
@@ -48,7 +48,7 @@ def main(folder: Path, count: int, seed: int) -> None:
 
 
 def block_inputs(photos: list[Path], seed: int) -> dict[str, NDArray[np.float32]]:
-    """A sample of the values that enter each block behind the first two, by the block's name."""
+    """A sample of the input values of each block after the first two, by the block's name."""
     blocks = list(efficientnet.blocks(checkpoint.state_dict(*bundled.weights())))
     names = [block.name for block in blocks]
     rng = np.random.default_rng(seed)
@@ -61,7 +61,7 @@ def block_inputs(photos: list[Path], seed: int) -> dict[str, NDArray[np.float32]
 
 
 def tapped_outputs(blocks: list[efficientnet.Block], photos: list[Path]) -> Iterator[list[NDArray[np.float32]]]:
-    """Each block's output for each photograph."""
+    """The output of each block, for each photograph."""
     import openvino as ov
 
     model = efficientnet_graph.graph(blocks, taps=True)
@@ -69,16 +69,16 @@ def tapped_outputs(blocks: list[efficientnet.Block], photos: list[Path]) -> Iter
     preprocessing = encoders.card(precision="f32").preprocessing
     for photo in photos:
         try:
-            picture = decode.prepare(photo, preprocessing)
+            image = decode.prepare(photo, preprocessing)
         except ImageError as error:
             click.echo(f"left out: {error}", err=True)
             continue
-        request.infer([picture.pixels[None]])
+        request.infer([image.pixels[None]])
         yield [request.get_output_tensor(1 + index).data for index in range(len(blocks))]
 
 
 def best_range(values: NDArray[np.float32]) -> tuple[float, float]:
-    """The range whose 256 levels code the values with the least mean squared error."""
+    """The range whose 256 levels represent the values with the smallest mean squared error."""
     counts, edges = np.histogram(values, BINS)
     centres = (edges[1:] + edges[:-1]) / 2
     candidates = [
@@ -86,10 +86,11 @@ def best_range(values: NDArray[np.float32]) -> tuple[float, float]:
         for low in np.linspace(0.2, 1, 33)
         for high in np.linspace(0.2, 1, 33)
     ]
-    return min(candidates, key=lambda bounds: float(counts @ coding_error(centres, *bounds) ** 2))
+    return min(candidates, key=lambda bounds: float(counts @ quantization_error(centres, *bounds) ** 2))
 
 
-def coding_error(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+def quantization_error(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    """The error of each value in 8-bit quantization of a range."""
     step = (high - low) / (LEVELS - 1)
     return low + np.clip(np.rint((values - low) / step), 0, LEVELS - 1) * step - values
 

@@ -1,11 +1,11 @@
-"""Images per second on each processor that there is, and what limits them.
+"""Images per second on the CPU and on the GPU, and what limits them.
 
     python benchmarks/gpu_speed.py [FOLDER_OF_PHOTOS] [--images 2000]
 
-For the bundled network and, with timm installed, a ResNet-50 with random weights: decoding alone, inference alone on
-pictures that are decoded already, and both together, as `lookalike index` does it, with as many threads as it takes.
-A graphics processor is worth its while as far as inference limits the CPU; decoding stays with the CPU's cores.
-The least cosine between the vectors of each device and those of the CPU in float32 is told too.
+Measures the bundled model and, if timm is installed, a ResNet-50 with random weights: decoding alone, inference alone
+on decoded images, and both together, as `lookalike index` does it, with as many threads as it uses. A GPU helps as far
+as inference is the limit on the CPU; decoding stays on the CPU's cores. The smallest cosine between the vectors of each
+device and those of the CPU in float32 is printed, too.
 """
 
 import functools
@@ -33,22 +33,22 @@ from lookalike.errors import LookalikeError
 from lookalike.images import decode
 from lookalike.images.decode import Preprocessing
 from lookalike.ingest.embedding import GROUP
-from lookalike.ingest.pipeline import cores
 from lookalike.sources.folder import Folder
 from lookalike.storage.vectors import Vectors, unit
+from lookalike.system.resources import cores
 
 sys.path.append(str(Path(__file__).parents[1]))
 from tests.support import torch_stubs
 
 SECONDS = 4.0  # at least, for each figure
-COMPARED = 64  # pictures
+COMPARED = 64  # images whose vectors are compared
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A network in one precision."""
+    """A model in one precision."""
 
     card: Card
     graph: Callable[[], Any]  # an openvino.Model, a new one each time
@@ -56,13 +56,13 @@ class Contestant:
 
 @click.command()
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--images", "count", default=2000, show_default=True, help="How many files are used at most.")
+@click.option("--images", "count", default=2000, show_default=True, help="Most files to use.")
 def main(folder: Path | None, count: int) -> None:
     here = ["cpu", *(name for name in [devices.choose("auto")] if name != "cpu")]
     console = Console()
     console.print(f"{cores()} cores; " + ", ".join(devices.describe(device) for device in here))
     if len(here) == 1:
-        console.print("There is no graphics processor that can be used here: only the CPU is measured.")
+        console.print("There is no GPU that can be used here: only the CPU is measured.")
     if folder:
         measure(folder, count, here, console)
         return
@@ -72,8 +72,9 @@ def main(folder: Path | None, count: int) -> None:
 
 
 def measure(folder: Path, count: int, here: Sequence[str], console: Console) -> None:
+    """Prints a line for each model, precision and device."""
     files = [found.path for found in Folder(folder, base=folder).files()][:count]
-    table = Table("network", "device", "decoding", "inference", "both", "limited by", "least cosine")
+    table = Table("model", "device", "decoding", "inference", "both", "limited by", "smallest cosine")
     for column in table.columns[2:5]:
         column.justify = "right"
     for contestant in contestants():
@@ -85,11 +86,12 @@ def measure(folder: Path, count: int, here: Sequence[str], console: Console) -> 
 
 
 def row(contestant: Contestant, device: str, files: Sequence[Path], pixels: Pixels, expected: Vectors) -> Iterator[str]:
+    """The cells of one line."""
     threads = devices.threads_for(device, cores())
     encoder = loaded(contestant, device, threads)
     decoding = per_second(lambda group: list(decoded(group, encoder.preprocessing)), groups(files), threads)
     inference = per_second(encoder.encode, groups(pixels), threads)
-    both = per_second(lambda group: embedded(encoder, group), groups(files), threads)
+    both = per_second(lambda group: embed(encoder, group), groups(files), threads)
     yield from (f"{contestant.card.name}, {contestant.card.precision}", device)
     yield from (f"{figure:,.0f}" for figure in (decoding, inference, both))
     yield "decoding" if decoding < inference else "inference"
@@ -97,6 +99,7 @@ def row(contestant: Contestant, device: str, files: Sequence[Path], pixels: Pixe
 
 
 def contestants() -> Iterator[Contestant]:
+    """All models in all precisions that are measured."""
     for precision in ("f32", "int8"):
         yield Contestant(bundled.card(precision), functools.partial(bundled.graph, precision))
     if graph := resnet50():
@@ -105,7 +108,7 @@ def contestants() -> Iterator[Contestant]:
 
 
 def resnet50() -> Any:
-    """From pixels, uint8 (n, 224, 224, 3), to embeddings, float32 (n, 2048); None without timm."""
+    """A graph from pixels, uint8 (n, 224, 224, 3), to embeddings, float32 (n, 2048); None without timm."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -129,6 +132,7 @@ def resnet50() -> Any:
 
 
 def loaded(contestant: Contestant, device: str, threads: int) -> Encoder:
+    """The encoder of a model on a device."""
     if device == "cpu":
         return OpenVinoEncoder(contestant.card, contestant.graph(), threads=threads)
     from lookalike.encoders.torch.image_encoder import TorchEncoder
@@ -137,6 +141,7 @@ def loaded(contestant: Contestant, device: str, threads: int) -> Encoder:
 
 
 def decoded(files: Sequence[Path], preprocessing: Preprocessing) -> Iterator[Pixels]:
+    """The pixels of the files that are images."""
     for path in files:
         try:
             yield decode.prepare(path, preprocessing).pixels
@@ -144,19 +149,21 @@ def decoded(files: Sequence[Path], preprocessing: Preprocessing) -> Iterator[Pix
             continue
 
 
-def embedded(encoder: Encoder, files: Sequence[Path]) -> None:
-    if pictures := list(decoded(files, encoder.preprocessing)):
-        encoder.encode(np.stack(pictures))
+def embed(encoder: Encoder, files: Sequence[Path]) -> None:
+    """Decodes and encodes some files."""
+    if images := list(decoded(files, encoder.preprocessing)):
+        encoder.encode(np.stack(images))
 
 
 def groups(items: Any) -> list[Any]:
+    """The items in groups of the size that indexing uses."""
     return [items[first : first + GROUP] for first in range(0, len(items), GROUP)]
 
 
 def per_second(work: Callable[[Any], object], todo: Sequence[Any], threads: int) -> float:
-    """Items of all groups, again and again, after one group for each thread that does not count."""
+    """Items per second: all groups again and again, after one group for each thread that does not count."""
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, [todo[place % len(todo)] for place in range(threads)]))
+        list(pool.map(work, [todo[number % len(todo)] for number in range(threads)]))
         done, start = 0, time.perf_counter()
         while (seconds := time.perf_counter() - start) < SECONDS:
             list(pool.map(work, todo))

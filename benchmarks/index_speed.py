@@ -4,8 +4,8 @@
     python benchmarks/index_speed.py [FOLDER_OF_PHOTOS] --memory
 
 The ceiling is 1 / (1 / decode + 1 / infer): a program that does nothing but read and decode files and compute
-vectors, in as many threads. With PyTorch installed, the same network is also measured the way it is often run: one
-loop that loads and scales a batch of images and then computes it in float32. All of them take turns, in one process.
+vectors, in as many threads. If PyTorch is installed, the same model is also measured as it is often run: one loop that
+loads and scales a batch of images and then encodes it in float32. The measurements take turns, in one process.
 
 `--memory` compares the peak memory of `lookalike index` on 700 and on 20,000 images instead.
 """
@@ -37,11 +37,12 @@ from lookalike.errors import ImageError
 from lookalike.images import decode
 from lookalike.images.decode import Preprocessing
 from lookalike.sources.folder import Folder
+from lookalike.system.resources import cores
 
-THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-PICTURES = 1000  # kept decoded, to measure the network alone
+THREADS = cores()
+DECODED = 1000  # images that are kept decoded, to measure inference alone
 BATCH = 64
-SIZES = (700, 20_000)
+SIZES = (700, 20_000)  # numbers of images
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 
 DECODE, INFER, PYTORCH = "read and decode", "infer", "PyTorch in a loop"
@@ -49,16 +50,16 @@ DECODE, INFER, PYTORCH = "read and decode", "infer", "PyTorch in a loop"
 
 @click.command()
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--runs", default=5, show_default=True)
-@click.option("--pytorch-images", default=2 * BATCH, show_default=True, help="How many images PyTorch gets.")
+@click.option("--runs", default=5, show_default=True, help="Number of runs.")
+@click.option("--pytorch-images", default=2 * BATCH, show_default=True, help="Number of images for PyTorch.")
 @click.option("--memory", is_flag=True, help="Measure peak memory instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def main(folder: Path | None, runs: int, pytorch_images: int, memory: bool, as_json: bool) -> None:
-    with tempfile.TemporaryDirectory() as place, gallery_unless(folder) as photos:
+    with tempfile.TemporaryDirectory() as root, gallery_unless(folder) as photos:
         if memory:
-            results = {f"{count} images": peak_memory(photos, Path(place), count) for count in SIZES}
+            results = {f"{count} images": peak_memory(photos, Path(root), count) for count in SIZES}
         else:
-            results = speeds(ways_to_measure(photos, Path(place), pytorch_images), runs)
+            results = speeds(ways_to_measure(photos, Path(root), pytorch_images), runs)
     if as_json:
         click.echo(json.dumps(results))
     elif memory:
@@ -69,30 +70,31 @@ def main(folder: Path | None, runs: int, pytorch_images: int, memory: bool, as_j
 
 @contextmanager
 def gallery_unless(folder: Path | None) -> Iterator[Path]:
-    """The folder, or one of drawn pictures."""
+    """The folder, or a temporary one of drawn pictures."""
     if folder:
         yield folder
         return
-    with tempfile.TemporaryDirectory() as place:
-        demo.write_gallery(Path(place) / "gallery")
-        yield Path(place) / "gallery"
+    with tempfile.TemporaryDirectory() as root:
+        demo.write_gallery(Path(root) / "gallery")
+        yield Path(root) / "gallery"
 
 
 # Speed
 
-Way = Callable[[], int]  # does it and says to how many images
+Way = Callable[[], int]  # processes images and returns their number
 
 
-def ways_to_measure(folder: Path, place: Path, pytorch_images: int) -> dict[str, Way]:
+def ways_to_measure(folder: Path, root: Path, pytorch_images: int) -> dict[str, Way]:
+    """What is measured, by name."""
     encoder = encoders.load(threads=THREADS)
     preprocessing = encoder.preprocessing
     paths = [path for path, _ in decoded(folder, preprocessing)]
-    pixels = [pixels for (_, pixels), _ in zip(decoded(folder, preprocessing), range(PICTURES), strict=False)]
+    pixels = [pixels for (_, pixels), _ in zip(decoded(folder, preprocessing), range(DECODED), strict=False)]
     ways: dict[str, Way] = {
-        "index": lambda: index(folder, place, None),
-        "index, network loaded": lambda: index(folder, place, encoder),
+        "index": lambda: index(folder, root, None),
+        "index, network loaded": lambda: index(folder, root, encoder),
         DECODE: lambda: in_threads(lambda path: decode.decode(decode.read(path).data, preprocessing), paths),
-        INFER: lambda: in_threads(lambda picture: encoder.encode(picture[None]), pixels),
+        INFER: lambda: in_threads(lambda image: encoder.encode(image[None]), pixels),
     }
     if importlib.util.find_spec("torch"):
         ways[PYTORCH] = pytorch_loop(paths[:pytorch_images])
@@ -102,6 +104,7 @@ def ways_to_measure(folder: Path, place: Path, pytorch_images: int) -> dict[str,
 
 
 def decoded(folder: Path, preprocessing: Preprocessing) -> Iterator[tuple[Path, Any]]:
+    """The path and pixels of each image of a folder."""
     for found in Folder(folder, base=folder).files():
         try:
             yield found.path, decode.prepare(found.path, preprocessing).pixels
@@ -109,22 +112,23 @@ def decoded(folder: Path, preprocessing: Preprocessing) -> Iterator[tuple[Path, 
             click.echo(f"left out: {error}", err=True)
 
 
-def index(folder: Path, place: Path, encoder: Encoder | None) -> int:
-    """A new collection each time; without an encoder, it loads its own."""
+def index(folder: Path, root: Path, encoder: Encoder | None) -> int:
+    """Indexes into a new collection, which loads the bundled model unless there is an encoder."""
     with (
-        tempfile.TemporaryDirectory(dir=place) as directory,
+        tempfile.TemporaryDirectory(dir=root) as directory,
         lookalike.create(folder, directory=Path(directory) / "collection", encoder=encoder) as collection,
     ):
         return collection.add(folder, threads=THREADS).added
 
 
 def in_threads(work: Callable[[Any], object], items: Sequence[Any]) -> int:
+    """Processes all items on all cores."""
     with ThreadPoolExecutor(THREADS) as pool:
         return sum(1 for _ in pool.map(work, items))
 
 
 def pytorch_loop(paths: Sequence[Path]) -> Way:
-    """As in many a tutorial: Resize(256), CenterCrop(224), batches of 64, eager mode."""
+    """The loop of many tutorials: Resize(256), CenterCrop(224), batches of 64, eager mode."""
     import torch
 
     from torch_agreement import network, state
@@ -142,6 +146,7 @@ def pytorch_loop(paths: Sequence[Path]) -> Way:
 
 
 def resized_and_cropped(path: Path) -> Image.Image:
+    """An image of 224 x 224 pixels."""
     image = Image.open(path).convert("RGB")
     scale = 256 / min(image.size)
     image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
@@ -150,11 +155,11 @@ def resized_and_cropped(path: Path) -> Image.Image:
 
 
 def speeds(ways: dict[str, Way], runs: int) -> dict[str, Any]:
-    """Of each way its images a second and, run by run, how that compares: the medians."""
+    """The images per second of each way, and its ratios to others run by run: medians."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(runs):
         for name, way in ways.items():
-            times[name].append(seconds_an_image(way))
+            times[name].append(seconds_per_image(way))
     floor = [decode + infer for decode, infer in zip(times[DECODE], times[INFER], strict=True)]
     times = {**times, "ceiling": floor}
     return {
@@ -167,13 +172,15 @@ def speeds(ways: dict[str, Way], runs: int) -> dict[str, Any]:
     }
 
 
-def seconds_an_image(way: Way) -> float:
+def seconds_per_image(way: Way) -> float:
+    """The time of one run, divided by the number of images."""
     start = time.perf_counter()
     count = way()
     return (time.perf_counter() - start) / count
 
 
 def print_speeds(results: dict[str, Any], runs: int) -> None:
+    """Prints a line for each way."""
     table = Table("", title=f"{THREADS} threads, medians of {runs} runs")
     for column in ("images/s", "of the ceiling", "times PyTorch"):
         table.add_column(column, justify="right")
@@ -186,15 +193,15 @@ def print_speeds(results: dict[str, Any], runs: int) -> None:
 # Memory
 
 
-def peak_memory(folder: Path, place: Path, count: int) -> int:
-    """Of a process that indexes so many different images, in bytes."""
-    photos = place / f"photos-{count}"
+def peak_memory(folder: Path, root: Path, count: int) -> int:
+    """The peak memory of a process that indexes that many different files, in bytes."""
+    photos = root / f"photos-{count}"
     photos.mkdir()
     originals = [found.path.read_bytes() for found in Folder(folder, base=folder).files()]
-    for number in range(count):  # what follows a JPEG's end makes another file of it, not another picture
+    for number in range(count):  # bytes after its end make a JPEG another file, not another image
         (photos / f"{number:06}.jpg").write_bytes(originals[number % len(originals)] + number.to_bytes(4, "big"))
     del originals
-    command = [sys.executable, "-m", "lookalike", "index", str(photos), "-c", str(place / f"collection-{count}")]
+    command = [sys.executable, "-m", "lookalike", "index", str(photos), "-c", str(root / f"collection-{count}")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)  # so that nobody waits for it again
@@ -204,6 +211,7 @@ def peak_memory(folder: Path, place: Path, count: int) -> int:
 
 
 def print_memory(results: dict[str, int]) -> None:
+    """Prints a line for each size, and their ratio."""
     table = Table("indexed", "peak memory, MB", title=f"{THREADS} threads")
     for name, peak in results.items():
         table.add_row(name, f"{peak / 1e6:.0f}")

@@ -1,10 +1,10 @@
-"""Images per second of imported networks, next to the same network run by PyTorch as it is usually done.
+"""Images per second of imported models, compared with PyTorch running the same network in a plain loop.
 
     python benchmarks/models_speed.py [FOLDER]
 
-A ResNet-50 and a ViT-S of timm's, with random weights, which take the same time as others. Both sides read and decode
-the same files. PyTorch: a plain loop with timm's own transform, one image at a time and in batches of 32, on all cores.
-Lookalike: `add` to a new collection, the network loaded.
+The models are timm's ResNet-50 and ViT-S with random weights, which take the same time as trained ones. Both sides read
+and decode the same files. PyTorch: a plain loop with timm's own transform, one image at a time and in batches of 32, on
+all cores. Lookalike: `add` to a new collection, the model loaded.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from lookalike.encoders.card import Normalization
 from lookalike.images.decode import Preprocessing
 from lookalike.importers import torch_export
 from lookalike.importers.base import ImportedNetwork
-from lookalike.ingest.pipeline import cores
+from lookalike.system.resources import cores
 
 sys.path.append(str(Path(__file__).parents[1]))
 from tests.support import torch_stubs
@@ -42,15 +42,17 @@ BATCH = 32
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, help="of images, instead of drawn ones")
-    parser.add_argument("--runs", type=int, default=3, help="the medians of so many are told")
-    parser.add_argument("--images", type=int, default=300, help="how many of them, for PyTorch's sake")
+    parser.add_argument("folder", nargs="?", type=Path, help="folder of images (default: drawn ones)")
+    parser.add_argument(
+        "--runs", type=int, default=3, help="number of runs, of which the medians are printed (default: 3)"
+    )
+    parser.add_argument("--images", type=int, default=300, help="number of images (default: 300)")
     options = parser.parse_args()
     torch.set_num_threads(cores())
     with tempfile.TemporaryDirectory() as home:
         os.environ["LOOKALIKE_MODELS"] = f"{home}/models"
-        folder = pictures(Path(home) / "photos", options.folder, options.images)
-        table = Table("network", "PyTorch, one by one", f"PyTorch, by {BATCH}", "Lookalike, f32", "Lookalike, bf16")
+        folder = linked(Path(home) / "photos", options.folder, options.images)
+        table = Table("model", "PyTorch, one by one", f"PyTorch, by {BATCH}", "Lookalike, f32", "Lookalike, bf16")
         for name in NAMES:
             rates = measured(name, folder, Path(home), options.runs)
             best = max(rates[:2])
@@ -60,7 +62,7 @@ def main() -> None:
 
 
 def measured(name: str, folder: Path, home: Path, runs: int) -> list[float]:
-    """Images per second in the order of the table's columns: what is compared takes turns."""
+    """Images per second in the order of the table's columns; the measurements take turns."""
     torch_stubs.declare()
     import timm
 
@@ -80,7 +82,7 @@ def measured(name: str, folder: Path, home: Path, runs: int) -> list[float]:
 
 
 def with_torch(module: torch.nn.Module, folder: Path, batch: int) -> float:
-    """A loop as it stands in most tutorials."""
+    """Images per second of the loop of most tutorials."""
     import timm.data
 
     transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=module))
@@ -95,9 +97,10 @@ def with_torch(module: torch.nn.Module, folder: Path, batch: int) -> float:
 
 
 def with_lookalike(name: str, precision: str, folder: Path, home: Path) -> float:
-    with tempfile.TemporaryDirectory(dir=home) as place:
-        photos = lookalike.create(folder, directory=f"{place}/c", model=name, precision=precision, device="cpu")
-        photos.embed(next(folder.iterdir()))  # loads the network
+    """Images per second of indexing."""
+    with tempfile.TemporaryDirectory(dir=home) as root:
+        photos = lookalike.create(folder, directory=f"{root}/c", model=name, precision=precision, device="cpu")
+        photos.embed(next(folder.iterdir()))  # loads the model
         with loaded(photos):
             report = photos.add(folder)
         return report.added / report.seconds
@@ -105,13 +108,13 @@ def with_lookalike(name: str, precision: str, folder: Path, home: Path) -> float
 
 @contextmanager
 def loaded(photos: lookalike.Collection) -> Iterator[None]:
-    """The network is loaded for all cores before the clock starts."""
+    """Loads the model for all cores before the time is measured."""
     photos.add([next(iter(sorted(photos.folder.iterdir())))])
     yield
 
 
 def keep(name: str, module: torch.nn.Module) -> None:
-    """Makes an imported model of it."""
+    """Imports the module as a model."""
     import timm.data
 
     config = timm.data.resolve_data_config({}, model=module)
@@ -130,15 +133,17 @@ def keep(name: str, module: torch.nn.Module) -> None:
     importers.register(network, name)
 
 
-def pictures(place: Path, folder: Path | None, count: int) -> Path:
-    """So many images in one folder: links to those that are there, or drawn ones."""
-    drawn = [path for path in sorted((folder or place).rglob("*")) if path.suffix.lower() in (".jpg", ".jpeg", ".png")]
-    drawn = drawn if folder else write_gallery(place.with_name("gallery"), per_kind=count // 12)
-    place.mkdir()
-    step = max(1, len(drawn) // count)
-    for number, path in enumerate(drawn[::step][:count]):
-        (place / f"{number:04}{path.suffix}").symlink_to(path.resolve())
-    return place
+def linked(links: Path, folder: Path | None, count: int) -> Path:
+    """Makes a folder of links to that many images of a folder, or to drawn ones."""
+    if folder:
+        images = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in (".jpg", ".jpeg", ".png")]
+    else:
+        images = write_gallery(links.with_name("gallery"), per_kind=count // 12)
+    links.mkdir()
+    step = max(1, len(images) // count)
+    for number, path in enumerate(images[::step][:count]):
+        (links / f"{number:04}{path.suffix}").symlink_to(path.resolve())
+    return links
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How often the images that are found have the label of the query, for each precision of the bundled network.
+"""Measures precision@1 and precision@10 by label, for each precision of the bundled model.
 
     python benchmarks/retrieval_quality.py FOLDER
 

@@ -83,12 +83,12 @@ def repeated(name: str, work: Callable[[], object], *, runs: int) -> Measured:
     return Measured(name, milliseconds)
 
 
-def of_images(folder: Path | None, place: Path) -> Iterator[Measured]:
+def of_images(folder: Path | None, root: Path) -> Iterator[Measured]:
     """Searches by the path of an image, in new processes and in this one."""
     if folder is None:
-        folder = place / "gallery"
+        folder = root / "gallery"
         demo.write_gallery(folder)
-    with lookalike.create(folder, directory=place / "images") as collection:
+    with lookalike.create(folder, directory=root / "images") as collection:
         collection.add(folder)
         paths = [match.path for match in collection.search_id(1, k=200) if match.path]
         queries = itertools.cycle(paths)
@@ -102,10 +102,10 @@ def of_images(folder: Path | None, place: Path) -> Iterator[Measured]:
         yield repeated(f"search(path), {len(collection)} images", lambda: collection.search(next(queries)), runs=200)
 
 
-def of_rows(place: Path, largest: int) -> Iterator[Measured]:
+def of_rows(root: Path, largest: int) -> Iterator[Measured]:
     """Opens collections of growing size, and searches one of them."""
-    collection = place / "rows"
-    lookalike.create(place, directory=collection, precision="f32").close()
+    collection = root / "rows"
+    lookalike.create(root, directory=collection, precision="f32").close()
     held = 0
     for size in sorted({*(size for size in SIZES if size < largest), largest}):
         fill(collection, held, size)

@@ -1,10 +1,10 @@
-"""Compares the bundled network with the same network in PyTorch, which reads the weights itself.
+"""Compares the bundled model with the same network in PyTorch, which reads the weights itself.
 
     python benchmarks/torch_agreement.py FOLDER_OF_PHOTOS
     python benchmarks/torch_agreement.py --golden        # writes the vectors that the tests compare with
 
-It needs PyTorch. Both get the same pixels, so that only the network counts. The result is 1 where
-float32 agrees with less than a cosine of 0.9999.
+It needs PyTorch. Both get the same pixels, so that only the network counts. The exit code is 1 if float32 agrees with
+a cosine of less than 0.9999.
 """
 
 import io
@@ -33,7 +33,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from tests.support.golden_images import GOLDEN, golden_images
 
 PRECISIONS = ("f32", "bf16", "int8")
-LEAST = 0.9999  # of float32
+SMALLEST = 0.9999  # cosine of float32
 # Repeats, stride of the first and kernel size of each stage: Tan & Le 2019, arXiv:1905.11946, table 1.
 STAGES = ((1, 1, 3), (2, 2, 3), (2, 2, 5), (3, 2, 3), (3, 1, 5), (4, 2, 5), (1, 1, 3))
 
@@ -55,7 +55,7 @@ def main(folder: Path | None, golden: bool) -> None:
 
 
 def write_golden() -> None:
-    """Float32's vectors come from PyTorch; int8's are what Lookalike gives now."""
+    """Writes the golden vectors: those of float32 come from PyTorch, those of int8 are the present ones."""
     f32 = unit(reference(state(), golden_images()))
     int8 = unit(encoders.load(precision="int8").encode(golden_images()))
     GOLDEN.parent.mkdir(exist_ok=True)
@@ -64,18 +64,20 @@ def write_golden() -> None:
 
 
 def compare(folder: Path) -> None:
+    """Prints the cosines of each precision's vectors to those of PyTorch."""
     pixels = np.stack(list(decoded(folder)))
     expected = unit(reference(state(), pixels))
-    table = Table("precision", "least cosine", "mean cosine", title=f"{len(pixels)} images, against PyTorch float32")
+    table = Table("precision", "smallest cosine", "mean cosine", title=f"{len(pixels)} images, against PyTorch float32")
     cosines = {precision: cosine(expected, precision, pixels) for precision in PRECISIONS}
     for precision, values in cosines.items():
         table.add_row(precision, f"{values.min():.6f}", f"{values.mean():.6f}")
     Console().print(table)
-    if cosines["f32"].min() < LEAST:
-        raise click.ClickException(f"float32 is meant to agree with a cosine of {LEAST} or more")
+    if cosines["f32"].min() < SMALLEST:
+        raise click.ClickException(f"float32 has to agree with a cosine of {SMALLEST} or more")
 
 
 def decoded(folder: Path) -> Iterator[NDArray[np.uint8]]:
+    """The pixels of each image of a folder."""
     preprocessing = encoders.card().preprocessing
     for found in Folder(folder, base=folder).files():
         try:
@@ -85,7 +87,7 @@ def decoded(folder: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 def cosine(expected: Vectors, precision: str, pixels: NDArray[np.uint8]) -> Vectors:
-    """The cosine similarity of each picture's vector to the one expected, (n,)."""
+    """The cosine similarity of each image's vector to the expected one, (n,)."""
     vectors = unit(encoders.load(precision=precision).encode(pixels))
     return np.asarray((vectors * expected).sum(axis=1))
 
@@ -119,6 +121,7 @@ def network(state: State, x: Any) -> Any:
 
 
 def bottleneck(state: State, x: Any, prefix: str, kernel: int, *, stride: int) -> Any:
+    """An inverted residual block."""
     y = x
     if f"{prefix}_expand_conv.weight" in state:
         y = functional.relu6(convolution(state, y, f"{prefix}_expand_conv", f"{prefix}_bn0"))

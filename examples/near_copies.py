@@ -13,9 +13,11 @@ import numpy as np
 import lookalike
 from lookalike.errors import NoCollectionError
 
+MOST_COPIES = 50  # of one image
+
 
 def up_to_date(folder: str) -> lookalike.Collection:
-    """Opens the collection of a folder, or makes it, and adds what is new in the folder."""
+    """Opens the collection of a folder, or makes it, and brings it up to date with the folder."""
     try:
         photos = lookalike.open(folder)
     except NoCollectionError:
@@ -26,20 +28,19 @@ def up_to_date(folder: str) -> lookalike.Collection:
 
 def near_copies(photos: lookalike.Collection, threshold: float) -> Iterator[list[lookalike.Match]]:
     """Yields an image with its near copies, the most similar first; no image is in two groups."""
-    everything = photos.search_vector(np.ones(photos.made_by.dim), k=len(photos), exact=True) if len(photos) else []
+    everything = photos.search_vector(np.ones(photos.made_by.dim), k=len(photos) or 1, exact=True)
     grouped: set[int] = set()
     for image in sorted(everything, key=lambda match: match.key):
-        if image.id not in grouped:
-            found = photos.search_id(image.id, k=len(photos), min_score=threshold)
-            if copies := [match for match in found if match.id not in grouped]:
-                grouped |= {image.id, *(match.id for match in copies)}
-                yield [image, *copies]
+        found = photos.search_id(image.id, k=MOST_COPIES, min_score=threshold) if image.id not in grouped else []
+        if copies := [match for match in found if match.id not in grouped]:
+            grouped.update(match.id for match in [image, *copies])
+            yield [image, *copies]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Prints groups of images that look nearly the same.")
     parser.add_argument("folder")
-    parser.add_argument("--threshold", type=float, default=0.95, help="the least score (default: 0.95)")
+    parser.add_argument("--threshold", type=float, default=0.95, help="lowest score of a copy (default: 0.95)")
     options = parser.parse_args()
     for first, *copies in near_copies(up_to_date(options.folder), options.threshold):
         print(first.key, *(f"{copy.key} ({copy.score:.3f})" for copy in copies), sep="\t")

@@ -1,4 +1,4 @@
-"""The benchmark of searching runs, and what it says is true where the truth is known."""
+"""The search benchmark runs, and its results are right where the right answer is known."""
 
 import importlib
 import json
@@ -16,11 +16,13 @@ BENCHMARKS = ROOT / "benchmarks"
 
 @pytest.fixture
 def search_speed(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module of the benchmark."""
     monkeypatch.syspath_prepend(BENCHMARKS)
     return importlib.import_module("search_speed")
 
 
 def results(search_speed: Any, *arguments: str) -> dict[str, dict[str, Any]]:
+    """The JSON of each contender by its name, for Lookalike and NumPy."""
     arguments = (*arguments, "--queries", "50", "--only", "lookalike,numpy", "--json")
     done = CliRunner().invoke(search_speed.main, arguments, catch_exceptions=False)
     assert done.exit_code == 0

@@ -31,25 +31,30 @@ MEMORY = 6 * 2**30  # bytes of address space of a worker
 
 
 def flip(rng: random.Random, data: bytearray) -> None:
+    """Flips bits."""
     for _ in range(rng.choice((1, 1, 2, 8))):
         data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
 
 
 def cut(rng: random.Random, data: bytearray) -> None:
+    """Cuts off the end."""
     del data[rng.randrange(len(data)) :]
 
 
 def drop(rng: random.Random, data: bytearray) -> None:
+    """Removes bytes."""
     at = rng.randrange(len(data))
     del data[at : at + rng.choice((1, 2, 4, 30))]
 
 
 def insert(rng: random.Random, data: bytearray) -> None:
+    """Inserts random bytes, or repeats some."""
     at = rng.randrange(len(data))
     data[at:at] = rng.choice((rng.randbytes(rng.choice((1, 2, 4, 30))), data[at : at + 200]))
 
 
 def splice(rng: random.Random, data: bytearray) -> None:
+    """Continues as another image."""
     other = rng.choice(rng.choice(list(samples().values())))
     data[rng.randrange(len(data)) :] = other[rng.randrange(len(other)) :]
 
@@ -101,7 +106,7 @@ def trial(data: bytes) -> str:
 
 @dataclass(frozen=True)
 class Campaign:
-    """What is decoded and how.
+    """Which images are decoded, and how.
 
     Attributes:
         seed: of the damaged images.
@@ -198,10 +203,12 @@ def run(campaign: Campaign, count: int, *, processes: int = 2) -> dict[int, str]
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Decode damaged images.")
-    parser.add_argument("--count", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()), help="for the bad images")
+    parser.add_argument("--count", type=int, default=100_000, help="number of images (default: 100000)")
+    parser.add_argument("--seed", type=int, default=1, help="default: 1")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: one for each core")
+    parser.add_argument(
+        "--keep", type=Path, default=Path(tempfile.gettempdir()), help="folder for the images that go wrong"
+    )
     options = parser.parse_args()
     started = time.monotonic()
     problems = run(Campaign(options.seed), options.count, processes=options.processes)

@@ -33,7 +33,7 @@ from lookalike.images.decode import prepare
 from lookalike.ingest import embedding, pipeline
 from lookalike.ingest.embedding import embed
 from lookalike.storage import manifest, sqlite
-from tests.storage.test_disk_faults import Say, attempt_all
+from tests.support.failing_disk import Say, attempt_all
 from tests.support.pictures import ColourEncoder, draw, stored_vectors
 from tests.support.project import environment
 from tests.support.small_policies import small_policies

@@ -39,7 +39,7 @@ from lookalike.storage.catalog import Catalog
 from lookalike.storage.vectors import VectorWriter
 from tests.campaigns import reindex_faults
 from tests.campaigns.reindex_faults import CoarseEncoder
-from tests.storage.test_disk_faults import KINDS, shim
+from tests.support.failing_disk import KINDS, shim
 from tests.support.pictures import ColourEncoder, assert_best, cosines_ready, draw, picture, stored_vectors
 from tests.support.small_policies import small_thresholds
 

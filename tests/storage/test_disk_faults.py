@@ -1,10 +1,11 @@
 """A disk that is full or failing, at every single write: an error that says so, and all that was acknowledged.
 
-A small library takes the place of the calls that write, below one directory, and lets the n-th of them fail.
-One of six numbers is tried, or of fifteen where an index is built; all with LOOKALIKE_THOROUGH=1 in the environment.
+One of six calls that write is tried, or of fifteen if an index is built; all with LOOKALIKE_THOROUGH=1 in the
+environment. This module also runs the attempts, in a process of its own:
+
+    python -m tests.storage.test_disk_faults ROOT KIND SCENARIO TEMPLATE EVERY
 """
 
-import ctypes
 import os
 import shutil
 import subprocess
@@ -27,154 +28,22 @@ from lookalike.errors import DamagedIndexWarning, NoCollectionError, StorageErro
 from lookalike.ingest import pipeline
 from lookalike.storage import sqlite
 from lookalike.storage.catalog import Catalog
+from tests.support.catalogs import images_of
+from tests.support.failing_disk import KINDS, Say, attempt_all, shim
 from tests.support.pictures import ColourEncoder, draw, picture, stored_vectors
 from tests.support.project import environment
-from tests.support.small_policies import small_thresholds
+from tests.support.small_policies import small_policies
 
-SHIM = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define REAL(name) __typeof__(&name) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
-
-enum { NONE, FULL, FAILING, DYING };  /* no space from the n-th call on; an error at it; an error from it on */
-static char below[4096];
-static int kind, at, calls;
-
-void fault_arm(const char *directory, int what, int number) {
-    snprintf(below, sizeof below, "%s", directory);
-    kind = what, at = number, calls = 0;
-}
-
-int fault_calls(void) { return calls; }
-
-__attribute__((constructor)) static void arm_by_environment(void) {
-    if (getenv("FAULT_BELOW")) fault_arm(getenv("FAULT_BELOW"), atoi(getenv("FAULT_KIND")), atoi(getenv("FAULT_AT")));
-}
-
-static int is_below(const char *path) { return *below && !strncmp(path, below, strlen(below)); }
-
-static int is_file_below(int file) {
-    char link[64], path[4096];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
-    ssize_t size = readlink(link, path, sizeof path - 1);
-    path[size < 0 ? 0 : size] = 0;
-    return is_below(path);
-}
-
-/* Whether this call is to fail. */
-static int fails(int takes_space) {
-    calls++;
-    if (kind == FULL && calls >= at && takes_space) return errno = ENOSPC, 1;
-    if ((kind == FAILING && calls == at) || (kind == DYING && calls >= at)) return errno = EIO, 1;
-    return 0;
-}
-
-static int extends(int file, off_t end) {
-    struct stat status;
-    return fstat(file, &status) == 0 && end > status.st_size;
-}
-
-ssize_t write(int file, const void *data, size_t size) {
-    REAL(write);
-    if (is_file_below(file) && fails(extends(file, lseek(file, 0, SEEK_CUR) + size)))
-        return kind == FULL && calls == at && size > 1 ? real(file, data, size / 2) : -1;
-    return real(file, data, size);
-}
-
-ssize_t pwrite(int file, const void *data, size_t size, off_t offset) {
-    REAL(pwrite);
-    if (is_file_below(file) && fails(extends(file, offset + size)))
-        return kind == FULL && calls == at && size > 1 ? real(file, data, size / 2, offset) : -1;
-    return real(file, data, size, offset);
-}
-
-ssize_t pwrite64(int file, const void *data, size_t size, off_t offset) { return pwrite(file, data, size, offset); }
-
-int ftruncate(int file, off_t size) {
-    REAL(ftruncate);
-    return is_file_below(file) && fails(extends(file, size)) ? -1 : real(file, size);
-}
-
-int ftruncate64(int file, off_t size) { return ftruncate(file, size); }
-
-/* Nothing here loses power, so nothing needs to be waited for. */
-int fsync(int file) {
-    REAL(fsync);
-    return is_file_below(file) ? -fails(0) : real(file);
-}
-
-int fdatasync(int file) {
-    REAL(fdatasync);
-    return is_file_below(file) ? -fails(0) : real(file);
-}
-
-int open(const char *path, int flags, ...) {
-    REAL(open);
-    va_list rest;
-    va_start(rest, flags);
-    int mode = flags & O_CREAT ? va_arg(rest, int) : 0;
-    va_end(rest);
-    if (flags & O_CREAT && is_below(path) && access(path, F_OK) && fails(1)) return -1;
-    return real(path, flags, mode);
-}
-
-int open64(const char *path, int flags, ...) {
-    va_list rest;
-    va_start(rest, flags);
-    int mode = flags & O_CREAT ? va_arg(rest, int) : 0;
-    va_end(rest);
-    return open(path, flags, mode);
-}
-
-int mkdir(const char *path, mode_t mode) {
-    REAL(mkdir);
-    return is_below(path) && fails(1) ? -1 : real(path, mode);
-}
-
-int rename(const char *old, const char *new) {
-    REAL(rename);
-    return is_below(old) && fails(0) ? -1 : real(old, new);
-}
-
-int unlink(const char *path) {
-    REAL(unlink);
-    return is_below(path) && fails(0) ? -1 : real(path);
-}
-"""
+__all__ = ["shim"]  # a fixture
 THOROUGH = os.environ.get("LOOKALIKE_THOROUGH") == "1"
 EVERY, EVERY_BUILD = (1, 1) if THOROUGH else (6, 15)
-KINDS = {"full": 1, "failing": 2, "dying": 3}
-
-
-@pytest.fixture(scope="session")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The compiled library."""
-    compiler = shutil.which("cc")
-    if not compiler or not sys.platform.startswith("linux"):
-        reason = "it takes Linux and a C compiler"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    source = tmp_path_factory.mktemp("shim") / "shim.c"
-    source.write_text(SHIM)
-    library = source.with_suffix(".so")
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return library
+POLICIES = small_policies(exact=16, young=3, growth=10)
 
 
 # What is done, and what it says of itself
 
 
-def scenario(folder: Path, say: Callable[[str], None], *, again: bool = False) -> None:
+def scenario(folder: Path, say: Say, *, again: bool = False) -> None:
     """Makes a collection, adds to it, changes it, removes from it; each commit is of two files.
 
     After an error it may try again, without opening the collection anew.
@@ -216,12 +85,9 @@ def change(folder: Path) -> None:
         draw(folder / f"new {seed}.png", seed)
 
 
-def build_scenario(folder: Path, say: Callable[[str], None]) -> None:
-    """Builds and maintains the index of a collection that `lay_out_index` has made, and takes dead vectors out.
-
-    A damaged index would be an error here, and not only a warning.
-    """
-    with small_enough(), lookalike.open(folder, encoder=ColourEncoder()) as photos:
+def build_scenario(folder: Path, say: Say) -> None:
+    """Builds and maintains the index of a collection that `lay_out_index` has made, and takes dead vectors out."""
+    with opened(folder) as photos:
         try:
             photos.build(spec="IVF2,SQ8", recall=0.9)
             say("built")
@@ -241,67 +107,31 @@ def build_scenario(folder: Path, say: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def small_enough() -> Iterator[None]:
-    with small_thresholds(exact=16, young=3, growth=10), warnings.catch_warnings():
+def opened(folder: Path) -> Iterator[Collection]:
+    """A collection that is maintained as large ones are, where a damaged index is an error and not only a warning."""
+    with warnings.catch_warnings():
         warnings.simplefilter("error", DamagedIndexWarning)
-        yield
+        with lookalike.open(folder, encoder=ColourEncoder(), policies=POLICIES) as photos:
+            yield photos
 
 
 def lay_out_index(folder: Path) -> None:
     """A collection with an index, which has dead vectors in it and young ones beside it."""
     for seed in range(50):
         draw(folder / f"{seed}.png", seed)
-    with small_enough(), lookalike.create(folder, encoder=ColourEncoder()) as photos:
+    with lookalike.create(folder, encoder=ColourEncoder(), policies=POLICIES) as photos:
         photos.add([folder / f"{seed}.png" for seed in range(45)], threads=1)
         photos.build(spec="IVF2,SQ8", recall=0.9)
         photos.remove([folder / f"{seed}.png" for seed in range(6)])
         photos.add([folder / f"{seed}.png" for seed in range(45, 50)], threads=1)
 
 
-def say_what_is_found(photos: Collection, say: Callable[[str], None]) -> None:
+def say_what_is_found(photos: Collection, say: Say) -> None:
     """A search in the process that met the error, while the disk is as it is."""
     try:
         say(f"found {sorted(match.key for match in photos.search(picture(0), k=100))}")
     except StorageError:
         say("found nothing")
-
-
-Say = Callable[[str], None]
-
-
-def attempt(folder: Path, said: Path, scenario: Callable[[Path, Say], None]) -> None:
-    """A scenario, and whatever error ends it."""
-    with said.open("w", buffering=1) as file:
-
-        def say(line: str) -> None:
-            file.write(f"{line}\n")
-
-        try:
-            scenario(folder, say)
-            say("done")
-        except StorageError as error:
-            say(f"StorageError {error}")
-        except BaseException as error:
-            say(f"{type(error).__name__} {error}")
-
-
-def attempt_all(root: Path, kind: int, scenario: Callable[[Path, Say], None], template: Path, every: int) -> None:
-    """Each call fails once, every time in a process of its own, for which this one has imported everything."""
-    library = ctypes.CDLL(None)
-    number = calls = 0
-    while number <= calls:  # in the first none fails, and they are counted
-        place = root / str(number)
-        shutil.copytree(template, place / "photos")
-        child = os.fork()
-        if not child:
-            below = os.fsencode(place / "photos" / ".lookalike")
-            library.fault_arm(below, kind if number else 0, number)
-            attempt(place / "photos", place / "said", scenario)
-            (place / "calls").write_text(str(library.fault_calls()))
-            os._exit(0)
-        os.waitpid(child, 0)
-        calls = calls or int((place / "calls").read_text())
-        number += every
 
 
 # What is expected of it
@@ -322,8 +152,7 @@ class Undisturbed:
 def state_of(directory: Path) -> State:
     catalog = Catalog(directory / "catalog.sqlite")
     vectors = stored_vectors(directory)
-    images = [image for row in range(catalog.count()) for image in catalog.images_of(row)]
-    state = [(image.id, image.key, image.label, vectors[image.key].tobytes()) for image in images]
+    state = [(image.id, image.key, image.label, vectors[image.key].tobytes()) for image in images_of(catalog)]
     state += [(0, key, reason, b"") for key, reason in catalog.skipped()]
     catalog.close()
     return sorted(state)
@@ -446,10 +275,10 @@ def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("without_waiting")
 @pytest.mark.parametrize("kind", KINDS)
-def test_whichever_write_fails_it_is_said_and_what_was_acknowledged_is_there(
+def test_whichever_write_fails_what_was_acknowledged_is_there(
     shim: Path, undisturbed: Undisturbed, template: Path, tmp_path: Path, kind: str
 ) -> None:
-    """No other error than StorageError; the state is one that was committed; and the next run completes."""
+    """The error is a StorageError, the state is one that was committed, and the next run completes."""
     ends = []
     for folder, said in attempts(shim, tmp_path.resolve(), kind, "add", template):
         assert said[-1] == "done" or said[-1].startswith("StorageError "), (folder, said)
@@ -463,9 +292,7 @@ def test_whichever_write_fails_it_is_said_and_what_was_acknowledged_is_there(
 
 @pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("without_waiting")
-def test_a_collection_that_met_an_error_goes_on_when_the_disk_is_well_again(
-    shim: Path, template: Path, tmp_path: Path
-) -> None:
+def test_a_collection_goes_on_when_the_disk_is_well_again(shim: Path, template: Path, tmp_path: Path) -> None:
     """Without being opened anew, as in a server."""
     went_on = 0
     for folder, said in attempts(shim, tmp_path.resolve(), "failing", "add again", template):
@@ -497,7 +324,7 @@ def test_whichever_write_of_a_build_fails_the_last_index_serves(
 
 
 def assert_next_build_completes(folder: Path) -> None:
-    with small_enough(), lookalike.open(folder, encoder=ColourEncoder()) as photos:
+    with opened(folder) as photos:
         before = photos.search(picture(0), k=100, exact=True)
         assert len(photos.search(picture(0), k=100)) == len(before)  # by the last index
         photos.build(spec="IVF2,SQ8", recall=0.9)
@@ -543,7 +370,9 @@ def assert_next_run_completes(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "number"), [("full", 1), ("failing", 12), ("full", 40), ("dying", 40)])
-def test_the_command_line_ends_with_5_and_an_explanation(shim: Path, tmp_path: Path, kind: str, number: int) -> None:
+def test_the_command_line_ends_with_exit_code_5_and_an_explanation(
+    shim: Path, tmp_path: Path, kind: str, number: int
+) -> None:
     folder = tmp_path.resolve() / "photos"
     lay_out(folder)
     faults = {"FAULT_BELOW": str(folder / ".lookalike"), "FAULT_KIND": str(KINDS[kind]), "FAULT_AT": str(number)}

@@ -36,12 +36,12 @@ from lookalike.search.options import SearchKeywords, SearchOptions
 from lookalike.search.query import Term
 from lookalike.search.searcher import Searcher
 from lookalike.search.snapshot import Snapshots
-from lookalike.sources.folder import absolute, key_of, source_of
+from lookalike.sources.folder import Paths, absolute, key_of, source_of
 from lookalike.storage import layout, vectors
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
 from lookalike.storage.vectors import Vectors
-from lookalike.system.resources import cores
+from lookalike.system.resources import checked_threads, cores
 
 _Item = TypeVar("_Item")
 
@@ -90,7 +90,7 @@ class Collection:
 
     def add(
         self,
-        source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        source: Paths,
         *,
         threads: int | None = None,
         progress: Callable[[Progress], None] | None = None,
@@ -110,8 +110,7 @@ class Collection:
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing.
         """
-        if threads is not None and threads < 1:
-            raise UsageError(f"threads={threads}: give at least 1")
+        checked_threads(threads)
         with self._writing.vectors() as writer:
             encoder = self._encoder.for_indexing(threads or cores())
             count = threads or encoders.threads_for(encoder, cores())

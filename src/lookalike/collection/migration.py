@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from lookalike import encoders
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, Hint, IncompatibleError, UsageError
 from lookalike.index import generation
@@ -25,14 +26,26 @@ from lookalike.storage.manifest import Identity, Manifest
 from lookalike.storage.mapped_vectors import MappedVectors
 from lookalike.storage.vectors import VectorWriter
 from lookalike.system import durable
+from lookalike.system.resources import cores
 
 
 class Migration:
     """The new catalog, vectors and index, beside the present ones. The collection is locked."""
 
-    def __init__(self, directory: Path, manifest: Manifest, wanted: Identity, policies: Policies) -> None:
-        """Carries on with what an earlier run has left, unless that was for another model or is damaged."""
-        self._directory, self._folder, self._policies = directory, manifest.folder, policies
+    def __init__(
+        self, directory: Path, manifest: Manifest, wanted: Identity, sources: Sequence[Source], policies: Policies
+    ) -> None:
+        """Carries on with what an earlier run has left, unless that was for another model or is damaged.
+
+        Args:
+            directory: the collection's.
+            manifest: the collection's.
+            wanted: the encoder that is to serve.
+            sources: what the images are brought up to date with.
+            policies: when the new index is built and how it is measured.
+        """
+        self._directory, self._folder = directory, manifest.folder
+        self._sources, self._policies = sources, policies
         self._old_data = manifest.data_directory(directory)
         self.then = Manifest(wanted, manifest.folder, layout.next_data(manifest.data))
         self._new_data = self.then.data_directory(directory)
@@ -48,6 +61,33 @@ class Migration:
         """Closes both catalogs."""
         self._opened.close()
 
+    def run(
+        self,
+        load: Callable[[Identity, int], Encoder],
+        threads: int | None,
+        progress: Callable[[Progress], None] | None,
+        build_progress: Callable[[BuildProgress], None] | None,
+    ) -> Report:
+        """Makes the new data, and reports what has changed. They do not count yet.
+
+        Args:
+            load: loads the encoder for a number of threads.
+            threads: the number of images to process at once; None is one for each core.
+            progress: called after each image.
+            build_progress: called while the index is built.
+
+        Raises:
+            UsageError: images cannot be read now.
+            StorageError: the disk is full or failing.
+        """
+        self.check_all_are_there()
+        encoder = load(self.then.made_by, threads or cores())
+        count = threads or encoders.threads_for(encoder, cores())
+        reports = self.encode(encoder, count, progress)
+        self.check_none_is_lost()
+        self.build(build_progress)
+        return self.carry_over(reports)
+
     def check_all_are_there(self) -> None:
         """Looks for the files of all images before anything is done.
 
@@ -57,9 +97,7 @@ class Migration:
         gone = (key for key in self._image_keys() if not os.path.lexists(self._folder / key))
         self._refuse_to_lose(filter(self._may_come_back, gone))
 
-    def encode(
-        self, encoder: Encoder, sources: Sequence[Source], threads: int, progress: Callable[[Progress], None] | None
-    ) -> list[Report]:
+    def encode(self, encoder: Encoder, threads: int, progress: Callable[[Progress], None] | None) -> list[Report]:
         """Makes the vectors of the present images, and then brings them up to date with the sources."""
         self._forget_what_was_removed()
         state, dim = self._new.state(), self.then.made_by.dim
@@ -68,7 +106,7 @@ class Migration:
             def ingest() -> Ingest:
                 return Ingest(self._new, writer, encoder, threads=threads, progress=progress)
 
-            return [ingest().run(source) for source in (_KnownFiles(self._old, self._folder), *sources)]
+            return [ingest().run(source) for source in (_KnownFiles(self._old, self._folder), *self._sources)]
 
     def check_none_is_lost(self) -> None:
         """Looks for images that were there at the beginning, and could not be read when it was their turn.

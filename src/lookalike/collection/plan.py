@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
@@ -23,7 +24,7 @@ from lookalike.storage import layout
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Identity, Manifest
-from lookalike.system.resources import cores
+from lookalike.system.resources import checked_threads, cores
 
 SAMPLE = 200  # files
 # The size of a catalog in bytes, measured with up to 100,000 images: empty, for each image, for each byte of its key.
@@ -141,32 +142,45 @@ def plan(
         IncompatibleError: no other model is named, and the collection's own is not available here.
         CorruptError: the collection is damaged.
     """
-    for name, number in (("sample", sample), ("threads", threads)):
-        if number is not None and number < 1:
-            raise UsageError(f"{name}={number}: give at least 1")
-    here, count, report = _folder(folder), threads or cores(), progress or (lambda _: None)
+    if sample < 1:
+        raise UsageError(f"sample={sample}: give at least 1")
+    here, count = _folder(folder), checked_threads(threads) or cores()
     present = layout.nearest(here) if directory is None else layout.locate(Path(directory))
     manifest = _manifest(here, present, choice)
     if present and manifests.read(present).made_by != manifest.made_by:
         present = None
-
-    def load() -> Encoder:
-        made_by = manifest.made_by
-        if (own := choice.get("encoder")) is not None:
-            return encoders.checked_encoder(own)
-        return encoders.load(made_by.model, precision=made_by.precision, threads=count)
-
     with _catalog(manifest.data_directory(present) if present else None) as catalog:
-        source, size = Folder(here, base=manifest.folder, leave_out=present), max(sample, count * embedding.GROUP)
-        census, drawn = sampling.take(source, catalog, size, progress=lambda files: report(PlanProgress(files)))
-        trial = sampling.attempt(
-            drawn,
-            load,
-            threads=count,
-            row_of=catalog.row_of if catalog else lambda _: None,
-            progress=lambda tried: report(PlanProgress(census.files, tried, len(drawn))),
-        )
+        source = Folder(here, base=manifest.folder, leave_out=present)
+        load = partial(_encoder, manifest.made_by, choice, count)
+        census, trial = _sampled(source, catalog, load, max(sample, count * embedding.GROUP), count, progress)
         return _plan(here, present, manifest.made_by, census, trial, catalog)
+
+
+def _sampled(
+    source: Folder,
+    catalog: Catalog | None,
+    load: Callable[[], Encoder],
+    sample: int,
+    threads: int,
+    progress: Callable[[PlanProgress], None] | None,
+) -> tuple[Census, Trial]:
+    """Counts the files, and processes a sample of them."""
+    report = progress or (lambda _: None)
+    census, drawn = sampling.take(source, catalog, sample, progress=lambda files: report(PlanProgress(files)))
+    trial = sampling.attempt(
+        drawn,
+        load,
+        threads=threads,
+        row_of=catalog.row_of if catalog else lambda _: None,
+        progress=lambda tried: report(PlanProgress(census.files, tried, len(drawn))),
+    )
+    return census, trial
+
+
+def _encoder(made_by: Identity, choice: EncoderChoice, threads: int) -> Encoder:
+    if (encoder := choice.get("encoder")) is not None:
+        return encoders.checked_encoder(encoder)
+    return encoders.load(made_by.model, precision=made_by.precision, threads=threads)
 
 
 def _folder(folder: str | os.PathLike[str]) -> Path:

@@ -10,9 +10,10 @@ has changed. A run that was stopped or killed is carried on by the next one for 
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
@@ -26,15 +27,13 @@ from lookalike.index import defaults
 from lookalike.index.build_progress import BuildProgress
 from lookalike.index.policies import DEFAULT, Policies
 from lookalike.ingest.pipeline import Progress, Report
-from lookalike.sources.folder import source_of
+from lookalike.sources.folder import Paths, source_of
 from lookalike.storage import directory as directories
 from lookalike.storage import layout
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Identity, Manifest
-from lookalike.system.resources import cores
-
-_Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+from lookalike.system.resources import checked_threads
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def explain(path: str | os.PathLike[str], **choice: Unpack[EncoderChoice]) -> Ch
 
 def reindex(
     path: str | os.PathLike[str],
-    sources: Sequence[_Paths] | None = None,
+    sources: Sequence[Paths] | None = None,
     *,
     policies: Policies = DEFAULT,
     threads: int | None = None,
@@ -143,38 +142,36 @@ def reindex(
         What has changed against the collection as it was. Its images that are there again count as unchanged.
 
     Raises:
-        NoCollectionError: there is no collection.
-        UsageError: there is no such model or source, that model made the collection, or images of it cannot be read
-            now, although they may be there.
-        IncompatibleError: no other model is named, and the collection's own is not available here.
-        CorruptError: the collection's catalog is damaged.
-        LockedError: another process is writing to the collection.
+        UsageError: there is no such model or source, that model made the collection, or images cannot be read now.
+        CollectionError: there is no collection, it is damaged, another process is writing to it, or no model is named.
         StorageError: the disk is full or failing; unless the last step was done, the old model serves.
     """
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads={threads}: give at least 1")
+    checked_threads(threads)
     directory, start = layout.located(path), time.monotonic()
-    with layout.locked(directory):
-        manifest = manifests.read(directory)
-        wanted = compatibility.wanted_identity(directory, manifest, choice)
-        if wanted == manifest.made_by:
-            raise UsageError(f"{directory}: its images are indexed with {wanted} already")
-        directories.sweep(directory, manifest)
-        new = [source_of(each, base=manifest.folder, leave_out=directory) for each in sources or [manifest.folder]]
-        with closing(Migration(directory, manifest, wanted, policies)) as migration:
-            migration.check_all_are_there()
-            encoder = _encoder(wanted, choice, threads or cores())
-            count = threads or encoders.threads_for(encoder, cores())
-            reports = migration.encode(encoder, new, count, progress)
-            migration.check_none_is_lost()
-            migration.build(build_progress)
-            report = migration.carry_over(reports)
+    with layout.locked(directory), _migration(directory, sources, choice, policies) as migration:
+        report = migration.run(partial(_encoder, choice), threads, progress, build_progress)
         manifests.switch(directory)
         directories.sweep(directory, migration.then)
     return replace(report, seconds=time.monotonic() - start)
 
 
-def _encoder(wanted: Identity, choice: EncoderChoice, threads: int) -> Encoder:
+@contextmanager
+def _migration(
+    directory: Path, sources: Sequence[Paths] | None, choice: EncoderChoice, policies: Policies
+) -> Iterator[Migration]:
+    """The migration of a locked collection to the chosen encoder."""
+    manifest = manifests.read(directory)
+    wanted = compatibility.wanted_identity(directory, manifest, choice)
+    if wanted == manifest.made_by:
+        raise UsageError(f"{directory}: its images are indexed with {wanted} already")
+    directories.sweep(directory, manifest)
+    new = [source_of(each, base=manifest.folder, leave_out=directory) for each in sources or [manifest.folder]]
+    with closing(Migration(directory, manifest, wanted, new, policies)) as migration:
+        yield migration
+
+
+def _encoder(choice: EncoderChoice, wanted: Identity, threads: int) -> Encoder:
+    """The chosen encoder, loaded for that many threads."""
     if (encoder := choice.get("encoder")) is not None:
         return encoders.checked_encoder(encoder)
     device = choice.get("device", "auto")

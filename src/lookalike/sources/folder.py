@@ -4,10 +4,13 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from lookalike.errors import UsageError
 from lookalike.images.reading import changed_ns
+
+Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+"""A folder, a file, or several files."""
 
 _IMAGES = "jpg jpeg jpe jfif png gif webp tif tiff bmp dib avif avifs heic heif hif"
 # Formats that are not supported: such files are listed, so that they are reported as skipped.
@@ -118,9 +121,7 @@ class Files:
             yield found_file(self._paths[key], key)
 
 
-def source_of(
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *, base: Path, leave_out: Path
-) -> Source:
+def source_of(paths: Paths, *, base: Path, leave_out: Path) -> Source:
     """Returns the source for a folder, a file or a list of files.
 
     Raises:

@@ -5,6 +5,8 @@ import resource
 import sys
 from pathlib import Path
 
+from lookalike.errors import UsageError
+
 _STATUS = Path("/proc/self/status")
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 
@@ -12,6 +14,13 @@ _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 def cores() -> int:
     """The number of threads that can run at once in this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def checked_threads(threads: int | None) -> int | None:
+    """A number of threads that a caller asks for; raises UsageError unless it is at least 1 or None."""
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads={threads}: give at least 1")
+    return threads
 
 
 def peak_memory() -> int:

@@ -184,9 +184,9 @@ class Killer:
         assert removed.isdisjoint(after.stamps)
         self._check_prices(before, after, made)
         waiting = [key for key in record.waiting if key not in removed] if record.is_done else record.waiting
-        for place, key in enumerate(waiting):
+        for number, key in enumerate(waiting):
             old, new, now = before.vectors.get(key), self._vector(key), after.vectors.get(key)
-            if place < record.committed:
+            if number < record.committed:
                 assert is_same(now, new), f"{key} was acknowledged"
                 assert after.stamps[key] == self._photos.stamp(key)
             else:
