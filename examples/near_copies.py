@@ -13,8 +13,6 @@ import numpy as np
 import lookalike
 from lookalike.errors import NoCollectionError
 
-MOST_COPIES = 50  # of one image
-
 
 def up_to_date(folder: str) -> lookalike.Collection:
     """Opens the collection of a folder, or makes it, and brings it up to date with the folder."""
@@ -27,11 +25,11 @@ def up_to_date(folder: str) -> lookalike.Collection:
 
 
 def near_copies(photos: lookalike.Collection, threshold: float) -> Iterator[list[lookalike.Match]]:
-    """Yields an image with its near copies, the most similar first; no image is in two groups."""
+    """Yields images with their near copies, at most 50, the most similar first; no image is in two groups."""
     everything = photos.search_vector(np.ones(photos.made_by.dim), k=len(photos) or 1, exact=True)
     grouped: set[int] = set()
     for image in sorted(everything, key=lambda match: match.key):
-        found = photos.search_id(image.id, k=MOST_COPIES, min_score=threshold) if image.id not in grouped else []
+        found = photos.search_id(image.id, k=50, min_score=threshold) if image.id not in grouped else []
         if copies := [match for match in found if match.id not in grouped]:
             grouped.update(match.id for match in [image, *copies])
             yield [image, *copies]

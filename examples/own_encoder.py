@@ -15,15 +15,14 @@ from lookalike.errors import NoCollectionError
 
 
 class GridColours:
-    """Turns images into red, green and blue of each cell; a change of any of this needs another fingerprint."""
+    """Turns pixels, uint8 (n, 32, 32, 3), into vectors, float32 (n, 48): red, green and blue of each cell."""
 
     name = "grid-colours"
     dim = 4 * 4 * 3
     preprocessing = lookalike.Preprocessing(size=32, crop=1.0, fit="squash")
-    fingerprint = "grid-colours-4x4-1"
+    fingerprint = "grid-colours-4x4-1"  # to be changed with anything that changes the vectors
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Returns vectors, float32 (n, 48), for pixels, uint8 (n, 32, 32, 3)."""
         cells: NDArray[np.float32] = pixels.reshape(-1, 4, 8, 4, 8, 3).mean(axis=(2, 4), dtype=np.float32)
         return cells.reshape(-1, self.dim) - np.float32(127.5)  # so that dark and bright are opposites
 

@@ -152,6 +152,5 @@ def _get_version_hints(directory: Path, manifest: Manifest) -> list[Hint]:
     stored = manifest.made_by
     if not stored.precision:
         return [Hint("open_with_encoder", {"path": str(manifest.path(directory)), "encoder": ...})]
-    if stored.model == encoders.BUNDLED:
-        return []
-    return [registry.import_hint(stored.source or "", stored.model, again=True)]
+    hint = registry.import_hint(stored.source or "", stored.model, again=True)
+    return [] if stored.model == encoders.BUNDLED else [hint]

@@ -89,11 +89,7 @@ class Migration:
         return self.carry_over(reports)
 
     def check_all_are_there(self) -> None:
-        """Looks for the files of all images before anything is done.
-
-        Raises:
-            UsageError: some cannot be found, although they may be there.
-        """
+        """Raises UsageError if files of images cannot be found, although they may be there."""
         gone = (key for key in self._image_keys() if not os.path.lexists(self._folder / key))
         self._refuse_to_lose(filter(self._may_come_back, gone))
 

@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from math import log2, sqrt
 
-from lookalike.index.spec import IndexSpec
+from lookalike.index.spec import SAMPLES_PER_LIST, IndexSpec
 
 _LIST_BYTES = 16  # of memory a vector, at most, for the centroids of the lists
 _CENTROID_BYTES = 2  # a dimension; half precision chooses the same lists in half the time
 _GRAPH_LISTS = 256  # from so many lists on, a graph finds them sooner than comparing with all centroids
-_SAMPLES_PER_LIST = 40
 
 
 def specs(dim: int, rows: int) -> tuple[IndexSpec, ...]:
@@ -38,5 +37,5 @@ def _factories(dim: int, rows: int, dims_per_code: Sequence[int]) -> Iterator[st
 
 def _lists(dim: int, rows: int) -> int:
     """The number of lists: four times the square root of the rows, unless the centroids would weigh too much."""
-    wanted = min(4 * sqrt(rows), rows * _LIST_BYTES / (_CENTROID_BYTES * dim), rows / _SAMPLES_PER_LIST)
+    wanted = min(4 * sqrt(rows), rows * _LIST_BYTES / (_CENTROID_BYTES * dim), rows / SAMPLES_PER_LIST)
     return int(2 ** max(round(log2(max(wanted, 1))), 0))

@@ -15,7 +15,7 @@ import faiss
 from lookalike.errors import UsageError
 
 # FAISS warns when k-means gets fewer than 39 vectors per list; more than that hardly change recall.
-_SAMPLES_PER_LIST = 40
+SAMPLES_PER_LIST = 40
 _SAMPLES = 25_600  # the fewest vectors that a transform or a code is trained on, if there are as many
 ITERATIONS = 10  # of k-means; FAISS's default for coarse quantizers
 _SAMPLES_PER_CODE, _CODEBOOK_ITERATIONS = 256, 25  # FAISS's defaults for product quantizers
@@ -145,7 +145,7 @@ class IndexSpec:
 
     def training_rows(self, rows: int) -> int:
         """The number of vectors to train it on, for an index of that many."""
-        return min(rows, max(_SAMPLES_PER_LIST * self.lists, _SAMPLES)) if not self._skeleton.is_trained else 0
+        return min(rows, max(SAMPLES_PER_LIST * self.lists, _SAMPLES)) if not self._skeleton.is_trained else 0
 
     def training_cost(self, rows: int) -> int:
         """The number of multiplications that training it for that many vectors takes, most of them for k-means."""

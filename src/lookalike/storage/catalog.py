@@ -245,20 +245,12 @@ class Catalog:
         return None if broken is None else f"table {broken[0]} names a row that is not there"
 
     def check(self) -> None:
-        """Makes sure that the catalog is intact, before anything is deleted that it does not name.
-
-        Raises:
-            CorruptError: SQLite's own checks find something wrong.
-        """
+        """Raises CorruptError unless the catalog is intact, before anything is deleted that it does not name."""
         if damage := self.damage():
             raise self._damaged(damage)
 
     def state(self) -> State:
-        """What the last commit says of the other files.
-
-        Raises:
-            IncompatibleError: the file has been removed since it was opened.
-        """
+        """The newest committed state; raises IncompatibleError if the catalog has been removed since it was opened."""
         with self.reading() as state:
             return state
 

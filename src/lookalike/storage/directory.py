@@ -42,11 +42,7 @@ def making(directory: Path) -> Iterator[None]:
 
 
 def create_data(data_directory: Path, dim: int) -> None:
-    """Makes an empty catalog and an empty file of vectors of that dimension.
-
-    Raises:
-        StorageError: they cannot be written.
-    """
+    """Makes an empty catalog and an empty file of vectors of that dimension, or raises StorageError."""
     Catalog.create(data_directory / layout.CATALOG)
     vectors.create(data_directory / layout.VECTORS, dim)
 

@@ -82,11 +82,7 @@ def write(directory: Path, manifest: Manifest, name: str = layout.MANIFEST) -> N
 
 
 def switch(directory: Path) -> None:
-    """Makes the next manifest the one that counts, all at once.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
+    """Makes the next manifest the one that counts, all at once, or raises StorageError."""
     with durable.storage_errors(directory):
         durable.rename(directory / layout.NEXT_MANIFEST, directory / layout.MANIFEST)
 

@@ -1,4 +1,7 @@
-"""Writes files so that they survive a crash and a loss of power: the only module that fsyncs and renames."""
+"""Writes files so that they survive a crash and a loss of power: the only module that fsyncs and renames.
+
+All functions raise OSError if the disk is full or failing; callers turn it into a StorageError with `storage_errors`.
+"""
 
 import hashlib
 import os
@@ -33,9 +36,6 @@ def write(path: Path, write_pieces: Callable[[Callable[[bytes], int]], object]) 
     Args:
         path: the file; an existing one is overwritten.
         write_pieces: is given the function that takes the pieces.
-
-    Raises:
-        OSError: the disk is full or failing.
     """
     digest, size = hashlib.sha256(), 0
     with path.open("wb") as file:
@@ -54,20 +54,12 @@ def write(path: Path, write_pieces: Callable[[Callable[[bytes], int]], object]) 
 
 
 def write_bytes(path: Path, data: bytes) -> Written:
-    """Writes a file, and waits until it is on the disk.
-
-    Raises:
-        OSError: the disk is full or failing.
-    """
+    """Writes a file, and waits until it is on the disk."""
     return write(path, lambda take: take(data))
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """Writes a file that must not be there yet, and waits until it is on the disk.
-
-    Raises:
-        OSError: the file exists, or the disk is full or failing.
-    """
+    """Writes a file that must not be there yet, and waits until it is on the disk."""
     with path.open("xb") as file:
         file.write(data)
         file.flush()
@@ -75,11 +67,7 @@ def write_new(path: Path, data: bytes) -> None:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Writes a file so that it is there with its old contents or the new ones, whatever happens.
-
-    Raises:
-        OSError: the disk is full or failing.
-    """
+    """Writes a file so that it is there with its old contents or the new ones, whatever happens."""
     new = beside(path)
     write_bytes(new, data)
     rename(new, path)
@@ -91,21 +79,13 @@ def beside(path: Path) -> Path:
 
 
 def rename(old: Path, new: Path) -> None:
-    """Renames a file or directory within its directory, and waits until the new name is on the disk.
-
-    Raises:
-        OSError: the disk is failing.
-    """
+    """Renames a file or directory within its directory, and waits until the new name is on the disk."""
     old.replace(new)
     sync_folder(new.parent)
 
 
 def sync_folder(path: Path) -> None:
-    """Waits until the names in a folder are on the disk, which syncing the files themselves does not do.
-
-    Raises:
-        OSError: the disk is failing.
-    """
+    """Waits until the names in a folder are on the disk, which syncing the files themselves does not do."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         sync(descriptor)
@@ -114,9 +94,5 @@ def sync_folder(path: Path) -> None:
 
 
 def sync(descriptor: int) -> None:
-    """Waits until what was written to an open file is on the disk.
-
-    Raises:
-        OSError: the disk is failing.
-    """
+    """Waits until what was written to an open file is on the disk."""
     os.fsync(descriptor)
