@@ -5,7 +5,7 @@
 Measures the bundled model and, if timm is installed, a ResNet-50 with random weights: decoding alone, inference alone
 on decoded images, and both together, as `lookalike index` does it, with as many threads as it uses. A GPU helps as far
 as inference is the limit on the CPU; decoding stays on the CPU's cores. The smallest cosine between the vectors of each
-device and those of the CPU in float32 is printed, too.
+device and those of the CPU in the same precision is printed, too.
 """
 
 import functools

@@ -26,6 +26,7 @@ def up_to_date(folder: str) -> lookalike.Collection:
 
 def near_copies(photos: lookalike.Collection, threshold: float) -> Iterator[list[lookalike.Match]]:
     """Yields images with their near copies, at most 50, the most similar first; no image is in two groups."""
+    # Any vector lists them all.
     everything = photos.search_vector(np.ones(photos.made_by.dim), k=len(photos) or 1, exact=True)
     grouped: set[int] = set()
     for image in sorted(everything, key=lambda match: match.key):

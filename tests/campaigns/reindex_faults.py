@@ -23,7 +23,6 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from numpy.typing import NDArray
 
 import lookalike
 from lookalike import Collection
@@ -36,26 +35,13 @@ from lookalike.storage import manifest, sqlite
 from tests.support.failing_disk import Say, attempt_all
 from tests.support.pictures import ColourEncoder, draw, stored_vectors
 from tests.support.project import environment
+from tests.support.reindexing import CoarseEncoder
 from tests.support.small_policies import small_policies
 
 EVERY = 1 if os.environ.get("LOOKALIKE_THOROUGH") == "1" else 25  # every so many calls that write, one fails
 PICTURES = 20
 POLICIES = small_policies(exact=16, young=3, growth=10)
 Facts = dict[str, tuple[int, str | None, dict[str, Any]]]
-
-
-class CoarseEncoder(ColourEncoder):
-    """The mean colour and a constant: 4 dimensions."""
-
-    name = "coarse"
-    dim = 4
-
-    def __init__(self, fingerprint: str = "c0a45e01") -> None:
-        super().__init__(fingerprint)
-
-    def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        means = pixels.mean(axis=(1, 2)) - 127
-        return np.hstack([means, np.full((len(pixels), 1), 32)]).astype(np.float32)
 
 
 MODELS = {"colours": ColourEncoder(), "coarse": CoarseEncoder()}

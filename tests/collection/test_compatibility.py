@@ -35,7 +35,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Collection:
-    """A collection of three pictures, made with that model."""
+    """A collection of three images, made with that model."""
     folder = tmp_path.resolve() / "my photos"
     for seed in range(3):
         draw(folder / f"{seed}.png", seed)
@@ -193,13 +193,13 @@ def test_another_version_of_the_bundled_model_can_only_be_indexed_again(tmp_path
 
 
 def test_another_model_or_precision_says_how_to_change_to_it(tiny: Collection) -> None:
-    for choice, told, options in (
+    for choice, other, options in (
         ({"precision": "bf16"}, "tiny (bf16)", "--model tiny --precision bf16"),
         ({"model": BUNDLED}, "efficientnet-lite0 (int8)", "--model efficientnet-lite0"),
     ):
         with pytest.raises(IncompatibleError) as raised:
             lookalike.open(tiny.folder, **choice)  # type: ignore[arg-type]
-        assert raised.value.message.endswith(f"made by tiny (f32) and cannot be compared with those of {told}")
+        assert raised.value.message.endswith(f"made by tiny (f32) and cannot be compared with those of {other}")
         assert commands(raised.value) == [f"lookalike index '{tiny.folder}' {options} --reindex"]
 
 

@@ -8,7 +8,7 @@ import lookalike
 from lookalike import Collection
 from lookalike.collection.reindex import reindex
 from tests.campaigns import reindex_faults
-from tests.storage.test_disk_faults import KINDS, shim
+from tests.support.failing_disk import KINDS, shim
 from tests.support.reindexing import CoarseEncoder
 
 __all__ = ["shim"]  # a fixture

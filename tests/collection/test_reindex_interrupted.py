@@ -1,4 +1,4 @@
-"""Runs that are stopped or fail while a collection is indexed again, and the next run, which carries on or begins anew."""
+"""Runs that are stopped or fail while a collection is indexed again, and what the next run makes of them."""
 
 import json
 import os

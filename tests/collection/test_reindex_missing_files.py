@@ -13,6 +13,7 @@ from lookalike import Collection, Hint
 from lookalike.collection import migration
 from lookalike.collection.reindex import reindex
 from lookalike.errors import ImageError, UsageError
+from lookalike.images import reading
 from lookalike.ingest import embedding
 from lookalike.storage.vectors import VectorWriter
 from tests.support.pictures import ColourEncoder, draw, picture, stored_vectors
@@ -67,7 +68,7 @@ def test_images_on_a_disk_that_is_not_connected_are_not_given_up(
 def test_an_image_without_permission_at_its_turn_is_not_given_up(
     photos: Collection, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = embedding.read
+    read = reading.read
 
     def refuse(path: Path) -> object:
         if path.name == "x.png":

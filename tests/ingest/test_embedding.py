@@ -9,7 +9,7 @@ from lookalike.sources.folder import Found
 from tests.support.pictures import ColourEncoder, draw
 
 
-def test_a_file_that_fails_keeps_no_picture_of_its_group_in_memory(tmp_path: Path) -> None:
+def test_a_file_that_fails_keeps_no_image_of_its_group_in_memory(tmp_path: Path) -> None:
     group = []
     for number in range(6):
         path = draw(tmp_path / f"{number}.png", number)

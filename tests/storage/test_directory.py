@@ -84,17 +84,17 @@ def test_a_collection_that_is_there_is_not_made_again(tmp_path: Path) -> None:
 def test_a_collection_that_has_lost_its_manifest_is_not_overwritten(tmp_path: Path, data: str | None) -> None:
     directory = tmp_path / "c"
     made = make(directory)
-    place = directory / data if data else directory
+    data_directory = directory / data if data else directory
     if data:
-        place.mkdir()
-        directories.create_data(place, MADE_BY.dim)
-    with closing(Catalog(place / "catalog.sqlite")) as catalog:
+        data_directory.mkdir()
+        directories.create_data(data_directory, MADE_BY.dim)
+    with closing(Catalog(data_directory / "catalog.sqlite")) as catalog:
         fill(catalog, ["a.jpg"])
     (directory / "collection.json").unlink()
     with pytest.raises(CorruptError, match=r"collection\.json: it is missing, although the rest"):
         make(directory)
     manifest.write(directory, made)
-    with closing(Catalog(place / "catalog.sqlite")) as catalog:
+    with closing(Catalog(data_directory / "catalog.sqlite")) as catalog:
         assert catalog.totals().images == 1
 
 

@@ -176,7 +176,7 @@ def files(directory: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the first scenario begins with: some pictures."""
+    """What the first scenario begins with: some images."""
     folder = tmp_path_factory.mktemp("template").resolve() / "photos"
     lay_out(folder)
     return folder
@@ -338,15 +338,15 @@ def assert_next_build_completes(folder: Path) -> None:
 
 def assert_is_as_it_was_said(folder: Path, said: list[str], undisturbed: Undisturbed, kind: str) -> None:
     found = [line.removeprefix("found ") for line in said if line.startswith("found ")]
-    told = [line for line in said[:-1] if not line.startswith("found ")]
-    assert told == undisturbed.said[: len(told)]
+    acknowledged = [line for line in said[:-1] if not line.startswith("found ")]
+    assert acknowledged == undisturbed.said[: len(acknowledged)]
     if not (folder / ".lookalike" / "collection.json").exists():
-        assert told == []
+        assert acknowledged == []
         return
     with lookalike.open(folder, encoder=ColourEncoder()) as photos:
         assert photos.check() == []
-    first = undisturbed.commits[len(told) - 1] if told else 0
-    last = undisturbed.commits[min(len(told), len(undisturbed.commits) - 1)]
+    first = undisturbed.commits[len(acknowledged) - 1] if acknowledged else 0
+    last = undisturbed.commits[min(len(acknowledged), len(undisturbed.commits) - 1)]
     possible = undisturbed.states[first : last + 1]
     assert state_of(folder / ".lookalike") in possible
     assert named_files(folder / ".lookalike") in undisturbed.files[first : last + 1]

@@ -1,4 +1,4 @@
-"""Which rows may be found, against sets of whole numbers."""
+"""Row sets against sets of whole numbers."""
 
 import faiss
 import numpy as np
@@ -47,7 +47,7 @@ def test_the_first_row_is_the_lowest_bit() -> None:
 
 
 @st.composite
-def selections(draw: st.DrawFn) -> tuple[RowSet, set[int]]:
+def row_sets(draw: st.DrawFn) -> tuple[RowSet, set[int]]:
     count = draw(st.integers(0, 40))
     some = st.sets(st.integers(0, count - 1)) if count else st.just(set())
     dead, only = draw(some), draw(st.none() | some)
@@ -56,8 +56,8 @@ def selections(draw: st.DrawFn) -> tuple[RowSet, set[int]]:
     return RowSet(count, dead=rows(*sorted(dead)), only=named), expected
 
 
-@given(selections(), st.data())
-def test_any_selection_is_the_set_that_it_stands_for(drawn: tuple[RowSet, set[int]], data: st.DataObject) -> None:
+@given(row_sets(), st.data())
+def test_any_row_set_is_the_set_of_its_rows(drawn: tuple[RowSet, set[int]], data: st.DataObject) -> None:
     row_set, expected = drawn
     start = data.draw(st.integers(0, row_set.count))
     stop = data.draw(st.integers(start, row_set.count))
@@ -75,7 +75,7 @@ def test_any_selection_is_the_set_that_it_stands_for(drawn: tuple[RowSet, set[in
 
 
 @pytest.mark.parametrize("dead", [[0], [7], [8], list(range(16))])
-def test_faiss_finds_what_is_selected_and_nothing_else(dead: list[int]) -> None:
+def test_faiss_finds_the_rows_of_the_set_and_no_others(dead: list[int]) -> None:
     index = faiss.IndexFlatIP(3)
     index.add(np.eye(3, dtype=np.float32).repeat(6, axis=0)[:16])
     bitmap = RowSet(16, dead=rows(*dead)).bitmap(0, 16)

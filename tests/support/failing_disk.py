@@ -1,4 +1,4 @@
-"""A disk that is full or failing: a library that takes the place of the calls that write and lets the n-th of them fail.
+"""A disk that is full or failing: a library that stands in for the calls that write, and lets the n-th of them fail.
 
 It is written in C, loaded by LD_PRELOAD, and armed for one directory, by its function or by environment variables.
 """
@@ -156,7 +156,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def attempt(folder: Path, said: Path, scenario: Callable[[Path, Say], None]) -> None:
-    """A scenario, and whatever error ends it."""
+    """Runs a scenario, and writes down what it says and the error that ends it."""
     with said.open("w", buffering=1) as file:
 
         def say(line: str) -> None:
@@ -172,19 +172,27 @@ def attempt(folder: Path, said: Path, scenario: Callable[[Path, Say], None]) -> 
 
 
 def attempt_all(root: Path, kind: int, scenario: Callable[[Path, Say], None], template: Path, every: int) -> None:
-    """Each call fails once, every time in a process of its own, for which this one has imported everything."""
+    """Lets each of the calls that write fail once, every time in a process of its own, a fork of this one.
+
+    Args:
+        root: the folder for the attempts; each leaves the folder `photos` and the files `said` and `calls` in its own.
+        kind: one of KINDS.
+        scenario: what is attempted in a folder.
+        template: the folder that each attempt begins with.
+        every: one of so many calls fails; in the first attempt none does, and they are counted.
+    """
     library = ctypes.CDLL(None)
     number = calls = 0
-    while number <= calls:  # in the first none fails, and they are counted
-        place = root / str(number)
-        shutil.copytree(template, place / "photos")
+    while number <= calls:
+        attempted = root / str(number)
+        shutil.copytree(template, attempted / "photos")
         child = os.fork()
         if not child:
-            below = os.fsencode(place / "photos" / ".lookalike")
+            below = os.fsencode(attempted / "photos" / ".lookalike")
             library.fault_arm(below, kind if number else 0, number)
-            attempt(place / "photos", place / "said", scenario)
-            (place / "calls").write_text(str(library.fault_calls()))
+            attempt(attempted / "photos", attempted / "said", scenario)
+            (attempted / "calls").write_text(str(library.fault_calls()))
             os._exit(0)
         os.waitpid(child, 0)
-        calls = calls or int((place / "calls").read_text())
+        calls = calls or int((attempted / "calls").read_text())
         number += every
