@@ -285,8 +285,8 @@ def test_progress_counts_up_to_all_and_never_says_committed_too_early(
 def test_a_collection_is_reopened_as_it_was(photos: Collection, folder: Path, encoder: ColourEncoder) -> None:
     before = everything(photos)
     photos.close()
-    for place in (folder, folder / ".lookalike", str(folder)):
-        with lookalike.open(place, encoder=encoder) as again:
+    for path in (folder, folder / ".lookalike", str(folder)):
+        with lookalike.open(path, encoder=encoder) as again:
             assert everything(again) == before
     assert everything(photos) == before  # a closed one opens its files again
 
@@ -300,12 +300,12 @@ def test_a_folder_can_be_moved_with_its_collection(photos: Collection, folder: P
 
 
 def test_a_directory_elsewhere_can_be_named_and_is_never_indexed(folder: Path, encoder: ColourEncoder) -> None:
-    place = folder / "index"
-    with lookalike.create(folder, directory=place, encoder=encoder) as photos:
-        draw(place / "not_mine.png", 1)
+    directory = folder / "index"
+    with lookalike.create(folder, directory=directory, encoder=encoder) as photos:
+        draw(directory / "not_mine.png", 1)
         assert counts(photos.add(folder)) == {"added": 12}
     assert not (folder / ".lookalike").exists()
-    with lookalike.open(place, encoder=encoder) as again:
+    with lookalike.open(directory, encoder=encoder) as again:
         assert len(again) == 12
 
 
@@ -327,10 +327,10 @@ def test_a_collection_is_not_made_twice_nor_for_a_folder_that_is_not_there(
 
 
 def test_a_creation_that_was_cut_off_can_be_done_again(tmp_path: Path, encoder: ColourEncoder) -> None:
-    place = tmp_path / ".lookalike"
-    place.mkdir()
+    directory = tmp_path / ".lookalike"
+    directory.mkdir()
     for name in ("lock", "catalog.sqlite", "catalog.sqlite-journal", "vectors.faiss", "collection.json.new"):
-        (place / name).write_bytes(b"half of it")
+        (directory / name).write_bytes(b"half of it")
     with pytest.raises(NoCollectionError):
         lookalike.open(tmp_path, encoder=encoder)
     draw(tmp_path / "a.png", 1)

@@ -302,15 +302,15 @@ def test_a_flipped_bit_of_a_vector_is_noticed_before_it_is_returned(
     [row] = [row for row, key in enumerate(sorted(path_keys(folder), key=os.fsencode)) if key == "cats/04.png"]
     random = np.random.default_rng(0)
     for byte in range(50):
-        place = len(sound) - (12 - row) * 50 + byte
-        overwrite(vectors, place, bytes([sound[place] ^ 1 << random.integers(8)]))
+        offset = len(sound) - (12 - row) * 50 + byte
+        overwrite(vectors, offset, bytes([sound[offset] ^ 1 << random.integers(8)]))
         with lookalike.open(folder, encoder=encoder) as damaged:
             with pytest.raises(CorruptError, match=r"vectors\.faiss"):
                 damaged.search(picture(4), k=12)
             with pytest.raises(CorruptError, match=r"vectors\.faiss"):
                 damaged.search_id(image.id, k=1)
             assert damaged.check() == [f"{vectors}: the vector in row {row} is damaged: checksum mismatch"]
-        overwrite(vectors, place, sound[place : place + 1])
+        overwrite(vectors, offset, sound[offset : offset + 1])
     assert photos.check() == []
 
 

@@ -112,19 +112,19 @@ class Brute:
 
     def recall(self, kind: int, k: int) -> float:
         found = 0
-        for place, kinds in enumerate(self.copies):
+        for own, kinds in enumerate(self.copies):
             scores = [float(kinds[kind] @ original) for original in self.originals]
             ranking = sorted(range(len(scores)), key=lambda other: -scores[other])
-            found += place in ranking[:k]
+            found += own in ranking[:k]
         return found / len(self.files)
 
     def rankings(self) -> list[list[bool]]:
         """For each picture with a label whether the others have it, too, the nearest first."""
         found = []
-        for place, label in enumerate(self.labels):
+        for own, label in enumerate(self.labels):
             if label is not None:
-                others = [other for other in range(len(self.files)) if other != place]
-                others.sort(key=lambda other: -float(self.originals[place] @ self.originals[other]))
+                others = [other for other in range(len(self.files)) if other != own]
+                others.sort(key=lambda other: -float(self.originals[own] @ self.originals[other]))
                 found.append([self.labels[other] == label for other in others])
         return found
 
@@ -134,8 +134,8 @@ def vector(source: decode.ImageSource) -> NDArray[np.float64]:
 
 
 def average_precision(ranking: list[bool]) -> float:
-    places = [place for place, right in enumerate(ranking, 1) if right]
-    return float(np.mean([number / place for number, place in enumerate(places, 1)]))
+    ranks = [rank for rank, right in enumerate(ranking, 1) if right]
+    return float(np.mean([number / rank for number, rank in enumerate(ranks, 1)]))
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ def photos(tmp_path: Path) -> Iterator[Collection]:
     vectors = clustered(ROWS, DIM, seed=1)
     folders = np.where(vectors[:, 0] > 0.1, "left", np.where(vectors[:, 0] < -0.1, "right", "middle"))
     with create(tmp_path / "photos", DIM, quick_policies()) as collection:
-        put(collection, vectors, [f"{folder}/{place:03}.jpg" for place, folder in enumerate(folders)])
+        put(collection, vectors, [f"{folder}/{number:03}.jpg" for number, folder in enumerate(folders)])
         yield collection
 
 
@@ -60,7 +60,7 @@ def test_precision_and_map_are_those_of_brute_force(photos: Collection) -> None:
     }
     of_left = next(quality for quality in found.labels if quality.label == "left")
     assert of_left.precision_at_1 == pytest.approx(right[labels == "left", 0].mean())
-    worst = min(right[place, :10].mean() for place in range(ROWS))
+    worst = min(right[row, :10].mean() for row in range(ROWS))
     assert found.worst[0].precision == pytest.approx(worst)
 
 

@@ -19,6 +19,7 @@ from lookalike.storage import compaction, sqlite, vectors
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.checksums import crc32s
 from lookalike.storage.manifest import Identity, Manifest
+from lookalike.storage.rows import RowSet
 from lookalike.storage.vectors import Vectors, VectorWriter
 from tests.support.vector_files import append, before_first_call, random_units, write
 
@@ -60,11 +61,15 @@ def remove(snapshots: Snapshots, *rows: int) -> None:
 
 
 def compact(snapshots: Snapshots, snapshot: Snapshot) -> None:
-    """Takes the dead vectors of that state out of the file, and removes the file."""
+    """Writes the live vectors of that state to another file, and commits its name."""
     compacted = compaction.compacted(snapshots.catalog, snapshot.vectors, snapshot.live)
     with snapshots.catalog.writing() as transaction:
         transaction.compact(compacted.path.name)
-    compaction.sweep(compacted.path.parent, compacted.path.name)
+
+
+def sweep(snapshots: Snapshots) -> None:
+    """Removes the files of vectors that the catalog does not name."""
+    compaction.sweep(file_of(snapshots).parent, file_of(snapshots).name)
 
 
 def found(snapshots: Snapshots, queries: Vectors) -> list[int]:
@@ -168,6 +173,8 @@ def test_a_snapshot_outlives_a_compaction_and_the_next_one_follows_it(snapshots:
     with snapshots.current() as before:
         pass
     compact(snapshots, before)
+    assert found(snapshots, units[6:8]) == [4, 5]  # although the old file is still there
+    sweep(snapshots)
     assert not before.vectors.path.exists()
     assert nearest(before, units[6:8]) == [6, 7]
     assert found(snapshots, units[6:8]) == [4, 5]
@@ -213,6 +220,9 @@ def test_threads_share_snapshots_while_rows_are_appended(snapshots: Snapshots) -
             with snapshots.current() as snapshot:
                 count = snapshot.state.count
                 assert nearest(snapshot, units[:count]) == list(range(count))
+                dead = number % 7
+                _, rows = snapshot.vectors.search(units[:count], 1, RowSet(count, dead=np.array([dead])))
+            assert (rows.ravel() == np.arange(count)).tolist() == (np.arange(count) != dead).tolist()
             number += 1
         return number
 
@@ -261,6 +271,7 @@ def test_a_file_that_is_replaced_while_it_is_opened_is_no_damage(
     def compact_meanwhile() -> None:
         path.with_name("aside").rename(path)
         compact(snapshots, before)
+        sweep(snapshots)
 
     before_first_call(monkeypatch, snapshots, "_is_replaced", compact_meanwhile)
     assert found(snapshots, units) == list(range(10))

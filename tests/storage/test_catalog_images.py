@@ -103,6 +103,7 @@ def test_images_come_in_the_order_of_the_rows_and_then_of_the_keys(shelves: Cata
     assert found(shelves, [3, 0, 1]) == ["n/d", "s/a", "s/d", "n/z", "n/a", "n/c", "s/b"]
     assert found(shelves, [1, 2, 0]) == ["n/a", "n/c", "s/b", "n/z"]
     assert [image.row for image in shelves.images_of([3, 0, 1])] == [3, 3, 3, 0, 1, 1, 1]
+    assert found(shelves, range(3, -1, -3)) == found(shelves, (3, 0)) == ["n/d", "s/a", "s/d", "n/z"]
 
 
 def test_no_rows_and_unknown_rows_have_no_images(shelves: Catalog) -> None:
@@ -178,8 +179,10 @@ def test_rows_are_found_by_many_hashes(catalog: Catalog, monkeypatch: pytest.Mon
     assert all(catalog.row_of(hash_of(number)) == number for number in range(5))
 
 
-@pytest.mark.parametrize("rows", [[], [0], [3, 1, 2], [9, 0], [0, 5, 9, 4], [9, 77], [77], [-1, 3]], ids=str)
-def test_checksums_are_those_of_at_least_the_rows(catalog: Catalog, rows: list[int]) -> None:
+@pytest.mark.parametrize(
+    "rows", [[], [0], [3, 1, 2], [9, 0], [0, 5, 9, 4], [9, 77], [77], [-1, 3], range(0, 12, 3)], ids=str
+)
+def test_checksums_are_those_of_at_least_the_rows(catalog: Catalog, rows: Sequence[int]) -> None:
     fill(catalog, list("abcdefghij"))
     found = catalog.crc32s(rows)
     assert {row: found.get(row) for row in rows} == {row: 1000 + row if 0 <= row < 10 else None for row in rows}

@@ -102,7 +102,7 @@ class Catalog:
         if last - first < 2 * len(rows):
             condition, values = "row BETWEEN ? AND ?", [first, last]
         else:
-            condition, values = "row IN (SELECT value FROM json_each(?))", [json.dumps(rows)]
+            condition, values = "row IN (SELECT value FROM json_each(?))", [json.dumps([*rows])]
         with self._database.connection() as connection:
             query = f"SELECT row, crc32 FROM vectors WHERE {condition}"  # noqa: S608
             return dict(connection.execute(query, values).fetchall())
@@ -114,7 +114,7 @@ class Catalog:
 
         All copies of an image share a row. At most `limit` come back, unless it is negative.
         """
-        wanted = json.dumps(rows)
+        wanted = json.dumps([*rows])
         if where is not None and where.ids is not None:  # there may be many more of them than images of these rows
             query = "SELECT id FROM images WHERE row IN (SELECT value FROM json_each(?))"
             with self._database.connection() as connection:
