@@ -111,30 +111,31 @@ def reference(state: State, pixels: NDArray[np.uint8], *, batch: int = 16) -> ND
 
 def network(state: State, x: Any) -> Any:
     """Embeddings, float32 (n, 1280), of scaled pixels, float32 (n, 3, 224, 224)."""
-    x = functional.relu6(convolution(state, x, "_conv_stem", "_bn0", kernel=3, stride=2))
+    x = functional.relu6(convolution(state, x, ("_conv_stem", "_bn0"), kernel=3, stride=2))
     index = 0
     for repeats, first_stride, kernel in STAGES:
         for repeat in range(repeats):
             x = bottleneck(state, x, f"_blocks.{index}.", kernel, stride=1 if repeat else first_stride)
             index += 1
-    return functional.relu6(convolution(state, x, "_conv_head", "_bn1")).mean(dim=(2, 3))
+    return functional.relu6(convolution(state, x, ("_conv_head", "_bn1"))).mean(dim=(2, 3))
 
 
 def bottleneck(state: State, x: Any, prefix: str, kernel: int, *, stride: int) -> Any:
     """An inverted residual block."""
     y = x
     if f"{prefix}_expand_conv.weight" in state:
-        y = functional.relu6(convolution(state, y, f"{prefix}_expand_conv", f"{prefix}_bn0"))
+        y = functional.relu6(convolution(state, y, (f"{prefix}_expand_conv", f"{prefix}_bn0")))
     depthwise = f"{prefix}_depthwise_conv", f"{prefix}_bn1"
-    y = functional.relu6(convolution(state, y, *depthwise, kernel=kernel, stride=stride, groups=y.shape[1]))
-    y = convolution(state, y, f"{prefix}_project_conv", f"{prefix}_bn2")
+    y = functional.relu6(convolution(state, y, depthwise, kernel=kernel, stride=stride, groups=y.shape[1]))
+    y = convolution(state, y, (f"{prefix}_project_conv", f"{prefix}_bn2"))
     return x + y if x.shape == y.shape else y
 
 
 def convolution(
-    state: State, x: Any, name: str, norm: str, *, kernel: int = 1, stride: int = 1, groups: int = 1
+    state: State, x: Any, names: tuple[str, str], *, kernel: int = 1, stride: int = 1, groups: int = 1
 ) -> Any:
-    """A convolution with TensorFlow's "SAME" padding, and its batch norm."""
+    """A convolution with TensorFlow's "SAME" padding, and its batch norm, by their names in the state."""
+    name, norm = names
     padding = max((-(-x.shape[-1] // stride) - 1) * stride + kernel - x.shape[-1], 0)
     before, after = padding // 2, padding - padding // 2
     if before != after:  # which costs a copy

@@ -43,7 +43,6 @@ PICTURES = 20
 POLICIES = small_policies(exact=16, young=3, growth=10)
 Facts = dict[str, tuple[int, str | None, dict[str, Any]]]
 
-
 MODELS = {"colours": ColourEncoder(), "coarse": CoarseEncoder()}
 
 

@@ -1,6 +1,7 @@
 """What the command line prints before the images of a collection are indexed again with another model."""
 
 import re
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -45,7 +46,7 @@ def test_another_model_is_explained_instead_of_used(photos: Collection) -> None:
 
 def test_the_explanation_names_the_precision_and_counts_the_index(photos: Collection) -> None:
     command = ("index", photos.folder, "--model", "efficientnet-lite0", "--precision", "bf16")
-    with mock.patch("lookalike.collection.reindex.DEFAULT", small_policies(exact=1)):
+    with mock.patch("lookalike.collection.reindex.explain", partial(explain, policies=small_policies(exact=1))):
         larger = refusal(*command).message
     assert "--precision bf16 --reindex" in larger
     assert "lookalike plan" in larger

@@ -216,8 +216,7 @@ def test_a_new_collection_gets_the_model_that_is_asked_for(folder: Path) -> None
 
 
 def test_many_vectors_get_the_index_that_building_would_choose(folder: Path, encoder: ColourEncoder) -> None:
-    with mock.patch("lookalike.collection.plan.DEFAULT", quick_policies(exact=4)):
-        found = plan(folder, encoder=encoder)
+    found = plan(folder, encoder=encoder, policies=quick_policies(exact=4))
     spec = defaults.specs(25, 12)[0]
     assert found.searching.spec == spec.factory
     assert found.searching.index_bytes == spec.bytes(12)

@@ -95,8 +95,7 @@ def test_its_size_is_estimated_beforehand(photos: Collection) -> None:
     assert (change.images, change.bytes, change.unfinished) == (12, 12 * 1280 * 2 + catalog, None)
     assert (change.directory, change.manifest.made_by) == (photos.directory, photos.made_by)
     assert str(change.wanted) == "efficientnet-lite0 (int8)"
-    with mock.patch("lookalike.collection.reindex.DEFAULT", small_policies(exact=1)):
-        larger = explain(photos.folder, model="efficientnet-lite0", precision="bf16")
+    larger = explain(photos.folder, model="efficientnet-lite0", precision="bf16", policies=small_policies(exact=1))
     assert larger
     assert larger.bytes > change.bytes
     assert str(larger.wanted) == "efficientnet-lite0 (bf16)"

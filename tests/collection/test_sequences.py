@@ -80,7 +80,7 @@ class AnySequence(RuleBasedStateMachine):
         self.cleanup.enter_context(mock.patch.object(sqlite, "_set_durability", _set_little_durability))
         self.cleanup.enter_context(mock.patch.object(os, "fsync"))
         self.cleanup.enter_context(one_thread())
-        self.cleanup.enter_context(mock.patch.object(tuning, "_CANDIDATES", dict.fromkeys(QUERIES, (1, 2))))
+        self.cleanup.enter_context(mock.patch.object(tuning, "_MOST_CANDIDATES", ((float("inf"), 2),)))
         self.cleanup.enter_context(mock.patch.object(defaults, "_factories", _default_factories))
 
     @initialize(seeds=MANY, spec=st.sampled_from(list(SPECS)))

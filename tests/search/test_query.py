@@ -146,3 +146,17 @@ def test_a_text_is_shown_among_the_thumbnails_of_the_queries(tmp_path: Path, nam
     assert html.count("<img") == 3
     assert sheet(found).width > 100
     assert "Look-alikes of four" in page(named.search_text("four"))
+
+
+@pytest.mark.parametrize("weights", [(-3, 1, 2), (0.1, 0.2, -0.3), (1e-30, -1e-30), (1e20, -1e20)])
+def test_terms_cancel_each_other_out_whatever_rounding_leaves(weights: tuple[float, ...]) -> None:
+    vector = unit(np.random.default_rng(5).normal(size=(1, 64)))
+    terms = [Term(text="a", weight=weight) for weight in weights]
+    with pytest.raises(UsageError, match="cancel each other out"):
+        query_vector(terms, [vector] * len(terms))
+
+
+def test_a_small_difference_between_terms_is_kept() -> None:
+    first, second = unit(np.eye(2, 8) + np.eye(2, 8)[::-1] * 0.999)
+    found = query_vector([Term(text="a"), Term(text="b", weight=-1)], [first[None], second[None]])
+    np.testing.assert_allclose(found, unit((first - second)[None]), atol=1e-4)

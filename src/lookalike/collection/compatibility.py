@@ -101,6 +101,8 @@ def check(directory: Path, manifest: Manifest, wanted: Identity) -> None:
     if made == other:
         made, other = _version(made_by), f"another version of it, {_version(wanted)}"
         hints = [*_get_version_hints(directory, manifest), *hints]
+        if made_by.precision and made_by.model == encoders.BUNDLED:
+            made += ", which came with another version of Lookalike,"
     raise IncompatibleError(
         f"{directory}: its vectors were made by {made} and cannot be compared with those of {other}", *hints
     )

@@ -15,7 +15,7 @@ from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, UsageError
 from lookalike.index import build_progress, defaults, generation
 from lookalike.index.generation import Generation
-from lookalike.index.policies import DEFAULT
+from lookalike.index.policies import DEFAULT, Policies
 from lookalike.index.spec import IndexSpec
 from lookalike.ingest import embedding, sampling
 from lookalike.ingest.sampling import Census, Trial
@@ -114,6 +114,14 @@ class PlanProgress:
     total: int | None = None
 
 
+@dataclass(frozen=True)
+class _Sampled:
+    """The files of a folder, and the results of processing a sample of them."""
+
+    census: Census
+    trial: Trial
+
+
 def plan(
     folder: str | os.PathLike[str],
     *,
@@ -121,6 +129,7 @@ def plan(
     sample: int = SAMPLE,
     threads: int | None = None,
     progress: Callable[[PlanProgress], None] | None = None,
+    policies: Policies = DEFAULT,
     **choice: Unpack[EncoderChoice],
 ) -> Plan:
     """Estimates what indexing a folder would take. Nothing is written.
@@ -135,6 +144,7 @@ def plan(
         sample: the number of files to try; each thread gets 16 in any case.
         threads: the number of images to process at once; by default one for each core.
         progress: called while it works; an exception that it raises ends the work.
+        policies: when its index would be built.
         choice: `model`, `precision` and `encoder`, see `EncoderChoice`; by default the collection's own.
 
     Raises:
@@ -152,8 +162,8 @@ def plan(
     with _catalog(manifest.data_directory(present) if present else None) as catalog:
         source = Folder(here, base=manifest.folder, leave_out=present)
         load = partial(_encoder, manifest.made_by, choice, count)
-        census, trial = _sampled(source, catalog, load, max(sample, count * embedding.GROUP), count, progress)
-        return _plan(here, present, manifest.made_by, census, trial, catalog)
+        sampled = _sampled(source, catalog, load, max(sample, count * embedding.GROUP), count, progress)
+        return _plan(here, present, manifest.made_by, sampled, catalog, policies)
 
 
 def _sampled(
@@ -163,7 +173,7 @@ def _sampled(
     sample: int,
     threads: int,
     progress: Callable[[PlanProgress], None] | None,
-) -> tuple[Census, Trial]:
+) -> _Sampled:
     """Counts the files, and processes a sample of them."""
     report = progress or (lambda _: None)
     census, drawn = sampling.take(source, catalog, sample, progress=lambda files: report(PlanProgress(files)))
@@ -174,7 +184,7 @@ def _sampled(
         row_of=catalog.row_of if catalog else lambda _: None,
         progress=lambda tried: report(PlanProgress(census.files, tried, len(drawn))),
     )
-    return census, trial
+    return _Sampled(census, trial)
 
 
 def _encoder(made_by: Identity, choice: EncoderChoice, threads: int) -> Encoder:
@@ -212,8 +222,9 @@ def _catalog(data_directory: Path | None) -> Iterator[Catalog | None]:
 
 
 def _plan(
-    here: Path, present: Path | None, made_by: Identity, census: Census, trial: Trial, catalog: Catalog | None
+    here: Path, present: Path | None, made_by: Identity, sampled: _Sampled, catalog: Catalog | None, policies: Policies
 ) -> Plan:
+    census, trial = sampled.census, sampled.trial
     new = round(census.changed * trial.new)
     vectors = new + (catalog.state().count if catalog else 0)
     rate = trial.files_per_second
@@ -229,7 +240,7 @@ def _plan(
         indexing_seconds=census.changed * (1 / rate + _COMMITTING) if rate else 0.0,
         vector_bytes=vectors * made_by.dim * 2,
         catalog_bytes=catalog_bytes + round(census.changed * _CATALOG_IMAGE + census.key_bytes * _CATALOG_KEY),
-        searching=_searching(made_by.dim, vectors, new, _index(catalog)),
+        searching=_searching(made_by.dim, vectors, new, _index(catalog), policies),
     )
 
 
@@ -242,9 +253,9 @@ def _index(catalog: Catalog | None) -> Generation | None:
         return None
 
 
-def _searching(dim: int, vectors: int, new: int, about: Generation | None) -> SearchEstimate:
-    policy = DEFAULT.tuning
-    if about and vectors < DEFAULT.maintenance.growth * about.trained_rows:
+def _searching(dim: int, vectors: int, new: int, about: Generation | None, policies: Policies) -> SearchEstimate:
+    policy = policies.tuning
+    if about and vectors < policies.maintenance.growth * about.trained_rows:
         spec, milliseconds = IndexSpec(about.spec, dim), about.chosen.milliseconds if about.chosen else 0.0
         seconds = build_progress.stage_seconds(spec, vectors, policy)["adding"] * new / max(vectors, 1)
         return _with_index(spec, vectors, milliseconds, seconds)

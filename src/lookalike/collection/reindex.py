@@ -90,7 +90,9 @@ def unfinished(directory: Path) -> Unfinished | None:
     return None
 
 
-def explain(path: str | os.PathLike[str], **choice: Unpack[EncoderChoice]) -> Change | None:
+def explain(
+    path: str | os.PathLike[str], *, policies: Policies = DEFAULT, **choice: Unpack[EncoderChoice]
+) -> Change | None:
     """Estimates what indexing a collection again would do; None if the chosen encoder made it.
 
     Raises:
@@ -107,7 +109,7 @@ def explain(path: str | os.PathLike[str], **choice: Unpack[EncoderChoice]) -> Ch
     with closing(Catalog(manifest.data_directory(directory) / layout.CATALOG)) as catalog:
         totals, catalog_bytes = catalog.totals(), catalog.path.stat().st_size
     live = totals.vectors - totals.dead
-    exact = DEFAULT.tuning.searches_exactly(wanted.dim, live)
+    exact = policies.tuning.searches_exactly(wanted.dim, live)
     index_bytes = 0 if exact else defaults.specs(wanted.dim, live)[0].bytes(live)
     size = live * wanted.dim * 2 + catalog_bytes + index_bytes
     return Change(directory, manifest, wanted, totals.images, size, unfinished(directory))

@@ -27,7 +27,8 @@ OnProgress = Callable[[int, int], None]
 _STEPS = sorted({round(2 ** (i / 2)) for i in range(25)})  # 1, 2, 3, 4, 6, 8, 11, ... 4096
 _NPROBES = {"ivf": _STEPS, "hnsw": [step for step in _STEPS if 16 <= step <= 1024], "flat": [0]}
 _CLOSE = 1.1  # a failing nprobe times this is near enough to the least that reaches the target
-_CANDIDATES = {10: (1, 2, 4, 8, 16, 32), 100: (1, 2, 4, 8, 16), 1000: (1, 2, 4, 8)}
+# The most candidates for each neighbour, by the number of neighbours up to which they are tried.
+_MOST_CANDIDATES = ((10, 32), (100, 16), (float("inf"), 8))
 _WORTHWHILE = 0.8  # recall below which parameters are not worth measuring
 _GAIN = 0.002  # of recall, below which more candidates are not worth it
 _ENOUGH = 0.998  # recall above which nothing dearer is measured
@@ -81,7 +82,7 @@ def draw(
     k = min(k or max(policy.queries), row_set.size - 1)
     smallest_k, deep = min(policy.queries), policy.most_deep_queries
     nearest = np.full((count, k), -1)
-    for start, stop in itertools.pairwise([0, *range(deep, count, _BATCH), count]):
+    for start, stop in itertools.pairwise(sorted({0, *range(deep, count, _BATCH), count})):
         part = slice(start, stop)
         wanted = k if start < deep else min(k, smallest_k)
         _, found = stored.search(vectors[part], wanted + 1, row_set)
@@ -152,7 +153,7 @@ class Tuner:
         """
         counts: QueryCounts = self.policy.queries[k]
         queries = counts.all
-        *fewer, most = _CANDIDATES[k]
+        *fewer, most = _candidates(k)
         nprobes = [nprobe for nprobe in _nprobes(self.index.spec) if nprobe >= least]
         for nprobe in nprobes:
             best = self.measure(k, SearchParameters(nprobe, most), counts.first).recall
@@ -200,6 +201,12 @@ def without_self(found: Rows, own: Rows) -> Rows:
 def _nprobes(spec: IndexSpec) -> list[int]:
     """The values of nprobe that are tried, ascending."""
     return sorted({min(step, spec.lists or step) for step in _NPROBES[spec.kind]})
+
+
+def _candidates(k: int) -> list[int]:
+    """The numbers of candidates for each of k neighbours that are tried: powers of two, ascending."""
+    most = next(candidates for largest_k, candidates in _MOST_CANDIDATES if k <= largest_k)
+    return [2**power for power in range(most.bit_length())]
 
 
 def _pareto_optimal(points: Sequence[OperatingPoint]) -> list[OperatingPoint]:

@@ -10,6 +10,8 @@ from lookalike.errors import UsageError
 from lookalike.images.decode import ImageSource, reusable_source
 from lookalike.storage.vectors import Vectors, unit
 
+_ROUNDING = 1e-6  # of the weights: what single precision leaves of terms that cancel each other out
+
 
 @dataclass(frozen=True)
 class Term:
@@ -47,8 +49,8 @@ def query_vector(terms: Sequence[Term], vectors: Sequence[Vectors]) -> Vectors:
         raise UsageError("there is nothing to search for: give an image or a text")
     if len(terms) == 1 and terms[0].weight > 0:
         return vectors[0]
-    total: Vectors = np.sum([term.weight * vector for term, vector in zip(terms, vectors, strict=True)], axis=0)
-    try:
-        return unit(total)
-    except UsageError:
-        raise UsageError("the terms of the query cancel each other out; nothing is left to search for") from None
+    weights = np.array([term.weight for term in terms])
+    total = weights @ np.concatenate(vectors).astype(np.float64)
+    if np.linalg.norm(total) <= _ROUNDING * np.abs(weights).sum():
+        raise UsageError("the terms of the query cancel each other out; nothing is left to search for")
+    return unit(total)

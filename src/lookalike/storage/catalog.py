@@ -59,7 +59,7 @@ class Catalog:
         with self._database.reading() as connection:
             yield self._state(connection)
 
-    def count(self) -> int:
+    def _count(self) -> int:
         """The number of committed rows of vectors."""
         with self._database.connection() as connection:
             (last,) = connection.execute("SELECT MAX(row) FROM vectors").fetchone()
@@ -323,7 +323,7 @@ class Catalog:
             rows = array("q", (row for (row,) in found))
         except TypeError:
             raise self._damaged("the row of an image is no number") from None
-        if rows and not 0 <= min(rows) <= max(rows) < self.count():
+        if rows and not 0 <= min(rows) <= max(rows) < self._count():
             raise self._damaged("it names vectors that it does not have")
         return rows
 
