@@ -40,7 +40,7 @@ _CALLS: dict[Action, tuple[str, str]] = {
     "maintain": ("build it again", "lookalike.open({path!r}).maintain()"),
     "reindex": ("index its images again", "lookalike.reindex({all})"),
     "open_with_encoder": ("open it with its own encoder", "lookalike.open({all})"),
-    "remove_images": ("forget images that are gone for good", "lookalike.open({path!r}).remove([{image!r}])"),
+    "remove_images": ("remove images that are deleted", "lookalike.open({path!r}).remove([{image!r}])"),
     "import_model": ("import a model", "lookalike.importers.import_model({all})"),
     "import_model_again": (
         "import it again",
@@ -58,7 +58,7 @@ _CALLS: dict[Action, tuple[str, str]] = {
 class Hint:
     """What to do about an error: an action and its arguments.
 
-    As text it is a Python call; the command line shows a shell command instead, and a service JSON.
+    As text it is a Python call; the command line renders it as a shell command instead.
 
     Attributes:
         action: what to do.
@@ -93,7 +93,7 @@ def with_hints(message: str, hints: Iterable[Hint], shown: Callable[[Hint], str]
 
 
 class LookalikeError(Exception):
-    """The base of all: the message names the thing and says what is wrong, the hints say what to do.
+    """Base class of all errors: the message names the thing and says what is wrong, the hints say what to do.
 
     Attributes:
         message: without the hints.

@@ -110,7 +110,7 @@ def test_check_does_not_take_a_writer_that_compacts_meanwhile_for_damage(
     photos: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It begins again if the files that it reads have been replaced."""
-    damages_of = checksums.damages
+    damages_of = checksums.find_damage
 
     def disturbed(catalog: Catalog, vectors: MappedVectors, count: int) -> Iterator[CorruptError]:
         monkeypatch.undo()
@@ -118,6 +118,6 @@ def test_check_does_not_take_a_writer_that_compacts_meanwhile_for_damage(
         photos.build(spec="Flat")
         return damages_of(catalog, vectors, count)
 
-    monkeypatch.setattr(checksums, "damages", disturbed)
+    monkeypatch.setattr(checksums, "find_damage", disturbed)
     assert photos.check() == []
     assert photos.info().dead == 0

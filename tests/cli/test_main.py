@@ -232,7 +232,7 @@ def test_check_finds_a_single_flipped_bit(home: Path) -> None:
 
 
 def test_a_second_writer_is_told_so_at_once_and_readers_go_on(home: Path) -> None:
-    with lookalike.open(home / "photos") as photos, photos._writing.locked():
+    with lookalike.open(home / "photos") as photos, photos._write_access.locked():
         start = time.monotonic()
         code, _, err = run("remove", "mug/mug-01.jpg", cwd=home)
         assert time.monotonic() - start < 2  # of which most is the process's start

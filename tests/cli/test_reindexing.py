@@ -12,7 +12,7 @@ import lookalike
 from lookalike import Collection
 from lookalike.cli.indexing import _explanation
 from lookalike.cli.main import cli
-from lookalike.collection.reindex import explain
+from lookalike.collection.reindex import estimate_reindex
 from lookalike.errors import IncompatibleError, LookalikeError
 from tests.cli.test_main import run
 from tests.support.pictures import ColourEncoder, draw
@@ -46,7 +46,8 @@ def test_another_model_is_explained_instead_of_used(photos: Collection) -> None:
 
 def test_the_explanation_names_the_precision_and_counts_the_index(photos: Collection) -> None:
     command = ("index", photos.folder, "--model", "efficientnet-lite0", "--precision", "bf16")
-    with mock.patch("lookalike.collection.reindex.explain", partial(explain, policies=small_policies(exact=1))):
+    estimate = partial(estimate_reindex, policies=small_policies(exact=1))
+    with mock.patch("lookalike.collection.reindex.estimate_reindex", estimate):
         larger = refusal(*command).message
     assert "--precision bf16 --reindex" in larger
     assert "lookalike plan" in larger
@@ -61,7 +62,7 @@ def megabytes(explanation: str) -> float:
 
 def test_the_explanation_mentions_a_run_that_has_begun(photos: Collection) -> None:
     begin(photos, CoarseEncoder())
-    change = explain(photos.folder, encoder=CoarseEncoder())
+    change = estimate_reindex(photos.folder, encoder=CoarseEncoder())
     assert change
     assert "begun with coarse: 5 of 12 files are done." in _explanation(change)
     other = refusal("index", photos.folder, "--model", "efficientnet-lite0").message
@@ -69,7 +70,7 @@ def test_the_explanation_mentions_a_run_that_has_begun(photos: Collection) -> No
 
 
 def test_an_encoder_object_is_named_in_a_python_call(photos: Collection) -> None:
-    change = explain(photos.folder, encoder=CoarseEncoder())
+    change = estimate_reindex(photos.folder, encoder=CoarseEncoder())
     assert change
     assert f"run: lookalike.reindex('{photos.folder}', encoder=...)\n" in _explanation(change)
 

@@ -11,7 +11,7 @@ import pytest
 import lookalike
 from lookalike import Collection, Hint, Progress
 from lookalike.collection import migration
-from lookalike.collection.reindex import explain, reindex, unfinished
+from lookalike.collection.reindex import estimate_reindex, reindex, unfinished
 from lookalike.errors import CorruptError, LockedError, NoCollectionError, StorageError, UsageError
 from lookalike.storage.catalog import Catalog
 from tests.support.pictures import ColourEncoder, picture
@@ -89,20 +89,21 @@ def test_a_damaged_catalog_is_not_replaced(photos: Collection) -> None:
 
 
 def test_its_size_is_estimated_beforehand(photos: Collection) -> None:
-    change = explain(photos.folder, model="efficientnet-lite0")
+    change = estimate_reindex(photos.folder, model="efficientnet-lite0")
     assert change
     catalog = (photos.directory / "catalog.sqlite").stat().st_size
     assert (change.images, change.bytes, change.unfinished) == (12, 12 * 1280 * 2 + catalog, None)
     assert (change.directory, change.manifest.made_by) == (photos.directory, photos.made_by)
     assert str(change.wanted) == "efficientnet-lite0 (int8)"
-    larger = explain(photos.folder, model="efficientnet-lite0", precision="bf16", policies=small_policies(exact=1))
+    policies = small_policies(exact=1)
+    larger = estimate_reindex(photos.folder, model="efficientnet-lite0", precision="bf16", policies=policies)
     assert larger
     assert larger.bytes > change.bytes
     assert str(larger.wanted) == "efficientnet-lite0 (bf16)"
 
 
 def test_the_encoder_that_made_the_collection_would_change_nothing(photos: Collection) -> None:
-    assert explain(photos.folder, encoder=ColourEncoder()) is None
+    assert estimate_reindex(photos.folder, encoder=ColourEncoder()) is None
 
 
 def test_a_run_that_has_begun_is_known(photos: Collection) -> None:
@@ -113,8 +114,8 @@ def test_a_run_that_has_begun_is_known(photos: Collection) -> None:
     assert (begun.made_by.model, begun.done, begun.files) == ("coarse", 5, 12)
     assert begun.data_directory == photos.directory / "data.000001"
     for change in (
-        explain(photos.folder, encoder=CoarseEncoder()),
-        explain(photos.folder, model="efficientnet-lite0"),
+        estimate_reindex(photos.folder, encoder=CoarseEncoder()),
+        estimate_reindex(photos.folder, model="efficientnet-lite0"),
     ):
         assert change
         assert change.unfinished == begun

@@ -73,7 +73,7 @@ class Published:
         return found
 
     def read(self) -> Index:
-        return generation.read_index(self.directory, self.stored, generation.read_about(self.directory, self.stored))
+        return generation.read_index(self.directory, self.stored, generation.read_card(self.directory, self.stored))
 
 
 def built(units: Vectors, factory: str = ABOUT.spec) -> Index:
@@ -90,16 +90,16 @@ def published(tmp_path: Path, no_fsync: None) -> Published:
 
 
 def test_a_written_generation_is_read_back(published: Published) -> None:
-    about = generation.read_about(published.directory, published.stored)
+    card = generation.read_card(published.directory, published.stored)
     content = published.index.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
-    assert about == replace(ABOUT, bytes=len(content), sha256=sha256)
+    assert card == replace(ABOUT, bytes=len(content), sha256=sha256)
     assert published.stored == StoredGeneration(
         3, ROWS, bytes.fromhex(sha256), hashlib.sha256(published.card.read_bytes()).digest()
     )
     assert published.search(published.read()) == published.search(built(published.units))
     assert published.names() == ["000003.faiss", "000003.json"]
-    generation.check_size(published.directory, published.stored, about)
+    generation.check_size(published.directory, published.stored, card)
     assert generation.is_sound(published.directory, published.stored)
 
 
@@ -173,8 +173,8 @@ def test_a_card_of_an_earlier_version_is_read(published: Published, spec: str | 
     text = text.replace('"asked_memory": null', f'"asked_memory": {json.dumps(memory)}')
     published.card.write_text(text)
     stored = replace(published.stored, card_sha256=hashlib.sha256(text.encode()).digest())
-    about = replace(ABOUT, reached_recall=0.97, asked_spec=spec, asked_memory=memory, bytes=4321, sha256="ab" * 32)
-    assert generation.read_about(published.directory, stored) == about
+    card = replace(ABOUT, reached_recall=0.97, asked_spec=spec, asked_memory=memory, bytes=4321, sha256="ab" * 32)
+    assert generation.read_card(published.directory, stored) == card
 
 
 def test_the_facts_of_a_generation_have_the_keys_of_its_card() -> None:
@@ -192,10 +192,10 @@ def test_a_flipped_bit_is_noticed_before_faiss_reads_the_file(
     published: Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Index, "read", lambda *_: pytest.fail("FAISS was given a damaged file"))
-    about = generation.read_about(published.directory, published.stored)
+    card = generation.read_card(published.directory, published.stored)
     for path, read in (
-        (published.index, lambda: generation.read_index(published.directory, published.stored, about)),
-        (published.card, lambda: generation.read_about(published.directory, published.stored)),
+        (published.index, lambda: generation.read_index(published.directory, published.stored, card)),
+        (published.card, lambda: generation.read_card(published.directory, published.stored)),
     ):
         sound = path.read_bytes()
         for bit in random.Random(0).sample(range(len(sound) * 8), 300):
@@ -222,15 +222,15 @@ def test_a_file_of_another_size_is_damaged(published: Published, size: int) -> N
 
 
 def test_a_missing_file_is_damage(published: Published) -> None:
-    about = generation.read_about(published.directory, published.stored)
+    card = generation.read_card(published.directory, published.stored)
     published.card.unlink()
     with pytest.raises(CorruptError, match=r"000003\.json: the file is missing"):
-        generation.read_about(published.directory, published.stored)
+        generation.read_card(published.directory, published.stored)
     published.index.unlink()
     with pytest.raises(CorruptError, match=r"000003\.faiss: the file is missing"):
-        generation.read_index(published.directory, published.stored, about)
+        generation.read_index(published.directory, published.stored, card)
     with pytest.raises(CorruptError, match=r"000003\.faiss: the file is missing"):
-        generation.check_size(published.directory, published.stored, about)
+        generation.check_size(published.directory, published.stored, card)
     assert not generation.is_sound(published.directory, published.stored)
 
 
@@ -238,9 +238,9 @@ def test_the_files_of_another_collection_are_damage(published: Published, tmp_pa
     other = tmp_path / "other"
     other.mkdir()
     generation.write(other, 3, built(published.units[::-1].copy()), ABOUT, published.part)
-    about = generation.read_about(published.directory, published.stored)
+    card = generation.read_card(published.directory, published.stored)
     (other / "index" / "000003.faiss").replace(published.index)
-    generation.check_size(published.directory, published.stored, about)  # it is of the same size
+    generation.check_size(published.directory, published.stored, card)  # it is of the same size
     assert not generation.is_sound(published.directory, published.stored)
     with pytest.raises(CorruptError, match=r"000003\.faiss: the file is damaged"):
         published.read()
@@ -271,7 +271,7 @@ def with_changed_card(published: Published, change: Callable[[dict[str, Any]], o
 def test_a_card_of_another_layout_is_damage(published: Published, change: Callable[[dict[str, Any]], object]) -> None:
     stored = with_changed_card(published, change)
     with pytest.raises(CorruptError, match=r"000003\.json"):
-        generation.read_about(published.directory, stored)
+        generation.read_card(published.directory, stored)
 
 
 @pytest.mark.parametrize(
@@ -279,15 +279,15 @@ def test_a_card_of_another_layout_is_damage(published: Published, change: Callab
 )
 def test_an_index_that_contradicts_its_card_is_damage(published: Published, facts: dict[str, Any]) -> None:
     stored = with_changed_card(published, lambda card: card.update(facts))
-    about = generation.read_about(published.directory, stored)
+    card = generation.read_card(published.directory, stored)
     with pytest.raises(CorruptError, match=r"000003\.faiss"):
-        generation.read_index(published.directory, stored, about)
+        generation.read_index(published.directory, stored, card)
 
 
 def test_an_index_of_another_number_of_rows_is_damage(published: Published) -> None:
-    about = generation.read_about(published.directory, published.stored)
+    card = generation.read_card(published.directory, published.stored)
     with pytest.raises(CorruptError, match="it covers 300 vectors instead of 299"):
-        generation.read_index(published.directory, replace(published.stored, rows=299), about)
+        generation.read_index(published.directory, replace(published.stored, rows=299), card)
 
 
 # The disk
@@ -427,7 +427,7 @@ def test_the_chosen_point_is_the_cheapest_at_the_reached_recall() -> None:
 def test_below_the_target_an_index_serves_only_if_it_is_faster() -> None:
     milliseconds = POINTS[0].milliseconds
     for reached, exact, serves in ((0.9, milliseconds * 2, True), (0.9, milliseconds, False), (0.9, 0.01, False)):
-        about = replace(ABOUT, reached_recall=reached, exact_milliseconds=exact)
-        assert (about.parameters(k=10, recall=None) is not None) == serves
+        card = replace(ABOUT, reached_recall=reached, exact_milliseconds=exact)
+        assert (card.parameters(k=10, recall=None) is not None) == serves
     kept = replace(ABOUT, exact_milliseconds=0.01)
     assert kept.parameters(k=10, recall=None) is not None  # it was asked for, and reaches its target

@@ -13,7 +13,7 @@ from lookalike import Collection
 from lookalike.errors import LockedError, StorageError
 from lookalike.index.faiss_index import Index
 from lookalike.index.maintenance import Maintenance
-from lookalike.storage import layout, vectors
+from lookalike.storage import lock, vectors
 from lookalike.system import durable
 from tests.support.indexed_collections import DIM, ROWS, assert_sound, built, content, files, images
 from tests.support.vector_collections import clustered, drop, keys_of, put, reopened
@@ -128,7 +128,7 @@ def test_if_the_disk_is_full_no_vectors_join(
 def test_while_another_process_writes_nothing_is_built(photos: Collection) -> None:
     built(photos)
     before = content(photos)
-    with layout.locked(photos.directory):
+    with lock.locked(photos.directory):
         for change in (photos.build, photos.maintain):
             with pytest.raises(LockedError):
                 change()

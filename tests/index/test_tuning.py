@@ -18,7 +18,7 @@ from lookalike.index.faiss_index import Index
 from lookalike.index.operating_point import OperatingPoint, SearchParameters, cheapest
 from lookalike.index.policies import TARGET_RECALL, TuningPolicy
 from lookalike.index.spec import IndexSpec
-from lookalike.index.tuning import Probes, Tuner
+from lookalike.index.tuning import RecallQueries, Tuner
 from lookalike.storage.mapped_vectors import MappedVectors
 from lookalike.storage.rows import Rows, RowSet
 from tests.support.built_indexes import mapped
@@ -44,7 +44,7 @@ def built(factory: str) -> Index:
     return index
 
 
-def tuner(factory: str, row_set: RowSet, probes: Probes) -> Tuner:
+def tuner(factory: str, row_set: RowSet, probes: RecallQueries) -> Tuner:
     return Tuner(built(factory), stored()[1].part(0, ROWS), row_set, probes, POLICY)
 
 
@@ -166,7 +166,7 @@ def test_a_query_that_does_not_find_itself_counts_by_its_neighbours() -> None:
     deleted, live = RowSet(ROWS, only=np.arange(40)), RowSet(ROWS, dead=np.arange(40))
     drawn = tuning.draw(stored()[1], deleted, POLICY, k=10)
     assert sorted(drawn.rows.tolist()) == list(range(40))
-    probes = Probes(drawn.rows, drawn.vectors, brute_force(drawn.rows, live, 10)[0], 1.0)
+    probes = RecallQueries(drawn.rows, drawn.vectors, brute_force(drawn.rows, live, 10)[0], 1.0)
     point = tuner("IVF32,Flat", live, probes).measure(10, SearchParameters(32, 4))
     assert point.recall == 1
 
@@ -216,7 +216,7 @@ def test_the_largest_nprobe_that_is_tried_visits_every_list(lists: int, monkeypa
     monkeypatch.setattr(tuning, "_ENOUGH", 2)  # so that it never stops early,
     monkeypatch.setattr(tuning, "_pareto_optimal", list)  # and all that was tried is kept
     probes = tuning.draw(stored()[1], ROW_SETS[0], POLICY, queries=20, k=10)
-    slow = Probes(probes.rows, probes.vectors, probes.nearest, 1e9)
+    slow = RecallQueries(probes.rows, probes.vectors, probes.nearest, 1e9)
     points = tuner(f"IVF{lists},Flat", ROW_SETS[0], slow).points(TARGET_RECALL)
     assert points[-1].parameters.nprobe == lists
     assert points[-1].recall == 1

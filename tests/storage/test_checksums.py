@@ -10,7 +10,7 @@ import pytest
 from lookalike.errors import CorruptError
 from lookalike.storage import checksums
 from lookalike.storage.catalog import Catalog
-from lookalike.storage.checksums import crc32s, damages, read_checked, read_checked_blocks
+from lookalike.storage.checksums import crc32s, find_damage, read_checked, read_checked_blocks
 from lookalike.storage.mapped_vectors import MappedVectors
 from tests.support.vector_files import HEADER, mapped, random_units, write
 
@@ -122,8 +122,8 @@ def test_every_damaged_row_is_reported(
     catalog: Catalog, vectors: MappedVectors, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setattr(checksums, "_ROWS", size)
-    assert list(damages(catalog, vectors, ROWS)) == []
+    assert list(find_damage(catalog, vectors, ROWS)) == []
     damaged = damage(vectors, 0, 4, 5, 9)
     expected = [f"{vectors.path}: the vector in row {row} is damaged: checksum mismatch" for row in (0, 4, 5, 9)]
-    assert [str(error) for error in damages(catalog, damaged, ROWS)] == expected
-    assert [str(error) for error in damages(catalog, damaged, 5)] == expected[:2]  # no others are committed
+    assert [str(error) for error in find_damage(catalog, damaged, ROWS)] == expected
+    assert [str(error) for error in find_damage(catalog, damaged, 5)] == expected[:2]  # no others are committed

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.errors import LockedError, NoCollectionError, StorageError
-from lookalike.storage import layout
+from lookalike.storage import layout, lock
 
 # Names
 
@@ -145,22 +145,22 @@ def make(directory: Path) -> Path:
 
 def test_a_collection_is_named_by_its_directory_or_the_folder_around_it(tmp_path: Path) -> None:
     directory = make(tmp_path.resolve() / "photos" / ".lookalike")
-    assert layout.locate(directory) == layout.locate(directory.parent) == directory
-    assert layout.located(str(directory.parent)) == directory
-    assert layout.locate(tmp_path) is layout.locate(tmp_path / "nothing") is None
+    assert layout.find(directory) == layout.find(directory.parent) == directory
+    assert layout.find_or_raise(str(directory.parent)) == directory
+    assert layout.find(tmp_path) is layout.find(tmp_path / "nothing") is None
     elsewhere = make(tmp_path.resolve() / "elsewhere")
-    assert layout.locate(elsewhere) == elsewhere
+    assert layout.find(elsewhere) == elsewhere
 
 
 def test_a_directory_is_found_through_a_link_by_its_own_name(tmp_path: Path) -> None:
     directory = make(tmp_path.resolve() / "photos" / ".lookalike")
     (tmp_path / "link").symlink_to(tmp_path / "photos")
-    assert layout.locate(tmp_path / "link") == directory
+    assert layout.find(tmp_path / "link") == directory
 
 
 def test_a_missing_collection_is_an_error_that_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(NoCollectionError, match="there is no collection") as raised:
-        layout.located(tmp_path / "photos")
+        layout.find_or_raise(tmp_path / "photos")
     [hint] = raised.value.hints
     assert (hint.action, hint.arguments) == ("create", {"path": str(tmp_path / "photos")})
 
@@ -178,19 +178,19 @@ def test_the_nearest_collection_is_in_the_folder_or_the_closest_above(tmp_path: 
 
 
 def test_only_one_holds_the_lock_until_it_is_released(tmp_path: Path) -> None:
-    with layout.locked(tmp_path):
+    with lock.locked(tmp_path):
         assert layout.lock_file(tmp_path).exists()
-        with pytest.raises(LockedError, match="another process is writing to it"), layout.locked(tmp_path):
+        with pytest.raises(LockedError, match="another process is writing to it"), lock.locked(tmp_path):
             pass
-    with pytest.raises(ZeroDivisionError), layout.locked(tmp_path):
+    with pytest.raises(ZeroDivisionError), lock.locked(tmp_path):
         raise ZeroDivisionError
-    with layout.locked(tmp_path):
+    with lock.locked(tmp_path):
         pass
 
 
 def test_a_lock_that_cannot_be_made_is_a_fault_of_the_disk(public_path: Path) -> None:
     (public_path / "c").mkdir()
     (public_path / "c").chmod(0o555)
-    with pytest.raises(StorageError, match=f"{public_path / 'c'}: Permission denied"), layout.locked(public_path / "c"):
+    with pytest.raises(StorageError, match=f"{public_path / 'c'}: Permission denied"), lock.locked(public_path / "c"):
         pass
     assert os.listdir(public_path / "c") == []

@@ -41,7 +41,7 @@ def demo(folder: Path, open_page: bool) -> None:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the set-up of a shell's completion.
+    """Print the shell completion script.
 
     \b
     For bash, add this to ~/.bashrc (zsh and fish likewise):
@@ -59,7 +59,7 @@ def _demo_collection(folder: Path) -> "Collection":
     import lookalike
     from lookalike.storage import layout
 
-    if directory := layout.locate(folder):
+    if directory := layout.find(folder):
         try:
             return lookalike.open(directory)
         except errors.IncompatibleError:

@@ -12,7 +12,7 @@ from lookalike.cli import locate, options, output, progress, reports
 from lookalike.cli.hints import as_command, command_for
 
 if TYPE_CHECKING:
-    from lookalike.collection.reindex import Change
+    from lookalike.collection.reindex import ReindexEstimate
 
 _SKIPPED = 3  # the exit code when some images were skipped
 
@@ -37,7 +37,7 @@ def index(
     """Make a folder searchable, or bring it up to date.
 
     Only new and changed files are processed; images whose files are gone are dropped. It may be stopped at any time:
-    the next run carries on. Hidden files and folders are left out, and so are folders that are only linked to.
+    the next run carries on. Hidden files and folders are left out; symbolic links to folders are not followed.
 
     The collection is kept in FOLDER/.lookalike, unless a folder above has one, which FOLDER then becomes part of. No
     image is changed. Without FOLDER, the nearest collection is brought up to date.
@@ -105,17 +105,17 @@ def build(directory: str | None, recall: float, memory: str | None, spec: str | 
     reports.print_index(index, collection, as_json=as_json)
 
 
-def _change_of_model(place: Path, choice: dict[str, Any], *, reindex: bool) -> "Change | None":
+def _change_of_model(place: Path, choice: dict[str, Any], *, reindex: bool) -> "ReindexEstimate | None":
     """What indexing with the given model would change, if one is given and it is not the collection's own."""
-    from lookalike.collection.reindex import explain
+    from lookalike.collection.reindex import estimate_reindex
     from lookalike.storage import manifest as manifests
 
     wanted = {name: choice[name] for name in ("model", "precision")}
     if not reindex and not any(wanted.values()):
         return None
-    change = explain(place, **wanted)
+    change = estimate_reindex(place, **wanted)
     if reindex and change is None:
-        output.warn(f"It is indexed with {manifests.read(place).made_by} already; nothing to change.")
+        output.note(f"The collection is already indexed with {manifests.read(place).made_by}; --reindex has no effect.")
     return change
 
 
@@ -130,22 +130,22 @@ def _reindex(place: Path, sources: Sequence[Any], threads: int | None, choice: d
     return _SKIPPED if report.skipped or report.skipped_before else 0
 
 
-def _explanation(change: "Change") -> str:
+def _explanation(change: "ReindexEstimate") -> str:
     """What indexing again with another model would do, line by line."""
     from lookalike.collection.compatibility import model_options, reindex_hint
 
     manifest, wanted = change.manifest, change.wanted
     command = as_command(reindex_hint(change.directory, manifest, wanted))
     lines = [
-        f"{change.directory}: its {change.images:,} images were indexed with {manifest.made_by}, whose vectors cannot"
-        f" be compared with those of {wanted}.",
-        f"To index them again with that, run: {command}",
-        f"- It takes about {change.bytes / 1e6:,.1f} MB on the disk, besides the present data until it is done.",
+        f"{change.directory}: its {output.counted(change.images, 'image')} were indexed with {manifest.made_by},"
+        f" whose vectors cannot be compared with those of {wanted}.",
+        f"To re-index with {wanted}, run: {command}",
+        f"- It needs about {change.bytes / 1e6:,.1f} MB on the disk, besides the present data until it finishes.",
         f"- To estimate the time, run: {command_for('plan', str(manifest.folder), **model_options(manifest, wanted))}",
-        "- Until then searches go on as they are; ids, attributes and labels stay. It may be stopped at any time.",
+        "- Searches use the present data until then. Ids, attributes and labels stay. It may be stopped at any time.",
     ]
     if change.unfinished:
         done = f"{change.unfinished.done:,} of {change.unfinished.files:,} files are done"
-        fate = "" if change.unfinished.made_by == wanted else ", and would be given up"
+        fate = "" if change.unfinished.made_by == wanted else ", which would be discarded"
         lines.append(f"- It has begun with {change.unfinished.made_by}: {done}{fate}.")
     return "\n".join(lines)

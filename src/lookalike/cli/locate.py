@@ -24,13 +24,13 @@ def place_to_index(paths: Sequence[str], directory: str | None) -> Path | None:
 
     folders = [_folder_of(path) for path in paths]
     if directory is not None:
-        place = layout.locate(Path(directory))
-        return place or (None if folders else layout.located(directory))
+        place = layout.find(Path(directory))
+        return place or (None if folders else layout.find_or_raise(directory))
     if not paths:
-        return layout.locate(_place(None, ()))
+        return layout.find(_place(None, ()))
     places = {layout.nearest(folder) for folder in folders}
     if len(places) > 1 or (places == {None} and (len(paths) > 1 or not os.path.isdir(paths[0]))):
-        raise UsageError("these have no collection in common: index one folder, or name one with -c")
+        raise UsageError("the paths do not belong to one collection: index one folder, or name a collection with -c")
     return places.pop()
 
 
@@ -48,7 +48,7 @@ def collection_to_index(place: Path | None, paths: Sequence[str], directory: str
     try:
         return lookalike.create(folder, directory=directory, **given)
     except UsageError:
-        if found := layout.locate(Path(directory) if directory else folder):
+        if found := layout.find(Path(directory) if directory else folder):
             return lookalike.open(found, **choice)  # another process was quicker
         raise
 
@@ -71,7 +71,7 @@ def _place(directory: str | None, near: Sequence[str]) -> Path:
     here = Path.cwd()
     if place := layout.nearest(here):
         return place
-    below = sorted(filter(None, (layout.locate(here / name) for name in os.listdir(here))))
+    below = sorted(filter(None, (layout.find(here / name) for name in os.listdir(here))))
     close = {layout.nearest(Path(path).resolve().parent) for path in near}
     below = [each for each in below if close == {each}] or below
     if not below:

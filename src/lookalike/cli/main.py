@@ -1,7 +1,7 @@
 """The entry point of the command line, and the exit codes.
 
-Exit codes: 0 done, 1 unexpected, 2 usage, 3 done but some images were skipped, 4 corrupt or incompatible collection,
-5 disk or resources, 6 another process is writing, 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 unexpected, 2 usage, 3 done but some input could not be used, 4 corrupt or incompatible
+collection, 5 disk or resources, 6 another process is writing, 130 stopped by Ctrl-C.
 """
 
 import io
@@ -68,7 +68,7 @@ def main() -> None:
         code = 130
     except tuple(kind for kind, _ in _EXIT_CODES) as error:
         if not isinstance(error, KeyboardInterrupt):
-            output.warn(f"Error: {_description(error)}")
+            output.note(f"Error: {_description(error)}")
         code = next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
     sys.exit(code or 0)
 

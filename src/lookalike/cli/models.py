@@ -105,7 +105,7 @@ def list_(as_json: bool) -> None:
         try:
             rows.append(_facts(name))
         except errors.ModelError as error:
-            output.warn(safe_text(str(error)))
+            output.note(safe_text(str(error)))
     if as_json:
         for row in rows:
             output.print_json(row)
@@ -150,7 +150,8 @@ def path(name: str | None) -> None:
 def remove(names: tuple[str, ...]) -> None:
     """Delete imported models.
 
-    Collections that they made can still be searched by --id, and need them again for everything else.
+    Collections made with a deleted model stay usable. Only adding images, and searching by new images or text, need the
+    model again.
     """
     from lookalike import encoders
     from lookalike.encoders import registry
@@ -234,7 +235,7 @@ def _import_progress() -> Iterator[Callable[["ImportProgress"], None]]:
         try:
             yield show
         except KeyboardInterrupt:
-            output.warn("Stopped. Downloads are kept: run the same command again to resume.")
+            output.note("Stopped. Downloads are kept: run the same command again to resume.")
             raise
 
 

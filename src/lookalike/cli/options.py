@@ -19,7 +19,7 @@ collection = click.option(
     help="The folder that was indexed, or the collection itself (default: $LOOKALIKE_COLLECTION, else the nearest one"
     " in the current folder or above it, else the only one in the folders right below).",
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 model = click.option("--model", metavar="NAME", help="Model, see: lookalike models list (default: efficientnet-lite0).")
 precision = click.option(
     "--precision",
@@ -29,13 +29,13 @@ precision = click.option(
 device = click.option(
     "--device", default="auto", help="Device: cpu, cuda, cuda:1 or mps (default: a GPU if there is one)."
 )
-threads = click.option("--threads", type=click.IntRange(1), help="Images to process at once (default: one a core).")
+threads = click.option("--threads", type=click.IntRange(1), help="Images to process at once (default: one per core).")
 html = click.option("--html", type=OUTPUT_FILE, help="Write a page of thumbnails.")
 open_page = click.option("--open", "open_page", is_flag=True, help="Open the page of thumbnails in the browser.")
 
 _FILTERS = (
     click.option("--label", "labels", multiple=True, metavar="NAME", help="Only images with this label; repeatable."),
-    click.option("--under", metavar="FOLDER", help="Only images in this folder of the collection's."),
+    click.option("--under", metavar="FOLDER", help="Only images in this folder of the collection."),
     click.option(
         "--where",
         "conditions",

@@ -22,10 +22,10 @@ def show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Prints a warning of Python's as a line, without the line of code that it came from."""
     if isinstance(message, DamagedIndexWarning):
         message = with_hints(message.message, message.hints, as_command)
-    warn(f"Warning: {safe_text(str(message))}")
+    note(f"Warning: {safe_text(str(message))}")
 
 
-def warn(text: str) -> None:
+def note(text: str) -> None:
     """A line on standard error."""
     click.echo(text, err=True)
 

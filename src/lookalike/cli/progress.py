@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.output import counted, duration, warn
+from lookalike.cli.output import counted, duration, note
 
 if TYPE_CHECKING:
     from lookalike.collection.plan import PlanProgress
@@ -55,13 +55,13 @@ def building() -> Iterator[Callable[["BuildProgress"], None]]:
         def show(progress: "BuildProgress") -> None:
             if progress.spec not in begun:
                 begun.add(progress.spec)
-                warn(f"Building {progress.spec}: about {duration(progress.seconds_left)}.")
+                note(f"Building {progress.spec}: about {duration(progress.seconds_left)}.")
             advance(progress.done, f"{progress.stage}, {duration(progress.seconds_left)} left")
 
         try:
             yield show
         except KeyboardInterrupt:
-            warn("Stopped. No index was built; everything else is as it was.")
+            note("Stopped. No index was built, and nothing was changed.")
             raise
 
 
@@ -118,7 +118,7 @@ def _interruptible() -> Iterator[Callable[[], None]]:
     try:
         yield stop_if_asked
     except KeyboardInterrupt:
-        warn("Stopped. What was done is kept: run the same command again to carry on.")
+        note("Stopped. What was done is kept: run the same command again to carry on.")
         raise click.exceptions.Exit(128 + signal.SIGINT) from None
     finally:
         signal.signal(signal.SIGINT, before)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lookalike.cli.hints import as_command
-from lookalike.cli.output import counted, duration, print_json, size_text, warn
+from lookalike.cli.output import counted, duration, note, print_json, size_text
 from lookalike.display.json import as_dict, skip_as_dict
 from lookalike.display.text import safe_text
 from lookalike.errors import Hint
@@ -45,7 +45,7 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
         told.append(f"{report.skipped_before:,} skipped before and not changed since")
     worked = report.added + report.updated
     rate = f" ({worked / report.seconds:,.0f} images/s)" if worked and report.seconds > 0.1 else ""
-    click.echo(f"{', '.join(told) or 'No images there'} in {report.seconds:.1f} s{rate}.")
+    click.echo(f"{', '.join(told) or 'No images found'} in {report.seconds:.1f} s{rate}.")
     click.echo(f"{counted(len(collection), 'image')} in {safe_text(collection.directory)}")
 
 
@@ -56,9 +56,9 @@ def print_plan(plan: "Plan", *, as_json: bool) -> None:
         print_json({**_plain(plan), "seconds": plan.seconds, "bytes": plan.bytes, "memory_bytes": plan.memory_bytes})
         return
     for folder in census.unlisted:
-        warn(f"{safe_text(folder.path)}: {safe_text(folder.reason)}")
+        note(f"{safe_text(folder.path)}: {safe_text(folder.reason)}")
     for skip in trial.skipped:
-        warn(f"cannot be used: {safe_text(skip.path)}: {safe_text(skip.reason)}")
+        note(f"cannot be used: {safe_text(skip.path)}: {safe_text(skip.reason)}")
     known = f", of which {census.changed:,} new or changed" if plan.directory else ""
     unusable = f"; {trial.unusable:,} of {trial.tried:,} tried cannot be used" if trial.tried else ""
     time = f"about {duration(plan.seconds)}, at {trial.files_per_second:,.0f} files/s"
@@ -104,32 +104,33 @@ def print_index(index: "Generation | None", collection: "Collection", *, as_json
                 f" an exact search takes {index.exact_milliseconds:.2f} ms."
             )
         if index.reached_recall < index.target_recall:
-            warn(
-                f"The recall target of {index.target_recall:g} is not reached: {index.reached_recall:.3f} is."
-                f" {_instead(index)}"
+            note(
+                f"The index reaches a recall of {index.reached_recall:.3f}, below the recall target of"
+                f" {index.target_recall:g}. {_instead(index)}"
             )
 
 
 def _instead(index: "Generation") -> str:
     """The alternative to an index that does not reach its target recall."""
     if index.target_recall == 1:
-        return "Only an exact search finds all for certain: search --exact."
+        return "Only an exact search is guaranteed to find all: lookalike search --exact."
     if index.chosen and index.chosen.milliseconds >= index.exact_milliseconds:
         return "An exact search takes no longer, so that is what searches do."
-    return "A finer --spec may reach it, and search --exact always does."
+    return "A finer --spec may reach it, and lookalike search --exact always does."
 
 
 def warn_of_filters(collection: "Collection", where: "Where | None") -> None:
-    """Names the labels and the folder of a filter that no image has."""
+    """Says that nothing was found, and names the labels and the folder of a filter that no image has."""
     from lookalike.filters import Where
 
+    note("No matches.")
     if where is None:
         return
     for label in sorted(where.labels or ()):
         if not collection.count(Where(label=label)):
-            warn(f"No image has the label {safe_text(label)!r}.")
+            note(f"No image has the label {safe_text(label)!r}.")
     if where.under is not None and not collection.count(Where(under=where.under)):
-        warn(f"No image is in a folder {safe_text(where.under)!r} of the collection.")
+        note(f"No image is in a folder {safe_text(where.under)!r} of the collection.")
 
 
 def print_curve(index: "Generation", young: int) -> None:
@@ -137,13 +138,15 @@ def print_curve(index: "Generation", young: int) -> None:
     from lookalike.index.spec import IndexSpec
 
     chosen, kind = index.chosen, IndexSpec(index.spec, index.dim).kind
-    click.echo(f"{'':<12}{index.bytes / 1e6:,.1f} MB, {index.rows:,} vectors, and {young:,} younger ones beside it")
+    click.echo(
+        f"{'':<12}{index.bytes / 1e6:,.1f} MB, {index.rows:,} vectors indexed; {young:,} newer ones are compared directly"
+    )
     click.echo(f"{'':<12}recall target of the 10 nearest: {index.target_recall:g}, reached: {index.reached_recall:.3f}")
     for point in index.points:
         mark = "*" if point == chosen else " "
         parameters = point.parameters.description(kind)
         click.echo(
-            f"{'':<10}{mark} k={point.k:<5} recall {point.recall:.3f} ({point.recall_low:.3f} at least)"
+            f"{'':<10}{mark} k={point.k:<5} recall {point.recall:.3f} (95% lower bound {point.recall_low:.3f})"
             f"  {point.milliseconds:8.2f} ms  {parameters}"
         )
     click.echo(f"{'':<12}{'k any':<7} recall 1.000 {'exact':<17}  {index.exact_milliseconds:8.2f} ms")
@@ -161,17 +164,17 @@ def print_evaluation(evaluation: "Evaluation", *, as_json: bool, html: Path | No
         from lookalike.display.report import write_report
 
         write_report(evaluation, html)
-        warn(f"Wrote {safe_text(html)}")
+        note(f"Wrote {safe_text(html)}")
 
 
 def _print_quality(evaluation: "Evaluation") -> None:
     asked = counted(evaluation.queries, "query").replace("querys", "queries")
     click.echo(
-        f"recall@{evaluation.k}      {evaluation.recall:.3f} ({evaluation.recall_low:.3f} at least), {asked},"
+        f"recall@{evaluation.k}      {evaluation.recall:.3f} (95% lower bound {evaluation.recall_low:.3f}), {asked},"
         f" {evaluation.milliseconds:.2f} ms each; exact {evaluation.exact_milliseconds:.2f} ms"
     )
     if evaluation.precision_at_1 is None:
-        click.echo("No precision: that takes two labels or more, and two images of one of them.")
+        click.echo("Precision was not measured: it needs at least two labels, one of them with at least two images.")
         return
     click.echo(f"precision@1    {evaluation.precision_at_1:.3f}")
     click.echo(f"precision@10   {evaluation.precision_at_10:.3f}")
@@ -184,7 +187,9 @@ def _print_quality(evaluation: "Evaluation") -> None:
             f"  {label.precision_at_10:>12.3f}  {label.mean_average_precision:>5.3f}"
         )
     if len(evaluation.labels) > _SHOWN_LABELS:
-        click.echo(f"and {len(evaluation.labels) - _SHOWN_LABELS:,} more, which find more of their own; see --json")
+        click.echo(
+            f"and {len(evaluation.labels) - _SHOWN_LABELS:,} more labels with better precision; list them with --json"
+        )
 
 
 def print_skipped(skipped: Sequence["Skipped"], *, as_json: bool) -> None:
@@ -219,7 +224,7 @@ def print_matches(
         from lookalike.display.sheet import write_sheet
 
         write_sheet(matches, sheet)
-        warn(f"Wrote {safe_text(sheet)}")
+        note(f"Wrote {safe_text(sheet)}")
     if html or open_page:
         _write_page(matches, html, open_page=open_page)
 
@@ -230,9 +235,9 @@ def _write_page(matches: "Matches", path: Path | None, *, open_page: bool) -> No
     if path is None:
         path = Path(tempfile.mkdtemp(prefix="lookalike-")) / "matches.html"
     write_page(matches, path)
-    warn(f"Wrote {safe_text(path)}")
+    note(f"Wrote {safe_text(path)}")
     if open_page and not webbrowser.open(path.resolve().as_uri()):
-        warn("There is no browser to open it with.")
+        note("There is no browser to open it with.")
 
 
 def print_info(info: "Info", *, as_json: bool) -> None:
@@ -254,7 +259,7 @@ def print_info(info: "Info", *, as_json: bool) -> None:
     for name, value in rows.items():
         click.echo(f"{name:<12}{value}")
     if info.damage:
-        warn(
+        note(
             f"{safe_text(info.damage)}; to build the index again: {as_command(Hint('maintain', {'path': info.folder}))}"
         )
     if info.index:
@@ -290,6 +295,6 @@ def _plain(plan: "Plan") -> dict[str, Any]:
 
 def _warn_of(skipped: Sequence["Skipped"]) -> None:
     for skip in skipped[:_SHOWN_SKIPS]:
-        warn(f"skipped {safe_text(skip.path)}: {safe_text(skip.reason)}")
+        note(f"skipped {safe_text(skip.path)}: {safe_text(skip.reason)}")
     if len(skipped) > _SHOWN_SKIPS:
-        warn(f"skipped {len(skipped) - _SHOWN_SKIPS:,} more, see: lookalike info --skipped")
+        note(f"skipped {len(skipped) - _SHOWN_SKIPS:,} more, see: lookalike info --skipped")

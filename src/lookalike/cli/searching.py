@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--minus", multiple=True, metavar="IMAGE", type=click.Path(), help="Negative example; may be repeated.")
 @click.option("--minus-text", multiple=True, metavar="TEXT", help="Negative description; may be repeated.")
 @options.filters
-@click.option("--exact", is_flag=True, help="Compare with every image, although there is an index.")
+@click.option("--exact", is_flag=True, help="Compare with every image even if there is an index.")
 @click.option("--recall", type=options.RECALL, help="Target recall (default: the index's).")
 @options.html
 @options.open_page

@@ -40,7 +40,7 @@ def evaluate(directory: str | None, queries: int, html: Path | None, as_json: bo
 @options.collection
 @options.as_json
 def attributes(table: str, directory: str | None, as_json: bool) -> int:
-    """Give images attributes, by which searches can be filtered.
+    """Import attributes of images, to filter searches by.
 
     TABLE is a CSV, TSV or Parquet file. Its first column, or the one named path, file, filename or image, names the
     image, relative to TABLE or to the collection's folder. The others are attributes; one named label becomes the
@@ -53,9 +53,9 @@ def attributes(table: str, directory: str | None, as_json: bool) -> int:
         names = ", ".join(safe_text(name) for name in report.names)
         click.echo(f"{output.counted(report.images, 'image')} now with: {names}")
         for path in report.first_unknown:
-            output.warn(f"{safe_text(path)}: not in the collection")
+            output.note(f"{safe_text(path)}: not in the collection")
         if report.unknown > len(report.first_unknown):
-            output.warn(f"and {report.unknown - len(report.first_unknown):,} more that are not in the collection")
+            output.note(f"and {report.unknown - len(report.first_unknown):,} more that are not in the collection")
     return 0 if report.images else _SKIPPED
 
 
@@ -78,7 +78,7 @@ def info(directory: str | None, skipped: bool, as_json: bool) -> None:
 def check(directory: str | None, as_json: bool) -> int:
     """Read everything that is stored, and name what is damaged."""
     collection = locate.open_collection(directory)
-    damages = collection.damages()
+    damages = collection.find_damage()
     sentences = [errors.with_hints(damage.message, damage.hints, as_command) for damage in damages]
     if as_json:
         output.print_json({"damages": sentences})
@@ -86,11 +86,11 @@ def check(directory: str | None, as_json: bool) -> int:
         for sentence in sentences:
             click.echo(safe_text(sentence))
         if not damages:
-            click.echo(f"All is well: {output.counted(len(collection), 'image')}, every vector as it was written.")
+            click.echo(f"No damage found: {output.counted(len(collection), 'image')}, all checksums match.")
         elif not all(damage.hints for damage in damages):  # only an index can be built again
-            output.warn(
-                f"To make it anew, delete {safe_text(collection.directory)} and index the folder again."
-                " Attributes that a table gave have to be given again."
+            output.note(
+                f"To rebuild the collection, delete {safe_text(collection.directory)} and index the folder again."
+                " Then import your attribute tables again."
             )
     return _DAMAGED if damages else 0
 
@@ -100,18 +100,16 @@ def check(directory: str | None, as_json: bool) -> int:
 @options.collection
 @options.as_json
 def remove(paths: Sequence[str], directory: str | None, as_json: bool) -> None:
-    """Take images, or all of a folder, out of the collection.
+    """Remove images or whole folders from the collection.
 
-    Their files stay.
-
-    An image that stays in an indexed folder comes back when that is indexed again.
+    The files are not deleted; the next `lookalike index` adds them back if they are still there.
     """
     collection, removed = locate.open_collection(directory, near=paths), 0
     for path in paths:
         found = collection.remove([path])
         removed += found
         if not found:
-            output.warn(f"{safe_text(path)}: not in the collection")
+            output.note(f"{safe_text(path)}: not in the collection")
     if not removed:
         raise errors.UsageError("nothing was removed; give paths as they are on the disk")
     if as_json:

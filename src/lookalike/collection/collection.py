@@ -18,7 +18,7 @@ from lookalike.attributes import apply as attributes
 from lookalike.attributes.apply import AttributesReport
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.info import Info, info_of
-from lookalike.collection.writing import Writing
+from lookalike.collection.writing import WriteAccess
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, UsageError
 from lookalike.evaluation import search_quality
@@ -67,7 +67,7 @@ class Collection:
         self._catalog = Catalog(manifest.data_directory(directory) / layout.CATALOG)
         self._catalog.state()  # damage is noticed at once
         self._snapshots = Snapshots(self._catalog, directory, manifest, policies.tuning)
-        self._writing = Writing(self._catalog, directory, manifest, policies)
+        self._write_access = WriteAccess(self._catalog, directory, manifest, policies)
         self._searcher = Searcher(self._snapshots, self.folder)
         self._encoder = CollectionEncoder(directory, manifest, encoder=encoder, device=device)
 
@@ -111,7 +111,7 @@ class Collection:
             StorageError: the disk is full or failing.
         """
         checked_threads(threads)
-        with self._writing.vectors() as writer:
+        with self._write_access.vectors() as writer:
             encoder = self._encoder.for_indexing(threads or cores())
             count = threads or encoders.threads_for(encoder, cores())
             ingest = Ingest(self._catalog, writer, encoder, threads=count, progress=progress)
@@ -126,7 +126,7 @@ class Collection:
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing.
         """
-        with self._writing.vectors(), self._catalog.writing() as transaction:
+        with self._write_access.vectors(), self._catalog.writing() as transaction:
             return sum(
                 transaction.remove(self._catalog.keys_named(names)) for names in map(self._names, _listed(paths))
             )
@@ -143,7 +143,7 @@ class Collection:
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing.
         """
-        with self._writing.locked():
+        with self._write_access.locked():
             return attributes.apply(self._catalog, self.folder, Path(table))
 
     # The index
@@ -176,7 +176,7 @@ class Collection:
             StorageError: the disk is full or failing; the present index still serves.
         """
         options = BuildOptions(recall, None if memory is None else memory_bytes(memory), spec)
-        with self._writing.index(progress) as maintainer:
+        with self._write_access.index(progress) as maintainer:
             return maintainer.build(options)
 
     def maintain(self, *, progress: Callable[[BuildProgress], None] | None = None) -> Maintenance:
@@ -192,7 +192,7 @@ class Collection:
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing; the present index still serves.
         """
-        with self._writing.index(progress) as maintainer:
+        with self._write_access.index(progress) as maintainer:
             return maintainer.maintain()
 
     # Searching
@@ -322,15 +322,15 @@ class Collection:
 
     def check(self) -> list[str]:
         """Reads everything, and describes each damage in a sentence; an empty list if there is none."""
-        return [str(damage) for damage in self.damages()]
+        return [str(damage) for damage in self.find_damage()]
 
-    def damages(self) -> list[CorruptError]:
+    def find_damage(self) -> list[CorruptError]:
         """Reads everything, and returns each damage as an error that says what to do about it."""
         found: list[CorruptError] = []
         try:
             if damage := self._catalog.damage():
                 found.append(CorruptError(f"{self._catalog.path}: the catalog is damaged: {damage}"))
-            found += self._snapshots.damages()
+            found += self._snapshots.find_damage()
         except CorruptError as error:
             found.append(error)
         return found
@@ -341,7 +341,7 @@ class Collection:
 
 
 def _listed(several: Iterable[_Item]) -> Iterable[_Item]:
-    """Several of something: a string is one, not as many as it has letters."""
+    """Rejects a single path or string where a list is expected."""
     if isinstance(several, str | bytes | os.PathLike):
-        raise UsageError(f"{several!r} is one; give a list")
+        raise UsageError(f"expected a list, got the single value {several!r}")
     return several

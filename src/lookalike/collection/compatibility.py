@@ -1,4 +1,4 @@
-"""May this model be used with that collection? And if not, what is to be done."""
+"""Checks whether an encoder may be used with a collection, and says what to do if not."""
 
 from pathlib import Path
 

@@ -46,7 +46,7 @@ def info_of(directory: Path, manifest: Manifest, snapshots: Snapshots) -> Info:
     totals, state = snapshots.catalog.totals(), snapshots.catalog.state()
     index, damage = None, None
     try:
-        index = snapshots.about_index()
+        index = snapshots.index_card()
     except CorruptError as error:
         damage = error.message
     return Info(

@@ -1,4 +1,4 @@
-"""The data of a model that is to serve, while they are made: the same images with the vectors of another encoder."""
+"""Encodes a collection's images again with another encoder, beside the present data."""
 
 import heapq
 import os
@@ -173,7 +173,7 @@ class Migration:
 
     def _may_come_back(self, key: str) -> bool:
         """Whether a file that cannot be found may still exist; if its folder can be listed, it is gone."""
-        return key.startswith("/") or not os.path.isdir(self._folder) or _is_closed((self._folder / key).parent)
+        return key.startswith("/") or not os.path.isdir(self._folder) or _is_unlistable((self._folder / key).parent)
 
     def _refuse_to_lose(self, keys: Iterator[str]) -> None:
         first = next(keys, None)
@@ -182,7 +182,7 @@ class Migration:
         path, count = self._folder / first, 1 + sum(1 for _ in keys)
         number = f"{count:,} images, such as {path}," if count > 1 else f"the image {path}"
         raise UsageError(
-            f"{self._folder}: {number} cannot be read now; nothing has been changed; connect the disk again",
+            f"{self._folder}: {number} cannot be read; if they are on a removable or network drive, connect it",
             Hint("remove_images", {"path": str(self._directory), "image": str(path)}),
         )
 
@@ -207,10 +207,10 @@ class Migration:
         """What was asked of the present index, but for the kind, which depends on the dimension."""
         stored = self._old.state().generation
         try:
-            about = generation.read_about(self._old_data, stored) if stored else None
+            card = generation.read_card(self._old_data, stored) if stored else None
         except CorruptError:
             return None
-        return BuildOptions(about.target_recall, about.asked_memory) if about else None
+        return BuildOptions(card.target_recall, card.asked_memory) if card else None
 
 
 class _KnownFiles:
@@ -229,7 +229,7 @@ class _KnownFiles:
                 yield found_file(path, known.key)
 
 
-def _is_closed(folder: Path) -> bool:
+def _is_unlistable(folder: Path) -> bool:
     """Whether a folder is there, as far as can be told, and cannot be listed."""
     try:
         with os.scandir(folder):

@@ -69,7 +69,7 @@ def open(  # noqa: A001
         IncompatibleError: another encoder or another version of it made the collection, or a newer Lookalike.
         CorruptError: one of its files is damaged.
     """
-    directory = layout.located(path)
+    directory = layout.find_or_raise(path)
     while True:
         manifest = manifests.read(directory)
         compatibility.check_choice(directory, manifest, choice)

@@ -32,8 +32,8 @@ _CATALOG_EMPTY, _CATALOG_IMAGE, _CATALOG_KEY = 65_536, 175, 2.25
 _COMMITTING = 0.0001  # seconds a file, while the threads that encode wait for the one that commits
 _PROCESS = 92_000_000  # bytes of memory of a process that has searched by an image
 _BUILDING = 50_000_000  # bytes of memory that building takes besides the index and its training sample
-# Milliseconds of a search: in any case, for each stored number in an exact search, and by an index of 100,000 vectors,
-# which grows with the power 0.9 of their number.
+# Milliseconds of a search: a fixed part, a part for each stored number in an exact search, and that of an index of
+# 100,000 vectors, which grows with the power 0.9 of their number.
 _SEARCH_MS, _NUMBER_MS, _INDEX_MS = 0.2, 8e-8, 0.2
 
 
@@ -155,7 +155,7 @@ def plan(
     if sample < 1:
         raise UsageError(f"sample={sample}: give at least 1")
     here, count = _folder(folder), checked_threads(threads) or cores()
-    present = layout.nearest(here) if directory is None else layout.locate(Path(directory))
+    present = layout.nearest(here) if directory is None else layout.find(Path(directory))
     manifest = _manifest(here, present, choice)
     if present and manifests.read(present).made_by != manifest.made_by:
         present = None
@@ -248,15 +248,15 @@ def _index(catalog: Catalog | None) -> Generation | None:
     """What is known of the present index, or None if there is none that can be used."""
     stored = catalog.state().generation if catalog else None
     try:
-        return generation.read_about(catalog.path.parent, stored) if catalog and stored else None
+        return generation.read_card(catalog.path.parent, stored) if catalog and stored else None
     except CorruptError:
         return None
 
 
-def _searching(dim: int, vectors: int, new: int, about: Generation | None, policies: Policies) -> SearchEstimate:
+def _searching(dim: int, vectors: int, new: int, card: Generation | None, policies: Policies) -> SearchEstimate:
     policy = policies.tuning
-    if about and vectors < policies.maintenance.growth * about.trained_rows:
-        spec, milliseconds = IndexSpec(about.spec, dim), about.chosen.milliseconds if about.chosen else 0.0
+    if card and vectors < policies.maintenance.growth * card.trained_rows:
+        spec, milliseconds = IndexSpec(card.spec, dim), card.chosen.milliseconds if card.chosen else 0.0
         seconds = build_progress.stage_seconds(spec, vectors, policy)["adding"] * new / max(vectors, 1)
         return _with_index(spec, vectors, milliseconds, seconds)
     if policy.searches_exactly(dim, vectors):

@@ -2,7 +2,7 @@
 
     collection.json      names the model that serves, and the directory of its data
     reindexing.json      the same for the model that is to serve
-    data.000001/         its catalog, vectors and index, while they are made and ever after
+    data.000001/         its catalog, vectors and index, during the re-indexing and after it
 
 Only the last step counts: reindexing.json becomes collection.json. Until then the old model serves, and nothing of it
 has changed. A run that was stopped or killed is carried on by the next one for the same model.
@@ -29,7 +29,7 @@ from lookalike.index.policies import DEFAULT, Policies
 from lookalike.ingest.pipeline import Progress, Report
 from lookalike.sources.folder import Paths, source_of
 from lookalike.storage import directory as directories
-from lookalike.storage import layout
+from lookalike.storage import layout, lock
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Identity, Manifest
@@ -54,7 +54,7 @@ class Unfinished:
 
 
 @dataclass(frozen=True)
-class Change:
+class ReindexEstimate:
     """What indexing a collection again with another encoder would do.
 
     Attributes:
@@ -84,15 +84,15 @@ def unfinished(directory: Path) -> Unfinished | None:
     if then is None or then.data != layout.next_data(manifest.data):
         return None
     files = _files(manifest.data_directory(directory))
-    with suppress(LookalikeError):  # half of it is there
+    with suppress(LookalikeError):  # it may be incomplete
         data_directory = then.data_directory(directory)
         return Unfinished(then.made_by, _files(data_directory), files, data_directory)
     return None
 
 
-def explain(
+def estimate_reindex(
     path: str | os.PathLike[str], *, policies: Policies = DEFAULT, **choice: Unpack[EncoderChoice]
-) -> Change | None:
+) -> ReindexEstimate | None:
     """Estimates what indexing a collection again would do; None if the chosen encoder made it.
 
     Raises:
@@ -101,7 +101,7 @@ def explain(
         IncompatibleError: no other model is named, and the collection's own is not available here.
         CorruptError: a file of the collection is damaged.
     """
-    directory = layout.located(path)
+    directory = layout.find_or_raise(path)
     manifest = manifests.read(directory)
     wanted = compatibility.wanted_identity(directory, manifest, choice)
     if wanted == manifest.made_by:
@@ -112,7 +112,7 @@ def explain(
     exact = policies.tuning.searches_exactly(wanted.dim, live)
     index_bytes = 0 if exact else defaults.specs(wanted.dim, live)[0].bytes(live)
     size = live * wanted.dim * 2 + catalog_bytes + index_bytes
-    return Change(directory, manifest, wanted, totals.images, size, unfinished(directory))
+    return ReindexEstimate(directory, manifest, wanted, totals.images, size, unfinished(directory))
 
 
 def reindex(
@@ -149,8 +149,8 @@ def reindex(
         StorageError: the disk is full or failing; unless the last step was done, the old model serves.
     """
     checked_threads(threads)
-    directory, start = layout.located(path), time.monotonic()
-    with layout.locked(directory), _migration(directory, sources, choice, policies) as migration:
+    directory, start = layout.find_or_raise(path), time.monotonic()
+    with lock.locked(directory), _migration(directory, sources, choice, policies) as migration:
         report = migration.run(partial(_encoder, choice), threads, progress, build_progress)
         manifests.switch(directory)
         directories.sweep(directory, migration.then)

@@ -9,13 +9,13 @@ from lookalike.index.build_progress import OnBuildProgress
 from lookalike.index.maintenance import IndexMaintainer
 from lookalike.index.policies import Policies
 from lookalike.storage import directory as directories
-from lookalike.storage import layout, vectors
+from lookalike.storage import lock, vectors
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
 from lookalike.storage.vectors import VectorWriter
 
 
-class Writing:
+class WriteAccess:
     """Gives one process at a time what it needs to write to a collection.
 
     All methods raise LockedError if another process is writing, IncompatibleError if the collection has been indexed
@@ -29,7 +29,7 @@ class Writing:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the writer's lock of a collection that is still the one that was opened."""
-        with layout.locked(self._directory):
+        with lock.locked(self._directory):
             compatibility.check_unchanged(self._directory, self._manifest)
             directories.sweep(self._directory, self._manifest)
             yield

@@ -105,7 +105,7 @@ class _Measurement:
             mean_average_precision=quality.mean_average_precision,
             labels=metrics.by_label(self._images.labels, asked, at_1, at_10, average),
             worst=_worst(answers, average),
-            **({} if self._snapshot.opened is None else _index_facts(self._snapshot.opened.about)),
+            **({} if self._snapshot.opened is None else _index_facts(self._snapshot.opened.card)),
         )
 
     def _recalls(self, queries: int) -> tuple[Numbers, float, float]:
@@ -175,15 +175,15 @@ def _images(catalog: Catalog) -> _Images:
     return _Images(np.array(ids, np.int64), np.array(rows, np.int64), Labels.of(labels))
 
 
-def _index_facts(about: Generation) -> dict[str, Any]:
+def _index_facts(card: Generation) -> dict[str, Any]:
     """The fields of an evaluation that describe the index."""
-    points = tuple(point for point in about.points if point.k == _K)
+    points = tuple(point for point in card.points if point.k == _K)
     return {
-        "spec": about.spec,
-        "kind": IndexSpec(about.spec, about.dim).kind,
+        "spec": card.spec,
+        "kind": IndexSpec(card.spec, card.dim).kind,
         "points": points,
-        "chosen": points.index(about.chosen) if about.chosen in points else None,
-        "target_recall": about.target_recall,
+        "chosen": points.index(card.chosen) if card.chosen in points else None,
+        "target_recall": card.target_recall,
     }
 
 

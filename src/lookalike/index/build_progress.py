@@ -45,7 +45,7 @@ def stage_seconds(spec: IndexSpec, rows: int, policy: TuningPolicy) -> dict[str,
     }
 
 
-class BuildSchedule:
+class BuildReporter:
     """Reports how far a build is to a callback."""
 
     def __init__(self, spec: IndexSpec, rows: int, policy: TuningPolicy, progress: OnBuildProgress | None) -> None:

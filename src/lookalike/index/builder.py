@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from lookalike.index import tuning
-from lookalike.index.build_progress import BuildSchedule, OnBuildProgress
+from lookalike.index.build_progress import BuildReporter, OnBuildProgress
 from lookalike.index.faiss_index import Index
 from lookalike.index.generation import Generation
 from lookalike.index.operating_point import OperatingPoint, reached_recall
 from lookalike.index.options import BuildOptions
 from lookalike.index.policies import Policies
 from lookalike.index.spec import IndexSpec
-from lookalike.index.tuning import Probes, Tuner
+from lookalike.index.tuning import RecallQueries, Tuner
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.checksums import read_checked_blocks
 from lookalike.storage.mapped_vectors import MappedVectors
@@ -60,7 +60,7 @@ class IndexableVectors:
             filled += len(block)
         return sample
 
-    def tuner(self, index: Index, probes: Probes, policies: Policies) -> Tuner:
+    def tuner(self, index: Index, probes: RecallQueries, policies: Policies) -> Tuner:
         """Measures an index of all of these vectors."""
         return Tuner(index, self.mapped.part(0, self.live.count), self.live, probes, policies.tuning)
 
@@ -78,23 +78,23 @@ def build_best(
         CorruptError: a vector is damaged.
     """
     best: tuple[Index, Generation] | None = None
-    probes: Probes | None = None
+    probes: RecallQueries | None = None
     live = vectors.live
     for spec in specs:
-        schedule = BuildSchedule(spec, live.size, policies.tuning, progress)
+        schedule = BuildReporter(spec, live.size, policies.tuning, progress)
         index = _filled(spec, vectors, schedule, like=best[0] if best else None)
         probes = probes or tuning.draw(vectors.mapped, live, policies.tuning, progress=schedule.of("comparing"))
         points = vectors.tuner(index, probes, policies).points(options.recall, schedule.of("measuring"))
-        about = _about(spec, options, live, points, probes.milliseconds)
-        if best is None or about.reached_recall > best[1].reached_recall:
-            best = index, about
-        if about.reached_recall >= options.recall:
+        card = _card(spec, options, live, points, probes.milliseconds)
+        if best is None or card.reached_recall > best[1].reached_recall:
+            best = index, card
+        if card.reached_recall >= options.recall:
             break
     assert best
     return best
 
 
-def add_missing(index: Index, vectors: IndexableVectors, schedule: BuildSchedule | None = None) -> None:
+def add_missing(index: Index, vectors: IndexableVectors, schedule: BuildReporter | None = None) -> None:
     """Adds the rows that the index does not cover yet.
 
     Raises:
@@ -108,30 +108,30 @@ def add_missing(index: Index, vectors: IndexableVectors, schedule: BuildSchedule
 
 
 def points_of_grown(
-    about: Generation, index: Index, vectors: IndexableVectors, policies: Policies
+    card: Generation, index: Index, vectors: IndexableVectors, policies: Policies
 ) -> tuple[OperatingPoint, ...] | None:
     """The operating points by which an index that has grown reaches its recall: the old ones, or new ones, or None."""
     tuning_policy, live = policies.tuning, vectors.live
-    if chosen := about.chosen:
+    if chosen := card.chosen:
         probes = tuning.draw(
             vectors.mapped, live, tuning_policy, queries=policies.maintenance.check_queries, k=chosen.k
         )
         point = vectors.tuner(index, probes, policies).measure(chosen.k, chosen.parameters)
-        if point.recall >= about.reached_recall:
-            return about.points
+        if point.recall >= card.reached_recall:
+            return card.points
     probes = tuning.draw(vectors.mapped, live, tuning_policy)
-    points = vectors.tuner(index, probes, policies).points(about.reached_recall)
-    return points if reached_recall(points, about.reached_recall) >= about.reached_recall else None
+    points = vectors.tuner(index, probes, policies).points(card.reached_recall)
+    return points if reached_recall(points, card.reached_recall) >= card.reached_recall else None
 
 
-def _filled(spec: IndexSpec, vectors: IndexableVectors, schedule: BuildSchedule, *, like: Index | None) -> Index:
+def _filled(spec: IndexSpec, vectors: IndexableVectors, schedule: BuildReporter, *, like: Index | None) -> Index:
     schedule.at("training")
     index = Index.trained(spec, vectors.sample(spec.training_rows(vectors.live.size)), like=like)
     add_missing(index, vectors, schedule)
     return index
 
 
-def _about(
+def _card(
     spec: IndexSpec,
     options: BuildOptions,
     live: RowSet,

@@ -1,8 +1,8 @@
 """A generation of the index on the disk: written beside, read back, and only then named in the catalog.
 
 A generation is two files: `index/000003.faiss`, the FAISS index, and `index/000003.json`, its card, which says what is
-known of it. The catalog has the checksums of both, so that a damaged one is never used. Nothing in them is precious:
-they can be built again from the vectors.
+known of it. The catalog has the checksums of both, so that a damaged one is never used. Both can be built again from
+the vectors.
 """
 
 import hashlib
@@ -86,10 +86,10 @@ class Generation:
 _KEYS = {"target_recall": "promise", "reached_recall": "reached"}
 
 
-def as_facts(about: Generation) -> dict[str, Any]:
+def as_facts(card: Generation) -> dict[str, Any]:
     """What is known of an index, for JSON."""
-    facts = {_KEYS.get(name, name): value for name, value in asdict(about).items()}
-    facts["points"] = [_point_facts(point) for point in about.points]
+    facts = {_KEYS.get(name, name): value for name, value in asdict(card).items()}
+    facts["points"] = [_point_facts(point) for point in card.points]
     return facts
 
 
@@ -114,54 +114,54 @@ def _point_from_facts(facts: Mapping[str, Any]) -> OperatingPoint:
 # On the disk
 
 
-def write(data_directory: Path, number: int, index: Index, about: Generation, stored: Part) -> StoredGeneration:
+def write(data_directory: Path, number: int, index: Index, card: Generation, stored: Part) -> StoredGeneration:
     """Puts a generation on the disk, read back and tried, and returns what the catalog is to say of it.
 
     Args:
         data_directory: the directory of the catalog and the vectors.
         number: the generation's.
         index: the index.
-        about: what is known of it; size and checksum are filled in.
+        card: what is known of it; size and checksum are filled in.
         stored: the rows that the index covers, to try it with.
 
     Raises:
         StorageError: the disk is full or failing, or gives back something else.
     """
-    path, card = layout.index_files(data_directory, number)
+    path, card_path = layout.index_files(data_directory, number)
     with durable.storage_errors(path):
         path.parent.mkdir(exist_ok=True)
         written = durable.write(durable.beside(path), index.write)
         _try_out(durable.beside(path), index, written.sha256, stored)
-        about = replace(about, bytes=written.size, sha256=written.sha256.hex())
-        text = json.dumps({"format": _FORMAT, **as_facts(about)}, indent=2) + "\n"
-        card_written = durable.write_bytes(durable.beside(card), text.encode())
+        card = replace(card, bytes=written.size, sha256=written.sha256.hex())
+        text = json.dumps({"format": _FORMAT, **as_facts(card)}, indent=2) + "\n"
+        card_written = durable.write_bytes(durable.beside(card_path), text.encode())
         durable.rename(durable.beside(path), path)
-        durable.rename(durable.beside(card), card)
+        durable.rename(durable.beside(card_path), card_path)
         durable.sync_folder(data_directory)
-    return StoredGeneration(number, about.rows, written.sha256, card_written.sha256)
+    return StoredGeneration(number, card.rows, written.sha256, card_written.sha256)
 
 
-def read_about(data_directory: Path, stored: StoredGeneration) -> Generation:
+def read_card(data_directory: Path, stored: StoredGeneration) -> Generation:
     """Reads what is known of a generation, without its index.
 
     Raises:
         CorruptError: the card is missing, damaged, or cannot be read.
     """
-    _, card = layout.index_files(data_directory, stored.number)
-    with _corrupt_errors(card):
-        text = card.read_bytes()
+    _, path = layout.index_files(data_directory, stored.number)
+    with _corrupt_errors(path):
+        text = path.read_bytes()
         if hashlib.sha256(text).digest() != stored.card_sha256:
-            raise CorruptError(f"{card}: the file is damaged: checksum mismatch")
+            raise CorruptError(f"{path}: the file is damaged: checksum mismatch")
         try:
             facts = json.loads(text)
             if facts.pop("format") != _FORMAT:
-                raise CorruptError(f"{card}: another version of Lookalike wrote it")
+                raise CorruptError(f"{path}: another version of Lookalike wrote it")
             return _from_facts(facts)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CorruptError(f"{card}: the file is damaged: {error}") from error
+            raise CorruptError(f"{path}: the file is damaged: {error}") from error
 
 
-def read_index(data_directory: Path, stored: StoredGeneration, about: Generation) -> Index:
+def read_index(data_directory: Path, stored: StoredGeneration, card: Generation) -> Index:
     """Reads a generation's index, after a check of its checksum.
 
     Raises:
@@ -172,7 +172,7 @@ def read_index(data_directory: Path, stored: StoredGeneration, about: Generation
         if hashlib.file_digest(file, "sha256").digest() != stored.index_sha256:
             raise CorruptError(f"{path}: the file is damaged: checksum mismatch")
         try:
-            index = Index.read(IndexSpec(about.spec, about.dim), file)
+            index = Index.read(IndexSpec(card.spec, card.dim), file)
         except UsageError as error:
             raise CorruptError(f"{path}: this version of FAISS cannot use it: {error}") from error
     if index.rows != stored.rows:
@@ -189,7 +189,7 @@ def is_sound(data_directory: Path, stored: StoredGeneration) -> bool:
         return False
 
 
-def check_size(data_directory: Path, stored: StoredGeneration, about: Generation) -> None:
+def check_size(data_directory: Path, stored: StoredGeneration, card: Generation) -> None:
     """Makes sure that a generation's index is there and has its size; `read_index` checks what is in it.
 
     Raises:
@@ -198,8 +198,8 @@ def check_size(data_directory: Path, stored: StoredGeneration, about: Generation
     path, _ = layout.index_files(data_directory, stored.number)
     with _corrupt_errors(path):
         size = path.stat().st_size
-    if size != about.bytes:
-        raise CorruptError(f"{path}: it has {size:,} bytes instead of {about.bytes:,}")
+    if size != card.bytes:
+        raise CorruptError(f"{path}: it has {size:,} bytes instead of {card.bytes:,}")
 
 
 def sweep(data_directory: Path, keep: int | None) -> None:

@@ -42,7 +42,7 @@ class Maintenance:
 
 
 class Due(Enum):
-    """What is to be done for an index."""
+    """The maintenance that is due for an index."""
 
     NOTHING = "nothing"
     JOIN = "join"  # the index takes in the younger vectors
@@ -64,22 +64,22 @@ class IndexState:
 
     live: int
     dead: int
-    about: Generation | None
+    card: Generation | None
     is_damaged: bool
     wants_index: bool
 
 
 def what_is_due(state: IndexState, policy: MaintenancePolicy) -> Due:
-    """Decides what is to be done: this is the only place that does."""
+    """Decides which maintenance is due. Joining young vectors can still end in a rebuild; see `_join`."""
     is_wasteful = state.dead > 0 and state.dead >= policy.dead_share * (state.live + state.dead)
     if state.is_damaged:
         return Due.REBUILD
-    if state.about is None:
+    if state.card is None:
         return Due.REBUILD if state.wants_index else Due.COMPACT if is_wasteful else Due.NOTHING
-    if is_wasteful or state.live >= policy.growth * state.about.trained_rows:
+    if is_wasteful or state.live >= policy.growth * state.card.trained_rows:
         return Due.REBUILD
-    young = state.live + state.dead - state.about.rows
-    return Due.JOIN if young >= max(policy.young_rows, policy.young_share * state.about.rows) else Due.NOTHING
+    young = state.live + state.dead - state.card.rows
+    return Due.JOIN if young >= max(policy.young_rows, policy.young_share * state.card.rows) else Due.NOTHING
 
 
 class IndexMaintainer:
@@ -120,15 +120,15 @@ class IndexMaintainer:
             StorageError: the disk is full or failing; the present index still serves.
         """
         state, vectors = self._opened()
-        about = self._about(state)
-        match what_is_due(self._index_state(state, vectors, about), self._policies.maintenance):
+        card = self._card(state)
+        match what_is_due(self._index_state(state, vectors, card), self._policies.maintenance):
             case Due.NOTHING:
                 return Maintenance()
             case Due.JOIN:
-                assert about
-                return self._join(state, vectors, about)
+                assert card
+                return self._join(state, vectors, card)
             case Due.COMPACT | Due.REBUILD:
-                return self._rebuild(vectors, about)
+                return self._rebuild(vectors, card)
 
     def sweep(self) -> None:
         """Removes the files that do not count, such as a killed process has left behind.
@@ -140,43 +140,43 @@ class IndexMaintainer:
         compaction.sweep(self._directory, state.vectors)
         generation.sweep(self._directory, state.generation.number if state.generation else None)
 
-    def _index_state(self, state: State, vectors: IndexableVectors, about: Generation | None) -> IndexState:
+    def _index_state(self, state: State, vectors: IndexableVectors, card: Generation | None) -> IndexState:
         stored, live = state.generation, vectors.live.size
         return IndexState(
             live=live,
             dead=state.count - live,
-            about=about,
-            is_damaged=stored is not None and (about is None or not generation.is_sound(self._directory, stored)),
+            card=card,
+            is_damaged=stored is not None and (card is None or not generation.is_sound(self._directory, stored)),
             wants_index=not self._policies.tuning.searches_exactly(self._dim, live),
         )
 
-    def _about(self, state: State) -> Generation | None:
+    def _card(self, state: State) -> Generation | None:
         """What is known of the index; None if there is none, or its card is damaged."""
         if state.generation is None:
             return None
         try:
-            return generation.read_about(self._directory, state.generation)
+            return generation.read_card(self._directory, state.generation)
         except CorruptError:
             return None
 
-    def _join(self, state: State, vectors: IndexableVectors, about: Generation) -> Maintenance:
+    def _join(self, state: State, vectors: IndexableVectors, card: Generation) -> Maintenance:
         """Takes young vectors into the index as it is, unless it then no longer reaches its recall."""
         assert state.generation
         try:
-            index = generation.read_index(self._directory, state.generation, about)
+            index = generation.read_index(self._directory, state.generation, card)
         except CorruptError:
-            return self._rebuild(vectors, about)
+            return self._rebuild(vectors, card)
         builder.add_missing(index, vectors)
-        points = builder.points_of_grown(about, index, vectors, self._policies)
+        points = builder.points_of_grown(card, index, vectors, self._policies)
         if points is None:
-            return self._rebuild(vectors, about)
+            return self._rebuild(vectors, card)
         with self._nothing_left_behind():
-            self._publish(vectors, (index, replace(about, rows=state.count, points=points)))
-        return Maintenance(joined=state.count - about.rows)
+            self._publish(vectors, (index, replace(card, rows=state.count, points=points)))
+        return Maintenance(joined=state.count - card.rows)
 
-    def _rebuild(self, vectors: IndexableVectors, about: Generation | None) -> Maintenance:
+    def _rebuild(self, vectors: IndexableVectors, card: Generation | None) -> Maintenance:
         """Builds what was asked for the last time, as far as that is still possible."""
-        options = BuildOptions(about.target_recall, about.asked_memory, about.asked_spec) if about else BuildOptions()
+        options = BuildOptions(card.target_recall, card.asked_memory, card.asked_spec) if card else BuildOptions()
         try:
             built = self.build(options)
         except UsageError:  # there are too few vectors by now, or too many
@@ -210,7 +210,7 @@ class IndexMaintainer:
             if stored:
                 transaction.put_generation(number, stored.rows, stored.index_sha256, stored.card_sha256)
         self.sweep()
-        return generation.read_about(self._directory, stored) if stored else None
+        return generation.read_card(self._directory, stored) if stored else None
 
     @contextmanager
     def _nothing_left_behind(self) -> Iterator[None]:

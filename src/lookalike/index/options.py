@@ -54,8 +54,8 @@ class BuildOptions:
         if not small:
             raise UsageError(
                 f"memory={self.memory:,} bytes: an index of {rows:,} vectors takes"
-                f" {min(spec.bytes(rows) for spec in candidates):,} at least; give it more, or leave the vectors"
-                " without one"
+                f" {min(spec.bytes(rows) for spec in candidates):,} at least; raise the limit, or search without"
+                " an index"
             )
         return small
 

@@ -30,7 +30,7 @@ class TuningPolicy:
         exact_values: collections with fewer values (rows times dimensions) than this are searched exactly; comparing
             with 50,000 vectors of 1,280 dimensions takes some 4 ms on one core.
         queries: for each number of neighbours k that recall is measured for, in ascending order, the number of queries.
-            What is found of k neighbours is found of fewer, too.
+            Parameters that reach a recall for k neighbours also reach it for fewer.
         exact_milliseconds: taken as the time of an exact search instead of measuring it.
     """
 

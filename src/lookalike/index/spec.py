@@ -14,7 +14,7 @@ import faiss
 
 from lookalike.errors import UsageError
 
-# FAISS warns when k-means gets fewer than 39 vectors per list; more than that hardly change recall.
+# FAISS warns when k-means gets fewer than 39 vectors per list; more than that hardly changes recall.
 SAMPLES_PER_LIST = 40
 _SAMPLES = 25_600  # the fewest vectors that a transform or a code is trained on, if there are as many
 ITERATIONS = 10  # of k-means; FAISS's default for coarse quantizers

@@ -26,12 +26,12 @@ OnProgress = Callable[[int, int], None]
 
 _STEPS = sorted({round(2 ** (i / 2)) for i in range(25)})  # 1, 2, 3, 4, 6, 8, 11, ... 4096
 _NPROBES = {"ivf": _STEPS, "hnsw": [step for step in _STEPS if 16 <= step <= 1024], "flat": [0]}
-_CLOSE = 1.1  # a failing nprobe times this is near enough to the least that reaches the target
+_CLOSE = 1.1  # the ratio of a passing and a failing nprobe at which bisection stops
 # The most candidates for each neighbour, by the number of neighbours up to which they are tried.
 _MOST_CANDIDATES = ((10, 32), (100, 16), (float("inf"), 8))
 _WORTHWHILE = 0.8  # recall below which parameters are not worth measuring
 _GAIN = 0.002  # of recall, below which more candidates are not worth it
-_ENOUGH = 0.998  # recall above which nothing dearer is measured
+_ENOUGH = 0.998  # recall above which nothing slower is measured
 _SEED = 7
 _BATCH = 600  # queries compared at once: the more, the fewer times the stored vectors are converted
 _TIMED_QUERIES = 8
@@ -39,7 +39,7 @@ _TIMED_K = 10
 
 
 @dataclass(frozen=True)
-class Probes:
+class RecallQueries:
     """Queries drawn from the collection, with their exact nearest neighbours.
 
     Attributes:
@@ -64,7 +64,7 @@ def draw(
     queries: int | None = None,
     k: int | None = None,
     progress: OnProgress = lambda _done, _total: None,
-) -> Probes:
+) -> RecallQueries:
     """Draws queries, the same ones each time, and finds their exact nearest neighbours.
 
     Args:
@@ -89,7 +89,7 @@ def draw(
         nearest[part, :wanted] = without_self(found, drawn[part])
         progress(stop, count)
     milliseconds = policy.exact_milliseconds or _exact_milliseconds(stored, row_set, vectors[:_TIMED_QUERIES])
-    return Probes(drawn, vectors, nearest, milliseconds)
+    return RecallQueries(drawn, vectors, nearest, milliseconds)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Tuner:
     index: Index
     stored: Part
     row_set: RowSet
-    probes: Probes
+    probes: RecallQueries
     policy: TuningPolicy
 
     def points(self, target: float, progress: OnProgress = lambda _done, _total: None) -> tuple[OperatingPoint, ...]:
@@ -120,10 +120,10 @@ class Tuner:
         least = 0
         for number, k in enumerate(ks):
             progress(number, len(ks))
-            found = list(self._widening(k, target, least))
+            found = list(self._sweep_nprobe(k, target, least))
             least = found[0].parameters.nprobe  # what is too little for few neighbours is too little for many
             if k == ks[0]:
-                found += self._between(found, target)
+                found += self._bisect_nprobe(found, target)
             points += _pareto_optimal(found)
         progress(len(ks), len(ks))
         return tuple(points)
@@ -145,7 +145,7 @@ class Tuner:
         low = metrics.lower_bound(recalls, k)
         return OperatingPoint(k, parameters, float(recalls.mean()), low, statistics.median(seconds) * 1e3)
 
-    def _widening(self, k: int, target: float, least: int) -> Iterator[OperatingPoint]:
+    def _sweep_nprobe(self, k: int, target: float, least: int) -> Iterator[OperatingPoint]:
         """Points of growing nprobe, until that brings nothing more or takes longer than an exact search.
 
         A first few queries say how many candidates each nprobe needs, which are no fewer than the one before needed, so
@@ -171,7 +171,7 @@ class Tuner:
     def _first_recall(self, k: int, nprobe: int, candidates: int) -> float:
         return self.measure(k, SearchParameters(nprobe, candidates), self.policy.queries[k].first).recall
 
-    def _between(self, found: Sequence[OperatingPoint], target: float) -> list[OperatingPoint]:
+    def _bisect_nprobe(self, found: Sequence[OperatingPoint], target: float) -> list[OperatingPoint]:
         """Points closer to the least nprobe that reaches the target, between one that fails and one that reaches it."""
         reaching = next((point for point in found if point.recall_low >= target), None)
         if reaching is None:

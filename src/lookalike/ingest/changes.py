@@ -36,7 +36,7 @@ Change = Changed | Unchanged | Vanished | Unreadable
 def changes(source: Source, catalog: Catalog) -> Iterator[Change]:
     """Compares a source's files with the catalog, in the order of their keys' bytes.
 
-    The catalog is read a page at a time; files that are added meanwhile, in that order, are not confused.
+    The catalog is read a page at a time. Files may be added in the order of their keys meanwhile.
     """
     if source.within is not None:
         return compare(source.files(), catalog.known_files(source.within))

@@ -32,8 +32,8 @@ class Embedded:
         hash: the SHA-256 of its bytes.
         size: their number.
         changed_ns: their time of change, as `reading.changed_ns` has it.
-        width: of the image as it is seen, in pixels.
-        height: of the image as it is seen, in pixels.
+        width: of the image in pixels, after applying the EXIF orientation.
+        height: likewise.
         stored: the unit vector in half precision, (dim,), or None.
     """
 

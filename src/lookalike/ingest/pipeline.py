@@ -180,7 +180,7 @@ class Ingest:
             for row, (outcome, crc32) in enumerate(zip(new, crc32s(stored), strict=True), first):
                 transaction.add_vector(row, outcome.hash, crc32, width=outcome.width, height=outcome.height)
             events = [self._record(transaction, outcome, rows) for outcome in self._pending]
-        self._counts.update(events)  # only now is it true
+        self._counts.update(events)  # only what is committed counts
         self._skipped.extend(
             Skipped(outcome.found.path, outcome.reason) for outcome in self._pending if isinstance(outcome, Failed)
         )
@@ -198,7 +198,7 @@ class Ingest:
             return "updated" if before != row else "unchanged"  # it was only touched
         if not found.key or not os.path.lexists(found.path):  # it vanished while it was read, or was never there
             return "removed" if transaction.remove([found.key]) else "failed"
-        # A failure that is not the file's own, such as a missing permission, is tried again: no file has this time.
+        # A failure that is not the file's own, such as a missing permission, is tried again: no file has the time -1.
         changed_ns = found.changed_ns if outcome.lasting else -1
         was_image = transaction.put_skipped(found.key, outcome.reason, size=found.size, changed_ns=changed_ns)
         return "removed" if was_image else "failed"

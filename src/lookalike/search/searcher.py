@@ -1,4 +1,4 @@
-"""From query vectors to matches: the stored vectors rank, the catalog names."""
+"""Turns query vectors into matches: ranks rows by their stored vectors, then looks up their images."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from lookalike.errors import UsageError
 from lookalike.results import Match
 from lookalike.search.options import SearchOptions
 from lookalike.search.snapshot import Snapshot, Snapshots
-from lookalike.storage.checksums import read_checked
+from lookalike.storage.checksums import check_rows, read_checked
 from lookalike.storage.records import StoredImage
 from lookalike.storage.rows import Rows
 from lookalike.storage.vectors import Vectors, unit
@@ -61,7 +61,7 @@ class Searcher:
         """The images of these rows, in their order; all copies of an image share a row."""
         if options.min_score is not None:
             rows = rows[: np.searchsorted(-scores, -options.min_score, "right")]
-        read_checked(snapshot.catalog, snapshot.vectors, rows)
+        check_rows(snapshot.catalog, snapshot.vectors, rows)
         images = snapshot.catalog.images_of(rows.tolist(), where=options.where, limit=limit)
         score_of = dict(zip(rows.tolist(), scores.tolist(), strict=False))
         return [self._match(image, score_of[image.row]) for image in images]

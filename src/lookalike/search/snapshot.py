@@ -38,7 +38,7 @@ class OpenIndex:
     """An index in memory, and what is known of it."""
 
     index: Index
-    about: Generation
+    card: Generation
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Snapshot:
             return None
         if row_set is not self.live and self.policy.searches_exactly(self.vectors.dim, row_set.size):
             return None
-        return self.opened.about.parameters(k=k * self.live.size / row_set.size, recall=recall)
+        return self.opened.card.parameters(k=k * self.live.size / row_set.size, recall=recall)
 
     def nearest(
         self, queries: Vectors, k: int, row_set: RowSet, parameters: SearchParameters | None
@@ -189,7 +189,7 @@ class Snapshots:
             if not self._is_replaced(state):
                 self._give_up_index(damage, state)
 
-    def about_index(self) -> Generation | None:
+    def index_card(self) -> Generation | None:
         """What is known of the index, without reading it; None if there is none.
 
         Raises:
@@ -200,14 +200,14 @@ class Snapshots:
             if state.generation is None:
                 return None
             try:
-                about = generation.read_about(self._directory, state.generation)
-                generation.check_size(self._directory, state.generation, about)
-                return about
+                card = generation.read_card(self._directory, state.generation)
+                generation.check_size(self._directory, state.generation, card)
+                return card
             except CorruptError:
                 if not self._is_replaced(state):
                     raise
 
-    def damages(self) -> list[CorruptError]:
+    def find_damage(self) -> list[CorruptError]:
         """Reads every vector and the whole index, and reports what is damaged.
 
         No one state is held all the while, which would stop a writer; if that has replaced the files meanwhile, they
@@ -226,7 +226,7 @@ class Snapshots:
     def _damaged_vectors(self, state: State) -> Iterator[CorruptError]:
         try:
             vectors = MappedVectors(self._directory / state.vectors, self._dim, state.count)
-            yield from checksums.damages(self.catalog, vectors, state.count)
+            yield from checksums.find_damage(self.catalog, vectors, state.count)
         except CorruptError as error:
             yield error
 
@@ -234,8 +234,8 @@ class Snapshots:
         if state.generation is None:
             return
         try:
-            about = generation.read_about(self._directory, state.generation)
-            generation.read_index(self._directory, state.generation, about)
+            card = generation.read_card(self._directory, state.generation)
+            generation.read_index(self._directory, state.generation, card)
         except CorruptError as error:
             yield CorruptError(error.message, self._hint)
 
@@ -265,11 +265,11 @@ class Snapshots:
             return None
         if self._index is None or self._index[0] != stored.number:
             try:
-                about = generation.read_about(self._directory, stored)
-                index = generation.read_index(self._directory, stored, about)
+                card = generation.read_card(self._directory, stored)
+                index = generation.read_index(self._directory, stored, card)
             except CorruptError as error:
                 raise _DamagedIndexError(error.message) from error
-            self._index = stored.number, OpenIndex(index, about)
+            self._index = stored.number, OpenIndex(index, card)
         return self._index[1]
 
     def _give_up_index(self, damage: CorruptError, state: State) -> None:
@@ -278,7 +278,7 @@ class Snapshots:
             raise damage
         with self._lock:
             is_known, self._damaged = self._damaged == state.generation.number, state.generation.number
-        if not is_known:  # to another thread
+        if not is_known:  # the warning is given once
             message = f"{damage.message}; every search compares with every vector until the index is built again"
             warnings.warn(DamagedIndexWarning(message, self._hint), stacklevel=2)
 

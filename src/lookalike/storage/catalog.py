@@ -120,7 +120,7 @@ class Catalog:
             with self._database.connection() as connection:
                 found = {id_ for (id_,) in connection.execute(query, (wanted,))}
             where = replace(where, ids=found & set(where.ids))
-        condition = filter_sql.of_few(where) if where else filter_sql.Condition("TRUE")
+        condition = filter_sql.for_lookup(where) if where else filter_sql.Condition("TRUE")
         source = """
             (SELECT key AS place, value AS wanted FROM json_each(?)) CROSS JOIN images ON images.row = wanted
         """
@@ -151,7 +151,7 @@ class Catalog:
         Raises:
             UsageError: it asks for an attribute that no image has.
         """
-        condition = filter_sql.of_all(where)
+        condition = filter_sql.for_scan(where)
         query = f"SELECT DISTINCT row FROM images WHERE {condition.sql} ORDER BY row"  # noqa: S608
         with self._database.connection() as connection:
             filter_sql.refuse_unknown_names(connection, where, self.attribute_names)
@@ -163,7 +163,7 @@ class Catalog:
         Raises:
             UsageError: it asks for an attribute that no image has.
         """
-        condition = filter_sql.of_all(where)
+        condition = filter_sql.for_scan(where)
         with self._database.connection() as connection:
             filter_sql.refuse_unknown_names(connection, where, self.attribute_names)
             query = f"SELECT COUNT(*) FROM images WHERE {condition.sql}"  # noqa: S608
@@ -201,7 +201,7 @@ class Catalog:
         """What is known of the files below a folder, in the order of their keys' bytes.
 
         "" is the collection's own folder, which has no absolute keys below it; those are below "/". A page is read at a
-        time; files that are added meanwhile, in that order, are found.
+        time. Files may be added in the order of their keys meanwhile.
         """
         after = b""
         while page := self._known_page(folder, after):
@@ -242,7 +242,7 @@ class Catalog:
             broken = connection.execute("PRAGMA foreign_key_check").fetchone()
         if found != "ok":
             return str(found)
-        return None if broken is None else f"table {broken[0]} names a row that is not there"
+        return None if broken is None else f"table {broken[0]} refers to a missing row"
 
     def check(self) -> None:
         """Raises CorruptError unless the catalog is intact, before anything is deleted that it does not name."""
@@ -262,7 +262,7 @@ class Catalog:
         """
         changes, count, vectors, *generation = connection.execute(query).fetchone()
         if not (isinstance(changes, int) and isinstance(count, int) and isinstance(vectors, str)):
-            raise self._damaged("it does not name the vectors")
+            raise self._damaged("the file of vectors is not recorded")
         return State(changes, count, vectors, StoredGeneration(*generation) if generation[0] else None)
 
     def next_generation(self) -> int:
@@ -314,7 +314,7 @@ class Catalog:
                     attributes[name] = value
         for id_, key, row, label, *size in found:
             if not (isinstance(key, str) and isinstance(label, str | None) and all(map(_is_whole, (id_, row, *size)))):
-                raise self._damaged("the entry of an image is not what it should be")
+                raise self._damaged("invalid record of an image")
         return [StoredImage(*image, attributes) for image, attributes in found.items()]
 
     def _rows(self, found: Iterable[tuple[int]]) -> "array[int]":
@@ -322,9 +322,9 @@ class Catalog:
         try:
             rows = array("q", (row for (row,) in found))
         except TypeError:
-            raise self._damaged("the row of an image is no number") from None
+            raise self._damaged("a row is not a number") from None
         if rows and not 0 <= min(rows) <= max(rows) < self._count():
-            raise self._damaged("it names vectors that it does not have")
+            raise self._damaged("row number out of range")
         return rows
 
     def _damaged(self, why: str) -> CorruptError:

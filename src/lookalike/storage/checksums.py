@@ -40,6 +40,11 @@ def read_checked(
     return stored
 
 
+def check_rows(catalog: Catalog, vectors: MappedVectors, rows: Rows) -> None:
+    """Raises CorruptError unless the checksums of these rows match."""
+    read_checked(catalog, vectors, rows)
+
+
 def read_checked_blocks(
     catalog: Catalog, vectors: MappedVectors, rows: Rows, catalog_rows: Rows | None = None
 ) -> Iterator[StoredVectors]:
@@ -47,7 +52,7 @@ def read_checked_blocks(
     return (read_checked(catalog, vectors, block, catalog_rows) for block in _blocks(rows))
 
 
-def damages(catalog: Catalog, vectors: MappedVectors, count: int) -> Iterator[CorruptError]:
+def find_damage(catalog: Catalog, vectors: MappedVectors, count: int) -> Iterator[CorruptError]:
     """Reads the first `count` rows, and reports each whose checksum does not match."""
     for block in _blocks(np.arange(count)):
         yield from _mismatches(catalog, vectors, block, vectors.stored(block))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lookalike.errors import CorruptError, LookalikeError, UsageError
-from lookalike.storage import layout, vectors
+from lookalike.storage import layout, lock, vectors
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
 from lookalike.system import durable
@@ -28,8 +28,8 @@ def making(directory: Path) -> Iterator[None]:
     _refuse_foreign_files(directory)
     with durable.storage_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
-    with layout.locked(directory):
-        if layout.locate(directory):
+    with lock.locked(directory):
+        if layout.find(directory):
             raise UsageError(f"{directory}: there is a collection already; open it, or name another directory")
         if any(_images(data / layout.CATALOG) for data in (directory, *directory.glob("data.*"))):
             raise CorruptError(

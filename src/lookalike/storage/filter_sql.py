@@ -19,17 +19,17 @@ class Condition:
     values: tuple[Any, ...] = ()
 
 
-def of_all(where: Where) -> Condition:
+def for_scan(where: Where) -> Condition:
     """The condition of a matching image, in a form that is fast for finding all of them.
 
     The names are those of the columns of `images`.
     """
-    return _all_of([*_of_image(where), *(_by_value(*each) for each in where.conditions.items())])
+    return _and([*_of_image(where), *(_by_value(*each) for each in where.conditions.items())])
 
 
-def of_few(where: Where) -> Condition:
+def for_lookup(where: Where) -> Condition:
     """The condition of a matching image, in a form that is fast for testing a few images."""
-    return _all_of([*_of_image(where), *(_by_image(*each) for each in where.conditions.items())])
+    return _and([*_of_image(where), *(_by_image(*each) for each in where.conditions.items())])
 
 
 def refuse_unknown_names(connection: Connection, where: Where, names: Callable[[], list[str]]) -> None:
@@ -84,12 +84,12 @@ def _value(allowed: Allowed) -> Condition:
         return _among("value", allowed)
     ends = [(">=", allowed.low), ("<=", allowed.high)]
     parts = [Condition(f"value {sign} {_parameter(end)}", (stored(end),)) for sign, end in ends if end is not None]
-    # SQLite sorts all texts behind all numbers; a number never is beyond a text, nor a text within numbers.
+    # SQLite sorts text after all numbers, so a range of one type has to exclude the other.
     if isinstance(allowed.low, int | float) and allowed.high is None:
         parts.append(Condition("value < ''"))
     if isinstance(allowed.high, str) and allowed.low is None:
         parts.append(Condition("value >= ''"))
-    return _all_of(parts)
+    return _and(parts)
 
 
 def _among(column: str, values: Collection[Value]) -> Condition:
@@ -100,6 +100,6 @@ def _parameter(value: Value) -> str:
     return "CAST(? AS TEXT)" if isinstance(value, str) else "?"
 
 
-def _all_of(conditions: Collection[Condition]) -> Condition:
+def _and(conditions: Collection[Condition]) -> Condition:
     sql = " AND ".join(condition.sql for condition in conditions)
     return Condition(sql or "TRUE", tuple(value for condition in conditions for value in condition.values))

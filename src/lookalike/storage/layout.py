@@ -1,4 +1,4 @@
-"""Where the files of a collection are, under which names, and who may write them.
+"""Finds a collection, and names all of its files.
 
 photos/.lookalike/            the directory of the collection, if no other is named
   collection.json             the manifest: which model made it, which data directory serves
@@ -12,13 +12,9 @@ photos/.lookalike/            the directory of the collection, if no other is na
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import filelock
-
-from lookalike.errors import Hint, LockedError, NoCollectionError
+from lookalike.errors import Hint, NoCollectionError
 from lookalike.system import durable
 
 DIRECTORY = ".lookalike"
@@ -37,7 +33,7 @@ _CATALOG_FILES = re.compile(rf"{re.escape(CATALOG)}(?:-journal|-wal|-shm)?")
 # Finding a collection
 
 
-def locate(path: Path) -> Path | None:
+def find(path: Path) -> Path | None:
     """The directory of the collection that a path names: the path itself, or the one inside it."""
     for directory in (path, path / DIRECTORY):
         if os.path.exists(directory / MANIFEST):
@@ -45,40 +41,20 @@ def locate(path: Path) -> Path | None:
     return None
 
 
-def located(path: str | os.PathLike[str]) -> Path:
+def find_or_raise(path: str | os.PathLike[str]) -> Path:
     """The directory of the collection that a path names.
 
     Raises:
         NoCollectionError: there is none.
     """
-    if directory := locate(Path(path)):
+    if directory := find(Path(path)):
         return directory
     raise NoCollectionError(f"{path}: there is no collection", Hint("create", {"path": os.fspath(path)}))
 
 
 def nearest(folder: Path) -> Path | None:
     """The directory of the collection in a folder, or in the closest folder above it that has one."""
-    return next(filter(None, map(locate, (folder, *folder.parents))), None)
-
-
-@contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Holds the writer's lock, which the system releases if the process dies.
-
-    Raises:
-        LockedError: another process holds it.
-        StorageError: the lock cannot be made.
-    """
-    lock = filelock.FileLock(directory / _LOCK, timeout=0)
-    with durable.storage_errors(directory):
-        try:
-            lock.acquire()
-        except filelock.Timeout as error:
-            raise LockedError(f"{directory}: another process is writing to it; try again when it is done") from error
-    try:
-        yield
-    finally:
-        lock.release()
+    return next(filter(None, map(find, (folder, *folder.parents))), None)
 
 
 # File names

@@ -98,7 +98,7 @@ class MappedVectors:
             CorruptError: the file holds numbers that are not finite.
         """
         if queries.ndim != 2 or queries.shape[1] != self.dim:
-            raise UsageError(f"a query of shape {queries.shape} does not go with vectors of {self.dim} dimensions")
+            raise UsageError(f"a query of shape {queries.shape} does not match vectors of {self.dim} dimensions")
         k = min(k, row_set.size_within(start, row_set.count))
         if k <= 0 or not len(queries):
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
@@ -174,7 +174,7 @@ def _map(path: Path, dim: int) -> tuple[Any, tuple[int, int]]:
             # FAISS trusts what it maps, so every byte of the header is checked first.
             status = os.fstat(file.fileno())
             if status.st_size < vectors.file_size(dim, count) or header != vectors.header(dim, count):
-                raise CorruptError(f"{path}: its header does not go with vectors of {dim} dimensions")
+                raise CorruptError(f"{path}: its header does not match vectors of {dim} dimensions")
             try:
                 # By descriptor: it is the very file that was checked, whatever its name.
                 index = faiss.read_index(f"/dev/fd/{file.fileno()}", faiss.IO_FLAG_MMAP_IFC)

@@ -15,8 +15,8 @@ class StoredImage:
         key: its path, relative to the collection's folder if it is inside.
         row: the row of its vector.
         label: its label, or None.
-        width: in pixels, as it is seen.
-        height: in pixels, as it is seen.
+        width: in pixels, after applying the EXIF orientation.
+        height: in pixels, likewise.
         attributes: by name.
     """
 

@@ -90,7 +90,7 @@ def bring_up_to_date(catalog: Database) -> None:
     with catalog.connection() as connection:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         if application != _APPLICATION_ID:
-            raise CorruptError(f"{catalog.path}: this is not a catalog of Lookalike's")
+            raise CorruptError(f"{catalog.path}: this is not a Lookalike catalog")
         if _version(connection, catalog.path) == len(MIGRATIONS):
             return
     try:
@@ -105,7 +105,7 @@ def bring_up_to_date(catalog: Database) -> None:
 def _version(connection: sqlite3.Connection, path: Path) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version < 1:
-        raise CorruptError(f"{path}: it says that it has format {version}, and there is no such format")
+        raise CorruptError(f"{path}: unknown format {version}")
     if version > len(MIGRATIONS):
         raise IncompatibleError(
             f"{path}: it has format {version} and this Lookalike knows up to {len(MIGRATIONS)}; upgrade Lookalike"

@@ -97,7 +97,7 @@ class Database:
         try:
             _set_durability(connection)
             # Otherwise a large transaction writes to the file, and locks all readers out, before its end.
-            connection.execute("PRAGMA cache_spill = OFF")  # which has no effect within one
+            connection.execute("PRAGMA cache_spill = OFF")  # outside of a transaction, or it has no effect
         except sqlite3.Error:
             connection.close()
             raise

@@ -149,7 +149,7 @@ class Transaction:
         image has had there.
         """
         labelled = self._connection.execute(f"SELECT key FROM main.images WHERE id IN ({_LABELLED})")  # noqa: S608
-        for (key,) in labelled.fetchall():  # of which an earlier call had brought the label here
+        for (key,) in labelled.fetchall():  # undoes the labels that an earlier call has set
             self.set_attributes(key, {LABEL: None})
         self._connection.execute("CREATE TEMP TABLE carried (image INTEGER PRIMARY KEY, id INTEGER NOT NULL UNIQUE)")
         kept, renamed, _ = [self._connection.execute(statement).rowcount for statement in _MATCH]

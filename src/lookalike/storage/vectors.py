@@ -130,7 +130,7 @@ class VectorWriter:
             StorageError: the disk is full or failing; take the rows as not written.
         """
         if stored.ndim != 2 or stored.shape[1] != self.dim:
-            raise UsageError(f"rows of shape {stored.shape} do not go with vectors of {self.dim} dimensions")
+            raise UsageError(f"rows of shape {stored.shape} do not match vectors of {self.dim} dimensions")
         with durable.storage_errors(self.path):
             _write_all(self._file, np.ascontiguousarray(stored, STORED).tobytes(), file_size(self.dim, self.count))
             durable.sync(self._file)

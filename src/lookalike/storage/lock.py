@@ -1,0 +1,31 @@
+"""The lock of a collection: one process at a time may write."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+from lookalike.errors import LockedError
+from lookalike.storage import layout
+from lookalike.system import durable
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Holds the writer's lock, which the system releases if the process dies.
+
+    Raises:
+        LockedError: another process holds it.
+        StorageError: the lock cannot be made.
+    """
+    lock = filelock.FileLock(layout.lock_file(directory), timeout=0)
+    with durable.storage_errors(directory):
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise LockedError(f"{directory}: another process is writing to it; try again when it is done") from error
+    try:
+        yield
+    finally:
+        lock.release()
