@@ -139,7 +139,7 @@ def print_curve(index: "Generation", young: int) -> None:
 
     chosen, kind = index.chosen, IndexSpec(index.spec, index.dim).kind
     click.echo(
-        f"{'':<12}{index.bytes / 1e6:,.1f} MB, {index.rows:,} vectors indexed; {young:,} newer ones are compared directly"
+        f"{'':<12}{index.bytes / 1e6:,.1f} MB, {index.rows:,} vectors indexed, {young:,} newer ones compared directly"
     )
     click.echo(f"{'':<12}recall target of the 10 nearest: {index.target_recall:g}, reached: {index.reached_recall:.3f}")
     for point in index.points:
