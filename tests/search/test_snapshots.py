@@ -79,7 +79,7 @@ def found(snapshots: Snapshots, queries: Vectors) -> list[int]:
 
 
 def nearest(snapshot: Snapshot, queries: Vectors) -> list[int]:
-    rows: list[int] = snapshot.search(queries, NEAREST)[1].ravel().tolist()
+    rows: list[int] = snapshot.search(queries, NEAREST, snapshot.live)[1].ravel().tolist()
     return rows
 
 
@@ -180,7 +180,7 @@ def test_a_snapshot_outlives_a_compaction_and_the_next_one_follows_it(snapshots:
     assert found(snapshots, units[6:8]) == [4, 5]
     with snapshots.current() as after:
         assert after.vectors.path.name == "vectors.000001.faiss"
-    assert list(before.row_set(None).rows()) == [row for row in range(20) if row not in (0, 5)]
+    assert list(before.live.rows()) == [row for row in range(20) if row not in (0, 5)]
 
 
 def test_a_snapshot_that_is_in_use_sees_no_later_commit(snapshots: Snapshots) -> None:

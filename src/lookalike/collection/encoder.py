@@ -42,7 +42,9 @@ class CollectionEncoder:
             ImageError: an image cannot be used.
             UsageError: there is a text and the model takes none, or the terms cancel each other out.
         """
-        return query_vector(terms, [self._term_vector(term) for term in terms])
+        vectors = [self._term_vector(term) for term in terms]
+        is_one = len(terms) == 1 and terms[0].weight > 0
+        return vectors[0] if is_one else query_vector(terms, vectors)
 
     def image_vector(self, image: ImageSource) -> Vectors:
         """The unit vector of an image, float32 (1, dim).

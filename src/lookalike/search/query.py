@@ -47,8 +47,6 @@ def query_vector(terms: Sequence[Term], vectors: Sequence[Vectors]) -> Vectors:
     """
     if not terms:
         raise UsageError("there is nothing to search for: give an image or a text")
-    if len(terms) == 1 and terms[0].weight > 0:
-        return vectors[0]
     weights = np.array([term.weight for term in terms])
     total = weights @ np.concatenate(vectors).astype(np.float64)
     if np.linalg.norm(total) <= _ROUNDING * np.abs(weights).sum():

@@ -1,5 +1,7 @@
 """Turns query vectors into matches: ranks rows by their stored vectors, then looks up their images."""
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from lookalike.storage.checksums import check_rows, read_checked
 from lookalike.storage.records import StoredImage
 from lookalike.storage.rows import Rows
 from lookalike.storage.vectors import Vectors, unit
+
+_PATIENCE_S = 1.0  # for so long an answer is found again when the collection has changed meanwhile
 
 
 class Searcher:
@@ -28,8 +32,13 @@ class Searcher:
             UsageError: the vectors have another dimension, or the filter asks for an attribute that no image has.
             CorruptError: a vector that would have been returned is damaged.
         """
-        with self._snapshots.current() as snapshot:
-            return self._matches(snapshot, queries, options)
+        for patient in self._attempts():
+            with self._snapshots.current() as snapshot:
+                row_set = snapshot.row_set(options.where) if options.where else snapshot.live
+            scores, rows = snapshot.search(queries, options, row_set)
+            if (matches := self._named(snapshot, rows, scores, options, patient=patient)) is not None:
+                return matches
+        raise AssertionError("attempts do not end")
 
     def by_image(self, image_id: int, options: SearchOptions) -> tuple[Match, list[Match]]:
         """An image of the collection, and the images nearest to it, without itself.
@@ -38,33 +47,52 @@ class Searcher:
             UsageError: there is no image of that number, or the filter asks for an attribute that no image has.
             CorruptError: a vector that would have been returned is damaged.
         """
-        with self._snapshots.current() as snapshot:
-            image = snapshot.catalog.image(image_id)
-            if image is None:
-                raise UsageError(f"there is no image with the id {image_id}")
-            query = unit(read_checked(snapshot.catalog, snapshot.vectors, np.array([image.row])))
-            [found] = self._matches(snapshot, query, options, extra=1)  # it finds itself
-            others = [match for match in found if match.id != image_id]
-            return self._match(image, 1.0), others[: options.k]
+        for patient in self._attempts():
+            with self._snapshots.current() as snapshot:
+                image = snapshot.catalog.image(image_id)
+                if image is None:
+                    raise UsageError(f"there is no image with the id {image_id}")
+                query = unit(read_checked(snapshot.catalog, snapshot.vectors, np.array([image.row])))
+                row_set = snapshot.row_set(options.where) if options.where else snapshot.live
+            scores, rows = snapshot.search(query, options, row_set, extra=1)  # it finds itself
+            if (matches := self._named(snapshot, rows, scores, options, extra=1, patient=patient)) is not None:
+                others = [match for match in matches[0] if match.id != image_id]
+                return self._match(image, 1.0), others[: options.k]
+        raise AssertionError("attempts do not end")
 
-    def _matches(
-        self, snapshot: Snapshot, queries: Vectors, options: SearchOptions, *, extra: int = 0
-    ) -> list[list[Match]]:
-        """The matches of each query, and a few extra ones."""
-        scores, rows = snapshot.search(queries, options, extra=extra)
-        limit = options.k + extra
-        return [self._named(snapshot, found, near, options, limit) for found, near in zip(rows, scores, strict=True)]
+    def _attempts(self) -> Iterator[bool]:
+        """Goes on for ever: True as long as an answer should be found again if the collection has changed meanwhile."""
+        until = time.monotonic() + _PATIENCE_S
+        while True:
+            yield time.monotonic() < until
 
     def _named(
-        self, snapshot: Snapshot, rows: Rows, scores: Vectors, options: SearchOptions, limit: int
-    ) -> list[Match]:
-        """The images of these rows, in their order; all copies of an image share a row."""
-        if options.min_score is not None:
-            rows = rows[: np.searchsorted(-scores, -options.min_score, "right")]
-        check_rows(snapshot.catalog, snapshot.vectors, rows)
-        images = snapshot.catalog.images_of(rows.tolist(), where=options.where, limit=limit)
-        score_of = dict(zip(rows.tolist(), scores.tolist(), strict=False))
-        return [self._match(image, score_of[image.row]) for image in images]
+        self,
+        snapshot: Snapshot,
+        rows: Rows,
+        scores: Vectors,
+        options: SearchOptions,
+        *,
+        extra: int = 0,
+        patient: bool,
+    ) -> list[list[Match]] | None:
+        """The matches of each query; None if a writer has replaced the files meanwhile, or changed anything if
+        `patient`.
+
+        Otherwise, images that were removed meanwhile are left out.
+        """
+        matches = []
+        for found, near in zip(rows, scores, strict=True):
+            if options.min_score is not None:
+                found = found[: np.searchsorted(-near, -options.min_score, "right")]
+            named = snapshot.catalog.named(found.tolist(), where=options.where, limit=options.k + extra)
+            seen = snapshot.state
+            if named.state.files != seen.files or (patient and named.state.changes != seen.changes):
+                return None
+            check_rows(snapshot.vectors, found, named.crc32s)
+            score_of = dict(zip(found.tolist(), near.tolist(), strict=False))
+            matches.append([self._match(image, score_of[image.row]) for image in named.images])
+        return matches
 
     def _match(self, image: StoredImage, score: float) -> Match:
         # Stored vectors are rounded to half precision, which leaves their lengths within some 1e-4 of 1.

@@ -63,35 +63,35 @@ class Snapshot:
     _filtered: OrderedDict[Where, RowSet] = field(default_factory=OrderedDict, compare=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
 
-    def search(self, queries: Vectors, options: SearchOptions, *, extra: int = 0) -> tuple[Vectors, Rows]:
+    def search(
+        self, queries: Vectors, options: SearchOptions, row_set: RowSet, *, extra: int = 0
+    ) -> tuple[Vectors, Rows]:
         """Finds the rows nearest to each query, best first, for `options.k` neighbours and a few extra ones.
 
-        Extra neighbours do not change how the index is searched.
+        Extra neighbours do not change how the index is searched. The catalog is not read.
 
         Args:
             queries: unit vectors, float32 (n, dim).
-            options: `k`, `where`, `exact` and `recall` count.
+            options: `k`, `exact` and `recall` count.
+            row_set: the rows that may be found.
             extra: the number of neighbours to find beyond k.
 
         Returns:
             Scores, float32 (n, k'), and rows, int64 (n, k'), with k' at most k + extra.
 
         Raises:
-            UsageError: the queries have another dimension, or the filter asks for an attribute that no image has.
+            UsageError: the queries have another dimension.
             CorruptError: the vectors are not finite.
         """
-        row_set = self.row_set(options.where)
         parameters = self.parameters(options.k, row_set, recall=options.recall, exact=options.exact)
         return self.nearest(queries, options.k + extra, row_set, parameters)
 
-    def row_set(self, where: Where | None) -> RowSet:
-        """The live rows that a filter admits.
+    def row_set(self, where: Where) -> RowSet:
+        """The live rows that a filter admits, read from the catalog.
 
         Raises:
             UsageError: the filter asks for an attribute that no image has.
         """
-        if where is None:
-            return self.live
         with self._lock:
             if where in self._filtered:
                 self._filtered.move_to_end(where)
@@ -172,22 +172,19 @@ class Snapshots:
 
     @contextmanager
     def current(self) -> Iterator[Snapshot]:
-        """The newest state; everything that is read within belongs to it.
+        """The newest state; what is read from the catalog within belongs to it.
+
+        It is a read transaction, which keeps writers from committing: search after it, not within.
 
         Raises:
             CorruptError: a file of the collection is damaged.
         """
         while True:
             with self.catalog.reading() as state:
-                try:
-                    snapshot = self._opened(state)
-                except CorruptError as error:
-                    damage = error
-                else:
-                    yield snapshot
+                if self._is_loaded(state):
+                    yield self._snapshot(state)
                     return
-            if not self._is_replaced(state):
-                self._give_up_index(damage, state)
+            self._load(state)
 
     def index_card(self) -> Generation | None:
         """What is known of the index, without reading it; None if there is none.
@@ -239,10 +236,10 @@ class Snapshots:
         except CorruptError as error:
             yield CorruptError(error.message, self._hint)
 
-    def _opened(self, state: State) -> Snapshot:
+    def _snapshot(self, state: State) -> Snapshot:
         with self._lock:
-            self._vectors = self._mapped(state)
-            opened = self._opened_index(state.generation)
+            assert self._vectors
+            opened = self._index[1] if self._index and self._uses_index(state) else None
             newest = self._newest
             is_same = newest and newest.state == state
             if newest and is_same and newest.opened is opened and newest.vectors is self._vectors:
@@ -251,26 +248,38 @@ class Snapshots:
             self._newest = Snapshot(state, self.catalog, self._vectors, live, opened, self._policy)
             return self._newest
 
-    def _mapped(self, state: State) -> MappedVectors:
-        mapped, path = self._vectors, self._directory / state.vectors
-        if mapped and mapped.path == path and mapped.count >= state.count and mapped.is_current():
-            return mapped
-        return MappedVectors(path, self._dim, state.count)
+    def _is_loaded(self, state: State) -> bool:
+        """Whether the files of a state are open."""
+        with self._lock:
+            mapped = self._vectors
+            if not mapped or mapped.path.name != state.vectors or mapped.count < state.count or not mapped.is_current():
+                return False
+            return not self._uses_index(state) or (self._index is not None and self._index[0] == _number(state))
+
+    def _uses_index(self, state: State) -> bool:
+        return state.generation is not None and state.generation.number != self._damaged
+
+    def _load(self, state: State) -> None:
+        """Opens the files of a state, unless a writer has replaced them."""
+        try:
+            with self._lock:
+                self._vectors = MappedVectors(self._directory / state.vectors, self._dim, state.count)
+                if self._uses_index(state) and (self._index is None or self._index[0] != _number(state)):
+                    assert state.generation
+                    self._index = state.generation.number, self._read_index(state.generation)
+        except CorruptError as damage:
+            if not self._is_replaced(state):
+                self._give_up_index(damage, state)
+
+    def _read_index(self, stored: StoredGeneration) -> OpenIndex:
+        try:
+            card = generation.read_card(self._directory, stored)
+            return OpenIndex(generation.read_index(self._directory, stored, card), card)
+        except CorruptError as error:
+            raise _DamagedIndexError(error.message) from error
 
     def _live(self, state: State) -> RowSet:
         return RowSet(state.count, dead=np.array(self.catalog.dead_rows(), np.int64))
-
-    def _opened_index(self, stored: StoredGeneration | None) -> OpenIndex | None:
-        if stored is None or stored.number == self._damaged:
-            return None
-        if self._index is None or self._index[0] != stored.number:
-            try:
-                card = generation.read_card(self._directory, stored)
-                index = generation.read_index(self._directory, stored, card)
-            except CorruptError as error:
-                raise _DamagedIndexError(error.message) from error
-            self._index = stored.number, OpenIndex(index, card)
-        return self._index[1]
 
     def _give_up_index(self, damage: CorruptError, state: State) -> None:
         """Goes on without an index that is damaged; any other damage is raised."""
@@ -281,6 +290,10 @@ class Snapshots:
         if not is_known:  # the warning is given once
             message = f"{damage.message}; every search compares with every vector until the index is built again"
             warnings.warn(DamagedIndexWarning(message, self._hint), stacklevel=2)
+
+
+def _number(state: State) -> int | None:
+    return state.generation.number if state.generation else None
 
 
 def _merged(first: tuple[Vectors, Rows], second: tuple[Vectors, Rows], k: int) -> tuple[Vectors, Rows]:

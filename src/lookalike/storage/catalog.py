@@ -12,7 +12,7 @@ from typing import Any
 from lookalike.errors import CorruptError
 from lookalike.filters import Value, Where
 from lookalike.storage import filter_sql, schema
-from lookalike.storage.records import KnownFile, State, StoredGeneration, StoredImage, Totals
+from lookalike.storage.records import KnownFile, NamedRows, State, StoredGeneration, StoredImage, Totals
 from lookalike.storage.sqlite import Connection, Database
 from lookalike.storage.transaction import Carried, Transaction
 
@@ -106,6 +106,11 @@ class Catalog:
         with self._database.connection() as connection:
             query = f"SELECT row, crc32 FROM vectors WHERE {condition}"  # noqa: S608
             return dict(connection.execute(query, values).fetchall())
+
+    def named(self, rows: Sequence[int], *, where: Where | None, limit: int) -> NamedRows:
+        """The checksums and the images of rows, in one committed state; see `images_of`."""
+        with self.reading() as state:
+            return NamedRows(state, self.crc32s(rows), self.images_of(rows, where=where, limit=limit))
 
     def images_of(
         self, rows: Sequence[int], *, where: Where | None = None, limit: int = _NO_LIMIT

@@ -1,7 +1,7 @@
 """Checksums: the catalog has the CRC-32 of each row, and whatever is read is compared with it."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -35,14 +35,16 @@ def read_checked(
         CorruptError: a checksum does not match.
     """
     stored = vectors.stored(rows)
-    for mismatch in _mismatches(catalog, vectors, rows, stored, catalog_rows):
+    known_rows = (rows if catalog_rows is None else catalog_rows[rows]).tolist()
+    for mismatch in _mismatches(vectors, rows, stored, known_rows, catalog.crc32s(known_rows)):
         raise mismatch
     return stored
 
 
-def check_rows(catalog: Catalog, vectors: MappedVectors, rows: Rows) -> None:
-    """Raises CorruptError unless the checksums of these rows match."""
-    read_checked(catalog, vectors, rows)
+def check_rows(vectors: MappedVectors, rows: Rows, expected: Mapping[int, int]) -> None:
+    """Raises CorruptError unless the checksums of these rows are the expected ones, by row."""
+    for mismatch in _mismatches(vectors, rows, vectors.stored(rows), rows.tolist(), expected):
+        raise mismatch
 
 
 def read_checked_blocks(
@@ -55,14 +57,14 @@ def read_checked_blocks(
 def find_damage(catalog: Catalog, vectors: MappedVectors, count: int) -> Iterator[CorruptError]:
     """Reads the first `count` rows, and reports each whose checksum does not match."""
     for block in _blocks(np.arange(count)):
-        yield from _mismatches(catalog, vectors, block, vectors.stored(block))
+        known_rows = block.tolist()
+        yield from _mismatches(vectors, block, vectors.stored(block), known_rows, catalog.crc32s(known_rows))
 
 
 def _mismatches(
-    catalog: Catalog, vectors: MappedVectors, rows: Rows, stored: StoredVectors, catalog_rows: Rows | None = None
+    vectors: MappedVectors, rows: Rows, stored: StoredVectors, known_rows: Sequence[int], expected: Mapping[int, int]
 ) -> Iterator[CorruptError]:
-    known_rows = (rows if catalog_rows is None else catalog_rows[rows]).tolist()
-    expected = catalog.crc32s(known_rows)
+    """An error for each row whose checksum is not the expected one of the row that the catalog knows it by."""
     for row, known_row, crc32 in zip(rows.tolist(), known_rows, crc32s(stored), strict=True):
         if expected.get(known_row) != crc32:
             yield CorruptError(f"{vectors.path}: the vector in row {row} is damaged: checksum mismatch")

@@ -99,7 +99,7 @@ class MappedVectors:
         """
         if queries.ndim != 2 or queries.shape[1] != self.dim:
             raise UsageError(f"a query of shape {queries.shape} does not match vectors of {self.dim} dimensions")
-        k = min(k, row_set.size_within(start, row_set.count))
+        k = min(k, row_set.size_within(start, row_set.count) if start else row_set.size)
         if k <= 0 or not len(queries):
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         if len(queries) >= _MANY:

@@ -79,3 +79,18 @@ class Totals:
     vectors: int
     dead: int
     skipped: int
+
+
+@dataclass(frozen=True)
+class NamedRows:
+    """What one committed state says of some rows.
+
+    Attributes:
+        state: the state.
+        crc32s: the checksums of at least these rows, by row.
+        images: the images of these rows, in the order of the rows.
+    """
+
+    state: State
+    crc32s: Mapping[int, int]
+    images: list[StoredImage]
