@@ -73,7 +73,7 @@ def test_a_parquet_table_is_applied_like_a_csv_table(
     path = parquet({"file": [f"{folder}/a.jpg", "photos/2024/b.jpg"], "label": [7, 8], "rating": [0.5, math.nan]})
     assert apply.apply(catalog, folder, path) == AttributesReport(2, 0, (), ("label", "rating"))
     assert stored(catalog) == {"a.jpg": {"label": "7", "rating": 0.5}, "2024/b.jpg": {"label": "8"}}
-    assert [catalog.count_where(Where(label=label)) for label in ("7", "8", "2024")] == [1, 1, 0]
+    assert [catalog.count_where(Where(label=label)) for label in ("7", "8", "2024")] == [1, 1, 1]
 
 
 def test_a_path_is_a_key_or_relative_to_the_table_or_absolute(catalog: Catalog, folder: Path) -> None:

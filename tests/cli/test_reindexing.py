@@ -36,7 +36,7 @@ def test_another_model_is_explained_instead_of_used(photos: Collection) -> None:
         "those of efficientnet-lite0 (int8)",
         f"run: lookalike index {photos.folder} --model efficientnet-lite0 --reindex\n",
         f"lookalike plan {photos.folder} --model efficientnet-lite0\n",
-        "ids, attributes and labels stay",
+        "Ids, attributes and labels stay",
         "0.1 MB",
     ):
         assert text in error.message
@@ -66,7 +66,7 @@ def test_the_explanation_mentions_a_run_that_has_begun(photos: Collection) -> No
     assert change
     assert "begun with coarse: 5 of 12 files are done." in _explanation(change)
     other = refusal("index", photos.folder, "--model", "efficientnet-lite0").message
-    assert other.endswith("begun with coarse: 5 of 12 files are done, and would be given up.")
+    assert other.endswith("begun with coarse: 5 of 12 files are done, which would be discarded.")
 
 
 def test_an_encoder_object_is_named_in_a_python_call(photos: Collection) -> None:
@@ -90,7 +90,7 @@ def test_images_that_cannot_be_read_can_be_removed_by_a_command(photos: Collecti
     command = ("index", str(photos.folder), "--model", "efficientnet-lite0", "--reindex")
     code, out, err = run(*command, cwd=photos.folder)
     assert (code, out) == (2, "")
-    assert f"2 images, such as {elsewhere / 'x.png'}, cannot be read now; nothing has been changed" in err
+    assert f"2 images, such as {elsewhere / 'x.png'}, cannot be read; if they are on a removable or network drive" in err
     assert err.rstrip().endswith(f"lookalike remove -c {photos.directory} '{elsewhere / 'x.png'}'")
 
 

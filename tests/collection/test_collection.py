@@ -196,7 +196,7 @@ def test_all_images_can_be_removed(photos: Collection) -> None:
 
 
 def test_remove_takes_a_list_of_paths(photos: Collection) -> None:
-    with pytest.raises(UsageError, match="give a list"):
+    with pytest.raises(UsageError, match="expected a list"):
         photos.remove("00.png")
 
 

@@ -49,7 +49,7 @@ def test_images_on_a_disk_that_is_not_connected_are_not_given_up(
     with pytest.raises(UsageError) as raised:
         reindex(photos.folder, encoder=coarse)
     monkeypatch.setattr(migration, "VectorWriter", VectorWriter)
-    such_as = f"2 images, such as {elsewhere / 'x.png'}, cannot be read now; nothing has been changed"
+    such_as = f"2 images, such as {elsewhere / 'x.png'}, cannot be read; if they are on a removable or network drive"
     assert such_as in raised.value.message
     hint = Hint("remove_images", {"path": str(photos.directory), "image": str(elsewhere / "x.png")})
     assert raised.value.hints == (hint,)
@@ -76,7 +76,7 @@ def test_an_image_without_permission_at_its_turn_is_not_given_up(
         return read(path)
 
     monkeypatch.setattr(embedding, "read", refuse)
-    with pytest.raises(UsageError, match=r"the image .*x\.png cannot be read now"):
+    with pytest.raises(UsageError, match=r"the image .*x\.png cannot be read"):
         reindex(photos.folder, encoder=CoarseEncoder())
     monkeypatch.undo()
     before = facts_of(photos)
@@ -112,7 +112,7 @@ def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(
 
     monkeypatch.setattr(os, "scandir", refuse)
     monkeypatch.setattr(os.path, "lexists", lambda path: Path(path).parent != shut and lexists(path))
-    with pytest.raises(UsageError, match=r"4 images, such as .*cats/01\.png, cannot be read now"):
+    with pytest.raises(UsageError, match=r"4 images, such as .*cats/01\.png, cannot be read"):
         reindex(photos.folder, encoder=CoarseEncoder())
     monkeypatch.undo()
     assert facts_of(photos) == before

@@ -33,7 +33,7 @@ def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
     connection.execute("CREATE TABLE images (id)")
     connection.commit()
     connection.close()
-    with pytest.raises(CorruptError, match=r"catalog\.sqlite: this is not a catalog"):
+    with pytest.raises(CorruptError, match=r"catalog\.sqlite: this is not a Lookalike catalog"):
         Catalog(path)
 
 
