@@ -238,11 +238,12 @@ class Catalog:
     def skipped(self) -> Iterator[tuple[str, str]]:
         """(key, reason) of the skipped files, by key."""
         with self._database.connection() as connection:
-            yield from connection.execute("SELECT key, reason FROM skipped ORDER BY key").fetchall()
+            found = connection.execute("SELECT key, reason FROM skipped ORDER BY key").fetchall()
+        return iter(found)
 
     def damage(self) -> str | None:
         """The first problem that SQLite's own checks find, or None."""
-        with self._database.connection() as connection:
+        with self._database.unhurried(), self._database.connection() as connection:
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             broken = connection.execute("PRAGMA foreign_key_check").fetchone()
         if found != "ok":

@@ -5,10 +5,11 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from lookalike.errors import CorruptError, IncompatibleError, StorageError
+from lookalike.storage.read_gate import gate_of
 
 _BUSY_TIMEOUT_S = 30.0
 # The releases that fix a race in resetting the write-ahead log; before them, a rollback journal is the safe choice.
@@ -40,6 +41,7 @@ class Database:
         self._local = threading.local()
         self._connections: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._closing = weakref.finalize(self, _close, self._connections, self._process)
+        self._gate = gate_of(self.path)
 
     def close(self) -> None:
         """Closes every connection; the next use opens a new one."""
@@ -55,14 +57,33 @@ class Database:
             StorageError: the disk is full or failing.
             CorruptError: the file is damaged.
         """
-        with translated(self.path):
-            if self._process != os.getpid():  # connections from before a fork are neither used nor closed
-                self._closing.detach()
-                self._inherited = self._connections
-                self._start()
+        if self._process != os.getpid():  # connections from before a fork are neither used nor closed
+            self._closing.detach()
+            self._inherited = self._connections
+            self._start()
+        with translated(self.path), self._gated():
             if not hasattr(self._local, "connection"):
                 self._local.connection = self._connect()
             yield self._local.connection
+
+    @contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """What this thread does within may take long: other readers do not wait for it."""
+        with self._gated(counts=False):
+            yield
+
+    @contextmanager
+    def _gated(self, *, counts: bool = True) -> Iterator[None]:
+        """Passes the gate of the readers; threads that are within already, or do not count, do not wait."""
+        if getattr(self._local, "is_within", False):
+            yield
+            return
+        self._local.is_within = True
+        try:
+            with self._gate.reading() if counts else nullcontext():
+                yield
+        finally:
+            self._local.is_within = False
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -82,7 +103,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction, committed to the disk at the end unless something is raised."""
-        with self.connection() as connection:
+        with self._gated(counts=False), self.connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection

@@ -1,0 +1,58 @@
+"""Lets the readers of a process pause together now and then, so that a writer in another process gets its turn.
+
+SQLite grants a shared lock to a thread whose process holds one already, without regard to writers that wait for the
+lock (os_unix.c, unixLock). Threads that read without a pause would therefore keep a writer out for ever.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+_LONGEST_S = 0.02  # after so long without a pause, new readers wait until the others are done
+
+
+class ReadGate:
+    """The readers of one file in this process."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._readers, self._since, self._is_draining = 0, 0.0, False
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Counts a reader, once there has been a pause if one is due."""
+        self._enter()
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def _enter(self) -> None:
+        with self._condition:
+            while self._is_draining or (self._readers and time.monotonic() - self._since > _LONGEST_S):
+                self._is_draining = True
+                self._condition.wait()
+            if not self._readers:
+                self._since = time.monotonic()
+            self._readers += 1
+
+    def _leave(self) -> None:
+        with self._condition:
+            self._readers -= 1
+            if not self._readers and self._is_draining:
+                self._is_draining = False
+                self._condition.notify_all()
+
+
+_gates: "WeakValueDictionary[tuple[int, Path], ReadGate]" = WeakValueDictionary()
+_gates_lock = threading.Lock()
+
+
+def gate_of(path: Path) -> ReadGate:
+    """The gate of a file, the same one for all that use it in this process."""
+    with _gates_lock:
+        return _gates.setdefault((os.getpid(), path.resolve()), ReadGate())
