@@ -40,7 +40,7 @@ docs: $(VENV)/package
 
 # Draws the README's picture again.
 picture: demo
-	$(BIN)/lookalike search -c lookalike-demo --id 4 -k 11 --sheet docs/lookalikes.jpg
+	$(BIN)/lookalike search -c lookalike-demo --id 4 -k 11 --sheet docs/lookalikes.jpg --overwrite
 
 clean:
 	rm -rf $(VENV) lookalike-demo lookalike-demo.html

@@ -31,6 +31,7 @@ HINTS: list[tuple[Hint, str]] = [
     (Hint("remove_model", {"name": "vit"}), "lookalike.encoders.registry.remove('vit')"),
     (Hint("inspect_model", {"file": "model.onnx"}), "lookalike.importers.inspect('model.onnx')"),
     (Hint("find_models"), "lookalike.encoders.registry.folder()"),
+    (Hint("overwrite"), "overwrite=True"),
     (Hint("install", {"extra": "torch"}), 'pip install "lookalike[torch]"'),
     (Hint("upgrade", {"extra": "torch"}), 'pip install --upgrade "lookalike[torch]"'),
 ]

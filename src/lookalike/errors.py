@@ -31,6 +31,7 @@ Action = Literal[
     "remove_model",
     "inspect_model",
     "find_models",
+    "overwrite",
     "install",
     "upgrade",
 ]
@@ -49,6 +50,7 @@ _CALLS: dict[Action, tuple[str, str]] = {
     "remove_model": ("remove that one", "lookalike.encoders.registry.remove({all})"),
     "inspect_model": ("list its layers", "lookalike.importers.inspect({all})"),
     "find_models": ("find the folder of imported models", "lookalike.encoders.registry.folder()"),
+    "overwrite": ("write there anyway", "overwrite=True"),
     "install": ("install what is missing", 'pip install "lookalike[{extra}]"'),
     "upgrade": ("install versions that match", 'pip install --upgrade "lookalike[{extra}]"'),
 }

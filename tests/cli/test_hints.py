@@ -27,6 +27,7 @@ COMMANDS = {
     "remove_model": ["lookalike models remove vit"],
     "inspect_model": ["lookalike models inspect model.onnx"],
     "find_models": ["lookalike models path"],
+    "overwrite": ["--overwrite"],
     "install": ['pip install "lookalike[torch]"'],
     "upgrade": ['pip install --upgrade "lookalike[torch]"'],
 }

@@ -90,7 +90,8 @@ def test_images_that_cannot_be_read_can_be_removed_by_a_command(photos: Collecti
     command = ("index", str(photos.folder), "--model", "efficientnet-lite0", "--reindex")
     code, out, err = run(*command, cwd=photos.folder)
     assert (code, out) == (2, "")
-    assert f"2 images, such as {elsewhere / 'x.png'}, cannot be read; if they are on a removable or network drive" in err
+    said = f"2 images, such as {elsewhere / 'x.png'}, cannot be read; if they are on a removable or network drive"
+    assert said in err
     assert err.rstrip().endswith(f"lookalike remove -c {photos.directory} '{elsewhere / 'x.png'}'")
 
 

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from lookalike.display.sheet import sheet, write_sheet
 from lookalike.errors import UsageError
 from lookalike.results import Match, Matches
+from lookalike.search.query import Term
 
 COLOURS = ((220, 20, 20), (20, 150, 20), (20, 20, 220), (150, 20, 150), (200, 120, 20), (20, 150, 150))
 SIDE = 90
@@ -110,6 +111,16 @@ def test_an_unreadable_image_is_a_gap_with_the_reason(tmp_path: Path) -> None:
     assert (gaps[0] < 150).sum() > 50  # text
     assert (gaps[0] != gaps[1]).any()  # that depend on the reason
     assert (gaps[1] == gaps[2]).all()  # and on nothing else
+
+
+@pytest.mark.parametrize("side", [32, 40, 64])
+def test_the_smallest_sheets_have_gaps_and_texts_too(side: int, tmp_path: Path) -> None:
+    gap = Matches([Match(1, "gone.png", tmp_path / "gone.png", 0.5)])
+    for one in (gap, Matches(queries=[Term(text="a red mug on a table")])):
+        paper = sheet(one, side=side)
+        tile = grey(paper, (20, 20, 20 + side, 20 + side))
+        assert (tile[0] == 238).all()
+        assert (tile < 170).sum() > 20  # text
 
 
 def test_a_label_is_cut_and_loses_what_the_font_cannot_draw(matches: Matches) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from lookalike import Collection
+from lookalike.errors import StorageError
 from lookalike.search import searcher
 from lookalike.storage import sqlite
 from lookalike.storage.mapped_vectors import MappedVectors
@@ -55,6 +57,12 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, photos: Collection) -> Callable[[
     return arrange
 
 
+def lose_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the first answer taken, whatever changes meanwhile."""
+    monkeypatch.setattr(searcher, "_PATIENCE_S", -1.0)
+    monkeypatch.setattr(searcher, "_HELD_S", -1.0)
+
+
 def nearest_keys(collection: Collection, k: int = 10) -> list[str]:
     return [match.key for match in collection.search_vector(QUERY[0], k=k, exact=True)]
 
@@ -78,18 +86,19 @@ def test_an_image_deleted_during_a_search_is_not_returned(photos: Collection, me
 def test_a_search_without_patience_leaves_out_what_was_deleted(
     photos: Collection, meanwhile: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is what a search of many queries does that takes longer than a second."""
-    monkeypatch.setattr(searcher, "_PATIENCE_S", -1.0)
+    """It is what a long search of many queries does."""
+    lose_patience(monkeypatch)
     best = nearest_keys(photos)
     meanwhile(lambda other: drop(other, best[:3]))
     assert [match.key for match in photos.search_vector(QUERY[0], k=10)] == best[3:]
 
 
-@pytest.mark.parametrize("patience", [1.0, -1.0])
+@pytest.mark.parametrize("patient", [True, False])
 def test_a_compaction_during_a_search_never_mixes_up_rows(
-    photos: Collection, meanwhile: Any, monkeypatch: pytest.MonkeyPatch, patience: float
+    photos: Collection, meanwhile: Any, monkeypatch: pytest.MonkeyPatch, patient: bool
 ) -> None:
-    monkeypatch.setattr(searcher, "_PATIENCE_S", patience)
+    if not patient:
+        lose_patience(monkeypatch)
     drop(photos, nearest_keys(photos)[1:6])
     meanwhile(lambda other: other.build(spec="Flat"))
     assert_exact(photos.search_vector(QUERY[0], k=10, exact=True), Exact(photos).scores(QUERY), 10)
@@ -110,3 +119,21 @@ def test_search_by_id_finds_the_image_although_others_are_written(photos: Collec
     vector = Exact(photos).vectors[Exact(photos).keys.index(keys_of(ROWS)[6])]
     true = Exact(photos).scores(vector[None].astype(np.float32), admitted=lambda key: key != keys_of(ROWS)[6])
     assert_exact(found, true, 10)
+
+
+def test_a_short_search_that_is_always_overtaken_is_done_within_a_transaction(
+    photos: Collection, meanwhile: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer belongs to one state; a writer waits where a reader keeps it out (not with a write-ahead log)."""
+    monkeypatch.setattr(searcher, "_PATIENCE_S", -1.0)
+    attempts: list[bool] = []
+
+    def write(other: Collection) -> None:
+        attempts.append(True)
+        with suppress(StorageError):
+            drop(other, best[:3])
+
+    best = nearest_keys(photos)
+    meanwhile(write)
+    assert [match.key for match in photos.search_vector(QUERY[0], k=10)] == best
+    assert attempts == [True]

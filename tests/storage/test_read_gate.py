@@ -12,8 +12,37 @@ from lookalike.storage.read_gate import ReadGate, gate_of
 
 def test_a_reader_does_not_wait_when_none_has_read_for_long() -> None:
     gate = ReadGate()
-    with gate.reading(), gate.reading():
-        assert gate._readers == 2
+    with gate.reading():
+        assert gate._readers == 1
+    assert gate._readers == 0
+
+
+def test_a_thread_that_is_within_enters_again_although_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = ReadGate()
+    monkeypatch.setattr(read_gate, "_LONGEST_S", -1.0)
+    with gate.reading(), gate.reading(), gate.reading(counts=False):
+        assert gate._readers == 1
+    with gate.reading(counts=False), gate.reading():
+        assert gate._readers == 0
+
+
+def test_a_reader_that_waits_for_one_that_wants_to_enter_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = ReadGate()
+    monkeypatch.setattr(read_gate, "_LONGEST_S", 0.0)
+    monkeypatch.setattr(read_gate, "_PATIENCE_S", 0.05)
+    entered = []
+
+    def read() -> None:
+        with gate.reading():
+            entered.append(gate._readers)
+
+    with gate.reading():
+        thread = threading.Thread(target=read)
+        thread.start()
+        thread.join(30)
+        assert entered == [2]
     assert gate._readers == 0
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike import errors
-from lookalike.cli import options, progress, reports
+from lookalike.cli import options, output, progress, reports
 from lookalike.display.text import safe_text
 
 if TYPE_CHECKING:
@@ -24,6 +24,11 @@ def demo(folder: Path, open_page: bool) -> None:
     downloaded.
     """
     from lookalike.demo import write_gallery
+    from lookalike.display import write_file
+
+    page = folder.with_name(f"{folder.name}.html")
+    if reason := write_file.refusal(page):
+        raise errors.UsageError(f"{safe_text(page)}: {reason}; choose another folder")
 
     click.echo(f"Drawing images in {safe_text(folder)}/ ...", err=True)
     images = write_gallery(folder)
@@ -34,7 +39,7 @@ def demo(folder: Path, open_page: bool) -> None:
     query = images[len(images) // 2]
     matches = collection.search(query, k=12)
     click.echo(f"\n$ lookalike search {safe_text(query)}")
-    reports.print_matches(matches, html=folder.with_name(f"{folder.name}.html"), open_page=open_page)
+    reports.print_matches(matches, output.OutputFiles(html=page), open_page=open_page)
 
 
 @click.command()

@@ -30,6 +30,8 @@ def as_command(hint: Hint) -> str:
             return command_for("models", "inspect", "FILE" if file is ... else file)
         case "find_models", _:
             return command_for("models", "path")
+        case "overwrite", _:
+            return "--overwrite"
     return str(hint)
 
 

@@ -37,7 +37,8 @@ def index(
     """Make a folder searchable, or bring it up to date.
 
     Only new and changed files are processed; images whose files are gone are dropped. It may be stopped at any time:
-    the next run carries on. Hidden files and folders are left out; symbolic links to folders are not followed.
+    the next run carries on. Hidden files and folders are left out, and so are contact sheets that Lookalike wrote;
+    symbolic links to folders are not followed.
 
     The collection is kept in FOLDER/.lookalike, unless a folder above has one, which FOLDER then becomes part of. No
     image is changed. Without FOLDER, the nearest collection is brought up to date.

@@ -31,6 +31,7 @@ device = click.option(
 )
 threads = click.option("--threads", type=click.IntRange(1), help="Images to process at once (default: one per core).")
 html = click.option("--html", type=OUTPUT_FILE, help="Write a page of thumbnails.")
+overwrite = click.option("--overwrite", is_flag=True, help="Replace a file even if Lookalike has not written it.")
 open_page = click.option("--open", "open_page", is_flag=True, help="Open the page of thumbnails in the browser.")
 
 _FILTERS = (

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,31 @@ def size_text(number: float) -> str:
     return f"{number:.1f} {unit}" if number < 10 else f"{number:,.0f} {unit}"
 
 
-def check_files(html: Path | None, sheet: Path | None) -> None:
-    """Raises UsageError, before the work, if its result could not be written."""
+@dataclass(frozen=True)
+class OutputFiles:
+    """The files that a command writes.
+
+    Attributes:
+        html: the page or report, if one is wanted.
+        sheet: the contact sheet, if one is wanted.
+        overwrite: replace files that Lookalike has not written.
+    """
+
+    html: Path | None = None
+    sheet: Path | None = None
+    overwrite: bool = False
+
+
+def check_files(files: OutputFiles) -> None:
+    """Raises UsageError, before the work, if its result could not be written or would replace a file of the user's."""
+    from lookalike.display import write_file
+
+    html, sheet = files.html, files.sheet
+    if sheet and sheet.suffix.lower() not in {".jpg", ".jpeg", ".png"}:
+        raise UsageError(f"{sheet}: a contact sheet is written as .jpg or .png")
     for path in filter(None, (html, sheet)):
         if not os.path.isdir(path.parent):
             raise UsageError(f"{path}: there is no folder {path.parent}")
-    if sheet and sheet.suffix.lower() not in {".jpg", ".jpeg", ".png"}:
-        raise UsageError(f"{sheet}: a contact sheet is written as .jpg or .png")
+        write_file.check(path, overwrite=files.overwrite)
+    if html and sheet and os.path.realpath(html) == os.path.realpath(sheet):
+        raise UsageError(f"{html}: is to be both the page and the contact sheet; give two paths")

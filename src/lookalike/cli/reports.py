@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lookalike.cli.hints import as_command
-from lookalike.cli.output import counted, duration, note, print_json, size_text
+from lookalike.cli.output import OutputFiles, counted, duration, note, print_json, size_text
 from lookalike.display.json import as_dict, skip_as_dict
 from lookalike.display.text import safe_text
 from lookalike.errors import Hint
@@ -152,7 +152,7 @@ def print_curve(index: "Generation", young: int) -> None:
     click.echo(f"{'':<12}{'k any':<7} recall 1.000 {'exact':<17}  {index.exact_milliseconds:8.2f} ms")
 
 
-def print_evaluation(evaluation: "Evaluation", *, as_json: bool, html: Path | None) -> None:
+def print_evaluation(evaluation: "Evaluation", files: OutputFiles, *, as_json: bool) -> None:
     """Prints how good the search is, as JSON or as a table, and writes a page if one is wanted."""
     if as_json:
         from lookalike.display.json import evaluation_as_dict
@@ -160,11 +160,11 @@ def print_evaluation(evaluation: "Evaluation", *, as_json: bool, html: Path | No
         print_json(evaluation_as_dict(evaluation))
     else:
         _print_quality(evaluation)
-    if html:
+    if files.html:
         from lookalike.display.report import write_report
 
-        write_report(evaluation, html)
-        note(f"Wrote {safe_text(html)}")
+        write_report(evaluation, files.html, overwrite=files.overwrite)
+        note(f"Wrote {safe_text(files.html)}")
 
 
 def _print_quality(evaluation: "Evaluation") -> None:
@@ -203,12 +203,11 @@ def print_skipped(skipped: Sequence["Skipped"], *, as_json: bool) -> None:
 
 def print_matches(
     matches: "Matches",
+    files: OutputFiles,
     *,
     as_json: bool = False,
     thumbnails: bool = True,
-    html: Path | None = None,
     open_page: bool = False,
-    sheet: Path | None = None,
 ) -> None:
     """Prints matches, and writes a contact sheet and a page if they are wanted."""
     if as_json:
@@ -220,21 +219,20 @@ def print_matches(
         from lookalike.display import terminal
 
         terminal.print_matches(matches, Console(), thumbnails=thumbnails)
-    if sheet:
+    if files.sheet:
         from lookalike.display.sheet import write_sheet
 
-        write_sheet(matches, sheet)
-        note(f"Wrote {safe_text(sheet)}")
-    if html or open_page:
-        _write_page(matches, html, open_page=open_page)
+        write_sheet(matches, files.sheet, overwrite=files.overwrite)
+        note(f"Wrote {safe_text(files.sheet)}")
+    if files.html or open_page:
+        _write_page(matches, files, open_page=open_page)
 
 
-def _write_page(matches: "Matches", path: Path | None, *, open_page: bool) -> None:
+def _write_page(matches: "Matches", files: OutputFiles, *, open_page: bool) -> None:
     from lookalike.display.page import write_page
 
-    if path is None:
-        path = Path(tempfile.mkdtemp(prefix="lookalike-")) / "matches.html"
-    write_page(matches, path)
+    path = files.html or Path(tempfile.mkdtemp(prefix="lookalike-")) / "matches.html"
+    write_page(matches, path, overwrite=files.overwrite)
     note(f"Wrote {safe_text(path)}")
     if open_page and not webbrowser.open(path.resolve().as_uri()):
         note("There is no browser to open it with.")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @options.html
 @options.open_page
 @click.option("--sheet", type=options.OUTPUT_FILE, help="Write a contact sheet, .jpg or .png.")
+@options.overwrite
 @click.option("--thumbnails/--no-thumbnails", default=True, help="Thumbnails in the terminal, if it can show them.")
 @options.as_json
 def search(
@@ -55,14 +56,15 @@ def search(
     if (image_id is None) != bool(queries or texts) or (image_id is not None and terms):
         raise errors.UsageError("search: give one or more images or --text, or the --id of one image, which goes alone")
     wanted = {name: given.pop(name) for name in ("k", "min_score", "exact", "recall")}
-    output.check_files(given["html"], given["sheet"])
+    files = output.OutputFiles(given.pop("html"), given.pop("sheet"), given.pop("overwrite"))
+    output.check_files(files)
     collection = locate.open_collection(directory, near=queries)
     wanted["where"] = _where(labels, locate.key_of_folder(under, collection), conditions)
     if image_id is not None:
         matches = collection.search_id(image_id, **wanted)
     else:
         matches = collection.search_terms(terms, **wanted)
-    reports.print_matches(matches, **given)
+    reports.print_matches(matches, files, **given)
     if not matches:
         reports.warn_of_filters(collection, wanted["where"])
 

@@ -19,8 +19,9 @@ _DAMAGED = 4  # the exit code when something is damaged
 @options.collection
 @click.option("--queries", default=1000, show_default=True, type=click.IntRange(1), help="Number of queries.")
 @click.option("--html", type=options.OUTPUT_FILE, help="Write a report with thumbnails.")
+@options.overwrite
 @options.as_json
-def evaluate(directory: str | None, queries: int, html: Path | None, as_json: bool) -> None:
+def evaluate(directory: str | None, queries: int, html: Path | None, overwrite: bool, as_json: bool) -> None:
     """Measure how good the search is.
 
     The queries are images of the collection, each left out of its own matches. Recall is the share of the ten nearest
@@ -28,11 +29,12 @@ def evaluate(directory: str | None, queries: int, html: Path | None, as_json: bo
     average precision over exact rankings. The label of an image is the folder that it is in, unless a table gives it
     another one.
     """
-    output.check_files(html, None)
+    files = output.OutputFiles(html, overwrite=overwrite)
+    output.check_files(files)
     collection = locate.open_collection(directory)
     with progress.steps("Searching") as report_progress:
         evaluation = collection.evaluate(queries=queries, progress=report_progress)
-    reports.print_evaluation(evaluation, as_json=as_json, html=html)
+    reports.print_evaluation(evaluation, files, as_json=as_json)
 
 
 @click.command()

@@ -15,14 +15,13 @@ from PIL import Image
 from lookalike.demo.canvas import Pen
 from lookalike.demo.kinds import KINDS, Kind
 from lookalike.errors import StorageError, UsageError
+from lookalike.images import marks
 
 __all__ = ["KINDS", "Kind", "draw", "write_gallery"]
 
 QUALITY = 88  # of a JPEG, on Pillow's scale up to 95
 # Widths and heights, as shares of the longer side.
 FORMATS = ((1.0, 0.75), (1.0, 1.0), (0.75, 1.0), (1.0, 0.85), (0.85, 1.0))
-# A JPEG comment in every file, which tells the gallery's own pictures from other files of the same names.
-SIGNATURE = b"Drawn by lookalike.demo"
 # Other names that a gallery may contain: its collection, and the files of file managers.
 TOLERATED = frozenset({".lookalike", ".DS_Store", "Thumbs.db", "desktop.ini"})
 
@@ -75,6 +74,7 @@ def write_gallery(folder: Path, *, per_kind: int = 25, seed: int = 0) -> list[Pa
 
 def _write(folder: Path, per_kind: int, seed: int) -> list[Path]:
     earlier = _own_files(folder)
+    mark = marks.image_options("JPEG", marks.DRAWING)  # which other files of the same names do not have
     paths = []
     for kind in KINDS:
         (folder / kind).mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def _write(folder: Path, per_kind: int, seed: int) -> list[Path]:
             # Each picture has a generator of its own, so that adding a kind or a picture changes no other.
             rng = np.random.default_rng([seed, zlib.crc32(kind.encode()), number])
             path = folder / kind / f"{kind}-{number:02d}.jpg"
-            draw(kind, rng).save(path, "JPEG", quality=QUALITY, comment=SIGNATURE)
+            draw(kind, rng).save(path, "JPEG", quality=QUALITY, **mark)
             paths.append(path)
     for path in sorted(earlier.difference(paths)):
         path.unlink()
@@ -114,10 +114,8 @@ def _is_own(path: Path) -> bool:
     named = re.fullmatch(rf"{path.parent.name}-\d{{2,}}\.jpg", path.name)
     if not named or path.is_symlink() or not path.is_file():
         return False
-    # The comment is near the start of the file, before the pixels.
-    with path.open("rb") as file:
-        start = file.read(256)
-    return SIGNATURE in start or not start  # a full disk leaves an empty file
+    start = marks.read_start(path)
+    return marks.has_mark(start, marks.DRAWING) or not start  # a full disk leaves an empty file
 
 
 def _foreign(folder: Path, path: Path) -> UsageError:

@@ -31,14 +31,17 @@ def fragment(matches: Matches) -> str:
     return _render("fragment.html", matches, side=_FRAGMENT_SIDE, title=None)
 
 
-def write_page(matches: Matches, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+def write_page(
+    matches: Matches, path: str | os.PathLike[str], *, title: str | None = None, overwrite: bool = False
+) -> None:
     """Writes `page(matches)` to a file, whole or not at all.
 
     Raises:
-        UsageError: no file can be written at that path.
+        UsageError: no file can be written at that path, or one that Lookalike has not written would be replaced
+            without `overwrite`.
         StorageError: the disk is full or failing.
     """
-    write_file.write(path, page(matches, title=title).encode("utf-8"))
+    write_file.write(path, page(matches, title=title).encode("utf-8"), overwrite=overwrite)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,14 +31,17 @@ def report(evaluation: Evaluation, *, title: str | None = None) -> str:
     )
 
 
-def write_report(evaluation: Evaluation, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+def write_report(
+    evaluation: Evaluation, path: str | os.PathLike[str], *, title: str | None = None, overwrite: bool = False
+) -> None:
     """Writes `report(evaluation)` to a file, whole or not at all.
 
     Raises:
-        UsageError: no file can be written at that path.
+        UsageError: no file can be written at that path, or one that Lookalike has not written would be replaced
+            without `overwrite`.
         StorageError: the disk is full or failing.
     """
-    write_file.write(path, report(evaluation, title=title).encode("utf-8"))
+    write_file.write(path, report(evaluation, title=title).encode("utf-8"), overwrite=overwrite)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import textwrap
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -14,11 +15,12 @@ from lookalike.display import write_file
 from lookalike.display.text import role_text, safe_text, score_text
 from lookalike.display.thumbnail import Thumbnail, thumbnails
 from lookalike.errors import UsageError
+from lookalike.images import marks
 from lookalike.results import Matches
 
 _PAPER, _INK, _GREY, _TILE, _ACCENT = "#ffffff", "#222222", "#707070", "#eeeeee", "#4a8a86"
 _MAX_SIDE = 65_500  # pixels; a JPEG may have 65,535
-_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+_FORMATS: dict[str, Literal["JPEG", "PNG"]] = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 
 def sheet(matches: Matches, *, columns: int | None = None, side: int = 240) -> Image.Image:
@@ -47,19 +49,27 @@ def sheet(matches: Matches, *, columns: int | None = None, side: int = 240) -> I
     return paper
 
 
-def write_sheet(matches: Matches, path: str | os.PathLike[str], *, columns: int | None = None, side: int = 240) -> None:
+def write_sheet(
+    matches: Matches,
+    path: str | os.PathLike[str],
+    *,
+    columns: int | None = None,
+    side: int = 240,
+    overwrite: bool = False,
+) -> None:
     """Writes `sheet(matches)` as a JPEG or PNG file, depending on the suffix, whole or not at all.
 
     Raises:
-        UsageError: the suffix is another one, no file can be written at that path, or see `sheet`.
+        UsageError: the suffix is another one, no file can be written at that path, one that Lookalike has not written
+            would be replaced without `overwrite`, or see `sheet`.
         StorageError: the disk is full or failing.
     """
-    suffix = Path(path).suffix
-    if suffix.lower() not in _FORMATS:
+    image_format = _FORMATS.get(Path(path).suffix.lower())
+    if image_format is None:
         raise UsageError(f"{safe_text(path)}: a contact sheet is a .jpg or .png file; name it so")
-    buffer = io.BytesIO()
-    sheet(matches, columns=columns, side=side).save(buffer, _FORMATS[suffix.lower()], quality=90)
-    write_file.write(path, buffer.getvalue())
+    buffer, mark = io.BytesIO(), marks.image_options(image_format, marks.SHEET)
+    sheet(matches, columns=columns, side=side).save(buffer, image_format, quality=90, **mark)
+    write_file.write(path, buffer.getvalue(), overwrite=overwrite)
 
 
 @dataclass(frozen=True)
@@ -142,7 +152,7 @@ def _text_tile(thumbnail: Thumbnail, layout: _Layout) -> Image.Image:
     """Draws the text of a query, or the reason why there is no image."""
     tile = Image.new("RGB", (layout.side, layout.side), _TILE)
     text = f'"{_plain(thumbnail.text)}"' if thumbnail.text else f"not shown: {_plain(thumbnail.reason)}"
-    lines = textwrap.wrap(text, max(1, 2 * layout.side // layout.font - 6), max_lines=layout.side // layout.font // 2)
+    lines = textwrap.wrap(text, max(6, 2 * layout.side // layout.font - 6), max_lines=layout.side // layout.font // 2)
     middle = (layout.side / 2, layout.side / 2)
     font, colour = ImageFont.load_default(layout.font), _INK if thumbnail.text else _GREY
     ImageDraw.Draw(tile).multiline_text(middle, "\n".join(lines), colour, font, anchor="mm", align="center")

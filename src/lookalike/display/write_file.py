@@ -1,31 +1,89 @@
-"""Writes an output file whole or not at all."""
+"""Writes an output file whole or not at all, and never over a file that Lookalike has not written."""
 
 import os
 import secrets
 from pathlib import Path
 
 from lookalike.display.text import safe_text
-from lookalike.errors import StorageError, UsageError
+from lookalike.errors import Hint, StorageError, UsageError
+from lookalike.images import marks
+from lookalike.storage import layout
 from lookalike.system import durable
 
+PAGE = b"<!-- Written by Lookalike -->"  # in templates/base.html; contact sheets have `marks.SHEET`
 
-def write(path: str | os.PathLike[str], data: bytes) -> None:
+
+def write(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = False) -> None:
     """Writes a file so that no reader ever sees a part of it: under a temporary name, and then renamed to `path`.
 
+    Args:
+        path: the file; at a symlink, its target is written.
+        data: the contents, with a mark near the start by which a later output may replace the file.
+        overwrite: replace any regular file.
+
     Raises:
-        UsageError: no file can be written at that path.
+        UsageError: no file can be written at that path, or see `refusal`.
         StorageError: the disk is full or failing; an earlier file at `path` is unchanged.
     """
-    target = Path(os.path.realpath(path))  # a symlink stays, and its target is replaced
+    check(path, overwrite=overwrite)
     try:
-        if target.exists() and not target.is_file():
-            raise UsageError(f"{safe_text(path)}: not a regular file; give another path")
-        _replace(target, data)
+        _replace(_target(path), data)
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        reason = f"cannot be written there ({error.strerror}); give another path"
-        raise UsageError(f"{safe_text(path)}: {reason}") from error
+        raise _not_writable(path, str(error.strerror)) from error
     except OSError as error:
         raise StorageError(f"{safe_text(path)}: cannot be written ({error.strerror})") from error
+
+
+def check(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Raises a UsageError if `write` would refuse that path; to be called before long work for an output."""
+    target = _target(path)
+    if os.path.lexists(target) and not target.is_file():
+        raise UsageError(f"{safe_text(path)}: not a regular file; give another path")
+    if os.path.isdir(target.parent) and not _is_writable(target.parent):
+        raise _not_writable(path, "Permission denied")
+    if not overwrite and (reason := refusal(path)):
+        raise UsageError(f"{safe_text(path)}: {reason}; give another path", Hint("overwrite"))
+
+
+def refusal(path: str | os.PathLike[str]) -> str | None:
+    """Returns why an output must not replace what is at a path; None if nothing of the user's would be lost.
+
+    Earlier outputs, which their marks identify, and empty files may be replaced. Nothing is written into the directory
+    of a collection.
+    """
+    target = _target(path)
+    if any(map(_is_collection, target.parents)):
+        return "in the directory of a collection"
+    try:
+        start = marks.read_start(target)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return f"what is there cannot be read ({error.strerror})"
+    if not start or marks.has_mark(start, marks.SHEET, PAGE):
+        return None
+    if Path(path).is_symlink():
+        return f"a link to {safe_text(target)}, which Lookalike has not written"
+    return "there is a file that Lookalike has not written"
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    return Path(os.path.realpath(path))  # a symlink stays, and its target is replaced
+
+
+def _is_collection(folder: Path) -> bool:
+    """Whether a folder is the directory of a collection: other programs have files named collection.json, too."""
+    beside = (layout.lock_file(folder), folder / layout.CATALOG)
+    found = os.path.exists(folder / layout.MANIFEST) and any(map(os.path.exists, beside))
+    return found or folder.name == layout.DIRECTORY
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _not_writable(path: str | os.PathLike[str], reason: str) -> UsageError:
+    return UsageError(f"{safe_text(path)}: cannot be written there ({reason}); give another path")
 
 
 def _replace(target: Path, data: bytes) -> None:

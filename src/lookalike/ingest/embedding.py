@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import ImageError, ModelError, UsageError
+from lookalike.images import marks
 from lookalike.images.decode import DecodedImage, decode, read
 from lookalike.sources.folder import Found
 from lookalike.storage.vectors import StoredVectors, Vectors, unit
@@ -56,11 +57,13 @@ class Failed:
         found: the file.
         reason: a short phrase.
         lasting: whether that is the file's own fault, so that it need not be tried again until it changes.
+        own: whether Lookalike itself has written the file, so that nobody expects it among the images.
     """
 
     found: Found
     reason: str
     lasting: bool
+    own: bool = False
 
 
 Outcome = Embedded | Failed
@@ -97,6 +100,8 @@ class Embedder:
     def _decoded(self, found: Found) -> Outcome | _Decoded:
         try:
             file = read(found.path)
+            if marks.has_mark(file.data, marks.SHEET):
+                return Failed(found, "a contact sheet of Lookalike's", lasting=True, own=True)
             outcome = Embedded(found, hashlib.sha256(file.data).digest(), file.size, file.changed_ns)
             if self._row_of(outcome.hash) is not None:
                 return outcome

@@ -60,7 +60,7 @@ class Report:
         renamed: images whose files were moved; they keep their ids.
         unchanged: images that were there and are as they were.
         removed: images that are dropped because their files are gone or can no longer be read.
-        skipped: files that were tried and left out.
+        skipped: files that were tried and left out, without Lookalike's own contact sheets.
         skipped_before: files that were left out by an earlier run and have not changed since.
         seconds: how long it took.
     """
@@ -182,7 +182,9 @@ class Ingest:
             events = [self._record(transaction, outcome, rows) for outcome in self._pending]
         self._counts.update(events)  # only what is committed counts
         self._skipped.extend(
-            Skipped(outcome.found.path, outcome.reason) for outcome in self._pending if isinstance(outcome, Failed)
+            Skipped(outcome.found.path, outcome.reason)
+            for outcome in self._pending
+            if isinstance(outcome, Failed) and not outcome.own
         )
         self._committed += len(self._pending)
         self._pending, self._committed_at = [], time.monotonic()
@@ -196,7 +198,8 @@ class Ingest:
             if before is None:
                 return "added"
             return "updated" if before != row else "unchanged"  # it was only touched
-        if not found.key or not os.path.lexists(found.path):  # it vanished while it was read, or was never there
+        # It is left out as hidden files are, or vanished while it was read, or was never there.
+        if outcome.own or not found.key or not os.path.lexists(found.path):
             return "removed" if transaction.remove([found.key]) else "failed"
         # A failure that is not the file's own, such as a missing permission, is tried again: no file has the time -1.
         changed_ns = found.changed_ns if outcome.lasting else -1

@@ -1,7 +1,8 @@
 """Turns query vectors into matches: ranks rows by their stored vectors, then looks up their images."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from lookalike.storage.records import StoredImage
 from lookalike.storage.rows import Rows
 from lookalike.storage.vectors import Vectors, unit
 
-_PATIENCE_S = 1.0  # for so long an answer is found again when the collection has changed meanwhile
+_PATIENCE_S = 0.5  # for so long an answer is found again when the collection has changed meanwhile
+_HELD_S = 5.0  # a search that takes longer, waiting included, never holds a read transaction
 
 
 class Searcher:
@@ -32,12 +34,13 @@ class Searcher:
             UsageError: the vectors have another dimension, or the filter asks for an attribute that no image has.
             CorruptError: a vector that would have been returned is damaged.
         """
-        for patient in self._attempts():
-            with self._snapshots.current() as snapshot:
-                row_set = snapshot.row_set(options.where) if options.where else snapshot.live
-            scores, rows = snapshot.search(queries, options, row_set)
-            if (matches := self._named(snapshot, rows, scores, options, patient=patient)) is not None:
-                return matches
+        with closing(self._attempts()) as attempts:
+            for patient in attempts:
+                with self._snapshots.current() as snapshot:
+                    row_set = snapshot.row_set(options.where) if options.where else snapshot.live
+                scores, rows = snapshot.search(queries, options, row_set)
+                if (matches := self._named(snapshot, rows, scores, options, patient=patient)) is not None:
+                    return matches
         raise AssertionError("attempts do not end")
 
     def by_image(self, image_id: int, options: SearchOptions) -> tuple[Match, list[Match]]:
@@ -47,24 +50,43 @@ class Searcher:
             UsageError: there is no image of that number, or the filter asks for an attribute that no image has.
             CorruptError: a vector that would have been returned is damaged.
         """
-        for patient in self._attempts():
-            with self._snapshots.current() as snapshot:
-                image = snapshot.catalog.image(image_id)
-                if image is None:
-                    raise UsageError(f"there is no image with the id {image_id}")
-                query = unit(read_checked(snapshot.catalog, snapshot.vectors, np.array([image.row])))
-                row_set = snapshot.row_set(options.where) if options.where else snapshot.live
-            scores, rows = snapshot.search(query, options, row_set, extra=1)  # it finds itself
-            if (matches := self._named(snapshot, rows, scores, options, extra=1, patient=patient)) is not None:
-                others = [match for match in matches[0] if match.id != image_id]
-                return self._match(image, 1.0), others[: options.k]
+        with closing(self._attempts()) as attempts:
+            for patient in attempts:
+                with self._snapshots.current() as snapshot:
+                    image = self._image(snapshot, image_id)
+                    query = unit(read_checked(snapshot.catalog, snapshot.vectors, np.array([image.row])))
+                    row_set = snapshot.row_set(options.where) if options.where else snapshot.live
+                scores, rows = snapshot.search(query, options, row_set, extra=1)  # it finds itself
+                if (matches := self._named(snapshot, rows, scores, options, extra=1, patient=patient)) is not None:
+                    others = [match for match in matches[0] if match.id != image_id]
+                    return self._match(image, 1.0), others[: options.k]
         raise AssertionError("attempts do not end")
 
-    def _attempts(self) -> Iterator[bool]:
-        """Goes on for ever: True as long as an answer should be found again if the collection has changed meanwhile."""
-        until = time.monotonic() + _PATIENCE_S
+    def _image(self, snapshot: Snapshot, image_id: int) -> StoredImage:
+        image = snapshot.catalog.image(image_id)
+        if image is None:
+            raise UsageError(f"there is no image with the id {image_id}")
+        return image
+
+    def _attempts(self) -> Generator[bool, None, None]:
+        """Attempts at an answer that belongs to one committed state; they go on for ever.
+
+        No read transaction is held while searching, since it would keep writers out. An answer is therefore found again
+        if the collection has changed meanwhile (True). If that happens again and again, a search that is short is done
+        within a transaction; one that is long goes by what has not changed (False).
+        """
+        until, last_s = time.monotonic() + _PATIENCE_S, 0.0
+        while (begun := time.monotonic()) < until:
+            yield True
+            last_s = time.monotonic() - begun
+        while last_s < _HELD_S:
+            with self._snapshots.current():  # opens the files that have changed
+                pass
+            with self._snapshots.catalog.reading() as state:
+                if self._snapshots.is_loaded(state):
+                    yield False
         while True:
-            yield time.monotonic() < until
+            yield False
 
     def _named(
         self,

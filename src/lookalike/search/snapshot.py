@@ -181,7 +181,7 @@ class Snapshots:
         """
         while True:
             with self.catalog.reading() as state:
-                if self._is_loaded(state):
+                if self.is_loaded(state):
                     yield self._snapshot(state)
                     return
             self._load(state)
@@ -248,7 +248,7 @@ class Snapshots:
             self._newest = Snapshot(state, self.catalog, self._vectors, live, opened, self._policy)
             return self._newest
 
-    def _is_loaded(self, state: State) -> bool:
+    def is_loaded(self, state: State) -> bool:
         """Whether the files of a state are open."""
         with self._lock:
             mapped = self._vectors

@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 from lookalike.errors import CorruptError, IncompatibleError, StorageError
@@ -61,7 +61,7 @@ class Database:
             self._closing.detach()
             self._inherited = self._connections
             self._start()
-        with translated(self.path), self._gated():
+        with translated(self.path), self._gate.reading():
             if not hasattr(self._local, "connection"):
                 self._local.connection = self._connect()
             yield self._local.connection
@@ -69,30 +69,20 @@ class Database:
     @contextmanager
     def unhurried(self) -> Iterator[None]:
         """What this thread does within may take long: other readers do not wait for it."""
-        with self._gated(counts=False):
+        with self._gate.reading(counts=False):
             yield
-
-    @contextmanager
-    def _gated(self, *, counts: bool = True) -> Iterator[None]:
-        """Passes the gate of the readers; threads that are within already, or do not count, do not wait."""
-        if getattr(self._local, "is_within", False):
-            yield
-            return
-        self._local.is_within = True
-        try:
-            with self._gate.reading() if counts else nullcontext():
-                yield
-        finally:
-            self._local.is_within = False
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Whatever this thread reads within belongs to one committed state.
+        """Whatever this thread reads within belongs to one committed state; within a transaction, to that one's.
 
         Raises:
             IncompatibleError: the file has been removed since it was opened.
         """
         with self.connection() as connection:
+            if connection.in_transaction:
+                yield connection
+                return
             self.check_is_there()  # an open file can be read although it has been removed
             connection.execute("BEGIN")
             try:
@@ -103,7 +93,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction, committed to the disk at the end unless something is raised."""
-        with self._gated(counts=False), self.connection() as connection:
+        with self._gate.reading(counts=False), self.connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
