@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-
 _LONGEST_S = 0.02  # after so long without a pause, new readers wait until the others are done
 _PATIENCE_S = 1.0  # and so long at most: a reader that is within may itself be waiting for one that wants to enter
 
