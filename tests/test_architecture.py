@@ -15,6 +15,7 @@ PACKAGE = Path(lookalike.__file__).parent
 # The rooms from the bottom up: each may import those in the lines above its own.
 ROOMS = """
     errors
+    arguments
     filters metrics results system
     images
     demo sources

@@ -6,7 +6,16 @@ from typing import get_args
 import pytest
 
 from lookalike import errors
-from lookalike.errors import Action, Hint, LookalikeError, MissingExtraError, NoCollectionError, UsageError
+from lookalike.errors import (
+    Action,
+    Hint,
+    ImageError,
+    LookalikeError,
+    MissingExtraError,
+    NoCollectionError,
+    UsageError,
+)
+from lookalike.system.worker import EndedError
 
 HINTS: list[tuple[Hint, str]] = [
     (Hint("create", {"path": "photos"}), "lookalike.create('photos')"),
@@ -51,7 +60,7 @@ def test_an_error_says_what_is_wrong_and_then_what_to_do() -> None:
     error = NoCollectionError("photos: there is no collection", Hint("create", {"path": "photos"}))
     assert error.message == "photos: there is no collection"
     assert str(error) == "photos: there is no collection; to make one: lookalike.create('photos')"
-    assert str(UsageError("k=0: ask for at least 1")) == "k=0: ask for at least 1"
+    assert str(UsageError("k=0: give at least 1")) == "k=0: give at least 1"
 
 
 def test_several_hints_follow_each_other() -> None:
@@ -77,3 +86,19 @@ def test_an_error_survives_pickling_with_its_hints() -> None:
 def test_a_warning_of_a_damaged_index_has_hints_too() -> None:
     warning = errors.DamagedIndexWarning("index: damaged", Hint("maintain", {"path": "photos"}))
     assert str(warning) == "index: damaged; to build it again: lookalike.open('photos').maintain()"
+
+
+ERRORS = [
+    UsageError("k=0: give at least 1"),
+    ImageError("truncated", "cat.jpg", lasting=False),
+    MissingExtraError("searching by text", "text"),
+    EndedError("clip", -9),
+    LookalikeError("it is missing", Hint("create", {"path": "photos"}), Hint("find_models")),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_an_error_comes_out_of_another_process_as_it_was(error: LookalikeError) -> None:
+    """Pickle makes an exception anew from its `args`, which are not those of every class."""
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))

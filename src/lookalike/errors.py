@@ -109,6 +109,16 @@ class LookalikeError(Exception):
     def __str__(self) -> str:
         return with_hints(self.message, self.hints)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles its parts, since a subclass may be made of other arguments than its message and hints."""
+        return _restored, (type(self), self.args, vars(self))
+
+
+def _restored(kind: type[LookalikeError], args: tuple[Any, ...], state: dict[str, Any]) -> LookalikeError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class UsageError(LookalikeError, ValueError):
     """An argument that cannot be right, whatever the state of the collection."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from lookalike import arguments
 from lookalike.errors import UsageError
 
 Value = str | int | float
@@ -51,6 +52,8 @@ class Conditions(Mapping[str, Allowed]):
     """The allowed values of each attribute, by name; immutable and hashable."""
 
     def __init__(self, given: Mapping[str, Any] | None = None) -> None:
+        if given is not None and not isinstance(given, Mapping):
+            raise UsageError(f"attributes={arguments.shown(given)}: give a dict, such as {{'colour': 'red'}}")
         self._allowed = {checked_name(name): _allowed(name, wanted) for name, wanted in (given or {}).items()}
 
     def __getitem__(self, name: str) -> Allowed:
@@ -116,6 +119,13 @@ class Where:
         """The allowed values of each attribute."""
         assert isinstance(self.attributes, Conditions)
         return self.attributes
+
+
+def checked_where(where: object) -> Where | None:
+    """Returns a filter or None; raises UsageError for anything else."""
+    if where is not None and not isinstance(where, Where):
+        raise UsageError(f"where={arguments.shown(where)}: give a filter, such as lookalike.Where(label='cat')")
+    return where
 
 
 def checked(value: object, name: str) -> Value:

@@ -123,7 +123,7 @@ def test_a_thumbnail_is_the_whole_image_and_never_larger(
 
 
 def test_a_thumbnail_needs_a_size_and_an_image() -> None:
-    with pytest.raises(UsageError, match="side: 0"):
+    with pytest.raises(UsageError, match="side=0: give at least 1"):
         thumbnail(painting(), 0)
     with pytest.raises(ImageError, match="image: not an image"):
         thumbnail(b"text", 10)

@@ -140,7 +140,7 @@ def test_an_attribute_that_no_image_has_is_refused(indexed: Collection) -> None:
         indexed.search_vector(QUERIES[0], where=Where(attributes={"colour": "red"}))
 
 
-@pytest.mark.parametrize("shape", [(23,), (25,), (1, 24)])
+@pytest.mark.parametrize("shape", [(23,), (25,), (2, 24)])
 def test_a_query_of_another_dimension_is_refused(indexed: Collection, shape: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match="24 dimensions"):
         indexed.search_vector(np.ones(shape))

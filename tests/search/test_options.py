@@ -41,7 +41,7 @@ def test_the_keywords_of_the_search_methods_are_the_fields() -> None:
     assert get_type_hints(SearchKeywords) == expected
 
 
-@pytest.mark.parametrize("k", [1, 12, True, np.int64(7), np.uint8(7)])
+@pytest.mark.parametrize("k", [1, 12, np.int64(7), np.uint8(7)])
 def test_k_is_any_whole_number_from_1_on(k: Any) -> None:
     assert SearchOptions(k).k == int(k)
     assert type(SearchOptions(k).k) is int
@@ -52,13 +52,13 @@ def test_a_k_beyond_any_collection_is_as_many_as_can_be_counted(k: int) -> None:
     assert SearchOptions(k).k == 2**31
 
 
-@pytest.mark.parametrize("k", [0, -1, -(10**30), False])
+@pytest.mark.parametrize("k", [0, -1, -(10**30)])
 def test_a_k_below_1_is_refused(k: int) -> None:
-    with pytest.raises(UsageError, match=f"k={k}: ask for at least 1"):
+    with pytest.raises(UsageError, match=f"k={k}: give at least 1"):
         SearchOptions(k)
 
 
-@pytest.mark.parametrize("k", [1.0, 2.5, "3", None, [1], np.float32(3)])
+@pytest.mark.parametrize("k", [1.0, 2.5, "3", None, [1], np.float32(3), True, False, np.True_, np.array([3, 4])])
 def test_a_k_that_is_no_whole_number_is_refused(k: Any) -> None:
     with pytest.raises(UsageError, match=r"k=.*: give a whole number"):
         SearchOptions(k)
@@ -69,10 +69,39 @@ def test_a_recall_is_above_0_and_at_most_1(recall: float) -> None:
     assert SearchOptions(recall=recall).recall == recall
 
 
-@pytest.mark.parametrize("recall", [0, -0.1, 1.01, float("nan"), float("inf")])
+@pytest.mark.parametrize("recall", [0, -0.1, 1.01, float("inf")])
 def test_a_recall_that_is_no_share_is_refused(recall: float) -> None:
     with pytest.raises(UsageError, match=f"recall={recall}: give a share, above 0 and at most 1"):
         SearchOptions(recall=recall)
+
+
+@pytest.mark.parametrize("value", [float("nan"), "0.5", True, 1j, [0.5], np.array([0.5])])
+@pytest.mark.parametrize("name", ["recall", "min_score"])
+def test_a_share_or_score_that_is_no_number_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"{name}=.*: give a number"):
+        SearchOptions(**{name: value})
+
+
+@pytest.mark.parametrize("number", [1, np.float16(0.5), np.float64(0.25), float("inf"), -float("inf")])
+def test_a_score_is_any_number(number: Any) -> None:
+    assert SearchOptions(min_score=number).min_score == float(number)
+
+
+@pytest.mark.parametrize(("given", "expected"), [(np.True_, True), (np.False_, False), (1, True), (0, False)])
+def test_exact_is_true_or_false(given: Any, expected: bool) -> None:
+    assert SearchOptions(exact=given).exact is expected
+
+
+@pytest.mark.parametrize("exact", ["no", None, [], 2, np.array([True, False])])
+def test_an_exact_that_is_neither_true_nor_false_is_refused(exact: Any) -> None:
+    with pytest.raises(UsageError, match=r"exact=.*: give True or False"):
+        SearchOptions(exact=exact)
+
+
+@pytest.mark.parametrize("where", [{"label": "cats"}, "cats", ["cats"], 1])
+def test_a_filter_is_a_where(where: Any) -> None:
+    with pytest.raises(UsageError, match=r"where=.*: give a filter, such as lookalike.Where\(label='cat'\)"):
+        SearchOptions(where=where)
 
 
 def test_every_search_method_takes_the_options_and_refuses_others(photos: Collection) -> None:

@@ -97,7 +97,7 @@ def test_min_score_leaves_out_what_scores_less(photos: Collection, min_score: fl
     assert photos.search_many([picture(3)], k=12, min_score=min_score) == [expected]
 
 
-@pytest.mark.parametrize("shape", [(24,), (26,), (1, 25), (25, 1), (), (0,)])
+@pytest.mark.parametrize("shape", [(24,), (26,), (2, 25), (1, 1, 25), (25, 1), (), (0,)])
 def test_a_vector_of_another_shape_is_refused(photos: Collection, shape: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match="25 dimensions"):
         photos.search_vector(np.ones(shape))

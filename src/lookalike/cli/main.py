@@ -5,9 +5,12 @@ collection, 5 disk or resources, 6 another process is writing, 130 stopped by Ct
 """
 
 import io
+import os
 import signal
 import sys
+import threading
 import warnings
+from types import FrameType
 
 import click
 
@@ -26,8 +29,8 @@ _EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
     (OSError, 5),
     (MemoryError, 5),
     (errors.LookalikeError, 1),
-    (KeyboardInterrupt, 130),
 )
+_STOPPED = 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -59,18 +62,44 @@ def main() -> None:
     warnings.showwarning = output.show_warning
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name may be in a script that the terminal cannot show
+    stopped = threading.Event()
+
+    def stop(_number: int, frame: FrameType | None) -> None:
+        stopped.set()
+        if _is_importing(frame):
+            os._exit(_STOPPED)  # a compiled module would print an error, or raise another one
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
     try:
+        if callable(before):  # else Ctrl-C is ignored, as a script may have it
+            signal.signal(signal.SIGINT, stop)
         code = cli(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except click.Abort:
-        code = 130
-    except tuple(kind for kind, _ in _EXIT_CODES) as error:
-        if not isinstance(error, KeyboardInterrupt):
-            output.note(f"Error: {_description(error)}")
-        code = next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
+    except BaseException as error:
+        code = _STOPPED if stopped.is_set() else _failed(error)
+    finally:
+        signal.signal(signal.SIGINT, before)
     sys.exit(code or 0)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame and frame.f_globals.get("__name__") != "importlib._bootstrap":
+        frame = frame.f_back
+    return frame is not None
+
+
+def _failed(error: BaseException) -> int:
+    """Prints an error, and returns its exit code; an error that nobody expects is raised again."""
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return _STOPPED
+    code = next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), None)
+    if code is None:
+        raise error
+    output.note(f"Error: {_description(error)}")
+    return code
 
 
 def _description(error: BaseException) -> str:

@@ -99,8 +99,11 @@ def import_(source: str, name: str | None, as_json: bool, **given: Any) -> None:
 def list_(as_json: bool) -> None:
     """List the models on this machine."""
     from lookalike import encoders
+    from lookalike.encoders import registry
 
     rows = []
+    if reason := registry.why_unreadable():
+        output.note(f"Warning: {safe_text(reason)}")
     for name in encoders.names():
         try:
             rows.append(_facts(name))

@@ -8,23 +8,24 @@ ingest/pipeline.py; `build` and `maintain` are in index/maintenance.py.
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lookalike import encoders
+from lookalike import arguments, encoders
 from lookalike.attributes import apply as attributes
 from lookalike.attributes.apply import AttributesReport
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.info import Info, info_of
+from lookalike.collection.queries import checked_images, checked_terms, checked_vector
 from lookalike.collection.writing import WriteAccess
 from lookalike.encoders import Encoder
-from lookalike.errors import CorruptError, UsageError
+from lookalike.errors import CorruptError
 from lookalike.evaluation import search_quality
 from lookalike.evaluation.results import Evaluation
-from lookalike.filters import Where
-from lookalike.images.decode import ImageSource, reusable_source
+from lookalike.filters import Where, checked_where
+from lookalike.images.decode import ImageSource
 from lookalike.index.build_progress import BuildProgress
 from lookalike.index.generation import Generation
 from lookalike.index.maintenance import Maintenance
@@ -37,13 +38,11 @@ from lookalike.search.query import Term
 from lookalike.search.searcher import Searcher
 from lookalike.search.snapshot import Snapshots
 from lookalike.sources.folder import Paths, absolute, key_of, source_of
-from lookalike.storage import layout, vectors
+from lookalike.storage import layout
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
 from lookalike.storage.vectors import Vectors
 from lookalike.system.resources import checked_threads, cores
-
-_Item = TypeVar("_Item")
 
 
 class Collection:
@@ -86,6 +85,12 @@ class Collection:
         self._snapshots.close()
         self._catalog.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the path and the options; the copy is opened where it is unpickled."""
+        from lookalike.collection import opening  # which imports this module
+
+        return opening.reopened, (self.directory, self._policies, *self._encoder.pickled())
+
     # Adding and removing
 
     def add(
@@ -110,7 +115,7 @@ class Collection:
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing.
         """
-        checked_threads(threads)
+        threads = checked_threads(threads)
         with self._write_access.vectors() as writer:
             encoder = self._encoder.for_indexing(threads or cores())
             count = threads or encoders.threads_for(encoder, cores())
@@ -128,7 +133,8 @@ class Collection:
         """
         with self._write_access.vectors(), self._catalog.writing() as transaction:
             return sum(
-                transaction.remove(self._catalog.keys_named(names)) for names in map(self._names, _listed(paths))
+                transaction.remove(self._catalog.keys_named(names))
+                for names in map(self._names, arguments.several(paths, "paths"))
             )
 
     def annotate(self, table: str | os.PathLike[str]) -> AttributesReport:
@@ -144,7 +150,7 @@ class Collection:
             StorageError: the disk is full or failing.
         """
         with self._write_access.locked():
-            return attributes.apply(self._catalog, self.folder, Path(table))
+            return attributes.apply(self._catalog, self.folder, arguments.path(table, "table"))
 
     # The index
 
@@ -219,7 +225,8 @@ class Collection:
                 cancel each other out.
             CorruptError: a vector that would have been returned is damaged.
         """
-        terms = [Term(each) for each in (query, *_listed(plus))] + [Term(each, weight=-1) for each in _listed(minus)]
+        alike, unlike = [query, *checked_images(plus, "plus")], checked_images(minus, "minus")
+        terms = [*(Term(each) for each in alike), *(Term(each, weight=-1) for each in unlike)]
         return self.search_terms(terms, **options)
 
     def search_text(self, text: str, **options: Unpack[SearchKeywords]) -> Matches:
@@ -230,7 +237,7 @@ class Collection:
         Raises:
             UsageError: the collection's model does not take text.
         """
-        return self.search_terms([Term(text=text)], **options)
+        return self.search_terms([Term(text=arguments.text(text, "text"))], **options)
 
     def search_terms(self, terms: Sequence[Term], **options: Unpack[SearchKeywords]) -> Matches:
         """Finds the images that match several images and texts together, each with its weight.
@@ -239,18 +246,17 @@ class Collection:
             ImageError: an image cannot be used.
             UsageError: there is a text and the model takes none, or the terms cancel each other out.
         """
-        given = SearchOptions(**options)
+        given, terms = SearchOptions(**options), checked_terms(terms)
         [matches] = self._searcher.by_vectors(self._encoder.query_vector(terms), given)
         return Matches(matches, queries=terms)
 
-    def search_many(self, queries: Sequence[ImageSource], **options: Unpack[SearchKeywords]) -> list[Matches]:
+    def search_many(self, queries: Iterable[ImageSource], **options: Unpack[SearchKeywords]) -> list[Matches]:
         """Finds the most similar images for each of several images, in their order."""
-        given = SearchOptions(**options)
-        queries = [reusable_source(query) for query in _listed(queries)]
-        if not queries:
+        given, images = SearchOptions(**options), checked_images(queries, "queries")
+        if not images:
             return []
-        found = self._searcher.by_vectors(np.concatenate([self.embed(query) for query in queries]), given)
-        return [Matches(matches, queries=[query]) for query, matches in zip(queries, found, strict=True)]
+        found = self._searcher.by_vectors(np.concatenate([self.embed(image) for image in images]), given)
+        return [Matches(matches, queries=[image]) for image, matches in zip(images, found, strict=True)]
 
     def search_id(self, image_id: int, **options: Unpack[SearchKeywords]) -> Matches:
         """Finds the images that are most similar to one of the collection's own, which is left out.
@@ -258,24 +264,23 @@ class Collection:
         Raises:
             UsageError: there is no image with that id.
         """
-        image, others = self._searcher.by_image(image_id, SearchOptions(**options))
+        number = arguments.whole(image_id, "image_id")
+        image, others = self._searcher.by_image(number, SearchOptions(**options))
         return Matches(others, queries=[image])
 
     def search_vector(self, vector: ArrayLike, **options: Unpack[SearchKeywords]) -> Matches:
-        """Finds the images whose vectors have the largest cosine similarity to a vector, (dim,), of any length.
+        """Finds the images whose vectors have the largest cosine to a vector, (dim,) or (1, dim), of any length.
 
         Raises:
             UsageError: the vector has another dimension, is zero, or is not finite.
         """
-        query = np.asarray(vector)
-        if query.shape != (self.made_by.dim,):
-            raise UsageError(f"a vector of shape {query.shape}: this collection's have {self.made_by.dim} dimensions")
-        [matches] = self._searcher.by_vectors(vectors.unit(query), SearchOptions(**options))
+        query = checked_vector(vector, self.made_by.dim)
+        [matches] = self._searcher.by_vectors(query, SearchOptions(**options))
         return Matches(matches)
 
     def count(self, where: Where) -> int:
         """The number of images that a filter admits; raises UsageError for an attribute that no image has."""
-        return self._catalog.count_where(where)
+        return self._catalog.count_where(checked_where(where) or Where())
 
     def embed(self, query: ImageSource) -> Vectors:
         """The unit vector of an image, float32 (1, dim), by the collection's encoder.
@@ -291,7 +296,7 @@ class Collection:
         Raises:
             UsageError: the encoder does not take text.
         """
-        return self._encoder.text_vector(text)
+        return self._encoder.text_vector(arguments.text(text, "text"))
 
     # Looking after it
 
@@ -337,11 +342,4 @@ class Collection:
 
     def _names(self, path: str | os.PathLike[str]) -> tuple[str, str]:
         """The keys that a path may stand for: that of the file, or the path itself."""
-        return key_of(absolute(path), self.folder), os.fspath(path)
-
-
-def _listed(several: Iterable[_Item]) -> Iterable[_Item]:
-    """Rejects a single path or string where a list is expected."""
-    if isinstance(several, str | bytes | os.PathLike):
-        raise UsageError(f"expected a list, got the single value {several!r}")
-    return several
+        return key_of(absolute(arguments.path(path, "path")), self.folder), os.fsdecode(path)

@@ -79,8 +79,10 @@ def wanted_identity(directory: Path, manifest: Manifest, choice: EncoderChoice |
     if model is not None and (model != stored.model or not stored.precision):
         return identity_of_model(model, precision)
     if not stored.precision or stored.model not in encoders.names():
+        reason = registry.why_unreadable() if stored.precision else None
         raise IncompatibleError(
-            f"{directory}: its vectors were made by {stored}, which is not available here",
+            f"{directory}: its vectors were made by {stored}, which is not available here"
+            + (f" ({reason})" if reason else ""),
             _get_model_hint(directory, manifest),
             Hint("reindex", {"path": str(manifest.path(directory)), "model": encoders.BUNDLED}),
         )

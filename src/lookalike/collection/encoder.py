@@ -1,6 +1,6 @@
 """The encoder of a collection, loaded when it is first needed, and the vectors that it makes of queries."""
 
-import threading
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from lookalike.ingest.embedding import embed, embed_text
 from lookalike.search.query import Term, query_vector
 from lookalike.storage.manifest import Manifest
 from lookalike.storage.vectors import Vectors
+from lookalike.system import forks
 
 
 class CollectionEncoder:
@@ -25,7 +26,23 @@ class CollectionEncoder:
         self._directory, self._manifest, self._own, self._device = directory, manifest, encoder, device
         self._loaded: tuple[int, str, Encoder] | None = None  # for how many threads, on which device
         self._loaded_text: TextEncoder | None = None
-        self._lock = threading.Lock()
+        self._lock = forks.Lock()
+        forks.watch(self)
+
+    def after_fork(self) -> None:
+        """Lets go of the encoder of images, whose GPU only the parent can use; a child loads its own."""
+        self._loaded = None
+
+    def pickled(self) -> tuple[Encoder | None, str]:
+        """The encoder, if it was given as an object, and the device; raises UsageError if it cannot be pickled."""
+        try:
+            pickle.dumps(self._own)
+        except Exception as error:  # pickle raises all kinds
+            raise UsageError(
+                f"a collection with an encoder that cannot be pickled ({error}); open the collection in each process",
+                Hint("open_with_encoder", {"path": str(self._manifest.path(self._directory)), "encoder": ...}),
+            ) from error
+        return self._own, self._device
 
     def for_indexing(self, threads: int) -> Encoder:
         """The encoder for at least that many threads, on the device that is best for many images.

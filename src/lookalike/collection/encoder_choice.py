@@ -2,7 +2,11 @@
 
 from typing import TypedDict
 
+from lookalike import arguments
 from lookalike.encoders import Encoder
+from lookalike.encoders.devices import checked_device
+from lookalike.errors import UsageError
+from lookalike.index.policies import Policies
 
 
 class EncoderChoice(TypedDict, total=False):
@@ -20,3 +24,13 @@ class EncoderChoice(TypedDict, total=False):
     precision: str | None
     encoder: Encoder | None
     device: str
+
+
+def check_options(policies: Policies, choice: EncoderChoice) -> None:
+    """Raises UsageError unless the policies are some, and the choice is of names."""
+    if not isinstance(policies, Policies):
+        raise UsageError(f"policies={arguments.shown(policies)}: give lookalike.Policies(...)")
+    for name, value in (("model", choice.get("model")), ("precision", choice.get("precision"))):
+        if value is not None:
+            arguments.text(value, name)
+    checked_device(choice.get("device", "auto"))

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 from typing import Unpack
 
-from lookalike import encoders
+from lookalike import arguments, encoders
 from lookalike.collection import compatibility
 from lookalike.collection.collection import Collection
-from lookalike.collection.encoder_choice import EncoderChoice
+from lookalike.collection.encoder_choice import EncoderChoice, check_options
+from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, IncompatibleError, StorageError, UsageError
 from lookalike.index.policies import DEFAULT, Policies
 from lookalike.storage import directory as directories
@@ -37,10 +38,11 @@ def create(
         LockedError: another process is making it.
         StorageError: it cannot be written.
     """
-    here = Path(folder).resolve()
+    here = arguments.path(folder, "folder").resolve()
     if not os.path.isdir(here):
         raise UsageError(f"{folder}: there is no such folder")
-    place = Path(directory).resolve() if directory is not None else here / layout.DIRECTORY
+    place = arguments.path(directory, "directory").resolve() if directory is not None else here / layout.DIRECTORY
+    check_options(policies, choice)
     manifest = Manifest(compatibility.new_identity(choice), here)
     with directories.making(place):
         directories.create_data(place, manifest.made_by.dim)
@@ -70,6 +72,7 @@ def open(  # noqa: A001
         CorruptError: one of its files is damaged.
     """
     directory = layout.find_or_raise(path)
+    check_options(policies, choice)
     while True:
         manifest = manifests.read(directory)
         compatibility.check_choice(directory, manifest, choice)
@@ -78,6 +81,11 @@ def open(  # noqa: A001
         except (CorruptError, IncompatibleError, StorageError):
             if manifests.read(directory) == manifest:
                 raise  # else its images have been indexed again with another model just now
+
+
+def reopened(directory: Path, policies: Policies, encoder: Encoder | None, device: str) -> Collection:
+    """Opens a collection that was pickled."""
+    return open(directory, policies=policies, encoder=encoder, device=device)
 
 
 def _collection(directory: Path, manifest: Manifest, policies: Policies, choice: EncoderChoice) -> Collection:

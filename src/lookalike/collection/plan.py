@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-from lookalike import encoders
+from lookalike import arguments, encoders
 from lookalike.collection import compatibility
-from lookalike.collection.encoder_choice import EncoderChoice
+from lookalike.collection.encoder_choice import EncoderChoice, check_options
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, UsageError
 from lookalike.index import build_progress, defaults, generation
@@ -152,10 +152,10 @@ def plan(
         IncompatibleError: no other model is named, and the collection's own is not available here.
         CorruptError: the collection is damaged.
     """
-    if sample < 1:
-        raise UsageError(f"sample={sample}: give at least 1")
+    check_options(policies, choice)
+    sample = arguments.whole(sample, "sample", least=1)
     here, count = _folder(folder), checked_threads(threads) or cores()
-    present = layout.nearest(here) if directory is None else layout.find(Path(directory))
+    present = layout.nearest(here) if directory is None else layout.find(arguments.path(directory, "directory"))
     manifest = _manifest(here, present, choice)
     if present and manifests.read(present).made_by != manifest.made_by:
         present = None
@@ -194,7 +194,7 @@ def _encoder(made_by: Identity, choice: EncoderChoice, threads: int) -> Encoder:
 
 
 def _folder(folder: str | os.PathLike[str]) -> Path:
-    here = Path(folder).resolve()
+    here = arguments.path(folder, "folder").resolve()
     if not os.path.isdir(here):
         raise UsageError(f"{folder}: there is no such folder")
     return here

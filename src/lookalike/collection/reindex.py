@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-from lookalike import encoders
+from lookalike import arguments, encoders
 from lookalike.collection import compatibility
-from lookalike.collection.encoder_choice import EncoderChoice
+from lookalike.collection.encoder_choice import EncoderChoice, check_options
 from lookalike.collection.migration import Migration
 from lookalike.encoders import Encoder
 from lookalike.errors import LookalikeError, UsageError
@@ -148,7 +148,8 @@ def reindex(
         CollectionError: there is no collection, it is damaged, another process is writing to it, or no model is named.
         StorageError: the disk is full or failing; unless the last step was done, the old model serves.
     """
-    checked_threads(threads)
+    check_options(policies, choice)
+    threads = checked_threads(threads)
     directory, start = layout.find_or_raise(path), time.monotonic()
     with lock.locked(directory), _migration(directory, sources, choice, policies) as migration:
         report = migration.run(partial(_encoder, choice), threads, progress, build_progress)
@@ -167,7 +168,8 @@ def _migration(
     if wanted == manifest.made_by:
         raise UsageError(f"{directory}: its images are indexed with {wanted} already")
     directories.sweep(directory, manifest)
-    new = [source_of(each, base=manifest.folder, leave_out=directory) for each in sources or [manifest.folder]]
+    wanted_sources = [] if sources is None else arguments.several(sources, "sources")
+    new = [source_of(each, base=manifest.folder, leave_out=directory) for each in wanted_sources or [manifest.folder]]
     with closing(Migration(directory, manifest, wanted, new, policies)) as migration:
         yield migration
 

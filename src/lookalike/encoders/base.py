@@ -13,6 +13,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike import arguments
 from lookalike.encoders import bundled, registry
 from lookalike.encoders.card import Card
 from lookalike.errors import Hint, ModelError, UsageError
@@ -90,6 +91,8 @@ def load(name: str = BUNDLED, *, precision: str | None = None, threads: int = 1,
     """
     from lookalike.encoders import devices
     from lookalike.encoders.openvino.image_encoder import OpenVinoEncoder  # heavy; a card does not need it
+
+    threads = arguments.whole(threads, "threads", least=1)
 
     model, graph = card(name, precision=precision), _graph(name, precision)
     if (chosen := devices.choose(device)) != "cpu":
@@ -208,8 +211,9 @@ def _imported(name: str) -> registry.ImportedModel:
     if registry.has(name):
         return registry.read(name)
     others = "".join(f", {other!r}" for other in registry.names())
+    reason = f" ({why})" if (why := registry.why_unreadable()) else ""
     raise UsageError(
-        f"there is no model {name!r}; there are {BUNDLED!r}, which comes with Lookalike{others}",
+        f"there is no model {name!r}; there are {BUNDLED!r}, which comes with Lookalike{others}{reason}",
         Hint("import_model", {"source": ...}),
     )
 

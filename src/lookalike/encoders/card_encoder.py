@@ -28,5 +28,7 @@ class CardEncoder:
     def check_pixels(self, pixels: NDArray[Any]) -> None:
         """Raises UsageError unless `pixels` are uint8 (n, size, size, 3)."""
         size = self.preprocessing.size
+        if not isinstance(pixels, np.ndarray):
+            raise UsageError(f"pixels: {type(pixels).__name__}; give an array, uint8 of (n, {size}, {size}, 3)")
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size, 3):
             raise UsageError(f"pixels: {pixels.dtype} of {pixels.shape}; give uint8 of (n, {size}, {size}, 3)")

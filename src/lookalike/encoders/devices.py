@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from lookalike import arguments
 from lookalike.errors import DeviceWarning, Hint, ModelError, UsageError, with_hints
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -26,9 +27,7 @@ def choose(device: str) -> str:
     Raises:
         UsageError: `device` is not the name of a device.
     """
-    if not _DEVICE.fullmatch(device):
-        raise UsageError(f"device {device!r}: give auto, cpu, cuda, cuda:1 and so on, or mps")
-    if device == "cpu":
+    if checked_device(device) == "cpu":
         return device
     if device == "auto":
         gpu = _detected_gpu()
@@ -36,6 +35,13 @@ def choose(device: str) -> str:
     if reason := _why_unavailable(device):
         _warn(device, reason)
         return "cpu"
+    return device
+
+
+def checked_device(device: object) -> str:
+    """The name of a device, available or not; raises UsageError for anything else."""
+    if not isinstance(device, str) or not _DEVICE.fullmatch(device):
+        raise UsageError(f"device {arguments.shown(device)}: give auto, cpu, cuda, cuda:1 and so on, or mps")
     return device
 
 

@@ -25,7 +25,7 @@ import filelock
 import platformdirs
 
 from lookalike.encoders.card import Card
-from lookalike.errors import Hint, LookalikeError, ModelError, UsageError
+from lookalike.errors import Hint, LookalikeError, ModelError, StorageError, UsageError
 from lookalike.system import durable
 
 CARD, GRAPH, TEXT_GRAPH, TOKENIZER = "card.json", "model.xml", "text.xml", "tokenizer.json"
@@ -33,6 +33,7 @@ _LOCK = ".lock"
 _FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ENVIRONMENT = "LOOKALIKE_MODELS"
+_ADVICE = f"set ${_ENVIRONMENT} to a folder of your own"
 # Import options whose values are Python literals; all others are texts.
 _LITERAL_OPTIONS = {"size", "crop", "mean", "std"}
 
@@ -53,8 +54,11 @@ class ImportedModel:
 
     @property
     def bytes(self) -> int:
-        """The total size of its files, in bytes."""
-        return sum((self.folder / name).stat().st_size for name in (CARD, *self.sha256s))
+        """The total size of its files, in bytes; raises ModelError if one is missing."""
+        try:
+            return sum((self.folder / name).stat().st_size for name in (CARD, *self.sha256s))
+        except OSError as error:
+            raise ModelError(f"{error.filename}: {error.strerror}", import_again_hint(self.card)) from error
 
     def check(self, *names: str) -> None:
         """Verifies the checksums of these files, and of the weights (.bin) of each graph (.xml) among them.
@@ -69,22 +73,64 @@ class ImportedModel:
 
 
 def folder() -> Path:
-    """The folder of imported models: $LOOKALIKE_MODELS, or "models" in the user's data directory."""
-    named = os.environ.get(_ENVIRONMENT)
-    return Path(named) if named else platformdirs.user_data_path("lookalike", appauthor=False) / "models"
+    """The folder of imported models: $LOOKALIKE_MODELS, or "models" in the user's data directory.
+
+    Raises:
+        UsageError: the variable is not set, and the user has no home directory.
+    """
+    if named := os.environ.get(_ENVIRONMENT):
+        return Path(named)
+    try:
+        return platformdirs.user_data_path("lookalike", appauthor=False) / "models"
+    except (RuntimeError, KeyError, OSError) as error:
+        raise UsageError(f"there is no home directory for imported models; {_ADVICE}") from error
 
 
 def names() -> list[str]:
-    """The names of all imported models, sorted."""
+    """The names of all imported models, sorted; none if their folder cannot be read."""
     try:
         return sorted(filter(has, os.listdir(folder())))
-    except FileNotFoundError:
+    except (UsageError, OSError):
         return []
 
 
 def has(name: str) -> bool:
-    """Whether there is an imported model of that name."""
-    return _NAME.fullmatch(name) is not None and (folder() / name / CARD).is_file()
+    """Whether there is an imported model of that name; False if their folder cannot be read."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return False
+    try:
+        return (folder() / name / CARD).is_file()
+    except (UsageError, OSError):
+        return False
+
+
+def why_unreadable() -> str | None:
+    """Why the folder of imported models cannot be read, and what to do; None if it can, or is not there yet."""
+    try:
+        os.listdir(folder())
+    except FileNotFoundError:
+        return None
+    except UsageError as error:
+        return error.message
+    except OSError as error:
+        return f"{folder()}: {_reason(error)}; {_ADVICE}"
+    return None
+
+
+def make_folder() -> Path:
+    """Makes the folder of imported models, unless it is there.
+
+    Raises:
+        UsageError: the user has no home directory.
+        StorageError: the folder cannot be made or written to.
+    """
+    home = folder()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=home).close()
+    except OSError as error:
+        raise StorageError(f"{home}: {_reason(error)}; {_ADVICE}") from error
+    return home
 
 
 def read(name: str) -> ImportedModel:
@@ -119,16 +165,14 @@ def save(card: Card, write: Callable[[Path], None]) -> ImportedModel:
     """
     check_name(card.name)
     check_is_free(card.name)
-    home = folder()
-    with durable.storage_errors(home):
-        home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home, prefix=".importing-") as temporary:
-            new = Path(temporary) / card.name
-            sha256s = _write_files(new, card, write)
-            with filelock.FileLock(home / _LOCK):
-                check_is_free(card.name)  # another process may have been quicker
-                shutil.rmtree(home / card.name, ignore_errors=True)  # without a card: an interrupted removal
-                durable.rename(new, home / card.name)
+    home = make_folder()
+    with durable.storage_errors(home), tempfile.TemporaryDirectory(dir=home, prefix=".importing-") as temporary:
+        new = Path(temporary) / card.name
+        sha256s = _write_files(new, card, write)
+        with filelock.FileLock(home / _LOCK):
+            check_is_free(card.name)  # another process may have been quicker
+            shutil.rmtree(home / card.name, ignore_errors=True)  # without a card: an interrupted removal
+            durable.rename(new, home / card.name)
     return ImportedModel(card, home / card.name, sha256s)
 
 
@@ -147,7 +191,7 @@ def remove(name: str) -> None:
 
 def check_name(name: str) -> None:
     """Raises UsageError for a text that cannot be the name of a model."""
-    if not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot be a model's name; take letters, digits, '.', '_' and '-'")
 
 
@@ -187,6 +231,10 @@ def import_again_hint(card: Card) -> Hint:
 def _option(flag: str, text: str) -> tuple[str, Any]:
     name = flag.removeprefix("--")
     return name, ast.literal_eval(text) if name in _LITERAL_OPTIONS else text
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def _directory(name: str) -> Path:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from lookalike import encoders
+from lookalike import arguments, encoders
 from lookalike.encoders.card import Card
 from lookalike.errors import ImageError, UsageError
 from lookalike.evaluation import edits, model_benchmark
@@ -29,7 +29,7 @@ from lookalike.results import Skipped
 from lookalike.sources.folder import Folder, Found
 from lookalike.storage.transaction import folder_label
 from lookalike.system import worker
-from lookalike.system.resources import cores
+from lookalike.system.resources import checked_threads, cores
 
 SAMPLE = 500
 
@@ -81,14 +81,14 @@ def compare(
             two different images.
         ModelError: a model cannot be run.
     """
-    if sample < 2 or (threads is not None and threads < 1):
-        raise UsageError(f"sample={sample}, threads={threads}: give a sample of at least 2, and at least 1 thread")
-    cards = list(dict.fromkeys(_card(model, precision) for model in models))
+    sample, threads = arguments.whole(sample, "sample", least=2), checked_threads(threads)
+    cards = list(dict.fromkeys(_card(model, precision) for model in arguments.several(models, "models")))
     if not cards:
         raise UsageError("no model is named; name one or more, such as efficientnet-lite0:int8")
-    if not os.path.isdir(folder):
+    here = arguments.path(folder, "folder")
+    if not os.path.isdir(here):
         raise UsageError(f"{folder}: there is no such folder")
-    return _compare(cards, Path(folder), sample, threads or cores(), progress or (lambda _: None))
+    return _compare(cards, here, sample, threads or cores(), progress or (lambda _: None))
 
 
 def _compare(cards: Sequence[Card], folder: Path, sample: int, threads: int, progress: OnProgress) -> Comparison:
@@ -114,7 +114,7 @@ def _compare(cards: Sequence[Card], folder: Path, sample: int, threads: int, pro
 
 
 def _card(model: str, precision: str | None) -> Card:
-    name, _, own = model.partition(":")
+    name, _, own = arguments.text(model, "models").partition(":")
     return encoders.card(name, precision=own or precision)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike import metrics
+from lookalike import arguments, metrics
 from lookalike.errors import UsageError
 from lookalike.evaluation.results import Evaluation, WorstQuery
 from lookalike.index import tuning
@@ -58,8 +58,7 @@ def evaluate_search(
         UsageError: `queries` is not positive, or there are fewer than two images that differ.
         CorruptError: a vector is damaged.
     """
-    if queries < 1:
-        raise UsageError(f"queries={queries}: ask at least 1")
+    queries = arguments.whole(queries, "queries", least=1)
     with snapshots.current() as snapshot:
         images = _images(snapshot.catalog)
     return _Measurement(snapshot, images, searcher, progress).evaluation(queries)

@@ -7,7 +7,6 @@ frame, and a JPEG is decoded no larger than needed. Whatever is wrong with an im
 import io
 import math
 import os
-import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, TypeAlias, get_args
@@ -16,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lookalike import arguments
 from lookalike.errors import ImageError, UsageError
 from lookalike.images.formats import MAX_PIXELS, check_size, one_image, open_image
 from lookalike.images.reading import MAX_BYTES, FileBytes, check_bytes, read
+from lookalike.system import forks
 
 __all__ = [
     "MAX_BYTES",
@@ -34,14 +35,16 @@ __all__ = [
     "thumbnail",
 ]
 
-ImageSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[np.uint8]
+ImageSource: TypeAlias = (
+    str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[np.uint8]
+)
 """A path, a file's bytes, an open binary file, a PIL image, or an array: (h, w, 3) RGB or (h, w) grey."""
 
 Resample: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Fit: TypeAlias = Literal["crop", "squash"]
 
 _LARGE_PIXELS = 32_000_000
-_LARGE = threading.Lock()  # held while a larger image is decoded, so that two are never in memory at once
+_LARGE = forks.Lock()  # held while a larger image is decoded, so that two are never in memory at once
 
 _ORIENTATION = 0x0112  # the tag of the orientation: EXIF 2.32, 4.6.4
 _TRANSPOSE = {
@@ -76,9 +79,8 @@ class Preprocessing:
     fit: Fit = "crop"
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise UsageError(f"size: {self.size} is not a number of pixels; give 1 or more")
-        if not 0 < self.crop <= 1:
+        object.__setattr__(self, "size", arguments.whole(self.size, "size", least=1))
+        if not 0 < arguments.number(self.crop, "crop") <= 1:
             raise UsageError(f"crop: {self.crop} is not a part of a side; give a number above 0 and at most 1")
         if self.resample not in get_args(Resample):
             raise UsageError(f"resample: {self.resample!r}; give one of {', '.join(get_args(Resample))}")
@@ -144,8 +146,7 @@ def thumbnail(
         ImageError: the image cannot be used.
         UsageError: `source` is of a type or shape that is not an image, or `side` is below 1.
     """
-    if side < 1:
-        raise UsageError(f"side: {side} is not a number of pixels; give 1 or more")
+    side = arguments.whole(side, "side", least=1)
     with one_image(_name(source)):
         image = _image(source, max_bytes, max_pixels)
         scale = min(1.0, side / max(image.size))
@@ -163,8 +164,8 @@ def _name(source: ImageSource) -> str:
 def _image(source: ImageSource, max_bytes: int, max_pixels: int) -> Image.Image:
     if isinstance(source, str | os.PathLike):
         return open_image(_read_named(source, max_bytes), max_pixels=max_pixels)
-    if isinstance(source, bytes):
-        return open_image(source, max_pixels=max_pixels)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return open_image(bytes(source), max_pixels=max_pixels)
     if isinstance(source, Image.Image | np.ndarray):
         image = source if isinstance(source, Image.Image) else _from_array(source)
         check_size(image.size, max_pixels)
@@ -179,18 +180,24 @@ def _read_named(path: str | os.PathLike[str], max_bytes: int) -> bytes:
     except ImageError as error:
         if isinstance(error.__cause__, FileNotFoundError):  # named by the user, not listed before
             raise ImageError("no such file") from error.__cause__
+        if error.reason == "is a directory":
+            raise ImageError("is a directory; give the file of an image") from error
         raise
 
 
 def reusable_source(source: ImageSource, *, max_bytes: int = MAX_BYTES) -> ImageSource:
-    """Returns a source that can be decoded more than once: the bytes of an open file, any other source as it is.
+    """Returns a source that can be decoded more than once: the bytes of an open file or a buffer, any other as it is.
 
     Raises:
         ImageError: the file is empty or too large.
         UsageError: `source` is not an image.
     """
+    if isinstance(source, str | os.PathLike):
+        arguments.path(source, "image")
     if isinstance(source, str | os.PathLike | bytes | Image.Image | np.ndarray):
         return source
+    if isinstance(source, bytearray | memoryview):
+        return bytes(source)
     with one_image(_name(source)):
         return _read_file(source, max_bytes)
 
@@ -201,9 +208,11 @@ def _read_file(file: Any, max_bytes: int) -> bytes:
         raise UsageError(f"{kind} is not an image; give a path, bytes, a file, a PIL image or a uint8 array")
     if isinstance(file, io.TextIOBase):
         raise UsageError("the file gives text; open it in binary mode")
-    if file.seekable():
+    if hasattr(file, "seekable") and file.seekable():
         file.seek(0)  # as Pillow does
     data = file.read(max_bytes + 1)
+    if isinstance(data, bytearray | memoryview):
+        data = bytes(data)
     if not isinstance(data, bytes):
         raise UsageError("the file gives text; open it in binary mode")
     check_bytes(len(data), max_bytes, "file")

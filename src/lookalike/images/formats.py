@@ -10,7 +10,6 @@ import io
 import logging
 import re
 import struct
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ from PIL import (
 )
 
 from lookalike.errors import ImageError, UsageError
+from lookalike.system import forks
 
 MAX_PIXELS = 178_000_000  # of an image
 
@@ -97,7 +97,7 @@ class _WhileAny:
 
     def __init__(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
         self._start, self._stop = start, stop
-        self._lock = threading.Lock()
+        self._lock = forks.Lock()
         self._inside = 0
 
     def __enter__(self) -> None:

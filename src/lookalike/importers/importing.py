@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lookalike import arguments
 from lookalike.encoders import bundled, registry
 from lookalike.encoders.card import Card
 from lookalike.encoders.registry import ImportedModel
@@ -34,7 +35,11 @@ _REVISION = 1
 
 
 def import_model(
-    source: str, *, name: str | None = None, options: ImportOptions | None = None, progress: OnProgress = lambda _: None
+    source: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    options: ImportOptions | None = None,
+    progress: OnProgress = lambda _: None,
 ) -> ImportedModel:
     """Imports a model, so that it can be used under a name from now on, without the framework it came from.
 
@@ -53,12 +58,16 @@ def import_model(
         MissingExtraError: the package that it comes from is not installed.
         StorageError: the disk is full or failing.
     """
+    source = os.fsdecode(source) if isinstance(source, os.PathLike) else arguments.text(source, "source")
+    if options is not None and not isinstance(options, ImportOptions):
+        raise UsageError(f"options={arguments.shown(options)}: give lookalike.importers.ImportOptions(...)")
     module, rest = _module(source)
     name, options = default_name(source) if name is None else name, options or ImportOptions()
     registry.check_name(name)
     if name == bundled.NAME:
         raise UsageError(f"{name} comes with Lookalike; give another `name`")
     registry.check_is_free(name)
+    registry.make_folder()  # what cannot be saved need not be downloaded
     fetch = import_module(f"lookalike.importers.{module}").fetch
     with cache.session():
         network: ImportedNetwork = fetch(ImportRequest(rest, options, progress))
@@ -75,7 +84,7 @@ def inspect(path: str | os.PathLike[str]) -> "list[Layer]":
     from lookalike.importers import file as from_file
     from lookalike.importers import output_layer
 
-    return output_layer.layers(from_file.read(Path(path)))
+    return output_layer.layers(from_file.read(arguments.path(path, "path")))
 
 
 def default_name(source: str) -> str:

@@ -4,7 +4,6 @@ Its kind is given by a factory string (spec.py); its ids are the row numbers of 
 """
 
 import os
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,12 +18,13 @@ from lookalike.index.spec import ITERATIONS, IndexSpec, core_of, faiss_errors, q
 from lookalike.storage.mapped_vectors import Part, searching_threads
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Vectors
+from lookalike.system import forks
 
 _SEED = 1234
 # With 64 a graph finds the nearest list of 99 vectors in 100; with FAISS's default, 16, of 95.
 _ADDING_EF_SEARCH = 64
 _UNGROUPED = 10  # FAISS's `implem` that scans lists of 4-bit codes without grouping the queries by list
-_LIMITS = threading.Lock()  # for FAISS's deserialization limit, which is of the whole process
+_LIMITS = forks.Lock()  # for FAISS's deserialization limit, which is of the whole process
 
 
 class Index:

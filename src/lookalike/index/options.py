@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lookalike import arguments
 from lookalike.errors import UsageError
 from lookalike.index import defaults
 from lookalike.index.policies import TARGET_RECALL, TuningPolicy
@@ -20,7 +21,7 @@ class BuildOptions:
         spec: its FAISS index factory string, or None for the default.
 
     Raises:
-        UsageError: the recall is out of range.
+        UsageError: the recall is out of range, or the string is none.
     """
 
     recall: float = TARGET_RECALL
@@ -29,6 +30,8 @@ class BuildOptions:
 
     def __post_init__(self) -> None:
         checked_recall(self.recall)
+        if self.spec is not None and not arguments.text(self.spec, "spec").isascii():
+            raise UsageError(f"spec={self.spec!r}: give a FAISS index factory string")
 
     def specs(self, dim: int, rows: int, policy: TuningPolicy) -> Sequence[IndexSpec]:
         """The indexes to try for that many vectors, one after the other; none if no index is needed.
@@ -66,9 +69,10 @@ def checked_recall(recall: float) -> float:
     Raises:
         UsageError: it is not above 0 and at most 1.
     """
-    if not 0 < recall <= 1:
-        raise UsageError(f"recall={recall}: give a share, above 0 and at most 1")
-    return float(recall)
+    number = arguments.number(recall, "recall", finite=False)
+    if not 0 < number <= 1:
+        raise UsageError(f"recall={number:g}: give a share, above 0 and at most 1")
+    return number
 
 
 def memory_bytes(size: str | int) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 TARGET_RECALL = 0.98
 
@@ -41,6 +42,10 @@ class TuningPolicy:
         )
     )
     exact_milliseconds: float | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the queries as a dict, since a MappingProxyType cannot be pickled."""
+        return TuningPolicy, (self.exact_values, dict(self.queries), self.exact_milliseconds)
 
     def searches_exactly(self, dim: int, rows: int) -> bool:
         """Whether that many vectors need no index."""

@@ -1,11 +1,10 @@
 """What a search returns, apart from what it searches for."""
 
-import operator
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from lookalike.errors import UsageError
-from lookalike.filters import Where
+from lookalike import arguments
+from lookalike.filters import Where, checked_where
 from lookalike.index.options import checked_recall
 
 _LARGEST_K = 2**31  # more than any collection has, and few enough for FAISS and SQLite to count
@@ -24,7 +23,7 @@ class SearchOptions:
             exact.
 
     Raises:
-        UsageError: k is not positive, or the recall is out of range.
+        UsageError: an option is of another type, or out of range.
     """
 
     k: int = 10
@@ -34,9 +33,12 @@ class SearchOptions:
     recall: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "k", _checked_k(self.k))
-        if self.recall is not None:
-            checked_recall(self.recall)
+        object.__setattr__(self, "k", min(arguments.whole(self.k, "k", least=1), _LARGEST_K))
+        if self.min_score is not None:
+            object.__setattr__(self, "min_score", arguments.number(self.min_score, "min_score", finite=False))
+        object.__setattr__(self, "where", checked_where(self.where))
+        object.__setattr__(self, "exact", arguments.flag(self.exact, "exact"))
+        object.__setattr__(self, "recall", None if self.recall is None else checked_recall(self.recall))
 
 
 class SearchKeywords(TypedDict, total=False):
@@ -47,13 +49,3 @@ class SearchKeywords(TypedDict, total=False):
     where: Where | None
     exact: bool
     recall: float | None
-
-
-def _checked_k(k: int) -> int:
-    try:
-        number = min(operator.index(k), _LARGEST_K)
-    except TypeError:
-        raise UsageError(f"k={k!r}: give a whole number") from None
-    if number < 1:
-        raise UsageError(f"k={k}: ask for at least 1")
-    return number

@@ -1,11 +1,11 @@
 """A query: images and text, each of which counts for or against, and the vector that they add up to."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from lookalike import arguments
 from lookalike.errors import UsageError
 from lookalike.images.decode import ImageSource, reusable_source
 from lookalike.storage.vectors import Vectors, unit
@@ -33,8 +33,11 @@ class Term:
     def __post_init__(self) -> None:
         if (self.image is None) == (self.text is None):
             raise UsageError("a term of a query is an image or a text, one of the two")
-        if not math.isfinite(self.weight) or self.weight == 0:
-            raise UsageError(f"weight={self.weight}: give a number that is not 0")
+        object.__setattr__(self, "weight", arguments.number(self.weight, "weight"))
+        if self.weight == 0:
+            raise UsageError("weight=0: give a number that is not 0")
+        if self.text is not None:
+            arguments.text(self.text, "text")
         if self.image is not None:
             object.__setattr__(self, "image", reusable_source(self.image))
 
@@ -48,6 +51,7 @@ def query_vector(terms: Sequence[Term], vectors: Sequence[Vectors]) -> Vectors:
     if not terms:
         raise UsageError("there is nothing to search for: give an image or a text")
     weights = np.array([term.weight for term in terms])
+    weights = np.ldexp(weights, -np.frexp(np.abs(weights).max())[1])  # at most 1, so that no sum overflows
     total = weights @ np.concatenate(vectors).astype(np.float64)
     if np.linalg.norm(total) <= _ROUNDING * np.abs(weights).sum():
         raise UsageError("the terms of the query cancel each other out; nothing is left to search for")

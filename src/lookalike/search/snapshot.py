@@ -1,6 +1,5 @@
 """One committed state of a collection, opened: its vectors, its index, and the rows that may be found."""
 
-import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from lookalike.storage.mapped_vectors import MappedVectors
 from lookalike.storage.records import State, StoredGeneration
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Vectors
+from lookalike.system import forks
 
 _FILTERS = 32  # the row sets that a snapshot keeps
 
@@ -61,7 +61,7 @@ class Snapshot:
     opened: OpenIndex | None
     policy: TuningPolicy
     _filtered: OrderedDict[Where, RowSet] = field(default_factory=OrderedDict, compare=False, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+    _lock: forks.Lock = field(default_factory=forks.Lock, compare=False, repr=False)
 
     def search(
         self, queries: Vectors, options: SearchOptions, row_set: RowSet, *, extra: int = 0
@@ -159,7 +159,7 @@ class Snapshots:
         self.catalog, self._policy = catalog, policy
         self._directory, self._dim = manifest.data_directory(directory), manifest.made_by.dim
         self._hint = Hint("maintain", {"path": str(manifest.path(directory))})
-        self._lock = threading.Lock()
+        self._lock = forks.Lock()
         self._vectors: MappedVectors | None = None
         self._index: tuple[int, OpenIndex] | None = None
         self._damaged = 0  # the number of the generation that cannot be used

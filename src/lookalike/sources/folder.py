@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from lookalike import arguments
 from lookalike.errors import UsageError
 from lookalike.images.reading import changed_ns
 
@@ -125,11 +126,14 @@ def source_of(paths: Paths, *, base: Path, leave_out: Path) -> Source:
     """Returns the source for a folder, a file or a list of files.
 
     Raises:
-        UsageError: nothing exists at the path.
+        UsageError: nothing exists at the path, or a folder is in the list.
     """
     if not isinstance(paths, str | os.PathLike):
-        return Files(map(absolute, paths), base=base)
-    path = absolute(paths)
+        files = [arguments.path(path, "source") for path in arguments.several(paths, "source")]
+        if folder := next(filter(os.path.isdir, files), None):
+            raise UsageError(f"{folder}: a folder in a list of files; add each folder in a call of its own")
+        return Files(map(absolute, files), base=base)
+    path = absolute(arguments.path(paths, "source"))
     if not os.path.lexists(path):
         raise UsageError(f"{paths}: there is no such file or folder")
     if os.path.isdir(path):

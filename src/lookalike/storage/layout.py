@@ -14,6 +14,7 @@ import os
 import re
 from pathlib import Path
 
+from lookalike import arguments
 from lookalike.errors import Hint, NoCollectionError
 from lookalike.system import durable
 
@@ -45,9 +46,10 @@ def find_or_raise(path: str | os.PathLike[str]) -> Path:
     """The directory of the collection that a path names.
 
     Raises:
+        UsageError: it is no path.
         NoCollectionError: there is none.
     """
-    if directory := find(Path(path)):
+    if directory := find(arguments.path(path, "path")):
         return directory
     raise NoCollectionError(f"{path}: there is no collection", Hint("create", {"path": os.fspath(path)}))
 

@@ -53,6 +53,7 @@ class MappedVectors:
             CorruptError: the file is missing, damaged, or holds fewer rows.
             StorageError: it cannot be read.
         """
+        vectors.survive_forks()
         self.path, self.dim = path, dim
         self._index, self._file = _mapped_index(path, dim)
         self.count = int(self._index.ntotal)

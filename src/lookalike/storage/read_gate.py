@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+from lookalike.system import forks
+
 _LONGEST_S = 0.02  # after so long without a pause, new readers wait until the others are done
 _PATIENCE_S = 1.0  # and so long at most: a reader that is within may itself be waiting for one that wants to enter
 
@@ -67,7 +69,7 @@ class ReadGate:
 
 
 _gates: "WeakValueDictionary[tuple[int, Path], ReadGate]" = WeakValueDictionary()
-_gates_lock = threading.Lock()
+_gates_lock = forks.Lock()
 
 
 def gate_of(path: Path) -> ReadGate:

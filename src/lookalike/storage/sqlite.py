@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lookalike.errors import CorruptError, IncompatibleError, StorageError
 from lookalike.storage.read_gate import gate_of
+from lookalike.system import forks
 
 _BUSY_TIMEOUT_S = 30.0
 # The releases that fix a race in resetting the write-ahead log; before them, a rollback journal is the safe choice.
@@ -33,7 +34,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.Lock()
+        self._lock = forks.Lock()
         self._start()
 
     def _start(self) -> None:
@@ -45,7 +46,7 @@ class Database:
 
     def close(self) -> None:
         """Closes every connection; the next use opens a new one."""
-        with self._lock:
+        with self._lock, forks.held_off():
             self._closing()
             self._start()
 
@@ -61,7 +62,7 @@ class Database:
             self._closing.detach()
             self._inherited = self._connections
             self._start()
-        with translated(self.path), self._gate.reading():
+        with translated(self.path), forks.held_off(), self._gate.reading():
             if not hasattr(self._local, "connection"):
                 self._local.connection = self._connect()
             yield self._local.connection
@@ -152,13 +153,14 @@ class Database:
 
 def _close(connections: list[tuple[threading.Thread, sqlite3.Connection]], process: int) -> None:
     if process == os.getpid():
-        for _, connection in connections:
-            connection.close()
+        with forks.held_off():
+            for _, connection in connections:
+                connection.close()
 
 
 def create(path: Path, script: str) -> None:
     """Makes a file from an SQL script, in one transaction."""
-    with translated(path):
+    with translated(path), forks.held_off():
         connection = sqlite3.connect(path, isolation_level=None)
         try:
             if _WAL_IS_SAFE:

@@ -5,7 +5,7 @@ ahead of what has been committed: the catalog decides how many rows count. mappe
 """
 
 import os
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +86,23 @@ def has_leftovers(path: Path, dim: int, count: int) -> bool:
 # Writing
 
 
+@cache
+def survive_forks() -> None:
+    """Has FAISS use one thread in the main thread of every process that is forked from now on.
+
+    There, OpenMP would wait for the other threads of its team, which are in the parent only. Threads that a child
+    starts have teams of their own.
+    """
+    os.register_at_fork(after_in_child=partial(faiss.omp_set_num_threads, 1))
+
+
 def create(path: Path, dim: int) -> None:
     """Makes a file of no vectors, after a check that this version of FAISS uses the layout that is known here.
 
     Raises:
         StorageError: it cannot be written.
     """
+    survive_forks()
     rows = unit(np.arange(1, 2 * dim + 1).reshape(2, dim)).astype(STORED)
     index = faiss.deserialize_index(np.frombuffer(header(dim, 2) + rows.tobytes(), np.uint8))
     if index.ntotal != 2 or not np.array_equal(index.reconstruct_n(0, 2), rows.astype(np.float32)):

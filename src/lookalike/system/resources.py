@@ -5,7 +5,7 @@ import resource
 import sys
 from pathlib import Path
 
-from lookalike.errors import UsageError
+from lookalike import arguments
 
 _STATUS = Path("/proc/self/status")
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
@@ -18,9 +18,7 @@ def cores() -> int:
 
 def checked_threads(threads: int | None) -> int | None:
     """A number of threads that a caller asks for; raises UsageError unless it is at least 1 or None."""
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads={threads}: give at least 1")
-    return threads
+    return None if threads is None else arguments.whole(threads, "threads", least=1)
 
 
 def peak_memory() -> int:

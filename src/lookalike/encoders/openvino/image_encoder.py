@@ -1,6 +1,8 @@
 """Runs an image encoder on the CPU with OpenVINO."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,13 +41,7 @@ class OpenVinoEncoder(CardEncoder):
             "NUM_STREAMS": threads,
             "INFERENCE_NUM_THREADS": threads,
         }
-        size = card.preprocessing.size
-        try:
-            model.reshape([1, size, size, 3])
-            compiled = ov.Core().compile_model(model, "CPU", config)
-        except FAILURES as error:
-            raise ModelError(f"{card.name}: OpenVINO cannot run this network here: {error}") from error
-        self._requests = InferRequests(compiled)
+        self._requests = InferRequests(partial(_compiled, card, model, config))
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Returns embeddings, float32 (n, dim), of pixels, uint8 (n, size, size, 3).
@@ -55,11 +51,11 @@ class OpenVinoEncoder(CardEncoder):
         """
         self.check_pixels(pixels)
         embeddings = np.empty((len(pixels), self.dim), np.float32)
-        request = self._requests.for_this_thread()
-        for image, embedding in zip(pixels, embeddings, strict=True):
-            request.input[0] = image
-            request.run()
-            embedding[:] = request.output[0]
+        with self._requests.used_by_this_thread() as request:
+            for image, embedding in zip(pixels, embeddings, strict=True):
+                request.input[0] = image
+                request.run()
+                embedding[:] = request.output[0]
         return embeddings
 
 
@@ -73,6 +69,15 @@ def read(path: Path) -> ov.Model:
         return ov.Core().read_model(path)
     except FAILURES as error:
         raise ModelError(f"{path}: OpenVINO cannot read it: {error}") from error
+
+
+def _compiled(card: Card, model: ov.Model, config: dict[str, Any]) -> ov.CompiledModel:
+    size = card.preprocessing.size
+    try:
+        model.reshape([1, size, size, 3])
+        return ov.Core().compile_model(model, "CPU", config)
+    except FAILURES as error:
+        raise ModelError(f"{card.name}: OpenVINO cannot run this network here: {error}") from error
 
 
 def computes_bfloat16() -> bool:

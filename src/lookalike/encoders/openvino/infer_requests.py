@@ -1,12 +1,16 @@
 """OpenVINO's inference requests: one for each thread, with its input and output arrays."""
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from lookalike.system import forks
+
 # Two threads that ask for OpenVINO's first arrays at once may deadlock.
-_FIRST_ARRAYS = threading.Lock()
+_FIRST_ARRAYS = forks.Lock()
 
 
 class InferRequest(NamedTuple):
@@ -26,19 +30,48 @@ class InferRequest(NamedTuple):
 
 
 class InferRequests:
-    """The inference requests of a compiled model with one input and one output. Threads may share it."""
+    """The inference requests of a compiled model with one input and one output. Threads may share it.
 
-    def __init__(self, compiled: Any) -> None:
-        """Takes an openvino.CompiledModel."""
-        self._compiled = compiled
-        self._local = threading.local()
+    OpenVINO's threads are in one process only, so a forked child compiles the model again at its first request.
+    """
 
-    def for_this_thread(self) -> InferRequest:
-        """Returns the calling thread's request, which is made at its first call."""
-        if not hasattr(self._local, "request"):
-            with _FIRST_ARRAYS:
-                request = self._compiled.create_infer_request()
-                arrays = request.get_input_tensor().data, request.get_output_tensor().data
-                self._local.request = InferRequest(request.infer, *arrays)
-        found: InferRequest = self._local.request
-        return found
+    def __init__(self, compile_model: Callable[[], Any]) -> None:
+        """Compiles the model: `compile_model` returns an openvino.CompiledModel."""
+        self._compile, self._local = compile_model, threading.local()
+        self._compiled: Any = None
+        forks.watch(self)
+        self.compiled  # noqa: B018 - so that an error is raised here
+
+    @property
+    def compiled(self) -> Any:
+        """The openvino.CompiledModel of this process."""
+        if self._compiled is None:
+            with forks.held_off():
+                self._compiled = self._compile()
+        return self._compiled
+
+    def after_fork(self) -> None:
+        """Lets go of what belongs to the parent, whose threads the destructors would wait for."""
+        for inherited in (self._compiled, getattr(self._local, "request", None)):
+            forks.keep_forever(inherited)
+        self._compiled, self._local = None, threading.local()
+
+    @contextmanager
+    def used_by_this_thread(self) -> Iterator[InferRequest]:
+        """Yields the calling thread's request, which is made at its first call.
+
+        Raises:
+            UsageError: this process was forked while another thread was using an encoder for seconds.
+        """
+        with forks.held_off():
+            if not hasattr(self._local, "request"):
+                with _FIRST_ARRAYS:
+                    request = self.compiled.create_infer_request()
+                    arrays = request.get_input_tensor().data, request.get_output_tensor().data
+                    self._local.request = InferRequest(request.infer, *arrays)
+            yield self._local.request
+
+    def __del__(self) -> None:
+        if self._compiled is not None:
+            with forks.held_off():  # destroying a compiled model ends its threads
+                del self._local, self._compiled

@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +38,8 @@ class OpenVinoTextEncoder:
         self.card, self._text = card, card.text
         self._tokenizer = _tokenizer(tokenizer)
         config = {"INFERENCE_PRECISION_HINT": card.precision, "PERFORMANCE_HINT": "LATENCY"}
-        try:
-            compiled = ov.Core().compile_model(graph, "CPU", config)
-        except FAILURES as error:
-            raise ModelError(f"{graph}: OpenVINO cannot run it: {error}") from error
-        self._check(graph, compiled)
-        self._requests = InferRequests(compiled)
+        self._requests = InferRequests(partial(_compiled, graph, config))
+        self._check(graph, self._requests.compiled)
 
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Returns embeddings, float32 (n, dim), of any length. Texts of more than `context` tokens are truncated.
@@ -54,12 +51,12 @@ class OpenVinoTextEncoder:
             if not text.strip():
                 raise UsageError(f"text: {text!r} is blank; describe what the images should show")
         embeddings = np.empty((len(texts), self.card.dim), np.float32)
-        request = self._requests.for_this_thread()
         tokens = token_ids(self._tokenizer, texts, unescapes=self._text.unescapes)
-        for ids, embedding in zip(tokens, embeddings, strict=True):
-            request.input[0] = ids
-            request.run()
-            embedding[:] = request.output[0]
+        with self._requests.used_by_this_thread() as request:
+            for ids, embedding in zip(tokens, embeddings, strict=True):
+                request.input[0] = ids
+                request.run()
+                embedding[:] = request.output[0]
         return embeddings
 
     def _check(self, graph: Path, compiled: Any) -> None:
@@ -73,6 +70,13 @@ class OpenVinoTextEncoder:
                 f" says {context} tokens and {dim} dimensions",
                 import_again_hint(self.card),
             )
+
+
+def _compiled(graph: Path, config: dict[str, str]) -> ov.CompiledModel:
+    try:
+        return ov.Core().compile_model(graph, "CPU", config)
+    except FAILURES as error:
+        raise ModelError(f"{graph}: OpenVINO cannot run it: {error}") from error
 
 
 def token_ids(tokenizer: "Tokenizer", texts: Sequence[str], *, unescapes: bool) -> NDArray[np.int64]:

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.errors import UsageError
+from lookalike.system import forks
+
 Pixels = NDArray[np.uint8]
 Embeddings = NDArray[np.float32]
 
@@ -40,7 +43,12 @@ class Batcher:
         self._queue = _Queue(limit)
         worker = threading.Thread(target=_Worker(self._queue, start).run, name="lookalike-encode", daemon=True)
         worker.start()
-        weakref.finalize(self, _stop, self._queue, worker)
+        self._end = weakref.finalize(self, _stop, self._queue, worker)
+        forks.watch(self)
+
+    def after_fork(self) -> None:
+        """Gives up in a forked child: the worker thread is in the parent only, and so is the use of a GPU."""
+        forks.keep_forever(self._end.detach())
 
     @property
     def limit(self) -> int:
@@ -51,9 +59,12 @@ class Batcher:
         """Returns embeddings, float32 (n, dim), of one or more images. Any number of threads may call it at once.
 
         Raises:
+            UsageError: this process was forked from the one that made the batcher.
             MemoryError: the device's memory is too small even for one image.
             Exception: whatever else was raised while computing them.
         """
+        if not self._end.alive:
+            raise UsageError("this encoder was loaded in another process; load it, or open the collection, in each one")
         limit = self.limit
         parts = [_Part(pixels[first : first + limit]) for first in range(0, len(pixels), limit)]
         self._queue.put(parts)

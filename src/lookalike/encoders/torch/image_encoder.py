@@ -64,7 +64,7 @@ class TorchEncoder(CardEncoder):
         """Returns embeddings, float32 (n, dim), of pixels, uint8 (n, size, size, 3).
 
         Raises:
-            UsageError: the pixels have another shape or dtype.
+            UsageError: the pixels have another shape or dtype, or the encoder was loaded in another process.
             ModelError: the device fails, or its memory is taken by other programs.
         """
         self.check_pixels(pixels)
