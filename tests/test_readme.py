@@ -68,6 +68,7 @@ def test_every_command_works_one_after_the_other(home: Path) -> None:
 
 
 def test_the_python_works(home: Path) -> None:
+    run(["lookalike", "index", "photos"], home)  # it opens what the commands have indexed
     (home / "example.py").write_text("\n".join(PYTHON))
     lines = run([sys.executable, "example.py"], home).splitlines()
     assert lines[0].endswith("0 skipped")
