@@ -52,7 +52,7 @@ def add(snapshots: Snapshots, units: Vectors, writer: VectorWriter | None = None
     with snapshots.catalog.writing() as transaction:
         for row, crc32 in enumerate(crc32s(stored), first):
             transaction.add_vector(row, row.to_bytes(32, "little"), crc32, width=1, height=1)
-            transaction.put_image(f"{row}.jpg", row, size=1, changed_ns=1)
+            transaction.put_image(f"{row}.jpg", row, STATUS)
 
 
 def remove(snapshots: Snapshots, *rows: int) -> None:

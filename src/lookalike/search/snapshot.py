@@ -279,7 +279,7 @@ class Snapshots:
             raise _DamagedIndexError(error.message) from error
 
     def _live(self, state: State) -> RowSet:
-        return RowSet(state.count, dead=np.array(self.catalog.dead_rows(), np.int64))
+        return RowSet(state.count, dead=np.array(self.catalog.hidden_rows(), np.int64))
 
     def _give_up_index(self, damage: CorruptError, state: State) -> None:
         """Goes on without an index that is damaged; any other damage is raised."""

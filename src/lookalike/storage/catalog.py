@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,13 +12,14 @@ from typing import Any
 
 from lookalike.errors import CorruptError
 from lookalike.filters import Value, Where
-from lookalike.storage import filter_sql, schema
+from lookalike.storage import filter_sql, known_files, missing, schema
+from lookalike.storage.carrying import Carried
+from lookalike.storage.missing import MissingImage, MissingImages
 from lookalike.storage.records import KnownFile, NamedRows, State, StoredGeneration, StoredImage, Totals
 from lookalike.storage.sqlite import Connection, Database
-from lookalike.storage.transaction import Carried, Transaction
+from lookalike.storage.transaction import Transaction
 
 _PAGE = 10_000  # images read at a time
-_FILE_PAGE = 1000  # files read at a time
 _PARAMETERS = 1000  # of one statement
 _NO_LIMIT = -1
 
@@ -67,14 +69,27 @@ class Catalog:
 
     def totals(self) -> Totals:
         """The number of entries of each kind."""
-        tables = ("images", "vectors", "dead", "skipped")
+        tables = ("images", "vectors", missing.DEAD, "skipped", "missing")
         with self._database.connection() as connection:
             return Totals(*(connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in tables))  # noqa: S608
 
-    def dead_rows(self) -> list[int]:
-        """The rows that belong to no image any more, in order."""
+    def hidden_rows(self) -> list[int]:
+        """The rows that no search finds, in order: those of missing images, and those of no image at all."""
         with self._database.connection() as connection:
             return self._rows(connection.execute("SELECT row FROM dead ORDER BY row")).tolist()
+
+    def dead_rows(self) -> list[int]:
+        """The rows that belong to no image any more, be it missing or not, in order."""
+        with self._database.connection() as connection:
+            return self._rows(connection.execute(f"SELECT row FROM {missing.DEAD} ORDER BY row")).tolist()  # noqa: S608
+
+    def missing_among(self, folder: str | None, *, since_ns: int) -> tuple[int, int]:
+        """The number of missing images of a folder or, if None, of all: from before a time, and from then on."""
+        within = filter_sql.below(folder) if folder is not None else filter_sql.Condition("TRUE")
+        query = f"SELECT COUNT(*), COUNT(*) FILTER (WHERE since_ns >= ?) FROM missing WHERE {within.sql}"  # noqa: S608
+        with self._database.connection() as connection:
+            total, new = connection.execute(query, (since_ns, *within.values)).fetchone()
+        return int(total - new), int(new)
 
     def row_of(self, hash_: bytes) -> int | None:
         """The row of the image file with that SHA-256, dead or alive."""
@@ -182,25 +197,15 @@ class Catalog:
             raise self._damaged("an attribute has no name")
         return names
 
-    def newest_id(self) -> int:
-        """The largest id of an image, or 0."""
-        with self._database.connection() as connection:
-            return int(connection.execute("SELECT COALESCE(MAX(id), 0) FROM images").fetchone()[0])
-
     def known_file(self, key: str) -> KnownFile | None:
         """What is known of one file."""
         return next(self.known_among([key]), None)
 
     def known_among(self, keys: Iterable[str]) -> Iterator[KnownFile]:
         """What is known of these files, in their order; an unknown file is left out."""
-        query = """
-            SELECT key, size, changed_ns, 0 FROM images WHERE key = CAST(:key AS TEXT)
-            UNION ALL
-            SELECT key, size, changed_ns, 1 FROM skipped WHERE key = CAST(:key AS TEXT)
-        """
         with self._database.connection() as connection:
-            found = [connection.execute(query, {"key": os.fsencode(key)}).fetchone() for key in keys]
-        return (_known(row) for row in found if row is not None)
+            found = [known_files.find(connection, key) for key in keys]
+        return filter(None, found)
 
     def known_files(self, folder: str = "") -> Iterator[KnownFile]:
         """What is known of the files below a folder, in the order of their keys' bytes.
@@ -209,9 +214,14 @@ class Catalog:
         time. Files may be added in the order of their keys meanwhile.
         """
         after = b""
-        while page := self._known_page(folder, after):
+        while page := self.known_page(folder, after):
             yield from page
             after = os.fsencode(page[-1].key)
+
+    def known_page(self, folder: str, after: bytes) -> list[KnownFile]:
+        """The first of these files whose keys' bytes come after some; [] if there are none."""
+        with self._database.connection() as connection:
+            return known_files.page(connection, folder, after)
 
     def keys_named(self, names: Iterable[str]) -> list[str]:
         """The keys that the first known of these names stands for: its own, or those of all files below a folder."""
@@ -222,24 +232,16 @@ class Catalog:
                 return below
         return []
 
-    def _known_page(self, folder: str, after: bytes) -> list[KnownFile]:
-        within = filter_sql.below(folder)
-        condition = f"WHERE key > CAST(? AS TEXT) AND {within.sql}"
-        query = f"""
-            SELECT key, size, changed_ns, 0 FROM images {condition}
-            UNION ALL
-            SELECT key, size, changed_ns, 1 FROM skipped {condition}
-            ORDER BY key LIMIT ?
-        """  # noqa: S608
-        values = (after, *within.values)
-        with self._database.connection() as connection:
-            return [_known(row) for row in connection.execute(query, (*values, *values, _FILE_PAGE))]
-
     def skipped(self) -> Iterator[tuple[str, str]]:
         """(key, reason) of the skipped files, by key."""
         with self._database.connection() as connection:
             found = connection.execute("SELECT key, reason FROM skipped ORDER BY key").fetchall()
         return iter(found)
+
+    def missing(self) -> list[MissingImage]:
+        """The images whose files are gone or cannot be used, by key."""
+        with self._database.connection() as connection:
+            return MissingImages(connection).all()
 
     def damage(self) -> str | None:
         """The first problem that SQLite's own checks find, or None."""
@@ -290,6 +292,14 @@ class Catalog:
             yield Transaction(connection)
             connection.execute("UPDATE changes SET count = count + 1")
 
+    def forget_edits(self) -> None:
+        """Notes that a run is done: images that have changed in it do not follow their earlier contents any more."""
+        with self._database.connection() as connection:
+            (are_any,) = connection.execute("SELECT EXISTS (SELECT 1 FROM edited)").fetchone()
+        if are_any:
+            with self.writing() as transaction:
+                transaction.forget_edits()
+
     def carry_over(self, before: Path) -> Carried:
         """Gives the images the ids, attributes and given labels that they have in another catalog, in one transaction.
 
@@ -299,7 +309,7 @@ class Catalog:
             StorageError: the disk is full or failing.
         """
         with self._database.beside(before), self.writing() as transaction:
-            return transaction.carry_over()
+            return transaction.carry_over(now_ns=time.time_ns())
 
     def _images(
         self, place: str, source: str, condition: str, values: Sequence[Any], limit: int = _NO_LIMIT
@@ -339,8 +349,3 @@ class Catalog:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int)
-
-
-def _known(row: tuple[str, int, int, int]) -> KnownFile:
-    key, size, changed_ns, skipped = row
-    return KnownFile(key, size, changed_ns, bool(skipped))

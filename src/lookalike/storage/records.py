@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from lookalike.filters import Value
+from lookalike.images.reading import FileStatus
 
 
 @dataclass(frozen=True)
@@ -61,24 +63,40 @@ class State:
         return self.vectors, self.generation
 
 
+class FileKind(IntEnum):
+    """What a file is to the catalog. One that is several things is the first of these."""
+
+    IMAGE = 0
+    SKIPPED = 1
+    MISSING = 2  # the file of an image that is gone or cannot be used
+
+
 @dataclass(frozen=True)
 class KnownFile:
-    """A file that was indexed or skipped; its size and time say whether it has changed since."""
+    """A file that the catalog knows; its status says whether it has changed since."""
 
     key: str
-    size: int
-    changed_ns: int
-    skipped: bool
+    status: FileStatus
+    kind: FileKind
 
 
 @dataclass(frozen=True)
 class Totals:
-    """The number of entries of each kind."""
+    """The number of entries of each kind.
+
+    Attributes:
+        images: images that can be found.
+        vectors: stored vectors.
+        dead: vectors of no image, be it missing or not.
+        skipped: files that were left out.
+        missing: images whose files are gone or cannot be used.
+    """
 
     images: int
     vectors: int
     dead: int
     skipped: int
+    missing: int
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,38 @@ MIGRATIONS = (
         card_sha256 BLOB NOT NULL
     ) STRICT;
     """,
+    """
+    ALTER TABLE images RENAME COLUMN changed_ns TO mtime_ns;
+    ALTER TABLE images ADD COLUMN ctime_ns INTEGER;  -- NULL from before: mtime_ns is the later of both times
+    ALTER TABLE skipped RENAME COLUMN changed_ns TO mtime_ns;
+    ALTER TABLE skipped ADD COLUMN ctime_ns INTEGER;
+    CREATE TABLE missing (           -- images whose files are gone or cannot be used
+        id INTEGER PRIMARY KEY,      -- that of the image
+        key TEXT NOT NULL,           -- under which it was; several may have been under the same
+        hash BLOB NOT NULL,
+        row INTEGER REFERENCES vectors (row),  -- NULL if another model made it
+        size INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        ctime_ns INTEGER,
+        since_ns INTEGER NOT NULL    -- the beginning of the run that missed it
+    ) STRICT;
+    CREATE INDEX missing_by_key ON missing (key);
+    CREATE INDEX missing_by_hash ON missing (hash);
+    CREATE INDEX missing_by_row ON missing (row);
+    CREATE TABLE missing_attributes (
+        image INTEGER NOT NULL REFERENCES missing (id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        value ANY NOT NULL,
+        PRIMARY KEY (image, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE edited (            -- images whose contents have changed in the run that is under way
+        image INTEGER PRIMARY KEY REFERENCES images (id) ON DELETE CASCADE,
+        hash BLOB NOT NULL           -- what they were before
+    ) STRICT;
+    CREATE INDEX edited_by_hash ON edited (hash);
+    CREATE TABLE identity (value BLOB NOT NULL) STRICT;  -- of the collection: random, and never the same
+    INSERT INTO identity VALUES (randomblob(16));
+    """,
 )
 
 
