@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,17 +113,16 @@ def test_a_collection_that_is_being_made_is_not_made_twice(tmp_path: Path, encod
 
 def test_info_works_while_another_process_commits(photos: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal that is listed may be gone when its size is asked for."""
-    journal, is_file = photos.directory / "catalog.sqlite-journal", Path.is_file
+    journal, lstat = photos.directory / "catalog.sqlite-journal", os.lstat
     size = photos.info().bytes
     journal.write_bytes(b"")
 
-    def is_file_until_now(path: Path) -> bool:
-        if path == journal and path.exists():
-            path.unlink()
-            return True
-        return is_file(path)
+    def gone_since(path: str | Path, **options: Any) -> os.stat_result:
+        if str(path) == str(journal):
+            journal.unlink(missing_ok=True)
+        return lstat(path, **options)
 
-    monkeypatch.setattr(Path, "is_file", is_file_until_now)
+    monkeypatch.setattr(os, "lstat", gone_since)
     assert photos.info().bytes == size
     assert not journal.exists()
 

@@ -148,7 +148,7 @@ def apply(operation: tuple[Any, ...], transaction: Transaction, model: Model) ->
             if key in model.images:
                 model.images[key] = with_attributes(key, model.images[key], values)
         case ("compact",):
-            transaction.compact(f"vectors {len(model.vectors)}")
+            transaction.compact(f"vectors.{len(model.vectors):06}.faiss")
             for hash_ in [hash_ for hash_, row in model.vectors.items() if row in model.dead()]:
                 del model.vectors[hash_]
             model.vectors = {hash_: row for row, hash_ in enumerate(model.vectors)}

@@ -49,7 +49,7 @@ def test_a_transaction_larger_than_the_cache_shuts_no_reader_out(journaled: Cata
         connection.execute("PRAGMA busy_timeout = 0")
     with journaled.writing() as transaction:
         if work == "compact":
-            transaction.compact("new")
+            transaction.compact("vectors.000001.faiss")
         else:
             for number in range(5000):
                 transaction.set_attributes(f"{number:04}", {"text": "long " * 20})

@@ -3,7 +3,6 @@
 import heapq
 import itertools
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -22,7 +21,7 @@ from lookalike.ingest.pipeline import Ingest, Progress, Report
 from lookalike.results import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable, found_file
 from lookalike.storage import directory as directories
-from lookalike.storage import layout
+from lookalike.storage import files, layout
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Identity, Manifest
@@ -205,9 +204,8 @@ class Migration:
 
     def _begin(self) -> None:
         with durable.storage_errors(self._new_data):
-            (self._directory / layout.NEXT_MANIFEST).unlink(missing_ok=True)
-            if self._new_data.exists():
-                shutil.rmtree(self._new_data)
+            files.remove(self._directory / layout.NEXT_MANIFEST)
+            files.remove_directory(self._new_data)
             self._new_data.mkdir()
             directories.create_data(self._new_data, self.then.made_by.dim)
             durable.sync_folder(self._new_data)

@@ -7,7 +7,6 @@ the vectors.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -20,13 +19,14 @@ from lookalike.errors import CorruptError, StorageError, UsageError
 from lookalike.index.faiss_index import Index
 from lookalike.index.operating_point import OperatingPoint, SearchParameters, cheapest
 from lookalike.index.spec import IndexSpec
-from lookalike.storage import layout
+from lookalike.storage import files, layout
 from lookalike.storage.mapped_vectors import Part
 from lookalike.storage.records import StoredGeneration
 from lookalike.storage.rows import RowSet
 from lookalike.system import durable
 
 _FORMAT = 1
+_MAX_CARD_BYTES = 2**24
 _PROBES = 16  # queries whose answers are compared before and after writing
 
 
@@ -129,6 +129,7 @@ def write(data_directory: Path, number: int, index: Index, card: Generation, sto
     """
     path, card_path = layout.index_files(data_directory, number)
     with durable.storage_errors(path):
+        files.check_directory(path.parent)
         path.parent.mkdir(exist_ok=True)
         written = durable.write(durable.beside(path), index.write)
         _try_out(durable.beside(path), index, written.sha256, stored)
@@ -149,7 +150,7 @@ def read_card(data_directory: Path, stored: StoredGeneration) -> Generation:
     """
     _, path = layout.index_files(data_directory, stored.number)
     with _corrupt_errors(path):
-        text = path.read_bytes()
+        text = files.read(path, max_bytes=_MAX_CARD_BYTES)
         if hashlib.sha256(text).digest() != stored.card_sha256:
             raise CorruptError(f"{path}: the file is damaged: checksum mismatch")
         try:
@@ -168,7 +169,7 @@ def read_index(data_directory: Path, stored: StoredGeneration, card: Generation)
         CorruptError: the file is missing, damaged, or cannot be read.
     """
     path, _ = layout.index_files(data_directory, stored.number)
-    with _corrupt_errors(path), path.open("rb") as file:
+    with _corrupt_errors(path), files.opened(path) as file:
         if hashlib.file_digest(file, "sha256").digest() != stored.index_sha256:
             raise CorruptError(f"{path}: the file is damaged: checksum mismatch")
         try:
@@ -183,9 +184,9 @@ def read_index(data_directory: Path, stored: StoredGeneration, card: Generation)
 def is_sound(data_directory: Path, stored: StoredGeneration) -> bool:
     """Whether the checksum of a generation's index matches."""
     try:
-        with layout.index_files(data_directory, stored.number)[0].open("rb") as file:
+        with files.opened(layout.index_files(data_directory, stored.number)[0]) as file:
             return hashlib.file_digest(file, "sha256").digest() == stored.index_sha256
-    except OSError:
+    except (OSError, CorruptError):
         return False
 
 
@@ -197,7 +198,7 @@ def check_size(data_directory: Path, stored: StoredGeneration, card: Generation)
     """
     path, _ = layout.index_files(data_directory, stored.number)
     with _corrupt_errors(path):
-        size = path.stat().st_size
+        size = files.size(path)
     if size != card.bytes:
         raise CorruptError(f"{path}: it has {size:,} bytes instead of {card.bytes:,}")
 
@@ -211,9 +212,9 @@ def sweep(data_directory: Path, keep: int | None) -> None:
     kept = set() if keep is None else {path.name for path in layout.index_files(data_directory, keep)}
     folder = layout.index_folder(data_directory)
     with durable.storage_errors(folder):
-        for name in os.listdir(folder) if folder.is_dir() else ():
+        for name in files.names_in(folder):
             if name not in kept:
-                (folder / name).unlink()
+                files.remove(folder / name)
 
 
 @contextmanager
@@ -229,7 +230,7 @@ def _corrupt_errors(path: Path) -> Iterator[None]:
 
 def _try_out(path: Path, index: Index, sha256: bytes, stored: Part) -> None:
     """Reads a written index back, and compares its answers with those of the one in memory."""
-    with path.open("rb") as file:
+    with files.opened(path) as file:
         if hashlib.file_digest(file, "sha256").digest() != sha256:
             raise StorageError(f"{path}: the disk gives back something else than was written")
         again = Index.read(index.spec, file)

@@ -15,7 +15,7 @@ from lookalike.filters import Value, Where
 from lookalike.storage import filter_sql, known_files, missing, schema
 from lookalike.storage.carrying import Carried
 from lookalike.storage.missing import MissingImage, MissingImages
-from lookalike.storage.records import KnownFile, NamedRows, State, StoredGeneration, StoredImage, Totals
+from lookalike.storage.records import KnownFile, NamedRows, State, StoredGeneration, StoredImage, Totals, is_key
 from lookalike.storage.sqlite import Connection, Database
 from lookalike.storage.transaction import Transaction
 
@@ -158,8 +158,9 @@ class Catalog:
         query = "SELECT id, row, label FROM images WHERE id > ? ORDER BY id LIMIT ?"
         while limit:
             wanted = _PAGE if limit < 0 else min(limit, _PAGE)
-            with self._database.connection() as connection:
+            with self._database.reading() as connection:
                 page = connection.execute(query, (after_id, wanted)).fetchall()
+                self._rows((row,) for _, row, _ in page)
             yield from page
             if len(page) < wanted:
                 return
@@ -236,6 +237,8 @@ class Catalog:
         """(key, reason) of the skipped files, by key."""
         with self._database.connection() as connection:
             found = connection.execute("SELECT key, reason FROM skipped ORDER BY key").fetchall()
+        if not all(is_key(key) and isinstance(reason, str) for key, reason in found):
+            raise self._damaged("invalid record of a skipped file")
         return iter(found)
 
     def missing(self) -> list[MissingImage]:
@@ -247,9 +250,9 @@ class Catalog:
         """The first problem that SQLite's own checks find, or None."""
         with self._database.unhurried(), self._database.connection() as connection:
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if found != "ok":
+                return str(found)
             broken = connection.execute("PRAGMA foreign_key_check").fetchone()
-        if found != "ok":
-            return str(found)
         return None if broken is None else f"table {broken[0]} refers to a missing row"
 
     def check(self) -> None:
@@ -269,15 +272,16 @@ class Catalog:
             FROM (SELECT 1) LEFT JOIN generations ORDER BY number DESC LIMIT 1
         """
         changes, count, vectors, *generation = connection.execute(query).fetchone()
-        if not (isinstance(changes, int) and isinstance(count, int) and isinstance(vectors, str)):
-            raise self._damaged("the file of vectors is not recorded")
-        return State(changes, count, vectors, StoredGeneration(*generation) if generation[0] else None)
+        return State(changes, count, vectors, StoredGeneration(*generation) if generation[0] is not None else None)
 
     def next_generation(self) -> int:
         """The number of the next generation, which no earlier one has had."""
         query = "SELECT COALESCE(MAX(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'generations'"
         with self._database.connection() as connection:
-            return int(connection.execute(query).fetchone()[0])
+            number = connection.execute(query).fetchone()[0]
+        if isinstance(number, int):
+            return number
+        raise self._damaged("the number of an index is no number")
 
     # Writing
 
@@ -328,10 +332,7 @@ class Catalog:
                 attributes = found.setdefault((*image,), {})
                 if name is not None:
                     attributes[name] = value
-        for id_, key, row, label, *size in found:
-            if not (isinstance(key, str) and isinstance(label, str | None) and all(map(_is_whole, (id_, row, *size)))):
-                raise self._damaged("invalid record of an image")
-        return [StoredImage(*image, attributes) for image, attributes in found.items()]
+            return [StoredImage(*image, attributes) for image, attributes in found.items()]
 
     def _rows(self, found: Iterable[tuple[int]]) -> "array[int]":
         """Rows of vectors, checked against their number."""
@@ -347,5 +348,3 @@ class Catalog:
         return CorruptError(f"{self.path}: the file is damaged: {why}")
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int)

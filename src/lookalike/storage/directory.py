@@ -1,13 +1,12 @@
 """Makes the directory of a collection, and removes from it what no longer counts."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lookalike.errors import CorruptError, LookalikeError, UsageError
-from lookalike.storage import layout, lock, vectors
+from lookalike.storage import files, layout, lock, vectors
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
 from lookalike.system import durable
@@ -37,7 +36,7 @@ def making(directory: Path) -> Iterator[None]:
             )
         for name in filter(_is_made_first, os.listdir(directory)):
             with durable.storage_errors(directory / name):
-                (directory / name).unlink(missing_ok=True)
+                files.remove(directory / name)
         yield
 
 
@@ -63,12 +62,9 @@ def sweep(directory: Path, manifest: Manifest) -> None:
         ]
         # The catalog goes first: a process that misses another of the files asks it for the reason.
         for name in sorted(earlier, key=lambda name: name != layout.CATALOG):
-            path = directory / name
-            if not path.is_dir():
-                path.unlink()
-                continue
-            (path / layout.CATALOG).unlink(missing_ok=True)
-            shutil.rmtree(path)
+            if layout.is_data(name) and not (directory / name).is_symlink():
+                files.remove(directory / name / layout.CATALOG)
+            files.remove_directory(directory / name)
 
 
 def _refuse_foreign_files(directory: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import CorruptError, UsageError
-from lookalike.storage import vectors
+from lookalike.storage import files, vectors
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import STORED, StoredVectors, Vectors
 from lookalike.system import durable
@@ -166,7 +166,7 @@ def _map(path: Path, dim: int) -> tuple[Any, tuple[int, int]]:
     """The FAISS index of a file, and the file's identity."""
     with durable.storage_errors(path):
         try:
-            file = path.open("rb")
+            file = files.opened(path)
         except FileNotFoundError as error:
             raise CorruptError(f"{path}: the file is missing") from error
         with file:

@@ -1,11 +1,39 @@
-"""The rows of the catalog as values."""
+"""The rows of the catalog as values, which are what Lookalike writes or raise InvalidRecordError.
 
+The tables are STRICT, but only for what SQLite itself has written: in a file of a stranger's, a column may hold anything.
+"""
+
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from lookalike.filters import Value
+from lookalike.filters import Value, is_value
 from lookalike.images.reading import FileStatus
+from lookalike.storage import layout
+
+_MAX_KEY = 4096  # characters; no longer path can be opened
+_OUT_OF_PLACE = re.compile(r"\0|(?:^|/)\.\.(?:/|$)")
+_COUNT = range(2**48)  # rows, generations, bytes
+_SIDE = range(2**31)  # pixels
+
+
+class InvalidRecordError(Exception):
+    """A record is not what Lookalike writes; the message says which."""
+
+
+def is_key(value: object) -> bool:
+    """Whether it can be the key of an image: a path, absolute or relative, that never goes up."""
+    return isinstance(value, str) and 0 < len(value) <= _MAX_KEY and not _OUT_OF_PLACE.search(value)
+
+
+def _check(record: object, *valid: bool) -> None:
+    if not all(valid):
+        raise InvalidRecordError(f"invalid record ({type(record).__name__})")
+
+
+def _is_in(value: object, numbers: range) -> bool:
+    return isinstance(value, int) and value in numbers
 
 
 @dataclass(frozen=True)
@@ -30,6 +58,12 @@ class StoredImage:
     height: int
     attributes: Mapping[str, Value] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        numbers = _is_in(self.id, range(1, 2**63)) and _is_in(self.row, _COUNT)
+        sides = _is_in(self.width, _SIDE) and _is_in(self.height, _SIDE)
+        texts = is_key(self.key) and (self.label is None or (isinstance(self.label, str) and is_value(self.label)))
+        _check(self, numbers, sides, texts, all(map(is_value, [*self.attributes, *self.attributes.values()])))
+
 
 @dataclass(frozen=True)
 class StoredGeneration:
@@ -39,6 +73,10 @@ class StoredGeneration:
     rows: int
     index_sha256: bytes
     card_sha256: bytes
+
+    def __post_init__(self) -> None:
+        _check(self, _is_in(self.number, _COUNT), _is_in(self.rows, _COUNT))
+        _check(self, all(isinstance(sha256, bytes) for sha256 in (self.index_sha256, self.card_sha256)))
 
 
 @dataclass(frozen=True)
@@ -56,6 +94,11 @@ class State:
     count: int
     vectors: str
     generation: StoredGeneration | None
+
+    def __post_init__(self) -> None:
+        _check(self, isinstance(self.changes, int), _is_in(self.count, _COUNT))
+        _check(self, isinstance(self.vectors, str) and layout.is_vectors(self.vectors))
+        _check(self, self.generation is None or self.generation.rows <= self.count)
 
     @property
     def files(self) -> tuple[str, StoredGeneration | None]:
@@ -78,6 +121,11 @@ class KnownFile:
     key: str
     status: FileStatus
     kind: FileKind
+
+    def __post_init__(self) -> None:
+        status = self.status
+        numbers = (status.size, status.mtime_ns, status.ctime_ns or 0)
+        _check(self, is_key(self.key), all(isinstance(number, int) for number in numbers))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 from lookalike.errors import CorruptError, IncompatibleError, StorageError
@@ -123,7 +125,9 @@ def bring_up_to_date(catalog: Database) -> None:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         if application != _APPLICATION_ID:
             raise CorruptError(f"{catalog.path}: this is not a Lookalike catalog")
-        if _version(connection, catalog.path) == len(MIGRATIONS):
+        version = _version(connection, catalog.path)
+        _check_tables(connection, version, catalog.path)
+        if version == len(MIGRATIONS):
             return
     try:
         with catalog.writing() as connection:
@@ -143,6 +147,33 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
             f"{path}: it has format {version} and this Lookalike knows up to {len(MIGRATIONS)}; upgrade Lookalike"
         )
     return int(version)
+
+
+def _check_tables(connection: sqlite3.Connection, version: int, path: Path) -> None:
+    """Raises CorruptError unless the tables, indexes and triggers are those of that version, and nothing else.
+
+    In the place of a table there might be a view without an end, or a trigger that changes what is written.
+    """
+    expected = _tables("".join(MIGRATIONS[:version]))
+    found = connection.execute(f"{_ALL_TABLES} LIMIT ?", (len(expected) + 1,)).fetchall()
+    if _normalized(found) != expected:
+        raise CorruptError(f"{path}: the file is damaged: its tables are not those of a catalog")
+
+
+_ALL_TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_schema"
+
+
+@cache
+def _tables(script: str) -> frozenset[tuple[object, ...]]:
+    """What the schema of a database says that a script has made."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(script)
+        return _normalized(connection.execute(_ALL_TABLES).fetchall())
+
+
+def _normalized(rows: list[tuple[object, ...]]) -> frozenset[tuple[object, ...]]:
+    """The rows of a schema without the differences in spacing that migrating may leave."""
+    return frozenset((*names, " ".join(str(sql).split())) for *names, sql in rows)
 
 
 def _migrate(connection: sqlite3.Connection, version: int) -> None:

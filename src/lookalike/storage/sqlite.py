@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lookalike.errors import CorruptError, IncompatibleError, StorageError
+from lookalike.storage import sqlite_limits
 from lookalike.storage.read_gate import gate_of
+from lookalike.storage.records import InvalidRecordError
+from lookalike.storage.sqlite_limits import WorkLimit
 from lookalike.system import forks
 
 _BUSY_TIMEOUT_S = 30.0
@@ -65,6 +68,8 @@ class Database:
         with translated(self.path), forks.held_off(), self._gate.reading():
             if not hasattr(self._local, "connection"):
                 self._local.connection = self._connect()
+                self._local.limit = WorkLimit(self._local.connection, self.path)
+            self._local.limit.start()
             yield self._local.connection
 
     @contextmanager
@@ -94,7 +99,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction, committed to the disk at the end unless something is raised."""
-        with self._gate.reading(counts=False), self.connection() as connection:
+        with self._gate.reading(counts=False), self.connection() as connection, self._local.limit.lifted():
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -107,6 +112,7 @@ class Database:
         connection = self._opened()
         connection.text_factory = os.fsdecode
         try:
+            sqlite_limits.read_schema(connection)
             _set_durability(connection)
             # Otherwise a large transaction writes to the file, and locks all readers out, before its end.
             connection.execute("PRAGMA cache_spill = OFF")  # outside of a transaction, or it has no effect
@@ -122,6 +128,7 @@ class Database:
         return connection
 
     def _opened(self) -> sqlite3.Connection:
+        sqlite_limits.check_files(self.path)
         name = f"{self.path.absolute().as_uri()}?mode=rw"  # SQLite would else make a new file where it is missing
         try:
             # Another thread than its own may close it, so SQLite's check of that is off.
@@ -193,10 +200,14 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.ProgrammingError:  # a mistake of the caller, such as closing it while another thread uses it
         raise
+    except InvalidRecordError as error:
+        raise CorruptError(f"{path}: the file is damaged: {error}") from error
     except UnicodeDecodeError as error:  # the message quotes damaged text
         raise CorruptError(f"{path}: the file is damaged") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
         if code & 0xFF in _DISK_CODES:
             raise StorageError(f"{path}: {error}") from error
+        if code == sqlite3.SQLITE_INTERRUPT:  # see sqlite_limits
+            raise CorruptError(f"{path}: the file is damaged: reading it does not end") from error
         raise CorruptError(f"{path}: the file is damaged: {error}") from error

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import CorruptError, StorageError, UsageError
+from lookalike.storage import files
 from lookalike.system import durable
 
 Vectors = NDArray[np.float32]
@@ -78,7 +79,7 @@ def file_size(dim: int, count: int) -> int:
 def has_leftovers(path: Path, dim: int, count: int) -> bool:
     """Whether a file holds more than `count` rows, which a `VectorWriter` cuts off."""
     try:
-        return path.stat().st_size > file_size(dim, count)
+        return files.size(path) > file_size(dim, count)
     except OSError:
         return False
 
@@ -124,7 +125,7 @@ class VectorWriter:
         self.path, self.dim, self.count = path, dim, count
         with durable.storage_errors(path):
             try:
-                self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+                self._file = files.opened_for_update(path)
             except FileNotFoundError as error:
                 raise CorruptError(f"{path}: the file is missing") from error
         try:
