@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from lookalike import arguments, encoders
 from lookalike.attributes import apply as attributes
 from lookalike.attributes.apply import AttributesReport
-from lookalike.collection import missing
+from lookalike.collection import compatibility, missing
 from lookalike.collection.damage import find_damage
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.info import Info, info_of
@@ -67,8 +67,9 @@ class Collection:
         """`encoder` is the one that made it, if that was given as an object."""
         self.directory, self.folder, self.made_by = directory, manifest.folder, manifest.made_by
         self._manifest, self._policies = manifest, policies
-        self._catalog = Catalog(manifest.data_directory(directory) / layout.CATALOG)
+        self._catalog = Catalog(manifest.data_directory(directory) / layout.CATALOG, on_replaced=self._check_is_mine)
         self._catalog.state()  # damage is noticed at once
+        compatibility.check_catalog(directory, manifest, self._catalog)
         self._snapshots = Snapshots(self._catalog, directory, manifest, policies.tuning)
         self._write_access = WriteAccess(self._catalog, directory, manifest, policies)
         self._searcher = Searcher(self._snapshots, self.folder)
@@ -354,6 +355,10 @@ class Collection:
     def find_damage(self) -> list[CorruptError]:
         """Reads everything, and returns each damage as an error that says what to do about it."""
         return find_damage(self._catalog, self._snapshots)
+
+    def _check_is_mine(self) -> None:
+        """Makes sure that another catalog in the place of this one is of the same encoder and folder."""
+        compatibility.check_unchanged(self.directory, self._manifest)
 
     def _names(self, path: str | os.PathLike[str]) -> tuple[str, str]:
         """The keys that a path may stand for: that of the file, or the path itself."""

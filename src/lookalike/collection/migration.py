@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 from lookalike import encoders
@@ -55,8 +56,10 @@ class Migration:
         with ExitStack() as opened:
             self._old = opened.enter_context(closing(Catalog(self._old_data / layout.CATALOG)))
             self._old.check()  # since it will be removed
-            if manifests.read_next(directory) != self.then or not self._is_sound():
-                self._begin()
+            begun = manifests.read_next(directory)
+            if begun is None or replace(begun, catalog=None) != self.then or not self._is_sound():
+                begun = self._begin()
+            self.then = begun
             self._new = opened.enter_context(closing(Catalog(self._new_data / layout.CATALOG)))
             self._opened = opened.pop_all()
 
@@ -202,14 +205,17 @@ class Migration:
         with self._new.writing() as transaction:
             transaction.remove(removed)
 
-    def _begin(self) -> None:
+    def _begin(self) -> Manifest:
+        """Makes new data without images, and notes the manifest that the collection is to have."""
         with durable.storage_errors(self._new_data):
             files.remove(self._directory / layout.NEXT_MANIFEST)
             files.remove_directory(self._new_data)
             self._new_data.mkdir()
-            directories.create_data(self._new_data, self.then.made_by.dim)
+            catalog = directories.create_data(self._new_data, self.then.made_by.dim)
             durable.sync_folder(self._new_data)
-        manifests.write(self._directory, self.then, layout.NEXT_MANIFEST)
+        begun = replace(self.then, catalog=catalog)
+        manifests.write(self._directory, begun, layout.NEXT_MANIFEST)
+        return begun
 
     def _build_options(self) -> BuildOptions | None:
         """What was asked of the present index, but for the kind, which depends on the dimension."""

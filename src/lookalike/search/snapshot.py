@@ -21,7 +21,7 @@ from lookalike.storage import checksums
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
 from lookalike.storage.mapped_vectors import MappedVectors
-from lookalike.storage.records import State, StoredGeneration
+from lookalike.storage.records import IndexKey, State, StoredGeneration
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Vectors
 from lookalike.system import forks
@@ -161,14 +161,14 @@ class Snapshots:
         self._hint = Hint("maintain", {"path": str(manifest.path(directory))})
         self._lock = forks.Lock()
         self._vectors: MappedVectors | None = None
-        self._index: tuple[int, OpenIndex] | None = None
-        self._damaged = 0  # the number of the generation that cannot be used
+        self._index: tuple[IndexKey, OpenIndex] | None = None
+        self._damaged: IndexKey | None = None  # the index that cannot be used
         self._newest: Snapshot | None = None
 
     def close(self) -> None:
         """Closes the files; the next use opens them again."""
         with self._lock:
-            self._vectors, self._index, self._newest, self._damaged = None, None, None, 0
+            self._vectors, self._index, self._newest, self._damaged = None, None, None, None
 
     @contextmanager
     def current(self) -> Iterator[Snapshot]:
@@ -254,19 +254,19 @@ class Snapshots:
             mapped = self._vectors
             if not mapped or mapped.path.name != state.vectors or mapped.count < state.count or not mapped.is_current():
                 return False
-            return not self._uses_index(state) or (self._index is not None and self._index[0] == _number(state))
+            return not self._uses_index(state) or (self._index is not None and self._index[0] == state.index)
 
     def _uses_index(self, state: State) -> bool:
-        return state.generation is not None and state.generation.number != self._damaged
+        return state.index is not None and state.index != self._damaged
 
     def _load(self, state: State) -> None:
         """Opens the files of a state, unless a writer has replaced them."""
         try:
             with self._lock:
                 self._vectors = MappedVectors(self._directory / state.vectors, self._dim, state.count)
-                if self._uses_index(state) and (self._index is None or self._index[0] != _number(state)):
-                    assert state.generation
-                    self._index = state.generation.number, self._read_index(state.generation)
+                if self._uses_index(state) and (self._index is None or self._index[0] != state.index):
+                    assert state.index
+                    self._index = state.index, self._read_index(state.index[1])
         except CorruptError as damage:
             if not self._is_replaced(state):
                 self._give_up_index(damage, state)
@@ -283,17 +283,13 @@ class Snapshots:
 
     def _give_up_index(self, damage: CorruptError, state: State) -> None:
         """Goes on without an index that is damaged; any other damage is raised."""
-        if not isinstance(damage, _DamagedIndexError) or state.generation is None:
+        if not isinstance(damage, _DamagedIndexError) or state.index is None:
             raise damage
         with self._lock:
-            is_known, self._damaged = self._damaged == state.generation.number, state.generation.number
+            is_known, self._damaged = self._damaged == state.index, state.index
         if not is_known:  # the warning is given once
             message = f"{damage.message}; every search compares with every vector until the index is built again"
             warnings.warn(DamagedIndexWarning(message, self._hint), stacklevel=2)
-
-
-def _number(state: State) -> int | None:
-    return state.generation.number if state.generation else None
 
 
 def _merged(first: tuple[Vectors, Rows], second: tuple[Vectors, Rows], k: int) -> tuple[Vectors, Rows]:

@@ -4,8 +4,8 @@ import json
 import os
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,23 +27,42 @@ _NO_LIMIT = -1
 class Catalog:
     """The catalog of one collection. Threads may share it: each gets a connection of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, on_replaced: Callable[[], None] = lambda: None) -> None:
         """Opens the catalog, and migrates one of an earlier version.
+
+        Args:
+            path: the file.
+            on_replaced: called when another file has taken its place, before that is used; it may raise.
 
         Raises:
             CorruptError: it is no catalog.
             IncompatibleError: a newer Lookalike made it.
             StorageError: it cannot be read, or is of an earlier version and cannot be written.
         """
-        self.path, self._database = path, Database(path)
+        self.path, self._on_replaced = path, on_replaced
+        self._database = Database(path, on_replaced=self._start_again)
         if not path.is_file():
             raise CorruptError(f"{path}: the catalog is missing")
         schema.bring_up_to_date(self._database)
+
+    def _start_again(self) -> None:
+        schema.bring_up_to_date(self._database)
+        self._on_replaced()
 
     @classmethod
     def create(cls, path: Path) -> None:
         """Makes an empty catalog in one transaction."""
         schema.create(path)
+
+    def pinned(self) -> AbstractContextManager[None]:
+        """Within, only the file that is at the path now is used: if it is replaced, IncompatibleError is raised."""
+        return self._database.pinned()
+
+    def identity(self) -> str:
+        """The random hexadecimal number that it has had since it was made, and no other has."""
+        with self._database.connection() as connection:
+            (value,) = connection.execute("SELECT hex(value) FROM identity").fetchone()
+        return str(value)
 
     def close(self) -> None:
         """Closes its connections; the next use opens new ones."""
@@ -267,12 +286,14 @@ class Catalog:
 
     def _state(self, connection: Connection) -> State:
         query = """
-            SELECT (SELECT count FROM changes), (SELECT COALESCE(MAX(row) + 1, 0) FROM vectors),
-                (SELECT vectors FROM storage), number, rows, index_sha256, card_sha256
+            SELECT (SELECT count FROM changes), (SELECT token FROM changes),
+                (SELECT COALESCE(MAX(row) + 1, 0) FROM vectors), (SELECT vectors FROM storage),
+                number, rows, index_sha256, card_sha256
             FROM (SELECT 1) LEFT JOIN generations ORDER BY number DESC LIMIT 1
         """
-        changes, count, vectors, *generation = connection.execute(query).fetchone()
-        return State(changes, count, vectors, StoredGeneration(*generation) if generation[0] is not None else None)
+        changes, token, count, vectors, *found = connection.execute(query).fetchone()
+        generation = StoredGeneration(*found) if found[0] is not None else None
+        return State(changes, count, vectors, generation, token, self._database.replacements)
 
     def next_generation(self) -> int:
         """The number of the next generation, which no earlier one has had."""
@@ -294,7 +315,7 @@ class Catalog:
         """
         with self._database.writing() as connection:
             yield Transaction(connection)
-            connection.execute("UPDATE changes SET count = count + 1")
+            connection.execute("UPDATE changes SET count = count + 1, token = random()")
 
     def forget_edits(self) -> None:
         """Notes that a run is done: images that have changed in it do not follow their earlier contents any more."""
@@ -346,5 +367,3 @@ class Catalog:
 
     def _damaged(self, why: str) -> CorruptError:
         return CorruptError(f"{self.path}: the file is damaged: {why}")
-
-

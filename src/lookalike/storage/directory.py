@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from lookalike.errors import CorruptError, LookalikeError, UsageError
@@ -40,10 +40,16 @@ def making(directory: Path) -> Iterator[None]:
         yield
 
 
-def create_data(data_directory: Path, dim: int) -> None:
-    """Makes an empty catalog and an empty file of vectors of that dimension, or raises StorageError."""
+def create_data(data_directory: Path, dim: int) -> str:
+    """Makes an empty catalog and an empty file of vectors of that dimension, and returns the catalog's identity.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
     Catalog.create(data_directory / layout.CATALOG)
     vectors.create(data_directory / layout.VECTORS, dim)
+    with closing(Catalog(data_directory / layout.CATALOG)) as catalog:
+        return catalog.identity()
 
 
 def sweep(directory: Path, manifest: Manifest) -> None:

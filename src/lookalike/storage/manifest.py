@@ -51,11 +51,13 @@ class Manifest:
         folder: the folder that the keys of the images are relative to.
         data: the name of the directory, inside the collection's, that holds the catalog, vectors and index; None if
             they are in the collection's directory itself, as they are until it is indexed again with another model.
+        catalog: the catalog's random identity, in hexadecimal digits; None if an earlier version made it.
     """
 
     made_by: Identity
     folder: Path
     data: str | None = None
+    catalog: str | None = None
 
     def data_directory(self, directory: Path) -> Path:
         """The directory of the catalog, the vectors and the index, for the collection in `directory`."""
@@ -81,6 +83,7 @@ def write(directory: Path, manifest: Manifest, name: str = layout.MANIFEST) -> N
     """
     folder = _PARENT if manifest.folder == directory.parent else str(manifest.folder)  # JSON escapes what is not UTF-8
     facts = {"format": _FORMAT, **asdict(manifest.made_by), "dtype": _DTYPE, "folder": folder, "data": manifest.data}
+    facts["catalog"] = manifest.catalog
     facts = {name: value for name, value in facts.items() if value is not None}
     with durable.storage_errors(directory):
         durable.replace(directory / name, (json.dumps(facts, indent=2) + "\n").encode())
@@ -123,7 +126,9 @@ def _from_facts(facts: Mapping[str, Any], directory: Path) -> Manifest:
     data = facts.get("data")
     if data is not None and not layout.is_data(data):
         raise ValueError("it names a directory that is not Lookalike's")
-    return Manifest(Identity(model, precision, fingerprint, dim, source), _folder(facts["folder"], directory), data)
+    catalog = _text(facts, "catalog") if "catalog" in facts else None
+    made_by = Identity(model, precision, fingerprint, dim, source)
+    return Manifest(made_by, _folder(facts["folder"], directory), data, catalog)
 
 
 def _folder(written: Any, directory: Path) -> Path:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TypeAlias
 
 from lookalike.filters import Value, is_value
 from lookalike.images.reading import FileStatus
@@ -79,31 +80,44 @@ class StoredGeneration:
         _check(self, all(isinstance(sha256, bytes) for sha256 in (self.index_sha256, self.card_sha256)))
 
 
+IndexKey: TypeAlias = tuple[int, StoredGeneration]
+"""What tells an index from every other: which catalog names it, and what this says of it."""
+
+
 @dataclass(frozen=True)
 class State:
     """What a commit says of the collection's other files.
 
     Attributes:
-        changes: a number that is different after every commit.
+        changes: the number of commits.
         count: the number of committed rows of vectors.
         vectors: the name of the file of vectors.
         generation: the generation of the index that serves, or None if there is no index.
+        token: a random number that every commit replaces: a backup may have as many commits as what it has replaced.
+        replacements: how often another file has taken the catalog's place since it was opened.
     """
 
     changes: int
     count: int
     vectors: str
     generation: StoredGeneration | None
+    token: int = 0
+    replacements: int = 0
 
     def __post_init__(self) -> None:
-        _check(self, isinstance(self.changes, int), _is_in(self.count, _COUNT))
+        _check(self, isinstance(self.changes, int), isinstance(self.token, int), _is_in(self.count, _COUNT))
         _check(self, isinstance(self.vectors, str) and layout.is_vectors(self.vectors))
         _check(self, self.generation is None or self.generation.rows <= self.count)
 
     @property
-    def files(self) -> tuple[str, StoredGeneration | None]:
+    def files(self) -> tuple[int, str, StoredGeneration | None]:
         """Which files these are. The files never change; a commit that only adds or removes images keeps them."""
-        return self.vectors, self.generation
+        return self.replacements, self.vectors, self.generation
+
+    @property
+    def index(self) -> IndexKey | None:
+        """Which index this is, or None if there is none."""
+        return (self.replacements, self.generation) if self.generation else None
 
 
 class FileKind(IntEnum):

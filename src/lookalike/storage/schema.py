@@ -103,6 +103,7 @@ MIGRATIONS = (
     CREATE INDEX edited_by_hash ON edited (hash);
     CREATE TABLE identity (value BLOB NOT NULL) STRICT;  -- of the collection: random, and never the same
     INSERT INTO identity VALUES (randomblob(16));
+    ALTER TABLE changes ADD COLUMN token INTEGER NOT NULL DEFAULT 0;  -- random, and another one after each commit
     """,
 )
 
