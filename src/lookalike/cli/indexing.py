@@ -10,6 +10,7 @@ import click
 from lookalike import errors
 from lookalike.cli import locate, options, output, progress, reports
 from lookalike.cli.hints import as_command, command_for
+from lookalike.display.text import safe_text
 
 if TYPE_CHECKING:
     from lookalike.collection.reindex import ReindexEstimate
@@ -48,6 +49,8 @@ def index(
     image is changed. Without FOLDER, the nearest collection is brought up to date.
     """
     place = locate.place_to_index(paths, directory)
+    if place and len(paths) == 1:
+        _follow(place, paths[0])
     sources: list[Any] = [path for path in paths if os.path.isdir(path)]
     if files := [path for path in paths if not os.path.isdir(path)]:
         sources.append(files)
@@ -110,6 +113,16 @@ def build(directory: str | None, recall: float, memory: str | None, spec: str | 
     with progress.building() as report_progress:
         index = collection.build(recall=recall, memory=memory, spec=spec, progress=report_progress)
     reports.print_index(index, collection, as_json=as_json)
+
+
+def _follow(place: Path, folder: str) -> None:
+    """Tells a collection that its images are below a folder now, if their contents leave no doubt."""
+    import lookalike
+    from lookalike.collection import relocation
+
+    if os.path.isdir(folder) and (old := relocation.moved_folder(place, folder)):
+        lookalike.relocate(place, old, folder)
+        output.note(f"The images of {safe_text(old)} are in {safe_text(folder)} now.")
 
 
 def _change_of_model(place: Path, choice: dict[str, Any], *, reindex: bool) -> "ReindexEstimate | None":

@@ -51,7 +51,7 @@ def cli() -> None:
 for _command in (
     *(indexing.index, indexing.plan, indexing.build),
     *(searching.search, upkeep.evaluate, upkeep.attributes, upkeep.info, upkeep.check, upkeep.remove),
-    missing.prune,
+    *(missing.prune, missing.relocate),
     *(models.models, demo.demo, demo.completion),
 ):
     cli.add_command(_command)

@@ -1,4 +1,4 @@
-"""The command for images whose files are gone: prune."""
+"""The commands for images whose files are gone or elsewhere: prune and relocate."""
 
 import re
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 import click
 
 from lookalike import errors
-from lookalike.cli import locate, options, reports
+from lookalike.cli import locate, options, output, reports
 from lookalike.display.text import safe_text
 
 _AGE = re.compile(r"(\d+)([hdw])")
@@ -27,6 +27,26 @@ def prune(directory: str | None, missing_for: str | None, as_json: bool) -> None
     age = _age(missing_for) if missing_for else timedelta()
     collection = locate.open_collection(directory)
     reports.print_pruned(collection.prune(missing_for=age), as_json=as_json)
+
+
+@click.command()
+@click.argument("old", metavar="OLD", type=click.Path())
+@click.argument("new", metavar="NEW", type=click.Path())
+@options.collection
+@options.as_json
+def relocate(old: str, new: str, directory: str | None, as_json: bool) -> None:
+    """Tell a collection that the images in the folder OLD are in NEW now.
+
+    A drive may have another mount point, or a folder another name. Ids, attributes and vectors stay; no image is read.
+    A collection that is kept in the folder of its images moves with it and needs no command.
+    """
+    import lookalike
+
+    images = lookalike.relocate(locate.open_collection(directory).directory, old, new)
+    if as_json:
+        output.print_json({"relocated": images})
+    else:
+        click.echo(f"{output.counted(images, 'file')} of the collection, now in {safe_text(new)}")
 
 
 def _age(text: str) -> timedelta:

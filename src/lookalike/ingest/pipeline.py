@@ -201,6 +201,7 @@ class Ingest:
                 transaction.add_vector(row, outcome.hash, crc32, width=outcome.width, height=outcome.height)
             self._miss(transaction, self._gone)
             events = [self._record(transaction, outcome, rows, first_new=first) for outcome in self._pending]
+        self._writer.committed()
         self._counts.update(events)  # only what is committed counts
         self._skipped.extend(
             Skipped(outcome.found.path, outcome.reason)

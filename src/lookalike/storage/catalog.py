@@ -1,7 +1,6 @@
 """The SQLite side of a collection. A commit here is what makes anything count: vectors are on the disk before it."""
 
 import json
-import os
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,10 +11,11 @@ from typing import Any
 
 from lookalike.errors import CorruptError
 from lookalike.filters import Value, Where
-from lookalike.storage import filter_sql, known_files, missing, schema
+from lookalike.storage import filter_sql, missing, schema
 from lookalike.storage.carrying import Carried
+from lookalike.storage.known_files import KnownFiles
 from lookalike.storage.missing import MissingImage, MissingImages
-from lookalike.storage.records import KnownFile, NamedRows, State, StoredGeneration, StoredImage, Totals, is_key
+from lookalike.storage.records import NamedRows, State, StoredGeneration, StoredImage, Totals, is_key
 from lookalike.storage.sqlite import Connection, Database
 from lookalike.storage.transaction import Transaction
 
@@ -24,7 +24,7 @@ _PARAMETERS = 1000  # of one statement
 _NO_LIMIT = -1
 
 
-class Catalog:
+class Catalog(KnownFiles):
     """The catalog of one collection. Threads may share it: each gets a connection of its own."""
 
     def __init__(self, path: Path, *, on_replaced: Callable[[], None] = lambda: None) -> None:
@@ -40,7 +40,7 @@ class Catalog:
             StorageError: it cannot be read, or is of an earlier version and cannot be written.
         """
         self.path, self._on_replaced = path, on_replaced
-        self._database = Database(path, on_replaced=self._start_again)
+        super().__init__(Database(path, on_replaced=self._start_again))
         if not path.is_file():
             raise CorruptError(f"{path}: the catalog is missing")
         schema.bring_up_to_date(self._database)
@@ -216,41 +216,6 @@ class Catalog:
         if not all(isinstance(name, str) for name in names):
             raise self._damaged("an attribute has no name")
         return names
-
-    def known_file(self, key: str) -> KnownFile | None:
-        """What is known of one file."""
-        return next(self.known_among([key]), None)
-
-    def known_among(self, keys: Iterable[str]) -> Iterator[KnownFile]:
-        """What is known of these files, in their order; an unknown file is left out."""
-        with self._database.connection() as connection:
-            found = [known_files.find(connection, key) for key in keys]
-        return filter(None, found)
-
-    def known_files(self, folder: str = "") -> Iterator[KnownFile]:
-        """What is known of the files below a folder, in the order of their keys' bytes.
-
-        "" is the collection's own folder, which has no absolute keys below it; those are below "/". A page is read at a
-        time. Files may be added in the order of their keys meanwhile.
-        """
-        after = b""
-        while page := self.known_page(folder, after):
-            yield from page
-            after = os.fsencode(page[-1].key)
-
-    def known_page(self, folder: str, after: bytes) -> list[KnownFile]:
-        """The first of these files whose keys' bytes come after some; [] if there are none."""
-        with self._database.connection() as connection:
-            return known_files.page(connection, folder, after)
-
-    def keys_named(self, names: Iterable[str]) -> list[str]:
-        """The keys that the first known of these names stands for: its own, or those of all files below a folder."""
-        for name in names:
-            if self.known_file(name):
-                return [name]
-            if below := [known.key for known in self.known_files("" if name == "." else name)]:
-                return below
-        return []
 
     def skipped(self) -> Iterator[tuple[str, str]]:
         """(key, reason) of the skipped files, by key."""

@@ -174,7 +174,7 @@ def _map(path: Path, dim: int) -> tuple[Any, tuple[int, int]]:
             count = vectors.header_count(header)
             # FAISS trusts what it maps, so every byte of the header is checked first.
             status = os.fstat(file.fileno())
-            if status.st_size < vectors.file_size(dim, count) or header != vectors.header(dim, count):
+            if status.st_size < vectors.file_size(dim, count) or not vectors.is_header(header, dim):
                 raise CorruptError(f"{path}: its header does not match vectors of {dim} dimensions")
             try:
                 # By descriptor: it is the very file that was checked, whatever its name.

@@ -89,6 +89,11 @@ class MissingImages:
         self._connection.execute("INSERT INTO attributes SELECT * FROM missing_attributes WHERE image = ?", (image.id,))
         self._connection.execute("DELETE FROM missing WHERE id = ?", (image.id,))
 
+    def rename(self, image_id: int, key: str) -> None:
+        """Gives a missing image another key."""
+        query = "UPDATE missing SET key = CAST(? AS TEXT) WHERE id = ?"
+        self._connection.execute(query, (os.fsencode(key), image_id))
+
     def forget(self, *, until_ns: int) -> int:
         """Forgets those that were missed first at that time or before, and returns their number."""
         return self._connection.execute("DELETE FROM missing WHERE since_ns <= ?", (until_ns,)).rowcount

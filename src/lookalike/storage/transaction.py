@@ -79,6 +79,10 @@ class Transaction:
         """The image of this key, or None."""
         return next(iter(self._filed("key = CAST(? AS TEXT)", os.fsencode(key))), None)
 
+    def images(self) -> list[FiledImage]:
+        """All images, by id."""
+        return self._filed("TRUE ORDER BY id")
+
     def images_with_row(self, row: int, *, after_id: int = 0) -> list[FiledImage]:
         """The images of this row with a larger id, by id: the copies of one file."""
         return self._filed("row = ? AND id > ? ORDER BY id", row, after_id)
@@ -95,6 +99,24 @@ class Transaction:
             WHERE id = ?
         """  # noqa: S608
         self._connection.execute(query, (os.fsencode(key), row, *_values(status), _label(key), image.id))
+
+    def absorb(self, image: FiledImage, other: FiledImage) -> None:
+        """Makes two images of the same file one, with the id and the key of the first, and the attributes of both.
+
+        Where both have an attribute, that of the first stays.
+        """
+        move = "UPDATE OR IGNORE attributes SET image = ? WHERE image = ?"
+        self._connection.execute(move, (image.id, other.id))
+        self._connection.execute("DELETE FROM images WHERE id = ?", (other.id,))
+
+    def skipped_keys(self) -> list[str]:
+        """The keys of the skipped files."""
+        return [key for (key,) in self._connection.execute("SELECT key FROM skipped").fetchall()]
+
+    def rename_skipped(self, key: str, new: str) -> None:
+        """Gives a skipped file another key."""
+        query = "UPDATE OR REPLACE skipped SET key = CAST(? AS TEXT) WHERE key = CAST(? AS TEXT)"
+        self._connection.execute(query, (os.fsencode(new), os.fsencode(key)))
 
     def bring_back(self, image: MissingImage, key: str, row: int, status: FileStatus) -> None:
         """Makes an image of a missing one again, with its id and attributes, under a key that no image has."""
