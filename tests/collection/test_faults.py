@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -113,16 +112,16 @@ def test_a_collection_that_is_being_made_is_not_made_twice(tmp_path: Path, encod
 
 def test_info_works_while_another_process_commits(photos: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal that is listed may be gone when its size is asked for."""
-    journal, lstat = photos.directory / "catalog.sqlite-journal", os.lstat
+    journal, lstat = photos.directory / "catalog.sqlite-journal", Path.lstat
     size = photos.info().bytes
     journal.write_bytes(b"")
 
-    def gone_since(path: str | Path, **options: Any) -> os.stat_result:
-        if str(path) == str(journal):
+    def gone_since(path: Path) -> os.stat_result:
+        if path == journal:
             journal.unlink(missing_ok=True)
-        return lstat(path, **options)
+        return lstat(path)
 
-    monkeypatch.setattr(os, "lstat", gone_since)
+    monkeypatch.setattr(Path, "lstat", gone_since)
     assert photos.info().bytes == size
     assert not journal.exists()
 

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +52,7 @@ class Snapshot:
         live: all rows that are not dead.
         opened: the index, if there is one that can be used.
         policy: decides which row sets are small enough for exact search.
+        give_up_index: is told why the index cannot be searched, which then is exact.
     """
 
     state: State
@@ -60,6 +61,7 @@ class Snapshot:
     live: RowSet
     opened: OpenIndex | None
     policy: TuningPolicy
+    give_up_index: Callable[[CorruptError, State], None] = field(compare=False, repr=False)
     _filtered: OrderedDict[Where, RowSet] = field(default_factory=OrderedDict, compare=False, repr=False)
     _lock: forks.Lock = field(default_factory=forks.Lock, compare=False, repr=False)
 
@@ -144,8 +146,13 @@ class Snapshot:
         if not indexed_k or not len(queries):
             return self.vectors.search(queries, k, row_set)
         stored = self.vectors.part(0, index.rows)
-        found = index.search(queries, indexed_k, parameters, stored=stored, row_set=row_set)
-        if (found[1] < 0).any():  # the others are in lists that were not visited
+        try:
+            found = index.search(queries, indexed_k, parameters, stored=stored, row_set=row_set)
+        except CorruptError as error:
+            self.give_up_index(_DamagedIndexError(error.message), self.state)
+            return self.vectors.search(queries, k, row_set)
+        # The others are in lists that were not visited, or are not finite.
+        if (found[1] < 0).any() or not np.isfinite(found[0]).all():
             return self.vectors.search(queries, k, row_set)
         young = self.vectors.search(queries, k, row_set, start=index.rows)
         return _merged(found, young, k)
@@ -197,7 +204,7 @@ class Snapshots:
             if state.generation is None:
                 return None
             try:
-                card = generation.read_card(self._directory, state.generation)
+                card = generation.read_card(self._directory, state.generation, dim=self._dim)
                 generation.check_size(self._directory, state.generation, card)
                 return card
             except CorruptError:
@@ -231,7 +238,7 @@ class Snapshots:
         if state.generation is None:
             return
         try:
-            card = generation.read_card(self._directory, state.generation)
+            card = generation.read_card(self._directory, state.generation, dim=self._dim)
             generation.read_index(self._directory, state.generation, card)
         except CorruptError as error:
             yield CorruptError(error.message, self._hint)
@@ -245,7 +252,7 @@ class Snapshots:
             if newest and is_same and newest.opened is opened and newest.vectors is self._vectors:
                 return newest
             live = newest.live if newest and is_same else self._live(state)
-            self._newest = Snapshot(state, self.catalog, self._vectors, live, opened, self._policy)
+            self._newest = Snapshot(state, self.catalog, self._vectors, live, opened, self._policy, self._give_up_index)
             return self._newest
 
     def is_loaded(self, state: State) -> bool:
@@ -273,7 +280,7 @@ class Snapshots:
 
     def _read_index(self, stored: StoredGeneration) -> OpenIndex:
         try:
-            card = generation.read_card(self._directory, stored)
+            card = generation.read_card(self._directory, stored, dim=self._dim)
             return OpenIndex(generation.read_index(self._directory, stored, card), card)
         except CorruptError as error:
             raise _DamagedIndexError(error.message) from error

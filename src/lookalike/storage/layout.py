@@ -121,12 +121,12 @@ def index_files(data_directory: Path, number: int) -> tuple[Path, Path]:
 
 def size(directory: Path) -> int:
     """The number of bytes of all files of a collection."""
-    return sum(_bytes(os.path.join(folder, name)) for folder, _, names in os.walk(directory) for name in names)
+    return sum(_bytes(Path(folder, name)) for folder, _, names in os.walk(directory) for name in names)
 
 
-def _bytes(file: str) -> int:
+def _bytes(file: Path) -> int:
     try:
-        return os.lstat(file).st_size
+        return file.lstat().st_size
     except FileNotFoundError:  # a journal comes and goes with every commit
         return 0
 

@@ -1,6 +1,6 @@
 """The rows of the catalog as values, which are what Lookalike writes or raise InvalidRecordError.
 
-The tables are STRICT, but only for what SQLite itself has written: in a file of a stranger's, a column may hold anything.
+The tables are STRICT, but only for what SQLite itself writes: in a stranger's file, a column may hold anything.
 """
 
 import re

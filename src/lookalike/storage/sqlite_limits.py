@@ -91,4 +91,4 @@ class WorkLimit:
         self._done += self._STEPS_AT_ONCE
         if self._is_lifted or self._done < self._LEAST:
             return False
-        return self._done > self._LEAST + self._PER_BYTE * os.stat(self._path).st_size
+        return self._done > self._LEAST + self._PER_BYTE * self._path.stat().st_size
