@@ -40,8 +40,10 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TEMPORARY = ".importing-"
 _ENVIRONMENT = "LOOKALIKE_MODELS"
 _ADVICE = f"set ${_ENVIRONMENT} to a folder of your own"
-# Import options whose values are Python literals; all others are texts.
+# The options of an import: those whose values are Python literals, and those whose values are texts.
 _LITERAL_OPTIONS = {"size", "crop", "mean", "std"}
+_TEXT_OPTIONS = {"revision", "output", "resample", "fit", "channels", "licence"}
+_MAX_COMMAND = 2000  # characters
 
 
 @dataclass(frozen=True)
@@ -224,11 +226,11 @@ def import_hint(command: str, name: str, *, again: bool = False) -> Hint:
     """
     source: Any
     try:
-        source, *rest = shlex.split(command)
+        source, *rest = shlex.split(command if len(command) <= _MAX_COMMAND else "")
         pairs = zip(rest[::2], rest[1::2], strict=True)
         options = dict(_option(flag, text) for flag, text in pairs)
-    except (ValueError, SyntaxError):  # it is empty, or not in the form that Lookalike writes
-        source, options = command or ..., {}
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        source, options = command or ..., {}  # it is empty, or not in the form that Lookalike writes
     arguments = {"source": source, "name": name} | ({"options": options} if options else {})
     return Hint("import_model_again" if again else "import_model", arguments)
 
@@ -240,7 +242,11 @@ def import_again_hint(card: Card) -> Hint:
 
 def _option(flag: str, text: str) -> tuple[str, Any]:
     name = flag.removeprefix("--")
-    return name, ast.literal_eval(text) if name in _LITERAL_OPTIONS else text
+    if name in _LITERAL_OPTIONS:
+        return name, ast.literal_eval(text)
+    if name not in _TEXT_OPTIONS:
+        raise ValueError(f"{flag} is no option of an import")
+    return name, text
 
 
 def _reason(error: OSError) -> str:
