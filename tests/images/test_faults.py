@@ -111,7 +111,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def first_run(photos: Path) -> dict[str, Any]:
     """The result of the first run on a folder of bad files and odd images, and what is expected of it."""
     expected, odd = write_bad_files(photos), write_odd_images(photos)
-    if importlib.util.find_spec("pi_heif") is None:
+    if importlib.util.find_spec("pillow_heif") is None:
         (photos / "phone.heic").write_bytes(HEIC)
         expected["phone.heic"] = 'HEIC needs an extra: pip install "lookalike[heic]"'
     code, out, err = lookalike_index(photos, "--json")

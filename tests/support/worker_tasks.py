@@ -47,3 +47,9 @@ def sleep(_task: None, progress: OnProgress) -> None:
     while True:
         time.sleep(0.1)
         progress(0)
+
+
+def wait(_task: None, progress: OnProgress) -> None:
+    """Reports its process id, and then says nothing until it is stopped."""
+    progress(os.getpid())
+    time.sleep(60)

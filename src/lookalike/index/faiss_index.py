@@ -53,10 +53,10 @@ class Index:
         inner = spec.empty()
         if not inner.is_trained:
             spec.check(len(sample))
-            if like and like.spec.lists and like.spec.inverted_file == spec.inverted_file:
-                quantizer = quantizer_of(like._inner)
-                quantizer_of(inner).add(quantizer.reconstruct_n(0, quantizer.ntotal))
             with faiss_errors(spec.factory), _training_settings(inner, len(sample)):
+                if like and like.spec.lists and like.spec.inverted_file == spec.inverted_file:
+                    quantizer = quantizer_of(like._inner)
+                    quantizer_of(inner).add(quantizer.reconstruct_n(0, quantizer.ntotal))
                 if spec.kind != "ivf" or not _train_on_gpus(inner, sample):
                     inner.train(sample)
             if spec.kind == "ivf" and isinstance(lists := quantizer_of(inner), faiss.IndexHNSW):
