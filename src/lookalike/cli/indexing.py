@@ -24,6 +24,7 @@ _SKIPPED = 3  # the exit code when some images were skipped
 @options.precision
 @click.option("--reindex", is_flag=True, help="Index again with another --model, then switch over.")
 @options.device
+@options.max_pixels
 @options.threads
 @options.as_json
 def index(

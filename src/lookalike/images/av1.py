@@ -12,9 +12,12 @@ _SEQUENCE_HEADER = 1
 def frame_pixels(data: bytes) -> int | None:
     """Returns the number of pixels of the largest frame in an AVIF file; None if that cannot be told.
 
-    Only files with one extent for each item are understood, as encoders write still images.
+    Only files with one extent for each item are understood, as encoders write still images; of an animation, the
+    decoder takes the first frame of the video instead.
     """
     try:
+        if any(kind == b"moov" for kind, _, _ in _boxes(data, 0, len(data))):
+            return None
         meta = data[slice(*_box(data, b"meta", 0, len(data)))]
         kinds, places = _kinds(meta), _places(meta)
         frames = [_largest_frame(data[slice(*places[item])]) for item, kind in kinds.items() if kind == b"av01"]
@@ -151,4 +154,4 @@ def _sequence_pixels(header: bytes) -> int:
 
 
 def _side(most: int, bits: int) -> int:
-    return most if (most - 1).bit_length() == bits else 1 << bits
+    return most if max(1, (most - 1).bit_length()) == bits else 1 << bits

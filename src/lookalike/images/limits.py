@@ -75,9 +75,10 @@ def check_size(size: tuple[int, int]) -> None:
 def check_codec(image: Any, data: bytes) -> None:
     """Raises an ImageError if decoding an opened image would take far longer than its size tells."""
     pixels = image.width * image.height
-    if "progressive" in image.info and data.count(b"\xff\xda") * pixels > _MAX_SCANNED:
-        raise ImageError(f"too many progressive scans for {image.width} x {image.height} pixels")
-    if "progressive" in image.info and data.count(b"\xff\xda") > _MAX_SCANS:
+    scans = data.count(b"\xff\xda") if "progressive" in image.info else 0
+    if scans * pixels > _MAX_SCANNED:
+        raise ImageError(f"{scans} progressive scans of {image.width} x {image.height} pixels are too many")
+    if scans > _MAX_SCANS:
         raise ImageError(f"more than {_MAX_SCANS} progressive scans")
     if image.tile and image.tile[0][0] == "bmp_rle" and pixels > _MAX_RUN_LENGTH_PIXELS:
         raise ImageError("too large for a run-length BMP")
@@ -88,7 +89,7 @@ def check_cost(size: tuple[int, int], cost: Cost, max_pixels: int) -> None:
     needed = max(cost.pixels, math.ceil(cost.bytes / _BYTES))
     if needed <= max_pixels:
         return
-    dimensions, allowed = f"{size[0]} x {size[1]} pixels", f"max_pixels {math.ceil(needed / 1e6)} million allows it"
+    dimensions, allowed = f"{size[0]} x {size[1]} pixels", f"max_pixels={needed} allows it"
     if cost.pixels > max_pixels:
         raise ImageError(f"{dimensions} is over the limit of {max_pixels / 1e6:g} million; {allowed}", lasting=False)
     needs, limit = (f"{number / 1e9:.1f} GB" for number in (cost.bytes, memory_limit(max_pixels)))

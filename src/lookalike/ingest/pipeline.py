@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lookalike.encoders import Encoder
 from lookalike.ingest import embedding
 from lookalike.ingest.changes import Changed, Unchanged, Vanished, changes
 from lookalike.ingest.embedding import Embedded, Embedder, Failed, Outcome
@@ -82,12 +81,12 @@ class Ingest:
         self,
         catalog: Catalog,
         writer: VectorWriter,
-        encoder: Encoder,
+        embedder: Embedder,
         *,
         threads: int,
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        self._catalog, self._writer, self._embedder = catalog, writer, Embedder(encoder, catalog.row_of)
+        self._catalog, self._writer, self._embedder = catalog, writer, embedder
         self._threads, self._progress = threads, progress
         self._pending: list[Outcome] = []
         self._committed, self._committed_at = 0, time.monotonic()
