@@ -96,7 +96,7 @@ def _image_terms(images: Sequence[str], sign: int) -> "list[Term]":
     terms = []
     for image in images:
         name, weight = (image, 1.0) if os.path.lexists(image) else weighted(image)
-        terms.append(Term(sys.stdin.buffer.read() if name == "-" else name, weight=sign * weight))
+        terms.append(Term(sys.stdin.buffer if name == "-" else name, weight=sign * weight))
     return terms
 
 

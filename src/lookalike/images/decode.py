@@ -205,13 +205,14 @@ def _read_file(file: Any, max_bytes: int) -> bytes:
         raise UsageError("the file gives text; open it in binary mode")
     if hasattr(file, "seekable") and file.seekable():
         file.seek(0)  # as Pillow does
-    data = file.read(max_bytes + 1)
-    if isinstance(data, bytearray | memoryview):
-        data = bytes(data)
-    if not isinstance(data, bytes):
-        raise UsageError("the file gives text; open it in binary mode")
+    data = bytearray()
+    while part := file.read(max_bytes + 1 - len(data)):  # a pipe may give less than it is asked for
+        if not isinstance(part, bytes | bytearray | memoryview):
+            raise UsageError("the file gives text; open it in binary mode")
+        data += part
+        check_bytes(len(data), max_bytes, "file")
     check_bytes(len(data), max_bytes, "file")
-    return data
+    return bytes(data)
 
 
 def _from_array(array: NDArray[np.uint8]) -> Image.Image:
