@@ -6,6 +6,14 @@ from typing import Any
 
 import pytest
 
+from lookalike.attributes import parquet as reader
+
+
+@pytest.fixture(autouse=True)
+def parquet_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares the many tests that read a sound Parquet file the process that reads it first."""
+    monkeypatch.setattr(reader, "check", lambda path: None)
+
 
 @pytest.fixture
 def table(tmp_path: Path) -> Callable[..., Path]:

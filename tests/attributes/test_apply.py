@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lookalike.attributes import apply
-from lookalike.attributes.apply import AttributesReport, keys_of
+from lookalike.attributes.apply import Ambiguous, AttributesReport, keys_of
 from lookalike.errors import UsageError
 from lookalike.filters import Where
 from lookalike.storage.catalog import Catalog
@@ -92,14 +92,25 @@ def test_a_path_is_a_key_or_relative_to_the_table_or_absolute(catalog: Catalog, 
     assert stored(catalog) == {}
 
 
-def test_an_ambiguous_path_is_the_image_of_that_key(catalog: Catalog, folder: Path) -> None:
+def test_a_table_beside_images_names_those_beside_it_and_tells_others(catalog: Catalog, folder: Path) -> None:
     with catalog.writing() as transaction:
         transaction.put_image("2024/a.jpg", 1, STATUS)
     (folder / "2024").mkdir()
     path = folder / "2024" / "table.csv"
-    path.write_text("path,x\na.jpg,1\n")
-    apply.apply(catalog, folder, path)
-    assert stored(catalog) == {"a.jpg": {"x": 1}}
+    path.write_text("path,x\na.jpg,1\nb.jpg,2\n")
+    report = apply.apply(catalog, folder, path)
+    assert (report.images, report.unknown, report.ambiguous) == (2, 0, 1)
+    assert report.first_ambiguous == (Ambiguous("a.jpg", "2024/a.jpg", "a.jpg"),)
+    assert stored(catalog) == {"2024/a.jpg": {"x": 1}, "2024/b.jpg": {"x": 2}}
+
+
+@pytest.mark.parametrize("place", ["", "2024"])
+def test_a_path_that_names_one_image_is_not_ambiguous(catalog: Catalog, folder: Path, place: str) -> None:
+    (folder / "2024").mkdir()
+    path = folder / place / "table.csv"
+    path.write_text(f"path,x\na.jpg,1\n2024/b.jpg,2\n{folder}/2024/ü.jpg,3\n")
+    report = apply.apply(catalog, folder, path)
+    assert (report.images, report.ambiguous, report.first_ambiguous) == (3, 0, ())
 
 
 def test_a_path_through_a_symlink_finds_the_image(catalog: Catalog, folder: Path) -> None:
@@ -143,6 +154,13 @@ def test_a_path_that_is_a_key_is_not_looked_up_on_the_disk(folder: Path, monkeyp
     keys = keys_of("a.jpg", table_folder=folder / "2024", folder=folder)
     with monkeypatch.context() as patch:
         patch.setattr(apply, "absolute", None)
-        assert next(keys) == "a.jpg"
-    assert list(keys) == ["2024/a.jpg"]
+        assert [next(keys), next(keys)] == ["2024/a.jpg", "a.jpg"]
+    assert list(keys) == []
     assert list(keys_of("a.jpg", table_folder=folder, folder=folder)) == ["a.jpg"]
+    assert list(keys_of("../a.jpg", table_folder=folder / "2024", folder=folder)) == [
+        "2024/../a.jpg",
+        "../a.jpg",
+        "a.jpg",
+    ]
+    elsewhere = folder.parent / "tables"
+    assert list(keys_of("a.jpg", table_folder=elsewhere, folder=folder)) == [f"{elsewhere}/a.jpg", "a.jpg"]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lookalike.attributes.table import read_table
 from lookalike.errors import UsageError
+from lookalike.system.resources import peak_memory
 from tests.support.attribute_tables import rows, typed
 
 
@@ -144,6 +145,32 @@ def test_an_invalid_csv_file_is_refused_with_the_line_or_column(
         read_table(path)
     assert str(refused.value).startswith(f"{path}: ")
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["a line", "zeros", "a row of many lines"])
+def test_a_csv_row_without_end_is_refused_before_it_is_read(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    if kind == "zeros":
+        with path.open("wb") as file:
+            file.truncate(2**31)
+    else:
+        path.write_text("path,x\n" + ("a,b," if kind == "a line" else '"a\n",' * 2) * 2_600_000)
+    before = peak_memory()
+    with pytest.raises(UsageError, match=r"table.csv: line \d+: more than 10 million characters in a row"):
+        read_table(path)
+    assert peak_memory() - before < 500e6
+
+
+def test_many_columns_are_read_in_linear_time_and_too_many_refused(table: Callable[..., Path]) -> None:
+    def wide(count: int) -> Path:
+        return table(
+            ",".join(["path", *(f"c{number}" for number in range(count - 1))]) + "\n" + "a" + ",1" * (count - 1)
+        )
+
+    [(_, values)] = rows(wide(5000))
+    assert len(values) == 4999
+    with pytest.raises(UsageError, match=r"it has 200,000 columns; leave out some, so that there are 5,000"):
+        read_table(wide(200_000))
 
 
 def test_a_csv_file_that_changes_while_it_is_read_is_refused(table: Callable[..., Path]) -> None:

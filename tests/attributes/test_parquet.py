@@ -11,8 +11,13 @@ from typing import Any
 
 import pytest
 
+from lookalike.attributes import parquet as reader
+from lookalike.attributes import table
+from lookalike.attributes.parquet import check
 from lookalike.attributes.table import read_table
 from lookalike.errors import UsageError
+from lookalike.system.resources import peak_memory
+from tests.support import worker_tasks
 from tests.support.attribute_tables import needs_pyarrow, rows, typed
 
 
@@ -133,12 +138,60 @@ def test_a_parquet_file_with_text_that_is_not_utf8_is_refused(parquet: Callable[
         rows(parquet({"path": ["a"], "x": text}))
 
 
-def test_without_pyarrow_the_error_says_what_to_install(
-    table: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_pyarrow_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "check", check)
     for name in [name for name in sys.modules if name.split(".")[0] == "pyarrow"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    path = table(b"PAR1", "table.parquet")
+    path = tmp_path / "table.parquet"
+    path.write_bytes(b"PAR1")
     with pytest.raises(UsageError, match=r"table.parquet: .* not installed.*pip install \"lookalike\[parquet\]\""):
+        read_table(path)
+
+
+@needs_pyarrow
+def test_a_small_file_that_takes_gigabytes_to_read_is_refused(
+    parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pyarrow as pa
+
+    monkeypatch.setattr(reader, "check", check)
+    long = pa.DictionaryArray.from_arrays(pa.array([0] * 2000, pa.int8()), pa.array(["x" * 2**22]))
+    path = parquet({"path": ["a"] * 2000, "x": long}, compression="zstd")
+    assert path.stat().st_size < 3000
+    before = peak_memory()
+    with pytest.raises(UsageError, match=r"table.parquet: reading it takes more than 1.1 GB of memory"):
+        read_table(path)
+    assert peak_memory() - before < 200e6
+
+
+@needs_pyarrow
+def test_a_sound_file_passes_the_process_that_reads_it_first(
+    parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "check", check)
+    assert rows(parquet({"path": ["a"], "x": [1]})) == [("a", {"x": 1})]
+
+
+@needs_pyarrow
+@pytest.mark.parametrize("work", [worker_tasks.crash, worker_tasks.sleep])
+def test_a_file_that_ends_or_stops_its_process_is_refused(
+    work: Callable[..., Any], parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "_read", work)
+    monkeypatch.setattr(reader, "_SECONDS", 1.0 if work is worker_tasks.sleep else 60.0)
+    with pytest.raises(UsageError, match=r"table.parquet: reading it takes more than .* or ends the process"):
+        check(parquet({"path": ["a"], "x": [1]}))
+
+
+@needs_pyarrow
+def test_a_file_of_too_many_columns_is_refused_by_its_description(
+    parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = parquet({"path": ["a"]} | {f"c{number}": [1] for number in range(120)})
+    monkeypatch.setattr(table, "_MAX_COLUMNS", 120)
+    with pytest.raises(UsageError, match=r"table.parquet: it has 121 columns; leave out some, so that there are 120"):
+        read_table(path)
+    monkeypatch.setattr(reader, "_DESCRIPTION", {"thrift_container_size_limit": 100})
+    with pytest.raises(UsageError, match=r"table.parquet: cannot be read as Parquet: .*size limit"):
         read_table(path)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.errors import ImageError
-from lookalike.images.decode import MAX_PIXELS, Preprocessing, decode
+from lookalike.images.decode import Preprocessing, decode
 from tests.support.image_samples import samples
 
 START_SECONDS = 60  # to import everything, on a busy machine
@@ -97,10 +97,10 @@ def trial(data: bytes) -> str:
     try:
         image = decode(data, Preprocessing(size=32))
     except ImageError as error:
-        return error.reason if "memory" in error.reason else ""
+        return error.reason if error.reason.startswith("not enough memory") else ""
     except BaseException as error:
         return f"{type(error).__name__}: {error}"
-    valid = image.pixels.shape == (32, 32, 3) and 0 < image.width * image.height <= MAX_PIXELS
+    valid = image.pixels.shape == (32, 32, 3) and min(image.width, image.height) > 0
     return "" if valid else f"a strange {image}"
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lookalike.errors import UsageError
-from lookalike.images import decode as decoding
+from lookalike.images import limits, rendering
 from lookalike.images.decode import DecodedImage, Fit, Preprocessing, decode, prepare, thumbnail
 from tests.support.image_samples import close, exif, painting, plain, saved, smooth
 
@@ -124,13 +124,13 @@ def test_a_jpeg_is_decoded_no_larger_than_needed(
     data = saved(image, "JPEG", quality=95, exif=exif(orientation))
     full = prepare(Image.open(io.BytesIO(data)), Preprocessing())  # an opened image is decoded in full
     sizes = []
-    flatten = decoding._flatten
+    flatten = rendering._flatten
 
     def spy(image: Image.Image) -> Image.Image:
         sizes.append(image.size)
         return flatten(image)
 
-    monkeypatch.setattr(decoding, "_flatten", spy)
+    monkeypatch.setattr(rendering, "_flatten", spy)
     found = decode(data, Preprocessing())
     assert sizes == [decoded]
     assert (found.width, found.height) == (full.width, full.height) == shape[:: 1 if orientation == 1 else -1]
@@ -230,7 +230,7 @@ def test_large_images_are_decoded_one_at_a_time(
     monkeypatch: pytest.MonkeyPatch, limit: int, options: dict[str, Any], together: bool
 ) -> None:
     inside, most, lock = 0, 0, threading.Lock()
-    flatten = decoding._flatten
+    flatten = rendering._flatten
 
     def slow_flatten(image: Image.Image) -> Image.Image:
         nonlocal inside, most
@@ -242,8 +242,8 @@ def test_large_images_are_decoded_one_at_a_time(
             inside -= 1
         return flatten(image)
 
-    monkeypatch.setattr(decoding, "_LARGE_PIXELS", limit)
-    monkeypatch.setattr(decoding, "_flatten", slow_flatten)
+    monkeypatch.setattr(limits, "LARGE_PIXELS", limit)
+    monkeypatch.setattr(rendering, "_flatten", slow_flatten)
     with ThreadPoolExecutor(4) as pool:
         list(
             pool.map(
@@ -256,12 +256,12 @@ def test_large_images_are_decoded_one_at_a_time(
 def test_a_draft_is_cropped_by_its_exact_extent(monkeypatch: pytest.MonkeyPatch) -> None:
     """2051 pixels at a scale of 1/8 are 256 and three eighths; 257 are decoded."""
     extents = []
-    centre = decoding._centre
+    centre = rendering._centre
 
     def spy(extent: tuple[float, float], part: float, fit: Fit) -> tuple[float, float, float, float]:
         extents.append(extent)
         return centre(extent, part, fit)
 
-    monkeypatch.setattr(decoding, "_centre", spy)
+    monkeypatch.setattr(rendering, "_centre", spy)
     decode(saved(smooth((2051, 4100)), "JPEG"), Preprocessing())
     assert extents == [(2051 / 8, 4100 / 8)]

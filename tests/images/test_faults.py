@@ -17,7 +17,7 @@ import lookalike
 from lookalike.demo import draw
 from tests.support.image_samples import HEIC, exif, painting, png, saved
 
-LIMIT = "is over the limit of 178 million"
+LIMIT = "is over the limit of 178 million; max_pixels="
 TEXT = {
     "text.jpg": b"Dear diary,\n" * 50,
     "page.jpg": b"<!DOCTYPE html><html><body><img src=x></body></html>",
@@ -44,9 +44,9 @@ def write_bad_files(folder: Path) -> dict[str, str]:
         (folder / name).write_bytes(data[: len(data) // 2])
         expected[name] = "truncated"
     (folder / "bomb.png").write_bytes(png((30_000, 30_000), 1, 0, bytes(30_000 * 3751)))
-    expected["bomb.png"] = f"30000 x 30000 pixels {LIMIT}"
+    expected["bomb.png"] = f"30000 x 30000 pixels {LIMIT}900000000 allows it"
     (folder / "large.png").write_bytes(png((20_000, 9_000), 1, 0, bytes(9_000 * 2501)))
-    expected["large.png"] = f"20000 x 9000 pixels {LIMIT}"
+    expected["large.png"] = f"20000 x 9000 pixels {LIMIT}180000000 allows it"
     for name in ("figure.eps", "figure.jpg"):
         (folder / name).write_bytes(POSTSCRIPT)
         expected[name] = "not an image"
@@ -144,8 +144,8 @@ def test_names_are_printed_without_control_characters(first_run: dict[str, Any],
 
 
 def test_a_skipped_file_is_tried_again_only_if_that_may_succeed(first_run: dict[str, Any], photos: Path) -> None:
-    """That is, if the file has changed, or if the reason may be gone, as for a symlink to nowhere."""
-    again = {"loop.jpg", "nowhere.jpg"}
+    """That is, if the file has changed, or if the reason may be gone: a symlink to nowhere, a limit that was raised."""
+    again = {"loop.jpg", "nowhere.jpg", "bomb.png", "large.png"}
     code, out, _ = lookalike_index(photos, "--json")
     report = json.loads(out)
     assert {Path(skip["path"]).name for skip in report["skipped"]} == again
@@ -154,6 +154,7 @@ def test_a_skipped_file_is_tried_again_only_if_that_may_succeed(first_run: dict[
     assert code == 3
     (photos / "empty.jpg").write_bytes(saved(sunset().rotate(9), "JPEG"))
     assert json.loads(lookalike_index(photos, "--json")[1])["added"] == 1
+    assert json.loads(lookalike_index(photos, "--json", "--max-pixels", "180000000")[1])["added"] == 1
 
 
 def test_orientation_depth_and_hidden_colours_do_not_change_a_vector(tmp_path: Path) -> None:

@@ -144,9 +144,13 @@ def apply(operation: tuple[Any, ...], transaction: Transaction, model: Model) ->
             for id_ in forgotten:
                 del model.missing[id_]
         case ("set", key, values):
-            assert transaction.set_attributes(key, values) == (key in model.images)
+            missing = [id_ for id_, (old, _) in model.missing.items() if old == key]
+            assert transaction.set_attributes(key, values) == (key in model.images or bool(missing))
             if key in model.images:
                 model.images[key] = with_attributes(key, model.images[key], values)
+            elif missing:
+                last = max(missing, key=lambda id_: (model.missing[id_][1].since_ns, id_))
+                model.missing[last] = (key, with_attributes(key, model.missing[last][1], values))
         case ("compact",):
             transaction.compact(f"vectors.{len(model.vectors):06}.faiss")
             for hash_ in [hash_ for hash_, row in model.vectors.items() if row in model.dead()]:

@@ -12,7 +12,6 @@ from lookalike.storage.catalog import Catalog
 from lookalike.storage.records import StoredImage
 from lookalike.storage.transaction import Transaction
 
-
 STATUS = FileStatus(1, 2, 3)  # of a file that need not exist
 
 

@@ -73,6 +73,29 @@ def run_length_bmp(size: tuple[int, int], code: bytes, *, bits: int = 8) -> byte
     return b"BM" + struct.pack("<IHHI", start + len(code), 0, 0, start) + info + palette + code
 
 
+def solid_webp(width: int, height: int) -> bytes:
+    """Returns a lossless WebP of one colour: 34 bytes, whatever its size."""
+    bits, count = 0, 0
+    ones = [(1, 1), (0, 1), (1, 1)]  # a simple code of one symbol of 8 bits
+    fields = [(width - 1, 14), (height - 1, 14), (0, 1), (0, 3), (0, 3)]
+    for symbol in (200, 30, 30, 255, 0):  # green, red, blue, alpha, distance
+        fields += [*ones, (symbol, 8)]
+    for value, size in fields:
+        bits, count = bits | value << count, count + size
+    body = b"\x2f" + bits.to_bytes((count + 7) // 8, "little")
+    body += bytes(len(body) % 2)
+    return b"RIFF" + struct.pack("<I", len(body) + 12) + b"WEBPVP8L" + struct.pack("<I", len(body)) + body
+
+
+def tiff_of_one_tile(width: int, length: int) -> bytes:
+    """Returns a compressed TIFF of 64 x 64 pixels, in a tile of that size with hardly any data."""
+    data = zlib.compress(bytes(1000))
+    start = 8 + 2 + 12 * 10 + 4
+    tags = {256: 64, 257: 64, 258: 8, 259: 8, 262: 1, 277: 1, 322: width, 323: length, 324: start, 325: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + data
+
+
 @functools.cache
 def samples() -> dict[str, list[bytes]]:
     """Returns valid images by format: every variety that Pillow writes, and some that it does not."""

@@ -29,9 +29,7 @@ def write(path: Path, units: Vectors, *, in_parts_of: int = 64) -> StoredVectors
     return stored
 
 
-def append(
-    path: Path, stored: StoredVectors, *, count: int = 0, in_parts_of: int = 64, committed: bool = True
-) -> None:
+def append(path: Path, stored: StoredVectors, *, count: int = 0, in_parts_of: int = 64, committed: bool = True) -> None:
     """Writes rows behind the first `count`, and says that they are committed."""
     with closing(VectorWriter(path, stored.shape[1], count)) as writer:
         for start in range(0, len(stored), in_parts_of):

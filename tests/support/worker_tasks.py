@@ -1,6 +1,7 @@
 """Functions that the tests of system/worker.py run in another process."""
 
 import os
+import signal as signals
 import time
 from collections.abc import Callable
 
@@ -53,3 +54,19 @@ def wait(_task: None, progress: OnProgress) -> None:
     """Reports its process id, and then says nothing until it is stopped."""
     progress(os.getpid())
     time.sleep(60)
+
+
+def crash(_task: object, progress: OnProgress) -> None:
+    """Ends its own process as a library with an error in it does."""
+    os.kill(os.getpid(), signals.SIGSEGV)
+    time.sleep(60)
+
+
+def run_out_of_memory(_task: object, progress: OnProgress) -> None:
+    """Allocates more than the limit."""
+    bytearray(8 * 2**30)
+
+
+def allocate(megabytes: int, progress: OnProgress) -> int:
+    """Allocates so many megabytes; returns their number."""
+    return len(bytearray(megabytes * 2**20)) // 2**20

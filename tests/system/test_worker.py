@@ -80,6 +80,16 @@ def test_work_that_takes_too_long_is_ended() -> None:
     assert has_ended(reported[0])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+def test_work_that_takes_too_much_memory_fails_as_if_there_were_no_more() -> None:
+    def allocate(megabytes: int) -> object:
+        return worker.run(worker_tasks.allocate, megabytes, name="", progress=lambda _: None, memory=200 * 2**20)
+
+    assert allocate(150) == 150
+    with pytest.raises(MemoryError):
+        allocate(250)
+
+
 def test_work_that_is_done_in_time_leaves_no_thread() -> None:
     before = threading.enumerate()
     result = worker.run(worker_tasks.count, 1, name="the work", progress=lambda _: None, seconds=60)

@@ -3,12 +3,31 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from lookalike.attributes.table import read_table
 from lookalike.sources.folder import absolute, key_of
 from lookalike.storage.catalog import Catalog
+from lookalike.storage.records import FileKind
 
-_MAX_NAMED = 5  # unknown paths in a report
+_MAX_NAMED = 5  # unknown and ambiguous paths in a report
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True)
+class Ambiguous:
+    """A path in a table that names two images.
+
+    Attributes:
+        path: as it is in the table.
+        taken: the key of the image that has the attributes now, beside the table.
+        other: the key of the other one.
+    """
+
+    path: str
+    taken: str
+    other: str
 
 
 @dataclass(frozen=True)
@@ -20,12 +39,16 @@ class AttributesReport:
         unknown: the number of the other rows.
         first_unknown: the paths in the first five of these.
         names: of the attributes that the table has.
+        ambiguous: the number of rows whose path names two images: one beside the table, and one whose key it is.
+        first_ambiguous: the first five of these.
     """
 
     images: int
     unknown: int
     first_unknown: tuple[str, ...]
     names: tuple[str, ...]
+    ambiguous: int = 0
+    first_ambiguous: tuple[Ambiguous, ...] = ()
 
 
 def apply(catalog: Catalog, folder: Path, path: Path) -> AttributesReport:
@@ -36,7 +59,7 @@ def apply(catalog: Catalog, folder: Path, path: Path) -> AttributesReport:
     Args:
         catalog: of the collection.
         folder: the folder that the keys of its images are relative to.
-        path: the table, for `table.read_table`. The paths in it are keys, or else relative to the table's own folder.
+        path: the table, for `table.read_table`. The paths in it are relative to the table's own folder, or else keys.
 
     Raises:
         UsageError: the table does not exist or cannot be used.
@@ -44,32 +67,54 @@ def apply(catalog: Catalog, folder: Path, path: Path) -> AttributesReport:
     """
     table = read_table(path)
     table_folder = absolute(path).parent
-    images, unknown = 0, 0
-    first_unknown: list[str] = []
+    images, unknown, ambiguous = 0, _First[str](), _First[Ambiguous]()
     with catalog.writing() as transaction:
         for name, values in table.rows():
             keys = keys_of(name, table_folder=table_folder, folder=folder)
-            if any(transaction.set_attributes(key, values) for key in keys):
-                images += 1
+            taken = next((key for key in keys if transaction.set_attributes(key, values)), None)
+            if taken is None:
+                unknown.add(name)
                 continue
-            unknown += 1
-            if len(first_unknown) < _MAX_NAMED:
-                first_unknown.append(name)
-    return AttributesReport(images, unknown, tuple(first_unknown), table.names)
+            images += 1
+            if taken != name and _is_image(catalog, name):
+                ambiguous.add(Ambiguous(name, taken, name))
+    first_unknown, first_ambiguous = tuple(unknown.items), tuple(ambiguous.items)
+    return AttributesReport(images, unknown.count, first_unknown, table.names, ambiguous.count, first_ambiguous)
+
+
+class _First(Generic[_Item]):
+    """Counts items, and keeps the first few."""
+
+    def __init__(self) -> None:
+        self.count, self.items = 0, list[_Item]()
+
+    def add(self, item: _Item) -> None:
+        self.count += 1
+        if len(self.items) < _MAX_NAMED:
+            self.items.append(item)
 
 
 def keys_of(name: str, *, table_folder: Path, folder: Path) -> Iterator[str]:
-    """Yields the keys that a path in a table may stand for, the likeliest first.
+    """Yields the keys that a path in a table may stand for, the likeliest first: that of the file beside the table.
 
     Args:
         name: the path as it is in the table.
         table_folder: the folder of the table.
         folder: the folder that the keys are relative to.
     """
-    yield name
+    given = []
+    if not name.startswith("/") and table_folder != folder:
+        given.append(f"{key_of(table_folder, folder).rstrip('/')}/{name}")
+    given.append(name)
+    yield from given
     try:
         key = key_of(absolute(table_folder / name), folder)
     except (OSError, ValueError, RuntimeError):  # an impossible file name, or a symlink loop
         return
-    if key != name:
+    if key not in given:
         yield key
+
+
+def _is_image(catalog: Catalog, key: str) -> bool:
+    known = catalog.known_file(key)
+    return known is not None and known.kind is not FileKind.SKIPPED

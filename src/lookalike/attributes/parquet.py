@@ -1,17 +1,48 @@
-"""Reads Parquet files. Only this module uses pyarrow, an optional dependency, and loads it when it is needed."""
+"""Reads Parquet files. Only this module uses pyarrow, an optional dependency, and loads it when it is needed.
+
+A file below one kilobyte may take gigabytes to read, and nothing in it tells. So it is first read in a process of its
+own with a limit of memory, and then in this one, in the same small parts.
+"""
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lookalike.errors import Hint, UsageError
+from lookalike.system import worker
 
-_BATCH = 10_000  # rows in memory at once
+_BATCH_ROWS, _BATCH_CELLS = 10_000, 1_000_000  # in memory at once
+_BUFFER = 2**20  # bytes of a column of the file
+_MEMORY, _SECONDS = 2**30, 600.0  # that reading may take
+# Of the description of a file: the items of a list, such as columns, and the bytes of a text.
+_DESCRIPTION = {"thrift_container_size_limit": 100_000, "thrift_string_size_limit": 10_000_000}
 
 _Cells = list[Any]
 _Conversion = Callable[[Any], _Cells]
+
+
+def check(path: Path) -> None:
+    """Reads a file in a process of its own.
+
+    Raises:
+        UsageError: as for `names` and `rows`, or it takes too much memory or time, or ends the process.
+    """
+    _require(path)
+    try:
+        worker.run(_read, path, name="pyarrow", progress=lambda _: None, seconds=_SECONDS, memory=_MEMORY)
+    except (MemoryError, worker.EndedError, TimeoutError) as error:
+        limits = f"{_MEMORY / 1e9:.1f} GB of memory or {_SECONDS / 60:.0f} minutes"
+        raise UsageError(f"{path}: reading it takes more than {limits}, or ends the process that does") from error
+
+
+def _read(path: Path, _progress: Callable[[int], None]) -> None:
+    """Runs in the process of its own; the system's allocator reserves no memory that is not used."""
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
+    for _ in rows(path):
+        pass
 
 
 def names(path: Path) -> list[str]:
@@ -34,8 +65,9 @@ def rows(path: Path) -> Iterator[tuple[Any, ...]]:
     conversions = _conversions(path, _schema(path))
     from pyarrow.parquet import ParquetFile
 
-    with _errors(path), ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=_BATCH):
+    with _errors(path), ParquetFile(path, buffer_size=_BUFFER, **_DESCRIPTION) as file:
+        size = max(1, min(_BATCH_ROWS, _BATCH_CELLS // len(conversions)))
+        for batch in file.iter_batches(batch_size=size, use_threads=False):
             yield from zip(*map(_converted, conversions, batch.columns), strict=True)
 
 
@@ -43,14 +75,19 @@ def _converted(conversion: _Conversion, column: Any) -> _Cells:
     return conversion(column)
 
 
-def _schema(path: Path) -> Any:
+def _require(path: Path) -> None:
     try:
-        from pyarrow.parquet import read_schema
+        import pyarrow.parquet  # noqa: F401
     except ImportError as error:
         hint = Hint("install", {"extra": "parquet"})
         raise UsageError(f"{path}: reading Parquet needs packages that are not installed", hint) from error
-    with _errors(path):
-        return read_schema(path)
+
+
+def _schema(path: Path) -> Any:
+    from pyarrow.parquet import ParquetFile
+
+    with _errors(path), ParquetFile(path, **_DESCRIPTION) as file:
+        return file.schema_arrow
 
 
 @contextmanager
@@ -59,6 +96,8 @@ def _errors(path: Path) -> Iterator[None]:
 
     try:
         yield
+    except MemoryError:  # some of which are of Arrow's
+        raise
     except (ArrowException, OSError, ValueError, OverflowError) as error:  # the last two: invalid text or dates
         reason = str(error).partition("\n")[0]
         raise UsageError(f"{path}: cannot be read as Parquet: {reason}") from error

@@ -6,10 +6,11 @@ The column of paths is the one named path, file, filename or image, else the fir
 import csv
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from lookalike.attributes import parquet
 from lookalike.errors import UsageError
@@ -18,6 +19,8 @@ from lookalike.filters import LABEL, Value
 _PATH_COLUMNS = ("path", "file", "filename", "image")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _CHANGED = "changed while it was read; try again"
+_MAX_COLUMNS = 5_000
+_MAX_ROW = 10_000_000  # characters of a row of a CSV file
 
 Row = tuple[str, dict[str, Value | None]]
 
@@ -76,11 +79,14 @@ class _Header:
 
 def _header(path: Path, names: Sequence[str]) -> _Header:
     names = tuple(name.strip() for name in names)
+    if len(names) > _MAX_COLUMNS:
+        raise UsageError(f"{path}: it has {len(names):,} columns; leave out some, so that there are {_MAX_COLUMNS:,}")
     for number, name in enumerate(names):
         if not name:
             raise UsageError(f"{path}: column {number + 1} has no name; name it, or remove it")
-        if name in names[:number]:
-            raise UsageError(f"{path}: two columns are named {name!r}; rename one of them")
+    [(name, count)] = Counter(names).most_common(1)
+    if count > 1:
+        raise UsageError(f"{path}: two columns are named {name!r}; rename one of them")
     if len(names) < 2:
         hint = "; commas separate columns, and tabs in a .tsv" if ";" in names[0] else ""
         raise UsageError(
@@ -126,8 +132,10 @@ def _lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yields the lines that are not empty, with their numbers."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            lines = _Lines(path, file)
+            reader = csv.reader(lines, delimiter=delimiter, strict=True)
             for cells in reader:
+                lines.begin_row()
                 if any(map(str.strip, cells)):
                     yield reader.line_num, cells
     except UnicodeDecodeError:
@@ -136,6 +144,30 @@ def _lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         raise UsageError(f"{path}: line {reader.line_num}: {error}") from None
     except OSError as error:
         raise UsageError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
+
+
+class _Lines:
+    """The lines of a file, so many of which make a row that it does not become too long to be kept in memory."""
+
+    def __init__(self, path: Path, file: TextIO) -> None:
+        self._path, self._file, self._row, self._number = path, file, 0, 0
+
+    def begin_row(self) -> None:
+        """Begins to count anew."""
+        self._row = 0
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(_MAX_ROW - self._row + 1)
+        self._row, self._number = self._row + len(line), self._number + 1
+        if self._row > _MAX_ROW:
+            limit = f"more than {_MAX_ROW / 1e6:g} million characters in a row"
+            raise UsageError(f"{self._path}: line {self._number}: {limit}")
+        if not line:
+            raise StopIteration
+        return line
 
 
 def _cells(header: _Header, number: int, cells: Sequence[str]) -> list[str]:
@@ -163,6 +195,7 @@ def _kind(cell: str, kind: Callable[[str], Value]) -> Callable[[str], Value]:
 
 
 def _parquet(path: Path) -> Table:
+    parquet.check(path)
     header = _header(path, parquet.names(path))
     return Table(path, header.attributes, lambda: _parquet_rows(header))
 

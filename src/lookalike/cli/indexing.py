@@ -27,6 +27,7 @@ _SKIPPED = 3  # the exit code when some images were skipped, or many are missing
 @click.option("--reindex", is_flag=True, help="Index again with another --model, then switch over.")
 @click.option("--prune", is_flag=True, help="Forget missing images, unless a drive may be away.")
 @options.device
+@options.max_pixels
 @options.threads
 @options.as_json
 def index(

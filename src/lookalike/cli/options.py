@@ -29,6 +29,12 @@ precision = click.option(
 device = click.option(
     "--device", default="auto", help="Device: cpu, cuda, cuda:1 or mps (default: a GPU if there is one)."
 )
+max_pixels = click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    help="Most pixels of an image that are decoded (default: 178000000). Decoding may take 6 bytes of memory for each,"
+    " 1.07 GB by default. JPEGs are decoded at a smaller scale, and so may be larger.",
+)
 threads = click.option("--threads", type=click.IntRange(1), help="Images to process at once (default: one per core).")
 html = click.option("--html", type=OUTPUT_FILE, help="Write a page of thumbnails.")
 overwrite = click.option("--overwrite", is_flag=True, help="Replace a file even if Lookalike has not written it.")

@@ -38,6 +38,8 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
         print_json({**counts, "skipped": skipped, "images": len(collection), "collection": str(collection.directory)})
         return
     _warn_of(report.skipped)
+    if any("max_pixels=" in skip.reason for skip in report.skipped):
+        note("Images over the limit of memory are indexed with a higher --max-pixels.")
     names = ("added", "updated", "renamed", "returned", "unchanged", "missing")
     told = [f"{getattr(report, name):,} {name}" for name in names if getattr(report, name)]
     if report.skipped:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--minus", multiple=True, metavar="IMAGE", type=click.Path(), help="Negative example; may be repeated.")
 @click.option("--minus-text", multiple=True, metavar="TEXT", help="Negative description; may be repeated.")
 @options.filters
+@options.max_pixels
 @click.option("--exact", is_flag=True, help="Compare with every image even if there is an index.")
 @click.option("--recall", type=options.RECALL, help="Target recall (default: the index's).")
 @options.html
@@ -44,6 +45,7 @@ def search(
     labels: Sequence[str],
     under: str | None,
     conditions: Sequence[str],
+    max_pixels: int | None,
     **given: Any,
 ) -> None:
     """Find the images that look like IMAGE.
@@ -58,7 +60,7 @@ def search(
     wanted = {name: given.pop(name) for name in ("k", "min_score", "exact", "recall")}
     files = output.OutputFiles(given.pop("html"), given.pop("sheet"), given.pop("overwrite"))
     output.check_files(files)
-    collection = locate.open_collection(directory, near=queries)
+    collection = locate.open_collection(directory, near=queries, max_pixels=max_pixels)
     wanted["where"] = _where(labels, locate.key_of_folder(under, collection), conditions)
     if image_id is not None:
         matches = collection.search_id(image_id, **wanted)
@@ -94,7 +96,7 @@ def _image_terms(images: Sequence[str], sign: int) -> "list[Term]":
     terms = []
     for image in images:
         name, weight = (image, 1.0) if os.path.lexists(image) else weighted(image)
-        terms.append(Term(sys.stdin.buffer.read() if name == "-" else name, weight=sign * weight))
+        terms.append(Term(sys.stdin.buffer if name == "-" else name, weight=sign * weight))
     return terms
 
 

@@ -45,7 +45,7 @@ def attributes(table: str, directory: str | None, as_json: bool) -> int:
     """Import attributes of images, to filter searches by.
 
     TABLE is a CSV, TSV or Parquet file. Its first column, or the one named path, file, filename or image, names the
-    image, relative to TABLE or to the collection's folder. The others are attributes; one named label becomes the
+    image, relative to TABLE or else to the collection's folder. The others are attributes; one named label becomes the
     image's label. An empty cell removes an attribute; what TABLE does not mention stays.
     """
     report = locate.open_collection(directory, near=[table]).annotate(table)
@@ -58,6 +58,11 @@ def attributes(table: str, directory: str | None, as_json: bool) -> int:
             output.note(f"{safe_text(path)}: not in the collection")
         if report.unknown > len(report.first_unknown):
             output.note(f"and {report.unknown - len(report.first_unknown):,} more that are not in the collection")
+        for each in report.first_ambiguous:
+            taken, other = safe_text(each.taken), safe_text(each.other)
+            output.note(f"{safe_text(each.path)}: {taken}, beside the table, is taken; {other} is an image, too")
+        if report.ambiguous > len(report.first_ambiguous):
+            output.note(f"and {report.ambiguous - len(report.first_ambiguous):,} more that name two images")
     return 0 if report.images else _SKIPPED
 
 

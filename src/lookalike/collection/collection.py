@@ -24,7 +24,6 @@ from lookalike.collection.info import Info, info_of
 from lookalike.collection.missing import Missing
 from lookalike.collection.queries import checked_images, checked_terms, checked_vector
 from lookalike.collection.writing import WriteAccess
-from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError
 from lookalike.evaluation import search_quality
 from lookalike.evaluation.results import Evaluation
@@ -35,6 +34,7 @@ from lookalike.index.generation import Generation
 from lookalike.index.maintenance import Maintenance
 from lookalike.index.options import BuildOptions, memory_bytes
 from lookalike.index.policies import DEFAULT, TARGET_RECALL, Policies
+from lookalike.ingest.embedding import Embedder
 from lookalike.ingest.pipeline import Ingest, Progress, Report
 from lookalike.results import Matches, Skipped
 from lookalike.search.options import SearchKeywords, SearchOptions
@@ -59,12 +59,10 @@ class Collection:
         self,
         directory: Path,
         manifest: Manifest,
+        encoder: CollectionEncoder,
         *,
-        encoder: Encoder | None = None,
-        device: str = "auto",
         policies: Policies = DEFAULT,
     ) -> None:
-        """`encoder` is the one that made it, if that was given as an object."""
         self.directory, self.folder, self.made_by = directory, manifest.folder, manifest.made_by
         self._manifest, self._policies = manifest, policies
         self._catalog = Catalog(manifest.data_directory(directory) / layout.CATALOG, on_replaced=self._check_is_mine)
@@ -73,7 +71,7 @@ class Collection:
         self._snapshots = Snapshots(self._catalog, directory, manifest, policies.tuning)
         self._write_access = WriteAccess(self._catalog, directory, manifest, policies)
         self._searcher = Searcher(self._snapshots, self.folder)
-        self._encoder = CollectionEncoder(directory, manifest, encoder=encoder, device=device)
+        self._encoder = encoder
 
     def __len__(self) -> int:
         """The number of images."""
@@ -124,7 +122,8 @@ class Collection:
         with self._write_access.vectors() as writer:
             encoder = self._encoder.for_indexing(threads or cores())
             count = threads or encoders.threads_for(encoder, cores())
-            ingest = Ingest(self._catalog, writer, encoder, folder=self.folder, threads=count, progress=progress)
+            embedder = Embedder(encoder, self._catalog.row_of, self._encoder.max_pixels)
+            ingest = Ingest(self._catalog, writer, embedder, folder=self.folder, threads=count, progress=progress)
             return ingest.run(source_of(source, base=self.folder, leave_out=self.directory))
 
     def remove(self, paths: Iterable[str | os.PathLike[str]]) -> int:

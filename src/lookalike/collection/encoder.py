@@ -20,9 +20,10 @@ class CollectionEncoder:
     """Turns images and text into a collection's vectors. Threads may share it."""
 
     def __init__(
-        self, directory: Path, manifest: Manifest, *, encoder: Encoder | None = None, device: str = "auto"
+        self, directory: Path, manifest: Manifest, encoder: Encoder | None, device: str, max_pixels: int
     ) -> None:
         """`encoder` is the encoder if it was given as an object; `device` is the one for indexing."""
+        self.max_pixels = max_pixels
         self._directory, self._manifest, self._own, self._device = directory, manifest, encoder, device
         self._loaded: tuple[int, str, Encoder] | None = None  # for how many threads, on which device
         self._loaded_text: TextEncoder | None = None
@@ -33,8 +34,12 @@ class CollectionEncoder:
         """Lets go of the encoder of images, whose GPU only the parent can use; a child loads its own."""
         self._loaded = None
 
-    def pickled(self) -> tuple[Encoder | None, str]:
-        """The encoder, if it was given as an object, and the device; raises UsageError if it cannot be pickled."""
+    def pickled(self) -> tuple[Encoder | None, str, int]:
+        """What it was made of: the encoder, if it was given as an object, the device, and the limit of pixels.
+
+        Raises:
+            UsageError: the encoder cannot be pickled.
+        """
         try:
             pickle.dumps(self._own)
         except Exception as error:  # pickle raises all kinds
@@ -42,7 +47,7 @@ class CollectionEncoder:
                 f"a collection with an encoder that cannot be pickled ({error}); open the collection in each process",
                 Hint("open_with_encoder", {"path": str(self._manifest.path(self._directory)), "encoder": ...}),
             ) from error
-        return self._own, self._device
+        return self._own, self._device, self.max_pixels
 
     def for_indexing(self, threads: int) -> Encoder:
         """The encoder for at least that many threads, on the device that is best for many images.
@@ -71,7 +76,7 @@ class CollectionEncoder:
         """
         # Starting a GPU takes longer than a few images take on the CPU.
         encoder = self._load(1, "cpu" if self._device == "auto" else self._device)
-        return embed(encoder, prepare(image, encoder.preprocessing))
+        return embed(encoder, prepare(image, encoder.preprocessing, max_pixels=self.max_pixels))
 
     def text_vector(self, text: str) -> Vectors:
         """The unit vector of a text, float32 (1, dim).

@@ -1,4 +1,4 @@
-"""How a caller names the encoder of a collection."""
+"""How a caller names the encoder of a collection, and the images that it takes."""
 
 from typing import TypedDict
 
@@ -6,11 +6,12 @@ from lookalike import arguments
 from lookalike.encoders import Encoder
 from lookalike.encoders.devices import checked_device
 from lookalike.errors import UsageError
+from lookalike.images import limits
 from lookalike.index.policies import Policies
 
 
 class EncoderChoice(TypedDict, total=False):
-    """The keyword arguments that name an encoder and the device for it.
+    """The keyword arguments that name an encoder, the device for it, and the images that it takes.
 
     Attributes:
         model: the name of a model: the bundled one or an imported one.
@@ -18,12 +19,15 @@ class EncoderChoice(TypedDict, total=False):
             ones; by default the first of these.
         encoder: an encoder object instead of a model: anything with the members of `lookalike.Encoder`.
         device: the device for indexing: "cpu", "cuda", "cuda:1", "mps", or "auto" for a GPU if there is one.
+        max_pixels: the most pixels of an image that is decoded, by default 178 million. Decoding may take 6 bytes of
+            memory for each of them, 1.07 GB by default.
     """
 
     model: str | None
     precision: str | None
     encoder: Encoder | None
     device: str
+    max_pixels: int | None
 
 
 def check_options(policies: Policies, choice: EncoderChoice) -> None:
@@ -34,3 +38,10 @@ def check_options(policies: Policies, choice: EncoderChoice) -> None:
         if value is not None:
             arguments.text(value, name)
     checked_device(choice.get("device", "auto"))
+    max_pixels(choice)
+
+
+def max_pixels(choice: EncoderChoice) -> int:
+    """The most pixels of an image; raises UsageError unless it is at least 1."""
+    given = choice.get("max_pixels")
+    return limits.MAX_PIXELS if given is None else limits.checked_max_pixels(given)

@@ -18,6 +18,7 @@ from lookalike.index.build_progress import BuildProgress
 from lookalike.index.maintenance import IndexMaintainer
 from lookalike.index.options import BuildOptions
 from lookalike.index.policies import Policies
+from lookalike.ingest.embedding import Embedder
 from lookalike.ingest.pipeline import Ingest, Progress, Report
 from lookalike.results import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable, found_file
@@ -71,6 +72,7 @@ class Migration:
         self,
         load: Callable[[Identity, int], Encoder],
         threads: int | None,
+        max_pixels: int,
         progress: Callable[[Progress], None] | None,
         build_progress: Callable[[BuildProgress], None] | None,
     ) -> Report:
@@ -79,6 +81,7 @@ class Migration:
         Args:
             load: loads the encoder for a number of threads.
             threads: the number of images to process at once; None is one for each core.
+            max_pixels: the most pixels of an image.
             progress: called after each image.
             build_progress: called while the index is built.
 
@@ -89,7 +92,7 @@ class Migration:
         self.check_all_are_there()
         encoder = load(self.then.made_by, threads or cores())
         count = threads or encoders.threads_for(encoder, cores())
-        reports = self.encode(encoder, count, progress)
+        reports = self.encode(encoder, count, max_pixels, progress)
         self.check_none_is_lost()
         self.build(build_progress)
         return self.carry_over(reports)
@@ -99,14 +102,17 @@ class Migration:
         gone = (key for key in self._image_keys() if not os.path.lexists(self._folder / key))
         self._refuse_to_lose(filter(self._may_come_back, gone))
 
-    def encode(self, encoder: Encoder, threads: int, progress: Callable[[Progress], None] | None) -> list[Report]:
+    def encode(
+        self, encoder: Encoder, threads: int, max_pixels: int, progress: Callable[[Progress], None] | None
+    ) -> list[Report]:
         """Makes the vectors of the present images, and then brings them up to date with the sources."""
         self._forget_what_was_removed()
         state, dim = self._new.state(), self.then.made_by.dim
         with closing(VectorWriter(self._new_data / state.vectors, dim, state.count)) as writer:
 
             def ingest() -> Ingest:
-                return Ingest(self._new, writer, encoder, folder=self._folder, threads=threads, progress=progress)
+                embedder = Embedder(encoder, self._new.row_of, max_pixels)
+                return Ingest(self._new, writer, embedder, folder=self._folder, threads=threads, progress=progress)
 
             return [ingest().run(source) for source in (_KnownFiles(self._old, self._folder), *self._sources)]
 

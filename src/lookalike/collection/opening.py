@@ -8,7 +8,8 @@ from typing import Unpack
 from lookalike import arguments, encoders
 from lookalike.collection import compatibility
 from lookalike.collection.collection import Collection
-from lookalike.collection.encoder_choice import EncoderChoice, check_options
+from lookalike.collection.encoder import CollectionEncoder
+from lookalike.collection.encoder_choice import EncoderChoice, check_options, max_pixels
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, IncompatibleError, StorageError, UsageError
 from lookalike.index.policies import DEFAULT, Policies
@@ -31,8 +32,8 @@ def create(
         folder: the folder of images that it is for; its directory becomes `.lookalike` inside.
         directory: another directory for it.
         policies: when its index is built and how it is measured.
-        choice: `model`, `precision`, `encoder` and `device`, see `EncoderChoice`. `open` must be given the same
-            `encoder` again.
+        choice: `model`, `precision`, `encoder`, `device` and `max_pixels`, see `EncoderChoice`. `open` must
+            be given the same `encoder` again.
 
     Raises:
         UsageError: there is no such folder or model, or there is a collection already.
@@ -65,7 +66,7 @@ def open(  # noqa: A001
         path: the folder that was indexed, or the collection's directory itself.
         policies: when its index is built and how it is measured.
         choice: `model`, `precision` and `encoder` that the collection must have been made with, by default whichever it
-            was; and `device`, see `EncoderChoice`.
+            was; and `device` and `max_pixels`, see `EncoderChoice`.
 
     Raises:
         NoCollectionError: there is none.
@@ -84,13 +85,13 @@ def open(  # noqa: A001
                 raise  # else its images have been indexed again with another model just now
 
 
-def reopened(directory: Path, policies: Policies, encoder: Encoder | None, device: str) -> Collection:
+def reopened(directory: Path, policies: Policies, encoder: Encoder | None, device: str, max_pixels: int) -> Collection:
     """Opens a collection that was pickled."""
-    return open(directory, policies=policies, encoder=encoder, device=device)
+    return open(directory, policies=policies, encoder=encoder, device=device, max_pixels=max_pixels)
 
 
 def _collection(directory: Path, manifest: Manifest, policies: Policies, choice: EncoderChoice) -> Collection:
     encoder = choice.get("encoder")
     checked = encoders.checked_encoder(encoder) if encoder is not None else None
-    device = choice.get("device", "auto")
-    return Collection(directory, manifest, encoder=checked, device=device, policies=policies)
+    own = CollectionEncoder(directory, manifest, checked, choice.get("device", "auto"), max_pixels(choice))
+    return Collection(directory, manifest, own, policies=policies)

@@ -19,7 +19,7 @@ from typing import Unpack
 
 from lookalike import arguments, encoders
 from lookalike.collection import compatibility
-from lookalike.collection.encoder_choice import EncoderChoice, check_options
+from lookalike.collection.encoder_choice import EncoderChoice, check_options, max_pixels
 from lookalike.collection.migration import Migration
 from lookalike.encoders import Encoder
 from lookalike.errors import LookalikeError, UsageError
@@ -137,8 +137,8 @@ def reindex(
         threads: the number of images to process at once; by default one for each core.
         progress: called after each image; an exception that it raises ends the run, and the next one carries on.
         build_progress: called while the new index is built.
-        choice: `model`, `precision`, `encoder` and `device`, see `EncoderChoice`; by default the model of the same
-            name, of which there is another version here.
+        choice: `model`, `precision`, `encoder`, `device` and `max_pixels`, see `EncoderChoice`; by default the model of
+            the same name, of which there is another version here.
 
     Returns:
         What has changed against the collection as it was. Its images that are there again count as unchanged.
@@ -152,7 +152,7 @@ def reindex(
     threads = checked_threads(threads)
     directory, start = layout.find_or_raise(path), time.monotonic()
     with lock.locked(directory), _migration(directory, sources, choice, policies) as migration:
-        report = migration.run(partial(_encoder, choice), threads, progress, build_progress)
+        report = migration.run(partial(_encoder, choice), threads, max_pixels(choice), progress, build_progress)
         manifests.switch(directory)
         directories.sweep(directory, migration.then)
     return replace(report, seconds=time.monotonic() - start)

@@ -7,6 +7,7 @@ frame, and a JPEG is decoded no larger than needed. Whatever is wrong with an im
 import io
 import math
 import os
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, TypeAlias, get_args
@@ -17,8 +18,12 @@ from PIL import Image
 
 from lookalike import arguments
 from lookalike.errors import ImageError, UsageError
-from lookalike.images.formats import MAX_PIXELS, check_size, one_image, open_image
+from lookalike.images import limits
+from lookalike.images.formats import one_image, open_image, webp_canvas
+from lookalike.images.isolated import render_apart
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.images.reading import MAX_BYTES, FileBytes, check_bytes, read
+from lookalike.images.rendering import Draft, Fit, Rendered, View, render
 from lookalike.system import forks
 
 __all__ = [
@@ -26,6 +31,7 @@ __all__ = [
     "MAX_PIXELS",
     "DecodedImage",
     "FileBytes",
+    "Fit",
     "ImageSource",
     "Preprocessing",
     "Recipe",
@@ -41,21 +47,10 @@ ImageSource: TypeAlias = (
 """A path, a file's bytes, an open binary file, a PIL image, or an array: (h, w, 3) RGB or (h, w) grey."""
 
 Resample: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
-Fit: TypeAlias = Literal["crop", "squash"]
 
-_LARGE_PIXELS = 32_000_000
-_LARGE = forks.Lock()  # held while a larger image is decoded, so that two are never in memory at once
+_ViewOf: TypeAlias = Callable[[tuple[int, int]], View]  # of the size of the original
 
-_ORIENTATION = 0x0112  # the tag of the orientation: EXIF 2.32, 4.6.4
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_LARGE = forks.Lock()  # held while a large image is decoded, so that two are never in memory at once
 
 
 @dataclass(frozen=True)
@@ -115,13 +110,13 @@ def decode(
         data: the bytes of the file.
         preprocessing: how the image is resized and cropped.
         name: what an error calls the image.
-        max_pixels: the most pixels that an image may have, as its header says.
+        max_pixels: the most pixels that are decoded. Decoding may take 6 bytes of memory for each of them.
 
     Raises:
         ImageError: the image cannot be used; no other exception is raised, whatever the bytes.
     """
     with one_image(name):
-        return _decoded(open_image(data, max_pixels=max_pixels), preprocessing)
+        return _decoded(_rendered_file(data, lambda _: _view(preprocessing), max_pixels))
 
 
 def prepare(
@@ -134,7 +129,7 @@ def prepare(
         UsageError: `source` is of a type or shape that is not an image.
     """
     with one_image(_name(source)):
-        return _decoded(_image(source, max_bytes, max_pixels), preprocessing)
+        return _decoded(_rendered(source, lambda _: _view(preprocessing), max_bytes, max_pixels))
 
 
 def thumbnail(
@@ -147,11 +142,14 @@ def thumbnail(
         UsageError: `source` is of a type or shape that is not an image, or `side` is below 1.
     """
     side = arguments.whole(side, "side", least=1)
+
+    def view_of(original: tuple[int, int]) -> View:
+        scale = min(1.0, side / max(original))
+        size = max(1, round(original[0] * scale)), max(1, round(original[1] * scale))
+        return View(size, covers=size, part=None, resample=Image.Resampling.BICUBIC)
+
     with one_image(_name(source)):
-        image = _image(source, max_bytes, max_pixels)
-        scale = min(1.0, side / max(image.size))
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        return _render(image, size, covers=size, part=None, resample=Image.Resampling.BICUBIC)[0]
+        return _rendered(source, view_of, max_bytes, max_pixels).image
 
 
 def _name(source: ImageSource) -> str:
@@ -161,17 +159,14 @@ def _name(source: ImageSource) -> str:
     return name if name and isinstance(name, str) else "image"
 
 
-def _image(source: ImageSource, max_bytes: int, max_pixels: int) -> Image.Image:
+def _bytes(source: Any, max_bytes: int) -> bytes:
     if isinstance(source, str | os.PathLike):
-        return open_image(_read_named(source, max_bytes), max_pixels=max_pixels)
+        return _read_named(source, max_bytes)
     if isinstance(source, bytes | bytearray | memoryview):
-        return open_image(bytes(source), max_pixels=max_pixels)
-    if isinstance(source, Image.Image | np.ndarray):
-        image = source if isinstance(source, Image.Image) else _from_array(source)
-        check_size(image.size, max_pixels)
-        image.load()  # a loaded image is not changed by draft()
-        return image
-    return open_image(_read_file(source, max_bytes), max_pixels=max_pixels)
+        data = bytes(source)
+        check_bytes(len(data), max_bytes, "image")
+        return data
+    return _read_file(source, max_bytes)
 
 
 def _read_named(path: str | os.PathLike[str], max_bytes: int) -> bytes:
@@ -210,13 +205,14 @@ def _read_file(file: Any, max_bytes: int) -> bytes:
         raise UsageError("the file gives text; open it in binary mode")
     if hasattr(file, "seekable") and file.seekable():
         file.seek(0)  # as Pillow does
-    data = file.read(max_bytes + 1)
-    if isinstance(data, bytearray | memoryview):
-        data = bytes(data)
-    if not isinstance(data, bytes):
-        raise UsageError("the file gives text; open it in binary mode")
+    data = bytearray()
+    while part := file.read(max_bytes + 1 - len(data)):  # a pipe may give less than it is asked for
+        if not isinstance(part, bytes | bytearray | memoryview):
+            raise UsageError("the file gives text; open it in binary mode")
+        data += part
+        check_bytes(len(data), max_bytes, "file")
     check_bytes(len(data), max_bytes, "file")
-    return data
+    return bytes(data)
 
 
 def _from_array(array: NDArray[np.uint8]) -> Image.Image:
@@ -226,91 +222,38 @@ def _from_array(array: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(array)
 
 
-def _decoded(image: Image.Image, preprocessing: Preprocessing) -> DecodedImage:
+def _view(preprocessing: Preprocessing) -> View:
     side, covers = preprocessing.size, math.ceil(preprocessing.size / preprocessing.crop)
     resample = Image.Resampling[preprocessing.resample.upper()]
-    square, width, height = _render(
-        image, (side, side), covers=(covers, covers), part=preprocessing.crop, fit=preprocessing.fit, resample=resample
-    )
-    return DecodedImage(np.array(square), width, height)
+    return View((side, side), (covers, covers), preprocessing.crop, resample, preprocessing.fit)
 
 
-def _render(
-    image: Image.Image,
-    size: tuple[int, int],
-    *,
-    covers: tuple[int, int],
-    part: float | None,
-    resample: Image.Resampling,
-    fit: Fit = "crop",
-) -> tuple[Image.Image, int, int]:
-    """Crops and scales an image to `size`, in RGB and upright; returns it with the width and height of the original.
-
-    Args:
-        image: opened, but perhaps not loaded.
-        size: in pixels, before the image is turned upright.
-        covers: a JPEG is decoded at the smallest of its scales that is at least this large.
-        part: the centre part of the side or sides to crop to, or None for all of the image.
-        resample: the resampling filter.
-        fit: as in Preprocessing.
-    """
-    width, height = image.size
-    draft = image.draft("RGB", covers)
-    decoded = width * height if "progressive" in image.info else image.width * image.height
-    with _LARGE if decoded > _LARGE_PIXELS else nullcontext():
-        image.load()
-        extent = draft[1][2:] if draft else image.size  # the last pixel of a draft may be covered only in part
-        box = _centre(extent, part, fit) if part else (0, 0, *extent)
-        small = _flatten(image).resize(size, resample, box=box).convert("RGB")
-    if not draft:
-        width, height = image.size  # Pillow turns a TIFF upright while it loads it
-    orientation = _orientation(image)  # after load(): a PNG may have its EXIF after the pixels
-    if orientation > 1:
-        small = small.transpose(_TRANSPOSE[orientation])
-    small.info.clear()  # it is upright now, whatever the EXIF of the original says
-    return (small, height, width) if orientation >= 5 else (small, width, height)
+def _decoded(rendered: Rendered) -> DecodedImage:
+    return DecodedImage(np.array(rendered.image), rendered.width, rendered.height)
 
 
-def _centre(extent: tuple[float, float], part: float, fit: Fit) -> tuple[float, float, float, float]:
-    width, height = extent
-    across, down = (width * part, height * part) if fit == "squash" else (min(extent) * part,) * 2
-    left, top = (width - across) / 2, (height - down) / 2
-    return left, top, min(left + across, width), min(top + down, height)
+def _rendered(source: ImageSource, view_of: _ViewOf, max_bytes: int, max_pixels: int) -> Rendered:
+    if not isinstance(source, Image.Image | np.ndarray):
+        return _rendered_file(_bytes(source, max_bytes), view_of, max_pixels)
+    image = source if isinstance(source, Image.Image) else _from_array(source)
+    limits.check_size(image.size)
+    limits.check_cost(image.size, limits.loaded_cost(image), limits.checked_max_pixels(max_pixels))
+    image.load()  # a loaded image is not changed by draft()
+    return render(Draft(image, image.size, None), view_of(image.size))
 
 
-def _orientation(image: Image.Image) -> int:
-    """Returns EXIF's orientation, or 1, which is upright, if there is none or it cannot be read."""
-    try:
-        value = image.getexif().get(_ORIENTATION)
-    except Exception:  # broken EXIF or XMP is no reason to skip an image
-        return 1
-    return value if isinstance(value, int) and value in _TRANSPOSE else 1
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    """Converts a loaded image to mode RGB or L: 8 bits a channel, and white where it is transparent."""
-    if image.mode in ("RGB", "L") and "transparency" not in image.info:
-        return image
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _eight_bits(image)
-    if image.has_transparency_data:
-        image = image if image.mode == "RGBA" else image.convert("RGBA")
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image)
-        return white
-    return image.convert("L" if image.mode == "1" else "RGB")
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scales 16 bits to the upper 8, and 32-bit values by the usual range that holds the largest: 1, 255 or 65535."""
-    values = np.asarray(image)
-    if values.itemsize == 2:
-        grey = (values >> 8).astype(np.uint8)
-    else:
-        if not np.isfinite(values.min()) or not np.isfinite(values.max()):
-            raise ImageError("holds values that are not finite")
-        top = next((top for top in (1, 255, 65535) if values.max() <= top), float(values.max()))
-        grey = (np.clip(values, 0, top).astype(np.float32) * np.float32(255 / top) + 0.5).astype(np.uint8)
-    if (key := image.info.get("transparency")) is not None:
-        grey[values == key] = 255
-    return Image.fromarray(grey)
+def _rendered_file(data: bytes, view_of: _ViewOf, max_pixels: int) -> Rendered:
+    limits.checked_max_pixels(max_pixels)
+    if canvas := webp_canvas(data):  # opening it takes memory already
+        cost = limits.webp_cost(canvas)
+        limits.check_cost(canvas, cost, max_pixels)
+        if cost.is_risky:
+            with _LARGE:
+                return render_apart(data, view_of(canvas), max_pixels)
+    image = open_image(data)
+    view = view_of(image.size)
+    draft = Draft.of(image, view)
+    cost = limits.decoding_cost(image, draft.size, data)
+    limits.check_cost(draft.size, cost, max_pixels)
+    with _LARGE if cost.is_large else nullcontext():
+        return render_apart(data, view, max_pixels) if cost.is_risky else render(draft, view)

@@ -29,37 +29,36 @@ from PIL import (
 )
 
 from lookalike.errors import ImageError, UsageError
+from lookalike.images import limits
 from lookalike.system import forks
 
-MAX_PIXELS = 178_000_000  # of an image
 
-_MAX_SCANS = 100  # a progressive JPEG has about ten; 31 bytes add another, which takes as long as the first
-_MAX_RUN_LENGTH_PIXELS = 32_000_000  # Pillow unpacks a run-length BMP byte by byte, in Python
-
-
-def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
+def open_image(data: bytes) -> ImageFile.ImageFile:
     """Reads the header of an image, whose pixels are decoded by `load()`. To be called inside `one_image`."""
     if not data:
         raise ImageError("empty file")
     image = _plugin(data)(io.BytesIO(data))
-    check_size(image.size, max_pixels)
-    if "progressive" in image.info and data.count(b"\xff\xda") > _MAX_SCANS:
-        raise ImageError(f"more than {_MAX_SCANS} progressive scans")
-    codec, args = (image.tile[0][0], image.tile[0][3]) if image.tile else ("", "")
-    if codec == "bmp_rle" and image.width * image.height > _MAX_RUN_LENGTH_PIXELS:
-        raise ImageError("too large for a run-length BMP")
+    limits.check_size(image.size)
+    limits.check_codec(image, data)
     if "transparency" in image.info:
-        image.info["transparency"] = _scaled_key(image.info["transparency"], str(args))
+        rawmode = image.tile[0][3] if image.tile else ""
+        image.info["transparency"] = _scaled_key(image.info["transparency"], str(rawmode))
     return image
 
 
-def check_size(size: tuple[int, int], max_pixels: int) -> None:
-    """Raises an ImageError if an image has no pixels or more than `max_pixels`."""
-    width, height = size
-    if not width * height:
-        raise ImageError("has no pixels")
-    if width * height > max_pixels:
-        raise ImageError(f"{width} x {height} pixels is over the limit of {max_pixels / 1e6:g} million")
+def webp_canvas(data: bytes) -> tuple[int, int] | None:
+    """Returns the width and height in the header of a WebP (RFC 9649, 2.5 to 2.7); None for any other file."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return None
+    match data[12:16]:
+        case b"VP8 ":
+            width, height = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (26, 28))
+        case b"VP8L":
+            bits = int.from_bytes(data[21:25], "little")
+            width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        case _:
+            width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
+    return width, height
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import ImageError, ModelError, UsageError
 from lookalike.images import marks
-from lookalike.images.decode import DecodedImage, decode, read
+from lookalike.images.decode import MAX_PIXELS, DecodedImage, decode, read
 from lookalike.images.reading import FileStatus
 from lookalike.sources.folder import Found
 from lookalike.storage.vectors import StoredVectors, Vectors, unit
@@ -79,9 +79,15 @@ class _Decoded:
 class Embedder:
     """Makes vectors of files. Threads may share it."""
 
-    def __init__(self, encoder: Encoder, row_of: Callable[[bytes], int | None]) -> None:
-        """`row_of` looks up, by a file's hash, the row of its vector, which is then not made again."""
-        self._encoder, self._row_of = encoder, row_of
+    def __init__(self, encoder: Encoder, row_of: Callable[[bytes], int | None], max_pixels: int = MAX_PIXELS) -> None:
+        """Makes vectors of images with an encoder.
+
+        Args:
+            encoder: makes the vectors.
+            row_of: looks up, by a file's hash, the row of its vector, which is then not made again.
+            max_pixels: the most pixels of an image.
+        """
+        self._encoder, self._row_of, self._max_pixels = encoder, row_of, max_pixels
 
     def outcomes(self, group: Sequence[Found]) -> list[Outcome]:
         """The outcome for each file of a group.
@@ -104,7 +110,9 @@ class Embedder:
             outcome = Embedded(found, hashlib.sha256(file.data).digest(), file.status)
             if self._row_of(outcome.hash) is not None:
                 return outcome
-            return _Decoded(outcome, decode(file.data, self._encoder.preprocessing, name=found.key))
+            preprocessing = self._encoder.preprocessing
+            image = decode(file.data, preprocessing, name=found.key, max_pixels=self._max_pixels)
+            return _Decoded(outcome, image)
         except ImageError as error:
             return Failed(found, error.reason, error.lasting)
 

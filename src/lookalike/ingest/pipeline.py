@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from lookalike.encoders import Encoder
 from lookalike.images.reading import UNKNOWN
 from lookalike.ingest import embedding
 from lookalike.ingest.changes import Changed, Unchanged, Vanished, changes
@@ -93,14 +92,14 @@ class Ingest:
         self,
         catalog: Catalog,
         writer: VectorWriter,
-        encoder: Encoder,
+        embedder: Embedder,
         *,
         folder: Path,
         threads: int,
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
         """`folder` is the one that the keys are relative to."""
-        self._catalog, self._writer, self._embedder = catalog, writer, Embedder(encoder, catalog.row_of)
+        self._catalog, self._writer, self._embedder = catalog, writer, embedder
         self._threads, self._progress = threads, progress
         self._recognition = Recognition(folder, since_ns=time.time_ns())
         self._pending: list[Outcome | Unchanged] = []

@@ -151,7 +151,7 @@ class Database:
 
     @contextmanager
     def pinned(self) -> Iterator[None]:
-        """Within, no other file than the one at the path now is used; if it is replaced, IncompatibleError is raised."""
+        """Within, only the file that is at the path now is used; if it is replaced, IncompatibleError is raised."""
         self._make_sure_of_file()
         with self._lock:
             self._pins += 1

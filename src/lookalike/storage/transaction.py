@@ -196,37 +196,32 @@ class Transaction:
         Raises:
             UsageError: a value is neither text nor a number, or is not finite or has more than 64 bits.
         """
-        found = self._connection.execute("SELECT id FROM images WHERE key = CAST(? AS TEXT)", (os.fsencode(key),))
-        row = found.fetchone()
-        if row is None:
+        table, image = "attributes", self.image_at(key)
+        found = image or self.missing.last_at(key)
+        if found is None:
             return False
-        (image,) = row
+        if image is None:
+            table = "missing_attributes"
         for name, value in values.items():
             checked_name(name)
-            if value is not None:
-                self._put_attribute(image, name, checked(value, name))
-            elif self._drop_attribute(image, name) and name == LABEL:
-                self._set_label(image, folder_label(key))
+            if value is None:
+                query = f"DELETE FROM {table} WHERE image = ? AND name = CAST(? AS TEXT)"  # noqa: S608
+                self._connection.execute(query, (found.id, stored(name)))
+            else:
+                self._put_attribute(table, found.id, name, checked(value, name))
+        if image and LABEL in values:
+            query = f"UPDATE images SET label = COALESCE(({_GIVEN_LABEL}), CAST(? AS TEXT)) WHERE id = ?"  # noqa: S608
+            self._connection.execute(query, (_label(key), image.id))
         return True
 
-    def _put_attribute(self, image: int, name: str, value: Value) -> None:
-        if name == LABEL:
-            value = str(value)
-            self._set_label(image, value)
+    def _put_attribute(self, table: str, image_id: int, name: str, value: Value) -> None:
+        value = str(value) if name == LABEL else value
         cast = "CAST(? AS TEXT)" if isinstance(value, str) else "?"
         query = f"""
-            INSERT INTO attributes (image, name, value) VALUES (?, CAST(? AS TEXT), {cast})
+            INSERT INTO {table} (image, name, value) VALUES (?, CAST(? AS TEXT), {cast})
             ON CONFLICT (image, name) DO UPDATE SET value = excluded.value
         """  # noqa: S608
-        self._connection.execute(query, (image, stored(name), stored(value)))
-
-    def _drop_attribute(self, image: int, name: str) -> bool:
-        query = "DELETE FROM attributes WHERE image = ? AND name = CAST(? AS TEXT)"
-        return self._connection.execute(query, (image, stored(name))).rowcount > 0
-
-    def _set_label(self, image: int, label: str | None) -> None:
-        query = "UPDATE images SET label = CAST(? AS TEXT) WHERE id = ?"
-        self._connection.execute(query, (None if label is None else stored(label), image))
+        self._connection.execute(query, (image_id, stored(name), stored(value)))
 
     def carry_over(self, *, now_ns: int) -> Carried:
         """Gives the images what they are in the attached catalog `before`; see `carrying.carry_over`."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from lookalike import arguments
 
 _STATUS = Path("/proc/self/status")
+_PAGES = Path("/proc/self/statm")
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 
 
@@ -32,3 +33,13 @@ def peak_memory() -> int:
         if found := next((int(fields[1]) * 1024 for fields in lines if fields and fields[0] == "VmHWM:"), 0):
             return found
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
+
+
+def limit_memory(more: int) -> None:
+    """Keeps this process from allocating more than so many bytes from now on: allocations fail then.
+
+    Only Linux does so; elsewhere nothing happens.
+    """
+    if _PAGES.exists():
+        now = int(_PAGES.read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (now + more, resource.getrlimit(resource.RLIMIT_AS)[1]))

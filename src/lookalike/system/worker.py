@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
 from lookalike.errors import LookalikeError, ModelError
+from lookalike.system import resources
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -62,6 +63,7 @@ def run(
     name: str,
     progress: Callable[[int], None],
     seconds: float | None = None,
+    memory: int | None = None,
 ) -> Result:
     """Runs `work(task, progress)` in a new process and returns its result.
 
@@ -74,6 +76,7 @@ def run(
         name: what error messages call the work.
         progress: is called here with each number that `work` reports there; an exception from it ends the work.
         seconds: the time limit; None is no limit.
+        memory: the most bytes that `work` may allocate, where the operating system can limit it; None is no limit.
 
     Raises:
         LookalikeError, MemoryError: `work` raised it.
@@ -90,7 +93,7 @@ def run(
         assert process.stdout is not None
         try:
             with suppress(BrokenPipeError):  # reading the result raises the better error
-                pickle.dump((work, task), process.stdin)
+                pickle.dump((work, task, memory), process.stdin)
                 process.stdin.flush()  # it stays open: its end tells the process that this one has ended
             result: Result = _result(process.stdout, progress)
         except (EOFError, pickle.UnpicklingError):  # the output ended, perhaps within a message
@@ -111,9 +114,11 @@ def serve() -> None:
             pickle.dump(message, output)
             output.flush()
 
-        work, task = pickle.load(sys.stdin.buffer)  # noqa: S301 - written by the process that started this one
+        work, task, memory = pickle.load(sys.stdin.buffer)  # noqa: S301 - written by the process that started this one
         threading.Thread(target=_end_with_the_caller, daemon=True).start()
         try:
+            if memory is not None:
+                resources.limit_memory(memory)
             send(_Done(work(task, send)))
         except (LookalikeError, MemoryError) as error:
             send(_Failed(type(error), error.args, vars(error)))

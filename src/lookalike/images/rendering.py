@@ -1,0 +1,175 @@
+"""Scales and crops a decoded image: upright, in RGB, white where it is transparent, with 8 bits for a channel.
+
+A large image is first reduced a few rows at a time, so that it takes little memory besides its own.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lookalike.errors import ImageError
+from lookalike.images.limits import LARGE_PIXELS
+
+Fit: TypeAlias = Literal["crop", "squash"]
+_Box: TypeAlias = tuple[float, float, float, float]
+
+_STRIP_PIXELS = 4_000_000  # of a large image that are reduced at once
+_SHARPNESS = 3  # a large image is reduced to at least this many times the size that it is scaled to
+_ORIENTATION = 0x0112  # the tag of the orientation: EXIF 2.32, 4.6.4
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """What is wanted of an image.
+
+    Attributes:
+        size: in pixels, before the image is turned upright.
+        covers: a JPEG is decoded at the smallest of its scales that is at least this large.
+        part: the centre part of the side or sides to crop to, or None for all of the image.
+        resample: the resampling filter.
+        fit: as in Preprocessing.
+    """
+
+    size: tuple[int, int]
+    covers: tuple[int, int]
+    part: float | None
+    resample: Image.Resampling
+    fit: Fit = "crop"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """An upright RGB image of the size that was wanted, and the size of the upright original in pixels."""
+
+    image: Image.Image
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An opened image, set to be decoded at the smallest scale that will do.
+
+    Attributes:
+        image: opened, but perhaps not loaded.
+        size: of the original, in pixels.
+        extent: where the image ends; the last pixel of a scaled JPEG may be covered only in part. None is its size.
+    """
+
+    image: Image.Image
+    size: tuple[int, int]
+    extent: tuple[float, float] | None
+
+    @classmethod
+    def of(cls, image: Image.Image, view: View) -> "Draft":
+        """Sets the scale of an image that is not loaded yet."""
+        size = image.size
+        draft = image.draft("RGB", view.covers)
+        return cls(image, size, draft[1][2:] if draft else None)
+
+
+def render(draft: Draft, view: View) -> Rendered:
+    """Decodes an image, and crops and scales it to a view."""
+    image = draft.image
+    image.load()
+    extent = draft.extent or image.size
+    box = _centre(extent, view.part, view.fit) if view.part else (0, 0, *extent)
+    if image.width * image.height > LARGE_PIXELS:
+        image, box = _reduced(image, box, view.size)
+    small = _flatten(image).resize(view.size, view.resample, box=box).convert("RGB")
+    # Pillow turns a TIFF upright while it loads it.
+    width, height = draft.size if draft.extent else draft.image.size
+    orientation = _orientation(draft.image)  # after load(): a PNG may have its EXIF after the pixels
+    if orientation > 1:
+        small = small.transpose(_TRANSPOSE[orientation])
+    small.info.clear()  # it is upright now, whatever the EXIF of the original says
+    return Rendered(small, height, width) if orientation >= 5 else Rendered(small, width, height)
+
+
+def _centre(extent: tuple[float, float], part: float, fit: Fit) -> _Box:
+    width, height = extent
+    across, down = (width * part, height * part) if fit == "squash" else (min(extent) * part,) * 2
+    left, top = (width - across) / 2, (height - down) / 2
+    return left, top, min(left + across, width), min(top + down, height)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Returns EXIF's orientation, or 1, which is upright, if there is none or it cannot be read."""
+    try:
+        value = image.getexif().get(_ORIENTATION)
+    except Exception:  # broken EXIF or XMP is no reason to skip an image
+        return 1
+    return value if isinstance(value, int) and value in _TRANSPOSE else 1
+
+
+def _reduced(image: Image.Image, box: _Box, size: tuple[int, int]) -> tuple[Image.Image, _Box]:
+    """The part of a loaded image in a box, flattened and reduced by whole factors, and the box in it."""
+    left, top = math.floor(box[0]), math.floor(box[1])
+    right, bottom = math.ceil(box[2]), math.ceil(box[3])
+    across, down = (max(1, int((box[axis + 2] - box[axis]) / (_SHARPNESS * size[axis]))) for axis in (0, 1))
+    rows = max(1, _STRIP_PIXELS // (right - left) // down) * down
+    strips = [(left, at, right, min(at + rows, bottom)) for at in range(top, bottom, rows)]
+    flatten = _flattening(image, strips)
+    whole = Image.new("RGB", (math.ceil((right - left) / across), math.ceil((bottom - top) / down)))
+    for strip in strips:
+        whole.paste(flatten(image.crop(strip)).reduce((across, down)).convert("RGB"), (0, (strip[1] - top) // down))
+    scaled = ((box[0] - left) / across, (box[1] - top) / down, (box[2] - left) / across, (box[3] - top) / down)
+    return whole, scaled
+
+
+def _flattening(image: Image.Image, strips: list[tuple[int, int, int, int]]) -> Callable[[Image.Image], Image.Image]:
+    """The function that flattens each strip of an image: all by the same range of values."""
+    if image.mode not in ("I", "F"):
+        return _flatten
+    top = _top(np.asarray(image.crop(strip)) for strip in strips)
+    return lambda strip: _eight_bits(strip, top)
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """Converts a loaded image to mode RGB or L: 8 bits a channel, and white where it is transparent."""
+    if image.mode in ("RGB", "L") and "transparency" not in image.info:
+        return image
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _eight_bits(image, _top([np.asarray(image)]))
+    if image.has_transparency_data:
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image)
+        return white
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _top(parts: "Iterator[NDArray[Any]] | list[NDArray[Any]]") -> float:
+    """The upper end of the range of an image's values: the usual one that holds the largest, 1, 255 or 65535."""
+    most = -math.inf
+    for values in parts:
+        if not np.isfinite(values.min()) or not np.isfinite(values.max()):
+            raise ImageError("holds values that are not finite")
+        most = max(most, float(values.max()))
+    return next((top for top in (1, 255, 65535) if most <= top), most)
+
+
+def _eight_bits(image: Image.Image, top: float) -> Image.Image:
+    """Scales 16 bits to the upper 8, and 32-bit values by the upper end of their range."""
+    values = np.asarray(image)
+    if values.itemsize == 2:
+        grey = (values >> 8).astype(np.uint8)
+    else:
+        grey = (np.clip(values, 0, top).astype(np.float32) * np.float32(255 / top) + 0.5).astype(np.uint8)
+    if (key := image.info.get("transparency")) is not None:
+        grey[values == key] = 255
+    return Image.fromarray(grey)
