@@ -10,7 +10,7 @@ from tests.campaigns import contention
 @pytest.mark.parametrize("wal", [False, True], ids=["journal", "wal"])
 def test_a_writer_gets_its_turn_and_no_search_fails(tmp_path: Path, wal: bool) -> None:
     """Before readers paused together, the writer came to one image."""
-    outcome = contention.run(tmp_path.resolve(), seconds=3, threads=8, processes=1, wal=wal)
+    outcome = contention.run(tmp_path.resolve(), seconds=2, threads=8, processes=1, wal=wal)
     assert outcome.tally.failures == []
     assert outcome.tally.searches > 0
     assert outcome.added >= 3

@@ -122,7 +122,7 @@ class Classifier(NamedTuple):
     [
         Classifier("squeezenet1_1", "classifier.1", 224, 256),
         Classifier("inception_v3", "fc", 299, 342, {"transform_input": True, "init_weights": False}),
-        Classifier("vgg16", "classifier.6", 224, 256),
+        Classifier("alexnet", "classifier.6", 224, 256),
     ],
     ids=lambda classifier: classifier.name,
 )

@@ -1,6 +1,6 @@
 """A disk that is full or failing, at every single write: an error that says so, and all that was acknowledged.
 
-One of six calls that write is tried, or of fifteen if an index is built; all with LOOKALIKE_THOROUGH=1 in the
+One of ten calls that write is tried, or of 25 if an index is built; all with LOOKALIKE_THOROUGH=1 in the
 environment. This module also runs the attempts, in a process of its own:
 
     python -m tests.storage.test_disk_faults ROOT KIND SCENARIO TEMPLATE EVERY
@@ -36,7 +36,7 @@ from tests.support.small_policies import small_policies
 
 __all__ = ["shim"]  # a fixture
 THOROUGH = os.environ.get("LOOKALIKE_THOROUGH") == "1"
-EVERY, EVERY_BUILD = (1, 1) if THOROUGH else (6, 15)
+EVERY, EVERY_BUILD = (1, 1) if THOROUGH else (10, 25)
 POLICIES = small_policies(exact=16, young=3, growth=10)
 
 

@@ -54,12 +54,16 @@ class Outcome:
         return "\n".join(lines)
 
 
-def run(root: Path, *, seconds: float, seed: int = 0, wal: bool = False) -> Outcome:
+def run(
+    root: Path, *, seconds: float, least: int = 0, processes: int = PROCESSES, seed: int = 0, wal: bool = False
+) -> Outcome:
     """Writes and searches for that many seconds.
 
     Args:
         root: an empty folder.
         seconds: how long.
+        least: the number of operations of the writer that it takes, however slow the machine is.
+        processes: the number of processes that search, besides the threads.
         seed: of everything random but the timing.
         wal: the catalog keeps a write-ahead log, whatever the version of SQLite.
 
@@ -76,11 +80,13 @@ def run(root: Path, *, seconds: float, seed: int = 0, wal: bool = False) -> Outc
     ):
         writer = Writer(photos, written, seed)
         readers = [Reader(photos, history, seed * 1000 + number, alone=False) for number in range(THREADS)]
-        with reading_threads(readers), reading_processes(folder, path, seed) as processes:
+        with reading_threads(readers), reading_processes(folder, path, seed, processes) as found:
             until = time.monotonic() + seconds
-            while time.monotonic() < until and not any(reader.tally.wrong for reader in readers):
+            while time.monotonic() < until or writer.work.done.total() < least:
                 writer.write_once()
-        outcome = Outcome(writer.work, sum((reader.tally for reader in readers), Tally()), processes)
+                if any(reader.tally.wrong for reader in readers):
+                    break
+        outcome = Outcome(writer.work, sum((reader.tally for reader in readers), Tally()), found)
         assert not outcome.wrong, "\n\n".join([str(outcome), *outcome.wrong[:5]])
         writer.check_end()
     assert outcome.threads.recall > LEAST_RECALL, str(outcome)
@@ -140,7 +146,7 @@ def reading_threads(readers: Sequence[Reader]) -> Iterator[None]:
 
 
 @contextmanager
-def reading_processes(folder: Path, history: Path, seed: int) -> Iterator[Tally]:
+def reading_processes(folder: Path, history: Path, seed: int, count: int) -> Iterator[Tally]:
     """Processes that search; their tally is complete once they have ended."""
     tally = Tally()
     command = [sys.executable, "-m", "tests.campaigns.soak", "read", str(folder), str(history)]
@@ -152,7 +158,7 @@ def reading_processes(folder: Path, history: Path, seed: int) -> Iterator[Tally]
                     [*command, str(seed * 1000 + 500 + number)], stdin=pipe, stdout=pipe, text=True, env=environment()
                 )
             )
-            for number in range(PROCESSES)
+            for number in range(count)
         ]
         for child in started:
             assert child.stdout
