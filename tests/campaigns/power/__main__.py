@@ -1,12 +1,9 @@
 """Runs the campaign, or is the process that is recorded."""
 
-import argparse
 import sys
-import tempfile
-import time
 from pathlib import Path
 
-from tests.campaigns import power
+from tests.campaigns import command_line, power
 from tests.campaigns.power import campaign, victim
 
 
@@ -22,17 +19,11 @@ def main() -> int:
 
 def run_campaign() -> int:
     """Loses the power as often as the command line says."""
-    parser = argparse.ArgumentParser(
-        "python -m tests.campaigns.power",
-        description=power.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line.parser(power)
     parser.add_argument("--count", type=int, default=500, help="number of losses of power (default: 500)")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="default: the time")
     options = parser.parse_args()
-    print(f"seed {options.seed}")
-    with tempfile.TemporaryDirectory() as folder:
-        report = campaign.run(Path(folder).resolve(), count=options.count, seed=options.seed)
+    with command_line.scratch(options) as root:
+        report = campaign.run(root, count=options.count, seed=options.seed)
     print(*report.lost, report, sep="\n")
     return int(bool(report.lost))
 

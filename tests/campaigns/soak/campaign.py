@@ -3,11 +3,10 @@
 import json
 import subprocess
 import sys
-import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.campaigns.soak.writer import Work, Writer
 from tests.support.pictures import ColourEncoder
 from tests.support.project import environment
 from tests.support.small_policies import small_policies
+from tests.support.threads import working
 
 THREADS, PROCESSES = 8, 4
 LEAST_RECALL = 0.8  # on average, of searches with an index; each index is built for 0.9 at least
@@ -80,7 +80,10 @@ def run(
     ):
         writer = Writer(photos, written, seed)
         readers = [Reader(photos, history, seed * 1000 + number, alone=False) for number in range(THREADS)]
-        with reading_threads(readers), reading_processes(folder, path, seed, processes) as found:
+        with (
+            working([reader.search_until for reader in readers]),
+            reading_processes(folder, path, seed, processes) as found,
+        ):
             until = time.monotonic() + seconds
             while time.monotonic() < until or writer.work.done.total() < least:
                 writer.write_once()
@@ -96,19 +99,15 @@ def run(
 
 def read(folder: Path, path: Path, seed: int) -> None:
     """Searches in a process of its own until standard input ends, and then prints its tally."""
-    ended = threading.Event()
     with (
         prepared(wal=False),  # which only matters where a catalog is made
         lookalike.open(folder, encoder=ColourEncoder(), policies=POLICIES) as photos,
         closing(History(path)) as history,
     ):
         reader = Reader(photos, history, seed, alone=True)
-        thread = threading.Thread(target=reader.search_until, args=[ended])
-        thread.start()
-        print("ready", flush=True)
-        sys.stdin.read()  # which ends when the parent process does, however it ends
-        ended.set()
-        thread.join()
+        with working([reader.search_until]):
+            print("ready", flush=True)
+            sys.stdin.read()  # which ends when the parent process does, however it ends
     print(json.dumps(vars(reader.tally)))
 
 
@@ -128,21 +127,6 @@ def prepared(*, wal: bool) -> Iterator[None]:
             yield
         finally:
             sys.setswitchinterval(interval)
-
-
-@contextmanager
-def reading_threads(readers: Sequence[Reader]) -> Iterator[None]:
-    """Each reader searches in a thread of its own."""
-    ended = threading.Event()
-    threads = [threading.Thread(target=reader.search_until, args=[ended]) for reader in readers]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
 
 
 @contextmanager
