@@ -61,6 +61,11 @@ def index(
         return _reindex(place, sources, threads, choice, as_json=as_json)
     collection = locate.collection_to_index(place, paths, directory, **choice)
     code, misses_many = 0, False
+    if not sources and not os.path.isdir(collection.folder):
+        command = command_for("relocate", "-c", collection.directory, collection.folder, "NEW")
+        raise errors.UsageError(
+            f"{collection.folder}: there is no such folder any more; if it is elsewhere now: {command}"
+        )
     for source in sources or [collection.folder]:
         with progress.indexing() as report_progress:
             report = collection.add(source, threads=threads, progress=report_progress)

@@ -8,6 +8,7 @@ ingest/pipeline.py; `build` and `maintain` are in index/maintenance.py.
 import os
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -65,7 +66,8 @@ class Collection:
     ) -> None:
         self.directory, self.folder, self.made_by = directory, manifest.folder, manifest.made_by
         self._manifest, self._policies = manifest, policies
-        self._catalog = Catalog(manifest.data_directory(directory) / layout.CATALOG, on_replaced=self._check_is_mine)
+        check_is_mine = partial(compatibility.check_unchanged, directory, manifest)
+        self._catalog = Catalog(manifest.data_directory(directory) / layout.CATALOG, on_replaced=check_is_mine)
         self._catalog.state()  # damage is noticed at once
         compatibility.check_catalog(directory, manifest, self._catalog)
         self._snapshots = Snapshots(self._catalog, directory, manifest, policies.tuning)
@@ -354,10 +356,6 @@ class Collection:
     def find_damage(self) -> list[CorruptError]:
         """Reads everything, and returns each damage as an error that says what to do about it."""
         return find_damage(self._catalog, self._snapshots)
-
-    def _check_is_mine(self) -> None:
-        """Makes sure that another catalog in the place of this one is of the same encoder and folder."""
-        compatibility.check_unchanged(self.directory, self._manifest)
 
     def _names(self, path: str | os.PathLike[str]) -> tuple[str, str]:
         """The keys that a path may stand for: that of the file, or the path itself."""
