@@ -99,8 +99,9 @@ class Collection(Searchable):
     ) -> Report:
         """Brings the collection up to date with a folder, a file, or several files.
 
-        With a folder, images that are no longer in it are dropped. An image that cannot be used is skipped and named in
-        the report. What is committed survives a crash, and the next call carries on.
+        A file that cannot be used is skipped and named in the report. An image whose file is gone or cannot be used is
+        missing: it is not found, but kept until its file is back or it is pruned. What is committed survives a crash,
+        and the next call carries on.
 
         Args:
             source: a folder, a file, or files, which are taken whatever their names.
