@@ -12,7 +12,6 @@ from lookalike.storage.catalog import Catalog
 from lookalike.storage.records import StoredImage
 from lookalike.storage.transaction import Transaction
 
-
 STATUS = FileStatus(1, 2, 3)  # of a file that need not exist
 
 
@@ -25,6 +24,13 @@ class GivenUpError(Exception):
 
 def put(transaction: Transaction, key: str, row: int) -> None:
     transaction.put_image(key, row, STATUS)
+
+
+def move(transaction: Transaction, old: str, new: str) -> None:
+    """Gives an image another key, as when its file is renamed."""
+    image = transaction.image_at(old)
+    assert image
+    transaction.move(image, new, image.row, STATUS)
 
 
 def hash_of(number: int) -> bytes:
