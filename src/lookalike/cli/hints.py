@@ -6,11 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lookalike.display.text import is_harmless
 from lookalike.errors import Hint
 
 
-def as_command(hint: Hint) -> str:
-    """The shell command that does what a hint says; a Python call where there is no such command."""
+def as_command(hint: Hint) -> str | None:
+    """The shell command that does what a hint says; a Python call where there is no such command.
+
+    None if it has characters that cannot be seen: it is to be pasted, and names in it may come from a stranger.
+    """
+    command = _command(hint)
+    return command if is_harmless(command) else None
+
+
+def _command(hint: Hint) -> str:
     match hint.action, hint.arguments:
         case "create", {"path": path}:
             return command_for("index", path)
@@ -45,7 +54,7 @@ def command_for(*arguments: str | Path, **options: Any) -> str:
 def _import(arguments: Mapping[str, Any]) -> str:
     source = "SOURCE" if arguments["source"] is ... else arguments["source"]
     name = {"name": arguments["name"]} if "name" in arguments else {}
-    return command_for("models", "import", source, **arguments.get("options", {}), **name)
+    return command_for("models", "import", source, **{**arguments.get("options", {}), **name})
 
 
 def _collection(path: str | Path) -> list[str]:

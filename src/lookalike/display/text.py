@@ -24,6 +24,21 @@ def safe_text(name: str | os.PathLike[str]) -> str:
     return "".join(character if _harmless(character) else _escape(character) for character in os.fspath(name))
 
 
+def printable(message: str) -> str:
+    """Returns a message with the characters that a terminal would act upon shown as escapes, as `safe_text` does.
+
+    Line breaks and backslashes stay: names in it that have been escaped already are not escaped twice.
+    """
+    return "".join(
+        character if character in "\\\n" or _harmless(character) else _escape(character) for character in message
+    )
+
+
+def is_harmless(text: str) -> bool:
+    """Whether a text can be shown, and pasted, as it is."""
+    return all(character == "\\" or _harmless(character) for character in text)
+
+
 def without_surrogates(text: str) -> str:
     r"""Returns a text with each byte that is not UTF-8 shown as `\xff`, so that it can be encoded."""
     return _SURROGATES.sub(lambda found: _escape(found[0]), text)

@@ -117,12 +117,12 @@ def _from_facts(facts: dict[str, Any]) -> Generation:
 
 def _point_from_facts(facts: Mapping[str, Any]) -> OperatingPoint:
     nprobe, candidates = facts["effort"]["breadth"], facts["effort"]["candidates"]
-    k, *recalls, milliseconds = (facts[name] for name in ("depth", "recall", "recall_low", "milliseconds"))
+    k, recall, recall_low, milliseconds = (facts[name] for name in ("depth", "recall", "recall_low", "milliseconds"))
     whole = _is_number(nprobe, _NEIGHBOURS, int) and _is_number(k, _NEIGHBOURS, int) and k > 0
-    measured = all(_is_number(each, 1) for each in recalls) and _is_number(milliseconds, _MILLISECONDS)
+    measured = _is_number(recall, 1) and _is_number(recall_low, 1) and _is_number(milliseconds, _MILLISECONDS)
     if not (whole and measured and _is_number(candidates, _NEIGHBOURS)):
         raise ValueError("a value of an operating point is of another type, or out of range")
-    return OperatingPoint(k, SearchParameters(nprobe, candidates), *recalls, milliseconds)
+    return OperatingPoint(k, SearchParameters(nprobe, candidates), recall, recall_low, milliseconds)
 
 
 def _is_number(value: object, most: float, kind: type | UnionType = int | float) -> bool:

@@ -310,13 +310,13 @@ class Catalog:
     ) -> list[StoredImage]:
         """The images of a source that meet a condition, in the order of `place` and key, with their attributes."""
         query = f"""
-            SELECT found.id, key, row, label, width, height, attributes.name, attributes.value FROM (
-                SELECT {place}, id, key, images.row, label, width, height
+            SELECT found.id, key, row, label, width, height, hash, attributes.name, attributes.value FROM (
+                SELECT {place}, id, key, images.row, label, width, height, hash
                 FROM {source} JOIN vectors ON vectors.row = images.row
                 WHERE {condition} ORDER BY place, key LIMIT ?
             ) AS found LEFT JOIN attributes ON image = found.id ORDER BY place, key, name
         """  # noqa: S608
-        found: dict[tuple[int, str, int, str | None, int, int], dict[str, Value]] = {}
+        found: dict[tuple[int, str, int, str | None, int, int, bytes], dict[str, Value]] = {}
         with self._database.connection() as connection:
             for *image, name, value in connection.execute(query, (*values, limit)):
                 attributes = found.setdefault((*image,), {})
