@@ -11,8 +11,8 @@ from typing import Any
 
 from lookalike.errors import CorruptError
 from lookalike.filters import Value, Where
-from lookalike.storage import filter_sql, schema
-from lookalike.storage.records import KnownFile, NamedRows, State, StoredGeneration, StoredImage, Totals, is_key
+from lookalike.storage import filter_sql, records, schema
+from lookalike.storage.records import KnownFile, NamedRows, State, StoredGeneration, StoredImage, Totals
 from lookalike.storage.sqlite import Connection, Database
 from lookalike.storage.transaction import Carried, Transaction
 
@@ -240,7 +240,7 @@ class Catalog:
         """(key, reason) of the skipped files, by key."""
         with self._database.connection() as connection:
             found = connection.execute("SELECT key, reason FROM skipped ORDER BY key").fetchall()
-        if not all(is_key(key) and isinstance(reason, str) for key, reason in found):
+        if not all(records.is_key(key) and isinstance(reason, str) for key, reason in found):
             raise self._damaged("invalid record of a skipped file")
         return iter(found)
 
@@ -277,8 +277,8 @@ class Catalog:
         query = "SELECT COALESCE(MAX(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'generations'"
         with self._database.connection() as connection:
             number = connection.execute(query).fetchone()[0]
-        if isinstance(number, int):
-            return number
+        if records.is_count(number) and number > 0:
+            return int(number)
         raise self._damaged("the number of an index is no number")
 
     # Writing

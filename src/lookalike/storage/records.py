@@ -25,6 +25,11 @@ def is_key(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= _MAX_KEY and not _OUT_OF_PLACE.search(value)
 
 
+def is_count(value: object) -> bool:
+    """Whether it can be a number of rows, of a generation, or of bytes."""
+    return _is_in(value, _COUNT)
+
+
 def _check(record: object, *valid: bool) -> None:
     if not all(valid):
         raise InvalidRecordError(f"invalid record ({type(record).__name__})")

@@ -6,7 +6,7 @@ import random
 import shutil
 import sqlite3
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -22,75 +22,76 @@ Attack = Callable[[random.Random, Path, Path], object]
 
 def hostile_value(rng: random.Random, canaries: Path) -> Any:
     """A value that may stand for a name, a number or a text."""
-    target = canaries / "canary.faiss"
-    names = [
-        str(target),
-        f"../../{canaries.name}/canary.faiss",
-        "..",
-        ".",
-        "",
-        "/",
-        "/dev/zero",
+    names = [str(canaries / "canary.faiss"), f"../../{canaries.name}/canary.faiss", "..", ".", "", "/", "/dev/zero"]
+    texts = [
         "a\0b",
         ESCAPE,
         "x" * 10**6,
+        "'; rm -rf ~; '",
+        "\u202egpj.exe",
+        "\udcff",
+        "vectors.000009.faiss",
+        "data.000001",
     ]
     numbers = [0, -1, 1, 2**31, 2**62, 2**63 - 1, -(2**63), 10**9, 1e308, 0.5]
-    others = [None, b"\xff\x00", "vectors.000009.faiss", "data.000001", "'; rm -rf ~; '", "\u202egpj.exe", "\udcff"]
-    return rng.choice([*names, *numbers, *others])
+    return rng.choice([*names, *texts, *numbers, None, b"\xff\x00"])
 
 
-# Files in whose place there is something else
+# Something else in the place of a file
+
+_TO_COME = [
+    *("collection.json.new", "reindexing.json", "reindexing.json.new", "lock"),
+    *("vectors.000001.faiss", "vectors.000002.faiss", "data.000001", "data.000001/index"),
+    *("catalog.sqlite-journal", "catalog.sqlite-wal", "catalog.sqlite-shm"),
+    *("index/000001.json.new", "index/000002.faiss", "index/000002.faiss.new", "index/000002.json.new"),
+]
+_KINDS = ["link", "link", "link", "pipe", "directory", "zero", "full", "to_zero", "loop"]
+_TARGETS = ["canary.faiss", "canary.json", "canary.sqlite", "folder", "nothing"]
 
 
 def replaced(rng: random.Random, directory: Path, canaries: Path) -> None:
     """Puts a link, a pipe, a device or a directory in the place of a file or of a directory, or where one may come."""
-    names = [path.relative_to(directory).as_posix() for path in directory.rglob("*")]
-    to_come = [
-        "collection.json.new",
-        "reindexing.json",
-        "reindexing.json.new",
-        "catalog.sqlite-journal",
-        "catalog.sqlite-wal",
-    ]
-    to_come += [
-        "catalog.sqlite-shm",
-        "index/000002.faiss.new",
-        "index/000002.faiss",
-        "index/000002.json.new",
-        "data.000001",
-    ]
-    to_come += ["vectors.000001.faiss", "lock", "index/000001.json.new", "data.000001/index", "vectors.000002.faiss"]
-    path = directory / rng.choice([*names, *to_come])
+    there = [path.relative_to(directory).as_posix() for path in directory.rglob("*")]
+    path = directory / rng.choice([*there, *_TO_COME])
     path.parent.mkdir(exist_ok=True)
     if path.is_dir():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
-    targets = ["canary.faiss", "canary.json", "canary.sqlite", "folder", "nothing"]
-    kind = rng.choice(["link", "link", "link", "pipe", "directory", "zero", "full", "to_zero", "loop"])
+    _put(
+        rng.choice(["link", "link", "link", "pipe", "directory", "zero", "full", "to_zero", "loop"]),
+        path,
+        rng,
+        canaries,
+    )
+
+
+def _put(kind: str, path: Path, target: Path) -> None:
     match kind:
         case "link":
-            path.symlink_to(canaries / rng.choice(targets))
+            path.symlink_to(target)
         case "pipe":
             os.mkfifo(path)
         case "directory":
             (path / "inside").mkdir(parents=True)
         case "zero" | "full":
-            _device(path, kind)
+            _device(path, Path("/dev", kind))
         case "to_zero":
             path.symlink_to("/dev/zero")
         case "loop":
             path.symlink_to(path.name)
 
 
-def _device(path: Path, kind: str) -> None:
+def _device(path: Path, like: Path) -> None:
     try:
-        os.mknod(path, 0o20666, os.stat(f"/dev/{kind}").st_rdev)
+        os.mknod(path, like.stat().st_mode, like.stat().st_rdev)
     except PermissionError:  # a user other than root links to it
-        path.symlink_to(f"/dev/{kind}")
+        path.symlink_to(like)
 
 
 # JSON
+
+_SOURCES = ["timm:x; rm -rf ~", ESCAPE, "a --name b --name c", "'"]
+_SPECS = ["IVF4194304,Flat", "PQ1x16", "PCA99999999,Flat", "IVF" + "9" * 400, "," * 500, "HNSW8,SQ8"]
 
 
 def manifest(rng: random.Random, directory: Path, canaries: Path) -> None:
@@ -99,10 +100,7 @@ def manifest(rng: random.Random, directory: Path, canaries: Path) -> None:
     name = rng.choice([*facts, "data", "source", "unknown"])
     facts[name] = _plain(hostile_value(rng, canaries))
     if name in ("model", "source") and rng.random() < 0.7:
-        facts["precision"], facts["source"] = (
-            "int8",
-            rng.choice(["timm:x; rm -rf ~", ESCAPE, "a --name b --name c", "'"]),
-        )
+        facts["precision"], facts["source"] = "int8", rng.choice(_SOURCES)
     text = rng.choice([json.dumps(facts)] * 6 + [_DEEP, "", "null", "[]", "1" * 10**5, '{"format": NaN}'])
     (directory / rng.choice(["collection.json"] * 3 + ["reindexing.json"])).write_text(text)
 
@@ -111,27 +109,18 @@ def card(rng: random.Random, directory: Path, canaries: Path) -> None:
     """Replaces a value of the index's card, and has the catalog say that it is right."""
     path = directory / "index" / "000001.json"
     facts = json.loads(path.read_text())
-    place: Any = facts
-    while (
-        isinstance(
-            inner := place[key := rng.choice(sorted(place) if isinstance(place, dict) else range(len(place)))],
-            (dict, list),
-        )
-        and inner
-    ):
-        place = inner
-    specs = [
-        "IVF4194304,Flat",
-        "PQ1x16",
-        "PCA99999999,Flat",
-        "IVF" + "9" * 400,
-        "Pad2000000000,Flat",
-        "," * 500,
-        "HNSW8,SQ8",
-    ]
-    place[key] = rng.choice(specs) if key == "spec" else _plain(hostile_value(rng, canaries))
+    place, key = rng.choice(list(_places(facts)))
+    place[key] = rng.choice(_SPECS) if key == "spec" else _plain(hostile_value(rng, canaries))
     path.write_text(rng.choice([json.dumps(facts)] * 8 + [_DEEP]))
     change(directory, "UPDATE generations SET card_sha256 = ?", sha256(path.read_bytes()).digest())
+
+
+def _places(facts: Any) -> Iterator[tuple[Any, Any]]:
+    """Every container in JSON, with each of its keys."""
+    for key, inner in list(facts.items() if isinstance(facts, dict) else enumerate(facts)):
+        yield facts, key
+        if isinstance(inner, dict | list):
+            yield from _places(inner)
 
 
 def _plain(value: Any) -> Any:
@@ -157,77 +146,68 @@ def faiss_file(rng: random.Random, directory: Path, canaries: Path) -> None:
 
 
 def values(rng: random.Random, directory: Path, canaries: Path) -> None:
-    """Replaces values of the catalog, which may have any type."""
+    """Replaces values of the catalog, which may have any type, although its tables are still said to be strict."""
     with closing(sqlite3.connect(directory / "catalog.sqlite", isolation_level=None)) as connection:
-        _as_if_not_strict(connection)
+        connection.execute("PRAGMA foreign_keys = OFF")
+        find = "SELECT name, sql FROM sqlite_schema WHERE type = ? AND name NOT LIKE 'sqlite%'"
+        tables, triggers = (dict(connection.execute(find, (kind,)).fetchall()) for kind in ("table", "trigger"))
+        for name in triggers:
+            connection.execute(f"DROP TRIGGER {name}")
+        _define(connection, {name: _lenient(sql) for name, sql in tables.items()})
         for _ in range(rng.choice((1, 1, 3))):
-            table = rng.choice(TABLES)
-            columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
-            where = rng.choice(["TRUE", "rowid % 7 = 1", "rowid = 1"]) if table != "attributes" else "image % 7 = 1"
-            value = hostile_value(rng, canaries)
-            try:
-                change_ = f"UPDATE OR REPLACE {table} SET {rng.choice(columns)} = ? WHERE {where}"
-                connection.execute(change_, (os.fsencode(value) if value == "\udcff" else value,))
-            except sqlite3.Error:  # a primary key, say, has to be a number
-                connection.execute(f"DELETE FROM {table} WHERE {where}")
-        _strict_again(connection)
+            _put_value(connection, rng, hostile_value(rng, canaries))
+        _define(connection, tables)
+        for sql in triggers.values():
+            connection.execute(sql)
 
 
-def _as_if_not_strict(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA foreign_keys = OFF")
-    for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
-        connection.execute(f"DROP TRIGGER {name}")
-    _edit_schema(connection, "replace(replace(sql, 'STRICT', '/****/'), 'NOT NULL', '/******/')")
+def _put_value(connection: sqlite3.Connection, rng: random.Random, value: Any) -> None:
+    table = rng.choice(TABLES)
+    columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
+    some = "image" if table == "attributes" else "rowid"
+    where = rng.choice(["TRUE", f"{some} % 7 = 1", f"{some} = 1"])
+    value = os.fsencode(value) if value == "\udcff" else value
+    try:
+        connection.execute(f"UPDATE OR REPLACE {table} SET {rng.choice(columns)} = ? WHERE {where}", (value,))
+    except sqlite3.Error:  # a row number, say, has to be a number
+        connection.execute(f"DELETE FROM {table} WHERE {where}")
 
 
-def _strict_again(connection: sqlite3.Connection) -> None:
-    from lookalike.storage import schema
-
-    _edit_schema(
-        connection, "replace(replace(replace(sql, '/****/', 'STRICT'), ', /****/', ', STRICT'), '/******/', 'NOT NULL')"
-    )
-    for trigger in _triggers("".join(schema.MIGRATIONS)):
-        connection.execute(trigger)
+def _lenient(sql: str) -> str:
+    return sql.replace("STRICT, WITHOUT", "WITHOUT").replace(" STRICT", "").replace("NOT NULL", "")
 
 
-def _triggers(script: str) -> list[str]:
-    with closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript(script)
-        return [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")]
-
-
-def _edit_schema(connection: sqlite3.Connection, sql: str) -> None:
+def _define(connection: sqlite3.Connection, tables: dict[str, str]) -> None:
+    """Writes the definitions of tables, whatever is in them."""
     connection.execute("PRAGMA writable_schema = ON")
-    connection.execute(f"UPDATE sqlite_schema SET sql = {sql} WHERE type = 'table' AND sql IS NOT NULL")
+    for name, sql in tables.items():
+        connection.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", (sql, name))
     connection.execute("PRAGMA writable_schema = RESET")
 
 
 _ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT {columns} FROM n"
 
 
+_COLUMNS = ["row", "hash", "crc32", "id", "key", "count", "vectors", "number", "size"]
+
+
 def schema(rng: random.Random, directory: Path, canaries: Path) -> None:
-    """Puts an endless view, a virtual table or a generated column in the place of a table, or adds a trigger."""
+    """Puts an endless view, a virtual table or a generated column in the place of a table, or adds something."""
     table = rng.choice(TABLES[:-1])
-    columns = ", ".join(
-        f"i AS {name}" for name in ("row", "hash", "crc32", "id", "key", "count", "vectors", "number", "size")
-    )
-    endless = f"CREATE VIEW {table} AS {_ENDLESS.format(columns=columns)}"
-    statements = [
-        [f"DROP TABLE {table}", endless],
-        [f"DROP TABLE {table}", f"CREATE VIEW {table} AS SELECT * FROM {table}"],
-        [f"DROP TABLE {table}", f"CREATE TABLE {table} (row AS (randomblob(900000000)), id)"],
-        [f"DROP TABLE {table}", f"CREATE VIRTUAL TABLE {table} USING fts5(row, id, key)"],
+    endless = _ENDLESS.format(columns=", ".join(f"i AS {name}" for name in _COLUMNS))
+    instead = [
+        f"CREATE VIEW {table} AS {endless}",
+        f"CREATE VIEW {table} AS SELECT * FROM {table}",
+        f"CREATE TABLE {table} (row AS (zeroblob(900000000)), id)",
+        f"CREATE VIRTUAL TABLE {table} USING fts5(row, id, key)",
+    ]
+    more = [
         ["CREATE TRIGGER own AFTER UPDATE ON changes BEGIN DELETE FROM images; END"],
         [f"CREATE INDEX own ON images (key) WHERE key GLOB '{'*a' * 5000}'"],
-        *(
-            [[f"CREATE TABLE t{number} (c{', c'.join(map(str, range(50)))})" for number in range(2000)]]
-            if rng.random() < 0.1
-            else []
-        ),
-        ["CREATE TABLE sqlite_stat (a)" if rng.random() < 0 else "CREATE TABLE other (a)"],
+        [f"CREATE TABLE t{number} (c{', c'.join(map(str, range(50)))})" for number in range(300)],
     ]
-    change(directory, "PRAGMA foreign_keys = OFF")
-    for statement in rng.choice(statements):
+    statements = rng.choice([*([f"DROP TABLE {table}", each] for each in instead), *more])
+    for statement in ["PRAGMA foreign_keys = OFF", *statements]:
         change(directory, statement)
 
 
