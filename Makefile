@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types crash power fuzz corrupt soak contention docs picture clean
+.PHONY: demo test lint types crash power fuzz corrupt hostile soak contention docs picture clean
 
 demo: $(VENV)/package
 	$(BIN)/lookalike demo
@@ -33,6 +33,10 @@ fuzz: $(VENV)/tools
 # Damages the files of collections 5,000 times; `make test` does it 150 times.
 corrupt: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.corrupt --count 5000
+
+# Crafts 2,000 collections as an attacker would, and uses them; `make test` does it 10 times.
+hostile: $(VENV)/tools
+	$(BIN)/python -m tests.campaigns.hostile --count 2000
 
 # Searches from eight threads and four processes for a minute while another writes; `make test` does it for some seconds.
 soak: $(VENV)/tools

@@ -89,9 +89,10 @@ def _shown(value: Any) -> str:
     return "..." if value is ... else repr(value)
 
 
-def with_hints(message: str, hints: Iterable[Hint], shown: Callable[[Hint], str] = str) -> str:
-    """A message, followed by what to do about it, each hint as `shown` renders it."""
-    return "; ".join([message, *(f"to {hint.purpose}: {shown(hint)}" for hint in hints)])
+def with_hints(message: str, hints: Iterable[Hint], shown: Callable[[Hint], str | None] = str) -> str:
+    """A message, followed by what to do about it, each hint as `shown` renders it; without those that it does not."""
+    rendered = [(hint.purpose, shown(hint)) for hint in hints]
+    return "; ".join([message, *(f"to {purpose}: {text}" for purpose, text in rendered if text is not None)])
 
 
 class LookalikeError(Exception):

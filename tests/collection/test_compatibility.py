@@ -46,7 +46,7 @@ def tiny(tmp_path: Path) -> Collection:
 
 def commands(error: LookalikeError) -> list[str]:
     """What to do about an error, as the command line shows it."""
-    return [as_command(hint) for hint in error.hints]
+    return [command for hint in error.hints if (command := as_command(hint))]
 
 
 # Identities

@@ -1,7 +1,8 @@
 """Images that are in another place now: a drive with another mount point, a folder with another name."""
 
+import os
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -25,7 +26,7 @@ def kept_elsewhere(tmp_path: Path) -> Collection:
 
 
 def annotate(photos: Collection, tmp_path: Path) -> None:
-    rows = [f"{match.path},{match.path.name}" for match in everything(photos).values()]
+    rows = [f"{match.path},{PurePosixPath(match.key).name}" for match in everything(photos).values()]
     (tmp_path / "table.csv").write_text("\n".join(["path,was", *rows]))
     assert photos.annotate(tmp_path / "table.csv").images == len(rows)
 
@@ -48,7 +49,7 @@ def test_the_collection_follows_its_folder(kept_elsewhere: Collection, tmp_path:
         assert photos.folder == new.resolve()
         assert known(photos) == before
         assert photos.add(new).unchanged == 4
-        assert all(match.path.exists() for match in photos.search(picture(0)))
+        assert all(os.path.exists(match.path or "") for match in photos.search(picture(0)))
 
 
 def test_a_folder_above_the_collections_takes_it_along(kept_elsewhere: Collection, tmp_path: Path) -> None:

@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lookalike.display.text import is_plain
+from lookalike.display.text import is_harmless
 from lookalike.errors import Hint
 
 _LONGEST = 2000  # characters of a command that anybody would paste
-_WITHHELD = "(no command is offered, since it would contain hidden characters or be very long)"
 
 
-def as_command(hint: Hint) -> str:
+def as_command(hint: Hint) -> str | None:
     """The shell command that does what a hint says; a Python call where there is no such command.
 
-    Names and sources may come from a stranger: they are quoted, and what would not be seen is not offered to be pasted.
+    It is to be pasted, and names and sources in it may come from a stranger: they are quoted. None if it has characters
+    that cannot be seen, or is longer than anybody would read.
     """
     command = _command(hint)
-    return command if is_plain(command) and len(command) <= _LONGEST else _WITHHELD
+    return command if is_harmless(command) and len(command) <= _LONGEST else None
 
 
 def _command(hint: Hint) -> str:
@@ -57,7 +57,7 @@ def command_for(*arguments: str | Path, **options: Any) -> str:
 def _import(arguments: Mapping[str, Any]) -> str:
     source = "SOURCE" if arguments["source"] is ... else _operand(arguments["source"])
     name = {"name": arguments["name"]} if "name" in arguments else {}
-    return command_for("models", "import", source, **arguments.get("options", {}), **name)
+    return command_for("models", "import", source, **{**arguments.get("options", {}), **name})
 
 
 def _collection(path: str | Path) -> list[str]:

@@ -10,7 +10,7 @@ import click
 from lookalike import errors
 from lookalike.cli import locate, options, output, progress, reports
 from lookalike.cli.hints import as_command, command_for
-from lookalike.display.text import safe_text
+from lookalike.display.text import is_harmless, safe_text
 
 if TYPE_CHECKING:
     from lookalike.collection.collection import Collection
@@ -183,16 +183,17 @@ def _explanation(change: "ReindexEstimate") -> str:
 
     manifest, wanted = change.manifest, change.wanted
     command = as_command(reindex_hint(change.directory, manifest, wanted))
+    plan = command_for("plan", str(manifest.folder), **model_options(manifest, wanted))
     lines = [
         f"{change.directory}: its {output.counted(change.images, 'image')} were indexed with {manifest.made_by},"
         f" whose vectors cannot be compared with those of {wanted}.",
-        f"To re-index with {wanted}, run: {command}",
+        f"To re-index with {wanted}, run: {command}" if command else "",
         f"- It needs about {change.bytes / 1e6:,.1f} MB on the disk, besides the present data until it finishes.",
-        f"- To estimate the time, run: {command_for('plan', str(manifest.folder), **model_options(manifest, wanted))}",
+        f"- To estimate the time, run: {plan}" if is_harmless(plan) else "",
         "- Searches use the present data until then. Ids, attributes and labels stay. It may be stopped at any time.",
     ]
     if change.unfinished:
         done = f"{change.unfinished.done:,} of {change.unfinished.files:,} files are done"
         fate = "" if change.unfinished.made_by == wanted else ", which would be discarded"
         lines.append(f"- It has begun with {change.unfinished.made_by}: {done}{fate}.")
-    return "\n".join(lines)
+    return "\n".join(filter(None, lines))

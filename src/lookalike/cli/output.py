@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,25 +11,34 @@ from typing import Any
 import click
 
 from lookalike.cli.hints import as_command
-from lookalike.display.text import safe_text, without_surrogates
+from lookalike.display.text import printable, without_surrogates
 from lookalike.errors import DamagedIndexWarning, UsageError, with_hints
+
+# JSON escapes the control characters of ASCII by itself, but not these, which a terminal may act upon.
+_UNSEEN = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
 def print_json(record: Mapping[str, Any]) -> None:
     """One object on a line of its own, strict JSON."""
-    click.echo(without_surrogates(json.dumps(record, ensure_ascii=False, allow_nan=False, default=str)))
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False, default=str)
+    click.echo(_UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", without_surrogates(text)))
 
 
 def show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Prints a warning of Python's as a line, without the line of code that it came from."""
     if isinstance(message, DamagedIndexWarning):
         message = with_hints(message.message, message.hints, as_command)
-    note(f"Warning: {safe_text(str(message))}")
+    note(f"Warning: {message}")
+
+
+def say(text: str) -> None:
+    """A line on standard output, without what a terminal would act upon."""
+    click.echo(printable(text))
 
 
 def note(text: str) -> None:
-    """A line on standard error."""
-    click.echo(text, err=True)
+    """A line on standard error, likewise."""
+    click.echo(printable(text), err=True)
 
 
 def counted(number: int, noun: str) -> str:

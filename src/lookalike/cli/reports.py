@@ -7,13 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from lookalike.cli.hints import as_command
-from lookalike.cli.output import OutputFiles, counted, duration, note, print_json, size_text
+from lookalike.cli.output import OutputFiles, counted, duration, note, print_json, say, size_text
 from lookalike.display.json import as_dict, skip_as_dict
 from lookalike.display.text import safe_text
-from lookalike.errors import Hint
+from lookalike.errors import Hint, with_hints
 
 if TYPE_CHECKING:
     from lookalike.collection.collection import Collection
@@ -50,8 +48,8 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
         told.append(f"{report.missing_before:,} missing before and not back")
     worked = report.added + report.updated
     rate = f" ({worked / report.seconds:,.0f} images/s)" if worked and report.seconds > 0.1 else ""
-    click.echo(f"{', '.join(told) or 'No images found'} in {report.seconds:.1f} s{rate}.")
-    click.echo(f"{counted(len(collection), 'image')} in {safe_text(collection.directory)}")
+    say(f"{', '.join(told) or 'No images found'} in {report.seconds:.1f} s{rate}.")
+    say(f"{counted(len(collection), 'image')} in {safe_text(collection.directory)}")
     if report.misses_many:
         note(
             "Many files are missing: perhaps a drive is away. What is known of their images is kept, and they are as"
@@ -84,7 +82,7 @@ def print_plan(plan: "Plan", *, as_json: bool) -> None:
         size = size_text(searching.index_bytes)
         rows["index"] = f"{searching.spec}, {size}{built}; a search takes about {searching.milliseconds:.1f} ms"
     for name, value in rows.items():
-        click.echo(f"{name:<12}{value}")
+        say(f"{name:<12}{value}")
 
 
 def print_maintenance(done: "Maintenance", collection: "Collection", *, as_json: bool) -> None:
@@ -92,9 +90,9 @@ def print_maintenance(done: "Maintenance", collection: "Collection", *, as_json:
     if as_json:
         return  # `info --json` has it
     if done.removed:
-        click.echo(f"Removed {counted(done.removed, 'vector')} of deleted images.")
+        say(f"Removed {counted(done.removed, 'vector')} of deleted images.")
     if done.joined:
-        click.echo(f"The index has taken in {counted(done.joined, 'new vector')}.")
+        say(f"The index has taken in {counted(done.joined, 'new vector')}.")
     if done.built:
         print_index(done.built, collection, as_json=False)
 
@@ -104,12 +102,12 @@ def print_index(index: "Generation | None", collection: "Collection", *, as_json
     if as_json:
         print_json({"index": _index_facts(index)})
     elif index is None:
-        click.echo(f"{counted(len(collection), 'image')} need no index: comparing with all of them takes milliseconds.")
+        say(f"{counted(len(collection), 'image')} need no index: comparing with all of them takes milliseconds.")
     else:
         chosen = index.chosen
-        click.echo(f"{index.spec}: {index.bytes / 1e6:,.1f} MB for {counted(index.rows, 'vector')}")
+        say(f"{index.spec}: {index.bytes / 1e6:,.1f} MB for {counted(index.rows, 'vector')}")
         if chosen:
-            click.echo(
+            say(
                 f"A search finds {chosen.recall:.1%} of the {chosen.k} nearest in {chosen.milliseconds:.2f} ms;"
                 f" an exact search takes {index.exact_milliseconds:.2f} ms."
             )
@@ -148,18 +146,16 @@ def print_curve(index: "Generation", young: int) -> None:
     from lookalike.index.spec import IndexSpec
 
     chosen, kind = index.chosen, IndexSpec(index.spec, index.dim).kind
-    click.echo(
-        f"{'':<12}{index.bytes / 1e6:,.1f} MB, {index.rows:,} vectors indexed, {young:,} newer ones compared directly"
-    )
-    click.echo(f"{'':<12}recall target of the 10 nearest: {index.target_recall:g}, reached: {index.reached_recall:.3f}")
+    say(f"{'':<12}{index.bytes / 1e6:,.1f} MB, {index.rows:,} vectors indexed, {young:,} newer ones compared directly")
+    say(f"{'':<12}recall target of the 10 nearest: {index.target_recall:g}, reached: {index.reached_recall:.3f}")
     for point in index.points:
         mark = "*" if point == chosen else " "
         parameters = point.parameters.description(kind)
-        click.echo(
+        say(
             f"{'':<10}{mark} k={point.k:<5} recall {point.recall:.3f} (95% lower bound {point.recall_low:.3f})"
             f"  {point.milliseconds:8.2f} ms  {parameters}"
         )
-    click.echo(f"{'':<12}{'k any':<7} recall 1.000 {'exact':<17}  {index.exact_milliseconds:8.2f} ms")
+    say(f"{'':<12}{'k any':<7} recall 1.000 {'exact':<17}  {index.exact_milliseconds:8.2f} ms")
 
 
 def print_evaluation(evaluation: "Evaluation", files: OutputFiles, *, as_json: bool) -> None:
@@ -179,27 +175,25 @@ def print_evaluation(evaluation: "Evaluation", files: OutputFiles, *, as_json: b
 
 def _print_quality(evaluation: "Evaluation") -> None:
     asked = counted(evaluation.queries, "query").replace("querys", "queries")
-    click.echo(
+    say(
         f"recall@{evaluation.k}      {evaluation.recall:.3f} (95% lower bound {evaluation.recall_low:.3f}), {asked},"
         f" {evaluation.milliseconds:.2f} ms each; exact {evaluation.exact_milliseconds:.2f} ms"
     )
     if evaluation.precision_at_1 is None:
-        click.echo("Precision was not measured: it needs at least two labels, one of them with at least two images.")
+        say("Precision was not measured: it needs at least two labels, one of them with at least two images.")
         return
-    click.echo(f"precision@1    {evaluation.precision_at_1:.3f}")
-    click.echo(f"precision@10   {evaluation.precision_at_10:.3f}")
-    click.echo(f"mAP            {evaluation.mean_average_precision:.3f}")
+    say(f"precision@1    {evaluation.precision_at_1:.3f}")
+    say(f"precision@10   {evaluation.precision_at_10:.3f}")
+    say(f"mAP            {evaluation.mean_average_precision:.3f}")
     width = max(len(safe_text(label.label)) for label in evaluation.labels)
-    click.echo(f"\n{'label':<{width}}  images  precision@1  precision@10    mAP")
+    say(f"\n{'label':<{width}}  images  precision@1  precision@10    mAP")
     for label in evaluation.labels[:_SHOWN_LABELS]:
-        click.echo(
+        say(
             f"{safe_text(label.label):<{width}}  {label.images:>6,}  {label.precision_at_1:>11.3f}"
             f"  {label.precision_at_10:>12.3f}  {label.mean_average_precision:>5.3f}"
         )
     if len(evaluation.labels) > _SHOWN_LABELS:
-        click.echo(
-            f"and {len(evaluation.labels) - _SHOWN_LABELS:,} more labels with better precision; list them with --json"
-        )
+        say(f"and {len(evaluation.labels) - _SHOWN_LABELS:,} more labels with better precision; list them with --json")
 
 
 def print_skipped(skipped: Sequence["Skipped"], *, as_json: bool) -> None:
@@ -208,7 +202,7 @@ def print_skipped(skipped: Sequence["Skipped"], *, as_json: bool) -> None:
         if as_json:
             print_json(skip_as_dict(skip))
         else:
-            click.echo(f"{safe_text(skip.path)}: {safe_text(skip.reason)}")
+            say(f"{safe_text(skip.path)}: {safe_text(skip.reason)}")
 
 
 def print_pruned(number: int, *, as_json: bool) -> None:
@@ -216,7 +210,7 @@ def print_pruned(number: int, *, as_json: bool) -> None:
     if as_json:
         print_json({"pruned": number})
     else:
-        click.echo(f"Forgot {counted(number, 'missing image')}.")
+        say(f"Forgot {counted(number, 'missing image')}.")
 
 
 def print_missing(missing: Sequence["Missing"], *, as_json: bool) -> None:
@@ -225,7 +219,7 @@ def print_missing(missing: Sequence["Missing"], *, as_json: bool) -> None:
         if as_json:
             print_json({"id": image.id, "path": str(image.path), "since": image.since.isoformat()})
         else:
-            click.echo(f"{safe_text(image.path)}: since {image.since.astimezone():%Y-%m-%d %H:%M}, id {image.id}")
+            say(f"{safe_text(image.path)}: since {image.since.astimezone():%Y-%m-%d %H:%M}, id {image.id}")
 
 
 def print_matches(
@@ -283,11 +277,9 @@ def print_info(info: "Info", *, as_json: bool) -> None:
     if unfinished := _unfinished(info.directory):
         rows["reindexing"] = unfinished
     for name, value in rows.items():
-        click.echo(f"{name:<12}{value}")
+        say(f"{name:<12}{value}")
     if info.damage:
-        note(
-            f"{safe_text(info.damage)}; to build the index again: {as_command(Hint('maintain', {'path': info.folder}))}"
-        )
+        note(with_hints(safe_text(info.damage), [Hint("maintain", {"path": info.folder})], as_command))
     if info.index:
         print_curve(info.index, info.young)
 
@@ -301,8 +293,9 @@ def _unfinished(directory: Path) -> str | None:
     begun = unfinished(directory)
     if begun is None:
         return None
-    hint = reindex_hint(directory, manifests.read(directory), begun.made_by)
-    return f"{begun.done:,} of {begun.files:,} files with {begun.made_by}; to carry on: {safe_text(as_command(hint))}"
+    command = as_command(reindex_hint(directory, manifests.read(directory), begun.made_by))
+    carry_on = f"; to carry on: {command}" if command else ""
+    return f"{begun.done:,} of {begun.files:,} files with {begun.made_by}{carry_on}"
 
 
 def _index_facts(index: "Generation | None") -> dict[str, Any] | None:

@@ -53,7 +53,7 @@ def attributes(table: str, directory: str | None, as_json: bool) -> int:
         output.print_json(asdict(report))
     else:
         names = ", ".join(safe_text(name) for name in report.names)
-        click.echo(f"{output.counted(report.images, 'image')} now with: {names}")
+        output.say(f"{output.counted(report.images, 'image')} now with: {names}")
         for path in report.first_unknown:
             output.note(f"{safe_text(path)}: not in the collection")
         if report.unknown > len(report.first_unknown):
@@ -94,9 +94,9 @@ def check(directory: str | None, as_json: bool) -> int:
         output.print_json({"damages": sentences})
     else:
         for sentence in sentences:
-            click.echo(safe_text(sentence))
+            output.say(sentence)
         if not damages:
-            click.echo(f"No damage found: {output.counted(len(collection), 'image')}, all checksums match.")
+            output.say(f"No damage found: {output.counted(len(collection), 'image')}, all checksums match.")
         elif not all(damage.hints for damage in damages):  # only an index can be built again
             output.note(
                 f"To rebuild the collection, delete {safe_text(collection.directory)} and index the folder again."
@@ -125,4 +125,4 @@ def remove(paths: Sequence[str], directory: str | None, as_json: bool) -> None:
     if as_json:
         output.print_json({"removed": removed})
     else:
-        click.echo(f"Removed {output.counted(removed, 'image')}.")
+        output.say(f"Removed {output.counted(removed, 'image')}.")

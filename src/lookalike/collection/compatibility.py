@@ -13,7 +13,16 @@ from lookalike.storage.manifest import Identity, Manifest
 
 
 def identity_of_encoder(encoder: Encoder) -> Identity:
-    """The identity of collections made with an encoder that was given as an object."""
+    """The identity of collections made with an encoder that was given as an object.
+
+    Raises:
+        UsageError: its name or fingerprint cannot be shown, or its dimension is out of range.
+    """
+    for member in ("name", "fingerprint"):
+        if not manifests.is_name(getattr(encoder, member)):
+            raise UsageError(f"encoder: its {member} has to be a short text of printable characters")
+    if not 1 <= encoder.dim <= manifests.MAX_DIM:
+        raise UsageError(f"encoder: its dimension is {encoder.dim}, not from 1 to {manifests.MAX_DIM:,}")
     return Identity(encoder.name, "", encoder.fingerprint, encoder.dim)
 
 

@@ -24,8 +24,18 @@ def safe_text(name: str | os.PathLike[str]) -> str:
     return "".join(character if _harmless(character) else _escape(character) for character in os.fspath(name))
 
 
-def is_plain(text: str) -> bool:
-    """Whether a text is one line that looks like what it is: without what `safe_text` escapes, but for backslashes."""
+def printable(message: str) -> str:
+    """Returns a message with the characters that a terminal would act upon shown as escapes, as `safe_text` does.
+
+    Line breaks and backslashes stay: names in it that have been escaped already are not escaped twice.
+    """
+    return "".join(
+        character if character in "\\\n" or _harmless(character) else _escape(character) for character in message
+    )
+
+
+def is_harmless(text: str) -> bool:
+    """Whether a text can be shown, and pasted, as it is."""
     return all(character == "\\" or _harmless(character) for character in text)
 
 

@@ -1,5 +1,6 @@
 """Makes thumbnails of matches and queries for all displays."""
 
+import hashlib
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from PIL import Image
 from lookalike.display.text import safe_text
 from lookalike.errors import ImageError, LookalikeError
 from lookalike.images import decode
+from lookalike.images.reading import read
 from lookalike.results import Match
 from lookalike.search.query import Term
 
@@ -51,15 +53,27 @@ def _thumbnail(source: Any, side: int) -> Thumbnail:
             return Thumbnail("", None, None, text=safe_text(source.text))
         source = source.image
     name, path = _name(source)
-    if isinstance(source, Match):
-        source = source.path
-    if source is None:
+    if source is None or (isinstance(source, Match) and source.path is None):
         return Thumbnail(name, path, None, "not a file of its own")
     try:
-        return Thumbnail(name, path, decode.thumbnail(source, side))
+        return Thumbnail(name, path, decode.thumbnail(_indexed_file(source), side))
     except LookalikeError as error:
         reason = error.reason if isinstance(error, ImageError) else str(error)
         return Thumbnail(name, path, None, safe_text(reason))
+
+
+def _indexed_file(source: Any) -> Any:
+    """The bytes of a match's file, if they are those that were indexed; any other source as it is.
+
+    A collection of a stranger's may name any file as its image, but to have it shown, it would have to know its bytes.
+    """
+    if not isinstance(source, Match) or source.sha256 is None:
+        return source.path if isinstance(source, Match) else source
+    assert source.path
+    data = read(source.path).data
+    if hashlib.sha256(data).digest() != source.sha256:
+        raise ImageError("changed since it was indexed", str(source.path))
+    return data
 
 
 def _name(source: Any) -> tuple[str, Path | None]:

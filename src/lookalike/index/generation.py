@@ -117,8 +117,7 @@ def _from_facts(facts: dict[str, Any]) -> Generation:
 
 def _point_from_facts(facts: Mapping[str, Any]) -> OperatingPoint:
     nprobe, candidates = facts["effort"]["breadth"], facts["effort"]["candidates"]
-    k, recall, recall_low = (facts[name] for name in ("depth", "recall", "recall_low"))
-    milliseconds = facts["milliseconds"]
+    k, recall, recall_low, milliseconds = (facts[name] for name in ("depth", "recall", "recall_low", "milliseconds"))
     whole = _is_number(nprobe, _NEIGHBOURS, int) and _is_number(k, _NEIGHBOURS, int) and k > 0
     measured = _is_number(recall, 1) and _is_number(recall_low, 1) and _is_number(milliseconds, _MILLISECONDS)
     if not (whole and measured and _is_number(candidates, _NEIGHBOURS)):

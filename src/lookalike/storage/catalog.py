@@ -11,11 +11,11 @@ from typing import Any
 
 from lookalike.errors import CorruptError
 from lookalike.filters import Value, Where
-from lookalike.storage import filter_sql, missing, schema, seals
+from lookalike.storage import filter_sql, missing, records, schema, seals
 from lookalike.storage.carrying import Carried
 from lookalike.storage.known_files import KnownFiles
 from lookalike.storage.missing import MissingImage, MissingImages
-from lookalike.storage.records import NamedRows, State, StoredGeneration, StoredImage, Totals, is_key
+from lookalike.storage.records import NamedRows, State, StoredGeneration, StoredImage, Totals
 from lookalike.storage.sqlite import Connection, Database
 from lookalike.storage.transaction import Transaction
 
@@ -221,7 +221,7 @@ class Catalog(KnownFiles):
         """(key, reason) of the skipped files, by key."""
         with self._database.connection() as connection:
             found = connection.execute("SELECT key, reason FROM skipped ORDER BY key").fetchall()
-        if not all(is_key(key) and isinstance(reason, str) for key, reason in found):
+        if not all(records.is_key(key) and isinstance(reason, str) for key, reason in found):
             raise self._damaged("invalid record of a skipped file")
         return iter(found)
 
@@ -262,8 +262,8 @@ class Catalog(KnownFiles):
         query = "SELECT COALESCE(MAX(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'generations'"
         with self._database.connection() as connection:
             number = connection.execute(query).fetchone()[0]
-        if isinstance(number, int):
-            return number
+        if records.is_count(number) and number > 0:
+            return int(number)
         raise self._damaged("the number of an index is no number")
 
     # Writing
@@ -310,8 +310,8 @@ class Catalog(KnownFiles):
     ) -> list[StoredImage]:
         """The images of a source that meet a condition, in the order of `place` and key, with their attributes."""
         query = f"""
-            SELECT found.id, key, hash, label, width, height, row, seal, attributes.name, attributes.value FROM (
-                SELECT {place}, id, key, hash, label, width, height, images.row, seal
+            SELECT found.id, key, row, label, width, height, hash, seal, attributes.name, attributes.value FROM (
+                SELECT {place}, id, key, images.row, label, width, height, hash, seal
                 FROM {source} JOIN vectors ON vectors.row = images.row
                 WHERE {condition} ORDER BY place, key LIMIT ?
             ) AS found LEFT JOIN attributes ON image = found.id ORDER BY place, key, name
@@ -326,10 +326,10 @@ class Catalog(KnownFiles):
 
     def _unsealed(self, *record: Any) -> StoredImage:
         """An image of the catalog, after a check that it is as it was sealed."""
-        id_, key, hash_, label, width, height, row, seal, attributes = record
-        image = StoredImage(id_, key, row, label, width, height, attributes)  # of the types that they should be
-        if seal != seals.seal_of((id_, key, hash_, label, width, height), attributes):
-            raise self._damaged(f"the record of image {id_} is not as it was written")
+        *values, seal, attributes = record
+        image = StoredImage(*(*values, attributes))
+        if seal != seals.seal_of(image):
+            raise self._damaged(f"the record of image {image.id} is not as it was written")
         return image
 
     def _rows(self, found: Iterable[tuple[int]]) -> "array[int]":

@@ -75,4 +75,4 @@ _gates_lock = forks.Lock()
 def gate_of(path: Path) -> ReadGate:
     """The gate of a file, the same one for all that use it in this process."""
     with _gates_lock:
-        return _gates.setdefault((os.getpid(), path.resolve()), ReadGate())
+        return _gates.setdefault((os.getpid(), Path(os.path.realpath(path))), ReadGate())

@@ -28,6 +28,11 @@ def is_key(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= _MAX_KEY and not _OUT_OF_PLACE.search(value)
 
 
+def is_count(value: object) -> bool:
+    """Whether it can be a number of rows, of a generation, or of bytes."""
+    return _is_in(value, _COUNT)
+
+
 def _check(record: object, *valid: bool) -> None:
     if not all(valid):
         raise InvalidRecordError(f"invalid record ({type(record).__name__})")
@@ -48,6 +53,7 @@ class StoredImage:
         label: its label, or None.
         width: in pixels, after applying the EXIF orientation.
         height: in pixels, likewise.
+        sha256: of the file that was indexed.
         attributes: by name.
     """
 
@@ -57,13 +63,14 @@ class StoredImage:
     label: str | None
     width: int
     height: int
+    sha256: bytes
     attributes: Mapping[str, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        numbers = _is_in(self.id, range(1, 2**63)) and _is_in(self.row, _COUNT)
-        sides = _is_in(self.width, _SIDE) and _is_in(self.height, _SIDE)
-        texts = is_key(self.key) and (self.label is None or (isinstance(self.label, str) and is_value(self.label)))
-        _check(self, numbers, sides, texts, all(map(is_value, [*self.attributes, *self.attributes.values()])))
+        _check(self, _is_in(self.id, range(1, 2**63)), _is_in(self.row, _COUNT), isinstance(self.sha256, bytes))
+        _check(self, _is_in(self.width, _SIDE), _is_in(self.height, _SIDE), is_key(self.key))
+        _check(self, self.label is None or (isinstance(self.label, str) and is_value(self.label)))
+        _check(self, all(map(is_value, [*self.attributes, *self.attributes.values()])))
 
 
 @dataclass(frozen=True)

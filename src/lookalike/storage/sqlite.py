@@ -109,7 +109,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction, committed to the disk at the end unless something is raised."""
-        with self._gate.reading(counts=False), self.connection() as connection, self._local.limit.lifted():
+        with self._gate.reading(counts=False), self.connection() as connection, self._local.limit.raised():
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection

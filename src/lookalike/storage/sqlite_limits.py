@@ -67,10 +67,11 @@ class WorkLimit:
     """
 
     _STEPS_AT_ONCE = 1_000_000
-    _LEAST, _PER_BYTE = 200_000_000, 100  # steps; the former take some two seconds
+    _LEAST = 200_000_000  # steps, which take some two seconds
+    _PER_BYTE, _PER_BYTE_WRITING = 100, 1000
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._path, self._done, self._is_lifted = path, 0, False
+        self._path, self._done, self._per_byte = path, 0, self._PER_BYTE
         connection.set_progress_handler(self._exceeded, self._STEPS_AT_ONCE)
 
     def start(self) -> None:
@@ -78,17 +79,15 @@ class WorkLimit:
         self._done = 0
 
     @contextmanager
-    def lifted(self) -> Iterator[None]:
-        """Does not count within: what a transaction writes is not bounded by what there is."""
-        before, self._is_lifted = self._is_lifted, True
+    def raised(self) -> Iterator[None]:
+        """Within, a transaction writes, which takes more steps: each value is put into several places."""
+        before, self._per_byte = self._per_byte, self._PER_BYTE_WRITING
         try:
             yield
         finally:
-            self._is_lifted = before
+            self._per_byte = before
 
     def _exceeded(self) -> bool:
         """Is called after so many steps, and returns whether to stop."""
         self._done += self._STEPS_AT_ONCE
-        if self._is_lifted or self._done < self._LEAST:
-            return False
-        return self._done > self._LEAST + self._PER_BYTE * self._path.stat().st_size
+        return self._done > self._LEAST and self._done > self._LEAST + self._per_byte * self._path.stat().st_size

@@ -1,0 +1,45 @@
+"""What is printed has no character that a terminal acts upon, and no such command is offered to be pasted."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import lookalike
+from lookalike.cli import output
+from lookalike.cli.hints import as_command
+from lookalike.errors import Hint, with_hints
+
+HOSTILE = "a\x1b[31m\x07\x9b\u202e\u200b\rb"
+
+
+def test_lines_have_escapes_shown_and_keep_backslashes_and_breaks(capfd: pytest.CaptureFixture[str]) -> None:
+    for print_line in (output.say, output.note):
+        print_line(f"{HOSTILE} \\n é\n2")
+    for printed in capfd.readouterr():
+        assert printed == "a\\x1b[31m\\x07\\u009b\\u202e\\u200b\\rb \\n é\n2\n"
+
+
+def test_json_has_no_character_that_a_terminal_acts_upon(capfd: pytest.CaptureFixture[str]) -> None:
+    output.print_json({"label": HOSTILE})
+    printed = capfd.readouterr().out
+    assert printed == '{"label": "a\\u001b[31m\\u0007\\u009b\\u202e\u200b\\rb"}\n'
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[0m", "\udcff", "a\u202eb"])
+def test_a_command_with_characters_that_cannot_be_seen_is_not_offered(name: str) -> None:
+    hint = Hint("import_model", {"source": name, "name": "model"})
+    assert as_command(hint) is None
+    assert with_hints("message", [hint, Hint("find_models")], as_command).count("; to ") == 1
+
+
+def test_a_command_of_a_stranger_is_quoted() -> None:
+    hint = Hint("import_model", {"source": "timm:x; rm -rf ~", "name": "$(a)", "options": {"name": "other"}})
+    assert as_command(hint) == "lookalike models import 'timm:x; rm -rf ~' --name '$(a)'"
+
+
+def test_the_commands_that_look_after_collections_print_by_these_functions_only() -> None:
+    for name in ("reports", "upkeep", "indexing", "searching", "locate", "progress", "main"):
+        tree = ast.parse((Path(lookalike.__file__).parent / "cli" / f"{name}.py").read_text())
+        named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert not named & {"echo", "secho"}, name

@@ -1,0 +1,54 @@
+"""Records of the catalog are what Lookalike writes, or they are refused."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lookalike.images.reading import FileStatus
+from lookalike.storage.records import (
+    FileKind,
+    InvalidRecordError,
+    KnownFile,
+    State,
+    StoredGeneration,
+    StoredImage,
+    is_key,
+)
+
+IMAGE = StoredImage(1, "cats/1.png", 0, "cats", 4, 3, b"hash", {"price": 7, "colour": "red"})
+GENERATION = StoredGeneration(1, 2, b"index", b"card")
+STATE = State(3, 2, "vectors.faiss", GENERATION)
+FILE = KnownFile("/elsewhere/1.png", FileStatus(5, 6, 7), FileKind.IMAGE)
+TEXTS: Any = ("5", "6", "7")
+INVALID: list[tuple[Any, dict[str, Any]]] = [
+    *((IMAGE, {"id": value}) for value in (0, -1, "1", None, 2**63)),
+    *((IMAGE, {"row": value}) for value in (-1, 2**62, "0", None)),
+    *((IMAGE, {"key": value}) for value in ("../1.png", "a/../../1.png", "/a/..", "..", "a\0.png", "", None, b"a", 7)),
+    *((IMAGE, {"width": value}) for value in (-1, 2**31, None, "4")),
+    *((IMAGE, {"label": value}) for value in (7, b"cats", "x" * 2**21)),
+    *((IMAGE, {"sha256": value}) for value in (None, "hash")),
+    *((IMAGE, {"attributes": value}) for value in ({"a": None}, {"a": b"x"}, {None: 1}, {"a": "x" * 2**21})),
+    *((GENERATION, {name: value}) for name in ("number", "rows") for value in (-1, 2**62, None, "1")),
+    *((GENERATION, {name: "text"}) for name in ("index_sha256", "card_sha256")),
+    *((STATE, {"vectors": value}) for value in ("../vectors.faiss", "/etc/passwd", "catalog.sqlite", None, b"", 1)),
+    *((STATE, {"vectors": f"vectors.{number}.faiss"}) for number in ("1", "\u0661" * 6, "0000001")),
+    *((STATE, {"count": value}) for value in (1, -1, 2.0**63, None)),  # of one row, an index cannot cover two
+    (STATE, {"changes": None}),
+    *(
+        (FILE, {"key": "../1.png"}),
+        (FILE, {"status": FileStatus("5", 6, 7)}),
+        (FILE, {"status": FileStatus(5, 6, "7")}),
+    ),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize(("record", "change"), INVALID)
+def test_what_lookalike_does_not_write_is_refused(record: Any, change: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRecordError, match=type(record).__name__):
+        replace(record, **change)
+
+
+@pytest.mark.parametrize("key", ["1.png", "..png", "a/..b/c..", "/elsewhere/1.png", "a b\n\x1b", "\udcff"])
+def test_any_name_that_a_file_may_have_is_a_key(key: str) -> None:
+    assert is_key(key)
