@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types crash fuzz corrupt soak docs picture clean
+.PHONY: demo test lint types crash power fuzz corrupt soak contention docs picture clean
 
 demo: $(VENV)/package
 	$(BIN)/lookalike demo
@@ -22,6 +22,10 @@ types: $(VENV)/tools
 crash: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.crash --kills 1000
 
+# Loses the power 500 times while a collection is written to; `make test` does it 16 times. It takes a C compiler.
+power: $(VENV)/tools
+	$(BIN)/python -m tests.campaigns.power --count 500
+
 # Decodes 100,000 damaged images; `make test` does 5,000.
 fuzz: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.fuzz_images --count 100000
@@ -33,6 +37,10 @@ corrupt: $(VENV)/tools
 # Searches from eight threads and four processes for a minute while another writes; `make test` does it for some seconds.
 soak: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.soak --seconds 60
+
+# Writes beside threads and processes that search without a pause; `make test` does it for some seconds.
+contention: $(VENV)/tools
+	$(BIN)/python -m tests.campaigns.contention --seconds 60
 
 # Writes the reference of the command line again.
 docs: $(VENV)/package

@@ -1,6 +1,7 @@
 """Fixtures that the tests share."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,12 @@ import pytest
 import lookalike
 from lookalike import Collection
 from tests.support.pictures import ColourEncoder, draw
+
+
+def pytest_configure() -> None:
+    """Lets Ctrl-C reach the processes that tests start, also where a script runs pytest in the background."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

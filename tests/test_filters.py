@@ -119,7 +119,7 @@ def write(catalog: Catalog, images: list[Image]) -> None:
         for row in range(7):
             transaction.add_vector(row, bytes([row]) * 32, row, width=1, height=1)
         for image in images:
-            transaction.put_image(image.key, image.row, size=1, changed_ns=1)
+            transaction.put_image(image.key, image.row, STATUS)
             label, key = (None if text is None else os.fsencode(text) for text in (image.label, image.key))
             query = "UPDATE images SET label = CAST(? AS TEXT) WHERE key = CAST(? AS TEXT)"
             transaction._connection.execute(query, (label, key))

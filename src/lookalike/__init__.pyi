@@ -1,9 +1,11 @@
 from .attributes.apply import AttributesReport as AttributesReport
 from .collection.collection import Collection as Collection
 from .collection.info import Info as Info
+from .collection.missing import Missing as Missing
 from .collection.opening import create as create
 from .collection.opening import open as open
 from .collection.reindex import reindex as reindex
+from .collection.relocation import relocate as relocate
 from .encoders.base import Encoder as Encoder
 from .encoders.base import TextEncoder as TextEncoder
 from .errors import DamagedIndexWarning as DamagedIndexWarning

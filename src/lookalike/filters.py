@@ -16,6 +16,7 @@ Value = str | int | float
 LABEL = "label"  # the attribute that is also the image's label
 
 _MAX_VALUES = 30_000  # SQLite accepts 32,766 in one statement by default
+_MAX_TEXT = 2**20  # characters of a text
 _INT64 = range(-(2**63), 2**63)
 _IDS = range(1, 2**63)
 
@@ -139,6 +140,8 @@ def checked(value: object, name: str) -> Value:
             os.fsencode(value)
         except UnicodeEncodeError:
             raise UsageError(f"{name}: {value!r} has half a character (a lone surrogate); leave it out") from None
+        if len(value) > _MAX_TEXT:
+            raise UsageError(f"{name}: a text of {len(value):,} characters; give at most {_MAX_TEXT:,}")
         return str(value)
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -150,6 +153,11 @@ def checked(value: object, name: str) -> Value:
     if number not in _INT64:
         raise UsageError(f"{name}: {number} has more than 64 bits; give a float")
     return number
+
+
+def is_value(value: object) -> bool:
+    """Whether an attribute can have a value."""
+    return isinstance(value, int | float) or (isinstance(value, str) and len(value) <= _MAX_TEXT)
 
 
 def checked_name(name: object) -> str:

@@ -37,7 +37,7 @@ def write(catalog: Catalog, keys: Sequence[str]) -> None:
     with catalog.writing() as transaction:
         for row, key in enumerate(keys):
             transaction.add_vector(row, row.to_bytes(32, "big"), row, width=1, height=1)
-            transaction.put_image(key, row, size=1, changed_ns=1)
+            transaction.put_image(key, row, STATUS)
 
 
 def stored(catalog: Catalog) -> dict[str, dict[str, Any]]:
@@ -94,7 +94,7 @@ def test_a_path_is_a_key_or_relative_to_the_table_or_absolute(catalog: Catalog, 
 
 def test_a_table_beside_images_names_those_beside_it_and_tells_others(catalog: Catalog, folder: Path) -> None:
     with catalog.writing() as transaction:
-        transaction.put_image("2024/a.jpg", 1, size=1, changed_ns=1)
+        transaction.put_image("2024/a.jpg", 1, STATUS)
     (folder / "2024").mkdir()
     path = folder / "2024" / "table.csv"
     path.write_text("path,x\na.jpg,1\nb.jpg,2\n")

@@ -7,7 +7,7 @@ import pytest
 
 from lookalike.cli.hints import as_command
 from lookalike.cli.main import cli
-from lookalike.errors import Hint
+from lookalike.errors import Action, Hint
 from tests.test_errors import HINTS
 
 COMMANDS = {
@@ -57,3 +57,42 @@ def test_a_collection_in_a_directory_of_its_own_is_named_by_it(tmp_path: Path) -
 def test_a_path_with_spaces_and_quotes_is_quoted() -> None:
     path = "my photos; rm -r 'x'"
     assert shlex.split(as_command(Hint("create", {"path": path}))) == ["lookalike", "index", path]
+
+
+STRANGE = [
+    "; rm -rf ~",
+    "$(reboot)",
+    "`reboot`",
+    "' || reboot || '",
+    "a\\b",
+    "a b",
+    "*",
+    "!!",
+    "~",
+    "#",
+    "é 🐈",
+    "&&",
+    ">x",
+]
+
+
+@pytest.mark.parametrize("text", STRANGE)
+def test_text_of_a_stranger_is_one_argument_of_the_command(text: str) -> None:
+    hint = Hint("import_model", {"source": text, "name": text, "options": {"revision": text}})
+    shown = ["lookalike", "models", "import", text, "--revision", text, "--name", text]
+    assert shlex.split(as_command(hint)) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["\x1b[31m", "a\nreboot\n", "a\rb", "\x9b", "\u202egpj", "\u200b", "\udcff", "a\x00b", "x" * 3000]
+)
+@pytest.mark.parametrize("action", ["import_model", "import_model_again", "remove_model", "create", "reindex"])
+def test_text_that_is_not_seen_is_not_offered_to_be_pasted(action: Action, text: str) -> None:
+    hint = Hint(action, {"path": text, "source": text, "name": text} if action != "reindex" else {"path": text})
+    assert as_command(hint) == "(no command is offered, since it would contain hidden characters or be very long)"
+
+
+def test_an_argument_that_begins_with_a_dash_is_no_option() -> None:
+    assert as_command(Hint("import_model", {"source": "--help"})) == "lookalike models import ./--help"
+    assert as_command(Hint("create", {"path": "-c"})) == "lookalike index ./-c"
+    assert as_command(Hint("remove_images", {"path": "p", "image": "-i.jpg"})) == "lookalike remove -c p ./-i.jpg"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lookalike.demo import write_gallery
-from tests.cli.test_main import records, run
+from tests.support.commands import records, run
 
 SPEC = "IVF4,PQ320x4fs"
 

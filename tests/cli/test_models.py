@@ -59,6 +59,23 @@ def records(out: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines()]
 
 
+def test_list_names_a_broken_model_and_lists_the_others(run: Run, home: Path) -> None:
+    for name in ("one", "three", "two"):
+        tiny_models.save(name)
+    card = home / "models" / "three" / "card.json"
+    card.write_text(card.read_text().replace('"dim": 12', '"dim": "\\u001b[31m"'))
+    code, out, err = run("models", "list")
+    assert [line.split()[0] for line in out.splitlines()] == ["efficientnet-lite0", "one", "two"]
+    assert (code, err) == (
+        0,
+        f"{card}: the card is damaged (dim='\\\\x1b[31m': give a whole number);"
+        " to import it again: lookalike models remove three && lookalike models import SOURCE --name three\n",
+    )
+    code, out, json_err = run("models", "list", "--json")
+    assert [record["name"] for record in records(out)] == ["efficientnet-lite0", "one", "two"]
+    assert json_err == err
+
+
 def test_a_file_is_inspected_imported_listed_shown_used_and_removed(run: Run, home: Path) -> None:
     ov.save_model(tiny_models.colours(), home / "tiny.xml", compress_to_fp16=False)
     code, out, _ = run("models", "inspect", "tiny.xml")

@@ -9,7 +9,7 @@ from PIL import Image
 
 import lookalike
 from lookalike.demo import write_gallery
-from tests.cli.test_main import run
+from tests.support.commands import run
 from tests.support.pictures import ColourEncoder, draw
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}

@@ -14,7 +14,7 @@ from lookalike.cli.indexing import _explanation
 from lookalike.cli.main import cli
 from lookalike.collection.reindex import estimate_reindex
 from lookalike.errors import IncompatibleError, LookalikeError
-from tests.cli.test_main import run
+from tests.support.commands import run
 from tests.support.pictures import ColourEncoder, draw
 from tests.support.reindexing import CoarseEncoder, begin
 from tests.support.small_policies import small_policies

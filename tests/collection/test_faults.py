@@ -112,17 +112,16 @@ def test_a_collection_that_is_being_made_is_not_made_twice(tmp_path: Path, encod
 
 def test_info_works_while_another_process_commits(photos: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal that is listed may be gone when its size is asked for."""
-    journal, is_file = photos.directory / "catalog.sqlite-journal", Path.is_file
+    journal, lstat = photos.directory / "catalog.sqlite-journal", Path.lstat
     size = photos.info().bytes
     journal.write_bytes(b"")
 
-    def is_file_until_now(path: Path) -> bool:
-        if path == journal and path.exists():
-            path.unlink()
-            return True
-        return is_file(path)
+    def gone_since(path: Path) -> os.stat_result:
+        if path == journal:
+            journal.unlink(missing_ok=True)
+        return lstat(path)
 
-    monkeypatch.setattr(Path, "is_file", is_file_until_now)
+    monkeypatch.setattr(Path, "lstat", gone_since)
     assert photos.info().bytes == size
     assert not journal.exists()
 

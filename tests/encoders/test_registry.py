@@ -1,6 +1,7 @@
 """The registry of imported models: saved completely or not at all, verified when loaded, used by collections."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import lookalike
 from lookalike import encoders
 from lookalike.encoders import registry
 from lookalike.errors import Hint, IncompatibleError, ModelError, StorageError, UsageError
+from lookalike.importers import ImportOptions
 from tests.support.pictures import draw
 from tests.support.tiny_models import DIM, SIZE, save
 
@@ -235,3 +237,28 @@ def test_a_missing_model_is_reported_with_its_source_when_it_is_needed(tmp_path:
     with pytest.raises(IncompatibleError, match=r"tiny \(f32\)") as error:
         collection.search(PIXELS[0])
     assert Hint("import_model", {"source": "timm:tiny", "name": "tiny"}) in error.value.hints
+
+
+def test_the_options_of_a_hint_are_those_of_an_import() -> None:
+    """Each is parsed as it was written; the names are checked against those that an import has."""
+    options = ImportOptions("v1", "pool", 8, 0.5, "bilinear", "crop", (1.0, 2.0, 3.0), (4.0, 5.0, 6.0), "BGR", "MIT")
+    command = shlex.join(["timm:vit", *options.as_arguments()])
+    assert registry.import_hint(command, "vit").arguments["options"] == vars(options)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "timm:vit --name other",
+        "timm:vit --exec reboot",
+        "timm:vit --size",
+        "timm:vit --size " + "(" * 1000,
+        "timm:vit --mean " + "-" * 1900 + "1",
+        "timm:vit --size {[]:1}",
+        "timm:vit 'open quote",
+        "timm:vit " * 10_000,
+    ],
+)
+def test_what_no_import_has_written_is_taken_as_a_source(command: str) -> None:
+    """It comes back as one text, which is quoted where it is shown."""
+    assert registry.import_hint(command, "vit").arguments == {"source": command, "name": "vit"}

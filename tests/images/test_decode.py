@@ -18,22 +18,10 @@ from PIL import Image
 from lookalike.errors import UsageError
 from lookalike.images import limits, rendering
 from lookalike.images.decode import DecodedImage, Fit, Preprocessing, decode, prepare, thumbnail
-from tests.support.image_samples import close, exif, painting, plain, saved, smooth
+from tests.support.image_samples import TURNS, close, exif, painting, plain, saved, smooth
 
 Pixels = NDArray[np.uint8]
 WHOLE = Preprocessing(size=32, crop=1.0)
-
-# The transposition of an upright image that each orientation of EXIF undoes.
-STORED = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 
 
 def pixels(data: bytes, preprocessing: Preprocessing = WHOLE) -> Pixels:
@@ -41,7 +29,7 @@ def pixels(data: bytes, preprocessing: Preprocessing = WHOLE) -> Pixels:
 
 
 def stored(image: Image.Image, orientation: int) -> Image.Image:
-    method = STORED[orientation]
+    method = TURNS.get(orientation)
     return image if method is None else image.transpose(method)
 
 
@@ -140,7 +128,7 @@ def test_a_jpeg_is_decoded_no_larger_than_needed(
 # Orientation
 
 
-@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("orientation", [1, *TURNS])
 @pytest.mark.parametrize(
     ("kind", "options"),
     [

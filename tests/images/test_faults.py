@@ -15,7 +15,7 @@ from PIL import Image
 
 import lookalike
 from lookalike.demo import draw
-from tests.support.image_samples import HEIC, exif, painting, png, saved
+from tests.support.image_samples import HEIC, TURNS, exif, painting, png, saved
 
 LIMIT = "is over the limit of 178 million; max_pixels="
 TEXT = {
@@ -111,7 +111,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def first_run(photos: Path) -> dict[str, Any]:
     """The result of the first run on a folder of bad files and odd images, and what is expected of it."""
     expected, odd = write_bad_files(photos), write_odd_images(photos)
-    if importlib.util.find_spec("pi_heif") is None:
+    if importlib.util.find_spec("pillow_heif") is None:
         (photos / "phone.heic").write_bytes(HEIC)
         expected["phone.heic"] = 'HEIC needs an extra: pip install "lookalike[heic]"'
     code, out, err = lookalike_index(photos, "--json")
@@ -160,22 +160,13 @@ def test_a_skipped_file_is_tried_again_only_if_that_may_succeed(first_run: dict[
 def test_orientation_depth_and_hidden_colours_do_not_change_a_vector(tmp_path: Path) -> None:
     """By the bundled model: rotated images, a 16-bit copy, and other colours in transparent pixels."""
     upright = sunset()
-    turns = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }
     with lookalike.create(tmp_path) as collection:
 
         def cosine(one: bytes, other: bytes) -> float:
             return float((collection.embed(one) @ collection.embed(other).T).item())
 
         plain = saved(upright, "JPEG", quality=95)
-        for orientation, turn in turns.items():
+        for orientation, turn in TURNS.items():
             turned = saved(upright.transpose(turn), "JPEG", quality=95, exif=exif(orientation))
             assert cosine(plain, turned) >= 0.99, orientation
         grey = np.asarray(upright.convert("L"))

@@ -190,14 +190,14 @@ def test_a_very_large_run_length_bmp_is_refused() -> None:
 
 
 def test_heic_without_its_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pi_heif", None)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
     assert reason(HEIC) == 'HEIC needs an extra: pip install "lookalike[heic]"'
     assert reason(HEIC[:8] + b"mif1" + HEIC[12:]) == 'HEIC needs an extra: pip install "lookalike[heic]"'
 
 
 def test_heic_with_its_extra_is_decoded() -> None:
-    if not find_spec("pi_heif") and os.environ.get("CI") != "true":
-        pytest.skip("pi_heif is not installed")
+    if not find_spec("pillow_heif") and os.environ.get("CI") != "true":
+        pytest.skip("pillow_heif is not installed")
     decoded = decode(HEIC, SMALL)
     assert (decoded.width, decoded.height) == (64, 48)
     np.testing.assert_allclose(decoded.pixels[:, :12].mean(axis=(0, 1)), (200, 30, 30), atol=8)

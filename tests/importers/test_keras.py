@@ -30,7 +30,7 @@ from lookalike.importers import encoder_graph
 from lookalike.importers import keras as from_keras
 from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
 from lookalike.importers.third_party import silenced
-from tests.support.file_server import FileServer, only_file_server
+from tests.support.file_server import FileServer
 from tests.support.golden_images import golden_images
 from tests.support.optional_packages import needs
 
@@ -38,24 +38,16 @@ needs("keras", "tensorflow")
 
 ADDRESS = "/storage.googleapis.com/tensorflow/keras-applications"
 FILES = {
-    "ResNet50": f"{ADDRESS}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "InceptionV3": f"{ADDRESS}/inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
     "VGG16": f"{ADDRESS}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
     "MobileNetV3Small": f"{ADDRESS}/mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5",
     "MobileNet": f"{ADDRESS}/mobilenet/mobilenet_1_0_{{size}}_tf_no_top.h5",
 }
 # Where Keras has the checksums of the weights: in a table under a name, or in the constructor. MobileNet has none.
-TABLED = {"ResNet50": "resnet50", "MobileNetV3Small": "small_224_1.0_float"}
-LITERAL = {"InceptionV3": "bcbd6486424b2319ff4ef7d526e38f63", "VGG16": "6d6bbae143d832006294945121d1f1fc"}
+TABLED = {"MobileNetV3Small": "small_224_1.0_float"}
+LITERAL = {"VGG16": "6d6bbae143d832006294945121d1f1fc"}
 CAFFE = Normalization((103.939, 116.779, 123.68), (1.0, 1.0, 1.0), "BGR")
 PLUS_MINUS_ONE = Normalization((127.5, 127.5, 127.5), (127.5, 127.5, 127.5), "RGB")
 TORCH = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "RGB")
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
-    with only_file_server(monkeypatch, tmp_path) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -183,12 +175,11 @@ def squares(size: int) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize(
-    ("requested", "name", "normalization"),
+    ("requested", "name", "size", "normalization"),
     [
-        ("resnet50", "ResNet50", CAFFE),
-        ("InceptionV3", "InceptionV3", PLUS_MINUS_ONE),
-        ("VGG16", "VGG16", CAFFE),
-        ("MobileNetV3Small", "MobileNetV3Small", None),
+        ("MobileNet", "MobileNet", 128, PLUS_MINUS_ONE),
+        ("vgg16", "VGG16", 96, CAFFE),
+        ("MobileNetV3Small", "MobileNetV3Small", 96, None),
     ],
 )
 def test_an_imported_network_gives_the_vectors_of_keras(
@@ -197,9 +188,9 @@ def test_an_imported_network_gives_the_vectors_of_keras(
     keras: Any,
     requested: str,
     name: str,
+    size: int,
     normalization: Normalization | None,
 ) -> None:
-    size = 96
     published = publish(monkeypatch, server, keras, name, size)
     reported: list[ImportProgress] = []
     network = from_keras.fetch(ImportRequest(requested, ImportOptions(size=size), reported.append))

@@ -5,7 +5,6 @@ import io
 import os
 import pickle
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -21,7 +20,7 @@ from lookalike.importers import open_clip as from_open_clip
 from lookalike.importers import tokenizer_export
 from lookalike.importers.base import ImportedNetwork, ImportOptions, ImportProgress, ImportRequest
 from lookalike.importers.third_party import silenced
-from tests.support.file_server import COMMIT, HUB, FileServer, hub_repository, only_file_server
+from tests.support.file_server import COMMIT, HUB, FileServer, hub_repository
 from tests.support.optional_packages import needs
 from tests.support.torch_stubs import declare
 
@@ -60,12 +59,6 @@ SENTENCES = [
     "one two " * 60,
     "猫 😀",
 ]
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
-    with only_file_server(monkeypatch, tmp_path) as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

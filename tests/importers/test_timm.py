@@ -2,7 +2,6 @@
 
 import hashlib
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.file_server import COMMIT, HUB, FileServer, hub_repository, only_file_server
+from tests.support.file_server import COMMIT, HUB, FileServer, hub_repository
 from tests.support.optional_packages import needs
 
 needs("torch", "torchvision", "timm", "safetensors")
@@ -36,7 +35,6 @@ from tests.support.torch_networks import (
     least_centred_cosine,
     normalized,
     opened,
-    photos,
     prepared,
     randomized,
     run,
@@ -44,27 +42,11 @@ from tests.support.torch_networks import (
     vectors_of,
 )
 
+pytestmark = pytest.mark.usefixtures("no_output")
 IMAGENET = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 BRANCH_COMMIT = "f" * 40
 # Small models in timm's list: one with weights on the hub, one with weights elsewhere only.
 SMALL, ELSEWHERE = "resnet10t.c3_in1k", "legacy_seresnet18.in1k"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
-    with only_file_server(monkeypatch, tmp_path) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return photos(tmp_path_factory.mktemp("photos"))
-
-
-@pytest.fixture(autouse=True)
-def _no_output(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    yield
-    assert capfd.readouterr() == ("", "")
 
 
 def built(name: str, seed: int = 0) -> torch.nn.Module:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.support.file_server import FileServer, only_file_server
+from tests.support.file_server import FileServer
 from tests.support.optional_packages import needs
 
 needs("torch", "torchvision")
@@ -35,7 +35,6 @@ from tests.support.torch_networks import (
     least_centred_cosine,
     normalized,
     opened,
-    photos,
     prepared,
     randomized,
     run,
@@ -43,25 +42,9 @@ from tests.support.torch_networks import (
     vectors_of,
 )
 
+pytestmark = pytest.mark.usefixtures("no_output")
 IMAGENET = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 ADDRESS = "/download.pytorch.org/models"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
-    with only_file_server(monkeypatch, tmp_path) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return photos(tmp_path_factory.mktemp("photos"))
-
-
-@pytest.fixture(autouse=True)
-def _no_output(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    yield
-    assert capfd.readouterr() == ("", "")
 
 
 class Published:
@@ -122,7 +105,7 @@ class Classifier(NamedTuple):
     [
         Classifier("squeezenet1_1", "classifier.1", 224, 256),
         Classifier("inception_v3", "fc", 299, 342, {"transform_input": True, "init_weights": False}),
-        Classifier("vgg16", "classifier.6", 224, 256),
+        Classifier("alexnet", "classifier.6", 224, 256),
     ],
     ids=lambda classifier: classifier.name,
 )

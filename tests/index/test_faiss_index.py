@@ -224,6 +224,6 @@ def test_an_index_keeps_no_reference_to_what_a_search_was_given() -> None:
     for _ in range(20):
         row_set = RowSet(ROWS, dead=np.arange(9))
         index.search(data.queries, K, SearchParameters(2, 2), stored=data.part, row_set=row_set)
-        gc.collect()
+    gc.collect()
     again = search(index, SearchParameters(3, 2), RowSet(ROWS, only=np.arange(300)))
     np.testing.assert_array_equal(expected[1], again[1])

@@ -388,7 +388,7 @@ def test_sweep_removes_all_generations_but_one(published: Published) -> None:
 
 def test_sweep_reports_what_it_cannot_remove(published: Published) -> None:
     (published.directory / "index" / "folder").mkdir()
-    with pytest.raises(StorageError, match="index"):
+    with pytest.raises(CorruptError, match="folder: it is a directory"):
         generation.sweep(published.directory, 3)
 
 

@@ -43,15 +43,21 @@ from tests.support.built_indexes import FACTORIES, ROWS, both, case, serialized,
         ("SQ0", "its codes have no bits"),
         ("ITQ,SQ8", "ITQ is for codes of one bit"),
         ("PCA16,ITQ,SQ8", "ITQ is for codes of one bit"),
-        ("PCA0,Flat", "its codes have no bits"),
+        ("PCA0,Flat", "0 dimensions; give from 1 to 64"),
+        ("RR65,Flat", "65 dimensions"),
+        ("Pad100000,Flat", "100000 dimensions"),
+        ("OPQ8_320000,IVF8,PQ8", "320000 dimensions"),
+        ("IVF8,RQ4x30", "30 bits per code"),
+        ("OPQ99999999,IVF8,PQ8", "99999999 as a number; give from 0 to 4,194,304"),
+        ("IVF8,PQ1" + "0" * 100, "as a number"),
+        ("IVF8(IVF4(IVF2(Flat),Flat),Flat),Flat", "3 parentheses within each other; give at most 2"),
+        ("IVF8(,Flat", "unbalanced parentheses"),
         ("IVF8", "could not parse"),
         ("IVF8,", "could not parse"),
         ("IVF8,Flat,Flat", "could not parse"),
         ("SQ7", "could not parse"),
         ("nonsense", "could not parse"),
-        (" Flat", "could not parse"),
-        ("x" * 5000, "could not parse"),
-        ("", "could not parse"),
+        ("x" * 200, "could not parse"),
     ],
     ids=lambda value: value[:30],
 )
@@ -60,6 +66,25 @@ def test_an_unusable_factory_string_is_refused_with_the_reason(factory: str, rea
         IndexSpec(factory, 32)
     assert str(refusal.value).startswith(f"{factory}: ")
     assert ".cpp" not in str(refusal.value)  # FAISS's messages name the lines of its sources
+
+
+@pytest.mark.parametrize("factory", ["", " Flat", "Flat\x00", "Flat\n", "Flat;", "IVF\u0664,Flat", "Flat\x1b[31m"])
+def test_what_cannot_be_a_factory_string_never_reaches_faiss(factory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("faiss.index_factory", lambda *_: pytest.fail("it did"))
+    with pytest.raises(
+        UsageError, match=r"^spec='.*': give a FAISS index factory string, such as IVF4096,PQ320x4fs$"
+    ) as e:
+        IndexSpec(factory, 32)
+    assert str(e.value).isprintable()
+
+
+@pytest.mark.parametrize("part", ["IVF8,", "(", "PCA16,", "IVF8(", "x", "1", "IVF8(IVF8,"])
+def test_a_long_factory_string_never_reaches_faiss(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAISS would use up the stack."""
+    monkeypatch.setattr("faiss.index_factory", lambda *_: pytest.fail("it did"))
+    factory = part * (20_000 // len(part)) + "Flat"
+    with pytest.raises(UsageError, match=rf"^spec='.*'?\.\.\.: {len(factory):,} characters; give at most 200$"):
+        IndexSpec(factory, 32)
 
 
 @pytest.mark.parametrize(

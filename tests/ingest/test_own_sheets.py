@@ -8,7 +8,7 @@ import pytest
 from lookalike import Collection
 from lookalike.collection.plan import plan
 from lookalike.display.sheet import write_sheet
-from tests.cli.test_main import run
+from tests.support.commands import run
 from tests.support.pictures import ColourEncoder, counts, draw, everything, picture
 
 

@@ -167,7 +167,7 @@ def test_ten_thousand_copies_share_one_vector_and_all_come_back(tmp_path: Path) 
         assert row is not None
         with photos._catalog.writing() as transaction:  # as adding so many files does, but sooner
             for number in range(9_999):
-                transaction.put_image(f"copies/{number:05}.png", row.row, size=1, changed_ns=1)
+                transaction.put_image(f"copies/{number:05}.png", row.row, STATUS)
         photos.build(spec="IVF4,SQ8")
         assert (photos.info().images, photos.info().vectors) == (10_059, 60)
         found = photos.search(picture(7), k=10_000)

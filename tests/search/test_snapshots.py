@@ -1,6 +1,7 @@
 """Snapshots: each is one committed state, whatever happens to the file of vectors meanwhile."""
 
 import itertools
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +53,7 @@ def add(snapshots: Snapshots, units: Vectors, writer: VectorWriter | None = None
     with snapshots.catalog.writing() as transaction:
         for row, crc32 in enumerate(crc32s(stored), first):
             transaction.add_vector(row, row.to_bytes(32, "little"), crc32, width=1, height=1)
-            transaction.put_image(f"{row}.jpg", row, size=1, changed_ns=1)
+            transaction.put_image(f"{row}.jpg", row, STATUS)
 
 
 def remove(snapshots: Snapshots, *rows: int) -> None:
@@ -252,7 +253,7 @@ def test_a_file_that_cannot_be_opened_is_a_fault_of_the_disk(
         raise OSError(24, "Too many open files")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", no_more_files)
+        patched.setattr(os, "open", no_more_files)
         with pytest.raises(StorageError, match=r"vectors\.faiss: Too many open files"):
             found(snapshots, units)
     assert found(snapshots, units) == [0, 1, 2]

@@ -55,7 +55,7 @@ def test_attributes_outlive_a_change_or_a_new_name_but_not_the_image(catalog: Ca
     with catalog.writing() as transaction:
         put(transaction, "new", 1)
         assert transaction.rename("a", newest)
-        transaction.put_skipped("b", "truncated", size=1, changed_ns=1)
+        transaction.put_skipped("b", "truncated", STATUS)
     assert attributes_of(catalog, "new") == {"price": 7}
     with catalog.writing() as transaction:
         transaction.remove(["new"])

@@ -49,7 +49,7 @@ def test_a_transaction_larger_than_the_cache_shuts_no_reader_out(journaled: Cata
         connection.execute("PRAGMA busy_timeout = 0")
     with journaled.writing() as transaction:
         if work == "compact":
-            transaction.compact("new")
+            transaction.compact("vectors.000001.faiss")
         else:
             for number in range(5000):
                 transaction.set_attributes(f"{number:04}", {"text": "long " * 20})
@@ -144,12 +144,12 @@ def test_a_forked_process_gets_connections_of_its_own(tmp_path: Path) -> None:
 
         def put(key):
             with catalog.writing() as transaction:
-                transaction.put_image(key, 0, size=1, changed_ns=1)
+                transaction.put_image(key, 0, STATUS)
 
         with catalog.writing() as transaction:
             transaction.add_vector(0, b"0" * 32, 0, width=1, height=1)
         with catalog.writing() as transaction:
-            transaction.put_image("parent", 0, size=1, changed_ns=1)
+            transaction.put_image("parent", 0, STATUS)
             if not os.fork():
                 assert catalog.totals().images == 0
                 os._exit(0)  # as multiprocessing does

@@ -13,8 +13,8 @@ def test_the_newest_generation_serves_and_its_number_is_never_reused(catalog: Ca
     assert catalog.next_generation() == 1
     for number in (1, 2):
         with catalog.writing() as transaction:
-            transaction.put_generation(catalog.next_generation(), 5 * number, b"index", b"card")
-        assert catalog.state().generation == StoredGeneration(number, 5 * number, b"index", b"card")
+            transaction.put_generation(catalog.next_generation(), 0, b"index", b"card")
+        assert catalog.state().generation == StoredGeneration(number, 0, b"index", b"card")
     with catalog.writing() as transaction:
         transaction.drop_generation()
     assert catalog.state().generation is None
@@ -23,11 +23,11 @@ def test_the_newest_generation_serves_and_its_number_is_never_reused(catalog: Ca
 
 def test_a_generation_that_is_given_up_leaves_the_one_before(catalog: Catalog) -> None:
     with catalog.writing() as transaction:
-        transaction.put_generation(1, 5, b"index", b"card")
+        transaction.put_generation(1, 0, b"index", b"card")
     with contextlib.suppress(GivenUpError), catalog.writing() as transaction:
-        transaction.put_generation(2, 6, b"other", b"other")
+        transaction.put_generation(2, 0, b"other", b"other")
         raise GivenUpError
-    assert catalog.state().generation == StoredGeneration(1, 5, b"index", b"card")
+    assert catalog.state().generation == StoredGeneration(1, 0, b"index", b"card")
 
 
 def test_the_state_names_the_other_files_as_of_the_last_commit(catalog: Catalog) -> None:
@@ -50,7 +50,7 @@ def test_compacting_numbers_the_living_rows_anew_in_their_order(catalog: Catalog
     set_attributes(catalog, "e", {"price": 7})
     before = {image.key: image for image in images_of(catalog)}
     with catalog.writing() as transaction:
-        transaction.compact("new")
+        transaction.compact("vectors.000001.faiss")
     after = {image.key: image for image in images_of(catalog)}
     rows = {"b": 0, "d": 1, "e": 2, "copy of e": 2}
     assert after == {key: replace(image, row=rows[key]) for key, image in before.items()}
@@ -64,7 +64,7 @@ def test_after_compacting_rows_die_and_are_revived_as_before(catalog: Catalog) -
     fill(catalog, list("abc"))
     with catalog.writing() as transaction:
         transaction.remove(["a"])
-        transaction.compact("new")
+        transaction.compact("vectors.000001.faiss")
     with catalog.writing() as transaction:
         transaction.remove(["b"])
     assert catalog.dead_rows() == [0]
@@ -72,7 +72,7 @@ def test_after_compacting_rows_die_and_are_revived_as_before(catalog: Catalog) -
         put(transaction, "c", 0)
     assert catalog.dead_rows() == [1]
     with catalog.writing() as transaction:
-        transaction.compact("newer")
+        transaction.compact("vectors.000002.faiss")
         add_vector(transaction, 1, 9)
         put(transaction, "c", 1)
     assert (catalog.dead_rows(), catalog.state().count) == ([0], 2)
@@ -81,11 +81,11 @@ def test_after_compacting_rows_die_and_are_revived_as_before(catalog: Catalog) -
 
 def test_compacting_what_has_nothing_dead_or_nothing_at_all_changes_no_row(catalog: Catalog) -> None:
     with catalog.writing() as transaction:
-        transaction.compact("empty")
+        transaction.compact("vectors.000001.faiss")
     assert catalog.state().count == 0
     fill(catalog, ["a", "b"])
     with catalog.writing() as transaction:
-        transaction.compact("same")
+        transaction.compact("vectors.000002.faiss")
     assert [image.key for image in images_of(catalog)] == ["a", "b"]
 
 
@@ -96,9 +96,9 @@ def test_compacting_that_is_given_up_leaves_everything_as_it_was(catalog: Catalo
     before = (catalog.state(), catalog.dead_rows(), list(catalog.live_images()), schema_of(catalog))
     for _ in range(2):
         with contextlib.suppress(GivenUpError), catalog.writing() as transaction:
-            transaction.compact("new")
+            transaction.compact("vectors.000001.faiss")
             raise GivenUpError
         assert (catalog.state(), catalog.dead_rows(), list(catalog.live_images()), schema_of(catalog)) == before
     with catalog.writing() as transaction:
-        transaction.compact("new")
+        transaction.compact("vectors.000001.faiss")
     assert schema_of(catalog) == before[-1]

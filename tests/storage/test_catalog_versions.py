@@ -52,7 +52,7 @@ def test_an_earlier_catalog_is_brought_up_to_date_when_it_is_opened(earlier: Pat
             assert_brought_up_to_date(catalog)
     with closing(Catalog(earlier)) as catalog, catalog.writing() as transaction:
         assert transaction.set_attributes("cats/a.jpg", {"price": 7})
-        transaction.compact("new")
+        transaction.compact("vectors.000001.faiss")
 
 
 def test_what_was_brought_up_to_date_is_as_what_is_made_today(earlier: Path, tmp_path: Path) -> None:

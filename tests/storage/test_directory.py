@@ -45,7 +45,7 @@ def test_a_collection_is_made_in_a_new_or_empty_directory(tmp_path: Path, prepar
     assert manifest.read(directory) == made
     with closing(Catalog(directory / "catalog.sqlite")) as catalog:
         assert catalog.totals() == Totals(images=0, vectors=0, dead=0, skipped=0)
-    assert (directory / "vectors.faiss").read_bytes() == vectors.empty_header(7)
+    assert (directory / "vectors.faiss").read_bytes() == vectors.header(7, 0)
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", ".hidden", "data.1", "sub"])
@@ -111,7 +111,7 @@ def test_what_an_interrupted_creation_left_behind_is_removed(tmp_path: Path) -> 
     make(directory)
     with closing(Catalog(directory / "catalog.sqlite")) as catalog:
         assert catalog.damage() is None
-    assert (directory / "vectors.faiss").read_bytes() == vectors.empty_header(7)
+    assert (directory / "vectors.faiss").read_bytes() == vectors.header(7, 0)
 
 
 def test_only_one_process_makes_a_collection(tmp_path: Path) -> None:

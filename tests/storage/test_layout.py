@@ -121,15 +121,14 @@ def test_a_file_that_goes_while_sizes_are_added_counts_nothing(tmp_path: Path, m
     """SQLite's journal comes and goes with every commit."""
     (tmp_path / "catalog.sqlite").write_bytes(bytes(23))
     (tmp_path / "catalog.sqlite-journal").write_bytes(bytes(100))
-    is_file = Path.is_file
+    lstat = Path.lstat
 
-    def gone_since(path: Path) -> bool:
-        found = is_file(path)
+    def gone_since(path: Path) -> os.stat_result:
         if path.name.endswith("-journal"):
             path.unlink()
-        return found
+        return lstat(path)
 
-    monkeypatch.setattr(Path, "is_file", gone_since)
+    monkeypatch.setattr(Path, "lstat", gone_since)
     assert layout.size(tmp_path) == 23
 
 

@@ -239,7 +239,9 @@ def test_bytes_behind_the_committed_rows_are_ignored(tmp_path: Path, ending: byt
 
 def test_an_old_mapping_finds_rows_written_over_those_that_were_cut_off(tmp_path: Path) -> None:
     units = random_units(30, 7)
-    vectors, _ = mapped(path := tmp_path / "v.faiss", units[:20])
+    write(path := tmp_path / "v.faiss", units[:10])
+    append(path, units[10:20].astype(np.float16), count=10, committed=False)
+    vectors = MappedVectors(path, 7, 20)
     vectors.search(units[:1], 1, RowSet(10))
     append(path, units[20:].astype(np.float16), count=10)
     _, rows = vectors.search(units[20:], 1, RowSet(20))

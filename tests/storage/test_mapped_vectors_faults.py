@@ -111,6 +111,6 @@ def test_a_file_that_cannot_be_opened_is_a_fault_of_the_disk(tmp_path: Path, mon
     def no_more_files(*_: Any, **__: Any) -> Any:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(Path, "open", no_more_files)
+    monkeypatch.setattr(os, "open", no_more_files)
     with pytest.raises(StorageError, match=r"v\.faiss: Too many open files"):
         MappedVectors(path, 7, 3)

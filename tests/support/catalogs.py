@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
+from lookalike.images.reading import FileStatus
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.records import StoredImage
 from lookalike.storage.transaction import Transaction
+
+STATUS = FileStatus(1, 2, 3)  # of a file that need not exist
 
 
 class GivenUpError(Exception):
@@ -20,7 +23,7 @@ class GivenUpError(Exception):
 
 
 def put(transaction: Transaction, key: str, row: int) -> None:
-    transaction.put_image(key, row, size=1, changed_ns=2)
+    transaction.put_image(key, row, STATUS)
 
 
 def hash_of(number: int) -> bytes:

@@ -6,14 +6,13 @@ It is written in C, loaded by LD_PRELOAD, and armed for one directory, by its fu
 import ctypes
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lookalike.errors import StorageError
+from tests.support.preloaded import compiled, needs_compiler
 
 KINDS = {"full": 1, "failing": 2, "dying": 3}  # no space from the n-th call on; an error at it; an error from it on
 Say = Callable[[str], None]
@@ -142,17 +141,8 @@ int unlink(const char *path) {
 @pytest.fixture(scope="session")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled library."""
-    compiler = shutil.which("cc")
-    if not compiler or not sys.platform.startswith("linux"):
-        reason = "it takes Linux and a C compiler"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    source = tmp_path_factory.mktemp("shim") / "shim.c"
-    source.write_text(SHIM)
-    library = source.with_suffix(".so")
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return library
+    needs_compiler()
+    return compiled(SHIM, tmp_path_factory.mktemp("shim") / "shim")
 
 
 def attempt(folder: Path, said: Path, scenario: Callable[[Path, Say], None]) -> None:

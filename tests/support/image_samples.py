@@ -24,6 +24,18 @@ HEIC = base64.b64decode(
 )
 
 
+# The transposition of an upright image that each orientation of EXIF undoes; 1 is upright.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
 def painting(mode: str = "RGB", size: tuple[int, int] = (40, 30)) -> Image.Image:
     """Returns an image with smooth and rough parts and no symmetry, in any mode."""
     y, x = np.mgrid[: size[1], : size[0]]

@@ -67,7 +67,7 @@ def put(collection: Collection, vectors: Vectors, keys: Sequence[str]) -> None:
     with collection._catalog.writing() as transaction:
         for row, (key, crc32) in enumerate(zip(keys, crc32s(stored), strict=True), start=state.count):
             transaction.add_vector(row, hashlib.sha256(key.encode()).digest(), crc32, width=1, height=1)
-            transaction.put_image(key, row, size=1, changed_ns=1)
+            transaction.put_image(key, row, STATUS)
 
 
 def drop(collection: Collection, keys: Sequence[str]) -> None:

@@ -29,11 +29,13 @@ def write(path: Path, units: Vectors, *, in_parts_of: int = 64) -> StoredVectors
     return stored
 
 
-def append(path: Path, stored: StoredVectors, *, count: int = 0, in_parts_of: int = 64) -> None:
-    """Writes rows behind the first `count`."""
+def append(path: Path, stored: StoredVectors, *, count: int = 0, in_parts_of: int = 64, committed: bool = True) -> None:
+    """Writes rows behind the first `count`, and says that they are committed."""
     with closing(VectorWriter(path, stored.shape[1], count)) as writer:
         for start in range(0, len(stored), in_parts_of):
             writer.append(stored[start : start + in_parts_of])
+        if committed:
+            writer.committed()
 
 
 def mapped(path: Path, units: Vectors) -> tuple[MappedVectors, StoredVectors]:

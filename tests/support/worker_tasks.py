@@ -50,6 +50,12 @@ def sleep(_task: None, progress: OnProgress) -> None:
         progress(0)
 
 
+def wait(_task: None, progress: OnProgress) -> None:
+    """Reports its process id, and then says nothing until it is stopped."""
+    progress(os.getpid())
+    time.sleep(60)
+
+
 def crash(_task: object, progress: OnProgress) -> None:
     """Ends its own process as a library with an error in it does."""
     os.kill(os.getpid(), signals.SIGSEGV)

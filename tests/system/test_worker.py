@@ -22,8 +22,9 @@ from tests.support import worker_tasks
 from lookalike.system import worker
 """
 SLEEPER = f"""{SCRIPT}
+work = getattr(worker_tasks, sys.argv[1])
 try:
-    worker.run(worker_tasks.sleep, None, name="sleep", progress=lambda number: print(number, flush=True))
+    worker.run(work, None, name="work", progress=lambda number: print(number, flush=True))
 except KeyboardInterrupt:
     sys.exit(130)
 """
@@ -116,11 +117,16 @@ def test_an_exception_from_the_callback_ends_the_work() -> None:
     assert has_ended(reported[0])
 
 
+@pytest.mark.parametrize("work", ["sleep", "wait"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
-def test_no_process_or_output_is_left_if_the_caller_is_stopped(number: int, code: int) -> None:
+def test_no_process_or_output_is_left_if_the_caller_is_stopped(number: int, code: int, work: str) -> None:
     """Ctrl-C goes to all processes of a terminal; SIGKILL goes to the caller alone."""
     with subprocess.Popen(
-        [sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+        [sys.executable, "-c", SLEEPER, work],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
     ) as caller:
         assert caller.stdout is not None
         caller.stdout.readline()  # the work has begun

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from lookalike.attributes.table import read_table
 from lookalike.sources.folder import absolute, key_of
 from lookalike.storage.catalog import Catalog
+from lookalike.storage.records import FileKind
 
 _MAX_NAMED = 5  # unknown and ambiguous paths in a report
 
@@ -116,4 +117,4 @@ def keys_of(name: str, *, table_folder: Path, folder: Path) -> Iterator[str]:
 
 def _is_image(catalog: Catalog, key: str) -> bool:
     known = catalog.known_file(key)
-    return known is not None and not known.skipped
+    return known is not None and known.kind is not FileKind.SKIPPED

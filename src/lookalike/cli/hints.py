@@ -6,28 +6,40 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lookalike.display.text import is_plain
 from lookalike.errors import Hint
+
+_LONGEST = 2000  # characters of a command that anybody would paste
+_WITHHELD = "(no command is offered, since it would contain hidden characters or be very long)"
 
 
 def as_command(hint: Hint) -> str:
-    """The shell command that does what a hint says; a Python call where there is no such command."""
+    """The shell command that does what a hint says; a Python call where there is no such command.
+
+    Names and sources may come from a stranger: they are quoted, and what would not be seen is not offered to be pasted.
+    """
+    command = _command(hint)
+    return command if is_plain(command) and len(command) <= _LONGEST else _WITHHELD
+
+
+def _command(hint: Hint) -> str:
     match hint.action, hint.arguments:
         case "create", {"path": path}:
-            return command_for("index", path)
+            return command_for("index", _operand(path))
         case "maintain", {"path": path}:
             return command_for("index", *_collection(path))
         case "reindex", {"path": path, **options} if "encoder" not in options:
             return f"{command_for('index', *_collection(path), **options)} --reindex"
         case "remove_images", {"path": path, "image": image}:
-            return command_for("remove", "-c", path, image)
+            return command_for("remove", "-c", path, _operand(image))
         case "import_model", arguments:
             return _import(arguments)
         case "import_model_again", arguments:
-            return f"{command_for('models', 'remove', arguments['name'])} && {_import(arguments)}"
+            return f"{command_for('models', 'remove', _operand(arguments['name']))} && {_import(arguments)}"
         case "remove_model", {"name": name}:
-            return command_for("models", "remove", name)
+            return command_for("models", "remove", _operand(name))
         case "inspect_model", {"file": file}:
-            return command_for("models", "inspect", "FILE" if file is ... else file)
+            return command_for("models", "inspect", "FILE" if file is ... else _operand(file))
         case "find_models", _:
             return command_for("models", "path")
         case "overwrite", _:
@@ -43,7 +55,7 @@ def command_for(*arguments: str | Path, **options: Any) -> str:
 
 
 def _import(arguments: Mapping[str, Any]) -> str:
-    source = "SOURCE" if arguments["source"] is ... else arguments["source"]
+    source = "SOURCE" if arguments["source"] is ... else _operand(arguments["source"])
     name = {"name": arguments["name"]} if "name" in arguments else {}
     return command_for("models", "import", source, **arguments.get("options", {}), **name)
 
@@ -52,7 +64,12 @@ def _collection(path: str | Path) -> list[str]:
     """A collection as `lookalike index` takes it: the folder of its images, or -c and its own directory."""
     from lookalike.storage.layout import MANIFEST
 
-    return ["-c", str(path)] if os.path.exists(Path(path) / MANIFEST) else [str(path)]
+    return ["-c", str(path)] if os.path.exists(Path(path) / MANIFEST) else [_operand(path)]
+
+
+def _operand(text: str | Path) -> str:
+    """An argument that is no option, even if it begins with a dash."""
+    return f"./{text}" if str(text).startswith("-") else str(text)
 
 
 def _value(value: Any) -> str:

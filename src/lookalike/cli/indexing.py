@@ -10,11 +10,13 @@ import click
 from lookalike import errors
 from lookalike.cli import locate, options, output, progress, reports
 from lookalike.cli.hints import as_command, command_for
+from lookalike.display.text import safe_text
 
 if TYPE_CHECKING:
     from lookalike.collection.reindex import ReindexEstimate
+    from lookalike.ingest.pipeline import Report
 
-_SKIPPED = 3  # the exit code when some images were skipped
+_SKIPPED = 3  # the exit code when some images were skipped, or many are missing
 
 
 @click.command()
@@ -23,6 +25,7 @@ _SKIPPED = 3  # the exit code when some images were skipped
 @options.model
 @options.precision
 @click.option("--reindex", is_flag=True, help="Index again with another --model, then switch over.")
+@click.option("--prune", is_flag=True, help="Forget missing images, unless a drive may be away.")
 @options.device
 @options.max_pixels
 @options.threads
@@ -31,20 +34,24 @@ def index(
     paths: Sequence[str],
     directory: str | None,
     reindex: bool,
+    prune: bool,
     threads: int | None,
     as_json: bool,
     **choice: Any,
 ) -> int:
     """Make a folder searchable, or bring it up to date.
 
-    Only new and changed files are processed; images whose files are gone are dropped. It may be stopped at any time:
-    the next run carries on. Hidden files and folders are left out, and so are contact sheets that Lookalike wrote;
+    Only new and changed files are processed. An image whose file is gone is missing: it is not found any more, but kept
+    until the file is back, under whatever name, or the image is pruned. A run may be stopped at any time: the next one
+    carries on. Hidden files and folders are left out, and so are contact sheets that Lookalike wrote;
     symbolic links to folders are not followed.
 
     The collection is kept in FOLDER/.lookalike, unless a folder above has one, which FOLDER then becomes part of. No
     image is changed. Without FOLDER, the nearest collection is brought up to date.
     """
     place = locate.place_to_index(paths, directory)
+    if place and len(paths) == 1:
+        _follow(place, paths[0])
     sources: list[Any] = [path for path in paths if os.path.isdir(path)]
     if files := [path for path in paths if not os.path.isdir(path)]:
         sources.append(files)
@@ -53,12 +60,14 @@ def index(
             raise errors.IncompatibleError(_explanation(change))
         return _reindex(place, sources, threads, choice, as_json=as_json)
     collection = locate.collection_to_index(place, paths, directory, **choice)
-    code = 0
+    code, misses_many = 0, False
     for source in sources or [collection.folder]:
         with progress.indexing() as report_progress:
             report = collection.add(source, threads=threads, progress=report_progress)
         reports.print_report(report, collection, as_json=as_json)
-        code = _SKIPPED if report.skipped or report.skipped_before else code
+        code, misses_many = _code(report) or code, misses_many or report.misses_many
+    if prune and not misses_many:
+        reports.print_pruned(collection.prune(), as_json=as_json)
     with progress.building() as report_build:
         done = collection.maintain(progress=report_build)
     reports.print_maintenance(done, collection, as_json=as_json)
@@ -107,6 +116,16 @@ def build(directory: str | None, recall: float, memory: str | None, spec: str | 
     reports.print_index(index, collection, as_json=as_json)
 
 
+def _follow(place: Path, folder: str) -> None:
+    """Tells a collection that its images are below a folder now, if their contents leave no doubt."""
+    import lookalike
+    from lookalike.collection import relocation
+
+    if os.path.isdir(folder) and (old := relocation.moved_folder(place, folder)):
+        lookalike.relocate(place, old, folder)
+        output.note(f"The images of {safe_text(old)} are in {safe_text(folder)} now.")
+
+
 def _change_of_model(place: Path, choice: dict[str, Any], *, reindex: bool) -> "ReindexEstimate | None":
     """What indexing with the given model would change, if one is given and it is not the collection's own."""
     from lookalike.collection.reindex import estimate_reindex
@@ -129,7 +148,11 @@ def _reindex(place: Path, sources: Sequence[Any], threads: int | None, choice: d
             place, sources or None, threads=threads, progress=report_progress, build_progress=report_build, **choice
         )
     reports.print_report(report, lookalike.open(place), as_json=as_json)
-    return _SKIPPED if report.skipped or report.skipped_before else 0
+    return _code(report)
+
+
+def _code(report: "Report") -> int:
+    return _SKIPPED if report.skipped or report.skipped_before or report.misses_many else 0
 
 
 def _explanation(change: "ReindexEstimate") -> str:

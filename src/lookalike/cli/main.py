@@ -15,7 +15,7 @@ from types import FrameType
 import click
 
 from lookalike import errors
-from lookalike.cli import demo, indexing, models, output, searching, upkeep
+from lookalike.cli import demo, indexing, missing, models, output, searching, upkeep
 from lookalike.cli.hints import as_command
 
 # The first that fits decides.
@@ -51,6 +51,7 @@ def cli() -> None:
 for _command in (
     *(indexing.index, indexing.plan, indexing.build),
     *(searching.search, upkeep.evaluate, upkeep.attributes, upkeep.info, upkeep.check, upkeep.remove),
+    *(missing.prune, missing.relocate),
     *(models.models, demo.demo, demo.completion),
 ):
     cli.add_command(_command)

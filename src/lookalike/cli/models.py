@@ -9,6 +9,7 @@ import click
 
 from lookalike import errors
 from lookalike.cli import options, output, progress
+from lookalike.cli.hints import as_command
 from lookalike.display.text import safe_text
 
 if TYPE_CHECKING:
@@ -107,8 +108,8 @@ def list_(as_json: bool) -> None:
     for name in encoders.names():
         try:
             rows.append(_facts(name))
-        except errors.ModelError as error:
-            output.note(safe_text(str(error)))
+        except errors.LookalikeError as error:  # the others are listed
+            output.note(safe_text(errors.with_hints(error.message, error.hints, as_command)))
     if as_json:
         for row in rows:
             output.print_json(row)

@@ -18,6 +18,7 @@ from lookalike.errors import Hint
 if TYPE_CHECKING:
     from lookalike.collection.collection import Collection
     from lookalike.collection.info import Info
+    from lookalike.collection.missing import Missing
     from lookalike.collection.plan import Plan
     from lookalike.evaluation.results import Evaluation
     from lookalike.filters import Where
@@ -39,16 +40,23 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
     _warn_of(report.skipped)
     if any("max_pixels=" in skip.reason for skip in report.skipped):
         note("Images over the limit of memory are indexed with a higher --max-pixels.")
-    names = ("added", "updated", "renamed", "removed", "unchanged")
+    names = ("added", "updated", "renamed", "returned", "unchanged", "missing")
     told = [f"{getattr(report, name):,} {name}" for name in names if getattr(report, name)]
     if report.skipped:
         told.append(f"{len(report.skipped):,} skipped")
     if report.skipped_before:
         told.append(f"{report.skipped_before:,} skipped before and not changed since")
+    if report.missing_before:
+        told.append(f"{report.missing_before:,} missing before and not back")
     worked = report.added + report.updated
     rate = f" ({worked / report.seconds:,.0f} images/s)" if worked and report.seconds > 0.1 else ""
     click.echo(f"{', '.join(told) or 'No images found'} in {report.seconds:.1f} s{rate}.")
     click.echo(f"{counted(len(collection), 'image')} in {safe_text(collection.directory)}")
+    if report.misses_many:
+        note(
+            "Many files are missing: perhaps a drive is away. What is known of their images is kept, and they are as"
+            " before when the files are back. If they are gone for good, run: lookalike prune"
+        )
 
 
 def print_plan(plan: "Plan", *, as_json: bool) -> None:
@@ -203,6 +211,23 @@ def print_skipped(skipped: Sequence["Skipped"], *, as_json: bool) -> None:
             click.echo(f"{safe_text(skip.path)}: {safe_text(skip.reason)}")
 
 
+def print_pruned(number: int, *, as_json: bool) -> None:
+    """Prints how many missing images have been forgotten."""
+    if as_json:
+        print_json({"pruned": number})
+    else:
+        click.echo(f"Forgot {counted(number, 'missing image')}.")
+
+
+def print_missing(missing: Sequence["Missing"], *, as_json: bool) -> None:
+    """Prints the images whose files are gone or cannot be used."""
+    for image in missing:
+        if as_json:
+            print_json({"id": image.id, "path": str(image.path), "since": image.since.isoformat()})
+        else:
+            click.echo(f"{safe_text(image.path)}: since {image.since.astimezone():%Y-%m-%d %H:%M}, id {image.id}")
+
+
 def print_matches(
     matches: "Matches",
     files: OutputFiles,
@@ -251,6 +276,7 @@ def print_info(info: "Info", *, as_json: bool) -> None:
         "model": " ".join((info.made_by.model, info.made_by.precision, f"({info.made_by.dim} dimensions)")),
         "images": f"{info.images:,}",
         "vectors": f"{info.vectors:,}, of which {info.dead:,} belong to no image any more",
+        "missing": f"{info.missing:,}" + (", see: lookalike info --missing" if info.missing else ""),
         "skipped": f"{info.skipped:,}" + (", see: lookalike info --skipped" if info.skipped else ""),
         "index": info.index.spec if info.index else "none: every search compares with every vector",
     }

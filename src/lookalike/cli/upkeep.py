@@ -69,13 +69,16 @@ def attributes(table: str, directory: str | None, as_json: bool) -> int:
 @click.command()
 @options.collection
 @click.option("--skipped", is_flag=True, help="List the files that were left out, with the reasons.")
+@click.option("--missing", is_flag=True, help="List the images whose files are gone or cannot be used.")
 @options.as_json
-def info(directory: str | None, skipped: bool, as_json: bool) -> None:
+def info(directory: str | None, skipped: bool, missing: bool, as_json: bool) -> None:
     """Show what a collection is and holds."""
     collection = locate.open_collection(directory)
+    if missing:
+        reports.print_missing(collection.missing(), as_json=as_json)
     if skipped:
         reports.print_skipped(collection.skipped(), as_json=as_json)
-    else:
+    if not (skipped or missing):
         reports.print_info(collection.info(), as_json=as_json)
 
 

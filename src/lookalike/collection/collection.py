@@ -7,6 +7,7 @@ ingest/pipeline.py; `build` and `maintain` are in index/maintenance.py.
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -16,8 +17,11 @@ from numpy.typing import ArrayLike
 from lookalike import arguments, encoders
 from lookalike.attributes import apply as attributes
 from lookalike.attributes.apply import AttributesReport
+from lookalike.collection import compatibility, missing
+from lookalike.collection.damage import find_damage
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.info import Info, info_of
+from lookalike.collection.missing import Missing
 from lookalike.collection.queries import checked_images, checked_terms, checked_vector
 from lookalike.collection.writing import WriteAccess
 from lookalike.errors import CorruptError
@@ -61,8 +65,9 @@ class Collection:
     ) -> None:
         self.directory, self.folder, self.made_by = directory, manifest.folder, manifest.made_by
         self._manifest, self._policies = manifest, policies
-        self._catalog = Catalog(manifest.data_directory(directory) / layout.CATALOG)
+        self._catalog = Catalog(manifest.data_directory(directory) / layout.CATALOG, on_replaced=self._check_is_mine)
         self._catalog.state()  # damage is noticed at once
+        compatibility.check_catalog(directory, manifest, self._catalog)
         self._snapshots = Snapshots(self._catalog, directory, manifest, policies.tuning)
         self._write_access = WriteAccess(self._catalog, directory, manifest, policies)
         self._searcher = Searcher(self._snapshots, self.folder)
@@ -118,11 +123,11 @@ class Collection:
             encoder = self._encoder.for_indexing(threads or cores())
             count = threads or encoders.threads_for(encoder, cores())
             embedder = Embedder(encoder, self._catalog.row_of, self._encoder.max_pixels)
-            ingest = Ingest(self._catalog, writer, embedder, threads=count, progress=progress)
+            ingest = Ingest(self._catalog, writer, embedder, folder=self.folder, threads=count, progress=progress)
             return ingest.run(source_of(source, base=self.folder, leave_out=self.directory))
 
     def remove(self, paths: Iterable[str | os.PathLike[str]]) -> int:
-        """Drops images, named by their paths, the paths of folders, or keys; returns the number of images dropped.
+        """Forgets images, named by their paths, the paths of folders, or keys; returns the number of images forgotten.
 
         The files stay. A file that is still in an indexed folder comes back when that is added again.
 
@@ -135,6 +140,20 @@ class Collection:
                 transaction.remove(self._catalog.keys_named(names))
                 for names in map(self._names, arguments.several(paths, "paths"))
             )
+
+    def prune(self, *, missing_for: timedelta | float = 0) -> int:
+        """Forgets the images whose files have been missing for that long, and returns their number.
+
+        Args:
+            missing_for: a timedelta, or a number of seconds; 0 forgets all missing images.
+
+        Raises:
+            UsageError: the time is negative.
+            LockedError: another process is writing to the collection.
+            StorageError: the disk is full or failing.
+        """
+        with self._write_access.locked():
+            return missing.prune(self._catalog, missing_for)
 
     def annotate(self, table: str | os.PathLike[str]) -> AttributesReport:
         """Gives images the attributes that a CSV, TSV or Parquet file has for their paths.
@@ -324,20 +343,21 @@ class Collection:
         """The files that were left out, with the reasons."""
         return [Skipped(self.folder / key, reason) for key, reason in self._catalog.skipped()]
 
+    def missing(self) -> list[Missing]:
+        """The images whose files are gone or cannot be used."""
+        return missing.missing_images(self._catalog, self.folder)
+
     def check(self) -> list[str]:
         """Reads everything, and describes each damage in a sentence; an empty list if there is none."""
         return [str(damage) for damage in self.find_damage()]
 
     def find_damage(self) -> list[CorruptError]:
         """Reads everything, and returns each damage as an error that says what to do about it."""
-        found: list[CorruptError] = []
-        try:
-            if damage := self._catalog.damage():
-                found.append(CorruptError(f"{self._catalog.path}: the catalog is damaged: {damage}"))
-            found += self._snapshots.find_damage()
-        except CorruptError as error:
-            found.append(error)
-        return found
+        return find_damage(self._catalog, self._snapshots)
+
+    def _check_is_mine(self) -> None:
+        """Makes sure that another catalog in the place of this one is of the same encoder and folder."""
+        compatibility.check_unchanged(self.directory, self._manifest)
 
     def _names(self, path: str | os.PathLike[str]) -> tuple[str, str]:
         """The keys that a path may stand for: that of the file, or the path itself."""

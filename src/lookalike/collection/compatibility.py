@@ -5,8 +5,10 @@ from pathlib import Path
 from lookalike import encoders
 from lookalike.collection.encoder_choice import EncoderChoice
 from lookalike.encoders import Encoder, registry
-from lookalike.errors import Hint, IncompatibleError, ModelError, UsageError
+from lookalike.errors import CorruptError, Hint, IncompatibleError, ModelError, UsageError
+from lookalike.storage import layout
 from lookalike.storage import manifest as manifests
+from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Identity, Manifest
 
 
@@ -121,6 +123,24 @@ def check_unchanged(directory: Path, manifest: Manifest) -> None:
     if (present.made_by, present.data) != (manifest.made_by, manifest.data):
         raise IncompatibleError(
             f"{directory}: since it was opened, it has been indexed again with {present.made_by}; open it again"
+        )
+    if present.folder != manifest.folder:
+        raise IncompatibleError(
+            f"{directory}: since it was opened, its images have moved from {manifest.folder} to {present.folder};"
+            " open it again"
+        )
+
+
+def check_catalog(directory: Path, manifest: Manifest, catalog: Catalog) -> None:
+    """Makes sure that a collection's manifest and catalog belong together.
+
+    Raises:
+        CorruptError: they are of two collections, or of two backups of one.
+    """
+    if manifest.catalog not in (None, catalog.identity()) and manifests.read(directory) == manifest:
+        raise CorruptError(
+            f"{catalog.path}: it does not belong to the {layout.MANIFEST} beside it, but to another collection;"
+            " restore both from one backup"
         )
 
 

@@ -22,6 +22,7 @@ class Info:
         vectors: the number of stored vectors; byte-identical images share one.
         dead: the number of these that belong to no image any more.
         skipped: the number of files that were left out.
+        missing: the number of images that are not found since their files are gone or cannot be used.
         bytes: its size on the disk.
         young: the number of vectors younger than the index, which are compared one by one.
         index: what is known of the index, or None if every search is exact.
@@ -35,6 +36,7 @@ class Info:
     vectors: int
     dead: int
     skipped: int
+    missing: int
     bytes: int
     young: int
     index: Generation | None
@@ -57,6 +59,7 @@ def info_of(directory: Path, manifest: Manifest, snapshots: Snapshots) -> Info:
         vectors=totals.vectors,
         dead=totals.dead,
         skipped=totals.skipped,
+        missing=totals.missing,
         bytes=layout.size(directory),
         young=max(state.count - index.rows, 0) if index else 0,  # a writer may have joined some in between
         index=index,

@@ -1,15 +1,18 @@
 """Encodes a collection's images again with another encoder, beside the present data."""
 
 import heapq
+import itertools
 import os
-import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 from lookalike import encoders
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, Hint, IncompatibleError, UsageError
+from lookalike.images.reading import UNKNOWN
 from lookalike.index import generation
 from lookalike.index.build_progress import BuildProgress
 from lookalike.index.maintenance import IndexMaintainer
@@ -20,11 +23,12 @@ from lookalike.ingest.pipeline import Ingest, Progress, Report
 from lookalike.results import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable, found_file
 from lookalike.storage import directory as directories
-from lookalike.storage import layout
+from lookalike.storage import files, layout
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Identity, Manifest
 from lookalike.storage.mapped_vectors import MappedVectors
+from lookalike.storage.records import FileKind
 from lookalike.storage.vectors import VectorWriter
 from lookalike.system import durable
 from lookalike.system.resources import cores
@@ -53,8 +57,10 @@ class Migration:
         with ExitStack() as opened:
             self._old = opened.enter_context(closing(Catalog(self._old_data / layout.CATALOG)))
             self._old.check()  # since it will be removed
-            if manifests.read_next(directory) != self.then or not self._is_sound():
-                self._begin()
+            begun = manifests.read_next(directory)
+            if begun is None or replace(begun, catalog=None) != self.then or not self._is_sound():
+                begun = self._begin()
+            self.then = begun
             self._new = opened.enter_context(closing(Catalog(self._new_data / layout.CATALOG)))
             self._opened = opened.pop_all()
 
@@ -106,7 +112,7 @@ class Migration:
 
             def ingest() -> Ingest:
                 embedder = Embedder(encoder, self._new.row_of, max_pixels)
-                return Ingest(self._new, writer, embedder, threads=threads, progress=progress)
+                return Ingest(self._new, writer, embedder, folder=self._folder, threads=threads, progress=progress)
 
             return [ingest().run(source) for source in (_KnownFiles(self._old, self._folder), *self._sources)]
 
@@ -143,16 +149,20 @@ class Migration:
                 f"{self._folder}: none of the {before:,} images of the collection can be read there;"
                 " nothing has been changed"
             )
+        began_ns = time.time_ns()
         carried = self._new.carry_over(self._old.path)
         found_again = carried.kept + carried.renamed
+        missing_before, missing = self._new.missing_among(None, since_ns=began_ns)
         skipped = {each.path: each for report in reports for each in report.skipped}
         for key, reason in self._new.skipped():
             skipped[self._folder / key] = Skipped(self._folder / key, reason)
         return Report(
-            added=after - found_again,
+            added=after - found_again - carried.returned,
             renamed=carried.renamed,
+            returned=carried.returned,
             unchanged=carried.kept,
-            removed=before - found_again,
+            missing=missing,
+            missing_before=missing_before,
             skipped=tuple(skipped.values()),
         )
 
@@ -169,13 +179,15 @@ class Migration:
 
     def _image_keys(self) -> Iterator[str]:
         """The keys of the collection's present images."""
-        return (known.key for folder in ("", "/") for known in self._old.known_files(folder) if not known.skipped)
+        known_files = itertools.chain.from_iterable(map(self._old.known_files, ("", "/")))
+        return (known.key for known in known_files if known.kind is FileKind.IMAGE)
 
     def _is_lost(self, key: str) -> bool:
         known = self._new.known_file(key)
         if known is None:
             return self._may_come_back(key)
-        return known.skipped and key.startswith("/") and known.changed_ns < 0  # which is to be tried again
+        is_tried_again = known.kind is FileKind.SKIPPED and known.status == UNKNOWN
+        return is_tried_again and key.startswith("/")
 
     def _may_come_back(self, key: str) -> bool:
         """Whether a file that cannot be found may still exist; if its folder can be listed, it is gone."""
@@ -199,15 +211,17 @@ class Migration:
         with self._new.writing() as transaction:
             transaction.remove(removed)
 
-    def _begin(self) -> None:
+    def _begin(self) -> Manifest:
+        """Makes new data without images, and notes the manifest that the collection is to have."""
         with durable.storage_errors(self._new_data):
-            (self._directory / layout.NEXT_MANIFEST).unlink(missing_ok=True)
-            if self._new_data.exists():
-                shutil.rmtree(self._new_data)
+            files.remove(self._directory / layout.NEXT_MANIFEST)
+            files.remove_directory(self._new_data)
             self._new_data.mkdir()
-            directories.create_data(self._new_data, self.then.made_by.dim)
+            catalog = directories.create_data(self._new_data, self.then.made_by.dim)
             durable.sync_folder(self._new_data)
-        manifests.write(self._directory, self.then, layout.NEXT_MANIFEST)
+        begun = replace(self.then, catalog=catalog)
+        manifests.write(self._directory, begun, layout.NEXT_MANIFEST)
+        return begun
 
     def _build_options(self) -> BuildOptions | None:
         """What was asked of the present index, but for the kind, which depends on the dimension."""
@@ -231,7 +245,8 @@ class _KnownFiles:
         inside, elsewhere = self._catalog.known_files(""), self._catalog.known_files("/")
         for known in heapq.merge(inside, elsewhere, key=lambda known: os.fsencode(known.key)):
             path = self._folder / known.key
-            if known.key.startswith("/") or os.path.lexists(path):
+            is_elsewhere = known.key.startswith("/") and known.kind is not FileKind.MISSING
+            if is_elsewhere or os.path.lexists(path):
                 yield found_file(path, known.key)
 
 

@@ -1,6 +1,7 @@
 """Makes and opens collections."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
@@ -46,7 +47,7 @@ def create(
     check_options(policies, choice)
     manifest = Manifest(compatibility.new_identity(choice), here)
     with directories.making(place):
-        directories.create_data(place, manifest.made_by.dim)
+        manifest = replace(manifest, catalog=directories.create_data(place, manifest.made_by.dim))
         manifests.write(place, manifest)
     return _collection(place, manifest, policies, choice)
 

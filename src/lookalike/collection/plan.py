@@ -20,7 +20,7 @@ from lookalike.index.spec import IndexSpec
 from lookalike.ingest import embedding, sampling
 from lookalike.ingest.sampling import Census, Trial
 from lookalike.sources.folder import Folder
-from lookalike.storage import layout
+from lookalike.storage import files, layout
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Identity, Manifest
@@ -228,7 +228,7 @@ def _plan(
     new = round(census.changed * trial.new)
     vectors = new + (catalog.state().count if catalog else 0)
     rate = trial.files_per_second
-    catalog_bytes = catalog.path.stat().st_size if catalog else _CATALOG_EMPTY
+    catalog_bytes = files.size(catalog.path) if catalog else _CATALOG_EMPTY
     return Plan(
         folder=here,
         directory=present,

@@ -29,7 +29,7 @@ from lookalike.index.policies import DEFAULT, Policies
 from lookalike.ingest.pipeline import Progress, Report
 from lookalike.sources.folder import Paths, source_of
 from lookalike.storage import directory as directories
-from lookalike.storage import layout, lock
+from lookalike.storage import files, layout, lock
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Identity, Manifest
@@ -107,7 +107,7 @@ def estimate_reindex(
     if wanted == manifest.made_by:
         return None
     with closing(Catalog(manifest.data_directory(directory) / layout.CATALOG)) as catalog:
-        totals, catalog_bytes = catalog.totals(), catalog.path.stat().st_size
+        totals, catalog_bytes = catalog.totals(), files.size(catalog.path)
     live = totals.vectors - totals.dead
     exact = policies.tuning.searches_exactly(wanted.dim, live)
     index_bytes = 0 if exact else defaults.specs(wanted.dim, live)[0].bytes(live)

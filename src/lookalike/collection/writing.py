@@ -29,7 +29,7 @@ class WriteAccess:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the writer's lock of a collection that is still the one that was opened."""
-        with lock.locked(self._directory):
+        with lock.locked(self._directory), self._catalog.pinned():
             compatibility.check_unchanged(self._directory, self._manifest)
             directories.sweep(self._directory, self._manifest)
             yield

@@ -24,6 +24,11 @@ def safe_text(name: str | os.PathLike[str]) -> str:
     return "".join(character if _harmless(character) else _escape(character) for character in os.fspath(name))
 
 
+def is_plain(text: str) -> bool:
+    """Whether a text is one line that looks like what it is: without what `safe_text` escapes, but for backslashes."""
+    return all(character == "\\" or _harmless(character) for character in text)
+
+
 def without_surrogates(text: str) -> str:
     r"""Returns a text with each byte that is not UTF-8 shown as `\xff`, so that it can be encoded."""
     return _SURROGATES.sub(lambda found: _escape(found[0]), text)

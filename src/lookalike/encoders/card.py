@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from lookalike import arguments
 from lookalike.images.decode import Preprocessing
 
 Triple = tuple[float, float, float]
@@ -15,6 +17,11 @@ Triple = tuple[float, float, float]
 _JSON_KEYS = {"preprocessing": "recipe", "normalization": "scaling", "std": "deviation"}
 # Fields of an imported model that do not change its vectors; its weights have a SHA-256.
 _DESCRIPTIVE = {"name", "source", "licence", "version", "command"}
+# What a card that was not damaged, or made to do harm, never exceeds.
+_MOST_DIM = 2**16
+_MOST_SIDE = 2**13  # pixels
+_MOST_TOKENS = 2**20
+_MOST_CHARACTERS = 10_000
 
 
 def triple(numbers: Iterable[Any]) -> Triple:
@@ -127,19 +134,15 @@ class Card:
         Raises:
             ValueError, TypeError, KeyError, LookalikeError: `facts` do not describe a card.
         """
-        normalization, text = facts.get("scaling"), facts.get("text")
+        facts = _object(facts, "card")
+        scaling, text = facts.get("scaling"), facts.get("text")
         return cls(
-            **{name: str(facts[name]) for name in ("name", "source", "licence", "sha256", "precision", "revision")},
-            dim=int(facts["dim"]),
-            preprocessing=Preprocessing(**facts["recipe"]),
-            normalization=normalization
-            and Normalization(
-                triple(normalization["mean"]), triple(normalization["deviation"]), normalization["channels"]
-            ),
-            output=facts.get("output"),
-            text=text and TextSpec(int(text["context"]), str(text["tokenizer"]), bool(text["unescapes"])),
-            version=facts.get("version"),
-            command=facts.get("command"),
+            **{name: _text(facts, name) for name in ("name", "source", "licence", "sha256", "precision", "revision")},
+            dim=_number(facts, "dim", _MOST_DIM),
+            preprocessing=_preprocessing(_object(facts["recipe"], "recipe")),
+            normalization=None if scaling is None else _normalization(_object(scaling, "scaling")),
+            text=None if text is None else _text_spec(_object(text, "text")),
+            **{name: _text(facts, name) for name in ("output", "version", "command") if facts.get(name) is not None},
         )
 
 
@@ -149,3 +152,43 @@ def _with_json_keys(fields: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 def _in_pixels(shares: Iterable[float]) -> Triple:
     return triple(round(255 * float(share), 6) for share in shares)
+
+
+# Reading JSON, which may have been damaged, or made to do harm
+
+
+def _object(value: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} is not an object")
+    return value
+
+
+def _text(facts: Mapping[str, Any], name: str) -> str:
+    text = arguments.text(facts[name], name)
+    if len(text) > _MOST_CHARACTERS:
+        raise ValueError(f"{name} has {len(text):,} characters")
+    return text
+
+
+def _number(facts: Mapping[str, Any], name: str, most: int) -> int:
+    number = arguments.whole(facts[name], name, least=1)
+    if number > most:
+        raise ValueError(f"{name} is more than {most:,}")
+    return number
+
+
+def _preprocessing(facts: Mapping[str, Any]) -> Preprocessing:
+    _number(facts, "size", _MOST_SIDE)
+    return Preprocessing(**facts)
+
+
+def _normalization(facts: Mapping[str, Any]) -> Normalization:
+    mean, std, channels = triple(facts["mean"]), triple(facts["deviation"]), facts["channels"]
+    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0 or channels not in ("RGB", "BGR"):
+        raise ValueError("scaling is out of range")
+    return Normalization(mean, std, channels)
+
+
+def _text_spec(facts: Mapping[str, Any]) -> TextSpec:
+    unescapes = arguments.flag(facts["unescapes"], "unescapes")
+    return TextSpec(_number(facts, "context", _MOST_TOKENS), _text(facts, "tokenizer"), unescapes)

@@ -5,7 +5,8 @@
       model.xml, model.bin                  the image encoder: from pixels to a vector
       text.xml, text.bin, tokenizer.json    the text encoder, if the model has one
 
-A model is written to a temporary directory and then renamed, so that it is there completely or not at all.
+A model is written to a temporary directory and then renamed, so that it is there completely or not at all; likewise it
+is renamed before it is deleted. What a process that was killed has left of either, the next one deletes.
 """
 
 import ast
@@ -24,18 +25,25 @@ from typing import Any
 import filelock
 import platformdirs
 
+from lookalike import arguments
 from lookalike.encoders.card import Card
 from lookalike.errors import Hint, LookalikeError, ModelError, StorageError, UsageError
-from lookalike.system import durable
+from lookalike.system import durable, regular_file, scratch
 
 CARD, GRAPH, TEXT_GRAPH, TOKENIZER = "card.json", "model.xml", "text.xml", "tokenizer.json"
 _LOCK = ".lock"
 _FORMAT = 1
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MAX_CARD = 2**20  # bytes
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_FILE = re.compile(r"[a-z]+\.(?:xml|bin|json)")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_TEMPORARY = ".importing-"
 _ENVIRONMENT = "LOOKALIKE_MODELS"
 _ADVICE = f"set ${_ENVIRONMENT} to a folder of your own"
-# Import options whose values are Python literals; all others are texts.
+# The options of an import: those whose values are Python literals, and those whose values are texts.
 _LITERAL_OPTIONS = {"size", "crop", "mean", "std"}
+_TEXT_OPTIONS = {"revision", "output", "resample", "fit", "channels", "licence"}
+_MAX_COMMAND = 2000  # characters
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ def has(name: str) -> bool:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         return False
     try:
-        return (folder() / name / CARD).is_file()
+        return os.path.lexists(folder() / name / CARD)
     except (UsageError, OSError):
         return False
 
@@ -143,16 +151,20 @@ def read(name: str) -> ImportedModel:
     directory = _directory(name)
     path, again = directory / CARD, import_hint("", name, again=True)
     try:
-        facts = json.loads(path.read_bytes())
+        facts = json.loads(regular_file.read(path, most=_MAX_CARD))
         if facts["format"] != _FORMAT:
-            raise ModelError(f"{path}: it has the unknown format {facts['format']}", again)
+            raise ModelError(f"{path}: it has the unknown format {arguments.shown(facts['format'])}", again)
         card = Card.from_dict(facts["card"])
         if card.name != name:
-            raise ValueError(f"it is that of {card.name!r}")
-        return ImportedModel(card, directory, {str(name): str(sha256) for name, sha256 in facts["files"].items()})
+            raise ValueError(f"it is that of {arguments.shown(card.name)}")
+        return ImportedModel(card, directory, _checked_sha256s(facts["files"]))
     except ModelError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, LookalikeError) as error:
+    except OSError as error:
+        raise ModelError(f"{path}: the card cannot be read ({_reason(error)})", again) from error
+    except KeyError as error:
+        raise ModelError(f"{path}: the card is damaged ({error.args[0]} is missing)", again) from error
+    except (ValueError, TypeError, OverflowError, RecursionError, LookalikeError) as error:
         raise ModelError(f"{path}: the card is damaged ({error})", again) from error
 
 
@@ -166,8 +178,8 @@ def save(card: Card, write: Callable[[Path], None]) -> ImportedModel:
     check_name(card.name)
     check_is_free(card.name)
     home = make_folder()
-    with durable.storage_errors(home), tempfile.TemporaryDirectory(dir=home, prefix=".importing-") as temporary:
-        new = Path(temporary) / card.name
+    with durable.storage_errors(home), scratch.directory(home, _TEMPORARY) as temporary:
+        new = temporary / card.name
         sha256s = _write_files(new, card, write)
         with filelock.FileLock(home / _LOCK):
             check_is_free(card.name)  # another process may have been quicker
@@ -184,9 +196,9 @@ def remove(name: str) -> None:
         StorageError: it cannot be deleted.
     """
     directory = _directory(name)
-    with durable.storage_errors(directory):
-        (directory / CARD).unlink()  # from here on it is no model
-        shutil.rmtree(directory)
+    with durable.storage_errors(directory), scratch.directory(directory.parent, _TEMPORARY) as temporary:
+        durable.rename(directory, temporary / name)  # from here on it is no model; of a link, only the link is deleted
+        durable.sync_folder(directory.parent)
 
 
 def check_name(name: str) -> None:
@@ -214,11 +226,11 @@ def import_hint(command: str, name: str, *, again: bool = False) -> Hint:
     """
     source: Any
     try:
-        source, *rest = shlex.split(command)
+        source, *rest = shlex.split(command if len(command) <= _MAX_COMMAND else "")
         pairs = zip(rest[::2], rest[1::2], strict=True)
         options = dict(_option(flag, text) for flag, text in pairs)
-    except (ValueError, SyntaxError):  # it is empty, or not in the form that Lookalike writes
-        source, options = command or ..., {}
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        source, options = command or ..., {}  # it is empty, or not in the form that Lookalike writes
     arguments = {"source": source, "name": name} | ({"options": options} if options else {})
     return Hint("import_model_again" if again else "import_model", arguments)
 
@@ -230,7 +242,11 @@ def import_again_hint(card: Card) -> Hint:
 
 def _option(flag: str, text: str) -> tuple[str, Any]:
     name = flag.removeprefix("--")
-    return name, ast.literal_eval(text) if name in _LITERAL_OPTIONS else text
+    if name in _LITERAL_OPTIONS:
+        return name, ast.literal_eval(text)
+    if name not in _TEXT_OPTIONS:
+        raise ValueError(f"{flag} is no option of an import")
+    return name, text
 
 
 def _reason(error: OSError) -> str:
@@ -246,6 +262,16 @@ def _directory(name: str) -> Path:
     if not has(name):
         raise UsageError(f"there is no imported model {name!r}")
     return folder() / name
+
+
+def _checked_sha256s(files: Any) -> dict[str, str]:
+    """The SHA-256s on a card; raises ValueError if a file or a SHA-256 cannot be a model's."""
+    if not isinstance(files, dict):
+        raise ValueError("files is not an object")
+    for name, sha256 in files.items():
+        if not _FILE.fullmatch(name) or not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+            raise ValueError(f"files has the entry {arguments.shown(name)}: {arguments.shown(sha256)}")
+    return files
 
 
 def _write_files(directory: Path, card: Card, write: Callable[[Path], None]) -> dict[str, str]:
@@ -264,7 +290,7 @@ def _write_files(directory: Path, card: Card, write: Callable[[Path], None]) -> 
 def _sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal; "" if it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with regular_file.open_to_read(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""

@@ -78,9 +78,9 @@ class Preprocessing:
         if not 0 < arguments.number(self.crop, "crop") <= 1:
             raise UsageError(f"crop: {self.crop} is not a part of a side; give a number above 0 and at most 1")
         if self.resample not in get_args(Resample):
-            raise UsageError(f"resample: {self.resample!r}; give one of {', '.join(get_args(Resample))}")
+            raise UsageError(f"resample: {arguments.shown(self.resample)}; give one of {', '.join(get_args(Resample))}")
         if self.fit not in get_args(Fit):
-            raise UsageError(f"fit: {self.fit!r}; give one of {', '.join(get_args(Fit))}")
+            raise UsageError(f"fit: {arguments.shown(self.fit)}; give one of {', '.join(get_args(Fit))}")
 
 
 Recipe = Preprocessing  # its name in earlier versions

@@ -111,7 +111,7 @@ class _WhileAny:
                 self._stop()
 
 
-_IGNORE_PILLOW = ("ignore", None, Warning, re.compile(r"(PIL|pi_heif)\."), 0)
+_IGNORE_PILLOW = ("ignore", None, Warning, re.compile(r"(PIL|pillow_heif)\."), 0)
 _PILLOW_LOG = logging.getLogger("PIL")
 _NO_PRINTING = logging.NullHandler()  # without any handler, Python prints logged errors
 
@@ -226,7 +226,7 @@ def _plugin(data: bytes) -> _Plugin:
 
 def _heif_plugin() -> _Plugin:
     try:
-        from pi_heif import HeifImageFile  # optional
+        from pillow_heif import HeifImageFile  # optional
     except ImportError as error:
         raise ImageError('HEIC needs an extra: pip install "lookalike[heic]"', lasting=False) from error
     return cast("_Plugin", HeifImageFile)

@@ -21,19 +21,66 @@ _REASONS = {
 }
 
 
+_TICK_NS = 10_000_000  # a file system takes the time from a clock that ticks a hundred times a second, or more often
+_COARSE_NS = 2_000_000_000  # the largest unit of a file system that keeps whole seconds: FAT's
+_DAY_NS = 86_400_000_000_000
+
+
 @dataclass(frozen=True)
-class FileBytes:
-    """The bytes of a file, with the size and the time of change that belong to exactly these bytes.
+class FileStatus:
+    """What tells whether a file has changed.
+
+    Programs may set the mtime, so that two files can have the same one, and a wrong clock may set it far into the
+    future. Only the operating system sets the ctime, which a rename changes, too. So both count.
 
     Attributes:
-        data: the bytes.
-        size: the number of bytes.
-        changed_ns: the time of the last change in nanoseconds; see the function `changed_ns`.
+        size: in bytes.
+        mtime_ns: the time of the last change of the contents, in nanoseconds.
+        ctime_ns: the time of the last change of anything; None if it is not known, and `mtime_ns` is the later of both.
     """
 
-    data: bytes
     size: int
-    changed_ns: int
+    mtime_ns: int
+    ctime_ns: int | None
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "FileStatus":
+        """The status that the operating system reports."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+    def is_same(self, now: "FileStatus") -> bool:
+        """Whether a file that had this status and has the other one now is unchanged."""
+        if self.ctime_ns is None and now.ctime_ns is not None:
+            return (self.size, self.mtime_ns) == (now.size, max(now.mtime_ns, now.ctime_ns))
+        return self == now and now != UNKNOWN
+
+    def settled(self, began_ns: int) -> "FileStatus":
+        """The status to keep of a file that was read after this moment: one that no file has if it is as young.
+
+        A change that followed at once might leave the times as they are, so such a file is looked at again next time.
+        """
+        if self.ctime_ns is None or began_ns - _unit(self.ctime_ns) <= self.ctime_ns:
+            return FileStatus(self.size, *_NO_TIMES)
+        is_young = began_ns - _unit(self.mtime_ns) <= self.mtime_ns < began_ns + _DAY_NS  # else it says nothing
+        return FileStatus(self.size, *_NO_TIMES) if is_young else self
+
+
+def _unit(time_ns: int) -> int:
+    """How exact a file's time is, in nanoseconds."""
+    return _TICK_NS if time_ns % 1_000_000_000 else _COARSE_NS
+
+
+_NO_TIMES = (-1, -1)
+UNKNOWN = FileStatus(-1, *_NO_TIMES)
+"""The status of a file that cannot be asked for it; it is never the same."""
+
+
+@dataclass(frozen=True)
+class FileBytes:
+    """The bytes of a file, with the status that belongs to exactly these bytes."""
+
+    data: bytes
+    status: FileStatus
 
 
 def read(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> FileBytes:
@@ -55,15 +102,6 @@ def read(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> FileByt
         if found is not None:
             return found
     raise ImageError("changed while it was read", name, lasting=False)
-
-
-def changed_ns(status: os.stat_result) -> int:
-    """Returns the later of a file's mtime and ctime, in nanoseconds.
-
-    Programs may set the mtime, so that two files can have the same one; only the operating system sets the ctime,
-    which a rename changes, too.
-    """
-    return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
 def check_bytes(size: int, max_bytes: int, name: str) -> None:
@@ -89,8 +127,8 @@ def _read_once(name: str, max_bytes: int) -> FileBytes | None:
         after = os.fstat(handle)
     finally:
         os.close(handle)
-    same = (before.st_size, changed_ns(before)) == (after.st_size, changed_ns(after))
-    return FileBytes(data, after.st_size, changed_ns(after)) if same and len(data) == after.st_size else None
+    same = FileStatus.of(before) == FileStatus.of(after)
+    return FileBytes(data, FileStatus.of(after)) if same and len(data) == after.st_size else None
 
 
 def _read_up_to(size: int, handle: int) -> bytes:

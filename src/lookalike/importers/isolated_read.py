@@ -13,7 +13,7 @@ from lookalike.encoders.openvino.loading import ov
 from lookalike.errors import ModelError
 from lookalike.importers.error_summary import one_line
 from lookalike.importers.third_party import silenced
-from lookalike.system import worker
+from lookalike.system import scratch, worker
 
 Frontend = Literal["onnx", "ir", "tflite", "tf"]
 
@@ -47,8 +47,7 @@ def read(frontend: Frontend, *parts: bytes, path: Path | None = None) -> ov.Mode
         DamagedError: it cannot be read.
         ModelError: the process does not work, whatever the file.
     """
-    with tempfile.TemporaryDirectory(prefix="lookalike-") as name:
-        directory = Path(name)
+    with scratch.directory(tempfile.gettempdir(), "lookalike-reading-") as directory:
         task = _Task(frontend, parts, path, directory)
         try:
             worker.run(_read_and_write, task, name="OpenVINO", progress=lambda _: None, seconds=_SECONDS)

@@ -27,6 +27,7 @@ from lookalike.importers.download import huggingface_hub
 from lookalike.importers.error_summary import one_line
 from lookalike.importers.third_party import optional_module, silenced
 from lookalike.importers.torch_export import example_image, to_openvino
+from lookalike.system import scratch
 
 _FITS: dict[str, Fit] = {"shortest": "crop", "squash": "squash"}  # by OpenCLIP's resize_mode
 _MAX_SHOWN = 8  # tags listed in a message
@@ -170,11 +171,11 @@ def _tokenizer(entry: _Entry, repository: huggingface_hub.Repository, progress: 
             return _open_clip().get_tokenizer(entry.model)
     name = text["hf_tokenizer_name"]
     holder = repository if name == entry.repository else huggingface_hub.repository(name, None, progress)
-    with tempfile.TemporaryDirectory() as directory:
+    with scratch.directory(tempfile.gettempdir(), "lookalike-tokenizer-") as directory:
         for file in _TOKENIZER_FILES:
             if file in holder.files:
-                (Path(directory) / file).write_bytes(holder.fetch(file).path.read_bytes())
-        return _hf_tokenizer(entry, directory)
+                (directory / file).write_bytes(holder.fetch(file).path.read_bytes())
+        return _hf_tokenizer(entry, str(directory))
 
 
 def _hf_tokenizer(entry: _Entry, directory: str) -> Any:

@@ -53,10 +53,10 @@ class Index:
         inner = spec.empty()
         if not inner.is_trained:
             spec.check(len(sample))
-            if like and like.spec.lists and like.spec.inverted_file == spec.inverted_file:
-                quantizer = quantizer_of(like._inner)
-                quantizer_of(inner).add(quantizer.reconstruct_n(0, quantizer.ntotal))
             with faiss_errors(spec.factory), _training_settings(inner, len(sample)):
+                if like and like.spec.lists and like.spec.inverted_file == spec.inverted_file:
+                    quantizer = quantizer_of(like._inner)
+                    quantizer_of(inner).add(quantizer.reconstruct_n(0, quantizer.ntotal))
                 if spec.kind != "ivf" or not _train_on_gpus(inner, sample):
                     inner.train(sample)
             if spec.kind == "ivf" and isinstance(lists := quantizer_of(inner), faiss.IndexHNSW):
@@ -100,6 +100,7 @@ class Index:
 
         Raises:
             UsageError: the queries have another dimension.
+            CorruptError: FAISS cannot search it.
         """
         if queries.ndim != 2 or queries.shape[1] != self.spec.dim:
             raise UsageError(f"a query of shape {queries.shape} does not fit an index of {self.spec.dim} dimensions")
@@ -107,10 +108,11 @@ class Index:
         bitmap = row_set.bitmap(0, self.rows)
         selector = None if bitmap is None else faiss.IDSelectorBitmap(bitmap)
         refining = faiss.IndexRefineSearchParameters(
-            k_factor=parameters.candidates + 0.5 / k,  # FAISS rounds the number of candidates down
-            base_index_params=self._faiss_parameters(parameters.nprobe, selector),
+            # FAISS rounds the number of candidates down, and takes memory for all of them.
+            k_factor=min(parameters.candidates, max(self.rows / k, 1)) + 0.5 / k,
+            base_index_params=self._faiss_parameters(min(parameters.nprobe, max(self.rows, 1)), selector),
         )
-        with searching_threads(len(queries)):
+        with searching_threads(len(queries)), _search_errors():
             scores, rows = refined.search(np.ascontiguousarray(queries, np.float32), k, params=refining)
         return scores, rows
 
@@ -152,7 +154,7 @@ class Index:
                 inner = faiss.read_index(f"/dev/fd/{file.fileno()}")  # by descriptor, since a path need not be UTF-8
             if spec.describes(inner):
                 return cls(spec, inner)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             raise CorruptError(f"{file.name}: FAISS cannot read it: {error}") from error
         raise CorruptError(f"{file.name}: it is not {spec.factory} over {spec.dim} dimensions")
 
@@ -171,6 +173,17 @@ class Index:
         if isinstance(self._inner, faiss.IndexPreTransform):
             return faiss.SearchParametersPreTransform(index_params=parameters)
         return parameters
+
+
+@contextmanager
+def _search_errors() -> Iterator[None]:
+    """Turns FAISS's errors while it searches into CorruptErrors: what it has read makes no sense to it."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if "interrupted" in str(error):
+            raise KeyboardInterrupt from None
+        raise CorruptError(f"the index is damaged: FAISS cannot search it: {str(error).strip()}") from error
 
 
 @contextmanager

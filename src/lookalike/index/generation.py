@@ -7,11 +7,11 @@ the vectors.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,16 @@ from lookalike.errors import CorruptError, StorageError, UsageError
 from lookalike.index.faiss_index import Index
 from lookalike.index.operating_point import OperatingPoint, SearchParameters, cheapest
 from lookalike.index.spec import IndexSpec
-from lookalike.storage import layout
+from lookalike.storage import files, layout
 from lookalike.storage.mapped_vectors import Part
 from lookalike.storage.records import StoredGeneration
 from lookalike.storage.rows import RowSet
 from lookalike.system import durable
 
 _FORMAT = 1
+_MAX_CARD_BYTES = 2**24
+# The largest numbers that a card may have: of rows and bytes, of neighbours and lists, of milliseconds.
+_ROWS, _NEIGHBOURS, _MILLISECONDS = 2**48, 2**24, 1e9
 _PROBES = 16  # queries whose answers are compared before and after writing
 
 
@@ -100,15 +103,32 @@ def _point_facts(point: OperatingPoint) -> dict[str, Any]:
 
 
 def _from_facts(facts: dict[str, Any]) -> Generation:
+    """The card that JSON holds; raises ValueError for what Lookalike does not write."""
     points = tuple(map(_point_from_facts, facts.pop("points")))
-    return Generation(points=points, target_recall=facts.pop("promise"), reached_recall=facts.pop("reached"), **facts)
+    card = Generation(points=points, target_recall=facts.pop("promise"), reached_recall=facts.pop("reached"), **facts)
+    whole = all(_is_number(each, _ROWS, int) for each in (card.dim, card.rows, card.trained_rows, card.bytes))
+    asked = card.asked_memory is None or _is_number(card.asked_memory, _ROWS, int)
+    measured = all(_is_number(each, 1) for each in (card.target_recall, card.reached_recall))
+    texts = all(isinstance(each, str) for each in (card.spec, card.sha256, card.asked_spec or ""))
+    if not (whole and asked and measured and texts and _is_number(card.exact_milliseconds, _MILLISECONDS)):
+        raise ValueError("a value is of another type, or out of range")
+    return card
 
 
 def _point_from_facts(facts: Mapping[str, Any]) -> OperatingPoint:
-    parameters = SearchParameters(facts["effort"]["breadth"], facts["effort"]["candidates"])
-    return OperatingPoint(
-        facts["depth"], parameters, *(facts[name] for name in ("recall", "recall_low", "milliseconds"))
-    )
+    nprobe, candidates = facts["effort"]["breadth"], facts["effort"]["candidates"]
+    k, recall, recall_low = (facts[name] for name in ("depth", "recall", "recall_low"))
+    milliseconds = facts["milliseconds"]
+    whole = _is_number(nprobe, _NEIGHBOURS, int) and _is_number(k, _NEIGHBOURS, int) and k > 0
+    measured = _is_number(recall, 1) and _is_number(recall_low, 1) and _is_number(milliseconds, _MILLISECONDS)
+    if not (whole and measured and _is_number(candidates, _NEIGHBOURS)):
+        raise ValueError("a value of an operating point is of another type, or out of range")
+    return OperatingPoint(k, SearchParameters(nprobe, candidates), recall, recall_low, milliseconds)
+
+
+def _is_number(value: object, most: float, kind: type | UnionType = int | float) -> bool:
+    """Whether a value is a number from 0; a bool is none, nor is NaN in this range."""
+    return isinstance(value, kind) and not isinstance(value, bool) and 0 <= value <= most  # type: ignore[operator]
 
 
 # On the disk
@@ -129,6 +149,7 @@ def write(data_directory: Path, number: int, index: Index, card: Generation, sto
     """
     path, card_path = layout.index_files(data_directory, number)
     with durable.storage_errors(path):
+        files.check_directory(path.parent)
         path.parent.mkdir(exist_ok=True)
         written = durable.write(durable.beside(path), index.write)
         _try_out(durable.beside(path), index, written.sha256, stored)
@@ -141,23 +162,31 @@ def write(data_directory: Path, number: int, index: Index, card: Generation, sto
     return StoredGeneration(number, card.rows, written.sha256, card_written.sha256)
 
 
-def read_card(data_directory: Path, stored: StoredGeneration) -> Generation:
+def read_card(data_directory: Path, stored: StoredGeneration, *, dim: int | None = None) -> Generation:
     """Reads what is known of a generation, without its index.
+
+    Args:
+        data_directory: the directory of the catalog and the vectors.
+        stored: what the catalog says of it.
+        dim: the dimension that the vectors have, if it is known.
 
     Raises:
         CorruptError: the card is missing, damaged, or cannot be read.
     """
     _, path = layout.index_files(data_directory, stored.number)
     with _corrupt_errors(path):
-        text = path.read_bytes()
+        text = files.read(path, max_bytes=_MAX_CARD_BYTES)
         if hashlib.sha256(text).digest() != stored.card_sha256:
             raise CorruptError(f"{path}: the file is damaged: checksum mismatch")
         try:
             facts = json.loads(text)
             if facts.pop("format") != _FORMAT:
                 raise CorruptError(f"{path}: another version of Lookalike wrote it")
-            return _from_facts(facts)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            card = _from_facts(facts)
+            if card.rows != stored.rows or card.dim != (dim or card.dim):
+                raise ValueError("it is of another index")
+            return card
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CorruptError(f"{path}: the file is damaged: {error}") from error
 
 
@@ -168,13 +197,13 @@ def read_index(data_directory: Path, stored: StoredGeneration, card: Generation)
         CorruptError: the file is missing, damaged, or cannot be read.
     """
     path, _ = layout.index_files(data_directory, stored.number)
-    with _corrupt_errors(path), path.open("rb") as file:
+    with _corrupt_errors(path), files.opened(path) as file:
         if hashlib.file_digest(file, "sha256").digest() != stored.index_sha256:
             raise CorruptError(f"{path}: the file is damaged: checksum mismatch")
         try:
             index = Index.read(IndexSpec(card.spec, card.dim), file)
         except UsageError as error:
-            raise CorruptError(f"{path}: this version of FAISS cannot use it: {error}") from error
+            raise _unusable(path, error) from error
     if index.rows != stored.rows:
         raise CorruptError(f"{path}: it covers {index.rows:,} vectors instead of {stored.rows:,}")
     return index
@@ -183,23 +212,27 @@ def read_index(data_directory: Path, stored: StoredGeneration, card: Generation)
 def is_sound(data_directory: Path, stored: StoredGeneration) -> bool:
     """Whether the checksum of a generation's index matches."""
     try:
-        with layout.index_files(data_directory, stored.number)[0].open("rb") as file:
+        with files.opened(layout.index_files(data_directory, stored.number)[0]) as file:
             return hashlib.file_digest(file, "sha256").digest() == stored.index_sha256
-    except OSError:
+    except (OSError, CorruptError):
         return False
 
 
 def check_size(data_directory: Path, stored: StoredGeneration, card: Generation) -> None:
-    """Makes sure that a generation's index is there and has its size; `read_index` checks what is in it.
+    """Makes sure that a generation's index is there, of a known kind, and has its size; `read_index` checks the rest.
 
     Raises:
-        CorruptError: it is missing, or has another size.
+        CorruptError: it is missing, or has another size, or this version of FAISS cannot use it.
     """
     path, _ = layout.index_files(data_directory, stored.number)
     with _corrupt_errors(path):
-        size = path.stat().st_size
+        size = files.size(path)
     if size != card.bytes:
         raise CorruptError(f"{path}: it has {size:,} bytes instead of {card.bytes:,}")
+    try:
+        IndexSpec(card.spec, card.dim)
+    except UsageError as error:
+        raise _unusable(path, error) from error
 
 
 def sweep(data_directory: Path, keep: int | None) -> None:
@@ -211,9 +244,13 @@ def sweep(data_directory: Path, keep: int | None) -> None:
     kept = set() if keep is None else {path.name for path in layout.index_files(data_directory, keep)}
     folder = layout.index_folder(data_directory)
     with durable.storage_errors(folder):
-        for name in os.listdir(folder) if folder.is_dir() else ():
+        for name in files.names_in(folder):
             if name not in kept:
-                (folder / name).unlink()
+                files.remove(folder / name)
+
+
+def _unusable(path: Path, error: UsageError) -> CorruptError:
+    return CorruptError(f"{path}: this version of FAISS cannot use it: {error}")
 
 
 @contextmanager
@@ -229,7 +266,7 @@ def _corrupt_errors(path: Path) -> Iterator[None]:
 
 def _try_out(path: Path, index: Index, sha256: bytes, stored: Part) -> None:
     """Reads a written index back, and compares its answers with those of the one in memory."""
-    with path.open("rb") as file:
+    with files.opened(path) as file:
         if hashlib.file_digest(file, "sha256").digest() != sha256:
             raise StorageError(f"{path}: the disk gives back something else than was written")
         again = Index.read(index.spec, file)

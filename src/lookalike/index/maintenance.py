@@ -155,7 +155,7 @@ class IndexMaintainer:
         if state.generation is None:
             return None
         try:
-            return generation.read_card(self._directory, state.generation)
+            return generation.read_card(self._directory, state.generation, dim=self._dim)
         except CorruptError:
             return None
 
@@ -164,10 +164,10 @@ class IndexMaintainer:
         assert state.generation
         try:
             index = generation.read_index(self._directory, state.generation, card)
-        except CorruptError:
-            return self._rebuild(vectors, card)
-        builder.add_missing(index, vectors)
-        points = builder.points_of_grown(card, index, vectors, self._policies)
+            builder.add_missing(index, vectors)
+            points = builder.points_of_grown(card, index, vectors, self._policies)
+        except CorruptError:  # if it is not the index, building it anew raises it again
+            points = None
         if points is None:
             return self._rebuild(vectors, card)
         with self._nothing_left_behind():

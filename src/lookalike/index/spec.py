@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import faiss
 
+from lookalike import arguments
 from lookalike.errors import UsageError
 
 # FAISS warns when k-means gets fewer than 39 vectors per list; more than that hardly changes recall.
@@ -44,12 +46,16 @@ _REFUSED = {
     "IndexRefineFlat": "candidates are re-ranked by the stored vectors already; leave out RFlat",
     "IndexNSGFlat": "NSG cannot exclude deleted vectors; HNSW can",
 }
-# The ranges of the numbers in a factory string. FAISS does not check them: it fills the memory, or crashes.
+# What FAISS does not check in a factory string: it would fill the memory, or crash.
+_LONGEST, _DEEPEST = 200, 2  # characters; parentheses within each other
 _BOUNDS = (
     ("lists", re.compile(r"IVF(\d+[kM]?)"), 1, 2**22),
     ("links per vector", re.compile(r"HNSW(\d+)"), 2, 512),
-    ("bits per code", re.compile(r"PQ\d+x(\d+)"), 1, 16),
+    ("bits per code", re.compile(r"x(\d+)"), 1, 16),
+    ("as a number", re.compile(r"(\d+)(?![kM\d])"), 0, 2**22),
 )
+_DIMENSIONS = re.compile(r"(?:OPQ\d+_|PCAW?R?|RR|ITQ|Pad)(\d+)")  # that a transform makes
+_FEW_DIMENSIONS = 64  # that a transform may always make; else, at most twice those of the vectors
 _SUFFIXES = {"k": 2**10, "M": 2**20}
 
 
@@ -69,7 +75,8 @@ class IndexSpec:
     dim: int
 
     def __post_init__(self) -> None:
-        _refuse_out_of_bounds(self.factory)
+        _refuse_malformed(self.factory)
+        _refuse_out_of_bounds(self.factory, self.dim)
         _refuse_unfit(self._skeleton, self.factory)
 
     def empty(self) -> Any:
@@ -212,8 +219,22 @@ def _kind(inner: Any) -> str:
     return "ivf" if name in _IVF else "hnsw" if name in _HNSW else "flat"
 
 
-def _refuse_out_of_bounds(factory: str) -> None:
-    for noun, pattern, low, high in _BOUNDS:
+def _refuse_malformed(factory: str) -> None:
+    shown = arguments.shown(factory)
+    if not re.fullmatch(r"[\w,()]+", factory, re.ASCII):
+        raise UsageError(f"spec={shown}: give a FAISS index factory string, such as IVF4096,PQ320x4fs")
+    if len(factory) > _LONGEST:
+        raise UsageError(f"spec={shown}: {len(factory):,} characters; give at most {_LONGEST}")
+    if _depth(factory) > _DEEPEST:
+        raise UsageError(f"{factory}: {_depth(factory)} parentheses within each other; give at most {_DEEPEST}")
+
+
+def _depth(factory: str) -> int:
+    return max(accumulate((character == "(") - (character == ")") for character in factory))
+
+
+def _refuse_out_of_bounds(factory: str, dim: int) -> None:
+    for noun, pattern, low, high in (*_BOUNDS, ("dimensions", _DIMENSIONS, 1, max(2 * dim, _FEW_DIMENSIONS))):
         for number in pattern.findall(factory):
             if not low <= int(number.rstrip("kM")) * _SUFFIXES.get(number[-1], 1) <= high:
                 raise UsageError(f"{factory}: {number} {noun}; give from {low} to {high:,}")

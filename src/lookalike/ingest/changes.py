@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lookalike.sources.folder import Found, Source, Unreadable
 from lookalike.storage.catalog import Catalog
-from lookalike.storage.records import KnownFile
+from lookalike.storage.records import FileKind, KnownFile
 
 
 @dataclass(frozen=True)
@@ -18,16 +18,17 @@ class Changed:
 
 @dataclass(frozen=True)
 class Unchanged:
-    """A file that is as it was when it was indexed or skipped."""
+    """A file that is as it was when it was indexed or skipped, or that of a missing image, which is back as it was."""
 
     known: KnownFile
+    found: Found
 
 
 @dataclass(frozen=True)
 class Vanished:
     """A known file that is gone."""
 
-    key: str
+    known: KnownFile
 
 
 Change = Changed | Unchanged | Vanished | Unreadable
@@ -47,7 +48,8 @@ def changes(source: Source, catalog: Catalog) -> Iterator[Change]:
 def compare(files: Iterator[Found | Unreadable], known: Iterator[KnownFile]) -> Iterator[Change]:
     """Merges two sequences of files, both in the order of their keys' bytes.
 
-    A known file in a folder that could not be listed may be there or gone: nothing is reported of it.
+    A known file in a folder that could not be listed may be there or gone: nothing is reported of it. Nor is anything
+    of the file of a missing image that is still gone.
     """
     unreadable: list[bytes] = []
     waiting = next(known, None)
@@ -60,8 +62,8 @@ def compare(files: Iterator[Found | Unreadable], known: Iterator[KnownFile]) -> 
         if isinstance(file, Unreadable):
             unreadable.append(place)
             yield file
-        elif before and file.size >= 0 and (file.size, file.changed_ns) == (before.size, before.changed_ns):
-            yield Unchanged(before)
+        elif before and before.status.is_same(file.status):
+            yield Unchanged(before, file)
         else:
             yield Changed(file)
         if before:
@@ -72,5 +74,6 @@ def compare(files: Iterator[Found | Unreadable], known: Iterator[KnownFile]) -> 
 
 
 def _gone(known: KnownFile, unreadable: list[bytes]) -> Iterator[Vanished]:
-    if not any(os.fsencode(known.key).startswith(folder) for folder in unreadable):
-        yield Vanished(known.key)
+    is_hidden = any(os.fsencode(known.key).startswith(folder) for folder in unreadable)
+    if known.kind is not FileKind.MISSING and not is_hidden:
+        yield Vanished(known)

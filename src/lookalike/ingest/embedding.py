@@ -14,6 +14,7 @@ from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import ImageError, ModelError, UsageError
 from lookalike.images import marks
 from lookalike.images.decode import MAX_PIXELS, DecodedImage, decode, read
+from lookalike.images.reading import FileStatus
 from lookalike.sources.folder import Found
 from lookalike.storage.vectors import StoredVectors, Vectors, unit
 
@@ -26,13 +27,12 @@ GROUP = 16
 class Embedded:
     """A file's hash and, unless its vector is stored already, its image's size and vector.
 
-    The file's size and time are those of what was read. The bytes themselves are let go: many wait to be committed.
+    The bytes themselves are let go: many wait to be committed.
 
     Attributes:
         found: the file.
         hash: the SHA-256 of its bytes.
-        size: their number.
-        changed_ns: their time of change, as `reading.changed_ns` has it.
+        status: the file's size and times when they were read.
         width: of the image in pixels, after applying the EXIF orientation.
         height: likewise.
         stored: the unit vector in half precision, (dim,), or None.
@@ -40,8 +40,7 @@ class Embedded:
 
     found: Found
     hash: bytes
-    size: int
-    changed_ns: int
+    status: FileStatus
     width: int = 0
     height: int = 0
     stored: NDArray[np.float16] | None = None
@@ -108,7 +107,7 @@ class Embedder:
             file = read(found.path)
             if marks.has_mark(file.data, marks.SHEET):
                 return Failed(found, "a contact sheet of Lookalike's", lasting=True, own=True)
-            outcome = Embedded(found, hashlib.sha256(file.data).digest(), file.size, file.changed_ns)
+            outcome = Embedded(found, hashlib.sha256(file.data).digest(), file.status)
             if self._row_of(outcome.hash) is not None:
                 return outcome
             preprocessing = self._encoder.preprocessing

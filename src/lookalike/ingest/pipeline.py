@@ -4,29 +4,34 @@ One thread a core reads, decodes and encodes. The calling thread compares with t
 order, so that the same source always gives the same rows.
 """
 
-import itertools
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from lookalike.images.reading import UNKNOWN
 from lookalike.ingest import embedding
 from lookalike.ingest.changes import Changed, Unchanged, Vanished, changes
 from lookalike.ingest.embedding import Embedded, Embedder, Failed, Outcome
+from lookalike.ingest.recognition import ReadFile, Recognition
 from lookalike.results import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.checksums import crc32s
+from lookalike.storage.records import FileKind, KnownFile
 from lookalike.storage.transaction import Transaction
 from lookalike.storage.vectors import VectorWriter
 
 # A commit costs some milliseconds; after a crash, what was not committed is done again.
 _COMMIT_SECONDS = 1.0
 _COMMIT_IMAGES = 512
+_MANY_MISSING = 0.2  # of the images that were there
 _WINDOW_PER_THREAD = 3  # groups under way, so that a large image holds up nobody
 
 
@@ -57,21 +62,27 @@ class Report:
         added: images that were not there before.
         updated: images whose files had changed.
         renamed: images whose files were moved; they keep their ids.
+        returned: images that had been missing; they keep their ids.
         unchanged: images that were there and are as they were.
-        removed: images that are dropped because their files are gone or can no longer be read.
+        missing: images whose files this run has missed: they are gone or cannot be used. They are kept, but not found.
+        missing_before: images that an earlier run has missed, and this one, too.
         skipped: files that were tried and left out, without Lookalike's own contact sheets.
         skipped_before: files that were left out by an earlier run and have not changed since.
         seconds: how long it took.
+        misses_many: whether a folder has lost all images, or more than a fifth at once: its drive may be away.
     """
 
     added: int = 0
     updated: int = 0
     renamed: int = 0
+    returned: int = 0
     unchanged: int = 0
-    removed: int = 0
+    missing: int = 0
+    missing_before: int = 0
     skipped: tuple[Skipped, ...] = ()
     skipped_before: int = 0
     seconds: float = 0.0
+    misses_many: bool = False
 
 
 class Ingest:
@@ -83,17 +94,20 @@ class Ingest:
         writer: VectorWriter,
         embedder: Embedder,
         *,
+        folder: Path,
         threads: int,
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
+        """`folder` is the one that the keys are relative to."""
         self._catalog, self._writer, self._embedder = catalog, writer, embedder
         self._threads, self._progress = threads, progress
-        self._pending: list[Outcome] = []
-        self._committed, self._committed_at = 0, time.monotonic()
+        self._recognition = Recognition(folder, since_ns=time.time_ns())
+        self._pending: list[Outcome | Unchanged] = []
+        self._gone: list[KnownFile] = []
+        self._done, self._committed, self._committed_at = 0, 0, time.monotonic()
         self._counts: Counter[str] = Counter()
         self._skipped: list[Skipped] = []
         self._total: Future[int] | None = None
-        self._vanished = False
 
     def run(self, source: Source) -> Report:
         """Brings the catalog up to date with the source.
@@ -103,7 +117,7 @@ class Ingest:
         Raises:
             StorageError: the disk is full or failing. What was committed before is there.
         """
-        start, newest = time.monotonic(), self._catalog.newest_id()
+        start = time.monotonic()
         pool = ThreadPoolExecutor(self._threads, "lookalike-ingest")
         try:
             if self._progress:
@@ -113,15 +127,18 @@ class Ingest:
             self._commit()
         finally:
             pool.shutdown(cancel_futures=True)
-        if self._vanished:
-            self._drop(source, newest)
-        return self._report(time.monotonic() - start)
+        self._catalog.forget_edits()
+        return self._report(source.within, time.monotonic() - start)
 
-    def _report(self, seconds: float) -> Report:
-        names = ("added", "updated", "renamed", "unchanged", "removed", "skipped_before")
-        return Report(**{name: self._counts[name] for name in names}, skipped=tuple(self._skipped), seconds=seconds)
+    def _report(self, within: str | None, seconds: float) -> Report:
+        names = ("added", "updated", "renamed", "returned", "unchanged", "skipped_before")
+        counts: dict[str, Any] = {name: self._counts[name] for name in names}
+        before, missing = self._catalog.missing_among(within, since_ns=self._recognition.since_ns)
+        report = replace(Report(skipped=tuple(self._skipped), seconds=seconds), **counts)
+        report = replace(report, missing=missing, missing_before=before)
+        return replace(report, misses_many=within is not None and _misses_many(report))
 
-    def _outcomes(self, source: Source, pool: ThreadPoolExecutor) -> Iterator[Outcome]:
+    def _outcomes(self, source: Source, pool: ThreadPoolExecutor) -> Iterator[Outcome | Unchanged]:
         """The outcome for each file that has changed, in the source's order."""
         window: deque[Future[list[Outcome]]] = deque()
         group: list[Found] = []
@@ -129,13 +146,16 @@ class Ingest:
             match change:
                 case Changed(found):
                     group.append(found)
+                case Unchanged(known, file) if known.kind is FileKind.MISSING or known.status != file.status:
+                    yield change
                 case Unchanged(known):
-                    self._counts["skipped_before" if known.skipped else "unchanged"] += 1
+                    self._done += 1
+                    self._counts["skipped_before" if known.kind is FileKind.SKIPPED else "unchanged"] += 1
                     self._report_progress()
-                case Vanished():
-                    self._vanished = True
+                case Vanished(known):
+                    self._gone.append(known)
                 case Unreadable(path, key, reason):
-                    yield Failed(Found(path, key, -1, -1), reason, lasting=False)
+                    yield Failed(Found(path, key, UNKNOWN), reason, lasting=False)
             if len(group) == embedding.GROUP:
                 window.append(pool.submit(self._embedder.outcomes, group))
                 group = []
@@ -145,10 +165,10 @@ class Ingest:
         while window:
             yield from window.popleft().result()
 
-    def _take(self, outcome: Outcome) -> None:
+    def _take(self, outcome: Outcome | Unchanged) -> None:
         self._pending.append(outcome)
         due = time.monotonic() - self._committed_at >= _COMMIT_SECONDS
-        if due or len(self._pending) >= _COMMIT_IMAGES:
+        if due or len(self._pending) + len(self._gone) >= _COMMIT_IMAGES:
             self._commit()
         self._report_progress()
 
@@ -157,7 +177,7 @@ class Ingest:
             return
         total = self._total.result() if self._total and self._total.done() else None
         try:
-            done = self._counts.total() + len(self._pending)
+            done = self._done + len(self._pending)
             self._progress(Progress(done, total, self._counts["added"], len(self._skipped), self._committed))
         except BaseException:
             self._commit()  # it is called between two images, so everything that is pending is complete
@@ -165,7 +185,7 @@ class Ingest:
 
     def _commit(self) -> None:
         """Writes the pending vectors to the disk and then, in one commit, their entries to the catalog."""
-        if not self._pending:
+        if not self._pending and not self._gone:
             return
         embedded = {outcome.hash: outcome for outcome in reversed(self._pending) if isinstance(outcome, Embedded)}
         rows = self._catalog.rows_of(embedded)  # by hash
@@ -178,43 +198,49 @@ class Ingest:
         with self._catalog.writing() as transaction:
             for row, (outcome, crc32) in enumerate(zip(new, crc32s(stored), strict=True), first):
                 transaction.add_vector(row, outcome.hash, crc32, width=outcome.width, height=outcome.height)
-            events = [self._record(transaction, outcome, rows) for outcome in self._pending]
+            self._miss(transaction, self._gone)
+            events = [self._record(transaction, outcome, rows, first_new=first) for outcome in self._pending]
+        self._writer.committed()
         self._counts.update(events)  # only what is committed counts
         self._skipped.extend(
             Skipped(outcome.found.path, outcome.reason)
             for outcome in self._pending
             if isinstance(outcome, Failed) and not outcome.own
         )
-        self._committed += len(self._pending)
-        self._pending, self._committed_at = [], time.monotonic()
+        self._done, self._committed = self._done + len(self._pending), self._committed + len(self._pending)
+        self._pending, self._gone, self._committed_at = [], [], time.monotonic()
 
-    def _record(self, transaction: Transaction, outcome: Outcome, rows: dict[bytes, int]) -> str:
+    def _miss(self, transaction: Transaction, gone: Sequence[KnownFile]) -> None:
+        """Makes the images of these files missing, and forgets the skipped files among them."""
+        transaction.missing.set_aside([known.key for known in gone], self._recognition.since_ns)
+        transaction.forget_skipped(known.key for known in gone)
+
+    def _record(
+        self, transaction: Transaction, outcome: Outcome | Unchanged, rows: dict[bytes, int], *, first_new: int
+    ) -> str:
         """Changes the catalog for one file, and returns the name of the report's field that counts it."""
-        found = outcome.found
-        if isinstance(outcome, Embedded):
-            row = rows[outcome.hash]
-            before = transaction.put_image(found.key, row, size=outcome.size, changed_ns=outcome.changed_ns)
-            if before is None:
-                return "added"
-            return "updated" if before != row else "unchanged"  # it was only touched
-        # It is left out as hidden files are, or vanished while it was read, or was never there.
-        if outcome.own or not found.key or not os.path.lexists(found.path):
-            return "removed" if transaction.remove([found.key]) else "failed"
-        # A failure that is not the file's own, such as a missing permission, is tried again: no file has the time -1.
-        changed_ns = found.changed_ns if outcome.lasting else -1
-        was_image = transaction.put_skipped(found.key, outcome.reason, size=found.size, changed_ns=changed_ns)
-        return "removed" if was_image else "failed"
+        match outcome:
+            case Unchanged(known, found) if known.kind is FileKind.MISSING:
+                return "returned" if transaction.bring_back_unchanged(known.key) else "failed"
+            case Unchanged(known, found):  # an earlier version has kept only one of its times
+                transaction.put_status(known.key, found.status)
+                return "skipped_before" if known.kind is FileKind.SKIPPED else "unchanged"
+            case Embedded(found, hash_):
+                row, status = rows[hash_], outcome.status.settled(self._recognition.since_ns)
+                file = ReadFile(found.key, hash_, row, status)
+                return self._recognition.record(transaction, file, is_new=row >= first_new)
+            case Failed(found) if outcome.own or not found.key or not os.path.lexists(found.path):
+                # It is left out as hidden files are, or vanished while it was read, or was never there.
+                self._miss(transaction, [KnownFile(found.key, found.status, FileKind.IMAGE)])
+            case Failed(found, reason):
+                # A failure that is not the file's own, such as a missing permission, is tried again.
+                status = found.status.settled(self._recognition.since_ns) if outcome.lasting else UNKNOWN
+                transaction.put_skipped(found.key, reason, status, since_ns=self._recognition.since_ns)
+        return "failed"
 
-    def _drop(self, source: Source, newest: int) -> None:
-        """Drops the images whose files are gone, unless the same image was added under another name: it was renamed.
 
-        That is known only at the end of a run. The vanished files are looked for once more then, since there may be too
-        many to remember.
-        """
-        keys = (change.key for change in changes(source, self._catalog) if isinstance(change, Vanished))
-        while batch := list(itertools.islice(keys, _COMMIT_IMAGES)):
-            with self._catalog.writing() as transaction:
-                gone = [key for key in batch if not transaction.rename(key, newest)]
-                removed = transaction.remove(gone)
-            renamed = len(batch) - len(gone)
-            self._counts.update(removed=removed, renamed=renamed, added=-renamed)
+def _misses_many(report: Report) -> bool:
+    present = report.unchanged + report.updated + report.renamed
+    if not present + report.added + report.returned:
+        return report.missing + report.missing_before > 0
+    return report.missing > _MANY_MISSING * (present + report.missing)

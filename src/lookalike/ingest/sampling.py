@@ -19,6 +19,7 @@ from lookalike.ingest.embedding import Embedded, Embedder, Failed, Outcome
 from lookalike.results import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable
 from lookalike.storage.catalog import Catalog
+from lookalike.storage.records import FileKind
 from lookalike.system.resources import peak_memory
 
 _NAMED = 5  # unusable files that a trial names
@@ -116,9 +117,12 @@ def take(
         match change:
             case Changed(found):
                 drawn.offer(found)
-                counts.update(files=1, bytes=max(found.size, 0), changed=1, key_bytes=len(os.fsencode(found.key)))
+                counts.update(
+                    files=1, bytes=max(found.status.size, 0), changed=1, key_bytes=len(os.fsencode(found.key))
+                )
             case Unchanged(known):
-                counts.update(files=1, bytes=known.size, images=not known.skipped, left_out=known.skipped)
+                is_skipped = known.kind is FileKind.SKIPPED
+                counts.update(files=1, bytes=known.status.size, images=not is_skipped, left_out=is_skipped)
             case Vanished():
                 counts.update(vanished=1)
             case Unreadable(path, _, reason):

@@ -109,7 +109,7 @@ class Searcher:
                 found = found[: np.searchsorted(-near, -options.min_score, "right")]
             named = snapshot.catalog.named(found.tolist(), where=options.where, limit=options.k + extra)
             seen = snapshot.state
-            if named.state.files != seen.files or (patient and named.state.changes != seen.changes):
+            if named.state.files != seen.files or (patient and named.state != seen):
                 return None
             check_rows(snapshot.vectors, found, named.crc32s)
             score_of = dict(zip(found.tolist(), near.tolist(), strict=False))

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from lookalike.storage import checksums
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
 from lookalike.storage.mapped_vectors import MappedVectors
-from lookalike.storage.records import State, StoredGeneration
+from lookalike.storage.records import IndexKey, State, StoredGeneration
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Vectors
 from lookalike.system import forks
@@ -52,6 +52,7 @@ class Snapshot:
         live: all rows that are not dead.
         opened: the index, if there is one that can be used.
         policy: decides which row sets are small enough for exact search.
+        give_up_index: is told why the index cannot be searched, which then is exact.
     """
 
     state: State
@@ -60,6 +61,7 @@ class Snapshot:
     live: RowSet
     opened: OpenIndex | None
     policy: TuningPolicy
+    give_up_index: Callable[[CorruptError, State], None] = field(compare=False, repr=False)
     _filtered: OrderedDict[Where, RowSet] = field(default_factory=OrderedDict, compare=False, repr=False)
     _lock: forks.Lock = field(default_factory=forks.Lock, compare=False, repr=False)
 
@@ -144,8 +146,13 @@ class Snapshot:
         if not indexed_k or not len(queries):
             return self.vectors.search(queries, k, row_set)
         stored = self.vectors.part(0, index.rows)
-        found = index.search(queries, indexed_k, parameters, stored=stored, row_set=row_set)
-        if (found[1] < 0).any():  # the others are in lists that were not visited
+        try:
+            found = index.search(queries, indexed_k, parameters, stored=stored, row_set=row_set)
+        except CorruptError as error:
+            self.give_up_index(_DamagedIndexError(error.message), self.state)
+            return self.vectors.search(queries, k, row_set)
+        # The others are in lists that were not visited, or are not finite.
+        if (found[1] < 0).any() or not np.isfinite(found[0]).all():
             return self.vectors.search(queries, k, row_set)
         young = self.vectors.search(queries, k, row_set, start=index.rows)
         return _merged(found, young, k)
@@ -161,14 +168,14 @@ class Snapshots:
         self._hint = Hint("maintain", {"path": str(manifest.path(directory))})
         self._lock = forks.Lock()
         self._vectors: MappedVectors | None = None
-        self._index: tuple[int, OpenIndex] | None = None
-        self._damaged = 0  # the number of the generation that cannot be used
+        self._index: tuple[IndexKey, OpenIndex] | None = None
+        self._damaged: IndexKey | None = None  # the index that cannot be used
         self._newest: Snapshot | None = None
 
     def close(self) -> None:
         """Closes the files; the next use opens them again."""
         with self._lock:
-            self._vectors, self._index, self._newest, self._damaged = None, None, None, 0
+            self._vectors, self._index, self._newest, self._damaged = None, None, None, None
 
     @contextmanager
     def current(self) -> Iterator[Snapshot]:
@@ -197,7 +204,7 @@ class Snapshots:
             if state.generation is None:
                 return None
             try:
-                card = generation.read_card(self._directory, state.generation)
+                card = generation.read_card(self._directory, state.generation, dim=self._dim)
                 generation.check_size(self._directory, state.generation, card)
                 return card
             except CorruptError:
@@ -231,7 +238,7 @@ class Snapshots:
         if state.generation is None:
             return
         try:
-            card = generation.read_card(self._directory, state.generation)
+            card = generation.read_card(self._directory, state.generation, dim=self._dim)
             generation.read_index(self._directory, state.generation, card)
         except CorruptError as error:
             yield CorruptError(error.message, self._hint)
@@ -245,7 +252,7 @@ class Snapshots:
             if newest and is_same and newest.opened is opened and newest.vectors is self._vectors:
                 return newest
             live = newest.live if newest and is_same else self._live(state)
-            self._newest = Snapshot(state, self.catalog, self._vectors, live, opened, self._policy)
+            self._newest = Snapshot(state, self.catalog, self._vectors, live, opened, self._policy, self._give_up_index)
             return self._newest
 
     def is_loaded(self, state: State) -> bool:
@@ -254,46 +261,42 @@ class Snapshots:
             mapped = self._vectors
             if not mapped or mapped.path.name != state.vectors or mapped.count < state.count or not mapped.is_current():
                 return False
-            return not self._uses_index(state) or (self._index is not None and self._index[0] == _number(state))
+            return not self._uses_index(state) or (self._index is not None and self._index[0] == state.index)
 
     def _uses_index(self, state: State) -> bool:
-        return state.generation is not None and state.generation.number != self._damaged
+        return state.index is not None and state.index != self._damaged
 
     def _load(self, state: State) -> None:
         """Opens the files of a state, unless a writer has replaced them."""
         try:
             with self._lock:
                 self._vectors = MappedVectors(self._directory / state.vectors, self._dim, state.count)
-                if self._uses_index(state) and (self._index is None or self._index[0] != _number(state)):
-                    assert state.generation
-                    self._index = state.generation.number, self._read_index(state.generation)
+                if self._uses_index(state) and (self._index is None or self._index[0] != state.index):
+                    assert state.index
+                    self._index = state.index, self._read_index(state.index[1])
         except CorruptError as damage:
             if not self._is_replaced(state):
                 self._give_up_index(damage, state)
 
     def _read_index(self, stored: StoredGeneration) -> OpenIndex:
         try:
-            card = generation.read_card(self._directory, stored)
+            card = generation.read_card(self._directory, stored, dim=self._dim)
             return OpenIndex(generation.read_index(self._directory, stored, card), card)
         except CorruptError as error:
             raise _DamagedIndexError(error.message) from error
 
     def _live(self, state: State) -> RowSet:
-        return RowSet(state.count, dead=np.array(self.catalog.dead_rows(), np.int64))
+        return RowSet(state.count, dead=np.array(self.catalog.hidden_rows(), np.int64))
 
     def _give_up_index(self, damage: CorruptError, state: State) -> None:
         """Goes on without an index that is damaged; any other damage is raised."""
-        if not isinstance(damage, _DamagedIndexError) or state.generation is None:
+        if not isinstance(damage, _DamagedIndexError) or state.index is None:
             raise damage
         with self._lock:
-            is_known, self._damaged = self._damaged == state.generation.number, state.generation.number
+            is_known, self._damaged = self._damaged == state.index, state.index
         if not is_known:  # the warning is given once
             message = f"{damage.message}; every search compares with every vector until the index is built again"
             warnings.warn(DamagedIndexWarning(message, self._hint), stacklevel=2)
-
-
-def _number(state: State) -> int | None:
-    return state.generation.number if state.generation else None
 
 
 def _merged(first: tuple[Vectors, Rows], second: tuple[Vectors, Rows], k: int) -> tuple[Vectors, Rows]:

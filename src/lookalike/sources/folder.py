@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 
 from lookalike import arguments
 from lookalike.errors import UsageError
-from lookalike.images.reading import changed_ns
+from lookalike.images.reading import UNKNOWN, FileStatus
 
 Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """A folder, a file, or several files."""
@@ -26,14 +26,12 @@ class Found:
     Attributes:
         path: the file, absolute.
         key: the name that it is stored under; see `key_of`.
-        size: in bytes, or -1 if its status could not be read.
-        changed_ns: the time of its last change in nanoseconds, or -1 likewise.
+        status: its size and times, or `reading.UNKNOWN` if they could not be read.
     """
 
     path: Path
     key: str
-    size: int
-    changed_ns: int
+    status: FileStatus
 
 
 @dataclass(frozen=True)
@@ -153,9 +151,8 @@ def key_of(path: Path, base: Path) -> str:
 
 
 def found_file(path: Path, key: str) -> Found:
-    """Reads the size and the time of change of a file."""
+    """Reads the size and the times of a file."""
     try:
-        status = path.stat()
+        return Found(path, key, FileStatus.of(path.stat()))
     except OSError:  # reading the file will raise an error with the reason
-        return Found(path, key, -1, -1)
-    return Found(path, key, status.st_size, changed_ns(status))
+        return Found(path, key, UNKNOWN)

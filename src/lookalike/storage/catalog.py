@@ -1,47 +1,68 @@
 """The SQLite side of a collection. A commit here is what makes anything count: vectors are on the disk before it."""
 
 import json
-import os
+import time
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lookalike.errors import CorruptError
 from lookalike.filters import Value, Where
-from lookalike.storage import filter_sql, schema
-from lookalike.storage.records import KnownFile, NamedRows, State, StoredGeneration, StoredImage, Totals
+from lookalike.storage import filter_sql, missing, schema
+from lookalike.storage.carrying import Carried
+from lookalike.storage.known_files import KnownFiles
+from lookalike.storage.missing import MissingImage, MissingImages
+from lookalike.storage.records import NamedRows, State, StoredGeneration, StoredImage, Totals, is_key
 from lookalike.storage.sqlite import Connection, Database
-from lookalike.storage.transaction import Carried, Transaction
+from lookalike.storage.transaction import Transaction
 
 _PAGE = 10_000  # images read at a time
-_FILE_PAGE = 1000  # files read at a time
 _PARAMETERS = 1000  # of one statement
 _NO_LIMIT = -1
 
 
-class Catalog:
+class Catalog(KnownFiles):
     """The catalog of one collection. Threads may share it: each gets a connection of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, on_replaced: Callable[[], None] = lambda: None) -> None:
         """Opens the catalog, and migrates one of an earlier version.
+
+        Args:
+            path: the file.
+            on_replaced: called when another file has taken its place, before that is used; it may raise.
 
         Raises:
             CorruptError: it is no catalog.
             IncompatibleError: a newer Lookalike made it.
             StorageError: it cannot be read, or is of an earlier version and cannot be written.
         """
-        self.path, self._database = path, Database(path)
+        self.path, self._on_replaced = path, on_replaced
+        super().__init__(Database(path, on_replaced=self._start_again))
         if not path.is_file():
             raise CorruptError(f"{path}: the catalog is missing")
         schema.bring_up_to_date(self._database)
+
+    def _start_again(self) -> None:
+        schema.bring_up_to_date(self._database)
+        self._on_replaced()
 
     @classmethod
     def create(cls, path: Path) -> None:
         """Makes an empty catalog in one transaction."""
         schema.create(path)
+
+    def pinned(self) -> AbstractContextManager[None]:
+        """Within, only the file that is at the path now is used: if it is replaced, IncompatibleError is raised."""
+        return self._database.pinned()
+
+    def identity(self) -> str:
+        """The random hexadecimal number that it has had since it was made, and no other has."""
+        with self._database.connection() as connection:
+            (value,) = connection.execute("SELECT hex(value) FROM identity").fetchone()
+        return str(value)
 
     def close(self) -> None:
         """Closes its connections; the next use opens new ones."""
@@ -67,14 +88,27 @@ class Catalog:
 
     def totals(self) -> Totals:
         """The number of entries of each kind."""
-        tables = ("images", "vectors", "dead", "skipped")
+        tables = ("images", "vectors", missing.DEAD, "skipped", "missing")
         with self._database.connection() as connection:
             return Totals(*(connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in tables))  # noqa: S608
 
-    def dead_rows(self) -> list[int]:
-        """The rows that belong to no image any more, in order."""
+    def hidden_rows(self) -> list[int]:
+        """The rows that no search finds, in order: those of missing images, and those of no image at all."""
         with self._database.connection() as connection:
             return self._rows(connection.execute("SELECT row FROM dead ORDER BY row")).tolist()
+
+    def dead_rows(self) -> list[int]:
+        """The rows that belong to no image any more, be it missing or not, in order."""
+        with self._database.connection() as connection:
+            return self._rows(connection.execute(f"SELECT row FROM {missing.DEAD} ORDER BY row")).tolist()  # noqa: S608
+
+    def missing_among(self, folder: str | None, *, since_ns: int) -> tuple[int, int]:
+        """The number of missing images of a folder or, if None, of all: from before a time, and from then on."""
+        within = filter_sql.below(folder) if folder is not None else filter_sql.Condition("TRUE")
+        query = f"SELECT COUNT(*), COUNT(*) FILTER (WHERE since_ns >= ?) FROM missing WHERE {within.sql}"  # noqa: S608
+        with self._database.connection() as connection:
+            total, new = connection.execute(query, (since_ns, *within.values)).fetchone()
+        return int(total - new), int(new)
 
     def row_of(self, hash_: bytes) -> int | None:
         """The row of the image file with that SHA-256, dead or alive."""
@@ -143,8 +177,9 @@ class Catalog:
         query = "SELECT id, row, label FROM images WHERE id > ? ORDER BY id LIMIT ?"
         while limit:
             wanted = _PAGE if limit < 0 else min(limit, _PAGE)
-            with self._database.connection() as connection:
+            with self._database.reading() as connection:
                 page = connection.execute(query, (after_id, wanted)).fetchall()
+                self._rows((row,) for _, row, _ in page)
             yield from page
             if len(page) < wanted:
                 return
@@ -182,72 +217,26 @@ class Catalog:
             raise self._damaged("an attribute has no name")
         return names
 
-    def newest_id(self) -> int:
-        """The largest id of an image, or 0."""
-        with self._database.connection() as connection:
-            return int(connection.execute("SELECT COALESCE(MAX(id), 0) FROM images").fetchone()[0])
-
-    def known_file(self, key: str) -> KnownFile | None:
-        """What is known of one file."""
-        return next(self.known_among([key]), None)
-
-    def known_among(self, keys: Iterable[str]) -> Iterator[KnownFile]:
-        """What is known of these files, in their order; an unknown file is left out."""
-        query = """
-            SELECT key, size, changed_ns, 0 FROM images WHERE key = CAST(:key AS TEXT)
-            UNION ALL
-            SELECT key, size, changed_ns, 1 FROM skipped WHERE key = CAST(:key AS TEXT)
-        """
-        with self._database.connection() as connection:
-            found = [connection.execute(query, {"key": os.fsencode(key)}).fetchone() for key in keys]
-        return (_known(row) for row in found if row is not None)
-
-    def known_files(self, folder: str = "") -> Iterator[KnownFile]:
-        """What is known of the files below a folder, in the order of their keys' bytes.
-
-        "" is the collection's own folder, which has no absolute keys below it; those are below "/". A page is read at a
-        time. Files may be added in the order of their keys meanwhile.
-        """
-        after = b""
-        while page := self._known_page(folder, after):
-            yield from page
-            after = os.fsencode(page[-1].key)
-
-    def keys_named(self, names: Iterable[str]) -> list[str]:
-        """The keys that the first known of these names stands for: its own, or those of all files below a folder."""
-        for name in names:
-            if self.known_file(name):
-                return [name]
-            if below := [known.key for known in self.known_files("" if name == "." else name)]:
-                return below
-        return []
-
-    def _known_page(self, folder: str, after: bytes) -> list[KnownFile]:
-        within = filter_sql.below(folder)
-        condition = f"WHERE key > CAST(? AS TEXT) AND {within.sql}"
-        query = f"""
-            SELECT key, size, changed_ns, 0 FROM images {condition}
-            UNION ALL
-            SELECT key, size, changed_ns, 1 FROM skipped {condition}
-            ORDER BY key LIMIT ?
-        """  # noqa: S608
-        values = (after, *within.values)
-        with self._database.connection() as connection:
-            return [_known(row) for row in connection.execute(query, (*values, *values, _FILE_PAGE))]
-
     def skipped(self) -> Iterator[tuple[str, str]]:
         """(key, reason) of the skipped files, by key."""
         with self._database.connection() as connection:
             found = connection.execute("SELECT key, reason FROM skipped ORDER BY key").fetchall()
+        if not all(is_key(key) and isinstance(reason, str) for key, reason in found):
+            raise self._damaged("invalid record of a skipped file")
         return iter(found)
+
+    def missing(self) -> list[MissingImage]:
+        """The images whose files are gone or cannot be used, by key."""
+        with self._database.connection() as connection:
+            return MissingImages(connection).all()
 
     def damage(self) -> str | None:
         """The first problem that SQLite's own checks find, or None."""
         with self._database.unhurried(), self._database.connection() as connection:
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if found != "ok":
+                return str(found)
             broken = connection.execute("PRAGMA foreign_key_check").fetchone()
-        if found != "ok":
-            return str(found)
         return None if broken is None else f"table {broken[0]} refers to a missing row"
 
     def check(self) -> None:
@@ -262,20 +251,23 @@ class Catalog:
 
     def _state(self, connection: Connection) -> State:
         query = """
-            SELECT (SELECT count FROM changes), (SELECT COALESCE(MAX(row) + 1, 0) FROM vectors),
-                (SELECT vectors FROM storage), number, rows, index_sha256, card_sha256
+            SELECT (SELECT count FROM changes), (SELECT token FROM changes),
+                (SELECT COALESCE(MAX(row) + 1, 0) FROM vectors), (SELECT vectors FROM storage),
+                number, rows, index_sha256, card_sha256
             FROM (SELECT 1) LEFT JOIN generations ORDER BY number DESC LIMIT 1
         """
-        changes, count, vectors, *generation = connection.execute(query).fetchone()
-        if not (isinstance(changes, int) and isinstance(count, int) and isinstance(vectors, str)):
-            raise self._damaged("the file of vectors is not recorded")
-        return State(changes, count, vectors, StoredGeneration(*generation) if generation[0] else None)
+        changes, token, count, vectors, *found = connection.execute(query).fetchone()
+        generation = StoredGeneration(*found) if found[0] is not None else None
+        return State(changes, count, vectors, generation, token, self._database.replacements)
 
     def next_generation(self) -> int:
         """The number of the next generation, which no earlier one has had."""
         query = "SELECT COALESCE(MAX(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'generations'"
         with self._database.connection() as connection:
-            return int(connection.execute(query).fetchone()[0])
+            number = connection.execute(query).fetchone()[0]
+        if isinstance(number, int):
+            return number
+        raise self._damaged("the number of an index is no number")
 
     # Writing
 
@@ -288,7 +280,15 @@ class Catalog:
         """
         with self._database.writing() as connection:
             yield Transaction(connection)
-            connection.execute("UPDATE changes SET count = count + 1")
+            connection.execute("UPDATE changes SET count = count + 1, token = random()")
+
+    def forget_edits(self) -> None:
+        """Notes that a run is done: images that have changed in it do not follow their earlier contents any more."""
+        with self._database.connection() as connection:
+            (are_any,) = connection.execute("SELECT EXISTS (SELECT 1 FROM edited)").fetchone()
+        if are_any:
+            with self.writing() as transaction:
+                transaction.forget_edits()
 
     def carry_over(self, before: Path) -> Carried:
         """Gives the images the ids, attributes and given labels that they have in another catalog, in one transaction.
@@ -299,7 +299,7 @@ class Catalog:
             StorageError: the disk is full or failing.
         """
         with self._database.beside(before), self.writing() as transaction:
-            return transaction.carry_over()
+            return transaction.carry_over(now_ns=time.time_ns())
 
     def _images(
         self, place: str, source: str, condition: str, values: Sequence[Any], limit: int = _NO_LIMIT
@@ -318,10 +318,7 @@ class Catalog:
                 attributes = found.setdefault((*image,), {})
                 if name is not None:
                     attributes[name] = value
-        for id_, key, row, label, *size in found:
-            if not (isinstance(key, str) and isinstance(label, str | None) and all(map(_is_whole, (id_, row, *size)))):
-                raise self._damaged("invalid record of an image")
-        return [StoredImage(*image, attributes) for image, attributes in found.items()]
+            return [StoredImage(*image, attributes) for image, attributes in found.items()]
 
     def _rows(self, found: Iterable[tuple[int]]) -> "array[int]":
         """Rows of vectors, checked against their number."""
@@ -335,12 +332,3 @@ class Catalog:
 
     def _damaged(self, why: str) -> CorruptError:
         return CorruptError(f"{self.path}: the file is damaged: {why}")
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int)
-
-
-def _known(row: tuple[str, int, int, int]) -> KnownFile:
-    key, size, changed_ns, skipped = row
-    return KnownFile(key, size, changed_ns, bool(skipped))

@@ -4,12 +4,11 @@ The others are written to a new file, closer together, and one commit of the cat
 Until then the old file counts, and a process that has it open may go on.
 """
 
-import os
 from contextlib import closing
 from pathlib import Path
 
 from lookalike.errors import CorruptError
-from lookalike.storage import layout, vectors
+from lookalike.storage import files, layout, vectors
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.checksums import read_checked_blocks
 from lookalike.storage.mapped_vectors import MappedVectors
@@ -27,7 +26,7 @@ def compacted(catalog: Catalog, mapped: MappedVectors, live: RowSet) -> MappedVe
     """
     path = mapped.path.with_name(layout.next_vectors(mapped.path.name))
     with durable.storage_errors(path):
-        path.unlink(missing_ok=True)  # left behind by a process that was killed
+        files.remove(path)  # left behind by a process that was killed
         vectors.create(path, mapped.dim)
         with closing(VectorWriter(path, mapped.dim, 0)) as writer:
             for block in read_checked_blocks(catalog, mapped, live.rows()):
@@ -43,9 +42,9 @@ def sweep(data_directory: Path, keep: str) -> None:
         CorruptError: the one to keep is missing.
         StorageError: one cannot be removed.
     """
-    if not (data_directory / keep).is_file():  # any other may be the one that a damaged catalog should name
+    if not files.check(data_directory / keep):  # any other may be the one that a damaged catalog should name
         raise CorruptError(f"{data_directory / keep}: the file is missing")
     with durable.storage_errors(data_directory):
-        for name in os.listdir(data_directory):
+        for name in files.names_in(data_directory):
             if name != keep and layout.is_vectors(name):
-                (data_directory / name).unlink()
+                files.remove(data_directory / name)

@@ -1,13 +1,12 @@
 """Makes the directory of a collection, and removes from it what no longer counts."""
 
 import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from lookalike.errors import CorruptError, LookalikeError, UsageError
-from lookalike.storage import layout, lock, vectors
+from lookalike.storage import files, layout, lock, vectors
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
 from lookalike.system import durable
@@ -37,14 +36,20 @@ def making(directory: Path) -> Iterator[None]:
             )
         for name in filter(_is_made_first, os.listdir(directory)):
             with durable.storage_errors(directory / name):
-                (directory / name).unlink(missing_ok=True)
+                files.remove(directory / name)
         yield
 
 
-def create_data(data_directory: Path, dim: int) -> None:
-    """Makes an empty catalog and an empty file of vectors of that dimension, or raises StorageError."""
+def create_data(data_directory: Path, dim: int) -> str:
+    """Makes an empty catalog and an empty file of vectors of that dimension, and returns the catalog's identity.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
     Catalog.create(data_directory / layout.CATALOG)
     vectors.create(data_directory / layout.VECTORS, dim)
+    with closing(Catalog(data_directory / layout.CATALOG)) as catalog:
+        return catalog.identity()
 
 
 def sweep(directory: Path, manifest: Manifest) -> None:
@@ -63,12 +68,9 @@ def sweep(directory: Path, manifest: Manifest) -> None:
         ]
         # The catalog goes first: a process that misses another of the files asks it for the reason.
         for name in sorted(earlier, key=lambda name: name != layout.CATALOG):
-            path = directory / name
-            if not path.is_dir():
-                path.unlink()
-                continue
-            (path / layout.CATALOG).unlink(missing_ok=True)
-            shutil.rmtree(path)
+            if layout.is_data(name) and not (directory / name).is_symlink():
+                files.remove(directory / name / layout.CATALOG)
+            files.remove_directory(directory / name)
 
 
 def _refuse_foreign_files(directory: Path) -> None:

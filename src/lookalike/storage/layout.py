@@ -25,8 +25,8 @@ CATALOG = "catalog.sqlite"
 VECTORS = "vectors.faiss"
 _INDEX = "index"
 _LOCK = "lock"
-_VECTORS = re.compile(r"vectors(?:\.(\d{6}))?\.faiss")
-_DATA = re.compile(r"data\.(\d{6})")
+_VECTORS = re.compile(r"vectors(?:\.([0-9]{6}))?\.faiss")
+_DATA = re.compile(r"data\.([0-9]{6})")
 # SQLite's own files beside the catalog.
 _CATALOG_FILES = re.compile(rf"{re.escape(CATALOG)}(?:-journal|-wal|-shm)?")
 
@@ -82,6 +82,11 @@ def next_data(name: str | None) -> str:
     return f"data.{_number(_DATA, name or '') + 1:06}"
 
 
+def is_inner_directory(name: str) -> bool:
+    """Whether a directory of that name, in a collection's directory, belongs to the collection."""
+    return name == _INDEX or is_data(name)
+
+
 def is_earlier_data(name: str, current: str | None) -> bool:
     """Whether a data directory of that name served before the current one."""
     return is_data(name) and _number(_DATA, name) < _number(_DATA, current or "")
@@ -116,12 +121,12 @@ def index_files(data_directory: Path, number: int) -> tuple[Path, Path]:
 
 def size(directory: Path) -> int:
     """The number of bytes of all files of a collection."""
-    return sum(_bytes(file) for file in directory.rglob("*"))
+    return sum(_bytes(Path(folder, name)) for folder, _, names in os.walk(directory) for name in names)
 
 
 def _bytes(file: Path) -> int:
     try:
-        return file.stat().st_size if file.is_file() else 0
+        return file.lstat().st_size
     except FileNotFoundError:  # a journal comes and goes with every commit
         return 0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import filelock
 
 from lookalike.errors import LockedError
-from lookalike.storage import layout
+from lookalike.storage import files, layout
 from lookalike.system import durable
 
 
@@ -17,8 +17,10 @@ def locked(directory: Path) -> Iterator[None]:
 
     Raises:
         LockedError: another process holds it.
+        CorruptError: something else than a file is in its place.
         StorageError: the lock cannot be made.
     """
+    files.check(layout.lock_file(directory))
     lock = filelock.FileLock(layout.lock_file(directory), timeout=0)
     with durable.storage_errors(directory):
         try:

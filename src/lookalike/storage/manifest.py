@@ -1,16 +1,22 @@
 """collection.json: which model made a collection, of which folder, and which data directory serves."""
 
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lookalike.errors import CorruptError, IncompatibleError
-from lookalike.storage import layout
+from lookalike.storage import files, layout
 from lookalike.system import durable
 
 _FORMAT = 1
 _DTYPE = "float16"
 _PARENT = ".."
+_MAX_BYTES = 2**20
+_MAX_NAME = 1000  # characters
+MAX_DIM = 2**20  # of vectors; larger numbers only come from damage
 
 
 @dataclass(frozen=True)
@@ -45,11 +51,13 @@ class Manifest:
         folder: the folder that the keys of the images are relative to.
         data: the name of the directory, inside the collection's, that holds the catalog, vectors and index; None if
             they are in the collection's directory itself, as they are until it is indexed again with another model.
+        catalog: the catalog's random identity, in hexadecimal digits; None if an earlier version made it.
     """
 
     made_by: Identity
     folder: Path
     data: str | None = None
+    catalog: str | None = None
 
     def data_directory(self, directory: Path) -> Path:
         """The directory of the catalog, the vectors and the index, for the collection in `directory`."""
@@ -75,6 +83,7 @@ def write(directory: Path, manifest: Manifest, name: str = layout.MANIFEST) -> N
     """
     folder = _PARENT if manifest.folder == directory.parent else str(manifest.folder)  # JSON escapes what is not UTF-8
     facts = {"format": _FORMAT, **asdict(manifest.made_by), "dtype": _DTYPE, "folder": folder, "data": manifest.data}
+    facts["catalog"] = manifest.catalog
     facts = {name: value for name, value in facts.items() if value is not None}
     with durable.storage_errors(directory):
         durable.replace(directory / name, (json.dumps(facts, indent=2) + "\n").encode())
@@ -96,22 +105,57 @@ def read(directory: Path, name: str = layout.MANIFEST) -> Manifest:
     """
     path = directory / name
     try:
-        facts = json.loads(path.read_bytes())
-        if facts["format"] > _FORMAT:
+        facts = json.loads(files.read(path, max_bytes=_MAX_BYTES))
+        if (found := _whole(facts, "format")) > _FORMAT:
             raise IncompatibleError(
-                f"{path}: it has format {facts['format']} and this Lookalike knows up to {_FORMAT}; upgrade Lookalike"
+                f"{path}: it has format {found} and this Lookalike knows up to {_FORMAT}; upgrade Lookalike"
             )
-        source, data = facts.get("source"), facts.get("data")
-        model, precision, fingerprint = (str(facts[each]) for each in ("model", "precision", "fingerprint"))
-        made_by = Identity(model, precision, fingerprint, int(facts["dim"]), None if source is None else str(source))
-        if (facts["format"], facts["dtype"]) != (_FORMAT, _DTYPE) or made_by.dim < 1:
-            raise ValueError("it has an unknown layout")
-        if data is not None and not layout.is_data(data):
-            raise ValueError("it names a directory that is not Lookalike's")
-        folder = str(facts["folder"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        return _from_facts(facts, directory)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CorruptError(f"{path}: the file is damaged: {error}") from error
-    return Manifest(made_by, directory.parent if folder == _PARENT else Path(folder), data)
+
+
+def _from_facts(facts: Mapping[str, Any], directory: Path) -> Manifest:
+    """The manifest of a collection; raises ValueError for what Lookalike does not write."""
+    if (facts["format"], facts["dtype"]) != (_FORMAT, _DTYPE):
+        raise ValueError("it has an unknown layout")
+    model, precision, fingerprint = (_text(facts, name) for name in ("model", "precision", "fingerprint"))
+    dim, source = _whole(facts, "dim"), _text(facts, "source") if "source" in facts else None
+    if not 1 <= dim <= MAX_DIM:
+        raise ValueError(f"dim is {dim}, not from 1 to {MAX_DIM:,}")
+    data = facts.get("data")
+    if data is not None and not layout.is_data(data):
+        raise ValueError("it names a directory that is not Lookalike's")
+    catalog = _text(facts, "catalog") if "catalog" in facts else None
+    made_by = Identity(model, precision, fingerprint, dim, source)
+    return Manifest(made_by, _folder(facts["folder"], directory), data, catalog)
+
+
+def _folder(written: Any, directory: Path) -> Path:
+    if written == _PARENT:
+        return directory.parent
+    if not isinstance(written, str) or "\0" in written or os.path.normpath(written) != written or written[0] != "/":
+        raise ValueError("its folder is not an absolute path")
+    return Path(written)
+
+
+def _whole(facts: Mapping[str, Any], name: str) -> int:
+    if type(facts[name]) is not int:  # a bool is an int, too
+        raise ValueError(f"{name} is not a whole number")
+    return int(facts[name])
+
+
+def _text(facts: Mapping[str, Any], name: str) -> str:
+    """A text that can be shown: it may come from a stranger, and ends up in messages and commands to be pasted."""
+    value = facts[name]
+    if not is_name(value):
+        raise ValueError(f"{name} is not a text of printable characters")
+    return str(value)
+
+
+def is_name(value: object) -> bool:
+    """Whether a value can be the name of an encoder, or another of the texts of a manifest."""
+    return isinstance(value, str) and len(value) <= _MAX_NAME and value.isprintable()
 
 
 def read_next(directory: Path) -> Manifest | None:

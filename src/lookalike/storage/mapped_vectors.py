@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import CorruptError, UsageError
-from lookalike.storage import vectors
+from lookalike.storage import files, vectors
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import STORED, StoredVectors, Vectors
 from lookalike.system import durable
@@ -166,7 +166,7 @@ def _map(path: Path, dim: int) -> tuple[Any, tuple[int, int]]:
     """The FAISS index of a file, and the file's identity."""
     with durable.storage_errors(path):
         try:
-            file = path.open("rb")
+            file = files.opened(path)
         except FileNotFoundError as error:
             raise CorruptError(f"{path}: the file is missing") from error
         with file:
@@ -174,7 +174,7 @@ def _map(path: Path, dim: int) -> tuple[Any, tuple[int, int]]:
             count = vectors.header_count(header)
             # FAISS trusts what it maps, so every byte of the header is checked first.
             status = os.fstat(file.fileno())
-            if status.st_size < vectors.file_size(dim, count) or header != vectors.header(dim, count):
+            if status.st_size < vectors.file_size(dim, count) or not vectors.is_header(header, dim):
                 raise CorruptError(f"{path}: its header does not match vectors of {dim} dimensions")
             try:
                 # By descriptor: it is the very file that was checked, whatever its name.

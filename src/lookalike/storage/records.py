@@ -1,9 +1,40 @@
-"""The rows of the catalog as values."""
+"""The rows of the catalog as values, which are what Lookalike writes or raise InvalidRecordError.
 
+The tables are STRICT, but only for what SQLite itself writes: in a stranger's file, a column may hold anything.
+"""
+
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TypeAlias
 
-from lookalike.filters import Value
+from lookalike.filters import Value, is_value
+from lookalike.images.reading import FileStatus
+from lookalike.storage import layout
+
+_MAX_KEY = 4096  # characters; no longer path can be opened
+_OUT_OF_PLACE = re.compile(r"\0|(?:^|/)\.\.(?:/|$)")
+_COUNT = range(2**48)  # rows, generations, bytes
+_SIDE = range(2**31)  # pixels
+
+
+class InvalidRecordError(Exception):
+    """A record is not what Lookalike writes; the message says which."""
+
+
+def is_key(value: object) -> bool:
+    """Whether it can be the key of an image: a path, absolute or relative, that never goes up."""
+    return isinstance(value, str) and 0 < len(value) <= _MAX_KEY and not _OUT_OF_PLACE.search(value)
+
+
+def _check(record: object, *valid: bool) -> None:
+    if not all(valid):
+        raise InvalidRecordError(f"invalid record ({type(record).__name__})")
+
+
+def _is_in(value: object, numbers: range) -> bool:
+    return isinstance(value, int) and value in numbers
 
 
 @dataclass(frozen=True)
@@ -28,6 +59,12 @@ class StoredImage:
     height: int
     attributes: Mapping[str, Value] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        numbers = _is_in(self.id, range(1, 2**63)) and _is_in(self.row, _COUNT)
+        sides = _is_in(self.width, _SIDE) and _is_in(self.height, _SIDE)
+        texts = is_key(self.key) and (self.label is None or (isinstance(self.label, str) and is_value(self.label)))
+        _check(self, numbers, sides, texts, all(map(is_value, [*self.attributes, *self.attributes.values()])))
+
 
 @dataclass(frozen=True)
 class StoredGeneration:
@@ -38,47 +75,90 @@ class StoredGeneration:
     index_sha256: bytes
     card_sha256: bytes
 
+    def __post_init__(self) -> None:
+        _check(self, _is_in(self.number, _COUNT), _is_in(self.rows, _COUNT))
+        _check(self, all(isinstance(sha256, bytes) for sha256 in (self.index_sha256, self.card_sha256)))
+
+
+IndexKey: TypeAlias = tuple[int, StoredGeneration]
+"""What tells an index from every other: which catalog names it, and what this says of it."""
+
 
 @dataclass(frozen=True)
 class State:
     """What a commit says of the collection's other files.
 
     Attributes:
-        changes: a number that is different after every commit.
+        changes: the number of commits.
         count: the number of committed rows of vectors.
         vectors: the name of the file of vectors.
         generation: the generation of the index that serves, or None if there is no index.
+        token: a random number that every commit replaces: a backup may have as many commits as what it has replaced.
+        replacements: how often another file has taken the catalog's place since it was opened.
     """
 
     changes: int
     count: int
     vectors: str
     generation: StoredGeneration | None
+    token: int = 0
+    replacements: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self, isinstance(self.changes, int), isinstance(self.token, int), _is_in(self.count, _COUNT))
+        _check(self, isinstance(self.vectors, str) and layout.is_vectors(self.vectors))
+        _check(self, self.generation is None or self.generation.rows <= self.count)
 
     @property
-    def files(self) -> tuple[str, StoredGeneration | None]:
+    def files(self) -> tuple[int, str, StoredGeneration | None]:
         """Which files these are. The files never change; a commit that only adds or removes images keeps them."""
-        return self.vectors, self.generation
+        return self.replacements, self.vectors, self.generation
+
+    @property
+    def index(self) -> IndexKey | None:
+        """Which index this is, or None if there is none."""
+        return (self.replacements, self.generation) if self.generation else None
+
+
+class FileKind(IntEnum):
+    """What a file is to the catalog. One that is several things is the first of these."""
+
+    IMAGE = 0
+    SKIPPED = 1
+    MISSING = 2  # the file of an image that is gone or cannot be used
 
 
 @dataclass(frozen=True)
 class KnownFile:
-    """A file that was indexed or skipped; its size and time say whether it has changed since."""
+    """A file that the catalog knows; its status says whether it has changed since."""
 
     key: str
-    size: int
-    changed_ns: int
-    skipped: bool
+    status: FileStatus
+    kind: FileKind
+
+    def __post_init__(self) -> None:
+        status = self.status
+        numbers = (status.size, status.mtime_ns, status.ctime_ns or 0)
+        _check(self, is_key(self.key), all(isinstance(number, int) for number in numbers))
 
 
 @dataclass(frozen=True)
 class Totals:
-    """The number of entries of each kind."""
+    """The number of entries of each kind.
+
+    Attributes:
+        images: images that can be found.
+        vectors: stored vectors.
+        dead: vectors of no image, be it missing or not.
+        skipped: files that were left out.
+        missing: images whose files are gone or cannot be used.
+    """
 
     images: int
     vectors: int
     dead: int
     skipped: int
+    missing: int
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 from lookalike.errors import CorruptError, IncompatibleError, StorageError
@@ -70,6 +72,39 @@ MIGRATIONS = (
         card_sha256 BLOB NOT NULL
     ) STRICT;
     """,
+    """
+    ALTER TABLE images RENAME COLUMN changed_ns TO mtime_ns;
+    ALTER TABLE images ADD COLUMN ctime_ns INTEGER;  -- NULL from before: mtime_ns is the later of both times
+    ALTER TABLE skipped RENAME COLUMN changed_ns TO mtime_ns;
+    ALTER TABLE skipped ADD COLUMN ctime_ns INTEGER;
+    CREATE TABLE missing (           -- images whose files are gone or cannot be used
+        id INTEGER PRIMARY KEY,      -- that of the image
+        key TEXT NOT NULL,           -- under which it was; several may have been under the same
+        hash BLOB NOT NULL,
+        row INTEGER REFERENCES vectors (row),  -- NULL if another model made it
+        size INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        ctime_ns INTEGER,
+        since_ns INTEGER NOT NULL    -- the beginning of the run that missed it
+    ) STRICT;
+    CREATE INDEX missing_by_key ON missing (key);
+    CREATE INDEX missing_by_hash ON missing (hash);
+    CREATE INDEX missing_by_row ON missing (row);
+    CREATE TABLE missing_attributes (
+        image INTEGER NOT NULL REFERENCES missing (id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        value ANY NOT NULL,
+        PRIMARY KEY (image, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE edited (            -- images whose contents have changed in the run that is under way
+        image INTEGER PRIMARY KEY REFERENCES images (id) ON DELETE CASCADE,
+        hash BLOB NOT NULL           -- what they were before
+    ) STRICT;
+    CREATE INDEX edited_by_hash ON edited (hash);
+    CREATE TABLE identity (value BLOB NOT NULL) STRICT;  -- of the collection: random, and never the same
+    INSERT INTO identity VALUES (randomblob(16));
+    ALTER TABLE changes ADD COLUMN token INTEGER NOT NULL DEFAULT 0;  -- random, and another one after each commit
+    """,
 )
 
 
@@ -91,7 +126,9 @@ def bring_up_to_date(catalog: Database) -> None:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         if application != _APPLICATION_ID:
             raise CorruptError(f"{catalog.path}: this is not a Lookalike catalog")
-        if _version(connection, catalog.path) == len(MIGRATIONS):
+        version = _version(connection, catalog.path)
+        _check_tables(connection, version, catalog.path)
+        if version == len(MIGRATIONS):
             return
     try:
         with catalog.writing() as connection:
@@ -111,6 +148,33 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
             f"{path}: it has format {version} and this Lookalike knows up to {len(MIGRATIONS)}; upgrade Lookalike"
         )
     return int(version)
+
+
+def _check_tables(connection: sqlite3.Connection, version: int, path: Path) -> None:
+    """Raises CorruptError unless the tables, indexes and triggers are those of that version, and nothing else.
+
+    In the place of a table there might be a view without an end, or a trigger that changes what is written.
+    """
+    expected = _tables("".join(MIGRATIONS[:version]))
+    found = connection.execute(f"{_ALL_TABLES} LIMIT ?", (len(expected) + 1,)).fetchall()
+    if _normalized(found) != expected:
+        raise CorruptError(f"{path}: the file is damaged: its tables are not those of a catalog")
+
+
+_ALL_TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_schema"
+
+
+@cache
+def _tables(script: str) -> frozenset[tuple[object, ...]]:
+    """What the schema of a database says that a script has made."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(script)
+        return _normalized(connection.execute(_ALL_TABLES).fetchall())
+
+
+def _normalized(rows: list[tuple[object, ...]]) -> frozenset[tuple[object, ...]]:
+    """The rows of a schema without the differences in spacing that migrating may leave."""
+    return frozenset((*names, " ".join(str(sql).split())) for *names, sql in rows)
 
 
 def _migrate(connection: sqlite3.Connection, version: int) -> None:

@@ -4,12 +4,15 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lookalike.errors import CorruptError, IncompatibleError, StorageError
+from lookalike.storage import sqlite_limits
 from lookalike.storage.read_gate import gate_of
+from lookalike.storage.records import InvalidRecordError
+from lookalike.storage.sqlite_limits import WorkLimit
 from lookalike.system import forks
 
 _BUSY_TIMEOUT_S = 30.0
@@ -26,18 +29,24 @@ _DISK_CODES = {
 }
 
 
+_NO_FILE = (-1, -1)
+
 Connection = sqlite3.Connection
 
 
 class Database:
     """One SQLite file. Threads may share it: each gets a connection of its own."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, on_replaced: Callable[[], None] = lambda: None) -> None:
+        """`on_replaced` is called when another file has taken the place of this one, before it is used."""
+        self.path, self._on_replaced = path, on_replaced
         self._lock = forks.Lock()
+        self._pins = 0
+        self.replacements = 0  # so many times, another file has taken its place
         self._start()
 
     def _start(self) -> None:
+        self._file: tuple[int, int] | None = None  # what tells it from another one that has its path later
         self._process = os.getpid()
         self._local = threading.local()
         self._connections: list[tuple[threading.Thread, sqlite3.Connection]] = []
@@ -54,7 +63,10 @@ class Database:
     def connection(self) -> Iterator[sqlite3.Connection]:
         """The calling thread's own connection.
 
+        If the file has been replaced since it was opened, by another collection or by a backup, the new one is opened.
+
         Raises:
+            IncompatibleError: the file is gone; or it has been replaced, and this is within `pinned`.
             StorageError: the disk is full or failing.
             CorruptError: the file is damaged.
         """
@@ -62,9 +74,13 @@ class Database:
             self._closing.detach()
             self._inherited = self._connections
             self._start()
+        if not self._is_in_transaction():
+            self._make_sure_of_file()
         with translated(self.path), forks.held_off(), self._gate.reading():
             if not hasattr(self._local, "connection"):
                 self._local.connection = self._connect()
+                self._local.limit = WorkLimit(self._local.connection, self.path)
+            self._local.limit.start()
             yield self._local.connection
 
     @contextmanager
@@ -78,13 +94,12 @@ class Database:
         """Whatever this thread reads within belongs to one committed state; within a transaction, to that one's.
 
         Raises:
-            IncompatibleError: the file has been removed since it was opened.
+            IncompatibleError: the file is gone.
         """
         with self.connection() as connection:
             if connection.in_transaction:
                 yield connection
                 return
-            self.check_is_there()  # an open file can be read although it has been removed
             connection.execute("BEGIN")
             try:
                 yield connection
@@ -94,7 +109,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction, committed to the disk at the end unless something is raised."""
-        with self._gate.reading(counts=False), self.connection() as connection:
+        with self._gate.reading(counts=False), self.connection() as connection, self._local.limit.lifted():
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -107,6 +122,7 @@ class Database:
         connection = self._opened()
         connection.text_factory = os.fsdecode
         try:
+            sqlite_limits.read_schema(connection)
             _set_durability(connection)
             # Otherwise a large transaction writes to the file, and locks all readers out, before its end.
             connection.execute("PRAGMA cache_spill = OFF")  # outside of a transaction, or it has no effect
@@ -122,6 +138,7 @@ class Database:
         return connection
 
     def _opened(self) -> sqlite3.Connection:
+        sqlite_limits.check_files(self.path)
         name = f"{self.path.absolute().as_uri()}?mode=rw"  # SQLite would else make a new file where it is missing
         try:
             # Another thread than its own may close it, so SQLite's check of that is off.
@@ -129,16 +146,57 @@ class Database:
                 name, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
         except sqlite3.OperationalError:
-            self.check_is_there()
+            self._status()
             raise
 
-    def check_is_there(self) -> None:
-        """Raises IncompatibleError if the file is gone, which was there when it was opened."""
-        if not self.path.exists():
+    @contextmanager
+    def pinned(self) -> Iterator[None]:
+        """Within, only the file that is at the path now is used; if it is replaced, IncompatibleError is raised."""
+        self._make_sure_of_file()
+        with self._lock:
+            self._pins += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._pins -= 1
+
+    def _make_sure_of_file(self) -> None:
+        """Makes sure that the file at the path is the one that was opened; if not, that one is opened from now on."""
+        with self._lock:
+            found = self._status()
+            if self._file in (None, found):
+                self._file = found
+                return
+            if self._pins:
+                raise IncompatibleError(
+                    f"{self.path}: another collection has taken the place of this one; open it again"
+                )
+            others = self._connections  # other threads may be using them; they are closed with the new ones
+            self._closing.detach()
+            self._start()
+            self._connections += others
+            self._file, self.replacements = found, self.replacements + 1
+        try:
+            self._on_replaced()
+        except BaseException:
+            self._file = _NO_FILE  # so that it is called again
+            raise
+
+    def _status(self) -> tuple[int, int]:
+        """The device and the inode of the file; raises IncompatibleError if it is gone, which was there once."""
+        try:
+            status = self.path.stat()
+        except OSError as error:
             raise IncompatibleError(
                 f"{self.path}: it is gone; since it was opened, the collection has been indexed again with another"
                 " model, or deleted; open it again"
-            )
+            ) from error
+        return status.st_dev, status.st_ino
+
+    def _is_in_transaction(self) -> bool:
+        connection = getattr(self._local, "connection", None)
+        return connection is not None and connection.in_transaction
 
     @contextmanager
     def beside(self, other: Path) -> Iterator[None]:
@@ -193,10 +251,14 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.ProgrammingError:  # a mistake of the caller, such as closing it while another thread uses it
         raise
+    except InvalidRecordError as error:
+        raise CorruptError(f"{path}: the file is damaged: {error}") from error
     except UnicodeDecodeError as error:  # the message quotes damaged text
         raise CorruptError(f"{path}: the file is damaged") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
         if code & 0xFF in _DISK_CODES:
             raise StorageError(f"{path}: {error}") from error
+        if code == sqlite3.SQLITE_INTERRUPT:  # see sqlite_limits
+            raise CorruptError(f"{path}: the file is damaged: reading it does not end") from error
         raise CorruptError(f"{path}: the file is damaged: {error}") from error

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from lookalike.filters import LABEL, Value, checked, checked_name
+from lookalike.images.reading import FileStatus
+from lookalike.storage import carrying
+from lookalike.storage.carrying import Carried
 from lookalike.storage.filter_sql import stored
+from lookalike.storage.missing import DEAD, MissingImage, MissingImages
 
 # A label that was given as an attribute stays, whatever folder the file is in.
 _GIVEN_LABEL = f"SELECT value FROM attributes WHERE image = images.id AND name = '{LABEL}'"  # noqa: S608
@@ -19,19 +23,35 @@ def folder_label(key: str) -> str | None:
     return PurePosixPath(key).parent.name or None
 
 
-@dataclass(frozen=True)
-class Carried:
-    """The number of images that were found again: `kept` under their keys, `renamed` under others."""
+def _label(key: str) -> bytes | None:
+    label = folder_label(key)
+    return None if label is None else os.fsencode(label)
 
-    kept: int
-    renamed: int
+
+def _values(status: FileStatus) -> tuple[int, int, int | None]:
+    return status.size, status.mtime_ns, status.ctime_ns
+
+
+@dataclass(frozen=True)
+class FiledImage:
+    """An image as it is filed: its id, its key, the row of its vector, and the status of its file."""
+
+    id: int
+    key: str
+    row: int
+    status: FileStatus
 
 
 class Transaction:
-    """The changes that `Catalog.writing` commits."""
+    """The changes that `Catalog.writing` commits.
+
+    Attributes:
+        missing: the images whose files are gone or cannot be used.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.missing = MissingImages(connection)
 
     # Images
 
@@ -40,62 +60,130 @@ class Transaction:
         values = (row, hash_, crc32, width, height)
         self._connection.execute("INSERT INTO vectors (row, hash, crc32, width, height) VALUES (?, ?, ?, ?, ?)", values)
 
-    def put_image(self, key: str, row: int, *, size: int, changed_ns: int) -> int | None:
-        """Adds or replaces an image, and returns the row that it had before, or None if it is new.
+    def put_image(self, key: str, row: int, status: FileStatus) -> None:
+        """Adds an image, or gives the image of this key another row and status.
 
         Its label is that of its folder, unless it was given one as an attribute; it keeps its attributes.
         """
-        name = os.fsencode(key)
-        self._connection.execute("DELETE FROM skipped WHERE key = CAST(? AS TEXT)", (name,))
-        before = self._connection.execute("SELECT row FROM images WHERE key = CAST(? AS TEXT)", (name,)).fetchone()
+        self.forget_skipped([key])
         query = f"""
-            INSERT INTO images (key, row, size, changed_ns, label)
-            VALUES (CAST(? AS TEXT), ?, ?, ?, CAST(? AS TEXT))
-            ON CONFLICT (key) DO UPDATE
-            SET row = excluded.row, size = excluded.size, changed_ns = excluded.changed_ns,
+            INSERT INTO images (key, row, size, mtime_ns, ctime_ns, label)
+            VALUES (CAST(? AS TEXT), ?, ?, ?, ?, CAST(? AS TEXT))
+            ON CONFLICT (key) DO UPDATE SET
+                row = excluded.row, size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,
                 label = COALESCE(({_GIVEN_LABEL}), excluded.label)
         """  # noqa: S608
-        label = folder_label(key)
-        self._connection.execute(query, (name, row, size, changed_ns, None if label is None else os.fsencode(label)))
-        return None if before is None else int(before[0])
+        self._connection.execute(query, (os.fsencode(key), row, *_values(status), _label(key)))
 
-    def put_skipped(self, key: str, reason: str, *, size: int, changed_ns: int) -> bool:
-        """Records a skipped file, and drops its image; returns whether there was one."""
-        was_image = self.remove([key]) > 0
-        values = (os.fsencode(key), size, changed_ns, reason)
-        self._connection.execute("INSERT INTO skipped VALUES (CAST(? AS TEXT), ?, ?, ?)", values)
-        return was_image
+    def image_at(self, key: str) -> FiledImage | None:
+        """The image of this key, or None."""
+        return next(iter(self._filed("key = CAST(? AS TEXT)", os.fsencode(key))), None)
 
-    def remove(self, keys: Iterable[str]) -> int:
-        """Forgets these files, and returns the number of images among them."""
+    def images(self) -> list[FiledImage]:
+        """All images, by id."""
+        return self._filed("TRUE ORDER BY id")
+
+    def images_with_row(self, row: int, *, after_id: int = 0) -> list[FiledImage]:
+        """The images of this row with a larger id, by id: the copies of one file."""
+        return self._filed("row = ? AND id > ? ORDER BY id", row, after_id)
+
+    def move(self, image: FiledImage, key: str, row: int, status: FileStatus) -> None:
+        """Gives an image another key, which no image has, and the row and status of the file there.
+
+        It keeps its id and its attributes.
+        """
+        self.forget_skipped([key])
+        query = f"""
+            UPDATE images SET key = CAST(? AS TEXT), row = ?, size = ?, mtime_ns = ?, ctime_ns = ?,
+                label = COALESCE(({_GIVEN_LABEL}), CAST(? AS TEXT))
+            WHERE id = ?
+        """  # noqa: S608
+        self._connection.execute(query, (os.fsencode(key), row, *_values(status), _label(key), image.id))
+
+    def absorb(self, image: FiledImage, other: FiledImage) -> None:
+        """Makes two images of the same file one, with the id and the key of the first, and the attributes of both.
+
+        Where both have an attribute, that of the first stays.
+        """
+        move = "UPDATE OR IGNORE attributes SET image = ? WHERE image = ?"
+        self._connection.execute(move, (image.id, other.id))
+        self._connection.execute("DELETE FROM images WHERE id = ?", (other.id,))
+
+    def skipped_keys(self) -> list[str]:
+        """The keys of the skipped files."""
+        return [key for (key,) in self._connection.execute("SELECT key FROM skipped").fetchall()]
+
+    def rename_skipped(self, key: str, new: str) -> None:
+        """Gives a skipped file another key."""
+        query = "UPDATE OR REPLACE skipped SET key = CAST(? AS TEXT) WHERE key = CAST(? AS TEXT)"
+        self._connection.execute(query, (os.fsencode(new), os.fsencode(key)))
+
+    def bring_back(self, image: MissingImage, key: str, row: int, status: FileStatus) -> None:
+        """Makes an image of a missing one again, with its id and attributes, under a key that no image has."""
+        self.forget_skipped([key])
+        self.missing.bring_back(image, key, row, status, folder_label(key))
+
+    def bring_back_unchanged(self, key: str) -> bool:
+        """Makes an image again of the missing one that was under a key last, as it was; returns whether it could."""
+        image = self.missing.last_at(key)
+        if image is None or image.row is None:
+            return False
+        self.bring_back(image, key, image.row, image.status)
+        return True
+
+    def put_status(self, key: str, status: FileStatus) -> None:
+        """Records the status of a file that has not changed."""
+        for table in ("images", "skipped"):
+            query = f"UPDATE {table} SET size = ?, mtime_ns = ?, ctime_ns = ? WHERE key = CAST(? AS TEXT)"  # noqa: S608
+            self._connection.execute(query, (*_values(status), os.fsencode(key)))
+
+    def put_skipped(self, key: str, reason: str, status: FileStatus, *, since_ns: int) -> None:
+        """Records a file that cannot be used; its image is missing from then on."""
+        self.missing.set_aside([key], since_ns)
+        self.forget_skipped([key])
+        query = """
+            INSERT INTO skipped (key, size, mtime_ns, ctime_ns, reason) VALUES (CAST(? AS TEXT), ?, ?, ?, ?)
+        """
+        self._connection.execute(query, (os.fsencode(key), *_values(status), reason))
+
+    def forget_skipped(self, keys: Iterable[str]) -> None:
+        """Forgets that these files cannot be used."""
         names = [(os.fsencode(key),) for key in keys]
         self._connection.executemany("DELETE FROM skipped WHERE key = CAST(? AS TEXT)", names)
-        return self._connection.executemany("DELETE FROM images WHERE key = CAST(? AS TEXT)", names).rowcount
 
-    def rename(self, old: str, newest: int) -> bool:
-        """Gives the vanished image `old` the key of one with the same vector that was added since.
+    def remove(self, keys: Iterable[str]) -> int:
+        """Forgets these files, and returns the number of images among them, missing or not."""
+        named = list(keys)
+        self.forget_skipped(named)
+        names = [(os.fsencode(key),) for key in named]
+        present = self._connection.executemany("DELETE FROM images WHERE key = CAST(? AS TEXT)", names).rowcount
+        return present + self.missing.remove(named)
 
-        `newest` is the largest id from before. The older entry stays, so that the image keeps its id and its
-        attributes. Returns whether there was such an image.
-        """
-        find = """
-            SELECT new.id, new.key, new.size, new.changed_ns, new.label FROM images AS old
-            JOIN images AS new ON new.row = old.row AND new.id > ? AND new.id <> old.id
-            WHERE old.key = CAST(? AS TEXT) ORDER BY new.id
-        """
-        found = self._connection.execute(find, (newest, os.fsencode(old))).fetchone()
-        if found is None:
-            return False
-        new_id, key, size, changed_ns, label = found
-        self._connection.execute("DELETE FROM images WHERE id = ?", (new_id,))
-        change = f"""
-            UPDATE images SET key = CAST(? AS TEXT), size = ?, changed_ns = ?,
-                label = COALESCE(({_GIVEN_LABEL}), CAST(? AS TEXT))
-            WHERE key = CAST(? AS TEXT)
-        """  # noqa: S608
-        label = None if label is None else os.fsencode(label)
-        self._connection.execute(change, (os.fsencode(key), size, changed_ns, label, os.fsencode(old)))
-        return True
+    # Images whose contents have changed in the run that is under way
+
+    def note_edit(self, image_id: int, hash_: bytes) -> None:
+        """Remembers what the file of an image was; an earlier note stays."""
+        self._connection.execute("INSERT OR IGNORE INTO edited (image, hash) VALUES (?, ?)", (image_id, hash_))
+
+    def edited_from(self, hash_: bytes) -> list[FiledImage]:
+        """The images whose files had these contents when the run began, by id."""
+        return self._filed("id IN (SELECT image FROM edited WHERE hash = ?) ORDER BY id", hash_)
+
+    def forget_edits(self, image_id: int | None = None) -> None:
+        """Forgets what the file of an image was or, if None, of all."""
+        self._connection.execute("DELETE FROM edited WHERE image = COALESCE(?, image)", (image_id,))
+
+    def hash_of(self, row: int) -> bytes:
+        """The SHA-256 of the file that the vector in a row was made of."""
+        (found,) = self._connection.execute("SELECT hash FROM vectors WHERE row = ?", (row,)).fetchone()
+        return bytes(found)
+
+    def _filed(self, condition: str, *values: bytes | int) -> list[FiledImage]:
+        query = f"SELECT id, key, row, size, mtime_ns, ctime_ns FROM images WHERE {condition}"  # noqa: S608
+        found = self._connection.execute(query, values).fetchall()
+        return [FiledImage(id_, key, row, FileStatus(*status)) for id_, key, row, *status in found]
+
+    # Attributes
 
     def set_attributes(self, key: str, values: Mapping[str, Value | None]) -> bool:
         """Sets these attributes of an image, deletes those that are None, and leaves the others.
@@ -108,54 +196,39 @@ class Transaction:
         Raises:
             UsageError: a value is neither text nor a number, or is not finite or has more than 64 bits.
         """
-        found = self._connection.execute("SELECT id FROM images WHERE key = CAST(? AS TEXT)", (os.fsencode(key),))
-        row = found.fetchone()
-        if row is None:
+        table, image = "attributes", self.image_at(key)
+        found = image or self.missing.last_at(key)
+        if found is None:
             return False
-        (image,) = row
+        if image is None:
+            table = "missing_attributes"
         for name, value in values.items():
             checked_name(name)
-            if value is not None:
-                self._put_attribute(image, name, checked(value, name))
-            elif self._drop_attribute(image, name) and name == LABEL:
-                self._set_label(image, folder_label(key))
+            if value is None:
+                query = f"DELETE FROM {table} WHERE image = ? AND name = CAST(? AS TEXT)"  # noqa: S608
+                self._connection.execute(query, (found.id, stored(name)))
+            else:
+                self._put_attribute(table, found.id, name, checked(value, name))
+        if image and LABEL in values:
+            query = f"UPDATE images SET label = COALESCE(({_GIVEN_LABEL}), CAST(? AS TEXT)) WHERE id = ?"  # noqa: S608
+            self._connection.execute(query, (_label(key), image.id))
         return True
 
-    def _put_attribute(self, image: int, name: str, value: Value) -> None:
-        if name == LABEL:
-            value = str(value)
-            self._set_label(image, value)
+    def _put_attribute(self, table: str, image_id: int, name: str, value: Value) -> None:
+        value = str(value) if name == LABEL else value
         cast = "CAST(? AS TEXT)" if isinstance(value, str) else "?"
         query = f"""
-            INSERT INTO attributes (image, name, value) VALUES (?, CAST(? AS TEXT), {cast})
+            INSERT INTO {table} (image, name, value) VALUES (?, CAST(? AS TEXT), {cast})
             ON CONFLICT (image, name) DO UPDATE SET value = excluded.value
         """  # noqa: S608
-        self._connection.execute(query, (image, stored(name), stored(value)))
+        self._connection.execute(query, (image_id, stored(name), stored(value)))
 
-    def _drop_attribute(self, image: int, name: str) -> bool:
-        query = "DELETE FROM attributes WHERE image = ? AND name = CAST(? AS TEXT)"
-        return self._connection.execute(query, (image, stored(name))).rowcount > 0
-
-    def _set_label(self, image: int, label: str | None) -> None:
-        query = "UPDATE images SET label = CAST(? AS TEXT) WHERE id = ?"
-        self._connection.execute(query, (None if label is None else stored(label), image))
-
-    # From another catalog
-
-    def carry_over(self) -> Carried:
-        """Gives the images their ids, attributes and given labels in the attached catalog `before`.
-
-        An image whose key is unknown there is taken for a vanished one with the same file. All others get ids that no
-        image has had there.
-        """
-        labelled = self._connection.execute(f"SELECT key FROM main.images WHERE id IN ({_LABELLED})")  # noqa: S608
-        for (key,) in labelled.fetchall():  # undoes the labels that an earlier call has set
-            self.set_attributes(key, {LABEL: None})
-        self._connection.execute("CREATE TEMP TABLE carried (image INTEGER PRIMARY KEY, id INTEGER NOT NULL UNIQUE)")
-        kept, renamed, _ = [self._connection.execute(statement).rowcount for statement in _MATCH]
-        for statement in _CARRY_OVER:
-            self._connection.execute(statement)
-        return Carried(kept, renamed)
+    def carry_over(self, *, now_ns: int) -> Carried:
+        """Gives the images what they are in the attached catalog `before`; see `carrying.carry_over`."""
+        labelled = "SELECT key FROM images WHERE id IN (SELECT image FROM attributes WHERE name = ?)"
+        for (key,) in self._connection.execute(labelled, (LABEL,)).fetchall():
+            self.set_attributes(key, {LABEL: None})  # undoes the labels that an earlier call has set
+        return carrying.carry_over(self._connection, now_ns=now_ns)
 
     # The index and the file of vectors
 
@@ -200,49 +273,13 @@ class Transaction:
             self._connection.execute(sql)
 
 
-_LABELLED = f"SELECT image FROM main.attributes WHERE name = '{LABEL}'"  # noqa: S608
-_NTH = "row_number() OVER (PARTITION BY hash ORDER BY id) AS nth"
-_LAST_ID = "(SELECT COALESCE(MAX(seq), 0) FROM before.sqlite_sequence WHERE name = 'images')"
-_MATCH = (
-    "INSERT INTO temp.carried SELECT new.id, old.id FROM main.images AS new JOIN before.images AS old USING (key)",
-    f"""
-    INSERT INTO temp.carried SELECT new.id, old.id FROM (
-        SELECT id, hash, {_NTH} FROM main.images JOIN main.vectors USING (row)
-        WHERE id NOT IN (SELECT image FROM temp.carried)
-    ) AS new JOIN (
-        SELECT id, hash, {_NTH} FROM before.images JOIN before.vectors USING (row)
-        WHERE id NOT IN (SELECT id FROM temp.carried)
-    ) AS old USING (hash, nth)
-    """,  # noqa: S608
-    f"""
-    INSERT INTO temp.carried SELECT id, {_LAST_ID} + row_number() OVER (ORDER BY id) FROM main.images
-    WHERE id NOT IN (SELECT image FROM temp.carried)
-    """,  # noqa: S608
-)
-_CARRY_OVER = (
-    "DELETE FROM main.attributes",
-    "UPDATE main.images SET id = -id",  # out of the way of the ids that they get
-    "UPDATE main.images SET id = (SELECT carried.id FROM temp.carried WHERE image = -images.id)",
-    "DELETE FROM main.sqlite_sequence WHERE name = 'images'",
-    f"""
-    INSERT INTO main.sqlite_sequence (name, seq)
-    SELECT 'images', MAX({_LAST_ID}, (SELECT COALESCE(MAX(id), 0) FROM main.images))
-    """,  # noqa: S608
-    """
-    INSERT INTO main.attributes (image, name, value)
-    SELECT image, name, value FROM before.attributes WHERE image IN (SELECT id FROM temp.carried)
-    """,
-    f"UPDATE main.images SET label = ({_GIVEN_LABEL}) WHERE id IN ({_LABELLED})",  # noqa: S608
-    "DROP TABLE temp.carried",
-)
-
 # All vectors leave the table and come back: the row is its primary key, and new rows must not meet old ones.
 _TAKE_VECTORS_OUT = (
     "PRAGMA defer_foreign_keys = ON",  # until the commit
     "CREATE TEMP TABLE kept (row INTEGER PRIMARY KEY, hash, crc32, width, height)",
-    """
-    INSERT INTO temp.kept SELECT row, hash, crc32, width, height FROM vectors WHERE row NOT IN (SELECT row FROM dead)
-    """,
+    f"""
+    INSERT INTO temp.kept SELECT row, hash, crc32, width, height FROM vectors WHERE row NOT IN {DEAD}
+    """,  # noqa: S608
     "CREATE TEMP TABLE moved (old INTEGER PRIMARY KEY, new INTEGER NOT NULL)",
     "INSERT INTO temp.moved SELECT row, row_number() OVER (ORDER BY row) - 1 FROM temp.kept",
     "DELETE FROM dead",
@@ -253,6 +290,8 @@ _PUT_VECTORS_BACK = (
     INSERT INTO vectors (row, hash, crc32, width, height)
     SELECT new, hash, crc32, width, height FROM temp.moved JOIN temp.kept ON kept.row = old ORDER BY new
     """,
+    "UPDATE missing SET row = (SELECT new FROM temp.moved WHERE old = missing.row)",
+    "INSERT INTO dead SELECT row FROM missing WHERE row IS NOT NULL EXCEPT SELECT row FROM images",
     "DROP TABLE temp.moved",
     "DROP TABLE temp.kept",
 )

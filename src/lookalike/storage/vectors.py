@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import CorruptError, StorageError, UsageError
+from lookalike.storage import files
 from lookalike.system import durable
 
 Vectors = NDArray[np.float32]
@@ -22,6 +23,9 @@ StoredVectors = NDArray[np.float16]
 STORED = np.dtype("<f2")
 # In the header, FAISS keeps the number of vectors here; its last eight bytes are the number of bytes of the codes.
 _COUNT = slice(8, 16)
+# Then come sixteen bytes that FAISS does not use. Lookalike keeps there how many of the vectors were known to be
+# committed when the header was written, and then the same with every bit inverted.
+_COMMITTED = slice(16, 32)
 _CODE_BYTES = slice(-8, None)
 
 
@@ -57,10 +61,11 @@ def empty_header(dim: int) -> bytes:
     return bytes(faiss.serialize_index(empty_index(dim)))
 
 
-def header(dim: int, count: int) -> bytes:
-    """The header of a file of `count` vectors."""
+def header(dim: int, count: int, committed: int | None = None) -> bytes:
+    """The header of a file of `count` vectors, of which so many are known to be committed; None is all."""
     filled = bytearray(empty_header(dim))
     filled[_COUNT] = count.to_bytes(8, "little")
+    filled[_COMMITTED] = _committed_bytes(count if committed is None else committed)
     filled[_CODE_BYTES] = (count * dim * STORED.itemsize).to_bytes(8, "little")
     return bytes(filled)
 
@@ -68,6 +73,28 @@ def header(dim: int, count: int) -> bytes:
 def header_count(read: bytes) -> int:
     """The number of vectors that a header claims."""
     return int.from_bytes(read[_COUNT], "little")
+
+
+def header_committed(read: bytes) -> int:
+    """How many of them were known to be committed; 0 if FAISS or an earlier version wrote the header."""
+    return 0 if _is_of_faiss(read) else int.from_bytes(read[_COMMITTED][:8], "little")
+
+
+def is_header(read: bytes, dim: int) -> bool:
+    """Whether these bytes are the header of vectors of a dimension, whatever their number."""
+    count, committed = header_count(read), header_committed(read)
+    expected = bytearray(header(dim, count, committed))
+    if _is_of_faiss(read):
+        expected[_COMMITTED] = read[_COMMITTED]
+    return read == expected and committed <= count
+
+
+def _committed_bytes(committed: int) -> bytes:
+    return committed.to_bytes(8, "little") + (committed ^ (2**64 - 1)).to_bytes(8, "little")
+
+
+def _is_of_faiss(read: bytes) -> bool:
+    return read[_COMMITTED] == empty_header(1)[_COMMITTED]
 
 
 def file_size(dim: int, count: int) -> int:
@@ -78,7 +105,7 @@ def file_size(dim: int, count: int) -> int:
 def has_leftovers(path: Path, dim: int, count: int) -> bool:
     """Whether a file holds more than `count` rows, which a `VectorWriter` cuts off."""
     try:
-        return path.stat().st_size > file_size(dim, count)
+        return files.size(path) > file_size(dim, count)
     except OSError:
         return False
 
@@ -115,16 +142,16 @@ class VectorWriter:
     """Appends rows to the file. When a call returns, its rows are on the disk."""
 
     def __init__(self, path: Path, dim: int, count: int) -> None:
-        """`count` is the number of committed rows; whatever is behind them is cut off.
+        """`count` is the number of committed rows; whatever a killed process has left behind them is cut off.
 
         Raises:
-            CorruptError: the file holds fewer rows.
+            CorruptError: the file holds fewer rows, or more that are not left over.
             StorageError: it cannot be written to.
         """
-        self.path, self.dim, self.count = path, dim, count
+        self.path, self.dim, self.count, self._committed = path, dim, count, count
         with durable.storage_errors(path):
             try:
-                self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+                self._file = files.opened_for_update(path)
             except FileNotFoundError as error:
                 raise CorruptError(f"{path}: the file is missing") from error
         try:
@@ -148,6 +175,12 @@ class VectorWriter:
             self.count += len(stored)
             self._write_header()
 
+    def committed(self) -> None:
+        """Notes that the catalog counts all rows, so that they are never taken for left over."""
+        self._committed = self.count
+        with durable.storage_errors(self.path):
+            _write_all(self._file, header(self.dim, self.count), 0)  # it need not wait for the disk
+
     def close(self) -> None:
         """Closes the file."""
         os.close(self._file)
@@ -158,11 +191,22 @@ class VectorWriter:
             if size < end:
                 raise CorruptError(f"{self.path}: {size} bytes are too few for its {self.count} vectors")
             if size > end:
+                self._check_are_left_over()
                 self._write_header()  # first, so that it never counts rows that are not there
                 os.ftruncate(self._file, end)
 
+    def _check_are_left_over(self) -> None:
+        """Raises CorruptError if rows would be cut off that a catalog has counted; only it may be an older one's."""
+        read = os.pread(self._file, len(empty_header(self.dim)), 0)
+        committed = header_committed(read)
+        if committed > self.count:
+            raise CorruptError(
+                f"{self.path}: {committed:,} vectors have been committed, and the catalog beside it knows only"
+                f" {self.count:,}: it is older; restore both from one backup"
+            )
+
     def _write_header(self) -> None:
-        _write_all(self._file, header(self.dim, self.count), 0)
+        _write_all(self._file, header(self.dim, self.count, self._committed), 0)
         durable.sync(self._file)
 
 

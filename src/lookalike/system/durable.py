@@ -34,11 +34,12 @@ def write(path: Path, write_pieces: Callable[[Callable[[bytes], int]], object]) 
     """Writes a file piece by piece, and waits until it is on the disk.
 
     Args:
-        path: the file; an existing one is overwritten.
+        path: the file; an existing one is removed first, so that nothing is written through a link.
         write_pieces: is given the function that takes the pieces.
     """
     digest, size = hashlib.sha256(), 0
-    with path.open("wb") as file:
+    path.unlink(missing_ok=True)
+    with path.open("xb") as file:
 
         def take(piece: bytes) -> int:
             nonlocal size

@@ -67,7 +67,8 @@ def run(
 ) -> Result:
     """Runs `work(task, progress)` in a new process and returns its result.
 
-    The process has ended when this returns or raises. Only the calling process receives Ctrl-C, and then ends both.
+    The process has ended when this returns or raises, and ends by itself if the calling process is killed. Only the
+    calling process receives Ctrl-C, and then ends both.
 
     Args:
         work: a function at the top level of a module; it reports progress by calling its second argument.
@@ -91,8 +92,9 @@ def run(
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            with suppress(BrokenPipeError), process.stdin as stdin:  # reading the result raises the better error
-                pickle.dump((work, task, memory), stdin)
+            with suppress(BrokenPipeError):  # reading the result raises the better error
+                pickle.dump((work, task, memory), process.stdin)
+                process.stdin.flush()  # it stays open: its end tells the process that this one has ended
             result: Result = _result(process.stdout, progress)
         except (EOFError, pickle.UnpicklingError):  # the output ended, perhaps within a message
             code = process.wait()
@@ -113,12 +115,20 @@ def serve() -> None:
             output.flush()
 
         work, task, memory = pickle.load(sys.stdin.buffer)  # noqa: S301 - written by the process that started this one
+        threading.Thread(target=_end_with_the_caller, daemon=True).start()
         try:
             if memory is not None:
                 resources.limit_memory(memory)
             send(_Done(work(task, send)))
         except (LookalikeError, MemoryError) as error:
             send(_Failed(type(error), error.args, vars(error)))
+
+
+def _end_with_the_caller() -> None:
+    """Ends this process as soon as the one that started it has ended, even if that was killed."""
+    while os.read(0, 1):  # nothing more is written
+        pass
+    os._exit(1)
 
 
 def _result(output: IO[bytes], progress: Callable[[int], None]) -> Any:

@@ -1,13 +1,10 @@
 """Runs the campaign, or is one of its worker processes."""
 
-import argparse
 import os
 import sys
-import tempfile
-import time
 from pathlib import Path
 
-from tests.campaigns import corrupt
+from tests.campaigns import command_line, corrupt
 from tests.campaigns.corrupt import campaign
 from tests.campaigns.corrupt.damages import WEIGHTS
 
@@ -24,19 +21,13 @@ def main() -> int:
 
 def run_campaign() -> int:
     """Damages as many files as the command line says."""
-    parser = argparse.ArgumentParser(
-        "python -m tests.campaigns.corrupt",
-        description=corrupt.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line.parser(corrupt)
     parser.add_argument("--count", type=int, default=5000, help="number of files to damage (default: 5000)")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="default: the time")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: one for each core")
     parser.add_argument("--only", choices=list(WEIGHTS), default="", help="kind of file to damage (default: all)")
     options = parser.parse_args()
-    print(f"seed {options.seed}")
-    with tempfile.TemporaryDirectory() as folder:
-        report = campaign.run(Path(folder).resolve(), **vars(options))
+    with command_line.scratch(options) as root:
+        report = campaign.run(root, **vars(options))
     for number, problem in sorted(report.problems.items()):
         print(f"case {number}: {problem}")
     print(report)

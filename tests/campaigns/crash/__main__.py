@@ -1,13 +1,10 @@
 """Runs the campaign, or is the process that is killed."""
 
-import argparse
 import json
 import sys
-import tempfile
-import time
 from pathlib import Path
 
-from tests.campaigns import crash
+from tests.campaigns import command_line, crash
 from tests.campaigns.crash import killer, victim
 from tests.campaigns.crash.victim import Change
 
@@ -23,20 +20,14 @@ def main() -> None:
 
 def run_campaign() -> None:
     """Kills as many processes as the command line says."""
-    parser = argparse.ArgumentParser(
-        "python -m tests.campaigns.crash",
-        description=crash.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line.parser(crash)
     parser.add_argument("--kills", type=int, default=100, help="number of processes to kill (default: 100)")
     parser.add_argument(
         "--encoder", choices=["colours", "bundled"], default="colours", help="mean colours, or the bundled model"
     )
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="default: the time")
     options = parser.parse_args()
-    print(f"seed {options.seed}")
-    with tempfile.TemporaryDirectory() as folder:
-        photos = Path(folder).resolve() / "photos"
+    with command_line.scratch(options) as root:
+        photos = root / "photos"
         print(killer.run(photos, kills=options.kills, encoder=options.encoder, seed=options.seed, verbose=True))
 
 

@@ -285,8 +285,10 @@ def assert_each_is_found_once(photos: Collection) -> None:
     assert len({match.key for match in found}) == len({match.id for match in found}) == len(found)
 
 
-def run(folder: Path, *, kills: int, encoder: str = "colours", seed: int = 0, verbose: bool = False) -> Tally:
-    """Kills that many processes.
+def run(
+    folder: Path, *, kills: int, most: int | None = None, encoder: str = "colours", seed: int = 0, verbose: bool = False
+) -> Tally:
+    """Kills that many processes, and then up to `most` as long as something that is to be tried is missing.
 
     Raises:
         AssertionError: something was lost or torn.
@@ -294,7 +296,7 @@ def run(folder: Path, *, kills: int, encoder: str = "colours", seed: int = 0, ve
     killer = Killer(folder, encoder, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("error", DamagedIndexWarning)
-        while killer.tally.kills < kills:
+        while killer.tally.kills < kills or (killer.tally.missing and killer.tally.kills < (most or kills)):
             killer.kill_once()
             if verbose and killer.tally.kills % 25 == 0:
                 print(killer.tally, flush=True)

@@ -34,3 +34,9 @@ class Tally:
     compacted: int = 0
     completed: int = 0
     searches: int = 0
+
+    @property
+    def missing(self) -> list[str]:
+        """What a campaign should try and has not, which leaves parts of it without effect."""
+        needed = ("acknowledged", "changes", "while_committing", "while_changing", "indexed", "compacted", "searches")
+        return [name for name in needed if not getattr(self, name)]

@@ -3,11 +3,10 @@
 import json
 import subprocess
 import sys
-import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.campaigns.soak.writer import Work, Writer
 from tests.support.pictures import ColourEncoder
 from tests.support.project import environment
 from tests.support.small_policies import small_policies
+from tests.support.threads import working
 
 THREADS, PROCESSES = 8, 4
 LEAST_RECALL = 0.8  # on average, of searches with an index; each index is built for 0.9 at least
@@ -54,12 +54,16 @@ class Outcome:
         return "\n".join(lines)
 
 
-def run(root: Path, *, seconds: float, seed: int = 0, wal: bool = False) -> Outcome:
+def run(
+    root: Path, *, seconds: float, least: int = 0, processes: int = PROCESSES, seed: int = 0, wal: bool = False
+) -> Outcome:
     """Writes and searches for that many seconds.
 
     Args:
         root: an empty folder.
         seconds: how long.
+        least: the number of operations of the writer that it takes, however slow the machine is.
+        processes: the number of processes that search, besides the threads.
         seed: of everything random but the timing.
         wal: the catalog keeps a write-ahead log, whatever the version of SQLite.
 
@@ -76,11 +80,16 @@ def run(root: Path, *, seconds: float, seed: int = 0, wal: bool = False) -> Outc
     ):
         writer = Writer(photos, written, seed)
         readers = [Reader(photos, history, seed * 1000 + number, alone=False) for number in range(THREADS)]
-        with reading_threads(readers), reading_processes(folder, path, seed) as processes:
+        with (
+            working([reader.search_until for reader in readers]),
+            reading_processes(folder, path, seed, processes) as found,
+        ):
             until = time.monotonic() + seconds
-            while time.monotonic() < until and not any(reader.tally.wrong for reader in readers):
+            while time.monotonic() < until or writer.work.done.total() < least:
                 writer.write_once()
-        outcome = Outcome(writer.work, sum((reader.tally for reader in readers), Tally()), processes)
+                if any(reader.tally.wrong for reader in readers):
+                    break
+        outcome = Outcome(writer.work, sum((reader.tally for reader in readers), Tally()), found)
         assert not outcome.wrong, "\n\n".join([str(outcome), *outcome.wrong[:5]])
         writer.check_end()
     assert outcome.threads.recall > LEAST_RECALL, str(outcome)
@@ -90,19 +99,15 @@ def run(root: Path, *, seconds: float, seed: int = 0, wal: bool = False) -> Outc
 
 def read(folder: Path, path: Path, seed: int) -> None:
     """Searches in a process of its own until standard input ends, and then prints its tally."""
-    ended = threading.Event()
     with (
         prepared(wal=False),  # which only matters where a catalog is made
         lookalike.open(folder, encoder=ColourEncoder(), policies=POLICIES) as photos,
         closing(History(path)) as history,
     ):
         reader = Reader(photos, history, seed, alone=True)
-        thread = threading.Thread(target=reader.search_until, args=[ended])
-        thread.start()
-        print("ready", flush=True)
-        sys.stdin.read()  # which ends when the parent process does, however it ends
-        ended.set()
-        thread.join()
+        with working([reader.search_until]):
+            print("ready", flush=True)
+            sys.stdin.read()  # which ends when the parent process does, however it ends
     print(json.dumps(vars(reader.tally)))
 
 
@@ -125,22 +130,7 @@ def prepared(*, wal: bool) -> Iterator[None]:
 
 
 @contextmanager
-def reading_threads(readers: Sequence[Reader]) -> Iterator[None]:
-    """Each reader searches in a thread of its own."""
-    ended = threading.Event()
-    threads = [threading.Thread(target=reader.search_until, args=[ended]) for reader in readers]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
-
-
-@contextmanager
-def reading_processes(folder: Path, history: Path, seed: int) -> Iterator[Tally]:
+def reading_processes(folder: Path, history: Path, seed: int, count: int) -> Iterator[Tally]:
     """Processes that search; their tally is complete once they have ended."""
     tally = Tally()
     command = [sys.executable, "-m", "tests.campaigns.soak", "read", str(folder), str(history)]
@@ -152,7 +142,7 @@ def reading_processes(folder: Path, history: Path, seed: int) -> Iterator[Tally]
                     [*command, str(seed * 1000 + 500 + number)], stdin=pipe, stdout=pipe, text=True, env=environment()
                 )
             )
-            for number in range(PROCESSES)
+            for number in range(count)
         ]
         for child in started:
             assert child.stdout

@@ -11,6 +11,7 @@ from lookalike.encoders.card import Card
 from lookalike.encoders.card_encoder import CardEncoder
 from lookalike.encoders.openvino.infer_requests import InferRequests
 from lookalike.encoders.openvino.loading import FAILURES, ov
+from lookalike.encoders.registry import import_again_hint
 from lookalike.errors import ModelError
 
 _INFERENCE_PRECISION = {"f32": "f32", "bf16": "bf16", "int8": "f32"}  # in int8, of the operators that stay float
@@ -72,12 +73,21 @@ def read(path: Path) -> ov.Model:
 
 
 def _compiled(card: Card, model: ov.Model, config: dict[str, Any]) -> ov.CompiledModel:
-    size = card.preprocessing.size
+    pixels = [1, card.preprocessing.size, card.preprocessing.size, 3]
     try:
-        model.reshape([1, size, size, 3])
-        return ov.Core().compile_model(model, "CPU", config)
+        takes = model.input().get_partial_shape()
+        if takes.compatible(ov.PartialShape(pixels)):
+            model.reshape(pixels)
+            compiled = ov.Core().compile_model(model, "CPU", config)
+            if list(compiled.output().get_partial_shape()) == [1, card.dim]:
+                return compiled
+        makes = model.output().get_partial_shape()
     except FAILURES as error:
         raise ModelError(f"{card.name}: OpenVINO cannot run this network here: {error}") from error
+    raise ModelError(
+        f"{card.name}: its graph turns {takes} into {makes}, but its card says {pixels[1:]} and {card.dim} dimensions",
+        import_again_hint(card),
+    )
 
 
 def computes_bfloat16() -> bool:

@@ -1,0 +1,58 @@
+"""The commands for images whose files are gone or elsewhere: prune and relocate."""
+
+import re
+from datetime import timedelta
+
+import click
+
+from lookalike import errors
+from lookalike.cli import locate, options, output, reports
+from lookalike.display.text import safe_text
+
+_AGE = re.compile(r"(\d+)([hdw])")
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+@click.command()
+@options.collection
+@click.option("--missing-for", metavar="AGE", help="Only those missing for so long: 12h, 30d or 4w (default: all).")
+@options.as_json
+def prune(directory: str | None, missing_for: str | None, as_json: bool) -> None:
+    """Forget the images whose files are missing.
+
+    An image is missing when its file is gone or cannot be used: it is not found any more, but keeps its id, its
+    attributes and its vector, and is as before when the file is back. This forgets such images for good. To see which
+    they are: lookalike info --missing
+    """
+    age = _age(missing_for) if missing_for else timedelta()
+    collection = locate.open_collection(directory)
+    reports.print_pruned(collection.prune(missing_for=age), as_json=as_json)
+
+
+@click.command()
+@click.argument("old", metavar="OLD", type=click.Path())
+@click.argument("new", metavar="NEW", type=click.Path())
+@options.collection
+@options.as_json
+def relocate(old: str, new: str, directory: str | None, as_json: bool) -> None:
+    """Tell a collection that the images in the folder OLD are in NEW now.
+
+    A drive may have another mount point, or a folder another name. Ids, attributes and vectors stay; no image is read.
+    A collection that is kept in the folder of its images moves with it and needs no command.
+    """
+    import lookalike
+
+    images = lookalike.relocate(locate.open_collection(directory).directory, old, new)
+    if as_json:
+        output.print_json({"relocated": images})
+    else:
+        click.echo(f"{output.counted(images, 'file')} of the collection, now in {safe_text(new)}")
+
+
+def _age(text: str) -> timedelta:
+    found = _AGE.fullmatch(text)
+    if found is None:
+        raise errors.UsageError(
+            f"--missing-for {safe_text(text)}: give a number of hours, days or weeks: 12h, 30d or 4w"
+        )
+    return int(found[1]) * _UNITS[found[2]]
