@@ -36,6 +36,7 @@ from lookalike.index.options import BuildOptions, memory_bytes
 from lookalike.index.policies import DEFAULT, TARGET_RECALL, Policies
 from lookalike.ingest.embedding import Embedder
 from lookalike.ingest.pipeline import Ingest, Progress, Report
+from lookalike.ingest.suspects import under_way
 from lookalike.results import Matches, Skipped
 from lookalike.search.options import SearchKeywords, SearchOptions
 from lookalike.search.query import Term
@@ -119,10 +120,10 @@ class Collection:
             StorageError: the disk is full or failing.
         """
         threads = checked_threads(threads)
-        with self._write_access.vectors() as writer:
+        with self._write_access.vectors() as writer, under_way(self.directory / layout.DECODING) as decoding:
             encoder = self._encoder.for_indexing(threads or cores())
             count = threads or encoders.threads_for(encoder, cores())
-            embedder = Embedder(encoder, self._catalog.row_of, self._encoder.max_pixels)
+            embedder = Embedder(encoder, self._catalog.row_of, self._encoder.max_pixels, decoding)
             ingest = Ingest(self._catalog, writer, embedder, folder=self.folder, threads=count, progress=progress)
             return ingest.run(source_of(source, base=self.folder, leave_out=self.directory))
 

@@ -102,7 +102,12 @@ class DecodedImage:
 
 
 def decode(
-    data: bytes, preprocessing: Preprocessing, *, name: str = "image", max_pixels: int = MAX_PIXELS
+    data: bytes,
+    preprocessing: Preprocessing,
+    *,
+    name: str = "image",
+    max_pixels: int = MAX_PIXELS,
+    apart: bool = False,
 ) -> DecodedImage:
     """Decodes the bytes of an image file and preprocesses its pixels.
 
@@ -111,11 +116,15 @@ def decode(
         preprocessing: how the image is resized and cropped.
         name: what an error calls the image.
         max_pixels: the most pixels that are decoded. Decoding may take 6 bytes of memory for each of them.
+        apart: whether to decode it in a process of its own, since it may end the process.
 
     Raises:
         ImageError: the image cannot be used; no other exception is raised, whatever the bytes.
     """
     with one_image(name):
+        if apart:
+            with _LARGE:
+                return _decoded(render_apart(data, _view(preprocessing), limits.checked_max_pixels(max_pixels)))
         return _decoded(_rendered_file(data, lambda _: _view(preprocessing), max_pixels))
 
 
