@@ -13,6 +13,7 @@ from lookalike.cli.hints import as_command, command_for
 from lookalike.display.text import safe_text
 
 if TYPE_CHECKING:
+    from lookalike.collection.collection import Collection
     from lookalike.collection.reindex import ReindexEstimate
     from lookalike.ingest.pipeline import Report
 
@@ -58,16 +59,21 @@ def index(
     if place and (change := _change_of_model(place, choice, reindex=reindex)):
         if not reindex:
             raise errors.IncompatibleError(_explanation(change))
-        return _reindex(place, sources, threads, choice, as_json=as_json)
+        return _reindex(place, sources, threads, choice, prune=prune, as_json=as_json)
     collection = locate.collection_to_index(place, paths, directory, **choice)
     code, misses_many = 0, False
+    if not sources and not os.path.isdir(collection.folder):
+        command = command_for("relocate", "-c", collection.directory, collection.folder, "NEW")
+        raise errors.UsageError(
+            f"{collection.folder}: there is no such folder any more; if it is elsewhere now: {command}"
+        )
     for source in sources or [collection.folder]:
         with progress.indexing() as report_progress:
             report = collection.add(source, threads=threads, progress=report_progress)
         reports.print_report(report, collection, as_json=as_json)
         code, misses_many = _code(report) or code, misses_many or report.misses_many
-    if prune and not misses_many:
-        reports.print_pruned(collection.prune(), as_json=as_json)
+    if prune:
+        _prune(collection, spare=misses_many, as_json=as_json)
     with progress.building() as report_build:
         done = collection.maintain(progress=report_build)
     reports.print_maintenance(done, collection, as_json=as_json)
@@ -140,15 +146,31 @@ def _change_of_model(place: Path, choice: dict[str, Any], *, reindex: bool) -> "
     return change
 
 
-def _reindex(place: Path, sources: Sequence[Any], threads: int | None, choice: dict[str, Any], *, as_json: bool) -> int:
+def _reindex(
+    place: Path, sources: Sequence[Any], threads: int | None, choice: dict[str, Any], *, prune: bool, as_json: bool
+) -> int:
     import lookalike
 
     with progress.indexing() as report_progress, progress.building() as report_build:
         report = lookalike.reindex(
             place, sources or None, threads=threads, progress=report_progress, build_progress=report_build, **choice
         )
-    reports.print_report(report, lookalike.open(place), as_json=as_json)
+    collection = lookalike.open(place)
+    reports.print_report(report, collection, as_json=as_json)
+    if prune:
+        _prune(collection, spare=report.misses_many, as_json=as_json)
     return _code(report)
+
+
+def _prune(collection: "Collection", *, spare: bool, as_json: bool) -> None:
+    """Forgets the missing images, unless a drive may be away, now or since an earlier run."""
+    from lookalike.ingest.pipeline import are_many
+
+    info = collection.info()
+    if spare or are_many(info.missing, info.images):
+        output.note(f"{output.counted(info.missing, 'missing image')} kept, since a drive may be away.")
+    else:
+        reports.print_pruned(collection.prune(), as_json=as_json)
 
 
 def _code(report: "Report") -> int:

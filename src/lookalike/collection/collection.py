@@ -1,18 +1,16 @@
 """A collection: the images of a folder, their vectors, and the ways to search them. Begin reading here.
 
-storage/layout.py draws the directory that it is on the disk. A search goes from here to encoder.py for the query
-vector, with which search/searcher.py asks a snapshot for rows and the catalog for their images. `add` hands a source to
-ingest/pipeline.py; `build` and `maintain` are in index/maintenance.py.
+storage/layout.py draws the directory that it is on the disk. A search begins in searching.py, which asks encoder.py for
+the query vector; with that, search/searcher.py asks a snapshot for rows and the catalog for their images. `add` hands a
+source to ingest/pipeline.py; `build` and `maintain` are in index/maintenance.py.
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
-
-import numpy as np
-from numpy.typing import ArrayLike
+from typing import Any
 
 from lookalike import arguments, encoders
 from lookalike.attributes import apply as attributes
@@ -22,13 +20,12 @@ from lookalike.collection.damage import find_damage
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.info import Info, info_of
 from lookalike.collection.missing import Missing
-from lookalike.collection.queries import checked_images, checked_terms, checked_vector
+from lookalike.collection.searching import Searchable
 from lookalike.collection.writing import WriteAccess
 from lookalike.errors import CorruptError
 from lookalike.evaluation import search_quality
 from lookalike.evaluation.results import Evaluation
 from lookalike.filters import Where, checked_where
-from lookalike.images.decode import ImageSource
 from lookalike.index.build_progress import BuildProgress
 from lookalike.index.generation import Generation
 from lookalike.index.maintenance import Maintenance
@@ -37,20 +34,17 @@ from lookalike.index.policies import DEFAULT, TARGET_RECALL, Policies
 from lookalike.ingest.embedding import Embedder
 from lookalike.ingest.pipeline import Ingest, Progress, Report
 from lookalike.ingest.suspects import under_way
-from lookalike.results import Matches, Skipped
-from lookalike.search.options import SearchKeywords, SearchOptions
-from lookalike.search.query import Term
+from lookalike.results import Skipped
 from lookalike.search.searcher import Searcher
 from lookalike.search.snapshot import Snapshots
 from lookalike.sources.folder import Paths, absolute, key_of, source_of
 from lookalike.storage import layout
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
-from lookalike.storage.vectors import Vectors
 from lookalike.system.resources import checked_threads, cores
 
 
-class Collection:
+class Collection(Searchable):
     """An open collection, made by `lookalike.open` or `lookalike.create`. Threads may share it.
 
     The search methods take the fields of `lookalike.SearchOptions` as keyword arguments.
@@ -64,15 +58,15 @@ class Collection:
         *,
         policies: Policies = DEFAULT,
     ) -> None:
-        self.directory, self.folder, self.made_by = directory, manifest.folder, manifest.made_by
+        self.directory, self.folder = directory, manifest.folder
         self._manifest, self._policies = manifest, policies
-        self._catalog = Catalog(manifest.data_directory(directory) / layout.CATALOG, on_replaced=self._check_is_mine)
+        check_is_mine = partial(compatibility.check_unchanged, directory, manifest)
+        self._catalog = Catalog(manifest.data_directory(directory) / layout.CATALOG, on_replaced=check_is_mine)
         self._catalog.state()  # damage is noticed at once
         compatibility.check_catalog(directory, manifest, self._catalog)
         self._snapshots = Snapshots(self._catalog, directory, manifest, policies.tuning)
         self._write_access = WriteAccess(self._catalog, directory, manifest, policies)
-        self._searcher = Searcher(self._snapshots, self.folder)
-        self._encoder = encoder
+        super().__init__(Searcher(self._snapshots, self.folder), encoder, manifest.made_by)
 
     def __len__(self) -> int:
         """The number of images."""
@@ -106,8 +100,9 @@ class Collection:
     ) -> Report:
         """Brings the collection up to date with a folder, a file, or several files.
 
-        With a folder, images that are no longer in it are dropped. An image that cannot be used is skipped and named in
-        the report. What is committed survives a crash, and the next call carries on.
+        A file that cannot be used is skipped and named in the report. An image whose file is gone or cannot be used is
+        missing: it is not found, but kept until its file is back or it is pruned. What is committed survives a crash,
+        and the next call carries on.
 
         Args:
             source: a folder, a file, or files, which are taken whatever their names.
@@ -220,104 +215,11 @@ class Collection:
         with self._write_access.index(progress) as maintainer:
             return maintainer.maintain()
 
-    # Searching
-
-    def search(
-        self,
-        query: ImageSource,
-        *,
-        plus: Sequence[ImageSource] = (),
-        minus: Sequence[ImageSource] = (),
-        **options: Unpack[SearchKeywords],
-    ) -> Matches:
-        """Finds the images that are most similar to an image.
-
-        Args:
-            query: a path, the bytes of an image file, an open file, a PIL image or an array, uint8 (h, w, 3).
-            plus: more images; the search is for the mean of all of them.
-            minus: negative examples.
-            options: the fields of `SearchOptions`.
-
-        Raises:
-            ImageError: an image cannot be used.
-            UsageError: an option is out of range, the filter asks for an attribute that no image has, or the images
-                cancel each other out.
-            CorruptError: a vector that would have been returned is damaged.
-        """
-        alike, unlike = [query, *checked_images(plus, "plus")], checked_images(minus, "minus")
-        terms = [*(Term(each) for each in alike), *(Term(each, weight=-1) for each in unlike)]
-        return self.search_terms(terms, **options)
-
-    def search_text(self, text: str, **options: Unpack[SearchKeywords]) -> Matches:
-        """Finds the images that a text describes best, for a collection whose model takes text.
-
-        A text and an image have lower scores than two images: 0.2 to 0.4 is a good match.
-
-        Raises:
-            UsageError: the collection's model does not take text.
-        """
-        return self.search_terms([Term(text=arguments.text(text, "text"))], **options)
-
-    def search_terms(self, terms: Sequence[Term], **options: Unpack[SearchKeywords]) -> Matches:
-        """Finds the images that match several images and texts together, each with its weight.
-
-        Raises:
-            ImageError: an image cannot be used.
-            UsageError: there is a text and the model takes none, or the terms cancel each other out.
-        """
-        given, terms = SearchOptions(**options), checked_terms(terms)
-        [matches] = self._searcher.by_vectors(self._encoder.query_vector(terms), given)
-        return Matches(matches, queries=terms)
-
-    def search_many(self, queries: Iterable[ImageSource], **options: Unpack[SearchKeywords]) -> list[Matches]:
-        """Finds the most similar images for each of several images, in their order."""
-        given, images = SearchOptions(**options), checked_images(queries, "queries")
-        if not images:
-            return []
-        found = self._searcher.by_vectors(np.concatenate([self.embed(image) for image in images]), given)
-        return [Matches(matches, queries=[image]) for image, matches in zip(images, found, strict=True)]
-
-    def search_id(self, image_id: int, **options: Unpack[SearchKeywords]) -> Matches:
-        """Finds the images that are most similar to one of the collection's own, which is left out.
-
-        Raises:
-            UsageError: there is no image with that id.
-        """
-        number = arguments.whole(image_id, "image_id")
-        image, others = self._searcher.by_image(number, SearchOptions(**options))
-        return Matches(others, queries=[image])
-
-    def search_vector(self, vector: ArrayLike, **options: Unpack[SearchKeywords]) -> Matches:
-        """Finds the images whose vectors have the largest cosine to a vector, (dim,) or (1, dim), of any length.
-
-        Raises:
-            UsageError: the vector has another dimension, is zero, or is not finite.
-        """
-        query = checked_vector(vector, self.made_by.dim)
-        [matches] = self._searcher.by_vectors(query, SearchOptions(**options))
-        return Matches(matches)
+    # Looking after it
 
     def count(self, where: Where) -> int:
         """The number of images that a filter admits; raises UsageError for an attribute that no image has."""
         return self._catalog.count_where(checked_where(where) or Where())
-
-    def embed(self, query: ImageSource) -> Vectors:
-        """The unit vector of an image, float32 (1, dim), by the collection's encoder.
-
-        Raises:
-            ImageError: it cannot be used.
-        """
-        return self._encoder.image_vector(query)
-
-    def embed_text(self, text: str) -> Vectors:
-        """The unit vector of a text, float32 (1, dim), by the collection's encoder.
-
-        Raises:
-            UsageError: the encoder does not take text.
-        """
-        return self._encoder.text_vector(arguments.text(text, "text"))
-
-    # Looking after it
 
     def info(self) -> Info:
         """What the collection is and holds."""
@@ -355,10 +257,6 @@ class Collection:
     def find_damage(self) -> list[CorruptError]:
         """Reads everything, and returns each damage as an error that says what to do about it."""
         return find_damage(self._catalog, self._snapshots)
-
-    def _check_is_mine(self) -> None:
-        """Makes sure that another catalog in the place of this one is of the same encoder and folder."""
-        compatibility.check_unchanged(self.directory, self._manifest)
 
     def _names(self, path: str | os.PathLike[str]) -> tuple[str, str]:
         """The keys that a path may stand for: that of the file, or the path itself."""

@@ -19,7 +19,7 @@ from lookalike.index.maintenance import IndexMaintainer
 from lookalike.index.options import BuildOptions
 from lookalike.index.policies import Policies
 from lookalike.ingest.embedding import Embedder
-from lookalike.ingest.pipeline import Ingest, Progress, Report
+from lookalike.ingest.pipeline import Ingest, Progress, Report, are_many
 from lookalike.ingest.suspects import under_way
 from lookalike.results import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable, found_file
@@ -168,6 +168,7 @@ class Migration:
             missing=missing,
             missing_before=missing_before,
             skipped=tuple(skipped.values()),
+            misses_many=are_many(missing, found_again),
         )
 
     def _is_sound(self) -> bool:
@@ -244,6 +245,9 @@ class _KnownFiles:
 
     def __init__(self, catalog: Catalog, folder: Path) -> None:
         self._catalog, self._folder = catalog, folder
+
+    def covers(self, key: str) -> bool:
+        return self._catalog.known_file(key) is not None
 
     def files(self) -> Iterator[Found | Unreadable]:
         inside, elsewhere = self._catalog.known_files(""), self._catalog.known_files("/")

@@ -76,16 +76,19 @@ def _relocate(directory: Path, manifest: Manifest, old: Path, new: Path) -> int:
     def moved(path: Path) -> Path:
         return new / path.relative_to(old) if path.is_relative_to(old) else path
 
+    def is_elsewhere(key: str) -> bool:
+        return (manifest.folder / key).is_relative_to(old)
+
     def new_key(key: str) -> str:
         return key_of(moved(manifest.folder / key), moved(manifest.folder))
 
     with closing(Catalog(manifest.data_directory(directory) / layout.CATALOG)) as catalog:
         keys = (known.key for folder in ("", "/") for known in catalog.known_files(folder))
-        count = sum((manifest.folder / key).is_relative_to(old) for key in keys)
+        count = sum(map(is_elsewhere, keys))
         if not count:
             raise UsageError(f"{old}: the collection has no images in it; its folder is {manifest.folder}")
         with catalog.writing() as transaction:
-            rename_all(transaction, new_key)
+            rename_all(transaction, new_key, is_elsewhere)
     if moved(manifest.folder) != manifest.folder:  # only now: if it fails, it can be done again
         manifests.write(directory, replace(manifest, folder=moved(manifest.folder)))
     return count

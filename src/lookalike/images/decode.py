@@ -50,6 +50,7 @@ Resample: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 _ViewOf: TypeAlias = Callable[[tuple[int, int]], View]  # of the size of the original
 
+_PART = 2**20  # bytes that are read at once
 _LARGE = forks.Lock()  # held while a large image is decoded, so that two are never in memory at once
 
 
@@ -215,7 +216,7 @@ def _read_file(file: Any, max_bytes: int) -> bytes:
     if hasattr(file, "seekable") and file.seekable():
         file.seek(0)  # as Pillow does
     data = bytearray()
-    while part := file.read(max_bytes + 1 - len(data)):  # a pipe may give less than it is asked for
+    while part := file.read(min(_PART, max_bytes + 1 - len(data))):  # a pipe may give less than it is asked for
         if not isinstance(part, bytes | bytearray | memoryview):
             raise UsageError("the file gives text; open it in binary mode")
         data += part

@@ -127,7 +127,7 @@ class Ingest:
             self._commit()
         finally:
             pool.shutdown(cancel_futures=True)
-        self._catalog.forget_edits()
+        self._catalog.forget_edits(source.covers)
         return self._report(source.within, time.monotonic() - start)
 
     def _report(self, within: str | None, seconds: float) -> Report:
@@ -239,8 +239,13 @@ class Ingest:
         return "failed"
 
 
+def are_many(missing: int, present: int) -> bool:
+    """Whether so many images are missing beside those that are present that a drive may be away."""
+    return missing > _MANY_MISSING * (present + missing)
+
+
 def _misses_many(report: Report) -> bool:
     present = report.unchanged + report.updated + report.renamed
     if not present + report.added + report.returned:
         return report.missing + report.missing_before > 0
-    return report.missing > _MANY_MISSING * (present + report.missing)
+    return are_many(report.missing, present)

@@ -5,6 +5,7 @@ image of that path, which has changed. The order in which files are met does not
 every decision is part of the commit that records the file.
 """
 
+import contextlib
 import hashlib
 import itertools
 from collections.abc import Iterator
@@ -52,26 +53,18 @@ class Recognition:
         if image := max(candidates, key=lambda image: (_common_names(image.key, file.key), -image.id), default=None):
             transaction.missing.set_aside([file.key], self.since_ns)  # the contents of what was there are gone
             return self._take(transaction, image, file)
-        if there:
-            transaction.note_edit(there.id, transaction.hash_of(there.row))
-            transaction.put_image(file.key, file.row, file.status)
-            return "updated"
-        if last := transaction.missing.last_at(file.key):
-            transaction.bring_back(last, file.key, file.row, file.status)
-            transaction.note_edit(last.id, last.hash)
-            return "returned"
-        transaction.put_image(file.key, file.row, file.status)
-        return "added"
+        return self._record_by_path(transaction, file)
 
     def _displaced(
         self, transaction: Transaction, file: ReadFile, *, is_new: bool
     ) -> Iterator[MissingImage | FiledImage]:
         """The images with the contents of a file that are no longer where they were."""
-        missing = transaction.missing.with_hash(file.hash)
-        yield from (
-            image for image in missing if image.key == file.key or _is_displaced(self._folder, image, file.hash)
-        )
-        yield from (image for image in transaction.edited_from(file.hash) if image.key != file.key)
+        for missing in transaction.missing.with_hash(file.hash):
+            if missing.key == file.key or _is_displaced(self._folder, missing, file.hash):
+                yield missing
+        for edited in transaction.edited_from(file.hash):
+            if edited.key != file.key and _has_other_contents(self._folder / edited.key, file.hash):
+                yield edited
         if not is_new:
             copies = self._copies.setdefault(file.row, _Copies(self._folder))
             yield from copies.displaced(transaction, file)
@@ -82,10 +75,24 @@ class Recognition:
             transaction.bring_back(image, file.key, file.row, file.status)
             return "renamed" if image.since_ns == self.since_ns and image.key != file.key else "returned"
         transaction.move(image, file.key, file.row, file.status)
-        if image.row != file.row:  # it was taken for an edited image; what is there is a new one
-            transaction.forget_edits(image.id)
-            transaction.put_image(image.key, image.row, image.status)
+        if image.row != file.row:  # it was taken for an edited image; what is there is another one
+            transaction.forget_edit(image.id)
+            hash_ = transaction.hash_of(image.row)
+            self._record_by_path(transaction, ReadFile(image.key, hash_, image.row, image.status))
         return "renamed"
+
+    def _record_by_path(self, transaction: Transaction, file: ReadFile) -> str:
+        """Files an image whose contents are those of no other: as the one that is or was there, or as a new one."""
+        if there := transaction.image_at(file.key):
+            transaction.note_edit(there.id, transaction.hash_of(there.row), now=file.hash)
+            transaction.put_image(file.key, file.row, file.status)
+            return "updated"
+        if last := transaction.missing.last_at(file.key):
+            transaction.bring_back(last, file.key, file.row, file.status)
+            transaction.note_edit(last.id, last.hash, now=file.hash)
+            return "returned"
+        transaction.put_image(file.key, file.row, file.status)
+        return "added"
 
 
 @dataclass
@@ -106,16 +113,28 @@ class _Copies:
 
 
 def _is_displaced(folder: Path, image: MissingImage | FiledImage, hash_: bytes) -> bool:
-    """Whether the file of an image does not have the contents any more that have this SHA-256."""
+    """Whether the file of an image does not have the contents any more that have this SHA-256 and were its own."""
     path = folder / image.key
-    try:
+    with contextlib.suppress(OSError):
         if image.status.is_same(FileStatus.of(path.stat())):
             return False
+    return _has_other_contents(path, hash_)
+
+
+def _has_other_contents(path: Path, hash_: bytes) -> bool:
+    """Whether a file is gone or has other contents; one that cannot be read now may have them."""
+    try:
         return hashlib.sha256(read(path).data).digest() != hash_
+    except ImageError as error:
+        return error.lasting or _is_gone(path)
+
+
+def _is_gone(path: Path) -> bool:
+    try:
+        path.stat()
     except OSError as error:
-        return isinstance(error, FileNotFoundError | NotADirectoryError)  # else it may be there
-    except ImageError:
-        return True
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
+    return False
 
 
 def _common_names(first: str, second: str) -> int:

@@ -63,10 +63,12 @@ class Searcher:
         raise AssertionError("attempts do not end")
 
     def _image(self, snapshot: Snapshot, image_id: int) -> StoredImage:
-        image = snapshot.catalog.image(image_id)
-        if image is None:
-            raise UsageError(f"there is no image with the id {image_id}")
-        return image
+        if image := snapshot.catalog.image(image_id):
+            return image
+        if missing := snapshot.catalog.missing(image_id):
+            file = self._folder / missing[0].key
+            raise UsageError(f"the image with the id {image_id} is missing; its file {file} is gone or cannot be used")
+        raise UsageError(f"there is no image with the id {image_id}")
 
     def _attempts(self) -> Generator[bool, None, None]:
         """Attempts at an answer that belongs to one committed state; they go on for ever.

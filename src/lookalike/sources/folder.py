@@ -61,6 +61,10 @@ class Source(Protocol):
 
     def files(self) -> Iterator[Found | Unreadable]: ...
 
+    def covers(self, key: str) -> bool:
+        """Whether `files` lists the file of this key if it is there."""
+        ...
+
 
 class Folder:
     """The files below a folder that have the suffix of an image; hidden ones and symlinks to folders are left out."""
@@ -75,10 +79,13 @@ class Folder:
             raise UsageError(f"{folder}: the collection's own folder, {base}, is in it; add its folders one by one")
         self.folder, self._leave_out = folder, leave_out
         self.within: str | None = "" if folder == base else key_of(folder, base)
+        self._prefix = f"{self.within.rstrip('/')}/" if self.within else ""  # of the keys below it
+
+    def covers(self, key: str) -> bool:
+        return key.startswith(self._prefix) if self._prefix else not key.startswith("/")
 
     def files(self) -> Iterator[Found | Unreadable]:
-        prefix = f"{self.within.rstrip('/')}/" if self.within else ""
-        waiting = [self._listing(self.folder, prefix)]
+        waiting = [self._listing(self.folder, self._prefix)]
         while waiting:
             entry = next(waiting[-1], None)
             if entry is None:
@@ -114,6 +121,9 @@ class Files:
 
     def __init__(self, paths: Iterable[Path], *, base: Path) -> None:
         self._paths = {key_of(path, base): path for path in paths}
+
+    def covers(self, key: str) -> bool:
+        return key in self._paths
 
     def files(self) -> Iterator[Found | Unreadable]:
         for key in sorted(self._paths, key=os.fsencode):

@@ -24,9 +24,9 @@ class Carried:
 def carry_over(connection: sqlite3.Connection, *, now_ns: int) -> Carried:
     """Gives the images their ids, attributes and given labels in the attached catalog `before`, in one transaction.
 
-    An image whose key is unknown there is taken for a vanished or missing one with the same file, and else for the
-    missing one that was under its key. All others get ids that no image has had there. An image that is found no more
-    is missing from then on; its file has to be read again when it is back.
+    An image is the one that had its contents under the same key, else one that had its contents and is found nowhere
+    else, else the one that is or was under its key. All others get ids that no image has had there. An image that is
+    found no more is missing from then on; its file has to be read again when it is back.
     """
     connection.execute("CREATE TEMP TABLE carried (image INTEGER PRIMARY KEY, id INTEGER NOT NULL UNIQUE)")
     for statement in _MATCH:
@@ -53,23 +53,33 @@ _NTH = "row_number() OVER (PARTITION BY hash ORDER BY id) AS nth"
 _LAST_ID = "(SELECT COALESCE(MAX(seq), 0) FROM before.sqlite_sequence WHERE name = 'images')"
 _NOT_MATCHED = "id NOT IN (SELECT image FROM temp.carried)"
 _NOT_FOUND = "id NOT IN (SELECT id FROM temp.carried)"
-_OLD = f"""
-    SELECT id, key, hash, :now AS since_ns FROM before.images JOIN before.vectors USING (row) WHERE {_NOT_FOUND}
-    UNION ALL
-    SELECT id, key, hash, since_ns FROM before.missing WHERE {_NOT_FOUND}
+_NEW = f"SELECT id, key, hash FROM main.images JOIN main.vectors USING (row) WHERE {_NOT_MATCHED}"  # noqa: S608
+_OLD_IMAGES = f"""
+    SELECT id, key, COALESCE(edited.hash, vectors.hash) AS hash
+    FROM before.images JOIN before.vectors USING (row) LEFT JOIN before.edited ON image = id
+    WHERE {_NOT_FOUND}
 """  # noqa: S608
+_OLD_MISSING = f"SELECT id, key, hash, since_ns FROM before.missing WHERE {_NOT_FOUND}"  # noqa: S608
+_OLD = f"SELECT id, key, hash, :now AS since_ns FROM ({_OLD_IMAGES}) UNION ALL {_OLD_MISSING}"  # noqa: S608
+
+
+def _match(old: str, by: str) -> str:
+    """Matches the images that have not been matched with old ones by these columns; of several, the newest counts."""
+    return f"""
+        INSERT INTO temp.carried SELECT new.id, MAX(old.id)
+        FROM ({_NEW}) AS new JOIN ({old}) AS old USING ({by}) GROUP BY new.id
+    """  # noqa: S608
+
+
 _MATCH = (
-    "INSERT INTO temp.carried SELECT new.id, old.id FROM main.images AS new JOIN before.images AS old USING (key)",
+    _match(_OLD_IMAGES, "key, hash"),
+    _match(_OLD_MISSING, "key, hash"),
     f"""
-    INSERT INTO temp.carried SELECT new.id, old.id FROM (
-        SELECT id, hash, {_NTH} FROM main.images JOIN main.vectors USING (row) WHERE {_NOT_MATCHED}
-    ) AS new JOIN (SELECT id, hash, {_NTH} FROM ({_OLD.replace(":now", "0")})) AS old USING (hash, nth)
+    INSERT INTO temp.carried SELECT new.id, old.id FROM (SELECT id, hash, {_NTH} FROM ({_NEW})) AS new
+    JOIN (SELECT id, hash, {_NTH} FROM ({_OLD.replace(":now", "0")})) AS old USING (hash, nth)
     """,  # noqa: S608
-    f"""
-    INSERT INTO temp.carried SELECT new.id, MAX(old.id) FROM main.images AS new
-    JOIN before.missing AS old USING (key)
-    WHERE new.{_NOT_MATCHED} AND old.{_NOT_FOUND} GROUP BY new.id
-    """,  # noqa: S608
+    _match(_OLD_IMAGES, "key"),
+    _match(_OLD_MISSING, "key"),
 )
 _IS_KEPT = "(SELECT key FROM main.images WHERE id = image) = (SELECT key FROM before.images WHERE id = carried.id)"
 _COUNT = f"""

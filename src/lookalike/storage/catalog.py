@@ -225,10 +225,11 @@ class Catalog(KnownFiles):
             raise self._damaged("invalid record of a skipped file")
         return iter(found)
 
-    def missing(self) -> list[MissingImage]:
-        """The images whose files are gone or cannot be used, by key."""
+    def missing(self, id_: int | None = None) -> list[MissingImage]:
+        """The images whose files are gone or cannot be used, by key, or only that of this number."""
         with self._database.connection() as connection:
-            return MissingImages(connection).all()
+            missing_images = MissingImages(connection)
+            return missing_images.all() if id_ is None else missing_images.with_id(id_)
 
     def damage(self) -> str | None:
         """The first problem that SQLite's own checks find, or None."""
@@ -282,13 +283,18 @@ class Catalog(KnownFiles):
             yield Transaction(connection)
             connection.execute("UPDATE changes SET count = count + 1, token = random()")
 
-    def forget_edits(self) -> None:
-        """Notes that a run is done: images that have changed in it do not follow their earlier contents any more."""
+    def forget_edits(self, covers: Callable[[str], bool]) -> None:
+        """Notes that a run is done: images that have changed in it do not follow their earlier contents any more.
+
+        `covers` says of a key whether the run has looked at its file; another run may have been stopped before.
+        """
+        query = "SELECT id, key FROM images WHERE id IN (SELECT image FROM edited)"
         with self._database.connection() as connection:
-            (are_any,) = connection.execute("SELECT EXISTS (SELECT 1 FROM edited)").fetchone()
-        if are_any:
+            covered = [id_ for id_, key in connection.execute(query) if covers(key)]
+        if covered:
             with self.writing() as transaction:
-                transaction.forget_edits()
+                for id_ in covered:
+                    transaction.forget_edit(id_)
 
     def carry_over(self, before: Path) -> Carried:
         """Gives the images the ids, attributes and given labels that they have in another catalog, in one transaction.

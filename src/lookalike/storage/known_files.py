@@ -10,6 +10,13 @@ from lookalike.storage.records import FileKind, KnownFile
 from lookalike.storage.sqlite import Database
 
 _PAGE = 1000  # files read at a time
+_LAST_MISSING = """
+    (SELECT * FROM missing WHERE NOT EXISTS (
+        SELECT 1 FROM missing AS later
+        WHERE later.key = missing.key AND (later.since_ns, later.id) > (missing.since_ns, missing.id)
+    ))
+"""  # several may have been under one key
+_TABLES = {FileKind.IMAGE: "images", FileKind.SKIPPED: "skipped", FileKind.MISSING: _LAST_MISSING}
 
 
 class KnownFiles:
@@ -72,9 +79,10 @@ class KnownFiles:
 
 def _of_each_kind(condition: str) -> str:
     """The query for the files that meet a condition, of each kind: a file may be of several."""
-    kinds = zip(FileKind, ("images", "skipped", "missing"), strict=True)
-    columns = "key, size, mtime_ns, ctime_ns"
-    queries = [f"SELECT {columns}, {kind.value} AS kind FROM {table} WHERE {condition}" for kind, table in kinds]  # noqa: S608
+    queries = (
+        f"SELECT key, size, mtime_ns, ctime_ns, {kind.value} AS kind FROM {table} WHERE {condition}"  # noqa: S608
+        for kind, table in _TABLES.items()
+    )
     return " UNION ALL ".join(queries)
 
 

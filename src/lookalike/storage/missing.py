@@ -59,6 +59,10 @@ class MissingImages:
         self._connection.executemany(_KEEP_ATTRIBUTES, names)
         return self._connection.executemany(_DROP, names).rowcount
 
+    def with_id(self, id_: int) -> list[MissingImage]:
+        """The one of this number, if there is one."""
+        return self._found("id = ?", id_) if 0 < id_ < 2**63 else []  # what SQLite can count
+
     def with_hash(self, hash_: bytes) -> list[MissingImage]:
         """Those whose files had these contents, by id."""
         return self._found("hash = ? ORDER BY id", hash_)
@@ -107,9 +111,9 @@ class MissingImages:
         names = [(os.fsencode(key),) for key in keys]
         return self._connection.executemany("DELETE FROM missing WHERE key = CAST(? AS TEXT)", names).rowcount
 
-    def _found(self, condition: str, *values: bytes | str) -> list[MissingImage]:
+    def _found(self, condition: str, *values: bytes | str | int) -> list[MissingImage]:
         query = f"SELECT id, key, hash, row, since_ns, size, mtime_ns, ctime_ns FROM missing WHERE {condition}"  # noqa: S608
-        given = [value if isinstance(value, bytes) else os.fsencode(value) for value in values]
+        given = [os.fsencode(value) if isinstance(value, str) else value for value in values]
         found = self._connection.execute(query, given).fetchall()
         return [
             MissingImage(id_, key, hash_, row, FileStatus(*status), since_ns)

@@ -161,17 +161,18 @@ class Transaction:
 
     # Images whose contents have changed in the run that is under way
 
-    def note_edit(self, image_id: int, hash_: bytes) -> None:
-        """Remembers what the file of an image was; an earlier note stays."""
-        self._connection.execute("INSERT OR IGNORE INTO edited (image, hash) VALUES (?, ?)", (image_id, hash_))
+    def note_edit(self, image_id: int, before: bytes, *, now: bytes) -> None:
+        """Remembers what the file of an image was: an earlier note stays, unless the file is as it was then."""
+        self._connection.execute("INSERT OR IGNORE INTO edited (image, hash) VALUES (?, ?)", (image_id, before))
+        self._connection.execute("DELETE FROM edited WHERE image = ? AND hash = ?", (image_id, now))
 
     def edited_from(self, hash_: bytes) -> list[FiledImage]:
         """The images whose files had these contents when the run began, by id."""
         return self._filed("id IN (SELECT image FROM edited WHERE hash = ?) ORDER BY id", hash_)
 
-    def forget_edits(self, image_id: int | None = None) -> None:
-        """Forgets what the file of an image was or, if None, of all."""
-        self._connection.execute("DELETE FROM edited WHERE image = COALESCE(?, image)", (image_id,))
+    def forget_edit(self, image_id: int) -> None:
+        """Forgets what the file of an image was."""
+        self._connection.execute("DELETE FROM edited WHERE image = ?", (image_id,))
 
     def hash_of(self, row: int) -> bytes:
         """The SHA-256 of the file that the vector in a row was made of."""

@@ -1,0 +1,120 @@
+"""The search methods of a collection."""
+
+from collections.abc import Iterable, Sequence
+from typing import Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lookalike import arguments
+from lookalike.collection.encoder import CollectionEncoder
+from lookalike.collection.queries import checked_images, checked_terms, checked_vector
+from lookalike.images.decode import ImageSource
+from lookalike.results import Matches
+from lookalike.search.options import SearchKeywords, SearchOptions
+from lookalike.search.query import Term
+from lookalike.search.searcher import Searcher
+from lookalike.storage.manifest import Identity
+from lookalike.storage.vectors import Vectors
+
+
+class Searchable:
+    """Finds images by images, texts and vectors.
+
+    Attributes:
+        made_by: the encoder that made the vectors.
+    """
+
+    def __init__(self, searcher: Searcher, encoder: CollectionEncoder, made_by: Identity) -> None:
+        self._searcher, self._encoder, self.made_by = searcher, encoder, made_by
+
+    def search(
+        self,
+        query: ImageSource,
+        *,
+        plus: Sequence[ImageSource] = (),
+        minus: Sequence[ImageSource] = (),
+        **options: Unpack[SearchKeywords],
+    ) -> Matches:
+        """Finds the images that are most similar to an image.
+
+        Args:
+            query: a path, the bytes of an image file, an open file, a PIL image or an array, uint8 (h, w, 3).
+            plus: more images; the search is for the mean of all of them.
+            minus: negative examples.
+            options: the fields of `SearchOptions`.
+
+        Raises:
+            ImageError: an image cannot be used.
+            UsageError: an option is out of range, the filter asks for an attribute that no image has, or the images
+                cancel each other out.
+            CorruptError: a vector that would have been returned is damaged.
+        """
+        alike, unlike = [query, *checked_images(plus, "plus")], checked_images(minus, "minus")
+        terms = [*(Term(each) for each in alike), *(Term(each, weight=-1) for each in unlike)]
+        return self.search_terms(terms, **options)
+
+    def search_text(self, text: str, **options: Unpack[SearchKeywords]) -> Matches:
+        """Finds the images that a text describes best, for a collection whose model takes text.
+
+        A text and an image have lower scores than two images: 0.2 to 0.4 is a good match.
+
+        Raises:
+            UsageError: the collection's model does not take text.
+        """
+        return self.search_terms([Term(text=arguments.text(text, "text"))], **options)
+
+    def search_terms(self, terms: Sequence[Term], **options: Unpack[SearchKeywords]) -> Matches:
+        """Finds the images that match several images and texts together, each with its weight.
+
+        Raises:
+            ImageError: an image cannot be used.
+            UsageError: there is a text and the model takes none, or the terms cancel each other out.
+        """
+        given, terms = SearchOptions(**options), checked_terms(terms)
+        [matches] = self._searcher.by_vectors(self._encoder.query_vector(terms), given)
+        return Matches(matches, queries=terms)
+
+    def search_many(self, queries: Iterable[ImageSource], **options: Unpack[SearchKeywords]) -> list[Matches]:
+        """Finds the most similar images for each of several images, in their order."""
+        given, images = SearchOptions(**options), checked_images(queries, "queries")
+        if not images:
+            return []
+        found = self._searcher.by_vectors(np.concatenate([self.embed(image) for image in images]), given)
+        return [Matches(matches, queries=[image]) for image, matches in zip(images, found, strict=True)]
+
+    def search_id(self, image_id: int, **options: Unpack[SearchKeywords]) -> Matches:
+        """Finds the images that are most similar to one of the collection's own, which is left out.
+
+        Raises:
+            UsageError: there is no image with that id.
+        """
+        number = arguments.whole(image_id, "image_id")
+        image, others = self._searcher.by_image(number, SearchOptions(**options))
+        return Matches(others, queries=[image])
+
+    def search_vector(self, vector: ArrayLike, **options: Unpack[SearchKeywords]) -> Matches:
+        """Finds the images whose vectors have the largest cosine to a vector, (dim,) or (1, dim), of any length.
+
+        Raises:
+            UsageError: the vector has another dimension, is zero, or is not finite.
+        """
+        query = checked_vector(vector, self.made_by.dim)
+        [matches] = self._searcher.by_vectors(query, SearchOptions(**options))
+        return Matches(matches)
+
+    def embed(self, query: ImageSource) -> Vectors:
+        """The unit vector of an image, float32 (1, dim), by the collection's encoder.
+
+        Raises:
+            ImageError: it cannot be used.
+        """
+        return self._encoder.image_vector(query)
+
+    def embed_text(self, text: str) -> Vectors:
+        """The unit vector of a text, float32 (1, dim), by the collection's encoder.
+
+        Raises:
+            UsageError: the encoder does not take text.
+        """
+        return self._encoder.text_vector(arguments.text(text, "text"))
