@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 import lookalike
 from lookalike import Preprocessing, SearchOptions
+from lookalike.images.reading import FileStatus
 from lookalike.index import policies
 from lookalike.index.build_progress import BuildProgress
 from lookalike.index.spec import IndexSpec
@@ -292,7 +293,7 @@ def _fill(directory: Path, stored: Stored) -> None:
             with catalog.writing() as transaction:
                 for row, crc32 in enumerate(crc32s(block), start):
                     transaction.add_vector(row, row.to_bytes(32, "big"), crc32, width=400, height=533)
-                    transaction.put_image(f"{row // 1000:05}/{row:09}.jpg", row, size=30_000, changed_ns=0)
+                    transaction.put_image(f"{row // 1000:05}/{row:09}.jpg", row, FileStatus(30_000, 0, 0))
 
 
 def _blocks(stored: Stored, dtype: Any = np.float32) -> Iterator[tuple[int, NDArray[Any]]]:

@@ -27,6 +27,7 @@ from rich.table import Table
 
 import lookalike
 from lookalike import Collection, demo
+from lookalike.images.reading import FileStatus
 from lookalike.storage import layout
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.checksums import crc32s
@@ -139,7 +140,7 @@ def fill(directory: Path, held: int, size: int) -> None:
             with catalog.writing() as transaction:
                 for row, crc32 in enumerate(crc32s(stored), start):
                     transaction.add_vector(row, row.to_bytes(32, "big"), crc32, width=400, height=533)
-                    transaction.put_image(f"{row:09}.jpg", row, size=30_000, changed_ns=0)
+                    transaction.put_image(f"{row:09}.jpg", row, FileStatus(30_000, 0, 0))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 
 import lookalike
 from lookalike import Collection
+from lookalike.images.reading import FileStatus
 from tests.support.pictures import ColourEncoder, draw
 
 
@@ -39,6 +40,12 @@ def photos(folder: Path, encoder: ColourEncoder) -> Iterator[Collection]:
     with lookalike.create(folder, encoder=encoder) as collection:
         collection.add(folder, threads=2)
         yield collection
+
+
+@pytest.fixture
+def old_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file is so young that it is looked at again next time."""
+    monkeypatch.setattr(FileStatus, "settled", lambda status, _: status)
 
 
 @pytest.fixture

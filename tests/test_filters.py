@@ -19,6 +19,7 @@ from lookalike.errors import UsageError
 from lookalike.filters import Between, Where, parse
 from lookalike.storage import sqlite
 from lookalike.storage.catalog import Catalog
+from tests.support.catalogs import STATUS
 
 # Compared with a loop over dictionaries
 

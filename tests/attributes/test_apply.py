@@ -14,6 +14,7 @@ from lookalike.errors import UsageError
 from lookalike.filters import Where
 from lookalike.storage.catalog import Catalog
 from tests.support.attribute_tables import needs_pyarrow
+from tests.support.catalogs import STATUS
 
 
 @pytest.fixture

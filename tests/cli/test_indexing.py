@@ -194,13 +194,14 @@ def test_indexing_again_takes_the_vectors_of_deleted_images_out(home: Path) -> N
         path.unlink()
     for path in (home / "photos" / "mug").iterdir():
         path.unlink()
-    code, out, _ = run("index", "photos", cwd=home)
+    code, out, _ = run("index", "photos", "--prune", cwd=home)
     assert code == 0
-    assert "10 removed" in out
+    assert "10 missing" in out
+    assert "Forgot 10 missing images." in out
     assert info(home)["dead"] == 10  # a sixth is not worth a new file
     for path in (home / "photos" / "clock").iterdir():
         path.unlink()
-    out = run("index", "photos", cwd=home)[1]
+    out = run("index", "photos", "--prune", cwd=home)[1]
     assert "Removed 15 vectors of deleted images." in out
     assert (info(home)["dead"], info(home)["vectors"]) == (0, 45)
     assert run("check", cwd=home)[0] == 0

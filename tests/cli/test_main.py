@@ -136,8 +136,8 @@ def test_changes_are_noticed_and_counted(home: Path) -> None:
     (photos / "notes.txt").write_text("not asked about")
     _, out, _ = run("index", "photos", "--json", cwd=home)
     [report] = records(out)
-    counts = {name: report[name] for name in ("added", "updated", "renamed", "removed", "unchanged")}
-    assert counts == {"added": 1, "updated": 1, "renamed": 1, "removed": 1, "unchanged": 45}
+    counts = {name: report[name] for name in ("added", "updated", "renamed", "missing", "unchanged")}
+    assert counts == {"added": 1, "updated": 1, "renamed": 1, "missing": 1, "unchanged": 45}
     assert report["images"] == 48
     _, out, _ = run("search", "photos/fish/carp.jpg", "-k", "1", "--json", cwd=home)
     assert records(out)[0]["key"] == "fish/carp.jpg"

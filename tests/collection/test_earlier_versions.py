@@ -74,7 +74,7 @@ def test_its_model_still_makes_the_same_vectors(photos: Collection) -> None:
 def test_it_can_be_brought_up_to_date_and_built_anew(photos: Collection) -> None:
     """The image that was removed comes back; all others keep their ids, labels and attributes."""
     report = photos.add(photos.folder, threads=1)
-    assert (report.added, report.removed, report.skipped) == (1, 0, ())
+    assert (report.added, report.missing, report.unchanged, report.skipped) == (1, 0, 23, ())
     assert len(photos) == 24
     built = photos.build(spec="IVF2,SQ8", recall=0.85)
     assert built is not None

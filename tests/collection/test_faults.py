@@ -171,17 +171,20 @@ def test_an_encoder_that_returns_another_dimension_writes_nothing(folder: Path) 
         assert photos.check() == []
 
 
-def test_an_image_that_becomes_unusable_is_dropped_until_it_is_whole(photos: Collection, folder: Path) -> None:
+@pytest.mark.usefixtures("old_files")
+def test_an_image_that_becomes_unusable_is_missing_until_it_is_whole(photos: Collection, folder: Path) -> None:
+    before = everything(photos)
     whole = (folder / "00.png").read_bytes()
     (folder / "00.png").write_bytes(whole[:60])
     report = photos.add(folder)
-    assert counts(report) == {"unchanged": 11, "removed": 1, "skipped": 1}
+    assert counts(report) == {"unchanged": 11, "missing": 1, "skipped": 1}
     assert report.skipped[0].path == folder / "00.png"
     assert "00.png" not in everything(photos)
-    assert counts(photos.add(folder)) == {"unchanged": 11, "skipped_before": 1}
+    assert counts(photos.add(folder)) == {"unchanged": 11, "missing_before": 1, "skipped_before": 1}
     (folder / "00.png").write_bytes(whole)
-    assert counts(photos.add(folder)) == {"added": 1, "unchanged": 11}
+    assert counts(photos.add(folder)) == {"returned": 1, "unchanged": 11}
     assert photos.skipped() == []
+    assert everything(photos) == before
 
 
 def before_reading(monkeypatch: pytest.MonkeyPatch, path: Path, action: Callable[[], object]) -> None:

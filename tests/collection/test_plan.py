@@ -14,6 +14,7 @@ from lookalike import Collection, Hint, encoders
 from lookalike.collection.plan import PlanProgress, plan
 from lookalike.collection.reindex import reindex
 from lookalike.errors import IncompatibleError, UsageError
+from lookalike.images.reading import UNKNOWN
 from lookalike.index import defaults
 from lookalike.index.spec import IndexSpec
 from lookalike.ingest import sampling
@@ -108,7 +109,7 @@ def test_every_file_is_as_likely_as_any_other_to_be_in_the_sample() -> None:
     for seed in range(2000):
         drawn = sampling._Reservoir(10, chance=random.Random(seed))
         for number in range(50):
-            drawn.offer(Found(Path(), str(number), 0, 0))
+            drawn.offer(Found(Path(), str(number), UNKNOWN))
         hits[[int(found.key) for found in drawn.items]] += 1
     assert hits.sum() == 2000 * 10
     assert np.abs(hits - 400).max() < 5 * np.sqrt(2000 * 0.2 * 0.8)  # five standard deviations

@@ -42,7 +42,7 @@ def test_ids_attributes_and_labels_stay(photos: Collection) -> None:
     before = facts_of(photos)
     assert before["cats/01.png"] == (5, "lions", {"label": "lions", "price": 5})
     report = reindex(photos.folder, encoder=CoarseEncoder())
-    assert (report.unchanged, report.added, report.removed, report.renamed) == (11, 1, 0, 0)
+    assert (report.unchanged, report.added, report.missing, report.renamed) == (11, 1, 0, 0)
     with lookalike.open(photos.folder, encoder=CoarseEncoder()) as again:
         after = facts_of(again)
         assert after.pop("cats/04.png") == (13, "cats", {})  # removed, but its file had stayed
@@ -96,7 +96,7 @@ def test_renamed_new_changed_and_deleted_files_are_noticed(photos: Collection, t
     draw(photos.folder / "new.png", 51)
     (photos.folder / "text.png").write_text("text")
     report = reindex(photos.folder, encoder=CoarseEncoder())
-    assert (report.added, report.renamed, report.unchanged, report.removed) == (1, 1, 10, 2)
+    assert (report.added, report.renamed, report.unchanged, report.missing) == (1, 1, 10, 2)
     assert {skipped.path for skipped in report.skipped} == {elsewhere, photos.folder / "text.png"}
     with lookalike.open(photos.folder, encoder=CoarseEncoder()) as again:
         after = facts_of(again)

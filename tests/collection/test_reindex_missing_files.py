@@ -117,7 +117,7 @@ def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(
     monkeypatch.undo()
     assert facts_of(photos) == before
     shutil.rmtree(shut)  # and so `add` would take them for deleted, too
-    assert reindex(photos.folder, encoder=CoarseEncoder()).removed == 4
+    assert reindex(photos.folder, encoder=CoarseEncoder()).missing == 4
 
 
 def test_the_collections_own_folder_may_be_on_that_disk_too(folder: Path, tmp_path: Path) -> None:
@@ -139,4 +139,4 @@ def test_if_all_images_are_deleted_nothing_is_changed(photos: Collection) -> Non
         reindex(photos.folder, encoder=CoarseEncoder())
     assert len(photos.search(picture(0), k=100)) == 12
     photos.remove([photos.folder])
-    assert reindex(photos.folder, encoder=CoarseEncoder()).removed == 0  # the collection is empty
+    assert reindex(photos.folder, encoder=CoarseEncoder()).missing == 0  # the collection is empty

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.errors import ImageError
-from lookalike.images.reading import read
+from lookalike.images.reading import UNKNOWN, FileStatus, read
 
 
 def reason(path: Path, **options: int) -> str:
@@ -20,25 +20,87 @@ def reason(path: Path, **options: int) -> str:
     return caught.value.reason
 
 
-def test_a_file_is_read_with_its_size_and_time_of_change(tmp_path: Path) -> None:
+def test_a_file_is_read_with_its_size_and_both_of_its_times(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(b"bytes")
     os.utime(path, ns=(1, 7_700_000_000_123_456_789))
     file = read(path)
-    assert (file.data, file.size, file.changed_ns) == (b"bytes", 5, 7_700_000_000_123_456_789)
+    assert (file.data, file.status) == (b"bytes", FileStatus(5, 7_700_000_000_123_456_789, path.stat().st_ctime_ns))
 
 
-def test_another_file_of_the_same_size_and_mtime_is_a_change(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mtime_ns", [1_700_000_000_123_456_789, 7_700_000_000_123_456_789], ids=["past", "future"])
+def test_another_file_of_the_same_size_and_mtime_is_a_change(tmp_path: Path, mtime_ns: int) -> None:
     one, other = tmp_path / "a.jpg", tmp_path / "b.jpg"
     for path in (one, other):
         path.write_bytes(path.name.encode())
-        os.utime(path, ns=(1, 1_700_000_000_123_456_789))
-    before = read(one)
+        os.utime(path, ns=(1, mtime_ns))
+    before = read(one).status
     time.sleep(0.05)  # longer than a tick of the system's clock
     other.replace(one)
-    after = read(one)
-    assert after.size == before.size
-    assert after.changed_ns != before.changed_ns
+    after = read(one).status
+    assert (after.size, after.mtime_ns) == (before.size, before.mtime_ns)
+    assert not before.is_same(after)
+
+
+# The status of a file
+
+NOW = 1_800_000_000_123_456_789
+SECOND, MS, DAY = 10**9, 10**6, 86_400 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "is_same"),
+    [
+        (FileStatus(5, 6, 7), FileStatus(5, 6, 7), True),
+        (FileStatus(5, 6, 7), FileStatus(4, 6, 7), False),
+        (FileStatus(5, 6, 7), FileStatus(5, 8, 7), False),
+        (FileStatus(5, 6, 7), FileStatus(5, 6, 8), False),
+        # An earlier version has kept only the later of both times.
+        (FileStatus(5, 6, None), FileStatus(5, 6, 4), True),
+        (FileStatus(5, 6, None), FileStatus(5, 4, 6), True),
+        (FileStatus(5, 6, None), FileStatus(5, 4, 7), False),
+        (FileStatus(5, 6, None), FileStatus(4, 6, 6), False),
+        (UNKNOWN, UNKNOWN, False),
+        (FileStatus(5, 6, 7), UNKNOWN, False),
+        (UNKNOWN, FileStatus(5, 6, 7), False),
+    ],
+    ids=str,
+)
+def test_a_file_is_the_same_if_its_size_and_both_times_are(before: FileStatus, now: FileStatus, is_same: bool) -> None:
+    assert before.is_same(now) is is_same
+
+
+@pytest.mark.parametrize(
+    ("mtime_ns", "ctime_ns", "is_kept"),
+    [
+        (NOW - SECOND, NOW - SECOND, True),
+        (NOW - 11 * MS, NOW - 11 * MS, True),
+        (NOW - 10 * MS, NOW - SECOND, False),  # within a tick of the clock
+        (NOW - SECOND, NOW - 10 * MS, False),
+        (NOW - SECOND, NOW + 5 * MS, False),  # changed since the run began
+        (NOW + 5 * MS, NOW - SECOND, False),
+        (NOW + DAY - 1, NOW - SECOND, False),
+        (NOW + DAY, NOW - SECOND, True),  # a wrong clock's, which says nothing
+        (4_100_000_000 * SECOND, NOW - SECOND, True),
+        (4_100_000_000 * SECOND, NOW - MS, False),
+        # Whole seconds are those of a file system that counts in up to two of them.
+        (NOW // SECOND * SECOND - 2 * SECOND, NOW - SECOND, True),
+        (NOW // SECOND * SECOND - SECOND, NOW - SECOND, False),
+        (NOW - SECOND, NOW // SECOND * SECOND - 2 * SECOND, True),
+        (NOW - SECOND, NOW // SECOND * SECOND - SECOND, False),
+        (0, NOW - SECOND, True),
+        (NOW - SECOND, None, False),
+    ],
+)
+def test_the_status_of_a_file_as_young_as_the_run_matches_none(
+    mtime_ns: int, ctime_ns: int | None, is_kept: bool
+) -> None:
+    status = FileStatus(5, mtime_ns, ctime_ns)
+    assert status.settled(NOW) == (status if is_kept else FileStatus(5, -1, -1))
+    assert status.settled(NOW).is_same(status) is is_kept
+
+
+# Reading
 
 
 @pytest.mark.parametrize("name", [b"new\nline.jpg", b"quo\"te'.jpg", b"latin-\xe9.jpg", "\u00fc.jpg".encode()])
@@ -139,7 +201,7 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path, monkeypatch: pytest.M
     os.utime(path, ns=(1, 1))
     change_while_reading(path, monkeypatch, [new])
     file = read(path)
-    assert (file.data, file.size, file.changed_ns) == (new, len(new), path.stat().st_mtime_ns)
+    assert (file.data, file.status) == (new, FileStatus.of(path.stat()))
 
 
 def test_a_file_that_keeps_changing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

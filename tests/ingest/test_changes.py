@@ -8,18 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lookalike.images.reading import UNKNOWN, FileStatus
 from lookalike.ingest.changes import Change, Changed, Unchanged, Vanished, changes, compare
 from lookalike.sources.folder import Files, Folder, Found, Source, Unreadable, key_of
 from lookalike.storage import sqlite
 from lookalike.storage.catalog import Catalog
-from lookalike.storage.records import KnownFile
+from lookalike.storage.records import FileKind, KnownFile
+from tests.support.catalogs import STATUS
 from tests.support.pictures import draw
 
 # compare() against its definition
 
 PARTS = st.sampled_from(["a", "a.b", "a0", "b", "A", "é", "a b", "a\n", "😀", os.fsdecode(b"\xff")])
 KEYS = st.lists(PARTS, min_size=1, max_size=3).map("/".join)
-STAMPS = st.tuples(st.sampled_from([-1, 5, 6]), st.sampled_from([-1, 7]))
+STATUSES = st.just(UNKNOWN) | st.builds(FileStatus, st.sampled_from([5, 6]), st.sampled_from([-1, 7]), st.just(8))
+KNOWN = st.tuples(STATUSES, st.sampled_from(FileKind))
 FOLDERS = st.sets(st.sampled_from(["", "a/", "a.b/", "a/b/", "b/", os.fsdecode(b"\xff/")]), max_size=2)
 
 
@@ -31,34 +34,35 @@ def is_below(key: str, folder: str) -> bool:
     return key.startswith(folder)
 
 
-def slow_compare(
-    files: dict[str, tuple[int, int]], unreadable: set[str], known: dict[str, tuple[int, int]]
-) -> dict[str, Change]:
+def slow_compare(files: dict[str, FileStatus], unreadable: set[str], known: dict[str, KnownFile]) -> dict[str, Change]:
     """Key by key: there are few of them."""
     reported: dict[str, Change] = {}
     for key in files.keys() | known.keys():
         if key not in files:
-            if not any(is_below(key, folder) for folder in unreadable):
-                reported[key] = Vanished(key)
-        elif known.get(key) == files[key] and files[key][0] >= 0:  # what could not be examined may have changed
-            reported[key] = Unchanged(KnownFile(key, *known[key], skipped=False))
+            if known[key].kind is not FileKind.MISSING and not any(is_below(key, folder) for folder in unreadable):
+                reported[key] = Vanished(known[key])
+            continue
+        found = Found(Path(key), key, files[key])
+        if key in known and known[key].status == files[key] != UNKNOWN:  # what could not be examined may have changed
+            reported[key] = Unchanged(known[key], found)
         else:
-            reported[key] = Changed(Found(Path(key), key, *files[key]))
+            reported[key] = Changed(found)
     return reported
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.dictionaries(KEYS, STAMPS, max_size=12), FOLDERS, st.dictionaries(KEYS, STAMPS, max_size=12))
+@given(st.dictionaries(KEYS, STATUSES, max_size=12), FOLDERS, st.dictionaries(KEYS, KNOWN, max_size=12))
 def test_compare_says_what_a_comparison_of_dictionaries_says(
-    files: dict[str, tuple[int, int]], unreadable: set[str], known: dict[str, tuple[int, int]]
+    files: dict[str, FileStatus], unreadable: set[str], facts: dict[str, tuple[FileStatus, FileKind]]
 ) -> None:
     """Whatever the trees, and whichever folders cannot be listed."""
-    files = {key: stamp for key, stamp in files.items() if not any(is_below(key, folder) for folder in unreadable)}
-    there: dict[str, Found | Unreadable] = {key: Found(Path(key), key, *stamp) for key, stamp in files.items()}
+    files = {key: status for key, status in files.items() if not any(is_below(key, folder) for folder in unreadable)}
+    there: dict[str, Found | Unreadable] = {key: Found(Path(key), key, status) for key, status in files.items()}
     for folder in unreadable:  # it comes where its files would
         there[folder] = Unreadable(Path(folder), folder, "permission denied")
+    known = {key: KnownFile(key, *fact) for key, fact in facts.items()}
     source = iter(there[key] for key in in_order(iter(there)))
-    before = iter(KnownFile(key, *known[key], skipped=False) for key in in_order(iter(known)))
+    before = iter(known[key] for key in in_order(iter(known)))
 
     reported = list(compare(source, before))
     of_files = [change for change in reported if not isinstance(change, Unreadable)]
@@ -71,10 +75,10 @@ def key(change: Change) -> str:
     match change:
         case Changed(found):
             return found.key
-        case Unchanged(known):
+        case Unchanged(known) | Vanished(known):
             return known.key
-        case _:
-            return change.key
+        case Unreadable(_, key):
+            return key
 
 
 # A folder as a source
@@ -145,13 +149,13 @@ def test_a_link_to_a_folder_is_not_followed_and_one_to_a_file_is(tmp_path: Path)
     assert list(found) == ["sub/a.jpg", "to_file.jpg"]
     linked = found["to_file.jpg"]
     assert isinstance(linked, Found)
-    assert linked.size == 4
+    assert linked.status.size == 4
 
 
-def test_a_file_that_cannot_be_examined_has_the_size_minus_1(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_examined_has_an_unknown_status(tmp_path: Path) -> None:
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     (tmp_path / "nowhere.jpg").symlink_to("gone.jpg")
-    expected = [Found(tmp_path / name, name, -1, -1) for name in ("loop.jpg", "nowhere.jpg")]
+    expected = [Found(tmp_path / name, name, UNKNOWN) for name in ("loop.jpg", "nowhere.jpg")]
     assert list(Folder(tmp_path, base=tmp_path).files()) == expected
 
 
@@ -200,7 +204,7 @@ def test_files_come_once_each_in_the_order_of_their_keys(tmp_path: Path) -> None
     paths = [tmp_path / "b.txt", tmp_path / "a.jpg", elsewhere, tmp_path / "a/.hidden", tmp_path / "a.jpg"]
     source = Files(paths, base=tmp_path)
     assert keys(source) == [str(elsewhere), "a.jpg", "a/.hidden", "b.txt"]
-    assert next(source.files()) == Found(elsewhere, str(elsewhere), -1, -1)
+    assert next(source.files()) == Found(elsewhere, str(elsewhere), UNKNOWN)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +242,7 @@ def index(catalog: Catalog, *sources: Source) -> None:
         for source in sources:
             for file in source.files():
                 assert isinstance(file, Found)
-                transaction.put_image(file.key, 0, size=file.size, changed_ns=file.changed_ns)
+                transaction.put_image(file.key, 0, file.status)
 
 
 def reported(source: Source, catalog: Catalog) -> dict[str, str]:
@@ -297,7 +301,7 @@ def test_files_that_are_added_while_comparing_are_not_taken_for_vanished(base: P
         seen.append(type(change).__name__)
         if isinstance(change, Changed):
             with catalog.writing() as transaction:
-                transaction.put_image(change.found.key, 0, size=0, changed_ns=0)
+                transaction.put_image(change.found.key, 0, STATUS)
     assert (seen.count("Unchanged"), seen.count("Changed"), len(seen)) == (1505, 500, 2005)
 
 

@@ -32,13 +32,15 @@ def test_a_contact_sheet_named_among_files_is_left_out_too(photos: Collection) -
     assert counts(photos.add(sorted(photos.folder.glob("*.png")))) == {"added": 1, "unchanged": 4}
 
 
-def test_an_image_that_a_sheet_has_replaced_is_dropped(photos: Collection) -> None:
+def test_an_image_that_a_sheet_has_replaced_is_missing(photos: Collection) -> None:
+    before = everything(photos)
     write_sheet(photos.search(picture(1)), photos.folder / "00.png", overwrite=True)
-    assert counts(photos.add(photos.folder)) == {"removed": 1, "unchanged": 11}
+    assert counts(photos.add(photos.folder)) == {"missing": 1, "unchanged": 11}
     assert "00.png" not in everything(photos)
     assert photos.skipped() == []
     draw(photos.folder / "00.png", 0)
-    assert counts(photos.add(photos.folder)) == {"added": 1, "unchanged": 11}
+    assert counts(photos.add(photos.folder)) == {"returned": 1, "unchanged": 11}
+    assert everything(photos) == before
 
 
 def test_a_contact_sheet_may_be_a_query(photos: Collection, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from lookalike.errors import UsageError
 from lookalike.filters import Where
 from lookalike.index.operating_point import OperatingPoint, SearchParameters
 from lookalike.index.tuning import Tuner
+from tests.support.catalogs import STATUS
 from tests.support.pictures import ColourEncoder, draw, picture
 from tests.support.searched_collections import (
     BY_INDEX,

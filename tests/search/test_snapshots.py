@@ -22,6 +22,7 @@ from lookalike.storage.checksums import crc32s
 from lookalike.storage.manifest import Identity, Manifest
 from lookalike.storage.rows import RowSet
 from lookalike.storage.vectors import Vectors, VectorWriter
+from tests.support.catalogs import STATUS
 from tests.support.vector_files import append, before_first_call, random_units, write
 
 DIM = 25

@@ -14,6 +14,7 @@ from tests.support.catalogs import (
     fill,
     label_of,
     labels_of,
+    move,
     put,
     set_attributes,
     typed,
@@ -51,11 +52,9 @@ def test_attributes_outlive_a_change_or_a_new_name_but_not_the_image(catalog: Ca
             transaction.set_attributes(key, {"price": 7})
         put(transaction, "a", 1)  # the file is another image now
     assert attributes_of(catalog, "a") == {"price": 7}
-    newest = catalog.newest_id()
     with catalog.writing() as transaction:
-        put(transaction, "new", 1)
-        assert transaction.rename("a", newest)
-        transaction.put_skipped("b", "truncated", STATUS)
+        move(transaction, "a", "new")
+        transaction.remove(["b"])
     assert attributes_of(catalog, "new") == {"price": 7}
     with catalog.writing() as transaction:
         transaction.remove(["new"])
@@ -73,10 +72,8 @@ def test_a_label_that_is_given_wins_over_the_folder_until_it_is_taken_away(catal
     with catalog.writing() as transaction:
         put(transaction, "cats/a", 0)
     assert label_of(catalog, "cats/a") == "lion"
-    newest = catalog.newest_id()
     with catalog.writing() as transaction:
-        put(transaction, "pets/a", 0)
-        assert transaction.rename("cats/a", newest)
+        move(transaction, "cats/a", "pets/a")
     assert label_of(catalog, "pets/a") == "lion"
     assert labels_of(catalog) == {"lion": 1}
     with catalog.writing() as transaction:

@@ -139,17 +139,18 @@ def test_a_forked_process_gets_connections_of_its_own(tmp_path: Path) -> None:
     program = """if True:
         import os, sys
         from pathlib import Path
+        from lookalike.images.reading import FileStatus
         from lookalike.storage.catalog import Catalog
         catalog = Catalog(Path(sys.argv[1]))
 
         def put(key):
             with catalog.writing() as transaction:
-                transaction.put_image(key, 0, STATUS)
+                transaction.put_image(key, 0, FileStatus(1, 2, 3))
 
         with catalog.writing() as transaction:
             transaction.add_vector(0, b"0" * 32, 0, width=1, height=1)
         with catalog.writing() as transaction:
-            transaction.put_image("parent", 0, STATUS)
+            transaction.put_image("parent", 0, FileStatus(1, 2, 3))
             if not os.fork():
                 assert catalog.totals().images == 0
                 os._exit(0)  # as multiprocessing does

@@ -56,7 +56,7 @@ def test_compacting_numbers_the_living_rows_anew_in_their_order(catalog: Catalog
     assert after == {key: replace(image, row=rows[key]) for key, image in before.items()}
     assert catalog.crc32s(list(range(9))) == {0: 1001, 1: 1003, 2: 1004}
     assert [catalog.row_of(hash_of(hash_)) for hash_ in range(6)] == [None, 0, None, 1, 2, None]
-    assert catalog.totals() == Totals(images=4, vectors=3, dead=0, skipped=0)
+    assert catalog.totals() == Totals(images=4, vectors=3, dead=0, skipped=0, missing=0)
     assert catalog.damage() is None
 
 

@@ -9,10 +9,13 @@ import pytest
 
 from lookalike.errors import UsageError
 from lookalike.filters import Between, Where
+from lookalike.images.reading import FileStatus
 from lookalike.storage import catalog as catalog_module
+from lookalike.storage import known_files
 from lookalike.storage.catalog import Catalog
-from lookalike.storage.records import KnownFile
-from tests.support.catalogs import add_vector, fill, hash_of, images_of, keys_of, put, set_attributes
+from lookalike.storage.records import FileKind, KnownFile
+from lookalike.storage.transaction import FiledImage
+from tests.support.catalogs import STATUS, add_vector, fill, hash_of, images_of, keys_of, put, set_attributes
 
 # Rows and ids
 
@@ -42,21 +45,38 @@ def test_the_id_of_an_image_that_was_removed_is_not_given_again(catalog: Catalog
 
 def test_a_renamed_image_keeps_its_id_and_has_the_rest_of_the_new_one(catalog: Catalog) -> None:
     fill(catalog, ["old"])
-    newest = catalog.newest_id()
     with catalog.writing() as transaction:
-        transaction.put_image("new/name", 0, size=7, changed_ns=8)
-        assert transaction.rename("old", newest)
+        old = transaction.image_at("old")
+        assert old == FiledImage(1, "old", 0, STATUS)
+        transaction.move(old, "new/name", 0, FileStatus(7, 8, 9))
     [image] = catalog.images_of([0])
     assert (image.id, image.key, image.label) == (1, "new/name", "new")
-    assert list(catalog.known_files()) == [KnownFile("new/name", 7, 8, skipped=False)]
+    assert list(catalog.known_files()) == [KnownFile("new/name", FileStatus(7, 8, 9), FileKind.IMAGE)]
 
 
-def test_a_new_image_is_not_taken_for_the_new_name_of_itself(catalog: Catalog) -> None:
+def test_a_file_that_is_an_image_again_is_no_skipped_one(catalog: Catalog) -> None:
+    fill(catalog, ["a", "b"])
     with catalog.writing() as transaction:
-        add_vector(transaction, 0)
-        put(transaction, "new", 0)
-        assert not transaction.rename("new", 0)
-    assert keys_of(catalog) == ["new"]
+        for key in ("a", "c", "d"):
+            transaction.put_skipped(key, "truncated", STATUS, since_ns=5)
+        b, [a] = transaction.image_at("b"), transaction.missing.with_hash(hash_of(0))
+        assert b
+        transaction.move(b, "c", 1, STATUS)
+        transaction.bring_back(a, "d", 0, STATUS)
+        put(transaction, "a", 0)
+    assert list(catalog.skipped()) == []
+    assert [(image.id, image.key) for image in images_of(catalog)] == [(3, "a"), (1, "d"), (2, "c")]
+
+
+def test_the_copies_of_a_file_are_listed_by_id_and_from_an_id_on(catalog: Catalog) -> None:
+    fill(catalog, ["z", "other"])
+    with catalog.writing() as transaction:
+        put(transaction, "a", 0)
+        put(transaction, "m", 0)
+        assert [(image.id, image.key) for image in transaction.images_with_row(0)] == [(1, "z"), (3, "a"), (4, "m")]
+        assert [image.id for image in transaction.images_with_row(0, after_id=1)] == [3, 4]
+        assert transaction.images_with_row(0, after_id=4) == []
+        assert (transaction.hash_of(0), transaction.hash_of(1)) == (hash_of(0), hash_of(1))
 
 
 def test_any_sqlite_tool_shows_the_keys(catalog: Catalog) -> None:
@@ -197,7 +217,7 @@ def files(catalog: Catalog) -> Catalog:
     """Images and skipped files in folders, one of them with a name that is not UTF-8."""
     fill(catalog, ["a", "a/b", "a/c/d", "a0", "top.jpg", "/elsewhere/x", os.fsdecode(b"\xff/y")])
     with catalog.writing() as transaction:
-        transaction.put_skipped("a/bad", "truncated", size=3, changed_ns=4)
+        transaction.put_skipped("a/bad", "truncated", FileStatus(3, 4, 5), since_ns=6)
     return catalog
 
 
@@ -205,10 +225,10 @@ def test_what_is_known_of_files_comes_in_the_order_asked(files: Catalog) -> None
     odd = os.fsdecode(b"\xff/y")
     asked = ["top.jpg", odd, "nothing", "a/bad", "a"]
     expected = [
-        KnownFile("top.jpg", 1, 2, skipped=False),
-        KnownFile(odd, 1, 2, skipped=False),
-        KnownFile("a/bad", 3, 4, skipped=True),
-        KnownFile("a", 1, 2, skipped=False),
+        KnownFile("top.jpg", STATUS, FileKind.IMAGE),
+        KnownFile(odd, STATUS, FileKind.IMAGE),
+        KnownFile("a/bad", FileStatus(3, 4, 5), FileKind.SKIPPED),
+        KnownFile("a", STATUS, FileKind.IMAGE),
     ]
     assert list(files.known_among(asked)) == list(files.known_among(iter(asked))) == expected
     assert list(files.known_among([])) == list(files.known_among(["nothing", "a/c"])) == []
@@ -240,14 +260,14 @@ def test_a_name_stands_for_its_file_or_else_for_all_below_it(files: Catalog, nam
 
 def test_the_files_below_a_folder_are_listed_in_pages(files: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     for page in (1, 2, 3, 1000):
-        monkeypatch.setattr(catalog_module, "_FILE_PAGE", page)
+        monkeypatch.setattr(known_files, "_PAGE", page)
         assert [known.key for known in files.known_files("a")] == ["a/b", "a/bad", "a/c/d"]
         assert [known.key for known in files.known_files("/")] == ["/elsewhere/x"]
         assert [known.key for known in files.known_files()][-1] == os.fsdecode(b"\xff/y")
 
 
 def test_files_that_are_added_behind_while_listing_are_listed(files: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog_module, "_FILE_PAGE", 1)
+    monkeypatch.setattr(known_files, "_PAGE", 1)
     listed = files.known_files("a")
     assert next(listed).key == "a/b"
     with files.writing() as transaction:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from lookalike.errors import CorruptError, IncompatibleError, StorageError
+from lookalike.images.reading import FileStatus
 from lookalike.storage import schema, sqlite
 from lookalike.storage.catalog import Catalog
-from lookalike.storage.records import State
+from lookalike.storage.records import FileKind, State
 from tests.support.catalogs import keys_of, schema_of
 
 
@@ -42,6 +43,8 @@ def assert_brought_up_to_date(catalog: Catalog) -> None:
     assert keys_of(catalog) == ["bad.jpg", "cats/a.jpg", os.fsdecode(b"\xff.jpg")]
     assert catalog.dead_rows() == [2]
     assert list(catalog.skipped()) == [("bad.jpg", "truncated")]
+    known = [(file.status, file.kind) for file in catalog.known_files()]
+    assert known == [(FileStatus(1, 2, None), FileKind.SKIPPED)] + 2 * [(FileStatus(5, 6, None), FileKind.IMAGE)]
     assert catalog.state() == State(changes=5, count=3, vectors="vectors.faiss", generation=None)
     assert catalog.damage() is None
 
@@ -61,7 +64,7 @@ def test_what_was_brought_up_to_date_is_as_what_is_made_today(earlier: Path, tmp
         assert schema_of(catalog) == schema_of(today)
         with catalog._database.connection() as connection, today._database.connection() as other:
             query = "PRAGMA user_version"
-            assert connection.execute(query).fetchone() == other.execute(query).fetchone() == (2,)
+            assert connection.execute(query).fetchone() == other.execute(query).fetchone() == (3,)
 
 
 def test_several_may_open_an_earlier_catalog_at_once(earlier: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_collection_is_made_in_a_new_or_empty_directory(tmp_path: Path, prepar
     assert {"lock", "catalog.sqlite", "vectors.faiss", "collection.json"} <= names(directory)
     assert manifest.read(directory) == made
     with closing(Catalog(directory / "catalog.sqlite")) as catalog:
-        assert catalog.totals() == Totals(images=0, vectors=0, dead=0, skipped=0)
+        assert catalog.totals() == Totals(images=0, vectors=0, dead=0, skipped=0, missing=0)
     assert (directory / "vectors.faiss").read_bytes() == vectors.header(7, 0)
 
 

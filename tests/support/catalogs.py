@@ -26,6 +26,13 @@ def put(transaction: Transaction, key: str, row: int) -> None:
     transaction.put_image(key, row, STATUS)
 
 
+def move(transaction: Transaction, old: str, new: str) -> None:
+    """Gives an image another key, as when its file is renamed."""
+    image = transaction.image_at(old)
+    assert image
+    transaction.move(image, new, image.row, STATUS)
+
+
 def hash_of(number: int) -> bytes:
     """The hash of the image file with that number, which is its row unless a catalog has been compacted."""
     return bytes([number]) * 32

@@ -59,8 +59,8 @@ def stored_vectors(directory: Path) -> dict[str, NDArray[np.float32]]:
 
 def counts(report: Report) -> dict[str, int]:
     """What is not zero in a report."""
-    numbers = {name: getattr(report, name) for name in ("added", "updated", "renamed", "unchanged", "removed")}
-    numbers |= {"skipped": len(report.skipped), "skipped_before": report.skipped_before}
+    names = ("added", "updated", "renamed", "returned", "unchanged", "missing", "missing_before", "skipped_before")
+    numbers = {name: getattr(report, name) for name in names} | {"skipped": len(report.skipped)}
     return {name: number for name, number in numbers.items() if number}
 
 

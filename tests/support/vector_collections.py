@@ -13,6 +13,7 @@ import lookalike
 from lookalike import Collection, Match, Policies, Preprocessing
 from lookalike.storage.checksums import crc32s
 from lookalike.storage.vectors import Vectors, VectorWriter, unit
+from tests.support.catalogs import STATUS
 
 
 class OfDimension:

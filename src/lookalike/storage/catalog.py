@@ -11,7 +11,7 @@ from typing import Any
 
 from lookalike.errors import CorruptError
 from lookalike.filters import Value, Where
-from lookalike.storage import filter_sql, missing, schema
+from lookalike.storage import filter_sql, missing, schema, seals
 from lookalike.storage.carrying import Carried
 from lookalike.storage.known_files import KnownFiles
 from lookalike.storage.missing import MissingImage, MissingImages
@@ -232,13 +232,9 @@ class Catalog(KnownFiles):
             return missing_images.all() if id_ is None else missing_images.with_id(id_)
 
     def damage(self) -> str | None:
-        """The first problem that SQLite's own checks find, or None."""
+        """The first problem that SQLite's own checks find, or the seals of the images; None if there is none."""
         with self._database.unhurried(), self._database.connection() as connection:
-            (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-            if found != "ok":
-                return str(found)
-            broken = connection.execute("PRAGMA foreign_key_check").fetchone()
-        return None if broken is None else f"table {broken[0]} refers to a missing row"
+            return seals.first_damage(connection)
 
     def check(self) -> None:
         """Raises CorruptError unless the catalog is intact, before anything is deleted that it does not name."""
@@ -280,7 +276,9 @@ class Catalog(KnownFiles):
             StorageError: the disk is full or failing.
         """
         with self._database.writing() as connection:
-            yield Transaction(connection)
+            transaction = Transaction(connection)
+            yield transaction
+            transaction.seal()
             connection.execute("UPDATE changes SET count = count + 1, token = random()")
 
     def forget_edits(self, covers: Callable[[str], bool]) -> None:
@@ -312,19 +310,27 @@ class Catalog(KnownFiles):
     ) -> list[StoredImage]:
         """The images of a source that meet a condition, in the order of `place` and key, with their attributes."""
         query = f"""
-            SELECT found.id, key, row, label, width, height, attributes.name, attributes.value FROM (
-                SELECT {place}, id, key, images.row, label, width, height
+            SELECT found.id, key, hash, label, width, height, row, seal, attributes.name, attributes.value FROM (
+                SELECT {place}, id, key, hash, label, width, height, images.row, seal
                 FROM {source} JOIN vectors ON vectors.row = images.row
                 WHERE {condition} ORDER BY place, key LIMIT ?
             ) AS found LEFT JOIN attributes ON image = found.id ORDER BY place, key, name
         """  # noqa: S608
-        found: dict[tuple[int, str, int, str | None, int, int], dict[str, Value]] = {}
+        found: dict[tuple[Any, ...], dict[str, Value]] = {}
         with self._database.connection() as connection:
             for *image, name, value in connection.execute(query, (*values, limit)):
                 attributes = found.setdefault((*image,), {})
                 if name is not None:
                     attributes[name] = value
-            return [StoredImage(*image, attributes) for image, attributes in found.items()]
+            return [self._unsealed(*image, attributes) for image, attributes in found.items()]
+
+    def _unsealed(self, *record: Any) -> StoredImage:
+        """An image of the catalog, after a check that it is as it was sealed."""
+        id_, key, hash_, label, width, height, row, seal, attributes = record
+        image = StoredImage(id_, key, row, label, width, height, attributes)  # of the types that they should be
+        if seal != seals.seal_of((id_, key, hash_, label, width, height), attributes):
+            raise self._damaged(f"the record of image {id_} is not as it was written")
+        return image
 
     def _rows(self, found: Iterable[tuple[int]]) -> "array[int]":
         """Rows of vectors, checked against their number."""

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from lookalike.errors import CorruptError, IncompatibleError, StorageError
-from lookalike.storage import sqlite
+from lookalike.storage import seals, sqlite
 from lookalike.storage.sqlite import Database
 
 _APPLICATION_ID = 0x4C6B416C  # "LkAl"
@@ -75,6 +75,7 @@ MIGRATIONS = (
     """
     ALTER TABLE images RENAME COLUMN changed_ns TO mtime_ns;
     ALTER TABLE images ADD COLUMN ctime_ns INTEGER;  -- NULL from before: mtime_ns is the later of both times
+    ALTER TABLE images ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;  -- a CRC-32; see seals.py
     ALTER TABLE skipped RENAME COLUMN changed_ns TO mtime_ns;
     ALTER TABLE skipped ADD COLUMN ctime_ns INTEGER;
     CREATE TABLE missing (           -- images whose files are gone or cannot be used
@@ -181,6 +182,7 @@ def _migrate(connection: sqlite3.Connection, version: int) -> None:
     for migration in MIGRATIONS[version:]:
         for statement in _statements(migration):
             connection.execute(statement)
+    seals.seal(connection)
     connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
 

@@ -9,13 +9,16 @@ from pathlib import PurePosixPath
 
 from lookalike.filters import LABEL, Value, checked, checked_name
 from lookalike.images.reading import FileStatus
-from lookalike.storage import carrying
+from lookalike.storage import carrying, seals
 from lookalike.storage.carrying import Carried
 from lookalike.storage.filter_sql import stored
 from lookalike.storage.missing import DEAD, MissingImage, MissingImages
 
 # A label that was given as an attribute stays, whatever folder the file is in.
 _GIVEN_LABEL = f"SELECT value FROM attributes WHERE image = images.id AND name = '{LABEL}'"  # noqa: S608
+
+
+_MOST_CHANGED = 100_000  # images that wait to be sealed
 
 
 def folder_label(key: str) -> str | None:
@@ -52,6 +55,7 @@ class Transaction:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.missing = MissingImages(connection)
+        self._changed: set[int] = set()  # ids of images that are to be sealed
 
     # Images
 
@@ -72,8 +76,10 @@ class Transaction:
             ON CONFLICT (key) DO UPDATE SET
                 row = excluded.row, size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,
                 label = COALESCE(({_GIVEN_LABEL}), excluded.label)
+            RETURNING id
         """  # noqa: S608
-        self._connection.execute(query, (os.fsencode(key), row, *_values(status), _label(key)))
+        found = self._connection.execute(query, (os.fsencode(key), row, *_values(status), _label(key))).fetchall()
+        self._seal_later(found[0][0])
 
     def image_at(self, key: str) -> FiledImage | None:
         """The image of this key, or None."""
@@ -99,6 +105,7 @@ class Transaction:
             WHERE id = ?
         """  # noqa: S608
         self._connection.execute(query, (os.fsencode(key), row, *_values(status), _label(key), image.id))
+        self._seal_later(image.id)
 
     def absorb(self, image: FiledImage, other: FiledImage) -> None:
         """Makes two images of the same file one, with the id and the key of the first, and the attributes of both.
@@ -108,6 +115,7 @@ class Transaction:
         move = "UPDATE OR IGNORE attributes SET image = ? WHERE image = ?"
         self._connection.execute(move, (image.id, other.id))
         self._connection.execute("DELETE FROM images WHERE id = ?", (other.id,))
+        self._seal_later(image.id)
 
     def skipped_keys(self) -> list[str]:
         """The keys of the skipped files."""
@@ -122,6 +130,7 @@ class Transaction:
         """Makes an image of a missing one again, with its id and attributes, under a key that no image has."""
         self.forget_skipped([key])
         self.missing.bring_back(image, key, row, status, folder_label(key))
+        self._seal_later(image.id)
 
     def bring_back_unchanged(self, key: str) -> bool:
         """Makes an image again of the missing one that was under a key last, as it was; returns whether it could."""
@@ -210,6 +219,8 @@ class Transaction:
                 self._connection.execute(query, (found.id, stored(name)))
             else:
                 self._put_attribute(table, found.id, name, checked(value, name))
+        if image:
+            self._seal_later(image.id)
         if image and LABEL in values:
             query = f"UPDATE images SET label = COALESCE(({_GIVEN_LABEL}), CAST(? AS TEXT)) WHERE id = ?"  # noqa: S608
             self._connection.execute(query, (_label(key), image.id))
@@ -224,12 +235,25 @@ class Transaction:
         """  # noqa: S608
         self._connection.execute(query, (image_id, stored(name), stored(value)))
 
+    def seal(self) -> None:
+        """Seals the images that have changed; the last thing that is done."""
+        if self._changed:
+            seals.seal(self._connection, self._changed)
+            self._changed = set()
+
+    def _seal_later(self, image_id: int) -> None:
+        self._changed.add(image_id)
+        if len(self._changed) >= _MOST_CHANGED:
+            self.seal()
+
     def carry_over(self, *, now_ns: int) -> Carried:
         """Gives the images what they are in the attached catalog `before`; see `carrying.carry_over`."""
         labelled = "SELECT key FROM images WHERE id IN (SELECT image FROM attributes WHERE name = ?)"
         for (key,) in self._connection.execute(labelled, (LABEL,)).fetchall():
             self.set_attributes(key, {LABEL: None})  # undoes the labels that an earlier call has set
-        return carrying.carry_over(self._connection, now_ns=now_ns)
+        carried = carrying.carry_over(self._connection, now_ns=now_ns)
+        seals.seal(self._connection)
+        return carried
 
     # The index and the file of vectors
 

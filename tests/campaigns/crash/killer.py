@@ -182,6 +182,7 @@ class Killer:
         made = record.changes_made(after)
         removed = {key for change in made if change.kind == "remove" for key in change.keys}
         assert removed.isdisjoint(after.stamps)
+        assert removed or before.all_ids <= after.all_ids, "an image was forgotten"
         self._check_prices(before, after, made)
         waiting = [key for key in record.waiting if key not in removed] if record.is_done else record.waiting
         for number, key in enumerate(waiting):
@@ -204,8 +205,7 @@ class Killer:
         for change in made:
             if change.kind == "annotate":
                 prices |= {after.ids[key]: change.price for key in change.keys if key in after.ids}
-        ids = set(after.ids.values())
-        assert after.prices == {id_: price for id_, price in prices.items() if id_ in ids}
+        assert after.prices == {id_: price for id_, price in prices.items() if id_ in after.all_ids}
 
     def _check_searches(self, photos: Collection, state: State) -> None:
         """An exact search finds the best; a search with an index finds as many, with the right scores."""

@@ -21,16 +21,23 @@ class State:
         ids: of the images, by key.
         stamps: the size and time of change of each image and each skipped file, by key.
         vectors: of the images, by key.
-        prices: the attribute of the images that have it, by id.
+        prices: the attribute of the images that have it, missing or not, by id.
+        missing: the ids of the missing images.
     """
 
     ids: dict[str, int]
     stamps: dict[str, tuple[int, int]]
     vectors: dict[str, NDArray[np.float32]]
     prices: dict[int, int]
+    missing: set[int]
+
+    @property
+    def all_ids(self) -> set[int]:
+        """The ids of all images, missing or not."""
+        return self.missing | set(self.ids.values())
 
 
-EMPTY = State({}, {}, {}, {})
+EMPTY = State({}, {}, {}, {}, set())
 
 
 def read(directory: Path) -> State:
@@ -39,15 +46,17 @@ def read(directory: Path) -> State:
         return EMPTY
     connection = sqlite3.connect(directory / "catalog.sqlite")
     try:
-        images = connection.execute("SELECT key, id, size, changed_ns FROM images").fetchall()
-        skipped = connection.execute("SELECT key, size, changed_ns FROM skipped").fetchall()
-        prices = connection.execute("SELECT image, value FROM attributes").fetchall()
+        images = connection.execute("SELECT key, id, size, mtime_ns FROM images").fetchall()
+        skipped = connection.execute("SELECT key, size, mtime_ns FROM skipped").fetchall()
+        missing = {id_ for (id_,) in connection.execute("SELECT id FROM missing")}
+        query = "SELECT image, value FROM attributes UNION ALL SELECT image, value FROM missing_attributes"
+        prices = connection.execute(query).fetchall()
     finally:
         connection.close()
     stamps = {key: (size, time) for key, *_, size, time in (*images, *skipped)}
     assert len(stamps) == len(images) + len(skipped)
     ids = {key: id_ for key, id_, *_ in images}
-    return State(ids, stamps, stored_vectors(directory), dict(prices))
+    return State(ids, stamps, stored_vectors(directory), dict(prices), missing)
 
 
 def is_between_commits(directory: Path, dim: int) -> bool:
