@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pytest
@@ -98,7 +98,7 @@ class Pipe(io.RawIOBase):
 
 def test_a_pipe_that_gives_less_than_it_is_asked_for_is_read_to_its_end() -> None:
     data = saved(painting(), "PNG")
-    np.testing.assert_array_equal(prepare(Pipe(data), WHOLE).pixels, decode(data, WHOLE).pixels)
+    np.testing.assert_array_equal(prepare(cast("BinaryIO", Pipe(data)), WHOLE).pixels, decode(data, WHOLE).pixels)
 
 
 def test_no_more_of_an_endless_file_is_read_than_an_image_may_have() -> None:
