@@ -154,7 +154,7 @@ def test_a_csv_row_without_end_is_refused_before_it_is_read(kind: str, tmp_path:
         with path.open("wb") as file:
             file.truncate(2**31)
     else:
-        path.write_text("path,x\n" + ("a,b," if kind == "a line" else '"a\n",' * 2) * 2_600_000)
+        path.write_text("path,x\n" + ("a,b," if kind == "a line" else '"a\n",') * 2_600_000)
     before = peak_memory()
     with pytest.raises(UsageError, match=r"table.csv: line \d+: more than 10 million characters in a row"):
         read_table(path)
@@ -163,9 +163,8 @@ def test_a_csv_row_without_end_is_refused_before_it_is_read(kind: str, tmp_path:
 
 def test_many_columns_are_read_in_linear_time_and_too_many_refused(table: Callable[..., Path]) -> None:
     def wide(count: int) -> Path:
-        return table(
-            ",".join(["path", *(f"c{number}" for number in range(count - 1))]) + "\n" + "a" + ",1" * (count - 1)
-        )
+        names = "".join(f",c{number}" for number in range(count - 1))
+        return table(f"path{names}\na{',1' * (count - 1)}\n")
 
     [(_, values)] = rows(wide(5000))
     assert len(values) == 4999

@@ -132,6 +132,22 @@ def test_attributes_of_a_table_filter_searches(home: Path) -> None:
     assert "number, parity" in err
 
 
+def test_a_path_in_a_table_that_names_two_images_is_told(home: Path) -> None:
+    photos = home / "photos"
+    shutil.copy(photos / "fish/fish-01.jpg", photos / "one.jpg")
+    shutil.copy(photos / "fish/fish-02.jpg", photos / "fish/one.jpg")
+    (photos / "fish" / "table.csv").write_text("path,number\none.jpg,1\nfish-01.jpg,2\n")
+    run("index", "photos", cwd=home)
+    code, out, err = run("attributes", "photos/fish/table.csv", cwd=home)
+    assert (code, out) == (0, "2 images now with: number\n")
+    assert err == "one.jpg: fish/one.jpg, beside the table, is taken; one.jpg is an image, too\n"
+    found = records(run("search", "--id", "1", "-k", "99", "--where", "number=1..2", "--json", cwd=home)[1])
+    assert {match["key"]: match["attributes"] for match in found} == {
+        "fish/one.jpg": {"number": 1},
+        "fish/fish-01.jpg": {"number": 2},
+    }
+
+
 def test_evaluate_prints_numbers_and_writes_a_report(gallery: Path, tmp_path: Path) -> None:
     code, out, err = run("evaluate", "--html", str(tmp_path / "report.html"), cwd=gallery)
     assert (code, err) == (0, f"Wrote {tmp_path / 'report.html'}\n")

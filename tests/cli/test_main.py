@@ -78,6 +78,12 @@ def test_the_query_may_come_on_standard_input(gallery: Path) -> None:
     assert records(out)[0]["key"] == "planet/planet-03.jpg"
 
 
+def test_endless_standard_input_is_refused(gallery: Path) -> None:
+    with Path("/dev/zero").open("rb") as endless:
+        done = subprocess.run([*LOOKALIKE, "search", "-"], cwd=gallery, stdin=endless, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (2, b"Error: <stdin>: more than 256 MB, the limit for a file\n")
+
+
 def test_minus_moves_away_from_an_image(gallery: Path) -> None:
     pictures = ["photos/cactus/cactus-01.jpg", "photos/pizza/pizza-01.jpg"]
     _, both, _ = run("search", *pictures, "-k", "48", "--json", cwd=gallery)

@@ -146,6 +146,7 @@ def test_names_are_printed_without_control_characters(first_run: dict[str, Any],
 def test_a_skipped_file_is_tried_again_only_if_that_may_succeed(first_run: dict[str, Any], photos: Path) -> None:
     """That is, if the file has changed, or if the reason may be gone: a symlink to nowhere, a limit that was raised."""
     again = {"loop.jpg", "nowhere.jpg", "bomb.png", "large.png"}
+    again |= first_run["expected"].keys() & {"phone.heic"}  # which an extra would open
     code, out, _ = lookalike_index(photos, "--json")
     report = json.loads(out)
     assert {Path(skip["path"]).name for skip in report["skipped"]} == again

@@ -12,6 +12,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from tests.support.image_samples import END, HEIC, chunk, painting, png, run_len
 SMALL = Preprocessing(size=32)
 
 
-def reason(data: bytes, **options: int) -> str:
+def reason(data: bytes, **options: Any) -> str:
     with pytest.raises(ImageError) as caught:
         decode(data, SMALL, name="x.jpg", **options)
     assert caught.value.name == "x.jpg"
@@ -93,6 +94,7 @@ def test_an_image_that_ends_in_its_header_is_truncated() -> None:
 SMALL_PROGRAM = """
 import sys
 from pathlib import Path
+from typing import Any
 from lookalike.errors import ImageError
 from lookalike.images.decode import Preprocessing, decode, read
 

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pytest
@@ -78,6 +78,39 @@ def test_a_file_is_read_from_its_beginning() -> None:
     file = io.BytesIO()
     painting().save(file, "PNG")
     assert prepare(file, WHOLE).width == 40
+
+
+class Pipe(io.RawIOBase):
+    """Gives three bytes at a time, of some data or, after them, without an end."""
+
+    def __init__(self, data: bytes, *, endless: bool = False) -> None:
+        self._data, self._endless, self.given = io.BytesIO(data), endless, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        part = self._data.read(min(3, len(buffer))) or (bytes(len(buffer)) if self._endless else b"")
+        buffer[: len(part)] = part
+        self.given += len(part)
+        return len(part)
+
+
+def test_a_pipe_that_gives_less_than_it_is_asked_for_is_read_to_its_end() -> None:
+    data = saved(painting(), "PNG")
+    np.testing.assert_array_equal(prepare(cast("BinaryIO", Pipe(data)), WHOLE).pixels, decode(data, WHOLE).pixels)
+
+
+def test_no_more_of_an_endless_file_is_read_than_an_image_may_have() -> None:
+    pipe = Pipe(saved(painting(), "PNG"), endless=True)
+    with pytest.raises(ImageError, match="more than 3 MB, the limit for a file"):
+        prepare(cast("BinaryIO", pipe), WHOLE, max_bytes=3 * 2**20)
+    assert pipe.given == 3 * 2**20 + 1
+
+
+def test_bytes_are_bounded_as_a_file_is() -> None:
+    with pytest.raises(ImageError, match="image: more than 1 MB, the limit for a file"):
+        prepare(bytes(2**20 + 1), WHOLE, max_bytes=2**20)
 
 
 def test_errors_name_the_source_and_the_reason(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ OTHERS_OF_COLLECTION = [
     "reindexing.json",
     "reindexing.json.new",
     "lock",
+    "decoding",
     "data.000001",
 ]
 FOREIGN = [

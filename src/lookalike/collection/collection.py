@@ -33,6 +33,7 @@ from lookalike.index.options import BuildOptions, memory_bytes
 from lookalike.index.policies import DEFAULT, TARGET_RECALL, Policies
 from lookalike.ingest.embedding import Embedder
 from lookalike.ingest.pipeline import Ingest, Progress, Report
+from lookalike.ingest.suspects import under_way
 from lookalike.results import Skipped
 from lookalike.search.searcher import Searcher
 from lookalike.search.snapshot import Snapshots
@@ -114,10 +115,10 @@ class Collection(Searchable):
             StorageError: the disk is full or failing.
         """
         threads = checked_threads(threads)
-        with self._write_access.vectors() as writer:
+        with self._write_access.vectors() as writer, under_way(self.directory / layout.DECODING) as decoding:
             encoder = self._encoder.for_indexing(threads or cores())
             count = threads or encoders.threads_for(encoder, cores())
-            embedder = Embedder(encoder, self._catalog.row_of, self._encoder.max_pixels)
+            embedder = Embedder(encoder, self._catalog.row_of, self._encoder.max_pixels, decoding)
             ingest = Ingest(self._catalog, writer, embedder, folder=self.folder, threads=count, progress=progress)
             return ingest.run(source_of(source, base=self.folder, leave_out=self.directory))
 

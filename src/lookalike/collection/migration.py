@@ -20,6 +20,7 @@ from lookalike.index.options import BuildOptions
 from lookalike.index.policies import Policies
 from lookalike.ingest.embedding import Embedder
 from lookalike.ingest.pipeline import Ingest, Progress, Report, are_many
+from lookalike.ingest.suspects import under_way
 from lookalike.results import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable, found_file
 from lookalike.storage import directory as directories
@@ -108,10 +109,13 @@ class Migration:
         """Makes the vectors of the present images, and then brings them up to date with the sources."""
         self._forget_what_was_removed()
         state, dim = self._new.state(), self.then.made_by.dim
-        with closing(VectorWriter(self._new_data / state.vectors, dim, state.count)) as writer:
+        with (
+            closing(VectorWriter(self._new_data / state.vectors, dim, state.count)) as writer,
+            under_way(self._directory / layout.DECODING) as decoding,
+        ):
 
             def ingest() -> Ingest:
-                embedder = Embedder(encoder, self._new.row_of, max_pixels)
+                embedder = Embedder(encoder, self._new.row_of, max_pixels, decoding)
                 return Ingest(self._new, writer, embedder, folder=self._folder, threads=threads, progress=progress)
 
             return [ingest().run(source) for source in (_KnownFiles(self._old, self._folder), *self._sources)]

@@ -50,6 +50,7 @@ Resample: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 _ViewOf: TypeAlias = Callable[[tuple[int, int]], View]  # of the size of the original
 
+_PART = 2**20  # bytes that are read at once
 _LARGE = forks.Lock()  # held while a large image is decoded, so that two are never in memory at once
 
 
@@ -102,7 +103,12 @@ class DecodedImage:
 
 
 def decode(
-    data: bytes, preprocessing: Preprocessing, *, name: str = "image", max_pixels: int = MAX_PIXELS
+    data: bytes,
+    preprocessing: Preprocessing,
+    *,
+    name: str = "image",
+    max_pixels: int = MAX_PIXELS,
+    apart: bool = False,
 ) -> DecodedImage:
     """Decodes the bytes of an image file and preprocesses its pixels.
 
@@ -111,11 +117,15 @@ def decode(
         preprocessing: how the image is resized and cropped.
         name: what an error calls the image.
         max_pixels: the most pixels that are decoded. Decoding may take 6 bytes of memory for each of them.
+        apart: whether to decode it in a process of its own, since it may end the process.
 
     Raises:
         ImageError: the image cannot be used; no other exception is raised, whatever the bytes.
     """
     with one_image(name):
+        if apart:
+            with _LARGE:
+                return _decoded(render_apart(data, _view(preprocessing), limits.checked_max_pixels(max_pixels)))
         return _decoded(_rendered_file(data, lambda _: _view(preprocessing), max_pixels))
 
 
@@ -206,7 +216,7 @@ def _read_file(file: Any, max_bytes: int) -> bytes:
     if hasattr(file, "seekable") and file.seekable():
         file.seek(0)  # as Pillow does
     data = bytearray()
-    while part := file.read(max_bytes + 1 - len(data)):  # a pipe may give less than it is asked for
+    while part := file.read(min(_PART, max_bytes + 1 - len(data))):  # a pipe may give less than it is asked for
         if not isinstance(part, bytes | bytearray | memoryview):
             raise UsageError("the file gives text; open it in binary mode")
         data += part

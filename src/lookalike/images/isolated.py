@@ -17,6 +17,7 @@ from lookalike.images.rendering import Draft, Rendered, View, render
 from lookalike.system import worker
 
 _SECONDS = 60.0  # to decode an image
+_BESIDES = 200_000_000  # bytes of memory for what is not in the estimate, such as the rows that are scaled at once
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def render_apart(data: bytes, view: View, max_pixels: int) -> Rendered:
     Raises:
         ImageError: it cannot be used, takes too much memory or time, or ended the process.
     """
-    memory = limits.memory_limit(max_pixels) + len(data)
+    memory = limits.memory_limit(max_pixels) + len(data) + _BESIDES
     try:
         return worker.run(
             _render, _Task(data, view), name="decoding", progress=lambda _: None, seconds=_SECONDS, memory=memory

@@ -15,6 +15,7 @@ from lookalike.errors import ImageError, ModelError, UsageError
 from lookalike.images import marks
 from lookalike.images.decode import MAX_PIXELS, DecodedImage, decode, read
 from lookalike.images.reading import FileStatus
+from lookalike.ingest.suspects import UnderWay
 from lookalike.sources.folder import Found
 from lookalike.storage.vectors import StoredVectors, Vectors, unit
 
@@ -79,15 +80,23 @@ class _Decoded:
 class Embedder:
     """Makes vectors of files. Threads may share it."""
 
-    def __init__(self, encoder: Encoder, row_of: Callable[[bytes], int | None], max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        row_of: Callable[[bytes], int | None],
+        max_pixels: int = MAX_PIXELS,
+        under_way: UnderWay | None = None,
+    ) -> None:
         """Makes vectors of images with an encoder.
 
         Args:
             encoder: makes the vectors.
             row_of: looks up, by a file's hash, the row of its vector, which is then not made again.
             max_pixels: the most pixels of an image.
+            under_way: is told what is decoded, and knows what to decode in a process of its own.
         """
         self._encoder, self._row_of, self._max_pixels = encoder, row_of, max_pixels
+        self._under_way = under_way or UnderWay(None, frozenset())
 
     def outcomes(self, group: Sequence[Found]) -> list[Outcome]:
         """The outcome for each file of a group.
@@ -110,11 +119,14 @@ class Embedder:
             outcome = Embedded(found, hashlib.sha256(file.data).digest(), file.status)
             if self._row_of(outcome.hash) is not None:
                 return outcome
-            preprocessing = self._encoder.preprocessing
-            image = decode(file.data, preprocessing, name=found.key, max_pixels=self._max_pixels)
-            return _Decoded(outcome, image)
+            return _Decoded(outcome, self._image(file.data, found.key))
         except ImageError as error:
             return Failed(found, error.reason, error.lasting)
+
+    def _image(self, data: bytes, key: str) -> DecodedImage:
+        preprocessing, suspect = self._encoder.preprocessing, key in self._under_way.suspects
+        with self._under_way.decoding(key):
+            return decode(data, preprocessing, name=key, max_pixels=self._max_pixels, apart=suspect)
 
     def _stored(self, images: Sequence[DecodedImage]) -> Iterator[StoredVectors | ImageError]:
         """The unit vector of each image in half precision, (1, dim), or the reason why there is none."""

@@ -4,6 +4,7 @@ photos/.lookalike/            the directory of the collection, if no other is na
   collection.json             the manifest: which model made it, which data directory serves
   reindexing.json             the manifest to be, while the images are indexed again with another model
   lock                        held by the process that writes
+  decoding                    the files that it decodes at the moment
   catalog.sqlite              the images
   vectors.faiss               their vectors; vectors.000001.faiss after the first compaction
   index/000003.faiss, .json   a generation of the index, and what is known of it
@@ -25,6 +26,7 @@ CATALOG = "catalog.sqlite"
 VECTORS = "vectors.faiss"
 _INDEX = "index"
 _LOCK = "lock"
+DECODING = "decoding"
 _VECTORS = re.compile(r"vectors(?:\.([0-9]{6}))?\.faiss")
 _DATA = re.compile(r"data\.([0-9]{6})")
 # SQLite's own files beside the catalog.
@@ -99,7 +101,8 @@ def is_first_data(name: str) -> bool:
 
 def is_of_collection(name: str) -> bool:
     """Whether a collection has a file or directory of that name."""
-    own = {_LOCK, MANIFEST, NEXT_MANIFEST, *(durable.beside(Path(each)).name for each in (MANIFEST, NEXT_MANIFEST))}
+    beside = {durable.beside(Path(each)).name for each in (MANIFEST, NEXT_MANIFEST)}
+    own = {_LOCK, DECODING, MANIFEST, NEXT_MANIFEST} | beside
     return name in own or is_first_data(name) or is_data(name)
 
 
