@@ -147,5 +147,5 @@ def test_a_search_of_many_queries_never_keeps_a_writer_out(
     monkeypatch.setattr(searcher, "_PATIENCE_S", -1.0)
     best = nearest_keys(photos)
     meanwhile(lambda other: drop(other, best[:3]))
-    answers = photos._searcher.by_vectors(QUERY.repeat(17, axis=0), SearchOptions(k=10))
-    assert [[match.key for match in answer] for answer in answers] == [best[3:]] * 17
+    answers = photos._searcher.by_vectors(QUERY.repeat(501, axis=0), SearchOptions(k=10))
+    assert [[match.key for match in answer] for answer in answers] == [best[3:]] * 501

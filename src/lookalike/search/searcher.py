@@ -18,7 +18,7 @@ from lookalike.storage.vectors import Vectors, unit
 
 _PATIENCE_S = 0.5  # for so long an answer is found again when the collection has changed meanwhile
 _HELD_S = 5.0  # a search that takes longer, waiting included, never holds a read transaction
-_HELD_QUERIES = 16  # nor does one of more queries, whose images take about a millisecond each to look up
+_HELD_QUERIES = 500  # nor does one of more queries, whose images take about a millisecond each to look up
 
 
 class Searcher:
