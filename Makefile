@@ -9,7 +9,7 @@ demo: $(VENV)/package
 	$(BIN)/lookalike demo
 
 test: $(VENV)/tools
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 lint: $(VENV)/tools
 	$(BIN)/ruff check
@@ -18,7 +18,7 @@ lint: $(VENV)/tools
 types: $(VENV)/tools
 	$(BIN)/mypy
 
-# Kills indexing 1,000 times at random instants; `make test` does it 20 times.
+# Kills indexing 1,000 times at random instants; `make test` does it 15 times.
 crash: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.crash --kills 1000
 
@@ -42,7 +42,7 @@ hostile: $(VENV)/tools
 soak: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.soak --seconds 60
 
-# Writes beside threads and processes that search without a pause; `make test` does it for some seconds.
+# Writes for a minute beside threads and processes that search without a pause, in 16 ways; `make test` does it for seconds.
 contention: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.contention --seconds 60
 

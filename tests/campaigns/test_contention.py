@@ -11,7 +11,7 @@ from tests.campaigns.contention import Searchers
 @pytest.mark.parametrize("wal", [False, True], ids=["journal", "wal"])
 def test_a_writer_gets_its_turn_and_no_search_fails(tmp_path: Path, wal: bool) -> None:
     """Before readers paused together, the writer came to one image."""
-    outcome = contention.run(tmp_path.resolve(), Searchers(8, 1, long=True), seconds=2, wal=wal)
+    outcome = contention.run(tmp_path.resolve(), Searchers(8, 1), seconds=2, wal=wal)
     assert outcome.tally.failures == []
     assert outcome.tally.searches > 0
     assert outcome.written.added >= 3

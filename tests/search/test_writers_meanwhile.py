@@ -12,6 +12,7 @@ import pytest
 from lookalike import Collection
 from lookalike.errors import StorageError
 from lookalike.search import searcher
+from lookalike.search.options import SearchOptions
 from lookalike.storage import sqlite
 from lookalike.storage.mapped_vectors import MappedVectors
 from tests.support.vector_collections import Exact, assert_exact, clustered, create, drop, keys_of, put, reopened
@@ -137,3 +138,14 @@ def test_a_short_search_that_is_always_overtaken_is_done_within_a_transaction(
     meanwhile(write)
     assert [match.key for match in photos.search_vector(QUERY[0], k=10)] == best
     assert attempts == [True]
+
+
+def test_a_search_of_many_queries_never_keeps_a_writer_out(
+    photos: Collection, meanwhile: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However short the attempts before were, which ended at the first query."""
+    monkeypatch.setattr(searcher, "_PATIENCE_S", -1.0)
+    best = nearest_keys(photos)
+    meanwhile(lambda other: drop(other, best[:3]))
+    answers = photos._searcher.by_vectors(QUERY.repeat(501, axis=0), SearchOptions(k=10))
+    assert [[match.key for match in answer] for answer in answers] == [best[3:]] * 501

@@ -18,6 +18,7 @@ from lookalike.storage.vectors import Vectors, unit
 
 _PATIENCE_S = 0.5  # for so long an answer is found again when the collection has changed meanwhile
 _HELD_S = 5.0  # a search that takes longer, waiting included, never holds a read transaction
+_HELD_QUERIES = 500  # nor does one of more queries, whose images take about a millisecond each to look up
 
 
 class Searcher:
@@ -34,7 +35,7 @@ class Searcher:
             UsageError: the vectors have another dimension, or the filter asks for an attribute that no image has.
             CorruptError: a vector that would have been returned is damaged.
         """
-        with closing(self._attempts()) as attempts:
+        with closing(self._attempts(len(queries))) as attempts:
             for patient in attempts:
                 with self._snapshots.current() as snapshot:
                     row_set = snapshot.row_set(options.where) if options.where else snapshot.live
@@ -50,7 +51,7 @@ class Searcher:
             UsageError: there is no image of that number, or the filter asks for an attribute that no image has.
             CorruptError: a vector that would have been returned is damaged.
         """
-        with closing(self._attempts()) as attempts:
+        with closing(self._attempts(1)) as attempts:
             for patient in attempts:
                 with self._snapshots.current() as snapshot:
                     image = self._image(snapshot, image_id)
@@ -70,18 +71,19 @@ class Searcher:
             raise UsageError(f"the image with the id {image_id} is missing; its file {file} is gone or cannot be used")
         raise UsageError(f"there is no image with the id {image_id}")
 
-    def _attempts(self) -> Generator[bool, None, None]:
+    def _attempts(self, queries: int) -> Generator[bool, None, None]:
         """Attempts at an answer that belongs to one committed state; they go on for ever.
 
         No read transaction is held while searching, since it would keep writers out. An answer is therefore found again
         if the collection has changed meanwhile (True). If that happens again and again, a search that is short is done
-        within a transaction; one that is long goes by what has not changed (False).
+        within a transaction; one that is long, or of many queries, goes by what has not changed (False).
         """
         until, last_s = time.monotonic() + _PATIENCE_S, 0.0
         while (begun := time.monotonic()) < until:
             yield True
             last_s = time.monotonic() - begun
-        while last_s < _HELD_S:
+        # An attempt that ended at its first query tells little of how long all of them take.
+        while queries <= _HELD_QUERIES and last_s < _HELD_S:
             with self._snapshots.current():  # opens the files that have changed
                 pass
             with self._snapshots.catalog.reading() as state:
