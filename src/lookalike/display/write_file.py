@@ -91,6 +91,7 @@ def _replace(target: Path, data: bytes) -> None:
     temporary = target.with_name(f".lookalike-{secrets.token_hex(8)}.tmp")
     try:
         durable.write_bytes(temporary, data)
+        durable.keep_mode(target, temporary)
         durable.rename(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import filelock
 
-from lookalike.errors import LockedError
+from lookalike.errors import LockedError, StorageError
 from lookalike.storage import layout
 from lookalike.system import durable
 
@@ -17,7 +17,7 @@ def locked(directory: Path) -> Iterator[None]:
 
     Raises:
         LockedError: another process holds it.
-        StorageError: the lock cannot be made.
+        StorageError: the lock cannot be made, or not by this user.
     """
     lock = filelock.FileLock(layout.lock_file(directory), timeout=0)
     with durable.storage_errors(directory):
@@ -25,6 +25,8 @@ def locked(directory: Path) -> Iterator[None]:
             lock.acquire()
         except filelock.Timeout as error:
             raise LockedError(f"{directory}: another process is writing to it; try again when it is done") from error
+        except PermissionError as error:
+            raise StorageError(f"{directory}: this user may not write to it; ask its owner for the right") from error
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lookalike.errors import CorruptError, IncompatibleError, StorageError
 from lookalike.storage.read_gate import gate_of
-from lookalike.system import forks
+from lookalike.system import durable, forks
 
 _BUSY_TIMEOUT_S = 30.0
 # The releases that fix a race in resetting the write-ahead log; before them, a rollback journal is the safe choice.
@@ -160,6 +160,8 @@ def _close(connections: list[tuple[threading.Thread, sqlite3.Connection]], proce
 
 def create(path: Path, script: str) -> None:
     """Makes a file from an SQL script, in one transaction."""
+    with durable.storage_errors(path):
+        path.touch()  # with the rights that the user's umask gives; SQLite would give none to write to the group
     with translated(path), forks.held_off():
         connection = sqlite3.connect(path, isolation_level=None)
         try:
