@@ -1,7 +1,7 @@
 """A collection: the images of a folder, their vectors, and the ways to search them. Begin reading here.
 
-storage/layout.py draws the directory that it is on the disk. A search goes from here to encoder.py for the query
-vector, with which search/searcher.py asks a snapshot for rows and the catalog for their images. `add` hands a source to
+storage/layout.py draws the directory that it is on the disk. A search goes to encoder.py for the query vector, with
+which search/searcher.py asks a snapshot for rows and the catalog for their images. `add` hands a source to
 ingest/pipeline.py; `build` and `maintain` are in index/maintenance.py.
 """
 
@@ -132,10 +132,14 @@ class Collection:
             StorageError: the disk is full or failing.
         """
         with self._write_access.vectors(), self._catalog.writing() as transaction:
-            return sum(
-                transaction.remove(self._catalog.keys_named(names))
-                for names in map(self._names, arguments.several(paths, "paths"))
-            )
+            names = map(self._names, arguments.several(paths, "paths"))
+            return sum(transaction.remove(self._catalog.keys_named(each)) for each in names)
+
+    def named(self, paths: Iterable[str | os.PathLike[str]]) -> int:
+        """The number of images that paths, the paths of folders, or keys name, as `remove` takes them."""
+        names = map(self._names, arguments.several(paths, "paths"))
+        keys = {key for each in names for key in self._catalog.keys_named(each)}
+        return len(keys - {key for key, _ in self._catalog.skipped()})
 
     def annotate(self, table: str | os.PathLike[str]) -> AttributesReport:
         """Gives images the attributes that a CSV, TSV or Parquet file has for their paths.
@@ -340,6 +344,7 @@ class Collection:
             found.append(error)
         return found
 
-    def _names(self, path: str | os.PathLike[str]) -> tuple[str, str]:
-        """The keys that a path may stand for: that of the file, or the path itself."""
-        return key_of(absolute(arguments.path(path, "path")), self.folder), os.fsdecode(path)
+    def _names(self, path: str | os.PathLike[str]) -> tuple[str, ...]:
+        """The keys that a path may stand for: that of the file, or the path itself unless it is the current folder."""
+        key = key_of(absolute(checked := arguments.path(path, "path")), self.folder)
+        return (key, os.fsdecode(path)) if checked.name else (key,)
