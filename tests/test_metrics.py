@@ -19,6 +19,7 @@ from lookalike.metrics import (
     Numbers,
     Quality,
     Rows,
+    Scores,
     average_precision,
     average_precision_by_score,
     by_label,
@@ -45,42 +46,60 @@ def wilson(p: float, n: float) -> float:
 # Recall
 
 
-def test_recall_is_the_share_of_the_exact_answer_that_was_found() -> None:
-    exact = np.array([[1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4]])
-    found = np.array([[4, 3, 2, 1], [1, 9, 8, 3], [5, 6, 7, 8]])
-    assert recall(found, exact).tolist() == [1.0, 0.5, 0.0]
+NONE = -np.inf
+
+
+def scores(*rows: list[float]) -> Scores:
+    return np.array(rows, np.float32).reshape(len(rows), -1)
+
+
+def test_recall_is_the_share_of_the_best_scores_that_was_found() -> None:
+    best = [0.9, 0.8, 0.7, 0.6]
+    found = scores([0.6, 0.7, 0.8, 0.9], [0.9, 0.7, 0.5, 0.4], [0.5, 0.4, 0.3, 0.2])
+    assert recall(found, scores(best, best, best)).tolist() == [1.0, 0.5, 0.0]
 
 
 def test_no_row_is_neither_found_nor_missed() -> None:
-    exact = np.array([[1, 2, -1, -1], [1, 2, -1, -1], [-1, -1, -1, -1]])
-    found = np.array([[1, -1, -1], [-1, -1, -1], [-1, 7, -1]])
-    assert recall(found, exact).tolist() == [0.5, 0.0, 1.0]
+    exact = scores([0.9, 0.8, NONE, NONE], [0.9, 0.8, NONE, NONE], [NONE, NONE, NONE, NONE])
+    assert recall(scores([0.9, NONE, NONE], [NONE] * 3, [NONE, 0.1, NONE]), exact).tolist() == [0.5, 0.0, 1.0]
 
 
 def test_an_answer_may_be_longer_or_shorter_than_the_exact_one() -> None:
-    exact = np.array([[1, 2]])
-    assert recall(np.array([[9, 2, 8, 1, 7]]), exact).tolist() == [1.0]
-    assert recall(np.array([[2]]), exact).tolist() == [0.5]
-    assert recall(np.empty((1, 0), np.int64), exact).tolist() == [0.0]
-    assert recall(np.empty((0, 3), np.int64), np.empty((0, 2), np.int64)).tolist() == []
+    exact = scores([0.9, 0.8])
+    assert recall(scores([0.95, 0.9, 0.8, 0.1, 0.0]), exact).tolist() == [1.0]
+    assert recall(scores([0.8]), exact).tolist() == [0.5]
+    assert recall(np.empty((1, 0), np.float32), exact).tolist() == [0.0]
+    assert recall(np.empty((0, 3), np.float32), np.empty((0, 2), np.float32)).tolist() == []
 
 
-def test_a_row_that_is_found_twice_counts_once() -> None:
-    assert recall(np.array([[1, 1, 1]]), np.array([[1, 2, 3]])).tolist() == pytest.approx([1 / 3])
+def test_a_score_as_good_as_the_last_of_the_best_is_a_hit() -> None:
+    """Five images have the second best score, and two of them are in the exact answer; none stands for the best."""
+    exact = scores([0.9, 0.8, 0.8])
+    assert recall(scores([0.9, 0.8, 0.8]), exact).tolist() == [1.0]
+    assert recall(scores([0.8, 0.8, 0.8]), exact).tolist() == pytest.approx([2 / 3])
+    assert recall(scores([0.9, 0.8, 0.7]), exact).tolist() == pytest.approx([2 / 3])
+
+
+@pytest.mark.parametrize(("difference", "expected"), [(1e-6, 1.0), (4e-6, 0.5), (0.01, 0.5)])
+def test_scores_that_differ_by_rounding_are_equal(difference: float, expected: float) -> None:
+    assert recall(scores([0.9, 0.8 - difference]), scores([0.9, 0.8])).tolist() == [expected]
 
 
 def test_answers_to_other_queries_are_refused() -> None:
     with pytest.raises(UsageError, match="a row for each query"):
-        recall(np.zeros((3, 10), np.int64), np.zeros((2, 10), np.int64))
+        recall(np.zeros((3, 10), np.float32), np.zeros((2, 10), np.float32))
 
 
-@given(st.lists(st.tuples(st.sets(st.integers(0, 9)), st.sets(st.integers(0, 9))), min_size=1, max_size=5))
-def test_recall_is_what_sets_say(answers: list[tuple[set[int], set[int]]]) -> None:
-    def table(side: int) -> Rows:
-        return np.array([(sorted(answer[side]) + [-1] * 10)[:10] for answer in answers])
-
-    expected = [len(found & exact) / len(exact) if exact else 1.0 for found, exact in answers]
-    assert recall(table(0), table(1)).tolist() == pytest.approx(expected)
+@given(hnp.arrays(np.int64, (3, 12), elements=st.integers(-3, 3)), hnp.arrays(bool, (3, 12)))
+def test_recall_is_what_sets_of_images_say_if_equals_may_be_exchanged(
+    images: NDArray[np.int64], seen: NDArray[np.bool_]
+) -> None:
+    """Of all sets of four images that are best, the one of which most were seen."""
+    best = np.lexsort((~seen, -images))[:, :4]
+    expected = np.take_along_axis(seen, best, axis=1).mean(axis=1)
+    exact = np.take_along_axis(images, best, axis=1) / 4
+    found = np.where(seen, images / 4, NONE)
+    assert recall(found.astype(np.float32), exact.astype(np.float32)).tolist() == expected.tolist()
 
 
 # Its lower bound

@@ -1,6 +1,8 @@
 """No output of the command line replaces a file of the user's, unless that is asked for."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -66,7 +68,8 @@ def test_an_image_or_a_place_of_the_collections_is_refused(home: Path, path: str
         code, out, err = run("search", "--id", "1", option, name, cwd=home)
         assert (code, out) == (2, "")
         assert err.startswith(f"Error: {name}: ")
-        assert err.endswith("; give another path; to write there anyway: --overwrite\n")
+        hint = "" if ".lookalike" in name else "; to write there anyway: --overwrite"
+        assert err.endswith(f"; give another path{hint}\n")
         assert err.count("\n") == 1
     assert not list((home / "photos" / ".lookalike").glob("sheet.*"))
 
@@ -169,3 +172,54 @@ def test_a_drawing_of_the_demo_is_refused_as_an_output(tmp_path: Path) -> None:
         photos.add(tmp_path / "gallery")
     assert run("search", "--id", "1", "--sheet", first, "-c", "gallery", cwd=tmp_path)[0] == 2
     assert first.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--html", "--sheet"])
+def test_overwrite_admits_nothing_in_the_directory_of_a_collection(home: Path, option: str) -> None:
+    collection = home / "photos" / ".lookalike"
+    before = {path: path.read_bytes() for path in collection.iterdir()}
+    for name in ("sheet.jpg", "catalog.sqlite", "vectors.faiss"):
+        path = collection / (name if option == "--html" else "sheet.jpg")
+        code, out, err = run("search", "--id", "1", option, path, "--overwrite", "-c", "photos", cwd=home)
+        assert (code, out) == (2, "")
+        assert err == f"Error: {path}: in the directory of a collection; give another path\n"
+    assert {path: path.read_bytes() for path in collection.iterdir()} == before
+
+
+def test_an_output_to_where_the_program_prints_is_refused(home: Path, tmp_path: Path) -> None:
+    """Else the file would be replaced, and what is printed would go into the one that is gone."""
+    printed = tmp_path / "printed.txt"
+    for path in ("/dev/stdout", str(printed), "/dev/fd/1"):
+        with printed.open("w") as file:
+            done = subprocess.run(
+                [
+                    sys.executable,
+                    "-m",
+                    "lookalike",
+                    "search",
+                    "--id",
+                    "1",
+                    "-c",
+                    "photos",
+                    "--html",
+                    path,
+                    "--overwrite",
+                ],
+                cwd=home,
+                stdout=file,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        reason = "where this program reads from or prints to"
+        assert (done.returncode, done.stderr) == (2, f"Error: {path}: {reason}; give another path\n")
+        assert printed.read_text() == ""
+
+
+@pytest.mark.parametrize("path", ["-", "page/", "./", "", "/", ".", ".."])
+@pytest.mark.parametrize("option", ["--html", "--sheet"])
+def test_what_names_no_file_is_no_output(home: Path, path: str, option: str) -> None:
+    before = {*home.rglob("*")}
+    code, out, err = run("search", "--id", "1", option, path, "-c", "photos", cwd=home)
+    assert (code, out) == (2, "")
+    assert f"'{option}'" in err
+    assert {*home.rglob("*")} == before

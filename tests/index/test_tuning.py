@@ -71,9 +71,9 @@ def test_queries_are_live_rows_with_their_exact_neighbours(row_set: RowSet) -> N
     assert np.isin(probes.rows, row_set.rows()).all()
     np.testing.assert_array_equal(probes.vectors, stored()[0][probes.rows].astype(np.float32))
     expected, scores = brute_force(probes.rows, row_set, 20)
-    np.testing.assert_array_equal(probes.nearest[200:, 10:], -1)  # of the others only the nearest ten are found
+    np.testing.assert_array_equal(probes.best[200:, 10:], -np.inf)  # of the others only the nearest ten are found
     for part, k in ((slice(0, 200), 20), (slice(200, 300), 10)):
-        found = np.take_along_axis(scores[part], probes.nearest[part, :k], axis=1)
+        found = probes.best[part, :k]
         best = np.take_along_axis(scores[part], expected[part, :k], axis=1)
         np.testing.assert_allclose(found, best, atol=3e-6)
     assert probes.milliseconds > 0
@@ -82,14 +82,15 @@ def test_queries_are_live_rows_with_their_exact_neighbours(row_set: RowSet) -> N
 def test_the_same_queries_are_drawn_each_time() -> None:
     first, second = (tuning.draw(stored()[1], ROW_SETS[0], POLICY, queries=50, k=10) for _ in range(2))
     np.testing.assert_array_equal(first.rows, second.rows)
-    np.testing.assert_array_equal(first.nearest, second.nearest)
+    np.testing.assert_array_equal(first.best, second.best)
 
 
 def test_queries_and_neighbours_are_of_the_row_set_alone() -> None:
     some = RowSet(ROWS, only=np.arange(100, 140))
     probes = tuning.draw(stored()[1], some, POLICY, k=5)
     assert sorted(probes.rows.tolist()) == some.rows().tolist()
-    np.testing.assert_array_equal(probes.nearest, brute_force(probes.rows, some, 5)[0])
+    nearest, scores = brute_force(probes.rows, some, 5)
+    np.testing.assert_allclose(probes.best, np.take_along_axis(scores, nearest, axis=1), atol=3e-6)
 
 
 @pytest.mark.parametrize("live", [1, 2, 5])
@@ -97,9 +98,9 @@ def test_of_few_images_there_are_few_queries_with_few_neighbours(live: int) -> N
     row_set = RowSet(ROWS, only=np.arange(10, 10 + live))
     probes = tuning.draw(stored()[1], row_set, POLICY)
     assert sorted(probes.rows.tolist()) == row_set.rows().tolist()
-    assert probes.nearest.shape == (live, live - 1)
-    for row, nearest in zip(probes.rows.tolist(), probes.nearest.tolist(), strict=True):
-        assert sorted([row, *nearest]) == row_set.rows().tolist()
+    assert probes.best.shape == (live, live - 1)
+    nearest, scores = brute_force(probes.rows, row_set, live - 1)
+    np.testing.assert_allclose(probes.best, np.take_along_axis(scores, nearest, axis=1), atol=3e-6)
 
 
 def test_progress_is_reported_in_queries() -> None:
@@ -117,8 +118,9 @@ def test_the_policy_may_give_the_time_of_an_exact_search() -> None:
 
 def test_without_self_drops_the_query_or_else_the_last_row() -> None:
     found = np.array([[7, 1, 2], [1, 8, 2], [1, 2, 9], [1, 2, 3], [-1, -1, -1]])
-    without = tuning.without_self(found, np.array([7, 8, 9, 10, 11]))
-    assert without.tolist() == [[1, 2], [1, 2], [1, 2], [1, 2], [-1, -1]]
+    scores = np.array([[1, 0.9, 0.8], [0.9, 1, 0.8], [0.9, 0.8, 1], [0.9, 0.8, 0.7], [-3e38, -3e38, -3e38]], np.float32)
+    without = tuning.without_self(scores, found, np.array([7, 8, 9, 10, 11]))
+    np.testing.assert_array_equal(without, np.array([[0.9, 0.8]] * 4 + [[-np.inf] * 2], np.float32))
 
 
 # Measuring
@@ -166,9 +168,26 @@ def test_a_query_that_does_not_find_itself_counts_by_its_neighbours() -> None:
     deleted, live = RowSet(ROWS, only=np.arange(40)), RowSet(ROWS, dead=np.arange(40))
     drawn = tuning.draw(stored()[1], deleted, POLICY, k=10)
     assert sorted(drawn.rows.tolist()) == list(range(40))
-    probes = RecallQueries(drawn.rows, drawn.vectors, brute_force(drawn.rows, live, 10)[0], 1.0)
+    nearest, scores = brute_force(drawn.rows, live, 10)
+    best = np.take_along_axis(scores, nearest, axis=1).astype(np.float32)
+    probes = RecallQueries(drawn.rows, drawn.vectors, best, 1.0)
     point = tuner("IVF32,Flat", live, probes).measure(10, SearchParameters(32, 4))
     assert point.recall == 1
+
+
+@pytest.mark.parametrize("copies", [30, 300])
+@pytest.mark.parametrize("factory", ["IVF3,SQ8", "IVF3,PQ8x4fs"])
+def test_equal_vectors_are_no_misses(tmp_path: Path, factory: str, copies: int) -> None:
+    """Each vector is there many times; a search that visits one list finds some of its copies, any of which will do."""
+    half = np.repeat(clustered(900 // copies, DIM, seed=3), copies, axis=0).astype(np.float16)
+    units, every = half.astype(np.float32), RowSet(len(half))
+    vectors = mapped(tmp_path / "v.faiss", half)
+    index = Index.trained(IndexSpec(factory, DIM), units)
+    index.add(units)
+    probes = tuning.draw(vectors, every, POLICY, queries=100, k=10)
+    np.testing.assert_allclose(probes.best, 1, atol=2e-3)
+    found = Tuner(index, vectors.part(0, len(half)), every, probes, POLICY).measure(10, SearchParameters(1, 4))
+    assert found.recall == 1
 
 
 def test_the_recall_of_kept_points_is_that_of_brute_force() -> None:
@@ -216,7 +235,7 @@ def test_the_largest_nprobe_that_is_tried_visits_every_list(lists: int, monkeypa
     monkeypatch.setattr(tuning, "_ENOUGH", 2)  # so that it never stops early,
     monkeypatch.setattr(tuning, "_pareto_optimal", list)  # and all that was tried is kept
     probes = tuning.draw(stored()[1], ROW_SETS[0], POLICY, queries=20, k=10)
-    slow = RecallQueries(probes.rows, probes.vectors, probes.nearest, 1e9)
+    slow = RecallQueries(probes.rows, probes.vectors, probes.best, 1e9)
     points = tuner(f"IVF{lists},Flat", ROW_SETS[0], slow).points(TARGET_RECALL)
     assert points[-1].parameters.nprobe == lists
     assert points[-1].recall == 1

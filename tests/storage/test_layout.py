@@ -191,6 +191,9 @@ def test_only_one_holds_the_lock_until_it_is_released(tmp_path: Path) -> None:
 def test_a_lock_that_cannot_be_made_is_a_fault_of_the_disk(public_path: Path) -> None:
     (public_path / "c").mkdir()
     (public_path / "c").chmod(0o555)
-    with pytest.raises(StorageError, match=f"{public_path / 'c'}: Permission denied"), lock.locked(public_path / "c"):
+    with (
+        pytest.raises(StorageError, match=f"{public_path / 'c'}: this user may not write to it"),
+        lock.locked(public_path / "c"),
+    ):
         pass
     assert os.listdir(public_path / "c") == []

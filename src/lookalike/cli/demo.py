@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", default="lookalike-demo", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", default="lookalike-demo", type=options.FilePath(file_okay=False, path_type=Path))
 @options.open_page
 def demo(folder: Path, open_page: bool) -> None:
     """Draw images, index them, and search them.
@@ -26,7 +26,10 @@ def demo(folder: Path, open_page: bool) -> None:
     from lookalike.demo import write_gallery
     from lookalike.display import write_file
 
-    page = folder.with_name(f"{folder.name}.html")
+    named = folder if folder.name else folder.resolve()  # of "." and the like
+    if not named.name:
+        raise errors.UsageError(f"{folder}: choose another folder")
+    page = named.with_name(f"{named.name}.html")
     if reason := write_file.refusal(page):
         raise errors.UsageError(f"{safe_text(page)}: {reason}; choose another folder")
 

@@ -21,7 +21,7 @@ _SKIPPED = 3  # the exit code when some images were skipped, or many are missing
 
 
 @click.command()
-@click.argument("paths", nargs=-1, metavar="[FOLDER | FILE]...", type=click.Path())
+@click.argument("paths", nargs=-1, metavar="[FOLDER | FILE]...", type=options.FilePath())
 @options.collection
 @options.model
 @options.precision
@@ -81,7 +81,7 @@ def index(
 
 
 @click.command()
-@click.argument("folder", metavar="FOLDER", type=click.Path())
+@click.argument("folder", metavar="FOLDER", type=options.FilePath())
 @options.collection
 @options.model
 @options.precision

@@ -168,7 +168,7 @@ def remove(names: tuple[str, ...]) -> None:
 
 
 @models.command()
-@click.argument("file", type=click.Path())
+@click.argument("file", type=options.FilePath())
 @click.option("--all", "everything", is_flag=True, help="List every layer, not only the last ones.")
 @options.as_json
 def inspect(file: str, everything: bool, as_json: bool) -> None:
@@ -195,7 +195,7 @@ def inspect(file: str, everything: bool, as_json: bool) -> None:
 
 @models.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME[:PRECISION]...")
-@click.argument("folder", type=click.Path())
+@click.argument("folder", type=options.FilePath())
 @click.option("--sample", default=500, show_default=True, type=click.IntRange(2), help="Number of images to use.")
 @options.threads
 @options.as_json

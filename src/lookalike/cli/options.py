@@ -7,14 +7,34 @@ from typing import Any
 import click
 
 RECALL = click.FloatRange(0, 1, min_open=True)
-OUTPUT_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class FilePath(click.Path):
+    """A path that is not empty, as one is that a shell makes of a variable without a value."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the path is empty; is a variable of the shell not set?", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _OutputFile(FilePath):
+    """The path of a file to write."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "-" or str(value).endswith("/"):
+            self.fail(f"{value!r}: name a file, such as matches.html", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+OUTPUT_FILE = _OutputFile(dir_okay=False, path_type=Path)
 
 collection = click.option(
     "-c",
     "--collection",
     "directory",
     metavar="DIR",
-    type=click.Path(),
+    type=FilePath(),
     envvar="LOOKALIKE_COLLECTION",
     help="The folder that was indexed, or the collection itself (default: $LOOKALIKE_COLLECTION, else the nearest one"
     " in the current folder or above it, else the only one in the folders right below).",

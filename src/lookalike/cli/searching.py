@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("queries", nargs=-1, metavar="[IMAGE]...", type=click.Path(allow_dash=True))
+@click.argument("queries", nargs=-1, metavar="[IMAGE]...", type=options.FilePath(allow_dash=True))
 @options.collection
 @click.option("-k", default=10, show_default=True, help="Number of images to find.")
 @click.option("--min-score", type=click.FloatRange(-1, 1), help="Leave out images with a lower score, from -1 to 1.")
 @click.option("--id", "image_id", type=int, help="Search by the collection's own image with this id.")
 @click.option("--text", "texts", multiple=True, metavar="TEXT", help="Search by a description; may be repeated.")
-@click.option("--minus", multiple=True, metavar="IMAGE", type=click.Path(), help="Negative example; may be repeated.")
+@click.option(
+    "--minus", multiple=True, metavar="IMAGE", type=options.FilePath(), help="Negative example; may be repeated."
+)
 @click.option("--minus-text", multiple=True, metavar="TEXT", help="Negative description; may be repeated.")
 @options.filters
 @options.max_pixels

@@ -1,5 +1,6 @@
 """The commands that look after a collection: evaluate, attributes, info, check, remove."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -38,7 +39,7 @@ def evaluate(directory: str | None, queries: int, html: Path | None, overwrite: 
 
 
 @click.command()
-@click.argument("table", type=click.Path(dir_okay=False))
+@click.argument("table", type=options.FilePath(dir_okay=False))
 @options.collection
 @options.as_json
 def attributes(table: str, directory: str | None, as_json: bool) -> int:
@@ -106,23 +107,33 @@ def check(directory: str | None, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="[IMAGE | FOLDER]...", type=click.Path())
+@click.argument("paths", nargs=-1, required=True, metavar="[IMAGE | FOLDER]...", type=options.FilePath())
 @options.collection
+@click.option("--all", "everything", is_flag=True, help="Do not ask before every image is removed.")
 @options.as_json
-def remove(paths: Sequence[str], directory: str | None, as_json: bool) -> None:
+def remove(paths: Sequence[str], directory: str | None, everything: bool, as_json: bool) -> None:
     """Remove images or whole folders from the collection.
 
-    The files are not deleted; the next `lookalike index` adds them back if they are still there.
+    The files are not deleted; the next `lookalike index` adds them back if they are still there. If no image would be
+    left, a person at a terminal is asked, and anything else has to say --all.
     """
-    collection, removed = locate.open_collection(directory, near=paths), 0
+    collection = locate.open_collection(directory, near=paths)
     for path in paths:
-        found = collection.remove([path])
-        removed += found
-        if not found:
+        if not collection.named([path]):
             output.note(f"{safe_text(path)}: not in the collection")
+    if not everything and collection.named(paths) >= len(collection) > 1:
+        _confirm_emptying(len(collection))
+    removed = collection.remove(paths)
     if not removed:
         raise errors.UsageError("nothing was removed; give paths as they are on the disk")
     if as_json:
         output.print_json({"removed": removed})
     else:
         output.say(f"Removed {output.counted(removed, 'image')}.")
+
+
+def _confirm_emptying(images: int) -> None:
+    """Asks at a terminal whether all images are to be removed; raises UsageError elsewhere, and Abort if not."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise errors.UsageError(f"this would remove all {images:,} images of the collection; if it should, add --all")
+    click.confirm(f"Remove all {images:,} images of the collection?", abort=True, err=True)

@@ -132,10 +132,14 @@ class Collection(Searchable):
             StorageError: the disk is full or failing.
         """
         with self._write_access.vectors(), self._catalog.writing() as transaction:
-            return sum(
-                transaction.remove(self._catalog.keys_named(names))
-                for names in map(self._names, arguments.several(paths, "paths"))
-            )
+            names = map(self._names, arguments.several(paths, "paths"))
+            return sum(transaction.remove(self._catalog.keys_named(each)) for each in names)
+
+    def named(self, paths: Iterable[str | os.PathLike[str]]) -> int:
+        """The number of images that paths, the paths of folders, or keys name, as `remove` takes them."""
+        names = map(self._names, arguments.several(paths, "paths"))
+        keys = {key for each in names for key in self._catalog.keys_named(each)}
+        return len(keys - {key for key, _ in self._catalog.skipped()})
 
     def prune(self, *, missing_for: timedelta | float = 0) -> int:
         """Forgets the images whose files have been missing for that long, and returns their number.
@@ -258,6 +262,7 @@ class Collection(Searchable):
         """Reads everything, and returns each damage as an error that says what to do about it."""
         return find_damage(self._catalog, self._snapshots)
 
-    def _names(self, path: str | os.PathLike[str]) -> tuple[str, str]:
-        """The keys that a path may stand for: that of the file, or the path itself."""
-        return key_of(absolute(arguments.path(path, "path")), self.folder), os.fsdecode(path)
+    def _names(self, path: str | os.PathLike[str]) -> tuple[str, ...]:
+        """The keys that a path may stand for: that of the file, or the path itself unless it is the current folder."""
+        key = key_of(absolute(checked := arguments.path(path, "path")), self.folder)
+        return (key, os.fsdecode(path)) if checked.name else (key,)

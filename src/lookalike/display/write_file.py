@@ -39,6 +39,8 @@ def check(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     target = _target(path)
     if os.path.lexists(target) and not target.is_file():
         raise UsageError(f"{safe_text(path)}: not a regular file; give another path")
+    if reason := _forbidden(target):
+        raise UsageError(f"{safe_text(path)}: {reason}; give another path")
     if os.path.isdir(target.parent) and not _is_writable(target.parent):
         raise _not_writable(path, "Permission denied")
     if not overwrite and (reason := refusal(path)):
@@ -48,12 +50,12 @@ def check(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
 def refusal(path: str | os.PathLike[str]) -> str | None:
     """Returns why an output must not replace what is at a path; None if nothing of the user's would be lost.
 
-    Earlier outputs, which their marks identify, and empty files may be replaced. Nothing is written into the directory
-    of a collection.
+    Earlier outputs, which their marks identify, and empty files may be replaced. Nothing is ever written into the
+    directory of a collection, or to where the program prints.
     """
     target = _target(path)
-    if any(map(_is_collection, target.parents)):
-        return "in the directory of a collection"
+    if reason := _forbidden(target):
+        return reason
     try:
         start = marks.read_start(target)
     except (FileNotFoundError, NotADirectoryError):
@@ -65,6 +67,22 @@ def refusal(path: str | os.PathLike[str]) -> str | None:
     if Path(path).is_symlink():
         return f"a link to {safe_text(target)}, which Lookalike has not written"
     return "there is a file that Lookalike has not written"
+
+
+def _forbidden(target: Path) -> str | None:
+    """Why no output goes there, even if any file may be replaced; None if it may."""
+    if any(map(_is_collection, target.parents)):
+        return "in the directory of a collection"
+    if any(_is_open_as(stream, target) for stream in (0, 1, 2)):
+        return "where this program reads from or prints to"  # as /dev/stdout is; what it prints would be lost
+    return None
+
+
+def _is_open_as(stream: int, target: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(stream), target.stat())
+    except OSError:  # it is closed, or there is no such file
+        return False
 
 
 def _target(path: str | os.PathLike[str]) -> Path:
@@ -91,6 +109,7 @@ def _replace(target: Path, data: bytes) -> None:
     temporary = target.with_name(f".lookalike-{secrets.token_hex(8)}.tmp")
     try:
         durable.write_bytes(temporary, data)
+        durable.keep_mode(target, temporary)
         durable.rename(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)

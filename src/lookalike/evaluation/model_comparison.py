@@ -23,7 +23,7 @@ from lookalike.errors import ImageError, UsageError
 from lookalike.evaluation import edits, model_benchmark
 from lookalike.evaluation.comparison_results import Comparison
 from lookalike.evaluation.model_benchmark import Task
-from lookalike.images import decode
+from lookalike.images import decode, marks
 from lookalike.ingest import sampling as samples
 from lookalike.results import Skipped
 from lookalike.sources.folder import Folder, Found
@@ -65,7 +65,7 @@ def compare(
 ) -> Comparison:
     """Measures models on images of a folder, drawn at random and always the same. Nothing is written.
 
-    Images that cannot be used are left out, and images that look exactly alike are taken once.
+    Images that cannot be used and contact sheets are left out, and images that look exactly alike are taken once.
 
     Args:
         models: the names of the models, each with its inference precision after a colon if it is to have another one:
@@ -95,7 +95,7 @@ def _compare(cards: Sequence[Card], folder: Path, sample: int, threads: int, pro
     source = Folder(folder.resolve(), base=folder.resolve())
     census, drawn = samples.take(source, None, sample, progress=lambda files: progress(ComparisonProgress(files)))
     steps = _Steps(progress, census.files, len(drawn), len(cards))
-    images, skipped = _images(drawn, threads, steps)
+    images, skipped, sheets = _images(drawn, threads, steps)
     if len(images) < 2:
         raise UsageError(f"{folder}: of {len(drawn)} files drawn, {len(images)} can be compared; it takes at least two")
     labels = tuple(folder_label(found.key) for found in images)
@@ -104,7 +104,7 @@ def _compare(cards: Sequence[Card], folder: Path, sample: int, threads: int, pro
         files=census.files,
         images=len(images),
         labels=len({label for label in labels if label is not None}),
-        duplicates=len(drawn) - len(images) - len(skipped),
+        duplicates=len(drawn) - len(images) - len(skipped) - sheets,
         skipped=(*census.unlisted, *skipped),
         models=tuple(
             worker.run(model_benchmark.measure_model, task, name=task.model, progress=steps.of_model(number, task))
@@ -139,30 +139,36 @@ class _Steps:
         self.progress(ComparisonProgress(self.files, model, done, self.drawn * (1 + 2 * self.models)))
 
 
-def _images(drawn: Sequence[Found], threads: int, steps: _Steps) -> tuple[tuple[Found, ...], list[Skipped]]:
-    """The usable files, only the first of those that look exactly alike, and the unusable ones.
+def _images(drawn: Sequence[Found], threads: int, steps: _Steps) -> tuple[tuple[Found, ...], list[Skipped], int]:
+    """The usable files, only the first of those that look exactly alike, the unusable ones, and the number of sheets.
 
     This also brings all files into the system's cache, so that the first model reads them as fast as the others.
     """
     images: dict[bytes, Found] = {}
     skipped: list[Skipped] = []
+    sheets = 0
     pool = ThreadPoolExecutor(threads, "lookalike-comparison")
     try:
         for done, (found, digest) in enumerate(zip(drawn, pool.map(_digest, drawn), strict=True), 1):
-            if isinstance(digest, Skipped):
+            if digest is None:
+                sheets += 1
+            elif isinstance(digest, Skipped):
                 skipped.append(digest)
             else:
                 images.setdefault(digest, found)
             steps.read(done)
     finally:
         pool.shutdown(cancel_futures=True)
-    return tuple(images.values()), skipped
+    return tuple(images.values()), skipped, sheets
 
 
-def _digest(found: Found) -> bytes | Skipped:
-    """The SHA-256 of an image's size and pixels; images that look exactly alike have the same."""
+def _digest(found: Found) -> bytes | Skipped | None:
+    """The SHA-256 of an image's size and pixels, the same for all that look exactly alike; None for a contact sheet."""
     try:
-        image = edits.original(decode.read(found.path).data)
+        data = decode.read(found.path).data
+        if marks.has_mark(data, marks.SHEET):
+            return None
+        image = edits.original(data)
     except ImageError as error:
         return Skipped(found.path, error.reason)
     return sha256(f"{image.size}".encode() + image.tobytes()).digest()

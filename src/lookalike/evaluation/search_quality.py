@@ -115,11 +115,11 @@ class _Measurement:
         found, seconds = [], []
         for start in range(len(probes.rows)):
             begun = time.perf_counter()
-            found.append(snapshot.nearest(probes.vectors[start : start + 1], _K + 1, live, parameters)[1])
+            found.append(snapshot.nearest(probes.vectors[start : start + 1], _K + 1, live, parameters))
             seconds.append(time.perf_counter() - begun)
             self._step()
-        others = tuning.without_self(np.concatenate(found), probes.rows)
-        recalls = metrics.recall(others, probes.nearest[:, :_K])
+        scores, rows = map(np.concatenate, zip(*found, strict=True))
+        recalls = metrics.recall(tuning.without_self(scores, rows, probes.rows), probes.best[:, :_K])
         return recalls, statistics.median(seconds) * 1e3, probes.milliseconds
 
     def _parameters(self) -> SearchParameters | None:

@@ -1,7 +1,7 @@
 """Measures how much an index finds, and how long it takes, on the collection's own vectors.
 
-The measure is recall@k: the share of the k nearest neighbours, found exactly, that the index finds. The queries are
-drawn from the collection, each left out of its own answer.
+The measure is recall@k: the share of the k nearest neighbours, found exactly, that the index finds, or others that are
+just as near. The queries are drawn from the collection, each left out of its own answer.
 """
 
 import itertools
@@ -18,6 +18,7 @@ from lookalike.index.faiss_index import Index
 from lookalike.index.operating_point import OperatingPoint, SearchParameters
 from lookalike.index.policies import QueryCounts, TuningPolicy
 from lookalike.index.spec import IndexSpec
+from lookalike.metrics import Scores
 from lookalike.storage.mapped_vectors import MappedVectors, Part
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Vectors
@@ -40,19 +41,19 @@ _TIMED_K = 10
 
 @dataclass(frozen=True)
 class RecallQueries:
-    """Queries drawn from the collection, with their exact nearest neighbours.
+    """Queries drawn from the collection, with the scores of their exact nearest neighbours.
 
     Attributes:
         rows: their rows, int64 (n,).
         vectors: float32 (n, dim).
-        nearest: the rows of their nearest neighbours without themselves, best first, int64 (n, k). For all but the
-            first queries only the nearest of the smallest k are known, and the rest is -1.
+        best: the scores of their nearest neighbours without themselves, float32 (n, k). For all but the first queries
+            only those for the smallest k are known, and the rest is -inf.
         milliseconds: the median time of an exact search.
     """
 
     rows: Rows
     vectors: Vectors
-    nearest: Rows
+    best: Scores
     milliseconds: float
 
 
@@ -81,15 +82,15 @@ def draw(
     vectors = stored.stored(drawn).astype(np.float32)
     k = min(k or max(policy.queries), row_set.size - 1)
     smallest_k, deep = min(policy.queries), policy.most_deep_queries
-    nearest = np.full((count, k), -1)
+    best = np.full((count, k), -np.inf, np.float32)
     for start, stop in itertools.pairwise(sorted({0, *range(deep, count, _BATCH), count})):
         part = slice(start, stop)
         wanted = k if start < deep else min(k, smallest_k)
-        _, found = stored.search(vectors[part], wanted + 1, row_set)
-        nearest[part, :wanted] = without_self(found, drawn[part])
+        scores, found = stored.search(vectors[part], wanted + 1, row_set)
+        best[part, :wanted] = without_self(scores, found, drawn[part])
         progress(stop, count)
     milliseconds = policy.exact_milliseconds or _exact_milliseconds(stored, row_set, vectors[:_TIMED_QUERIES])
-    return RecallQueries(drawn, vectors, nearest, milliseconds)
+    return RecallQueries(drawn, vectors, best, milliseconds)
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Tuner:
 
         For the smallest k, some of them lie close to the least that reaches the target recall.
         """
-        ks = [k for k in self.policy.queries if k <= self.probes.nearest.shape[1]]
+        ks = [k for k in self.policy.queries if k <= self.probes.best.shape[1]]
         points: list[OperatingPoint] = []
         least = 0
         for number, k in enumerate(ks):
@@ -139,9 +140,10 @@ class Tuner:
             begun = time.perf_counter()
             query = vectors[start : start + 1]
             answer = self.index.search(query, k + 1, with_self, stored=self.stored, row_set=self.row_set)
-            found.append(answer[1])
+            found.append(answer)
             seconds.append(time.perf_counter() - begun)
-        recalls = metrics.recall(without_self(np.concatenate(found), own), self.probes.nearest[first, :k])
+        scores, rows = map(np.concatenate, zip(*found, strict=True))
+        recalls = metrics.recall(without_self(scores, rows, own), self.probes.best[first, :k])
         low = metrics.lower_bound(recalls, k)
         return OperatingPoint(k, parameters, float(recalls.mean()), low, statistics.median(seconds) * 1e3)
 
@@ -190,11 +192,20 @@ class Tuner:
         return tried
 
 
-def without_self(found: Rows, own: Rows) -> Rows:
-    """Each query's answer without itself, or without the last row if it is not in it: (n, k) from (n, k + 1)."""
+def without_self(scores: Scores, found: Rows, own: Rows) -> Scores:
+    """The scores of each answer without the query itself, or without the last row if it is not in it.
+
+    Args:
+        scores: float32 (n, k + 1), best first.
+        found: the rows that they are of, int64 (n, k + 1); -1 for none.
+        own: the rows of the queries, int64 (n,).
+
+    Returns:
+        float32 (n, k); -inf for no row.
+    """
     is_own = found == own[:, None]
     is_own[~is_own.any(axis=1), -1] = True
-    others: Rows = found[~is_own].reshape(len(found), -1)
+    others: Scores = np.where(found >= 0, scores, np.float32(-np.inf))[~is_own].reshape(len(found), -1)
     return others
 
 

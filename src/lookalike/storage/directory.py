@@ -80,7 +80,8 @@ def _refuse_foreign_files(directory: Path) -> None:
     """
     if not os.path.isdir(directory):
         return
-    names = os.listdir(directory)
+    with durable.storage_errors(directory):
+        names = os.listdir(directory)
     own = layout.lock_file(directory).name in names and all(map(layout.is_of_collection, names))
     if names and not own:
         raise UsageError(f"{directory}: it is no collection and not empty; name a directory that is new")

@@ -16,7 +16,7 @@ import re
 from pathlib import Path
 
 from lookalike import arguments
-from lookalike.errors import Hint, NoCollectionError
+from lookalike.errors import Hint, NoCollectionError, StorageError
 from lookalike.system import durable
 
 DIRECTORY = ".lookalike"
@@ -49,10 +49,15 @@ def find_or_raise(path: str | os.PathLike[str]) -> Path:
 
     Raises:
         UsageError: it is no path.
+        StorageError: there is a directory of one that this user may not enter.
         NoCollectionError: there is none.
     """
-    if directory := find(arguments.path(path, "path")):
+    found = arguments.path(path, "path")
+    if directory := find(found):
         return directory
+    for folder in (found, found / DIRECTORY):
+        if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
+            raise StorageError(f"{folder}: this user may not read it; ask its owner for the right")
     raise NoCollectionError(f"{path}: there is no collection", Hint("create", {"path": os.fspath(path)}))
 
 

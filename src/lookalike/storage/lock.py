@@ -6,7 +6,7 @@ from pathlib import Path
 
 import filelock
 
-from lookalike.errors import LockedError
+from lookalike.errors import LockedError, StorageError
 from lookalike.storage import files, layout
 from lookalike.system import durable
 
@@ -18,7 +18,7 @@ def locked(directory: Path) -> Iterator[None]:
     Raises:
         LockedError: another process holds it.
         CorruptError: something else than a file is in its place.
-        StorageError: the lock cannot be made.
+        StorageError: the lock cannot be made, or not by this user.
     """
     files.check(layout.lock_file(directory))
     lock = filelock.FileLock(layout.lock_file(directory), timeout=0)
@@ -27,6 +27,8 @@ def locked(directory: Path) -> Iterator[None]:
             lock.acquire()
         except filelock.Timeout as error:
             raise LockedError(f"{directory}: another process is writing to it; try again when it is done") from error
+        except PermissionError as error:
+            raise StorageError(f"{directory}: this user may not write to it; ask its owner for the right") from error
     try:
         yield
     finally:

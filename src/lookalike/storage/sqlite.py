@@ -13,7 +13,7 @@ from lookalike.storage import sqlite_limits
 from lookalike.storage.read_gate import gate_of
 from lookalike.storage.records import InvalidRecordError
 from lookalike.storage.sqlite_limits import WorkLimit
-from lookalike.system import forks
+from lookalike.system import durable, forks
 
 _BUSY_TIMEOUT_S = 30.0
 # The releases that fix a race in resetting the write-ahead log; before them, a rollback journal is the safe choice.
@@ -218,6 +218,8 @@ def _close(connections: list[tuple[threading.Thread, sqlite3.Connection]], proce
 
 def create(path: Path, script: str) -> None:
     """Makes a file from an SQL script, in one transaction."""
+    with durable.storage_errors(path):
+        path.touch()  # with the rights that the user's umask gives; SQLite would give none to write to the group
     with translated(path), forks.held_off():
         connection = sqlite3.connect(path, isolation_level=None)
         try:

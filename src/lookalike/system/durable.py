@@ -5,8 +5,9 @@ All functions raise OSError if the disk is full or failing; callers turn it into
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,10 +69,19 @@ def write_new(path: Path, data: bytes) -> None:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Writes a file so that it is there with its old contents or the new ones, whatever happens."""
+    """Writes a file so that it is there with its old contents or the new ones, whatever happens; its mode stays."""
     new = beside(path)
     write_bytes(new, data)
+    keep_mode(path, new)
     rename(new, path)
+
+
+def keep_mode(old: Path, new: Path) -> None:
+    """Gives a file the permissions of the one that it is going to replace, if there is one."""
+    with suppress(FileNotFoundError):
+        mode = old.lstat().st_mode
+        if stat.S_ISREG(mode):
+            new.chmod(mode & 0o777)
 
 
 def beside(path: Path) -> Path:
