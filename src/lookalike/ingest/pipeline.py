@@ -134,9 +134,11 @@ class Ingest:
         names = ("added", "updated", "renamed", "returned", "unchanged", "skipped_before")
         counts: dict[str, Any] = {name: self._counts[name] for name in names}
         before, missing = self._catalog.missing_among(within, since_ns=self._recognition.since_ns)
-        report = replace(Report(skipped=tuple(self._skipped), seconds=seconds), **counts)
-        report = replace(report, missing=missing, missing_before=before)
-        return replace(report, misses_many=within is not None and _misses_many(report))
+        report = Report(skipped=tuple(self._skipped), missing=missing, seconds=seconds, **counts)
+        if within is None:  # other files were not looked for
+            return report
+        report = replace(report, missing_before=before)
+        return replace(report, misses_many=_misses_many(report))
 
     def _outcomes(self, source: Source, pool: ThreadPoolExecutor) -> Iterator[Outcome | Unchanged]:
         """The outcome for each file that has changed, in the source's order."""
