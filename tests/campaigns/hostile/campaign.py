@@ -210,7 +210,7 @@ def work(root: Path, seed: int, numbers: range, only: str) -> None:
     """Tries the cases of these numbers in a worker process, and reports each before and after it."""
     faulthandler.enable()
     warnings.simplefilter("ignore")
-    os.fsync = lambda _: None  # nothing here loses power
+    os.fsync = lambda fd: None  # nothing here loses power
     sqlite._set_durability = lambda connection: connection.execute("PRAGMA foreign_keys = ON")  # type: ignore[assignment]
     mapped_vectors._BETWEEN_ATTEMPTS_S = 0  # nobody writes meanwhile
     directory = root / f"work {numbers.start} {os.getpid()}"
