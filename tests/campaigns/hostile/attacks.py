@@ -57,12 +57,7 @@ def replaced(rng: random.Random, directory: Path, canaries: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
-    _put(
-        rng.choice(["link", "link", "link", "pipe", "directory", "zero", "full", "to_zero", "loop"]),
-        path,
-        rng,
-        canaries,
-    )
+    _put(rng.choice(_KINDS), path, canaries / rng.choice(_TARGETS))
 
 
 def _put(kind: str, path: Path, target: Path) -> None:
