@@ -35,11 +35,7 @@ INVALID: list[tuple[Any, dict[str, Any]]] = [
     *((STATE, {"vectors": f"vectors.{number}.faiss"}) for number in ("1", "\u0661" * 6, "0000001")),
     *((STATE, {"count": value}) for value in (1, -1, 2.0**63, None)),  # of one row, an index cannot cover two
     (STATE, {"changes": None}),
-    *(
-        (FILE, {"key": "../1.png"}),
-        (FILE, {"status": FileStatus("5", 6, 7)}),
-        (FILE, {"status": FileStatus(5, 6, "7")}),
-    ),  # type: ignore[arg-type]
+    *((FILE, {"key": "../1.png"}), (FILE, {"status": FileStatus(*TEXTS)})),
 ]
 
 
