@@ -68,7 +68,8 @@ def test_every_command_works_one_after_the_other(home: Path) -> None:
 
 
 def test_the_python_works(home: Path) -> None:
-    run(["lookalike", "index", "photos"], home)  # it opens what the commands have indexed
+    run(["lookalike", "index", "photos"], home)  # it opens what the commands have made
+    run(["lookalike", "attributes", "photos.csv"], home)
     (home / "example.py").write_text("\n".join(PYTHON))
     lines = run([sys.executable, "example.py"], home).splitlines()
     assert lines[0].endswith("0 skipped")

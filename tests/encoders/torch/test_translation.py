@@ -388,9 +388,10 @@ def test_convolutions_get_half_precision_and_channels_last(monkeypatch: pytest.M
         seen.append(tuple(tensor.is_contiguous(memory_format=torch.channels_last) for tensor in (x, weight)))
         return convolve(x, weight, *rest)
 
+    networks = [network(name) for name in ("resnet18", "mobilenetv3_small_050", "convnext_atto")]
     monkeypatch.setattr(functional, "conv2d", spy)
-    for name in ("resnet18", "mobilenetv3_small_050", "convnext_atto"):
-        by_torch(network(name), images(SIZE, 2), torch.float16)
+    for each in networks:
+        by_torch(each, images(SIZE, 2), torch.float16)
     assert set(seen) == {(torch.float16, torch.float16), (True, True)}
 
 
