@@ -12,6 +12,7 @@ import openvino as ov
 import pytest
 from numpy.typing import NDArray
 from openvino import opset13 as op
+from PIL import Image
 from rich.console import Console
 
 from lookalike import metrics
@@ -23,7 +24,7 @@ from lookalike.evaluation.comparison_results import ComparedModel, Comparison, C
 from lookalike.evaluation.edits import EDITS, edited_copies
 from lookalike.evaluation.model_benchmark import Task, chance_within, measure_model
 from lookalike.evaluation.model_comparison import ComparisonProgress, compare
-from lookalike.images import decode
+from lookalike.images import decode, marks
 from lookalike.results import Skipped
 from lookalike.sources.folder import Folder
 from tests.support.pictures import ColourEncoder, cosines_ready, draw, picture
@@ -70,7 +71,7 @@ def _models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty-five pictures in two folders and the top, copies of three of them, and a file that is cut in two."""
+    """Forty-five pictures in two folders and the top, copies of three, a file cut in two, and a contact sheet."""
     folder = tmp_path_factory.mktemp("photos").resolve()
     for seed in range(PICTURES):
         draw(folder / ("", "cats", "dogs")[seed % 3] / f"{seed:02}.png", seed)
@@ -78,6 +79,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         draw(folder / "dogs" / f"copy-{seed}.tif", seed)  # other bytes, the same pixels
     broken = draw(folder / "broken.png", 99)
     broken.write_bytes(broken.read_bytes()[:60])
+    Image.new("RGB", (60, 40), "teal").save(folder / "sheet.jpg", **marks.image_options("JPEG", marks.SHEET))
     return folder
 
 
@@ -172,7 +174,7 @@ def test_a_model_that_sees_no_difference_finds_the_original_by_chance(comparison
 
 
 def test_unusable_images_and_duplicates_are_left_out_and_reported(comparison: Comparison, photos: Path) -> None:
-    assert (comparison.files, comparison.images, comparison.labels) == (PICTURES + 4, PICTURES, 2)
+    assert (comparison.files, comparison.images, comparison.labels) == (PICTURES + 5, PICTURES, 2)
     assert comparison.duplicates == 3
     assert comparison.skipped == (Skipped(photos / "broken.png", "truncated"),)
     assert {model.images for model in comparison.models} == {PICTURES}
@@ -190,13 +192,13 @@ def test_the_memory_is_that_of_a_process_of_its_own(comparison: Comparison) -> N
 
 
 def test_progress_goes_on_steadily_to_the_end(comparison: Comparison, seen: list[ComparisonProgress]) -> None:
-    """49 files are read, and then taken twice by each of two models."""
+    """50 files are read, and then taken twice by each of two models."""
     assert comparison.images
     counting, working = [each for each in seen if not each.total], [each for each in seen if each.total]
-    assert counting[-1].files == 49
-    assert {each.total for each in working} == {49 * 5}
+    assert counting[-1].files == 50
+    assert {each.total for each in working} == {50 * 5}
     assert [each.done for each in working] == sorted(each.done for each in working)
-    assert working[-1].done == 49 * 5
+    assert working[-1].done == 50 * 5
     assert list(dict.fromkeys(each.model for each in working)) == ["", "colours", "blind"]
 
 
