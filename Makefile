@@ -34,7 +34,7 @@ fuzz: $(VENV)/tools
 corrupt: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.corrupt --count 5000
 
-# Crafts 2,000 collections as an attacker would, and uses them; `make test` does it 10 times.
+# Crafts 2,000 collections as an attacker would, and uses them; `make test` does it 6 times.
 hostile: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.hostile --count 2000
 

@@ -15,6 +15,7 @@ from lookalike.storage import layout
 
 _MAX_KEY = 4096  # characters; no longer path can be opened
 _OUT_OF_PLACE = re.compile(r"\0|(?:^|/)\.\.(?:/|$)")
+_IDS = range(1, 2**63)
 _COUNT = range(2**48)  # rows, generations, bytes
 _SIDE = range(2**31)  # pixels
 
@@ -35,7 +36,11 @@ def is_count(value: object) -> bool:
 
 def _check(record: object, *valid: bool) -> None:
     if not all(valid):
-        raise InvalidRecordError(f"invalid record ({type(record).__name__})")
+        raise _invalid(record)
+
+
+def _invalid(record: object) -> InvalidRecordError:
+    return InvalidRecordError(f"invalid record ({type(record).__name__})")
 
 
 def _is_in(value: object, numbers: range) -> bool:
@@ -66,11 +71,13 @@ class StoredImage:
     sha256: bytes
     attributes: Mapping[str, Value] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        _check(self, _is_in(self.id, range(1, 2**63)), _is_in(self.row, _COUNT), isinstance(self.sha256, bytes))
-        _check(self, _is_in(self.width, _SIDE), _is_in(self.height, _SIDE), is_key(self.key))
-        _check(self, self.label is None or (isinstance(self.label, str) and is_value(self.label)))
-        _check(self, all(map(is_value, [*self.attributes, *self.attributes.values()])))
+    def __post_init__(self) -> None:  # of every image that is found, so it is quick
+        text = is_key(self.key) and (self.label is None or (isinstance(self.label, str) and is_value(self.label)))
+        number = _is_in(self.id, _IDS) and _is_in(self.row, _COUNT) and isinstance(self.sha256, bytes)
+        if not (text and number and _is_in(self.width, _SIDE) and _is_in(self.height, _SIDE)):
+            raise _invalid(self)
+        if self.attributes:
+            _check(self, all(map(is_value, [*self.attributes, *self.attributes.values()])))
 
 
 @dataclass(frozen=True)
