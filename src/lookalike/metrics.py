@@ -49,9 +49,10 @@ def recall(found: Scores, exact: Scores) -> Numbers:
         raise UsageError(f"found {found.shape} and exact {exact.shape}: give a row for each query in both")
     there = exact > -np.inf
     worst = np.where(there, exact, np.inf).min(axis=1, initial=np.inf)[:, None]
-    wanted, better = there.sum(axis=1), (found > worst + _EQUAL).sum(axis=1)
+    wanted, wanted_better = there.sum(axis=1), (exact > worst + _EQUAL).sum(axis=1)
+    better = (found > worst + _EQUAL).sum(axis=1)
     equals = (found >= worst - _EQUAL).sum(axis=1) - better
-    hits = better + np.minimum(equals, wanted - (exact > worst + _EQUAL).sum(axis=1))
+    hits = np.minimum(better, wanted_better) + np.minimum(equals, wanted - wanted_better)
     return np.where(wanted > 0, hits / np.maximum(wanted, 1), 1.0)
 
 

@@ -72,6 +72,8 @@ def test_every_path_of_the_command_line_refuses_an_empty_one() -> None:
         ["info", "-c", ""],
         ["attributes", ""],
         ["remove", ""],
+        ["relocate", "", "photos"],
+        ["relocate", "photos", ""],
         ["remove", "photos/0.png", ""],
         ["demo", ""],
         ["models", "inspect", ""],

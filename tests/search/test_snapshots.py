@@ -151,7 +151,7 @@ def test_rows_written_over_uncommitted_ones_are_found(snapshots: Snapshots) -> N
     """A killed writer has left rows behind, which are mapped; the next writer cuts them off."""
     units = random_units(30, DIM)
     add(snapshots, units[:10])
-    append(file_of(snapshots), units[10:20].astype(np.float16), count=10)
+    append(file_of(snapshots), units[10:20].astype(np.float16), count=10, committed=False)
     found(snapshots, units[:1])
     with snapshots.current() as before:
         assert before.vectors.count == 20

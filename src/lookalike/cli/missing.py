@@ -30,15 +30,16 @@ def prune(directory: str | None, missing_for: str | None, as_json: bool) -> None
 
 
 @click.command()
-@click.argument("old", metavar="OLD", type=click.Path())
-@click.argument("new", metavar="NEW", type=click.Path())
+@click.argument("old", metavar="OLD", type=options.FilePath())
+@click.argument("new", metavar="NEW", type=options.FilePath())
 @options.collection
 @options.as_json
 def relocate(old: str, new: str, directory: str | None, as_json: bool) -> None:
-    """Tell a collection that the images in the folder OLD are in NEW now.
+    """Follow the images of a folder to another place.
 
-    A drive may have another mount point, or a folder another name. Ids, attributes and vectors stay; no image is read.
-    A collection that is kept in the folder of its images moves with it and needs no command.
+    OLD is the folder as it was named when it was indexed, and NEW is where it is now: a drive may have another mount
+    point, or a folder another name. Ids, attributes and vectors stay; no image is read. A collection that is kept in the
+    folder of its images moves with it and needs no command.
     """
     import lookalike
 

@@ -54,7 +54,7 @@ class MissingImages:
 
     def set_aside(self, keys: Iterable[str], since_ns: int) -> int:
         """Makes the images of these keys missing, and returns their number."""
-        names = [(os.fsencode(key),) for key in keys]
+        names = [(os.fsencode(key),) for key in dict.fromkeys(keys)]
         self._connection.executemany(_KEEP, [(since_ns, *name) for name in names])
         self._connection.executemany(_KEEP_ATTRIBUTES, names)
         return self._connection.executemany(_DROP, names).rowcount
