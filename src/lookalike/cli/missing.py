@@ -38,8 +38,8 @@ def relocate(old: str, new: str, directory: str | None, as_json: bool) -> None:
     """Follow the images of a folder to another place.
 
     OLD is the folder as it was named when it was indexed, and NEW is where it is now: a drive may have another mount
-    point, or a folder another name. Ids, attributes and vectors stay; no image is read. A collection that is kept in the
-    folder of its images moves with it and needs no command.
+    point, or a folder another name. Ids, attributes and vectors stay; no image is read. A collection in the folder of
+    its images moves with it and needs no command.
     """
     import lookalike
 
