@@ -1,36 +1,27 @@
 """Any sequence of changes to a folder and its collection, against a dictionary and brute force."""
 
-import contextlib
 import itertools
 import os
-import sqlite3
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
-import lookalike
 from lookalike import Collection, Maintenance, MaintenancePolicy, Match, Policies, SearchOptions, TuningPolicy
 from lookalike.errors import DamagedIndexWarning, UsageError
 from lookalike.filters import Where
 from lookalike.index import defaults, tuning
 from lookalike.index.generation import Generation
 from lookalike.index.policies import QueryCounts
-from lookalike.ingest import embedding, pipeline
-from lookalike.storage import sqlite
+from tests.support.file_history import MANY, NAMES, SEEDS, FileHistory
 from tests.support.pictures import (
     ColourEncoder,
     assert_best,
-    counts,
-    draw,
     picture,
     stored_vectors,
     unit_of,
@@ -56,141 +47,44 @@ FILTERS: list[Where | None] = [
     Where(label="nobody"),
     Where(under=""),
 ]
-NAMES = st.sampled_from([f"{folder}{name}.png" for folder in ("", "a/", "b/", "b/c/") for name in ("x", "y", "z")])
-SEEDS = st.integers(0, 15)
 NEIGHBOURS = st.integers(1, 4) | st.integers(1, 14)
-MANY = st.dictionaries(NAMES, SEEDS, min_size=8) | st.dictionaries(NAMES, SEEDS)
 
 
-@dataclass
-class Known:
-    """A file that the collection has to know: the seed of its picture (None: it is no image), its time and its id."""
+class AnySequence(FileHistory):
+    """Files come, change and go, and the collection and its index are brought up to date and searched."""
 
-    seed: int | None
-    time: int
-    id: int = 0
-
-
-class AnySequence(RuleBasedStateMachine):
-    """Files come, change, go and are renamed, and the collection is brought up to date and searched."""
+    policies = POLICIES
 
     def __init__(self) -> None:
         super().__init__()
-        self.cleanup = contextlib.ExitStack()
-        self.cleanup.enter_context(mock.patch.object(sqlite, "_set_durability", _set_little_durability))
-        self.cleanup.enter_context(mock.patch.object(os, "fsync"))
         self.cleanup.enter_context(one_thread())
         self.cleanup.enter_context(mock.patch.object(tuning, "_MOST_CANDIDATES", ((float("inf"), 2),)))
         self.cleanup.enter_context(mock.patch.object(defaults, "_factories", _default_factories))
 
     @initialize(seeds=MANY, spec=st.sampled_from(list(SPECS)))
     def create(self, seeds: dict[str, int], spec: str | None) -> None:
-        self.folder = Path(self.cleanup.enter_context(tempfile.TemporaryDirectory())).resolve()
-        self.photos = lookalike.create(self.folder, encoder=ColourEncoder(), policies=POLICIES)
-        self.reader = self._opened()  # as another process has it open
-        self.there: dict[str, Known] = {}
-        self.known: dict[str, Known] = {}
-        self.time = 4 * 10**18  # later than the time that the system gives files, so that these count
-        self.newest = 0
+        self.make_collection(files_are_young=False)
+        self.reader = self.opened()  # as another process has it open
         self.write_and_add_many(seeds)
         self.build(spec, 0.7)
 
     def teardown(self) -> None:
-        if hasattr(self, "photos"):
-            for collection in (self.photos, self.reader):
-                assert collection.check() == []
-                collection.close()
-        self.cleanup.close()
-
-    @property
-    def images(self) -> dict[str, int]:
-        """The seed of each image that is to be found, by key."""
-        return {key: known.seed for key, known in self.known.items() if known.seed is not None}
-
-    # What happens to the files
-
-    def _stamp(self, key: str, seed: int | None) -> None:
-        self.time += 1
-        os.utime(self.folder / key, ns=(self.time, self.time))
-        self.there[key] = Known(seed, self.time)
-
-    @rule(key=NAMES, seed=SEEDS)
-    def write(self, key: str, seed: int) -> None:
-        draw(self.folder / key, seed)
-        self._stamp(key, seed)
-
-    @rule(seeds=MANY)
-    def write_and_add_many(self, seeds: dict[str, int]) -> None:
-        for key, seed in seeds.items():
-            self.write(key, seed)
-        self.add("", threads=1, batch=100, group=100)
-
-    @rule(key=NAMES)
-    def write_what_is_no_image(self, key: str) -> None:
-        (self.folder / key).parent.mkdir(parents=True, exist_ok=True)
-        (self.folder / key).write_bytes(b"text")
-        self._stamp(key, None)
-
-    @rule(key=NAMES)
-    def touch(self, key: str) -> None:
-        if key in self.there:
-            self._stamp(key, self.there[key].seed)
-
-    @rule(key=NAMES)
-    def delete(self, key: str) -> None:
-        if self.there.pop(key, None):
-            (self.folder / key).unlink()
-
-    @rule(old=NAMES, new=NAMES)
-    def rename(self, old: str, new: str) -> None:
-        if old in self.there:
-            (self.folder / new).parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / old).rename(self.folder / new)
-            self.there[new] = self.there.pop(old)
-
-    # What happens to the collection
-
-    @rule(
-        part=st.sampled_from(["", "a", "b", "b/c"]),
-        threads=st.integers(1, 3),
-        batch=st.integers(1, 4),
-        group=st.integers(1, 4),
-    )
-    def add(self, part: str, threads: int, batch: int, group: int) -> None:
-        if (self.folder / part).is_dir():
-            with mock.patch.object(pipeline, "_COMMIT_IMAGES", batch), mock.patch.object(embedding, "GROUP", group):
-                report = self.photos.add(self.folder / part, threads=threads)
-            within = f"{part}/" if part else ""
-            updated = {key for key in self.there.keys() | self.known.keys() if key.startswith(within)}
-            assert counts(report) == self._brought_up_to_date(updated)
-
-    @rule(keys=st.sets(NAMES, min_size=1, max_size=4))
-    def add_files(self, keys: set[str]) -> None:
-        keys &= self.there.keys()
-        report = self.photos.add([self.folder / key for key in keys])
-        assert counts(report) == self._brought_up_to_date(keys)
-
-    @rule(keys=st.sets(NAMES, max_size=3))
-    def remove(self, keys: set[str]) -> None:
-        removed = self.photos.remove(sorted(keys))
-        assert removed == len(keys & self.images.keys())
-        for key in keys:
-            self.known.pop(key, None)
-
-    @rule()
-    def reopen(self) -> None:
-        self.photos.close()
-        self.photos = self._opened()
-
-    def _opened(self) -> Collection:
-        return lookalike.open(self.folder, encoder=ColourEncoder(), policies=POLICIES)
+        if hasattr(self, "reader"):
+            assert self.reader.check() == []
+            self.reader.close()
+        super().teardown()
 
     # What happens to the index
 
     @property
+    def seeds(self) -> dict[str, int]:
+        """The seed of each image that is to be found, by key."""
+        return {key: image.contents for key, image in self.images.items()}
+
+    @property
     def pictures(self) -> int:
-        """The number of different pictures."""
-        return len(set(self.images.values()))
+        """The number of different pictures, those of missing images too."""
+        return len({image.contents for image in self.known().by_id.values()})
 
     @rule(spec=st.sampled_from(list(SPECS)), recall=st.sampled_from([0.3, 0.7, 0.98]))
     def build(self, spec: str | None, recall: float) -> None:
@@ -262,54 +156,6 @@ class AnySequence(RuleBasedStateMachine):
     def _index_files(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in self.photos.directory.glob("index/*")}
 
-    def _brought_up_to_date(self, keys: set[str]) -> dict[str, int]:
-        """Updates the known files as adding does, and returns the counts that its report has to have."""
-        names = ("added", "updated", "renamed", "unchanged", "removed", "skipped", "skipped_before")
-        expected = dict.fromkeys(names, 0)
-        images_before, known_before = self.images, dict(self.known)
-        for key in sorted(keys & self.there.keys()):
-            there, known = self.there[key], self.known.get(key)
-            was_image = known is not None and known.seed is not None
-            if known and (known.seed, known.time) == (there.seed, there.time):
-                expected["skipped_before" if known.seed is None else "unchanged"] += 1
-                continue
-            self.known[key] = Known(there.seed, there.time, known.id if known and was_image else 0)
-            if there.seed is None:
-                expected["skipped"] += 1
-                expected["removed"] += was_image
-            elif known and was_image:
-                expected["unchanged" if known.seed == there.seed else "updated"] += 1
-            else:
-                expected["added"] += 1
-        gone = [key for key in sorted(keys - self.there.keys()) if self.known.pop(key)]
-        new = [key for key in sorted(self.images) if key not in images_before]
-        for key in gone:
-            seed = images_before.get(key)
-            if seed is None:
-                continue
-            again = next((name for name in new if self.images[name] == seed), None)
-            if again:  # it was renamed, and keeps its id
-                new.remove(again)
-                self.known[again].id = known_before[key].id
-                expected["renamed"] += 1
-                expected["added"] -= 1
-            else:
-                expected["removed"] += 1
-        self._learn_ids()
-        return {name: number for name, number in expected.items() if number}
-
-    def _learn_ids(self) -> None:
-        """New images have ids that were never used; all others keep theirs."""
-        ids = {match.key: match.id for match in self.photos.search(picture(0), k=1000)}
-        for key in self.images:
-            known = self.known[key]
-            if known.id:
-                assert ids[key] == known.id
-            else:
-                assert ids[key] > self.newest
-                known.id = ids[key]
-        self.newest = max([self.newest, *ids.values()])
-
     # What is found
 
     @rule(
@@ -329,16 +175,20 @@ class AnySequence(RuleBasedStateMachine):
 
     def _search(self, collection: Collection, seed: int, options: SearchOptions, *, exact: bool) -> None:
         found = collection.search(picture(seed), **vars(options))
-        admitted = {key: of_key for key, of_key in self.images.items() if _admits(options.where, key)}
+        admitted = {
+            key: image.contents
+            for key, image in self.images.items()
+            if _admits(options.where, key, self.label_of(image))
+        }
         self._assert_found(found, seed, admitted, options.k, exact=exact)
 
     @rule(key=NAMES, k=NEIGHBOURS, exact=st.sampled_from([False, False, False, True]), by_reader=st.booleans())
     def search_an_image(self, key: str, k: int, exact: bool, by_reader: bool) -> None:
-        if key in self.images:
-            others = {name: seed for name, seed in self.images.items() if name != key}
+        if image := self.images.get(key):
+            others = {name: seed for name, seed in self.seeds.items() if name != key}
             collection = self.reader if by_reader else self.photos
-            found = collection.search_id(self.known[key].id, k=k, exact=exact)
-            self._assert_found(found, self.images[key], others, k, exact=exact or k > max(QUERIES))
+            found = collection.search_id(image.id, k=k, exact=exact)
+            self._assert_found(found, image.contents, others, k, exact=exact or k > max(QUERIES))
 
     def _assert_found(self, found: list[Match], seed: int, among: dict[str, int], k: int, *, exact: bool) -> None:
         """The nearest of these images; or, by an index, as many of them, each with its score, best first."""
@@ -348,29 +198,22 @@ class AnySequence(RuleBasedStateMachine):
             assert_best(found, unit_of(seed), vectors, k)
             return
         assert len({match.key for match in found}) == len(found) == min(k, len(among))
+        images = self.images
         for match in found:
             assert match.score == pytest.approx(float(unit_of(seed) @ vectors[match.key]), abs=1e-3)
-            assert match.id == self.known[match.key].id
+            assert match.id == images[match.key].id
         assert all(first.score >= second.score for first, second in itertools.pairwise(found))
 
     @invariant()
-    def knows_all_files_and_their_vectors(self) -> None:
+    def has_the_vectors_of_its_images(self) -> None:
         if not hasattr(self, "photos"):
             return
-        assert len(self.photos) == len(self.images)
-        unusable = sorted(key for key, known in self.known.items() if known.seed is None)
-        assert [skipped.path for skipped in self.photos.skipped()] == [self.folder / key for key in unusable]
-        stored = stored_vectors(self.photos.directory)
-        assert stored.keys() == self.images.keys()
+        seeds, stored = self.seeds, stored_vectors(self.photos.directory)
+        assert len(self.photos) == len(seeds)
+        assert stored.keys() == seeds.keys()
         for key, vector in stored.items():
-            np.testing.assert_allclose(vector, unit_of(self.images[key]), atol=1e-3)
+            np.testing.assert_allclose(vector, unit_of(seeds[key]), atol=1e-3)
         assert self.photos.info().vectors - self.photos.info().dead == self.pictures
-
-
-def _set_little_durability(connection: sqlite3.Connection) -> None:
-    """No test loses power."""
-    connection.execute("PRAGMA synchronous = OFF")
-    connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _default_factories(dim: int, rows: int, dims_per_code: Sequence[int]) -> Iterator[str]:
@@ -380,10 +223,9 @@ def _default_factories(dim: int, rows: int, dims_per_code: Sequence[int]) -> Ite
     return iter(DEFAULTS[-len(dims_per_code) :])
 
 
-def _admits(where: Where | None, key: str) -> bool:
+def _admits(where: Where | None, key: str, label: str | None) -> bool:
     if where is None:
         return True
-    label = key.rpartition("/")[0].rpartition("/")[2] or None
     within = where.under is None or where.under == "" or key.startswith(f"{where.under}/")
     return within and (where.labels is None or label in where.labels)
 

@@ -256,21 +256,21 @@ class FileHistory(RuleBasedStateMachine):
     def annotate(self, key: str, values: dict[str, str]) -> None:
         with self.photos._catalog.writing() as transaction:
             is_there = transaction.set_attributes(key, values)
-        image = self._read().images.get(key)
+        image = self.known().images.get(key)
         assert is_there == (image is not None)
         if image:
             self.attributes[image.id] = self.attributes.get(image.id, {}) | values
 
     @rule(keys=st.sets(NAMES, max_size=3))
     def remove(self, keys: set[str]) -> None:
-        gone = {image.id for image in self._read().by_id.values() if image.key in keys}
+        gone = {image.id for image in self.known().by_id.values() if image.key in keys}
         assert self.photos.remove(sorted(keys)) == len(gone)
         self._forget(gone)
         self.model.skipped -= keys
 
     @rule()
     def prune(self) -> None:
-        gone = set(self._read().missing)
+        gone = set(self.known().missing)
         assert self.photos.prune() == len(gone)
         self._forget(gone)
 
@@ -287,7 +287,7 @@ class FileHistory(RuleBasedStateMachine):
 
     def _update_model(self, covered: set[str]) -> dict[str, int]:
         """Tells the model of a run that is complete, and returns what is to be reported; {} if that is uncertain."""
-        found = self._read()
+        found = self.known()
         if self.is_exact:
             return self.model.bring_up_to_date(covered, {key: image.id for key, image in found.images.items()})
         self.is_exact = covered >= self._covered("")
@@ -308,9 +308,9 @@ class FileHistory(RuleBasedStateMachine):
     @property
     def images(self) -> dict[str, ModelImage]:
         """The images that the catalog has, by key."""
-        return self._read().images
+        return self.known().images
 
-    def _read(self) -> ImageModel:
+    def known(self) -> ImageModel:
         """What the catalog says, but for the files."""
         with self.photos._catalog._database.connection() as connection:
             images, missing = ([_image(*row) for row in connection.execute(query)] for query in (_IMAGES, _MISSING))
@@ -334,7 +334,7 @@ class FileHistory(RuleBasedStateMachine):
         """No id is ever lost, nor an attribute, whatever happens to files and runs."""
         if not hasattr(self, "photos"):
             return
-        found, model = self._read(), self.model
+        found, model = self.known(), self.model
         assert len(found.by_id) == len(found.images) + len(found.missing)
         assert found.by_id.keys() >= model.by_id.keys()
         assert self._attributes() == self.attributes
@@ -344,15 +344,17 @@ class FileHistory(RuleBasedStateMachine):
                 id_: (image.key, image.contents) for id_, image in model.missing.items()
             }
 
+    def label_of(self, image: ModelImage) -> str | None:
+        """The label that an image was given, else the name of its folder."""
+        folder = image.key.rpartition("/")[0].rpartition("/")[2] or None
+        return self.attributes.get(image.id, {}).get("label", folder)
+
     @invariant()
     def finds_no_missing_image(self) -> None:
         if hasattr(self, "photos"):
             found = self.photos.search_vector(np.ones(ColourEncoder.dim), k=1000, exact=True)
-            given = {id_: values["label"] for id_, values in self.attributes.items() if "label" in values}
-            assert {match.key: match.id for match in found} == {key: image.id for key, image in self.images.items()}
-            for match in found:
-                folder = match.key.rpartition("/")[0].rpartition("/")[2] or None
-                assert match.label == given.get(match.id, folder)
+            expected = {(image.id, key, self.label_of(image)) for key, image in self.images.items()}
+            assert {(match.id, match.key, match.label) for match in found} == expected
 
 
 def _set_little_durability(connection: sqlite3.Connection) -> None:
