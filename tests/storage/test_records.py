@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from lookalike.storage.records import InvalidRecordError, KnownFile, State, StoredGeneration, StoredImage, is_key
+from lookalike.storage.records import (
+    InvalidRecordError,
+    KnownFile,
+    State,
+    StoredGeneration,
+    StoredImage,
+    checked_row,
+    is_key,
+)
 
 IMAGE = StoredImage(1, "cats/1.png", 0, "cats", 4, 3, b"hash", {"price": 7, "colour": "red"})
 GENERATION = StoredGeneration(1, 2, b"index", b"card")
@@ -38,3 +46,10 @@ def test_what_lookalike_does_not_write_is_refused(record: Any, change: dict[str,
 @pytest.mark.parametrize("key", ["1.png", "..png", "a/..b/c..", "/elsewhere/1.png", "a b\n\x1b", "\udcff"])
 def test_any_name_that_a_file_may_have_is_a_key(key: str) -> None:
     assert is_key(key)
+
+
+def test_a_row_is_a_number_from_zero_on() -> None:
+    assert (checked_row(0), checked_row(7)) == (0, 7)
+    for value in (-1, 2**62, "7", 7.0, None):
+        with pytest.raises(InvalidRecordError, match="row"):
+            checked_row(value)

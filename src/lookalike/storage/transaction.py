@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from lookalike.filters import LABEL, Value, checked, checked_name
 from lookalike.storage.filter_sql import stored
+from lookalike.storage.records import checked_row
 
 # A label that was given as an attribute stays, whatever folder the file is in.
 _GIVEN_LABEL = f"SELECT value FROM attributes WHERE image = images.id AND name = '{LABEL}'"  # noqa: S608
@@ -57,7 +58,7 @@ class Transaction:
         """  # noqa: S608
         label = folder_label(key)
         self._connection.execute(query, (name, row, size, changed_ns, None if label is None else os.fsencode(label)))
-        return None if before is None else int(before[0])
+        return None if before is None else checked_row(before[0])
 
     def put_skipped(self, key: str, reason: str, *, size: int, changed_ns: int) -> bool:
         """Records a skipped file, and drops its image; returns whether there was one."""
