@@ -39,9 +39,11 @@ def compacted(folder: Path) -> Path:
 
 
 def spoil(directory: Path, *statements: str) -> None:
-    """Changes a catalog as only a failing disk would."""
+    """Changes a catalog as only a failing disk would: no trigger puts anything right."""
     with closing(sqlite3.connect(directory / "catalog.sqlite")) as connection:
-        for statement in statements:
+        triggers = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
+        dropped = [f"DROP TRIGGER {name}" for name, _ in triggers]
+        for statement in (*dropped, *statements, *(sql for _, sql in triggers)):
             connection.execute(statement)
         connection.commit()
 
@@ -60,7 +62,7 @@ def test_a_catalog_that_names_other_vectors_does_not_cost_the_right_ones(compact
 def test_a_catalog_that_has_lost_rows_does_not_cost_their_vectors(compacted: Path, folder: Path) -> None:
     """They look like what a crash leaves, which the next writer cuts off."""
     before = (compacted / "vectors.000001.faiss").read_bytes()
-    spoil(compacted, "DELETE FROM vectors WHERE row > 2")
+    spoil(compacted, "DELETE FROM vectors WHERE row > 2", "DELETE FROM generations")
     with lookalike.open(compacted, encoder=ColourEncoder()) as photos:
         assert "damaged" in photos.check()[0]
         for write in (lambda: photos.add(folder), lambda: photos.remove(["dogs"])):
@@ -89,7 +91,7 @@ def test_a_damaged_catalog_is_noticed_before_vectors_are_removed(compacted: Path
 )
 def test_rows_that_do_not_exist_are_a_damaged_catalog(compacted: Path, statement: str) -> None:
     """Without a check, a row of -1 would be the last row."""
-    spoil(compacted, "DROP TRIGGER image_replaced", statement)
+    spoil(compacted, statement)
     with (
         lookalike.open(compacted, encoder=ColourEncoder()) as photos,
         pytest.raises(CorruptError, match=r"catalog\.sqlite: the file is damaged"),

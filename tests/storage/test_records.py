@@ -13,6 +13,7 @@ from lookalike.storage.records import (
     State,
     StoredGeneration,
     StoredImage,
+    checked_row,
     is_key,
 )
 
@@ -48,3 +49,10 @@ def test_what_lookalike_does_not_write_is_refused(record: Any, change: dict[str,
 @pytest.mark.parametrize("key", ["1.png", "..png", "a/..b/c..", "/elsewhere/1.png", "a b\n\x1b", "\udcff"])
 def test_any_name_that_a_file_may_have_is_a_key(key: str) -> None:
     assert is_key(key)
+
+
+def test_a_row_is_a_number_from_zero_on() -> None:
+    assert (checked_row(0), checked_row(7)) == (0, 7)
+    for value in (-1, 2**62, "7", 7.0, None):
+        with pytest.raises(InvalidRecordError, match="row"):
+            checked_row(value)

@@ -44,8 +44,8 @@ def index(
 
     Only new and changed files are processed. An image whose file is gone is missing: it is not found any more, but kept
     until the file is back, under whatever name, or the image is pruned. A run may be stopped at any time: the next one
-    carries on. Hidden files and folders are left out, and so are contact sheets that Lookalike wrote;
-    symbolic links to folders are not followed.
+    carries on. Hidden files and folders are left out, and so are contact sheets that Lookalike wrote; symbolic links to
+    folders are not followed.
 
     The collection is kept in FOLDER/.lookalike, unless a folder above has one, which FOLDER then becomes part of. No
     image is changed. Without FOLDER, the nearest collection is brought up to date.
@@ -62,12 +62,7 @@ def index(
         return _reindex(place, sources, threads, choice, prune=prune, as_json=as_json)
     collection = locate.collection_to_index(place, paths, directory, **choice)
     code, misses_many = 0, False
-    if not sources and not os.path.isdir(collection.folder):
-        command = command_for("relocate", "-c", collection.directory, collection.folder, "NEW")
-        raise errors.UsageError(
-            f"{collection.folder}: there is no such folder any more; if it is elsewhere now: {command}"
-        )
-    for source in sources or [collection.folder]:
+    for source in sources or [_folder_of(collection)]:
         with progress.indexing() as report_progress:
             report = collection.add(source, threads=threads, progress=report_progress)
         reports.print_report(report, collection, as_json=as_json)
@@ -120,6 +115,14 @@ def build(directory: str | None, recall: float, memory: str | None, spec: str | 
     with progress.building() as report_progress:
         index = collection.build(recall=recall, memory=memory, spec=spec, progress=report_progress)
     reports.print_index(index, collection, as_json=as_json)
+
+
+def _folder_of(collection: "Collection") -> Path:
+    """The folder of a collection; raises UsageError if there is none any more."""
+    if os.path.isdir(collection.folder):
+        return collection.folder
+    command = command_for("relocate", "-c", collection.directory, collection.folder, "NEW")
+    raise errors.UsageError(f"{collection.folder}: there is no such folder any more; if it is elsewhere now: {command}")
 
 
 def _follow(place: Path, folder: str) -> None:

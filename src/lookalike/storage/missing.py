@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lookalike.images.reading import FileStatus
+from lookalike.storage.records import checked_row
 
 DEAD = "(SELECT row FROM dead WHERE row NOT IN (SELECT row FROM missing WHERE row IS NOT NULL))"
 """The rows that belong to no image, be it missing or not."""
@@ -116,6 +117,6 @@ class MissingImages:
         given = [os.fsencode(value) if isinstance(value, str) else value for value in values]
         found = self._connection.execute(query, given).fetchall()
         return [
-            MissingImage(id_, key, hash_, row, FileStatus(*status), since_ns)
+            MissingImage(id_, key, hash_, None if row is None else checked_row(row), FileStatus(*status), since_ns)
             for id_, key, hash_, row, since_ns, *status in found
         ]

@@ -34,6 +34,14 @@ def is_count(value: object) -> bool:
     return _is_in(value, _COUNT)
 
 
+def checked_row(value: object) -> int:
+    """The number of a row, unless it cannot be one; then it raises InvalidRecordError."""
+    if not is_count(value):
+        raise InvalidRecordError("invalid number of a row")
+    assert isinstance(value, int)
+    return value
+
+
 def _check(record: object, *valid: bool) -> None:
     if not all(valid):
         raise _invalid(record)

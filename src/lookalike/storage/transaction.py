@@ -13,6 +13,7 @@ from lookalike.storage import carrying, seals
 from lookalike.storage.carrying import Carried
 from lookalike.storage.filter_sql import stored
 from lookalike.storage.missing import DEAD, MissingImage, MissingImages
+from lookalike.storage.records import checked_row
 
 # A label that was given as an attribute stays, whatever folder the file is in.
 _GIVEN_LABEL = f"SELECT value FROM attributes WHERE image = images.id AND name = '{LABEL}'"  # noqa: S608
@@ -191,7 +192,7 @@ class Transaction:
     def _filed(self, condition: str, *values: bytes | int) -> list[FiledImage]:
         query = f"SELECT id, key, row, size, mtime_ns, ctime_ns FROM images WHERE {condition}"  # noqa: S608
         found = self._connection.execute(query, values).fetchall()
-        return [FiledImage(id_, key, row, FileStatus(*status)) for id_, key, row, *status in found]
+        return [FiledImage(id_, key, checked_row(row), FileStatus(*status)) for id_, key, row, *status in found]
 
     # Attributes
 

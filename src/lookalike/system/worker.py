@@ -67,14 +67,13 @@ def run(
 ) -> Result:
     """Runs `work(task, progress)` in a new process and returns its result.
 
-    The process has ended when this returns or raises, and ends by itself if the calling process is killed. Only the
-    calling process receives Ctrl-C, and then ends both.
+    The process ends with this call, or if the calling process is killed. Only that receives Ctrl-C, and then ends both.
 
     Args:
         work: a function at the top level of a module; it reports progress by calling its second argument.
         task: the first argument of `work`; it has to be picklable.
         name: what error messages call the work.
-        progress: is called here with each number that `work` reports there; an exception from it ends the work.
+        progress: called here with each number that `work` reports; an exception from it ends the work.
         seconds: the time limit; None is no limit.
         memory: the most bytes that `work` may allocate, where the operating system can limit it; None is no limit.
 
