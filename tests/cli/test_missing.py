@@ -8,8 +8,8 @@ from lookalike.demo import write_gallery
 from tests.cli.test_main import records, run
 
 MAY_BE_AWAY = (
-    "Many files are missing: perhaps a drive is away. What is known of their images is kept, and they are as before when"
-    " the files are back. If they are gone for good, run: lookalike prune\n"
+    "Many files are missing: perhaps a drive is away. What is known of their images is kept, and they are as before"
+    " when the files are back. If they are gone for good, run: lookalike prune\n"
 )
 
 

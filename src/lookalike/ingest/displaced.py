@@ -33,16 +33,30 @@ class _Candidates:
     """The ids of the displaced images with the same contents.
 
     Attributes:
-        by_end: by each end of their keys, in names; the smallest id first.
         back: by key, those whose files have the contents again: they are candidates for that key only.
     """
 
-    by_end: defaultdict[tuple[str, ...], deque[int]] = field(default_factory=lambda: defaultdict(deque))
     back: dict[str, int] = field(default_factory=dict)
+    _left: set[int] = field(default_factory=set)
+    _by_end: defaultdict[tuple[str, ...], deque[int]] = field(default_factory=lambda: defaultdict(deque))
 
     def add(self, id_: int, key: str) -> None:
+        """Adds an image that may be the one at any key."""
+        self._left.add(id_)
         for end in _ends(key):
-            self.by_end[end].append(id_)
+            self._by_end[end].append(id_)
+
+    def take(self, key: str) -> int | None:
+        """Takes the best one for a key out: with the most names at the end in common, then with the smallest id."""
+        if key in self.back:
+            return self.back.pop(key)
+        for end in _ends(key) if self._left else ():
+            ids = self._by_end.get(end)
+            while ids:
+                if (id_ := ids.popleft()) in self._left:
+                    self._left.remove(id_)
+                    return id_
+        return None
 
 
 class DisplacedImages:
@@ -59,13 +73,9 @@ class DisplacedImages:
         `is_new` says that no earlier commit has had its vector.
         """
         candidates = self._candidates.get(file.hash) or self._find(transaction, file, is_new=is_new)
-        if (id_ := candidates.back.pop(file.key, None)) is not None:
-            return _as_it_is(transaction, id_, file)
-        for end in _ends(file.key):
-            ids = candidates.by_end.get(end)
-            while ids:
-                if image := _as_it_is(transaction, ids.popleft(), file):
-                    return image
+        while (id_ := candidates.take(file.key)) is not None:
+            if image := _as_it_is(transaction, id_, file):
+                return image
         return None
 
     def _find(self, transaction: Transaction, file: ReadFile, *, is_new: bool) -> _Candidates:
@@ -77,7 +87,7 @@ class DisplacedImages:
                 found[missing.id] = missing.key
         for id_, key in sorted(found.items()):
             candidates.add(id_, key)
-        if not is_new or candidates.by_end or candidates.back:
+        if not is_new or found or candidates.back:
             self._candidates[file.hash] = candidates
         if len(self._candidates) > _REMEMBERED:
             del self._candidates[next(iter(self._candidates))]
@@ -97,7 +107,7 @@ class DisplacedImages:
 
 
 def _as_it_is(transaction: Transaction, id_: int, file: ReadFile) -> MissingImage | FiledImage | None:
-    """An image that was displaced, as it is by now; None if it has been taken since."""
+    """An image that was displaced, as it is by now; None if its contents are others by now."""
     for missing in transaction.missing.with_id(id_):
         return missing if missing.hash == file.hash else None
     image = transaction.image_with_id(id_)
