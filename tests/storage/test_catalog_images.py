@@ -68,14 +68,15 @@ def test_a_file_that_is_an_image_again_is_no_skipped_one(catalog: Catalog) -> No
     assert [(image.id, image.key) for image in images_of(catalog)] == [(3, "a"), (1, "d"), (2, "c")]
 
 
-def test_the_copies_of_a_file_are_listed_by_id_and_from_an_id_on(catalog: Catalog) -> None:
+def test_the_copies_of_a_file_are_listed_by_id(catalog: Catalog) -> None:
     fill(catalog, ["z", "other"])
     with catalog.writing() as transaction:
         put(transaction, "a", 0)
         put(transaction, "m", 0)
         assert [(image.id, image.key) for image in transaction.images_with_row(0)] == [(1, "z"), (3, "a"), (4, "m")]
-        assert [image.id for image in transaction.images_with_row(0, after_id=1)] == [3, 4]
-        assert transaction.images_with_row(0, after_id=4) == []
+        assert transaction.images_with_row(2) == []
+        assert transaction.image_with_id(3) == FiledImage(3, "a", 0, STATUS)
+        assert transaction.image_with_id(5) is None
         assert (transaction.hash_of(0), transaction.hash_of(1)) == (hash_of(0), hash_of(1))
 
 

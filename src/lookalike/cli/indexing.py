@@ -171,7 +171,8 @@ def _prune(collection: "Collection", *, spare: bool, as_json: bool) -> None:
 
     info = collection.info()
     if spare or are_many(info.missing, info.images):
-        output.note(f"{output.counted(info.missing, 'missing image')} kept, since a drive may be away.")
+        are = "is" if info.missing == 1 else "are"
+        output.note(f"{output.counted(info.missing, 'missing image')} {are} kept, since a drive may be away.")
     else:
         reports.print_pruned(collection.prune(), as_json=as_json)
 

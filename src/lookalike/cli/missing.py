@@ -1,5 +1,6 @@
 """The commands for images whose files are gone or elsewhere: prune and relocate."""
 
+import contextlib
 import re
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from lookalike import errors
 from lookalike.cli import locate, options, output, reports
 from lookalike.display.text import safe_text
 
-_AGE = re.compile(r"(\d+)([hdw])")
+_AGE = re.compile(r"([0-9]{1,9})([hdw])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
@@ -24,7 +25,7 @@ def prune(directory: str | None, missing_for: str | None, as_json: bool) -> None
     attributes and its vector, and is as before when the file is back. This forgets such images for good. To see which
     they are: lookalike info --missing
     """
-    age = _age(missing_for) if missing_for else timedelta()
+    age = timedelta() if missing_for is None else _age(missing_for)
     collection = locate.open_collection(directory)
     reports.print_pruned(collection.prune(missing_for=age), as_json=as_json)
 
@@ -51,9 +52,7 @@ def relocate(old: str, new: str, directory: str | None, as_json: bool) -> None:
 
 
 def _age(text: str) -> timedelta:
-    found = _AGE.fullmatch(text)
-    if found is None:
-        raise errors.UsageError(
-            f"--missing-for {safe_text(text)}: give a number of hours, days or weeks: 12h, 30d or 4w"
-        )
-    return int(found[1]) * _UNITS[found[2]]
+    if found := _AGE.fullmatch(text):
+        with contextlib.suppress(OverflowError):
+            return int(found[1]) * _UNITS[found[2]]
+    raise errors.UsageError(f"--missing-for {safe_text(text)}: give a number of hours, days or weeks: 12h, 30d or 4w")

@@ -18,8 +18,9 @@ import numpy as np
 from lookalike.images.reading import UNKNOWN
 from lookalike.ingest import embedding
 from lookalike.ingest.changes import Changed, Unchanged, Vanished, changes
+from lookalike.ingest.displaced import ReadFile
 from lookalike.ingest.embedding import Embedded, Embedder, Failed, Outcome
-from lookalike.ingest.recognition import ReadFile, Recognition
+from lookalike.ingest.recognition import Recognition
 from lookalike.results import Skipped
 from lookalike.sources.folder import Found, Source, Unreadable
 from lookalike.storage.catalog import Catalog

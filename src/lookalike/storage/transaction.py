@@ -86,13 +86,17 @@ class Transaction:
         """The image of this key, or None."""
         return next(iter(self._filed("key = CAST(? AS TEXT)", os.fsencode(key))), None)
 
+    def image_with_id(self, id_: int) -> FiledImage | None:
+        """The image of this number, or None."""
+        return next(iter(self._filed("id = ?", id_)), None)
+
     def images(self) -> list[FiledImage]:
         """All images, by id."""
         return self._filed("TRUE ORDER BY id")
 
-    def images_with_row(self, row: int, *, after_id: int = 0) -> list[FiledImage]:
-        """The images of this row with a larger id, by id: the copies of one file."""
-        return self._filed("row = ? AND id > ? ORDER BY id", row, after_id)
+    def images_with_row(self, row: int) -> list[FiledImage]:
+        """The images of this row, by id: the copies of one file."""
+        return self._filed("row = ? ORDER BY id", row)
 
     def move(self, image: FiledImage, key: str, row: int, status: FileStatus) -> None:
         """Gives an image another key, which no image has, and the row and status of the file there.
@@ -179,6 +183,11 @@ class Transaction:
     def edited_from(self, hash_: bytes) -> list[FiledImage]:
         """The images whose files had these contents when the run began, by id."""
         return self._filed("id IN (SELECT image FROM edited WHERE hash = ?) ORDER BY id", hash_)
+
+    def edited_hash(self, image_id: int) -> bytes | None:
+        """What the file of an image was when the run began; None if it has not changed."""
+        found = self._connection.execute("SELECT hash FROM edited WHERE image = ?", (image_id,)).fetchone()
+        return None if found is None else bytes(found[0])
 
     def forget_edit(self, image_id: int) -> None:
         """Forgets what the file of an image was."""

@@ -1,0 +1,78 @@
+"""What a person sees of missing images: index, info --missing, prune, and index --prune."""
+
+from pathlib import Path
+
+import pytest
+
+from lookalike.demo import write_gallery
+from tests.cli.test_main import records, run
+
+MAY_BE_AWAY = (
+    "Many files are missing: perhaps a drive is away. What is known of their images is kept, and they are as before"
+    " when the files are back. If they are gone for good, run: lookalike prune\n"
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder `photos` with 12 pictures, one of each kind, indexed."""
+    write_gallery(tmp_path.resolve() / "photos", per_kind=1)
+    assert run("index", "photos", cwd=tmp_path)[0] == 0
+    return tmp_path.resolve()
+
+
+def test_a_drive_that_is_away_is_told_with_exit_code_3_and_nothing_is_lost(home: Path) -> None:
+    (home / "photos" / ".lookalike").rename(home / "kept")
+    (home / "photos").rename(home / "away")
+    (home / "photos").mkdir()
+    code, out, err = run("index", "-c", "kept", "photos", "--prune", cwd=home)
+    assert (code, err) == (3, f"{MAY_BE_AWAY}12 missing images are kept, since a drive may be away.\n")
+    assert out.startswith("12 missing in ")
+    (home / "photos").rmdir()
+    (home / "away").rename(home / "photos")
+    code, out, err = run("index", "-c", "kept", "photos", cwd=home)
+    assert (code, err) == (0, "")
+    assert out.startswith("12 returned in ")
+
+
+def test_missing_images_are_listed_and_pruned_by_age_or_all(home: Path) -> None:
+    gone = home / "photos" / "mug" / "mug-01.jpg"
+    gone.unlink()
+    code, out, err = run("index", "photos", cwd=home)
+    assert (code, err) == (0, "")
+    assert out.startswith("11 unchanged, 1 missing in ")
+    assert "11 unchanged, 1 missing before and not back in " in run("index", "photos", cwd=home)[1]
+    assert "missing     1, see: lookalike info --missing\n" in run("info", cwd=home)[1]
+    assert run("info", "--missing", cwd=home)[1].startswith(f"{gone}: since 20")
+    [listed] = records(run("info", "--missing", "--json", cwd=home)[1])
+    assert (listed["path"], listed["since"].endswith("+00:00")) == (str(gone), True)
+    code, out, err = run("search", "--id", str(listed["id"]), cwd=home)
+    assert (code, out) == (2, "")
+    assert f"is missing; its file {gone} is gone or cannot be used" in err
+    assert run("prune", "--missing-for", "1h", cwd=home)[1] == "Forgot 0 missing images.\n"
+    assert run("prune", "--json", cwd=home)[1] == '{"pruned": 1}\n'
+    assert run("info", "--missing", cwd=home) == (0, "", "")
+
+
+def test_index_forgets_a_few_missing_images_if_asked_to(home: Path) -> None:
+    (home / "photos" / "mug" / "mug-01.jpg").unlink()
+    code, out, _ = run("index", "photos", "--prune", cwd=home)
+    assert (code, "Forgot 1 missing image.\n" in out) == (0, True)
+
+
+def test_index_never_forgets_many_that_an_earlier_run_has_missed(home: Path) -> None:
+    """Nor those of a folder that this run does not look at."""
+    for path in sorted((home / "photos").iterdir())[:3]:
+        path.rename(home / path.name)
+    assert run("index", "photos", cwd=home)[::2] == (3, MAY_BE_AWAY)
+    for folder in ("photos", sorted((home / "photos").iterdir())[-1]):
+        code, _, err = run("index", folder, "--prune", cwd=home)
+        assert (code, err) == (0, "3 missing images are kept, since a drive may be away.\n")
+    assert run("prune", cwd=home)[1] == "Forgot 3 missing images.\n"
+
+
+@pytest.mark.parametrize("age", ["", "5", "d", "-1d", "1.5d", "1m", "2 w", "99999999999w"])
+def test_an_age_that_is_none_is_refused(home: Path, age: str) -> None:
+    code, out, err = run("prune", "--missing-for", age, cwd=home)
+    assert (code, out) == (2, "")
+    assert f"--missing-for {age}: give a number of hours, days or weeks: 12h, 30d or 4w" in err
