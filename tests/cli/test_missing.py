@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.demo import write_gallery
-from tests.cli.test_main import records, run
+from tests.support.commands import records, run
 
 MAY_BE_AWAY = (
     "Many files are missing: perhaps a drive is away. What is known of their images is kept, and they are as before"
