@@ -232,5 +232,5 @@ def _admits(where: Where | None, key: str, label: str | None) -> bool:
 
 TestAnySequence = pytest.mark.timeout(3600)(AnySequence.TestCase)
 TestAnySequence.settings = settings(
-    max_examples=10_000 if os.environ.get("LOOKALIKE_THOROUGH") == "1" else 60, stateful_step_count=30, deadline=None
+    max_examples=10_000 if os.environ.get("LOOKALIKE_THOROUGH") == "1" else 40, stateful_step_count=30, deadline=None
 )
