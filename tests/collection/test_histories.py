@@ -21,5 +21,5 @@ class AnyHistory(FileHistory):
 
 TestAnyHistory = pytest.mark.timeout(7200)(AnyHistory.TestCase)
 TestAnyHistory.settings = settings(
-    max_examples=2_000 if os.environ.get("LOOKALIKE_THOROUGH") == "1" else 40, stateful_step_count=30, deadline=None
+    max_examples=2_000 if os.environ.get("LOOKALIKE_THOROUGH") == "1" else 25, stateful_step_count=30, deadline=None
 )

@@ -10,8 +10,9 @@ import lookalike
 from lookalike import Collection
 from lookalike.collection.reindex import reindex
 from lookalike.errors import UsageError
+from tests.support.file_history import in_small_steps
 from tests.support.pictures import counts, draw, picture, stored_vectors
-from tests.support.reindexing import CoarseEncoder, annotate, facts_of
+from tests.support.reindexing import CoarseEncoder, annotate, facts_of, stop_after
 
 pytestmark = pytest.mark.usefixtures("without_syncing")
 TABLE = "path,price,label\ncats/01.png,5,lions\ncats/04.png,6,\n00.png,7,\n"
@@ -121,6 +122,19 @@ def test_images_follow_their_contents_to_another_model_too(photos: Collection) -
         assert after["00.png"] == (before["cats/04.png"][0], None, {"price": 6})
         assert after["cats/04.png"] == (before["00.png"][0], "cats", {"price": 7})
         assert after["cats/01.png"] == before["cats/01.png"]
+
+
+def test_another_model_settles_what_a_stopped_run_has_begun(photos: Collection) -> None:
+    """A file was renamed and replaced; by the stop, only the new one had been met."""
+    (photos.folder / "00.png").rename(photos.folder / "zz.png")
+    draw(photos.folder / "00.png", 40)
+    with in_small_steps(1, 1), pytest.raises(KeyboardInterrupt):
+        photos.add(photos.folder, threads=1, progress=stop_after(1))
+    assert facts_of(photos)["00.png"] == (1, None, {"price": 7})  # as if it were edited
+    reindex(photos.folder, encoder=CoarseEncoder())
+    with lookalike.open(photos.folder, encoder=CoarseEncoder()) as again:
+        assert facts_of(again)["zz.png"] == (1, None, {"price": 7})
+        assert facts_of(again)["00.png"] == (13, None, {})
 
 
 # Forgetting

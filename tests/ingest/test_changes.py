@@ -220,6 +220,20 @@ def test_a_key_is_relative_where_the_file_is_inside(path: str, key: str) -> None
     assert key_of(Path(path), Path("/base")) == key
 
 
+@pytest.mark.parametrize(
+    ("source", "covered"),
+    [
+        (Folder(Path("/base"), base=Path("/base")), ["a.png", "b/c.png"]),
+        (Folder(Path("/base/b"), base=Path("/base")), ["b/c.png"]),
+        (Folder(Path("/other"), base=Path("/base")), ["/other/d.png"]),
+        (Files([Path("/base/a.png"), Path("/other/d.png")], base=Path("/base")), ["a.png", "/other/d.png"]),
+    ],
+)
+def test_a_source_covers_the_files_that_it_lists_if_they_are_there(source: Source, covered: list[str]) -> None:
+    keys = ["a.png", "b/c.png", "b.png/x.png", "/other/d.png", "/others/d.png"]
+    assert [key for key in keys if source.covers(key)] == covered + ["b.png/x.png"] * (source.within == "")
+
+
 # The two together
 
 
