@@ -25,6 +25,7 @@ import pytest
 import lookalike
 from lookalike import Collection
 from lookalike.errors import DamagedIndexWarning, NoCollectionError, StorageError
+from lookalike.images.reading import FileStatus
 from lookalike.ingest import pipeline
 from lookalike.storage import sqlite
 from lookalike.storage.catalog import Catalog
@@ -51,6 +52,7 @@ def scenario(folder: Path, say: Say, *, again: bool = False) -> None:
     with (
         mock.patch.object(pipeline, "_COMMIT_IMAGES", 2),
         mock.patch.object(pipeline, "_COMMIT_SECONDS", 1e9),
+        mock.patch.object(FileStatus, "settled", lambda status, _: status),  # however young the files are
         lookalike.create(folder, encoder=ColourEncoder()) as photos,
     ):
         say("created")
