@@ -130,7 +130,7 @@ class Reader:
         try:
             found = self._photos.search_id(id_, **question.options())
         except UsageError as error:
-            if "no image with the id" not in str(error):
+            if not any(said in str(error) for said in ("no image with the id", "is missing; its file")):
                 raise
             self.tally.gone += 1
             if not self._history.may_have_another_id(key, since, self._history.now()[1]):
