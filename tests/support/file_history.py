@@ -256,7 +256,10 @@ class FileHistory(RuleBasedStateMachine):
     def annotate(self, key: str, values: dict[str, str]) -> None:
         with self.photos._catalog.writing() as transaction:
             is_there = transaction.set_attributes(key, values)
-        image = self.known().images.get(key)
+        known = self.known()
+        missing = [image for image in known.missing.values() if image.key == key]
+        last = max(missing, key=lambda image: (image.since, image.id), default=None)
+        image = known.images.get(key) or last
         assert is_there == (image is not None)
         if image:
             self.attributes[image.id] = self.attributes.get(image.id, {}) | values
