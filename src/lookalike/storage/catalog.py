@@ -30,9 +30,7 @@ class Catalog(KnownFiles):
     def __init__(self, path: Path, *, on_replaced: Callable[[], None] = lambda: None) -> None:
         """Opens the catalog, and migrates one of an earlier version.
 
-        Args:
-            path: the file.
-            on_replaced: called when another file has taken its place, before that is used; it may raise.
+        `on_replaced` is called when another file has taken its place, before that is used; it may raise.
 
         Raises:
             CorruptError: it is no catalog.
@@ -40,6 +38,7 @@ class Catalog(KnownFiles):
             StorageError: it cannot be read, or is of an earlier version and cannot be written.
         """
         self.path, self._on_replaced = path, on_replaced
+        self._newest: tuple[tuple[int, ...], State] | None = None  # and what its commit says
         super().__init__(Database(path, on_replaced=self._start_again))
         if not path.is_file():
             raise CorruptError(f"{path}: the catalog is missing")
@@ -131,11 +130,8 @@ class Catalog(KnownFiles):
         """The checksums of at least these rows, by row; a row that is unknown has none."""
         if not rows:
             return {}
-        values: list[Any]
-        first, last = min(rows), max(rows)
-        if last - first < 2 * len(rows):
-            condition, values = "row BETWEEN ? AND ?", [first, last]
-        else:
+        condition, values = "row BETWEEN ? AND ?", list[Any]((min(rows), max(rows)))
+        if values[1] - values[0] >= 2 * len(rows):
             condition, values = "row IN (SELECT value FROM json_each(?))", [json.dumps([*rows])]
         with self._database.connection() as connection:
             query = f"SELECT row, crc32 FROM vectors WHERE {condition}"  # noqa: S608
@@ -242,20 +238,26 @@ class Catalog(KnownFiles):
             raise self._damaged(damage)
 
     def state(self) -> State:
-        """The newest committed state; raises IncompatibleError if the catalog has been removed since it was opened."""
+        """The newest committed state; see `reading`."""
         with self.reading() as state:
             return state
 
     def _state(self, connection: Connection) -> State:
+        commit = *connection.execute("SELECT count, token FROM changes").fetchone(), self._database.replacements
+        known, key = self._newest, (*commit, connection.total_changes)
+        if known is None or known[0] != key:  # every search asks twice
+            known = self._newest = key, self._read_state(connection, *commit)
+        return known[1]
+
+    def _read_state(self, connection: Connection, changes: int, token: int, replacements: int) -> State:
         query = """
-            SELECT (SELECT count FROM changes), (SELECT token FROM changes),
-                (SELECT COALESCE(MAX(row) + 1, 0) FROM vectors), (SELECT vectors FROM storage),
+            SELECT (SELECT COALESCE(MAX(row) + 1, 0) FROM vectors), (SELECT vectors FROM storage),
                 number, rows, index_sha256, card_sha256
             FROM (SELECT 1) LEFT JOIN generations ORDER BY number DESC LIMIT 1
         """
-        changes, token, count, vectors, *found = connection.execute(query).fetchone()
+        count, vectors, *found = connection.execute(query).fetchone()
         generation = StoredGeneration(*found) if found[0] is not None else None
-        return State(changes, count, vectors, generation, token, self._database.replacements)
+        return State(changes, count, vectors, generation, token, replacements)
 
     def next_generation(self) -> int:
         """The number of the next generation, which no earlier one has had."""

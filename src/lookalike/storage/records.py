@@ -14,7 +14,7 @@ from lookalike.images.reading import FileStatus
 from lookalike.storage import layout
 
 _MAX_KEY = 4096  # characters; no longer path can be opened
-_OUT_OF_PLACE = re.compile(r"\0|(?:^|/)\.\.(?:/|$)")
+_GOES_UP = re.compile(r"(?:^|/)\.\.(?:/|$)")
 _IDS = range(1, 2**63)
 _COUNT = range(2**48)  # rows, generations, bytes
 _SIDE = range(2**31)  # pixels
@@ -26,7 +26,9 @@ class InvalidRecordError(Exception):
 
 def is_key(value: object) -> bool:
     """Whether it can be the key of an image: a path, absolute or relative, that never goes up."""
-    return isinstance(value, str) and 0 < len(value) <= _MAX_KEY and not _OUT_OF_PLACE.search(value)
+    if not isinstance(value, str) or not 0 < len(value) <= _MAX_KEY:
+        return False
+    return "\0" not in value and (".." not in value or not _GOES_UP.search(value))
 
 
 def is_count(value: object) -> bool:
@@ -49,6 +51,10 @@ def _check(record: object, *valid: bool) -> None:
 
 def _invalid(record: object) -> InvalidRecordError:
     return InvalidRecordError(f"invalid record ({type(record).__name__})")
+
+
+def _is_int(value: object) -> bool:
+    return type(value) is int
 
 
 def _is_in(value: object, numbers: range) -> bool:
@@ -80,9 +86,14 @@ class StoredImage:
     attributes: Mapping[str, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:  # of every image that is found, so it is quick
-        text = is_key(self.key) and (self.label is None or (isinstance(self.label, str) and is_value(self.label)))
-        number = _is_in(self.id, _IDS) and _is_in(self.row, _COUNT) and isinstance(self.sha256, bytes)
-        if not (text and number and _is_in(self.width, _SIDE) and _is_in(self.height, _SIDE)):
+        numbers = self.id, self.row, self.width, self.height
+        if not (
+            is_key(self.key)
+            and (self.label is None or (isinstance(self.label, str) and is_value(self.label)))
+            and all(map(_is_int, numbers))
+            and (self.id in _IDS and self.row in _COUNT and self.width in _SIDE and self.height in _SIDE)
+            and isinstance(self.sha256, bytes)
+        ):
             raise _invalid(self)
         if self.attributes:
             _check(self, all(map(is_value, [*self.attributes, *self.attributes.values()])))

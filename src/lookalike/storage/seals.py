@@ -21,7 +21,8 @@ def seal_of(image: StoredImage) -> int:
 
     The types of values count: 7, 7.0 and "7" are three values.
     """
-    given = "".join(f"\0{name}\0{value!r}" for name, value in sorted(image.attributes.items()))
+    attributes = sorted(image.attributes.items()) if image.attributes else ()
+    given = "".join([f"\0{name}\0{value!r}" for name, value in attributes])
     text = f"{image.id}\0{image.key}\0{image.label!r}\0{image.width}\0{image.height}{given}"
     return zlib.crc32(text.encode("utf-8", "surrogateescape"), zlib.crc32(image.sha256))
 

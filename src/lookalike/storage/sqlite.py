@@ -74,8 +74,11 @@ class Database:
             self._closing.detach()
             self._inherited = self._connections
             self._start()
-        if not self._is_in_transaction():
-            self._make_sure_of_file()
+        if self._is_in_transaction():  # so it is within another call of this
+            self._local.limit.start()
+            yield self._local.connection
+            return
+        self._make_sure_of_file()
         with translated(self.path), forks.held_off(), self._gate.reading():
             if not hasattr(self._local, "connection"):
                 self._local.connection = self._connect()
@@ -163,8 +166,10 @@ class Database:
 
     def _make_sure_of_file(self) -> None:
         """Makes sure that the file at the path is the one that was opened; if not, that one is opened from now on."""
+        found = self._status()
+        if self._file == found:
+            return
         with self._lock:
-            found = self._status()
             if self._file in (None, found):
                 self._file = found
                 return
@@ -186,7 +191,7 @@ class Database:
     def _status(self) -> tuple[int, int]:
         """The device and the inode of the file; raises IncompatibleError if it is gone, which was there once."""
         try:
-            status = self.path.stat()
+            status = os.stat(self.path)  # noqa: PTH116 - quicker, and done by each search
         except OSError as error:
             raise IncompatibleError(
                 f"{self.path}: it is gone; since it was opened, the collection has been indexed again with another"
