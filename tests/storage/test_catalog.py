@@ -16,9 +16,8 @@ from lookalike.filters import Where
 from lookalike.images.reading import FileStatus
 from lookalike.storage import known_files, sqlite
 from lookalike.storage.catalog import Catalog
-from lookalike.storage.missing import MissingImage
-from lookalike.storage.records import FileKind, KnownFile, Totals
-from lookalike.storage.transaction import FiledImage, Transaction, folder_label
+from lookalike.storage.records import FiledImage, FileKind, KnownFile, MissingImage, Totals
+from lookalike.storage.transaction import Transaction, folder_label
 from tests.support.catalogs import GivenUpError, add_vector, hash_of, labels_of, typed
 
 ODD_NAMES = (

@@ -13,8 +13,7 @@ from lookalike.images.reading import FileStatus
 from lookalike.storage import catalog as catalog_module
 from lookalike.storage import known_files
 from lookalike.storage.catalog import Catalog
-from lookalike.storage.records import FileKind, KnownFile
-from lookalike.storage.transaction import FiledImage
+from lookalike.storage.records import FiledImage, FileKind, KnownFile
 from tests.support.catalogs import STATUS, add_vector, fill, hash_of, images_of, keys_of, put, set_attributes
 
 # Rows and ids

@@ -7,13 +7,15 @@ import pytest
 
 from lookalike.images.reading import FileStatus
 from lookalike.storage.records import (
+    FiledImage,
     FileKind,
     InvalidRecordError,
     KnownFile,
+    MissingImage,
     State,
     StoredGeneration,
     StoredImage,
-    checked_row,
+    checked_hash,
     is_key,
 )
 
@@ -21,6 +23,8 @@ IMAGE = StoredImage(1, "cats/1.png", 0, "cats", 4, 3, b"hash", {"price": 7, "col
 GENERATION = StoredGeneration(1, 2, b"index", b"card")
 STATE = State(3, 2, "vectors.faiss", GENERATION)
 FILE = KnownFile("/elsewhere/1.png", FileStatus(5, 6, 7), FileKind.IMAGE)
+FILED = FiledImage(1, "cats/1.png", 0, FileStatus(5, 6, 7))
+MISSING = MissingImage(1, "cats/1.png", b"hash", None, FileStatus(5, 6, None), 8)
 TEXTS: Any = ("5", "6", "7")
 INVALID: list[tuple[Any, dict[str, Any]]] = [
     *((IMAGE, {"id": value}) for value in (0, -1, "1", None, 2**63)),
@@ -36,6 +40,12 @@ INVALID: list[tuple[Any, dict[str, Any]]] = [
     *((STATE, {"vectors": f"vectors.{number}.faiss"}) for number in ("1", "\u0661" * 6, "0000001")),
     *((STATE, {"count": value}) for value in (1, -1, 2.0**63, None)),  # of one row, an index cannot cover two
     (STATE, {"changes": None}),
+    *((each, {"id": value}) for each in (FILED, MISSING) for value in (0, "1", None)),
+    *((each, {"row": value}) for each in (FILED, MISSING) for value in (-1, 2**62, "0")),
+    *((each, {"key": "../1.png"}) for each in (FILED, MISSING)),
+    *((each, {"status": FileStatus(*TEXTS)}) for each in (FILED, MISSING)),
+    *((MISSING, {"hash": value}) for value in (None, "hash", 7)),
+    *((FILED, {"row": None}), (MISSING, {"since_ns": "now"})),
     *((FILE, {"key": "../1.png"}), (FILE, {"status": FileStatus(*TEXTS)})),
 ]
 
@@ -51,8 +61,8 @@ def test_any_name_that_a_file_may_have_is_a_key(key: str) -> None:
     assert is_key(key)
 
 
-def test_a_row_is_a_number_from_zero_on() -> None:
-    assert (checked_row(0), checked_row(7)) == (0, 7)
-    for value in (-1, 2**62, "7", 7.0, None):
-        with pytest.raises(InvalidRecordError, match="row"):
-            checked_row(value)
+def test_a_hash_is_of_bytes() -> None:
+    assert checked_hash(b"hash") == b"hash"
+    for value in (None, "hash", 5_000_000_000, -1, 2.5):
+        with pytest.raises(InvalidRecordError, match="invalid hash"):
+            checked_hash(value)

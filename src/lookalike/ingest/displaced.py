@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from lookalike.errors import ImageError
 from lookalike.images.reading import FileStatus, read
-from lookalike.storage.missing import MissingImage
-from lookalike.storage.transaction import FiledImage, Transaction
+from lookalike.storage.records import FiledImage, MissingImage
+from lookalike.storage.transaction import Transaction
 
 _REMEMBERED = 1000  # contents whose images are remembered at a time
 

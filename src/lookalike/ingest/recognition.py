@@ -8,8 +8,8 @@ every decision is part of the commit that records the file.
 from pathlib import Path
 
 from lookalike.ingest.displaced import DisplacedImages, ReadFile
-from lookalike.storage.missing import MissingImage
-from lookalike.storage.transaction import FiledImage, Transaction
+from lookalike.storage.records import FiledImage, MissingImage
+from lookalike.storage.transaction import Transaction
 
 
 class Recognition:

@@ -14,8 +14,8 @@ from lookalike.filters import Value, Where
 from lookalike.storage import filter_sql, missing, records, schema, seals
 from lookalike.storage.carrying import Carried
 from lookalike.storage.known_files import KnownFiles
-from lookalike.storage.missing import MissingImage, MissingImages
-from lookalike.storage.records import NamedRows, State, StoredGeneration, StoredImage, Totals
+from lookalike.storage.missing import MissingImages
+from lookalike.storage.records import MissingImage, NamedRows, State, StoredGeneration, StoredImage, Totals
 from lookalike.storage.sqlite import Connection, Database
 from lookalike.storage.transaction import Transaction
 

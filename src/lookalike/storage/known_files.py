@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from lookalike.images.reading import FileStatus
 from lookalike.storage.filter_sql import below
-from lookalike.storage.records import FileKind, KnownFile
+from lookalike.storage.records import FileKind, KnownFile, checked_hash
 from lookalike.storage.sqlite import Database
 
 _PAGE = 1000  # files read at a time
@@ -74,7 +74,7 @@ class KnownFiles:
         """
         with self._database.connection() as connection:
             found = connection.execute(query, {"key": os.fsencode(key)}).fetchone()
-        return None if found is None else bytes(found[0])
+        return None if found is None else checked_hash(found[0])
 
 
 def _of_each_kind(condition: str) -> str:

@@ -6,10 +6,9 @@ A missing image is not found, but keeps its id, its attributes and its vector.
 import os
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from lookalike.images.reading import FileStatus
-from lookalike.storage.records import checked_row
+from lookalike.storage.records import MissingImage
 
 DEAD = "(SELECT row FROM dead WHERE row NOT IN (SELECT row FROM missing WHERE row IS NOT NULL))"
 """The rows that belong to no image, be it missing or not."""
@@ -21,27 +20,6 @@ _KEEP = f"""
 """  # noqa: S608
 _KEEP_ATTRIBUTES = f"INSERT INTO missing_attributes SELECT * FROM attributes WHERE image = {_AT_KEY}"  # noqa: S608
 _DROP = "DELETE FROM images WHERE key = CAST(? AS TEXT)"
-
-
-@dataclass(frozen=True)
-class MissingImage:
-    """A missing image.
-
-    Attributes:
-        id: that of the image.
-        key: under which it was.
-        hash: the SHA-256 of its file.
-        row: of its vector, or None if another model made it.
-        status: its file's when it was read.
-        since_ns: when the run began that missed it first.
-    """
-
-    id: int
-    key: str
-    hash: bytes
-    row: int | None
-    status: FileStatus
-    since_ns: int
 
 
 class MissingImages:
@@ -117,6 +95,6 @@ class MissingImages:
         given = [os.fsencode(value) if isinstance(value, str) else value for value in values]
         found = self._connection.execute(query, given).fetchall()
         return [
-            MissingImage(id_, key, hash_, None if row is None else checked_row(row), FileStatus(*status), since_ns)
+            MissingImage(id_, key, hash_, row, FileStatus(*status), since_ns)
             for id_, key, hash_, row, since_ns, *status in found
         ]

@@ -36,11 +36,10 @@ def is_count(value: object) -> bool:
     return _is_in(value, _COUNT)
 
 
-def checked_row(value: object) -> int:
-    """The number of a row, unless it cannot be one; then it raises InvalidRecordError."""
-    if not is_count(value):
-        raise InvalidRecordError("invalid number of a row")
-    assert isinstance(value, int)
+def checked_hash(value: object) -> bytes:
+    """A SHA-256, unless it cannot be one; then it raises InvalidRecordError."""
+    if not isinstance(value, bytes):
+        raise InvalidRecordError("invalid hash of a file")
     return value
 
 
@@ -51,6 +50,10 @@ def _check(record: object, *valid: bool) -> None:
 
 def _invalid(record: object) -> InvalidRecordError:
     return InvalidRecordError(f"invalid record ({type(record).__name__})")
+
+
+def _is_status(status: FileStatus) -> bool:
+    return all(map(_is_int, (status.size, status.mtime_ns, status.ctime_ns or 0)))
 
 
 def _is_int(value: object) -> bool:
@@ -97,6 +100,44 @@ class StoredImage:
             raise _invalid(self)
         if self.attributes:
             _check(self, all(map(is_value, [*self.attributes, *self.attributes.values()])))
+
+
+@dataclass(frozen=True)
+class FiledImage:
+    """An image as it is filed: its id, its key, the row of its vector, and the status of its file."""
+
+    id: int
+    key: str
+    row: int
+    status: FileStatus
+
+    def __post_init__(self) -> None:
+        _check(self, _is_in(self.id, _IDS), is_key(self.key), is_count(self.row), _is_status(self.status))
+
+
+@dataclass(frozen=True)
+class MissingImage:
+    """A missing image.
+
+    Attributes:
+        id: that of the image.
+        key: under which it was.
+        hash: the SHA-256 of its file.
+        row: of its vector, or None if another model made it.
+        status: its file's when it was read.
+        since_ns: when the run began that missed it first.
+    """
+
+    id: int
+    key: str
+    hash: bytes
+    row: int | None
+    status: FileStatus
+    since_ns: int
+
+    def __post_init__(self) -> None:
+        _check(self, _is_in(self.id, _IDS), is_key(self.key), isinstance(self.hash, bytes), _is_status(self.status))
+        _check(self, self.row is None or is_count(self.row), isinstance(self.since_ns, int))
 
 
 @dataclass(frozen=True)
@@ -170,9 +211,7 @@ class KnownFile:
     kind: FileKind
 
     def __post_init__(self) -> None:
-        status = self.status
-        numbers = (status.size, status.mtime_ns, status.ctime_ns or 0)
-        _check(self, is_key(self.key), all(isinstance(number, int) for number in numbers))
+        _check(self, is_key(self.key), _is_status(self.status))
 
 
 @dataclass(frozen=True)

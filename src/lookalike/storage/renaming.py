@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from lookalike.storage.missing import MissingImage
-from lookalike.storage.transaction import FiledImage, Transaction
+from lookalike.storage.records import FiledImage, MissingImage
+from lookalike.storage.transaction import Transaction
 
 
 def rename_all(transaction: Transaction, new_key: Callable[[str], str], is_elsewhere: Callable[[str], bool]) -> None:

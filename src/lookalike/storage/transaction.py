@@ -4,7 +4,6 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from lookalike.filters import LABEL, Value, checked, checked_name
@@ -12,8 +11,8 @@ from lookalike.images.reading import FileStatus
 from lookalike.storage import carrying, seals
 from lookalike.storage.carrying import Carried
 from lookalike.storage.filter_sql import stored
-from lookalike.storage.missing import DEAD, MissingImage, MissingImages
-from lookalike.storage.records import checked_row
+from lookalike.storage.missing import DEAD, MissingImages
+from lookalike.storage.records import FiledImage, InvalidRecordError, MissingImage, checked_hash
 
 # A label that was given as an attribute stays, whatever folder the file is in.
 _GIVEN_LABEL = f"SELECT value FROM attributes WHERE image = images.id AND name = '{LABEL}'"  # noqa: S608
@@ -34,16 +33,6 @@ def _label(key: str) -> bytes | None:
 
 def _values(status: FileStatus) -> tuple[int, int, int | None]:
     return status.size, status.mtime_ns, status.ctime_ns
-
-
-@dataclass(frozen=True)
-class FiledImage:
-    """An image as it is filed: its id, its key, the row of its vector, and the status of its file."""
-
-    id: int
-    key: str
-    row: int
-    status: FileStatus
 
 
 class Transaction:
@@ -187,7 +176,7 @@ class Transaction:
     def edited_hash(self, image_id: int) -> bytes | None:
         """What the file of an image was when the run began; None if it has not changed."""
         found = self._connection.execute("SELECT hash FROM edited WHERE image = ?", (image_id,)).fetchone()
-        return None if found is None else bytes(found[0])
+        return None if found is None else checked_hash(found[0])
 
     def forget_edit(self, image_id: int) -> None:
         """Forgets what the file of an image was."""
@@ -195,13 +184,15 @@ class Transaction:
 
     def hash_of(self, row: int) -> bytes:
         """The SHA-256 of the file that the vector in a row was made of."""
-        (found,) = self._connection.execute("SELECT hash FROM vectors WHERE row = ?", (row,)).fetchone()
-        return bytes(found)
+        found = self._connection.execute("SELECT hash FROM vectors WHERE row = ?", (row,)).fetchone()
+        if found is None:
+            raise InvalidRecordError("an image without a vector")
+        return checked_hash(found[0])
 
     def _filed(self, condition: str, *values: bytes | int) -> list[FiledImage]:
         query = f"SELECT id, key, row, size, mtime_ns, ctime_ns FROM images WHERE {condition}"  # noqa: S608
         found = self._connection.execute(query, values).fetchall()
-        return [FiledImage(id_, key, checked_row(row), FileStatus(*status)) for id_, key, row, *status in found]
+        return [FiledImage(id_, key, row, FileStatus(*status)) for id_, key, row, *status in found]
 
     # Attributes
 
