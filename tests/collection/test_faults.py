@@ -143,6 +143,7 @@ class SpoiltEncoder(ColourEncoder):
         return embeddings
 
 
+@pytest.mark.usefixtures("old_files")
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0])
 def test_a_vector_that_is_not_finite_or_zero_never_reaches_the_index(folder: Path, value: float) -> None:
     Image.new("RGB", (9, 9)).save(folder / "black.png")

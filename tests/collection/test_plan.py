@@ -14,7 +14,7 @@ from lookalike import Collection, Hint, encoders
 from lookalike.collection.plan import PlanProgress, plan
 from lookalike.collection.reindex import reindex
 from lookalike.errors import IncompatibleError, UsageError
-from lookalike.images.reading import UNKNOWN, FileStatus
+from lookalike.images.reading import UNKNOWN
 from lookalike.index import defaults
 from lookalike.index.spec import IndexSpec
 from lookalike.ingest import sampling
@@ -42,10 +42,7 @@ def untouched(folder: Path) -> Iterator[Path]:
     assert everything_of(folder) == before
 
 
-@pytest.fixture(autouse=True)
-def old_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Takes files for old that are as young as the run that reads them, which would be read again."""
-    monkeypatch.setattr(FileStatus, "settled", lambda status, _: status)
+pytestmark = pytest.mark.usefixtures("old_files")
 
 
 def everything_of(folder: Path) -> dict[str, tuple[int, int, bytes]]:

@@ -67,6 +67,7 @@ def index(photos: Collection, monkeypatch: pytest.MonkeyPatch) -> Any:
         return photos.add(photos.folder, threads=1)
 
 
+@pytest.mark.usefixtures("old_files")
 def test_an_image_that_ended_the_process_is_skipped_by_the_next_run(
     photos: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

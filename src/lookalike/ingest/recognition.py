@@ -30,7 +30,7 @@ class Recognition:
         """
         there = transaction.image_at(file.key)
         if there and there.row == file.row:
-            transaction.put_image(file.key, file.row, file.status)
+            transaction.put_status(file.key, file.status)
             return "unchanged"  # it was only touched
         if image := self._displaced.take(transaction, file, is_new=is_new):
             transaction.missing.set_aside([file.key], self.since_ns)  # the contents of what was there are gone
@@ -53,7 +53,7 @@ class Recognition:
         """Files an image whose contents are those of no other: as the one that is or was there, or as a new one."""
         if there := transaction.image_at(file.key):
             transaction.note_edit(there.id, transaction.hash_of(there.row), now=file.hash)
-            transaction.put_image(file.key, file.row, file.status)
+            transaction.move(there, file.key, file.row, file.status)
             return "updated"
         if last := transaction.missing.last_at(file.key):
             transaction.bring_back(last, file.key, file.row, file.status)

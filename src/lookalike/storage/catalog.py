@@ -55,6 +55,7 @@ class Catalog(KnownFiles):
 
     def pinned(self) -> AbstractContextManager[None]:
         """Within, only the file that is at the path now is used: if it is replaced, IncompatibleError is raised."""
+        self._newest = None  # whoever writes does not go by what was read before
         return self._database.pinned()
 
     def identity(self) -> str:
