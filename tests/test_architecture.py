@@ -67,7 +67,7 @@ def test_only_few_modules_know_sqlite_and_faiss() -> None:
     assert knowing == sqlite | {("faiss", module) for module in ("vectors", "mapped_vectors", "spec", "faiss_index")}
 
 
-def test_openvino_is_imported_where_it_is_kept_from_reporting_and_nowhere_else() -> None:
+def test_openvino_is_imported_only_where_it_is_kept_from_reporting() -> None:
     importing = {
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")

@@ -51,7 +51,7 @@ def keys(home: Path, *arguments: str) -> list[str]:
     return [match["key"] for match in records(out)]
 
 
-def test_build_tells_beforehand_how_long_it_takes_and_afterwards_what_it_is_worth(home: Path) -> None:
+def test_build_tells_how_long_it_takes_and_then_what_it_is_worth(home: Path) -> None:
     code, out, err = run("build", "--spec", "IVF2,SQ8", "--recall", "0.9", cwd=home)
     assert code == 0
     assert err.startswith("Building IVF2,SQ8: about ")
@@ -160,7 +160,7 @@ def test_evaluate_prints_numbers_and_writes_a_report(gallery: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "card"])
-def test_a_damaged_index_is_warned_of_and_does_without_until_it_is_built_again(home: Path, damage: str) -> None:
+def test_a_damaged_index_is_warned_of_until_it_is_built_again(home: Path, damage: str) -> None:
     right = keys(home, "--exact")
     path = index_file(home)
     if damage == "card":

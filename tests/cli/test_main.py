@@ -313,7 +313,7 @@ def test_the_demo_writes_a_page_and_can_be_run_again(small_demo: Callable[[], Re
     assert len({row[3] for row in rows[:2]}) == 1
 
 
-def test_the_demo_is_made_anew_where_another_version_of_the_network_had_made_it(
+def test_the_demo_is_made_anew_with_another_version_of_the_network(
     small_demo: Callable[[], Result], tmp_path: Path
 ) -> None:
     write_gallery(tmp_path / "gallery", per_kind=1)

@@ -38,7 +38,7 @@ def test_a_command_of_a_stranger_is_quoted() -> None:
     assert as_command(hint) == "lookalike models import 'timm:x; rm -rf ~' --name '$(a)'"
 
 
-def test_the_commands_that_look_after_collections_print_by_these_functions_only() -> None:
+def test_commands_print_by_these_functions_only() -> None:
     for name in ("reports", "upkeep", "indexing", "searching", "locate", "progress", "main"):
         tree = ast.parse((Path(lookalike.__file__).parent / "cli" / f"{name}.py").read_text())
         named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}

@@ -75,7 +75,7 @@ def test_each_way_to_write_makes_sure_of_the_collection(photos: Collection, fold
         assert other.check() == []
 
 
-def test_a_collection_that_is_deleted_during_a_run_keeps_the_new_one_as_it_is(
+def test_a_run_does_not_touch_the_collection_that_replaces_its_own(
     photos: Collection, folder: Path, seeds: dict[str, int]
 ) -> None:
     for seed in range(20, 60):

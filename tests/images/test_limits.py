@@ -56,7 +56,7 @@ def test_the_number_that_a_refusal_names_is_enough_and_no_less_is(monkeypatch: p
         assert f"max_pixels={number} allows it" in reason(data, max_pixels=number - 1)
 
 
-def test_an_image_over_the_limit_is_to_be_tried_again_as_the_limit_may_be_raised() -> None:
+def test_an_image_over_the_limit_is_tried_again_as_that_may_be_raised() -> None:
     with pytest.raises(ImageError) as caught:
         decode(solid_webp(16_383, 16_383), SMALL)
     assert not caught.value.lasting

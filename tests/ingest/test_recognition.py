@@ -136,7 +136,7 @@ def test_a_copy_is_an_image_of_its_own_when_the_original_goes(photos: Collection
 
 @pytest.mark.usefixtures("old_files")
 @pytest.mark.parametrize("first", [A, B])
-def test_of_several_images_missed_at_a_path_the_contents_tell_which_is_back(
+def test_of_images_missed_at_one_path_the_contents_tell_which_is_back(
     photos: Collection, tmp_path_factory: pytest.TempPathFactory, first: str
 ) -> None:
     aside = tmp_path_factory.mktemp("aside")
@@ -196,7 +196,7 @@ def test_a_run_over_another_folder_ends_no_stopped_one(photos: Collection) -> No
     assert notes(photos) == {A: None, B: B, C: C, "z.png": A, "other/x.png": None}
 
 
-def test_an_image_that_was_edited_in_an_earlier_run_follows_no_earlier_contents(photos: Collection) -> None:
+def test_an_image_edited_in_an_earlier_run_follows_no_earlier_contents(photos: Collection) -> None:
     copy(photos.folder, A, "kept")
     draw(photos.folder / A, 9)
     photos.add(photos.folder)

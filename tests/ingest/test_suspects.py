@@ -85,7 +85,7 @@ def test_an_image_that_ended_the_process_is_skipped_by_the_next_run(
     assert index(photos, monkeypatch).added == 1
 
 
-def test_an_image_that_was_merely_decoded_when_the_process_ended_is_indexed(photos: Collection) -> None:
+def test_an_image_merely_decoded_when_the_process_ended_is_indexed(photos: Collection) -> None:
     with under_way(note(photos)) as first, first.decoding("b.png"):
         left = note(photos).read_bytes()
     note(photos).write_bytes(left)

@@ -122,7 +122,7 @@ def test_search_by_id_finds_the_image_although_others_are_written(photos: Collec
     assert_exact(found, true, 10)
 
 
-def test_a_short_search_that_is_always_overtaken_is_done_within_a_transaction(
+def test_a_short_search_that_is_always_overtaken_gets_a_transaction(
     photos: Collection, meanwhile: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer belongs to one state; a writer waits where a reader keeps it out (not with a write-ahead log)."""

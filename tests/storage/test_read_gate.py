@@ -26,7 +26,7 @@ def test_a_thread_that_is_within_enters_again_although_others_wait(monkeypatch: 
         assert gate._readers == 0
 
 
-def test_a_reader_that_waits_for_one_that_wants_to_enter_is_not_waited_for_for_ever(
+def test_a_reader_that_waits_for_another_is_not_waited_for_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gate = ReadGate()
