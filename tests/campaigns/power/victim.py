@@ -87,7 +87,7 @@ class Victim:
         getattr(self, f"_{step}")(self._photos)
 
     def _add(self, photos: Collection) -> None:
-        self._draw(self._random.randrange(1, 6))
+        self._draw(self._random.randrange(3, 6))
         for path in self._some(2):
             path.unlink()
         for path in self._some(2):
@@ -104,7 +104,7 @@ class Victim:
 
     def _remove(self, photos: Collection) -> None:
         found = photos.search_vector(np.ones(photos.made_by.dim), k=1000)
-        photos.remove([match.key for match in self._random.sample(found, 4)])
+        photos.remove([match.key for match in self._random.sample(found, 4 if len(found) > 10 else 0)])
 
     def _build(self, photos: Collection) -> None:
         photos.build(spec=self._random.choice(SPECS), recall=0.9)
