@@ -3,7 +3,7 @@
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -26,3 +26,11 @@ def scratch(options: argparse.Namespace) -> Iterator[Path]:
     print(f"seed {options.seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder).resolve()
+
+
+def tell(report: object, problems: Mapping[int, object]) -> int:
+    """Prints the problems by the numbers of their cases, and the report; returns the exit code."""
+    for number, problem in sorted(problems.items()):
+        print(f"case {number}: {problem}")
+    print(report)
+    return int(bool(problems))

@@ -36,6 +36,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def assert_stops_quietly(program: str) -> None:
+    """Python ends with the exit code of Ctrl-C, and without a word."""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def interrupted(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", PROGRAM, module, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -89,8 +95,7 @@ import sys
 sys.argv = ["lookalike", "broken"]
 main.main()
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert_stops_quietly(program)
 
 
 def test_ctrl_c_while_an_object_is_destroyed_ends_the_command() -> None:
@@ -112,8 +117,7 @@ def lasting():
 sys.argv = ["lookalike", "lasting"]
 __main__.main()
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert_stops_quietly(program)
 
 
 def test_errors_of_destroyed_objects_are_still_shown() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.errors import CorruptError
-from lookalike.filters import Value, Where
+from lookalike.filters import Where
 from lookalike.storage import filter_sql, missing, records, schema, seals
 from lookalike.storage.carrying import Carried
 from lookalike.storage.known_files import KnownFiles
@@ -319,21 +319,8 @@ class Catalog(KnownFiles):
                 WHERE {condition} ORDER BY place, key LIMIT ?
             ) AS found LEFT JOIN attributes ON image = found.id ORDER BY place, key, name
         """  # noqa: S608
-        found: dict[tuple[Any, ...], dict[str, Value]] = {}
         with self._database.connection() as connection:
-            for *image, name, value in connection.execute(query, (*values, limit)):
-                attributes = found.setdefault((*image,), {})
-                if name is not None:
-                    attributes[name] = value
-            return [self._unsealed(*image, attributes) for image, attributes in found.items()]
-
-    def _unsealed(self, *record: Any) -> StoredImage:
-        """An image of the catalog, after a check that it is as it was sealed."""
-        *values, seal, attributes = record
-        image = StoredImage(*(*values, attributes))
-        if seal != seals.seal_of(image):
-            raise self._damaged(f"the record of image {image.id} is not as it was written")
-        return image
+            return seals.unsealed(connection.execute(query, (*values, limit)).fetchall())
 
     def _rows(self, found: Iterable[tuple[int]]) -> "array[int]":
         """Rows of vectors, checked against their number."""

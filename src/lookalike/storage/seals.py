@@ -7,11 +7,10 @@ import itertools
 import json
 import sqlite3
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from lookalike.filters import Value
-from lookalike.storage.records import StoredImage
+from lookalike.storage.records import InvalidRecordError, StoredImage, sealed_images
 
 _PAGE = 1000  # images read at a time
 
@@ -25,6 +24,19 @@ def seal_of(image: StoredImage) -> int:
     given = "".join([f"\0{name}\0{value!r}" for name, value in attributes])
     text = f"{image.id}\0{image.key}\0{image.label!r}\0{image.width}\0{image.height}{given}"
     return zlib.crc32(text.encode("utf-8", "surrogateescape"), zlib.crc32(image.sha256))
+
+
+def unsealed(rows: Iterable[Sequence[Any]]) -> list[StoredImage]:
+    """The images of rows as `records.sealed_images` takes them.
+
+    Raises:
+        InvalidRecordError: one is not as it was sealed.
+    """
+    found = sealed_images(rows)
+    for image, stored in found:
+        if stored != seal_of(image):
+            raise InvalidRecordError(_not_as_written(image))
+    return [image for image, _ in found]
 
 
 def seal(connection: sqlite3.Connection, ids: Collection[int] | None = None) -> None:
@@ -43,8 +55,12 @@ def first_damage(connection: sqlite3.Connection) -> str | None:
         return f"table {broken[0]} refers to a missing row"
     for image, stored in itertools.chain.from_iterable(_pages(connection, None)):
         if stored != seal_of(image):
-            return f"the record of image {image.id} is not as it was written"
+            return _not_as_written(image)
     return None
+
+
+def _not_as_written(image: StoredImage) -> str:
+    return f"the record of image {image.id} is not as it was written"
 
 
 def _pages(connection: sqlite3.Connection, ids: Collection[int] | None) -> Iterator[list[tuple[StoredImage, int]]]:
@@ -58,10 +74,5 @@ def _pages(connection: sqlite3.Connection, ids: Collection[int] | None) -> Itera
     given: list[Any] = [] if ids is None else [json.dumps(sorted(ids))]
     last = 0
     while rows := connection.execute(query, [last, *given]).fetchall():
-        found: dict[tuple[Any, ...], dict[str, Value]] = {}
-        for *image, name, value in rows:
-            attributes = found.setdefault((*image,), {})
-            if name is not None:
-                attributes[name] = value
-        yield [(StoredImage(*(*values, attributes)), seal) for (*values, seal), attributes in found.items()]
+        yield sealed_images(rows)
         last = rows[-1][0]

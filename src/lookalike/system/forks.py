@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Protocol
 
 from lookalike.errors import UsageError
@@ -66,6 +66,11 @@ class _Libraries:
 
     @contextmanager
     def used(self) -> Iterator[None]:
+        """Has forks in other threads wait until this thread has left a library that has locks of its own.
+
+        Raises:
+            UsageError: this process was forked although another thread was within for seconds.
+        """
         depth = self._depth()
         if not depth:
             self._enter()
@@ -116,13 +121,7 @@ class _Libraries:
 _libraries = _Libraries()
 
 
-def held_off() -> AbstractContextManager[None]:
-    """Has forks in other threads wait until this thread has left a library that has locks of its own.
-
-    Raises:
-        UsageError: this process was forked although another thread was within for seconds.
-    """
-    return _libraries.used()
+held_off = _libraries.used
 
 
 def _after_fork_in_child() -> None:

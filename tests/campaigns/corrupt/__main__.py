@@ -28,10 +28,7 @@ def run_campaign() -> int:
     options = parser.parse_args()
     with command_line.scratch(options) as root:
         report = campaign.run(root, **vars(options))
-    for number, problem in sorted(report.problems.items()):
-        print(f"case {number}: {problem}")
-    print(report)
-    return int(bool(report.problems))
+    return command_line.tell(report, report.problems)
 
 
 if __name__ == "__main__":
