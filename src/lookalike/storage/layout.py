@@ -11,8 +11,10 @@ photos/.lookalike/            the directory of the collection, if no other is na
   data.000001/                catalog, vectors and index of a later model, in place of those above
 """
 
+import itertools
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from lookalike import arguments
@@ -89,9 +91,9 @@ def next_data(name: str | None) -> str:
     return f"data.{_number(_DATA, name or '') + 1:06}"
 
 
-def is_inner_directory(name: str) -> bool:
-    """Whether a directory of that name, in a collection's directory, belongs to the collection."""
-    return name == _INDEX or is_data(name)
+def inner_directories(path: Path) -> Iterator[Path]:
+    """The directories of a collection, below its own, that a file of the collection is in, the innermost first."""
+    return itertools.takewhile(lambda directory: directory.name == _INDEX or is_data(directory.name), path.parents)
 
 
 def is_earlier_data(name: str, current: str | None) -> bool:
