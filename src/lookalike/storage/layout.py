@@ -11,10 +11,8 @@ photos/.lookalike/            the directory of the collection, if no other is na
   data.000001/                catalog, vectors and index of a later model, in place of those above
 """
 
-import itertools
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from lookalike import arguments
@@ -91,9 +89,13 @@ def next_data(name: str | None) -> str:
     return f"data.{_number(_DATA, name or '') + 1:06}"
 
 
-def inner_directories(path: Path) -> Iterator[Path]:
+def inner_directories(path: Path) -> list[Path]:
     """The directories of a collection, below its own, that a file of the collection is in, the innermost first."""
-    return itertools.takewhile(lambda directory: directory.name == _INDEX or is_data(directory.name), path.parents)
+    found, directory = list[Path](), path.parent
+    while directory.name == _INDEX or is_data(directory.name):
+        found.append(directory)
+        directory = directory.parent
+    return found
 
 
 def is_earlier_data(name: str, current: str | None) -> bool:
