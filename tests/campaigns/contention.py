@@ -4,8 +4,8 @@
 
 Neither may hold the other up: the writer adds and removes images, one commit each; nobody waits for more than two
 seconds, no search fails, and beside the threads of one process the writer keeps a third of its speed. Each number of
-searchers is tried with a rollback journal and with a write-ahead log; then with a searcher that is stopped (SIGSTOP), and
-with searches for 10,000 images at once.
+searchers is tried with a rollback journal and with a write-ahead log; then with a searcher that is stopped (SIGSTOP),
+and with searches for 10,000 images at once.
 
 The searchers also take the processor from the writer, as any other work would. So each number is tried once more with
 searchers of another collection, which share nothing with the writer but the processor.
