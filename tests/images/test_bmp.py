@@ -2,7 +2,6 @@
 
 import io
 import struct
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,35 +10,9 @@ from PIL import Image
 
 from lookalike.errors import ImageError
 from lookalike.images.decode import Preprocessing, decode, thumbnail
-from tests.support.image_samples import painting, saved
+from tests.support.image_samples import Masks, bit_fields, painting, saved
 
 WHOLE = Preprocessing(size=32, crop=1.0)
-Masks = tuple[int, int, int, int]
-
-
-def packed(rgba: NDArray[Any], masks: Masks) -> NDArray[np.uint64]:
-    """Pixels as numbers: each channel in the bits of its mask, rounded down."""
-    numbers = np.zeros(rgba.shape[:2], np.uint64)
-    for channel, mask in zip(np.moveaxis(rgba.astype(np.uint64), 2, 0), masks, strict=True):
-        if mask:
-            shift = (mask & -mask).bit_length() - 1
-            most = mask >> shift
-            numbers |= (channel * np.uint64(most) // np.uint64(255)) << np.uint64(shift)
-    return numbers
-
-
-def bit_fields(rgba: NDArray[Any], bits: int, masks: Masks, *, header: int = 108, top_down: bool = False) -> bytes:
-    """A BMP of bit fields with a header of that many bytes: after 40, only the masks of the colours follow."""
-    height, width = rgba.shape[:2]
-    numbers = packed(rgba, masks).astype("<u2" if bits == 16 else "<u4")
-    if bits == 16 and width % 2:
-        numbers = np.pad(numbers, ((0, 0), (0, 1)))
-    rows = numbers if top_down else numbers[::-1]
-    head = struct.pack("<IiiHHIIiiII", header, width, -height if top_down else height, 1, bits, 3, 0, 0, 0, 0, 0)
-    head += struct.pack("<4I", *masks)[: 12 if header == 40 else 16]
-    head = head.ljust(header, b"\0") if header > 52 else head[: 52 if header in (40, 52) else header]
-    start = 14 + len(head)
-    return b"BM" + struct.pack("<IHHI", start + rows.nbytes, 0, 0, start) + head + rows.tobytes()
 
 
 def whole(data: bytes) -> NDArray[np.uint8]:
