@@ -5,6 +5,7 @@ Nothing is opened or decoded here, and Pillow is not imported.
 
 import re
 import zlib
+from collections.abc import Callable
 
 START = 4096  # bytes of a file that are enough to recognize it
 
@@ -48,10 +49,17 @@ _NOT_READ: tuple[tuple[bytes, str], ...] = (
     (b"FLIF", "FLIF"),
     (b"qoif", "QOI"),
     (b"farbfeld", "farbfeld"),
+    (b"BLP1", "BLP"),
+    (b"BLP2", "BLP"),
+    (b"\xabKTX ", "KTX"),
+    (b"\x13\xab\xa1\x5c", "ASTC"),
+    (b"\xb1\x68\xde\x3a", "DCX"),
     (b"\x8aMNG\r\n\x1a\n", "MNG"),
     (b"\x8bJNG\r\n\x1a\n", "JNG"),
-    (b"\x01\xda\x00\x01", "SGI"),
-    (b"\x01\xda\x01\x01", "SGI"),
+    (b"\x01\xda\0\1", "SGI"),
+    (b"\x01\xda\0\2", "SGI"),
+    (b"\x01\xda\1\1", "SGI"),
+    (b"\x01\xda\1\2", "SGI"),
     (b"\x59\xa6\x6a\x95", "Sun raster"),
     (b"SIMPLE  =", "FITS"),
     (b"%PDF-", "PDF"),
@@ -67,7 +75,7 @@ _NOT_READ: tuple[tuple[bytes, str], ...] = (
 )
 _PNM = re.compile(rb"P[1-6][ \t\r\n]+(#[^\n]*\n\s*)*[0-9]+\s|P7\n(#[^\n]*\n)*[A-Z]+ |Pf\s+[0-9]+\s+[0-9]+\s")
 _SVG = re.compile(rb"<(\w+:)?svg[\s>]")
-_TGA_END = b"TRUEVISION-XFILE.\0"
+_XBM = re.compile(rb"(/\*[^*]*\*/\s*)?#define [ \t]*\w*width[ \t]+[0-9]+\s+#define [ \t]*\w*height[ \t]")
 
 
 def read_kind(data: bytes) -> str | None:
@@ -96,21 +104,7 @@ def kind_not_read(data: bytes) -> str | None:
     for magic, kind in _NOT_READ:
         if data.startswith(magic):
             return kind
-    if data[4:8] == b"ftyp" and b"crx " in _brands(data):
-        return "camera RAW (CR3)"
-    if data[:3] == b"\0\0\x01" and _is_icon(data):
-        return "ICO"
-    if data[:3] == b"\0\0\x02" and _is_icon(data):
-        return "CUR"
-    if data[:4] == b"\x01\0\0\0" and data[40:44] == b" EMF":
-        return "EMF"
-    if data[128:132] == b"DICM":
-        return "DICOM"
-    if data[:1] == b"\x0a" and data[1:2] in b"\0\2\3\4\5" and data[2:4] in (b"\1\1", b"\1\2", b"\1\4", b"\1\x08"):
-        return "PCX"
-    if data.endswith(_TGA_END):
-        return "TGA"
-    return "SVG" if _is_svg(data) else None
+    return next((kind for is_kind, kind in _TESTS if is_kind(data)), None)
 
 
 def is_image(start: bytes) -> bool:
@@ -140,3 +134,25 @@ def _is_svg(data: bytes) -> bool:
     start = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     is_page = b"<html" in start.lower() or start[:14].lower() == b"<!doctype html"
     return start.startswith(b"<") and not is_page and bool(_SVG.search(start))
+
+
+def _is_pcx(data: bytes) -> bool:
+    """Whether the version, run lengths, and a usual number of bits for a channel follow."""
+    return data[:1] == b"\x0a" and data[1:2] in _PCX_VERSIONS and data[2:4] in (b"\1\1", b"\1\2", b"\1\4", b"\1\x08")
+
+
+_PCX_VERSIONS = {b"\0", b"\2", b"\3", b"\4", b"\5"}
+# Formats that need more than a comparison of first bytes.
+_TESTS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
+    (lambda data: data[4:8] == b"ftyp" and b"crx " in _brands(data), "camera RAW (CR3)"),
+    (lambda data: data[:3] == b"\0\0\1" and _is_icon(data), "ICO"),
+    (lambda data: data[:3] == b"\0\0\2" and _is_icon(data), "CUR"),
+    (lambda data: data[:4] == b"\1\0\0\0" and data[40:44] == b" EMF", "EMF"),
+    (lambda data: data[:4] == b"FORM" and data[8:12] in (b"ILBM", b"PBM "), "ILBM"),
+    (lambda data: data[:2] == b"BA" and data[14:16] in (b"BM", b"IC", b"PT"), "an array of OS/2 bitmaps"),
+    (lambda data: data[128:132] == b"DICM", "DICOM"),
+    (lambda data: _XBM.match(data) is not None, "XBM"),
+    (lambda data: data.endswith(b"TRUEVISION-XFILE.\0"), "TGA"),
+    (_is_pcx, "PCX"),
+    (_is_svg, "SVG"),
+)
