@@ -156,11 +156,11 @@ class Collection(Searchable):
             return missing.prune(self._catalog, missing_for)
 
     def annotate(self, table: str | os.PathLike[str]) -> AttributesReport:
-        """Gives images the attributes that a CSV, TSV or Parquet file has for their paths.
+        """Gives images the attributes that a CSV or Parquet file has for their paths.
 
-        The first column, or the one named `path`, `file`, `filename` or `image`, names the image; the others are
-        attributes, by which searches can be filtered. One named `label` becomes the image's label. Attributes that the
-        file does not mention stay.
+        The column whose cells name most images names the image, and the report says which one it is; the others are
+        attributes, by which searches can be filtered. One named `label` becomes the image's label. An empty cell, or
+        one that says NA, NaN, None or the like, removes an attribute; those that the file does not mention stay.
 
         Raises:
             UsageError: the file cannot be used; nothing has changed.
