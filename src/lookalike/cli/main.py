@@ -108,4 +108,4 @@ def _description(error: BaseException) -> str:
     if isinstance(error, errors.LookalikeError):
         message = errors.with_hints(error.message, error.hints, as_command)
         return message if isinstance(error, output.ExplainedError) else output.one_line(message)
-    return str(error) or "there is not enough memory"
+    return output.one_line(str(error)) or "there is not enough memory"
