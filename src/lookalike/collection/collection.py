@@ -114,7 +114,7 @@ class Collection(Searchable):
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing.
         """
-        threads = checked_threads(threads)
+        threads, progress = checked_threads(threads), arguments.callback(progress, "progress")
         with self._write_access.vectors() as writer, under_way(self.directory / layout.DECODING) as decoding:
             encoder = self._encoder.for_indexing(threads or cores())
             count = threads or encoders.threads_for(encoder, cores())
@@ -200,7 +200,7 @@ class Collection(Searchable):
             StorageError: the disk is full or failing; the present index still serves.
         """
         options = BuildOptions(recall, None if memory is None else memory_bytes(memory), spec)
-        with self._write_access.index(progress) as maintainer:
+        with self._write_access.index(arguments.callback(progress, "progress")) as maintainer:
             return maintainer.build(options)
 
     def maintain(self, *, progress: Callable[[BuildProgress], None] | None = None) -> Maintenance:
@@ -216,7 +216,7 @@ class Collection(Searchable):
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing; the present index still serves.
         """
-        with self._write_access.index(progress) as maintainer:
+        with self._write_access.index(arguments.callback(progress, "progress")) as maintainer:
             return maintainer.maintain()
 
     # Looking after it
@@ -244,6 +244,7 @@ class Collection(Searchable):
             UsageError: there are fewer than two images that differ.
             CorruptError: a vector is damaged.
         """
+        progress = arguments.callback(progress, "progress")
         return search_quality.evaluate_search(self._snapshots, self._searcher, queries, progress)
 
     def skipped(self) -> list[Skipped]:

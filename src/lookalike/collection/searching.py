@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from lookalike import arguments
 from lookalike.collection.encoder import CollectionEncoder
-from lookalike.collection.queries import checked_images, checked_terms, checked_vector
+from lookalike.collection.queries import checked_image, checked_images, checked_terms, checked_vector
 from lookalike.images.decode import ImageSource
 from lookalike.results import Matches
 from lookalike.search.options import SearchKeywords, SearchOptions
@@ -50,7 +50,8 @@ class Searchable:
                 cancel each other out.
             CorruptError: a vector that would have been returned is damaged.
         """
-        alike, unlike = [query, *checked_images(plus, "plus")], checked_images(minus, "minus")
+        alike = [checked_image(query, "query"), *checked_images(plus, "plus")]
+        unlike = checked_images(minus, "minus")
         terms = [*(Term(each) for each in alike), *(Term(each, weight=-1) for each in unlike)]
         return self.search_terms(terms, **options)
 
@@ -109,7 +110,7 @@ class Searchable:
         Raises:
             ImageError: it cannot be used.
         """
-        return self._encoder.image_vector(query)
+        return self._encoder.image_vector(checked_image(query, "query"))
 
     def embed_text(self, text: str) -> Vectors:
         """The unit vector of a text, float32 (1, dim), by the collection's encoder.

@@ -77,7 +77,7 @@ class Not:
     values: Value | Collection[Value]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", _values_of(self.values, "Not"))
+        object.__setattr__(self, "values", _values_of(self.values, "Not(values=...)"))
 
     @property
     def excluded(self) -> frozenset[Value]:
