@@ -78,7 +78,7 @@ def test_a_typing_error_is_understood(given: str, meant: str) -> None:
 
 
 def test_a_typing_error_in_an_option_is_understood() -> None:
-    assert message("index", "--reindx") == "No such option '--reindx'. Did you mean '--reindex'?"
+    assert "'--reindex'" in message("index", "--reindx")
 
 
 def test_what_nobody_can_guess_gets_no_suggestion() -> None:
