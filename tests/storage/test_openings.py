@@ -1,4 +1,4 @@
-"""Files of a collection are opened by storage/files.py, which follows no symlink; whatever else opens one has a reason."""
+"""Files of a collection are opened by storage/files.py, which follows no link; whatever else opens one has a reason."""
 
 import ast
 from collections.abc import Iterator
