@@ -1,5 +1,6 @@
 """The command `attributes` and filters by what it imports, in real processes."""
 
+import shutil
 import unicodedata
 from pathlib import Path
 
@@ -76,8 +77,16 @@ def test_an_exclusion_finds_images_without_the_attribute_too(gallery: Path) -> N
 
 @pytest.mark.parametrize("name", [unicodedata.normalize("NFC", "Möbel"), unicodedata.normalize("NFD", "Möbel")])
 def test_labels_and_folders_are_typed_in_either_spelling(gallery: Path, name: str) -> None:
-    for option in ("--label", "--under"):
-        assert found(gallery, option, name) == [unicodedata.normalize("NFD", "Möbel")]
+    for option, given in (("--label", name), ("--under", name), ("--under", f"photos/{name}")):
+        assert found(gallery, option, given) == [unicodedata.normalize("NFD", "Möbel")]
+
+
+@pytest.mark.parametrize("name", [unicodedata.normalize("NFC", "Möbel"), unicodedata.normalize("NFD", "Möbel")])
+def test_images_are_removed_by_names_in_either_spelling(gallery: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(gallery / "photos", tmp_path / "photos")
+    code, out, err = run("remove", f"photos/{name}/mug-01.jpg", cwd=tmp_path)
+    assert (code, out, err) == (0, "Removed 1 image.\n", "")
+    assert run("remove", f"{name}\\mug-01.jpg", cwd=tmp_path)[0] == 2  # it is gone
 
 
 @pytest.mark.parametrize("condition", ["stars", "my stars "])
