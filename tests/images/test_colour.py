@@ -19,11 +19,13 @@ from tests.support.profiles import (
     SRGB,
     cmyk_profile,
     grey_profile,
+    in_xyb,
     printed,
     profile,
     rgb_profile,
     shown,
     table_profile,
+    xyb_profile,
 )
 
 SWAPPED = SRGB[:, [2, 1, 0]]
@@ -150,6 +152,15 @@ def profile_with_padding(size: int) -> bytes:
 def sized(data: bytes) -> bytes:
     """A profile whose header has its size."""
     return len(data).to_bytes(4, "big") + data[4:]
+
+
+def test_a_jpeg_of_xyb_is_shown_in_srgb() -> None:
+    colours = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (200, 120, 40)], np.uint8)
+    image = Image.fromarray(in_xyb(colours[None].repeat(16, 0).repeat(16, 1)))
+    data = saved(image, "JPEG", icc_profile=xyb_profile(), keep_rgb=True, quality=100, subsampling=0)
+    assert differences(middles(data), colours) <= 20  # 8 bits of XYB are few for pure colours
+    assert np.abs(middles(data) - colours).mean() < 5
+    assert np.abs(middles(saved(image, "JPEG", keep_rgb=True)) - colours).mean() > 60
 
 
 def test_an_image_of_pillow_and_its_file_look_alike() -> None:

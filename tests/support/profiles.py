@@ -109,3 +109,37 @@ def lab16(rgb: NDArray[np.uint8]) -> bytes:
 
 def fixed(*values: float) -> bytes:
     return struct.pack(f">{len(values)}i", *(round(float(value) * 65536) for value in values))
+
+
+# XYB, in which JPEG XL's relatives write JPEGs: the numbers are those of libjxl's opsin_params.h.
+
+_ABSORBANCE = np.array([[0.3, 0.622, 0.078], [0.23, 0.692, 0.078], [0.24342269, 0.20476744, 0.55180987]])
+_BIAS = 0.0037930732552754493
+_XYB_SCALE, _XYB_OFFSET = np.array([22.995788804, 1.183000077, 1.502141333]), np.array([0.015386134, 0.0, 0.27770459])
+_LOW, _HIGH = -0.2, 1.5  # of the roots of the cones' responses
+
+
+def in_xyb(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The scaled XYB of colours of sRGB."""
+    long, middle, short = np.moveaxis(np.cbrt(decoded(rgb / 255) @ _ABSORBANCE.T + _BIAS) - np.cbrt(_BIAS), -1, 0)
+    x, y = (long - middle) / 2, (long + middle) / 2
+    return np.rint(255 * (np.stack([x, y, short - y], axis=-1) + _XYB_OFFSET) * _XYB_SCALE).clip(0, 255).astype(np.uint8)
+
+
+@functools.cache
+def xyb_profile() -> bytes:
+    """A profile of XYB as libjxl makes it: a table of 2 x 2 x 2, curves, and a matrix to XYZ (ICC.1:2022, 10.12)."""
+    corners = np.stack(np.meshgrid(*[[0.0, 1.0]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    x, y, b = np.moveaxis(corners / _XYB_SCALE - _XYB_OFFSET, -1, 0)
+    roots = np.stack([y + x, y - x, b + y], axis=-1) + np.cbrt(_BIAS)
+    values = np.rint((roots - _LOW) / (_HIGH - _LOW) * 65535).astype(">u2")
+    clut = bytes([2, 2, 2]) + bytes(13) + b"\2\0\0\0" + bytes(values)
+    straight = struct.pack(">4s4xH2xi", b"para", 0, 65536)
+    slope = _HIGH - _LOW
+    cube = struct.pack(">4s4xH2x", b"para", 4) + fixed(3, slope, _LOW, 0, -_LOW / slope, 0, 0)
+    to_xyz = SRGB @ np.linalg.inv(_ABSORBANCE) * (32768 / 65535)
+    matrix = fixed(*to_xyz.ravel(), *(to_xyz @ np.full(3, -_BIAS)))
+    parts = [straight * 3, matrix, cube * 3, clut, straight * 3]
+    places = np.cumsum([32, *(len(part) for part in parts)])[:5]
+    head = struct.pack(">4s4xBB2x5I", b"mAB ", 3, 3, *(int(place) for place in places))
+    return profile(b"RGB ", {b"A2B0": head + b"".join(parts)}, version=4)
