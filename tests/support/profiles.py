@@ -123,7 +123,8 @@ def in_xyb(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The scaled XYB of colours of sRGB."""
     long, middle, short = np.moveaxis(np.cbrt(decoded(rgb / 255) @ _ABSORBANCE.T + _BIAS) - np.cbrt(_BIAS), -1, 0)
     x, y = (long - middle) / 2, (long + middle) / 2
-    return np.rint(255 * (np.stack([x, y, short - y], axis=-1) + _XYB_OFFSET) * _XYB_SCALE).clip(0, 255).astype(np.uint8)
+    scaled = (np.stack([x, y, short - y], axis=-1) + _XYB_OFFSET) * _XYB_SCALE
+    return np.rint(255 * scaled).clip(0, 255).astype(np.uint8)
 
 
 @functools.cache
