@@ -158,7 +158,7 @@ def test_a_jpeg_of_xyb_is_shown_in_srgb() -> None:
     colours = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (200, 120, 40)], np.uint8)
     image = Image.fromarray(in_xyb(colours[None].repeat(16, 0).repeat(16, 1)))
     data = saved(image, "JPEG", icc_profile=xyb_profile(), keep_rgb=True, quality=100, subsampling=0)
-    assert differences(middles(data), colours) <= 20  # 8 bits of XYB are few for pure colours
+    assert differences(middles(data), colours) <= 30  # 8 bits of XYB are few for pure colours
     assert np.abs(middles(data) - colours).mean() < 5
     assert np.abs(middles(saved(image, "JPEG", keep_rgb=True)) - colours).mean() > 60
 
@@ -181,11 +181,11 @@ def test_an_image_of_pillow_and_its_file_look_alike() -> None:
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_scaled_pixels_are_those_of_the_image_in_srgb(space: str, mode: str) -> None:
     preprocessing = Preprocessing(size=32)
-    image = painting("RGB", (400, 300)).convert(mode)
+    image = painting().resize((400, 300)).convert(mode)
     found = decode(saved(image, "PNG", icc_profile=rgb_profile(*SPACES[space])), preprocessing).pixels
     in_srgb = Image.fromarray(shown(np.asarray(image.convert("RGB")), *SPACES[space]))
     expected = prepare(in_srgb, preprocessing).pixels
-    assert np.abs(found.astype(int) - expected).mean() < 3
+    assert np.abs(found.astype(int) - expected).mean() < 1.5
 
 
 def test_a_large_image_is_converted_as_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,13 +229,20 @@ def broken_profiles() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", broken_profiles())
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF", "WEBP"])
 def test_without_a_usable_profile_colours_stay_as_they_are(name: str, kind: str) -> None:
     """Bit for bit; also with a profile of sRGB, since most images have one."""
     image, whole = painting(size=(80, 60)), Preprocessing(size=32, crop=1.0)
     bare = decode(saved(image, kind), whole).pixels
     found = decode(saved(image, kind, icc_profile=broken_profiles()[name]), whole).pixels
     np.testing.assert_array_equal(found, bare)
+
+
+@pytest.mark.parametrize("name", broken_profiles().keys() - {"too large"})
+def test_without_a_usable_profile_the_colours_of_a_png_stay_as_they_are(name: str) -> None:
+    image, whole = painting(size=(80, 60)), Preprocessing(size=32, crop=1.0)
+    found = decode(saved(image, "PNG", icc_profile=broken_profiles()[name]), whole).pixels
+    np.testing.assert_array_equal(found, decode(saved(image, "PNG"), whole).pixels)
 
 
 def test_a_damaged_profile_never_raises() -> None:
