@@ -76,7 +76,7 @@ def facts(collection: Collection) -> dict[str, tuple[int, str | None, dict[str, 
     return {key: (match.id, match.label, dict(match.attributes)) for key, match in everything(collection).items()}
 
 
-def test_images_with_a_profile_get_other_vectors_and_the_rest_keeps_its_own(earlier: Collection, folder: Path) -> None:
+def test_images_with_a_profile_get_other_vectors_and_the_rest_does_not(earlier: Collection, folder: Path) -> None:
     before, known = stored_vectors(earlier.directory), facts(earlier)
     assert earlier.info().outdated == 8
     assert counts(earlier.add(folder)) == {"reencoded": 3, "unchanged": 5}
