@@ -30,6 +30,7 @@ from PIL import (
 
 from lookalike.errors import ImageError, UsageError
 from lookalike.images import limits
+from lookalike.images.tiff.image import open_tiff
 from lookalike.system import forks
 
 
@@ -189,16 +190,20 @@ class _Tiff(TiffImagePlugin.TiffImageFile):
             self._size = self.im.size
 
 
+def _tiff(file: BinaryIO) -> ImageFile.ImageFile:
+    return open_tiff(file, _Tiff)
+
+
 _Plugin: TypeAlias = Callable[[BinaryIO], ImageFile.ImageFile]
 _PLUGINS: tuple[tuple[bytes, _Plugin], ...] = (
     (b"\xff\xd8\xff", _Jpeg),
     (b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
     (b"GIF87a", GifImagePlugin.GifImageFile),
     (b"GIF89a", GifImagePlugin.GifImageFile),
-    (b"II*\0", _Tiff),
-    (b"MM\0*", _Tiff),
-    (b"II+\0", _Tiff),
-    (b"MM\0+", _Tiff),
+    (b"II*\0", _tiff),
+    (b"MM\0*", _tiff),
+    (b"II+\0", _tiff),
+    (b"MM\0+", _tiff),
 )
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 
