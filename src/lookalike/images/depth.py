@@ -1,9 +1,9 @@
 """Numbers of any depth -> 8 bits: which of an image's values becomes black, and which white.
 
 The rule is the same for all formats. Integers: the range of 8, 10, 12, 14, 16, 24 or 32 bits that holds them; floats:
-0 to 1, 255 or 65535; but only if the image uses it, that is, if its values reach beyond a quarter of it. Otherwise the
-range is the image's own: from 0, or the lowest value below it, to the highest. So 16 bits of which 10 are used are not
-black, and a dark photograph stays dark.
+0 to 1, 255 or 65535, or -1 to 1; but only if the image uses it, that is, if its values reach beyond a quarter of it.
+Otherwise the range is the image's own: from 0, or the lowest value below it, to the highest. So 16 bits of which 10 are
+used are not black, and a dark photograph stays dark.
 """
 
 import math
@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from lookalike.errors import ImageError
 
 _DEPTHS = tuple(float(2**bits - 1) for bits in (8, 10, 12, 14, 16, 24, 32))
 _FLOAT_TOPS = (1.0, 255.0, 65535.0)
@@ -40,8 +38,8 @@ def range_of(parts: Iterable[NDArray[Any]], declared: Range | None = None) -> Ra
         parts: all of the image's values, in arrays of any shape.
         declared: the range that the file names.
 
-    Raises:
-        ImageError: there is no value.
+    Returns:
+        The range; 0 to 1 if there is no value.
     """
     low, high, floats, bits = math.inf, -math.inf, False, 0
     samples = []
@@ -55,7 +53,7 @@ def range_of(parts: Iterable[NDArray[Any]], declared: Range | None = None) -> Ra
         if values.size:
             low, high = min(low, float(values.min())), max(high, float(values.max()))
     if low > high:
-        raise ImageError("holds no values")
+        return Range(0, 1)
     if floats:
         low, high = _without_outliers(np.concatenate(samples), low, high)
     if declared and _uses(high, declared.high) and declared.low <= low and high <= declared.high:
@@ -66,16 +64,19 @@ def range_of(parts: Iterable[NDArray[Any]], declared: Range | None = None) -> Ra
 def eight_bits(values: NDArray[Any], limits: Range) -> NDArray[np.uint8]:
     """Scales values to 0 to 255, clipped; NaN becomes 255."""
     if values.dtype.kind == "u" and (limits.low, limits.high) == (0, 255):
-        return np.minimum(values, 255).astype(np.uint8)
+        whole: NDArray[np.uint8] = np.minimum(values, 255).astype(np.uint8)
+        return whole
     if values.itemsize == 2 and values.dtype.kind == "u" and (limits.low, limits.high) == (0, 65535):
-        return (values >> 8).astype(np.uint8)
+        upper: NDArray[np.uint8] = (values >> 8).astype(np.uint8)
+        return upper
     span = limits.high - limits.low
     wide = np.float32 if values.itemsize <= 4 and 1e-30 < span < 1e30 else np.float64
     clipped = np.clip(values.astype(wide, copy=False), wide(limits.low), wide(limits.high))
     scaled = (clipped - wide(limits.low)) * wide(255 / span) + wide(0.5)
     if values.dtype.kind == "f":
         scaled = np.nan_to_num(scaled, nan=255, posinf=255, neginf=0)
-    return np.minimum(scaled, 255).astype(np.uint8)
+    grey: NDArray[np.uint8] = np.minimum(scaled, 255).astype(np.uint8)
+    return grey
 
 
 def _finite(values: NDArray[Any]) -> NDArray[Any]:
@@ -100,10 +101,9 @@ def _uses(high: float, top: float) -> bool:
 
 def _usual(low: float, high: float, tops: tuple[float, ...], bits: int) -> Range:
     """The usual range that holds the values if they use it, else their own."""
-    if low < 0 and bits:
-        half = float(2 ** (bits - 1))
-        if -low > half / _USED and high > half / _USED:
-            return Range(-half, half - 1)
+    half = float(2 ** (bits - 1)) if bits else 1.0  # signed integers, or floats around 0
+    if half / _USED < -low <= half and half / _USED < high <= half:
+        return Range(-half, half - bool(bits))
     if low < -_SLIGHT * max(high, 0):
         return Range(low, high if high > low else low + 1)
     if bits:  # one of them is the sign

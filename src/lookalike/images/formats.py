@@ -30,6 +30,7 @@ from PIL import (
 
 from lookalike.errors import ImageError, UsageError
 from lookalike.images import limits
+from lookalike.images.png_depth import DeepPng, is_deep
 from lookalike.images.tiff.image import open_tiff
 from lookalike.system import forks
 
@@ -191,13 +192,19 @@ class _Tiff(TiffImagePlugin.TiffImageFile):
 
 
 def _tiff(file: BinaryIO) -> ImageFile.ImageFile:
-    return open_tiff(file, _Tiff)
+    return open_tiff(file.read(), _Tiff)
+
+
+def _png(file: BinaryIO) -> ImageFile.ImageFile:
+    start = file.read(26)
+    file.seek(0)
+    return DeepPng(file) if is_deep(start) else PngImagePlugin.PngImageFile(file)
 
 
 _Plugin: TypeAlias = Callable[[BinaryIO], ImageFile.ImageFile]
 _PLUGINS: tuple[tuple[bytes, _Plugin], ...] = (
     (b"\xff\xd8\xff", _Jpeg),
-    (b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
+    (b"\x89PNG\r\n\x1a\n", _png),
     (b"GIF87a", GifImagePlugin.GifImageFile),
     (b"GIF89a", GifImagePlugin.GifImageFile),
     (b"II*\0", _tiff),

@@ -14,7 +14,6 @@ from PIL import Image
 from lookalike import arguments
 from lookalike.errors import ImageError
 from lookalike.images.av1 import frame_pixels
-from lookalike.images.tiff.image import NumericTiff
 
 MAX_PIXELS = 178_000_000  # of an image that is decoded in full; more than this, Pillow decodes only if told so
 LARGE_PIXELS = 32_000_000  # of an image that is decoded alone
@@ -116,15 +115,13 @@ def decoding_cost(image: Any, size: tuple[int, int], data: bytes) -> Cost:
         coded = frame_pixels(data) if image.format == "AVIF" else pixels
         pixels = max(pixels, coded or LARGE_PIXELS + 1)
         return Cost(pixels, pixels * _BY_LIBRARY[image.format], certain=False)
-    if isinstance(image, NumericTiff):
-        return Cost(pixels, image.needed_bytes, certain=not image.by_library)
-    kept = pixels * _IN_MEMORY.get(image.mode, 4) + 8 * image.height
+    kept = pixels * _IN_MEMORY.get(image.mode, 4) + 8 * image.height + getattr(image, "working_bytes", 0)
     if "progressive" in image.info:  # all coefficients are kept, 2 bytes each
         full = size[0] * size[1]
         return Cost(full, kept + full * 2 * len(image.getbands()), certain=True)
     if image.tile and image.tile[0][0] == "libtiff":
         return Cost(pixels, kept + _tiff_chunk(image.tag_v2.get, image.size), certain=False)
-    return Cost(pixels, kept, certain=True)
+    return Cost(pixels, kept, certain=not getattr(image, "by_library", False))
 
 
 def _tiff_chunk(tag: Callable[..., Any], size: tuple[int, int]) -> int:

@@ -6,14 +6,19 @@ Nothing is read that the file's own bytes do not back: a tag's values are a view
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import ImageError
 
-_HEADERS = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
+_HEADERS: dict[bytes, tuple[Literal["<", ">"], bool]] = {
+    b"II*\0": ("<", False),
+    b"MM\0*": (">", False),
+    b"II+\0": ("<", True),
+    b"MM\0+": (">", True),
+}
 # NumPy's kind and size of a value by the number of its type; a rational is two integers, text is bytes.
 _TYPES = {
     1: "u1",
@@ -57,7 +62,7 @@ class Directory:
     """
 
     data: bytes
-    order: str
+    order: Literal["<", ">"]
     big: bool
     offset: int
     tags: dict[int, tuple[int, int, int]]
@@ -114,7 +119,7 @@ def read_directory(data: bytes, offset: int) -> Directory:
             raise ImageError(f"damaged: a directory of {count} tags")
         at = offset + struct.calcsize(order + counter)
         field, width = struct.calcsize(order + entry), struct.calcsize(order + pointer)
-        tags = {}
+        tags: dict[int, tuple[int, int, int]] = {}
         for start in range(at, at + count * (field + width), field + width):
             tag, kind, values = struct.unpack_from(order + entry, data, start)
             if kind in _TYPES:

@@ -3,7 +3,7 @@
 import io
 import struct
 from collections.abc import Callable
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -15,20 +15,19 @@ from lookalike.images.tiff.pixels import bands_of, picture_of
 from lookalike.images.tiff.segments import AT_ONCE, Unpack
 
 
-def open_tiff(file: BinaryIO, by_pillow: Callable[[BinaryIO], ImageFile.ImageFile]) -> ImageFile.ImageFile:
+def open_tiff(data: bytes, by_pillow: Callable[[BinaryIO], ImageFile.ImageFile]) -> ImageFile.ImageFile:
     """Opens the image that a TIFF shows: with Pillow if that reads it rightly, which the usual ones are.
 
     Args:
-        file: the file.
+        data: the bytes of the file.
         by_pillow: Pillow's plugin.
 
     Raises:
         ImageError: with the reason why it cannot be read.
     """
-    data = file.read()
     directory = main_directory(data)
     if not _is_usual(directory):
-        return NumericTiff(file, directory, lambda grey: np.asarray(by_pillow(grey)))
+        return NumericTiff(directory, lambda grey: np.asarray(by_pillow(grey)))
     if directory.offset != first_offset(data):
         data = _beginning_with(directory)
     return by_pillow(io.BytesIO(data))
@@ -74,17 +73,16 @@ class NumericTiff(ImageFile.ImageFile):
     """The image of a TIFF's directory, which is decoded by `load()`.
 
     Attributes:
-        needed_bytes: of memory that decoding takes at most.
+        working_bytes: of memory that decoding takes at most besides the pixels.
         by_library: whether libtiff allocates by itself meanwhile.
     """
 
     format = "TIFF"
 
-    def __init__(self, file: IO[bytes], directory: Directory, unpack: Unpack) -> None:
+    def __init__(self, directory: Directory, unpack: Unpack) -> None:
         """Reads the layout of an image.
 
         Args:
-            file: the file.
             directory: of the image.
             unpack: decodes a TIFF of 8-bit grey.
 
@@ -95,10 +93,10 @@ class NumericTiff(ImageFile.ImageFile):
         self._picture = picture = picture_of(directory)
         layout = picture.layout
         segment = layout.segment[1] * (layout.row_bytes + layout.segment[0] * layout.in_segment * layout.dtype.itemsize)
-        pixel = len(picture.samples) * (layout.dtype.itemsize + 2) + 4
-        self.needed_bytes = layout.width * layout.length * pixel + 2 * max(segment, AT_ONCE)
+        pixel = len(picture.samples) * (layout.dtype.itemsize + 1)
+        self.working_bytes = layout.width * layout.length * pixel + 2 * max(segment, AT_ONCE)
         self.by_library = layout.compression != UNCOMPRESSED
-        super().__init__(file)
+        super().__init__(io.BytesIO())
 
     def _open(self) -> None:
         layout = self._picture.layout

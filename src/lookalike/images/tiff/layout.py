@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class Layout:
     samples: int
     bits: int
     kind: str
-    order: str
+    order: Literal["<", ">"]
     photometric: int
     compression: int
     predictor: int
@@ -83,7 +84,7 @@ class Layout:
         return _PHOTOMETRICS[self.photometric]
 
     @property
-    def dtype(self) -> np.dtype:  # type: ignore[type-arg]
+    def dtype(self) -> np.dtype[Any]:
         """NumPy's type for a number: the smallest that holds it."""
         size = next(size for size in (8, 16, 32, 64) if size >= self.bits)
         return np.dtype(f"{self.kind}{size // 8}")

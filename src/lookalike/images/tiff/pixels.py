@@ -71,7 +71,7 @@ def picture_of(directory: Directory) -> Picture:
         bool(alpha),
         bool(alpha) and kinds[alpha[0]] == _ASSOCIATED,
         _nodata(directory),
-        _declared(directory),
+        _declared(directory, layout),
     )
 
 
@@ -83,23 +83,27 @@ def _nodata(directory: Directory) -> float | None:
         return None
 
 
-def _declared(directory: Directory) -> Range | None:
-    """The range that SMinSampleValue and SMaxSampleValue name."""
+def _declared(directory: Directory, layout: Layout) -> Range | None:
+    """The range that SMinSampleValue and SMaxSampleValue name, or a number of bits that is no usual one."""
     low, high = (directory.values(tag).astype(float) for tag in (tags.SMALLEST, tags.LARGEST))
-    if not len(high) or not np.isfinite([*low, *high]).all():
-        return None
-    least = float(low.min()) if len(low) else 0.0
-    return Range(least, float(high.max())) if least < high.max() else None
+    if len(high) and np.isfinite([*low, *high]).all():
+        least = float(low.min()) if len(low) else 0.0
+        return Range(least, float(high.max())) if least < high.max() else None
+    return Range(0, 2**layout.bits - 1) if layout.kind == "u" and layout.bits < 32 else None
 
 
 def bands_of(directory: Directory, picture: Picture, unpack: Unpack) -> NDArray[np.uint8]:
     """The channels of the image: uint8, shape (length, width, channels of its mode)."""
-    values = _values(directory, picture, unpack)
+    with np.errstate(all="ignore"):  # numbers that are not finite, or too large for their type, are expected
+        values = _values(directory, picture, unpack)
+        if picture.layout.photometric == _PALETTE:
+            return _through_palette(values, directory, picture)
+        return _scaled(values, picture)
+
+
+def _scaled(values: NDArray[Any], picture: Picture) -> NDArray[np.uint8]:
     colours = len(picture.samples) - picture.has_alpha
-    if picture.layout.photometric == _PALETTE:
-        return _through_palette(values, directory, picture)
-    parts = [_valued(part[..., :colours], picture) for part in _parts(values)]
-    limits = picture.full_range or range_of(parts, picture.declared)
+    limits = picture.full_range or range_of((_visible(part, picture) for part in _parts(values)), picture.declared)
     opaque = _opaque(values, picture)
     found = np.empty(values.shape, np.uint8)
     for part, into in zip(_parts(values), _parts(found), strict=True):
@@ -110,7 +114,8 @@ def bands_of(directory: Directory, picture: Picture, unpack: Unpack) -> NDArray[
             into[..., colours:] = eight_bits(part[..., colours:], opaque)
         if picture.associated:
             _divide(into)
-        into[_blank(part[..., :colours], picture), :colours] = 0 if picture.mode == "CMYK" else 255
+        if (blank := _blank(part[..., :colours], picture)) is not None:
+            into[blank, :colours] = 0 if picture.mode == "CMYK" else 255
     return found
 
 
@@ -127,8 +132,13 @@ def _values(directory: Directory, picture: Picture, unpack: Unpack) -> NDArray[A
         if layout.planar:
             into[..., picture.samples.index(segment.plane)] = found[..., 0]
         else:
-            into[...] = found[..., picture.samples]
+            into[...] = found[..., _chosen(picture.samples)]
     return values
+
+
+def _chosen(samples: list[int]) -> Any:
+    """An index for these samples; a slice, where it can be one, takes no copy."""
+    return slice(len(samples)) if samples == list(range(len(samples))) else samples
 
 
 def _filling(picture: Picture) -> Any:
@@ -147,20 +157,24 @@ def _parts(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
     return (values[top : top + step] for top in range(0, len(values), step))
 
 
-def _blank(colours: NDArray[Any], picture: Picture) -> NDArray[np.bool_]:
-    """Which pixels have no value: bool, shape (rows, width)."""
-    blank = np.zeros(colours.shape[:2], bool)
-    if picture.layout.kind == "f":
-        blank |= np.isnan(colours).all(axis=2)
+def _blank(colours: NDArray[Any], picture: Picture) -> NDArray[np.bool_] | None:
+    """Which pixels have no value: bool, shape (rows, width); None if all have one."""
+    blank = np.isnan(colours).all(axis=2) if picture.layout.kind == "f" else None
     if picture.nodata is not None:
         nodata = colours.dtype.type(picture.nodata) if picture.layout.kind == "f" else picture.nodata
-        blank |= (colours == nodata).all(axis=2)
+        empty = (colours == nodata).all(axis=2)
+        blank = empty if blank is None else blank | empty
     return blank
 
 
-def _valued(colours: NDArray[Any], picture: Picture) -> NDArray[Any]:
-    """The numbers of the pixels that have a value."""
-    return colours if picture.nodata is None else colours[~_blank(colours, picture)]
+def _visible(part: NDArray[Any], picture: Picture) -> NDArray[Any]:
+    """The numbers of the colours that can be seen: of pixels that have a value and are not transparent."""
+    colours = part[..., : len(picture.samples) - picture.has_alpha]
+    hidden = _blank(colours, picture)
+    if picture.has_alpha:
+        clear = part[..., -1] == 0
+        hidden = clear if hidden is None else hidden | clear
+    return colours if hidden is None or not hidden.any() else colours[~hidden]
 
 
 def _opaque(values: NDArray[Any], picture: Picture) -> Range:

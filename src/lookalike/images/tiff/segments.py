@@ -6,7 +6,7 @@ it as a greyscale TIFF of 8 bits, whose pixels are the bytes that we want.
 
 import io
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -122,7 +122,7 @@ def _grey(layout: Layout, pieces: list[bytes], total: int, tables: bytes) -> io.
     """A little-endian TIFF of 8-bit grey with the same packed segments as strips."""
     lengths = [len(piece) for piece in pieces]
     offsets = np.cumsum([8, *lengths])[:-1]
-    fields = {
+    fields: dict[int, Sequence[int] | NDArray[np.int64]] = {
         tags.WIDTH: [layout.row_bytes],
         tags.LENGTH: [total],
         tags.BITS: [8],
