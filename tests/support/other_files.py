@@ -1,4 +1,4 @@
-"""A matrix of PNG, JPEG, WebP, AVIF, GIF and BMP files, which libvips writes, and this module BMP."""
+"""A matrix of PNG, JPEG, WebP, AVIF, GIF and a few TIFF files, which libvips writes, and of BMP files."""
 
 import functools
 import itertools
@@ -27,8 +27,10 @@ def others() -> Iterator[Named]:
     ):
         options = {"interlace": progressive, "subsample_mode": subsampling, "Q": quality, "restart_interval": restart}
         yield _named("JPEG", channels, 8, options)
-    for channels, options in itertools.product(_CHANNELS[2:], ({"Q": 80}, {"lossless": True}, {"near_lossless": True})):
-        yield _named("WebP", channels, 8, options)
+    ways: tuple[dict[str, Any], ...] = ({"Q": 50}, {"Q": 90, "smart_subsample": True}, {"lossless": True})
+    for channels, way, effort in itertools.product(_CHANNELS[2:], (*ways, {"near_lossless": True}), (0, 6)):
+        yield _named("WebP", channels, 8, {**way, "effort": effort})
+    yield from _tiffs()
     for channels, bits, subsampling, lossless in itertools.product(
         _CHANNELS, (8, 10, 12), ("on", "off"), (False, True)
     ):
@@ -39,6 +41,24 @@ def others() -> Iterator[Named]:
     for bits, top_down in itertools.product(("1", "4", "8", "24", "32", "555", "565"), (False, True)):
         name = f"{bits} bits{' from the top' * top_down}"
         yield "BMP", name, functools.partial(_bmp, name, bits, top_down)
+
+
+def _tiffs() -> Iterator[Named]:
+    """TIFFs with what tifffile does not write: JPEG, CCITT, few bits, several sizes."""
+    for channels, compression, tile, pyramid in itertools.product(
+        ("grey", "RGB", "RGB, profile", "RGB, alpha", "CMYK"), ("jpeg", "webp", "deflate"), (False, True), (False, True)
+    ):
+        if compression != "deflate" and channels in ("RGB, alpha", "CMYK"):
+            continue
+        if (compression, channels) == ("webp", "grey"):
+            continue
+        options = {"compression": compression, "tile": tile, "pyramid": pyramid, "Q": 90}
+        yield _named("TIFF", channels, 8, options)
+    for bits, white_is_zero, compression in itertools.product((1, 2, 4), (False, True), ("none", "lzw", "ccittfax4")):
+        if compression == "ccittfax4" and bits > 1:
+            continue
+        options = {"bitdepth": bits, "miniswhite": white_is_zero, "compression": compression, "predictor": "none"}
+        yield _named("TIFF", "grey", bits, options)
 
 
 def _pngs() -> Iterator[Named]:
@@ -83,7 +103,7 @@ def _by_libvips(
     if profile:
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", wide_profile())
     keep = {"keep": "icc"} if profile else {"keep": "none"}
-    suffix = {"JPEG": ".jpg"}.get(kind, f".{kind.lower()}")
+    suffix = {"JPEG": ".jpg", "TIFF": ".tif"}.get(kind, f".{kind.lower()}")
     data: bytes = image.write_to_buffer(suffix, **options, **keep)
     if kind == "AVIF" and options["bitdepth"] > 8:
         white = 65535  # as libvips reads them
@@ -116,6 +136,12 @@ def _bmp(name: str, bits: str, top_down: bool, number: int) -> ImageFile:
         widths = [int(width) for width in bits]
         red, green, blue = (rgb[..., at].astype(np.uint16) >> 8 - widths[at] for at in range(3))
         packed = red << widths[1] + widths[2] | green << widths[2] | blue
+        rgb = np.dstack(
+            [
+                (band.astype(int) * 255 // (2**width - 1)).astype(np.uint8)
+                for band, width in zip((red, green, blue), widths, strict=True)
+            ]
+        )
         rows = packed.astype("<u2").view(np.uint8).reshape(SIZE[1], -1)
         fields = [(2 ** widths[0] - 1) << widths[1] + widths[2], (2 ** widths[1] - 1) << widths[2], 2 ** widths[2] - 1]
         masks = struct.pack("<3I", *fields)
