@@ -85,7 +85,7 @@ def by_tifffile(file: ImageFile) -> NDArray[np.uint8]:
         page = opened.pages.first
         values = page.asarray().astype(float)
         photometric, planar = int(page.photometric), page.planarconfig == 2 and page.samplesperpixel > 1
-        palette = page.colormap
+        palette = np.zeros((3, 1), np.uint16) if page.colormap is None else page.colormap
     if planar:
         values = values.transpose(1, 2, 0)
     if photometric == 3:
@@ -119,8 +119,8 @@ REFERENCES: dict[str, tuple[Callable[[ImageFile], NDArray[np.uint8]], ...]] = {
 
 def _inked(inks: NDArray[Any]) -> NDArray[np.uint8]:
     """The colours of inks without a profile: what each leaves of white."""
-    paper = 255 - inks[..., :3]
-    return np.rint(paper * (255 - inks[..., 3:4]) / 255).astype(np.uint8)
+    left: NDArray[np.float64] = (255 - inks[..., :3]) * (255 - inks[..., 3:4]) / 255
+    return np.rint(left).astype(np.uint8)
 
 
 def _on_white(values: NDArray[Any], alpha: bool, black: float, white: float) -> NDArray[np.uint8]:

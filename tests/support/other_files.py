@@ -38,9 +38,9 @@ def others() -> Iterator[Named]:
         yield _named("AVIF", channels, 8, options)
     for channels, interlace, dither in itertools.product(("grey", "RGB", "RGB, alpha"), (False, True), (0.0, 1.0)):
         yield _named("GIF", channels, 8, {"interlace": interlace, "dither": dither})
-    for bits, top_down in itertools.product(("1", "4", "8", "24", "32", "555", "565"), (False, True)):
-        name = f"{bits} bits{' from the top' * top_down}"
-        yield "BMP", name, functools.partial(_bmp, name, bits, top_down)
+    for depth, top_down in itertools.product(("1", "4", "8", "24", "32", "555", "565"), (False, True)):
+        name = f"{depth} bits{' from the top' * top_down}"
+        yield "BMP", name, functools.partial(_bmp, name, depth, top_down)
 
 
 def _tiffs() -> Iterator[Named]:
@@ -62,8 +62,9 @@ def _tiffs() -> Iterator[Named]:
 
 
 def _pngs() -> Iterator[Named]:
+    depths: tuple[int | str, ...] = (1, 2, 4, 8, 16, "10 of 16", "12 of 16")
     for channels, bits, interlaced, filters in itertools.product(
-        (*_CHANNELS, "palette"), (1, 2, 4, 8, 16, "10 of 16", "12 of 16"), (False, True), ("none", "all")
+        (*_CHANNELS, "palette"), depths, (False, True), ("none", "all")
     ):
         small = bits in (1, 2, 4)
         if (small and channels not in ("grey", "palette")) or (channels == "palette" and bits not in (1, 2, 4, 8)):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
-from tests.support.image_samples import saved
+from tests.support.image_samples import painting, saved
 
 _FORMS = {2: "B", 3: "H", 4: "I", 12: "d"}
 _TEXT, _SHORT, _LONG, _DOUBLE = _FORMS
@@ -98,7 +98,7 @@ def tags_of(values: NDArray[Any]) -> Tags:
 
 def plain_tiff(values: NDArray[Any], tags: Tags | None = None, *, order: str = "<", big: bool = False) -> bytes:
     """Returns an uncompressed TIFF of one strip with these numbers, and further tags."""
-    stored = values.astype(values.dtype.newbyteorder(order)).tobytes()
+    stored = values.astype(f"{order}{values.dtype.str[1:]}").tobytes()
     return tiff(tags_of(values) | (tags or {}), stored, order=order, big=big)
 
 
@@ -108,3 +108,31 @@ def packed(rows: NDArray[np.uint8], codec: str) -> bytes:
     with TiffImagePlugin.TiffImageFile(io.BytesIO(file)) as image:
         [offset], [count] = image.tag_v2[OFFSETS], image.tag_v2[COUNTS]
     return file[offset : offset + count]
+
+
+def numeric_tiffs() -> list[bytes]:
+    """Returns valid TIFFs of many kinds that Pillow does not read, or not rightly."""
+    rgb = np.asarray(painting()).astype(np.uint16) * 257
+    grey = np.ascontiguousarray(rgb[..., 0])
+    rows = grey.astype("<u2").view(np.uint8)
+    planes = [np.ascontiguousarray(rgb[..., at]).tobytes() for at in range(3)]
+    tiles = [packed(np.full((16, 32), at, np.uint8), "tiff_adobe_deflate") for at in range(6)]
+    tiled = tags_of(grey) | {TILE_WIDTH: 16, TILE_LENGTH: 16, COMPRESSION: 8}
+    floats = (grey / 65535).astype(np.float32)
+    floats[:4] = np.nan
+    return [
+        plain_tiff(rgb, order=">"),
+        plain_tiff(rgb, {EXTRA: 2}, big=True, order=">"),
+        plain_tiff(floats, {NODATA: b"-9999\0"}),
+        plain_tiff(floats.astype(np.float16), {PHOTOMETRIC: 0}),
+        plain_tiff(grey, {BITS: 12}),
+        plain_tiff(grey & 255, {PHOTOMETRIC: 3, BITS: 16, COLOR_MAP: list(range(256)) * 3}),
+        tiff(tags_of(rgb) | {PLANAR: 2}, *planes),
+        tiff(
+            tags_of(grey) | {COMPRESSION: 5, PREDICTOR: 2, ROWS: 10},
+            *(packed(rows[at : at + 10], "tiff_lzw") for at in (0, 10, 20)),
+        ),
+        tiff(tags_of(floats) | {COMPRESSION: 8, PREDICTOR: 3}, packed(floats.view(np.uint8), "tiff_adobe_deflate")),
+        tiff(tiled, *tiles),
+        tiff(tags_of(grey) | {254: 1}, grey.tobytes(), more=(tags_of(grey) | {OFFSETS: 8, COUNTS: 2400},)),
+    ]

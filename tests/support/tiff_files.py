@@ -138,7 +138,7 @@ def _packed(values: NDArray[Any], bits: int, photometric: str, options: dict[str
     file = io.BytesIO()
     tifffile.imwrite(file, rows, metadata=None, photometric="minisblack", **options)
     file.seek(0)
-    with tifffile.TiffFile(file, mode="r+b") as written:
+    with tifffile.TiffFile(file, mode="r+") as written:
         tags = written.pages.first.tags
         tags["ImageWidth"].overwrite(values.shape[1])
         tags["BitsPerSample"].overwrite(bits)

@@ -54,7 +54,11 @@ def read_segments(directory: Directory, layout: Layout, planes: int, unpack: Unp
     rows = np.full(len(starts), layout.segment[1])
     if not layout.tiled:  # the last strip of a plane ends with the image
         rows[down - 1 :: down] = layout.length - (down - 1) * layout.segment[1]
-    for first, last in _batches(rows * layout.row_bytes, rows < layout.segment[1], counts == 0):
+    sizes = rows * layout.row_bytes
+    if layout.compression == UNCOMPRESSED:  # some writers store no lengths, or such that reach beyond the file
+        counts = np.where(starts > 0, np.minimum(sizes, len(directory.data) - starts), counts)
+    _check(directory, starts, counts)
+    for first, last in _batches(sizes, rows < layout.segment[1], counts == 0):
         unpacked = _unpacked(directory, layout, slice(first, last), (starts, counts, rows), unpack)
         top = 0
         for index in range(first, last):
@@ -75,10 +79,13 @@ def _places(directory: Directory, layout: Layout, number: int) -> tuple[NDArray[
         raise ImageError(f"damaged: {len(starts)} of {number} strips or tiles")
     if len(counts) < number:  # some writers leave the lengths out
         counts = np.diff(np.append(starts, len(directory.data)))
-    inside = (starts >= 0) & (counts >= 0) & (counts <= len(directory.data)) & (starts + counts <= len(directory.data))
-    if not inside.all():
-        raise ImageError("truncated")
     return starts, counts
+
+
+def _check(directory: Directory, starts: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+    length = len(directory.data)
+    if not ((starts >= 0) & (counts >= 0) & (counts <= length) & (starts + counts <= length)).all():
+        raise ImageError("truncated")
 
 
 def _batches(sizes: NDArray[np.int64], short: NDArray[np.bool_], empty: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
@@ -110,8 +117,8 @@ def _unpacked(
         pieces = [piece.translate(_REVERSED) for piece in pieces]
     if layout.compression == UNCOMPRESSED:
         sizes = rows * layout.row_bytes
-        if (short := counts < sizes).any():
-            raise ImageError(f"damaged: a strip or tile of {counts[short][0]} bytes instead of {sizes[short][0]}")
+        if (counts < sizes).any():
+            raise ImageError("truncated")
         whole = b"".join(piece[:size] for piece, size in zip(pieces, sizes, strict=True))
         return np.frombuffer(whole, np.uint8).reshape(total, layout.row_bytes)
     tables = directory.bytes(tags.JPEG_TABLES) if layout.compression == JPEG else b""
