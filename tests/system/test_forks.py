@@ -22,7 +22,7 @@ def printed(program: str) -> list[str]:
 
 def test_a_lock_is_free_in_a_child_whoever_holds_it_in_the_parent() -> None:
     program = """
-lock, taken, ended = forks.Lock(), threading.Event(), threading.Event()
+lock, taken, ended = forks.lock(), threading.Event(), threading.Event()
 
 def hold():
     with lock:

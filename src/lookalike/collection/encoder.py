@@ -27,7 +27,7 @@ class CollectionEncoder:
         self._directory, self._manifest, self._own, self._device = directory, manifest, encoder, device
         self._loaded: tuple[int, str, Encoder] | None = None  # for how many threads, on which device
         self._loaded_text: TextEncoder | None = None
-        self._lock = forks.Lock()
+        self._lock = forks.lock()
         forks.watch(self)
 
     def after_fork(self) -> None:

@@ -25,6 +25,17 @@ def checked_images(queries: Iterable[ImageSource], name: str) -> list[ImageSourc
     return [reusable_source(query) for query in arguments.several(queries, name)]
 
 
+def signed_terms(query: ImageSource, plus: Iterable[ImageSource], minus: Iterable[ImageSource]) -> list[Term]:
+    """The terms of a search for an image, perhaps with more examples, and with negative ones.
+
+    Raises:
+        ImageError: an open file is empty or too large.
+        UsageError: something in it is no image.
+    """
+    alike, unlike = [query, *checked_images(plus, "plus")], checked_images(minus, "minus")
+    return [*(Term(each) for each in alike), *(Term(each, weight=-1) for each in unlike)]
+
+
 def checked_terms(given: Iterable[Term]) -> list[Term]:
     """The terms of a query; raises UsageError for anything else."""
     found = arguments.several(given, "terms")

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from lookalike import arguments
 from lookalike.collection.encoder import CollectionEncoder
-from lookalike.collection.queries import checked_images, checked_terms, checked_vector
+from lookalike.collection.queries import checked_images, checked_terms, checked_vector, signed_terms
 from lookalike.images.decode import ImageSource
 from lookalike.results import Matches
 from lookalike.search.options import SearchKeywords, SearchOptions
@@ -50,9 +50,7 @@ class Searchable:
                 cancel each other out.
             CorruptError: a vector that would have been returned is damaged.
         """
-        alike, unlike = [query, *checked_images(plus, "plus")], checked_images(minus, "minus")
-        terms = [*(Term(each) for each in alike), *(Term(each, weight=-1) for each in unlike)]
-        return self.search_terms(terms, **options)
+        return self._by_terms(signed_terms(query, plus, minus), SearchOptions(**options))
 
     def search_text(self, text: str, **options: Unpack[SearchKeywords]) -> Matches:
         """Finds the images that a text describes best, for a collection whose model takes text.
@@ -62,7 +60,7 @@ class Searchable:
         Raises:
             UsageError: the collection's model does not take text.
         """
-        return self.search_terms([Term(text=arguments.text(text, "text"))], **options)
+        return self._by_terms([Term(text=arguments.text(text, "text"))], SearchOptions(**options))
 
     def search_terms(self, terms: Sequence[Term], **options: Unpack[SearchKeywords]) -> Matches:
         """Finds the images that match several images and texts together, each with its weight.
@@ -71,9 +69,7 @@ class Searchable:
             ImageError: an image cannot be used.
             UsageError: there is a text and the model takes none, or the terms cancel each other out.
         """
-        given, terms = SearchOptions(**options), checked_terms(terms)
-        [matches] = self._searcher.by_vectors(self._encoder.query_vector(terms), given)
-        return Matches(matches, queries=terms)
+        return self._by_terms(checked_terms(terms), SearchOptions(**options))
 
     def search_many(self, queries: Iterable[ImageSource], **options: Unpack[SearchKeywords]) -> list[Matches]:
         """Finds the most similar images for each of several images, in their order."""
@@ -102,6 +98,10 @@ class Searchable:
         query = checked_vector(vector, self.made_by.dim)
         [matches] = self._searcher.by_vectors(query, SearchOptions(**options))
         return Matches(matches)
+
+    def _by_terms(self, terms: list[Term], options: SearchOptions) -> Matches:
+        [matches] = self._searcher.by_vectors(self._encoder.query_vector(terms), options)
+        return Matches(matches, queries=terms)
 
     def embed(self, query: ImageSource) -> Vectors:
         """The unit vector of an image, float32 (1, dim), by the collection's encoder.

@@ -51,7 +51,7 @@ Resample: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 _ViewOf: TypeAlias = Callable[[tuple[int, int]], View]  # of the size of the original
 
 _PART = 2**20  # bytes that are read at once
-_LARGE = forks.Lock()  # held while a large image is decoded, so that two are never in memory at once
+_LARGE = forks.lock()  # held while a large image is decoded, so that two are never in memory at once
 
 
 @dataclass(frozen=True)

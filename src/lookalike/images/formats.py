@@ -98,7 +98,7 @@ class _WhileAny:
 
     def __init__(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
         self._start, self._stop = start, stop
-        self._lock = forks.Lock()
+        self._lock = forks.lock()
         self._inside = 0
 
     def __enter__(self) -> None:

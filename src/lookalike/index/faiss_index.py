@@ -24,7 +24,7 @@ _SEED = 1234
 # With 64 a graph finds the nearest list of 99 vectors in 100; with FAISS's default, 16, of 95.
 _ADDING_EF_SEARCH = 64
 _UNGROUPED = 10  # FAISS's `implem` that scans lists of 4-bit codes without grouping the queries by list
-_LIMITS = forks.Lock()  # for FAISS's deserialization limit, which is of the whole process
+_LIMITS = forks.lock()  # for FAISS's deserialization limit, which is of the whole process
 
 
 class Index:

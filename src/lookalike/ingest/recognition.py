@@ -35,7 +35,7 @@ class Recognition:
         if image := self._displaced.take(transaction, file, is_new=is_new):
             transaction.missing.set_aside([file.key], self.since_ns)  # the contents of what was there are gone
             return self._take(transaction, image, file)
-        return self._record_by_path(transaction, file)
+        return self._record_by_path(transaction, file, there)
 
     def _take(self, transaction: Transaction, image: MissingImage | FiledImage, file: ReadFile) -> str:
         """Gives an image the file that has its contents now."""
@@ -46,12 +46,13 @@ class Recognition:
         if image.row != file.row:  # it was taken for an edited image; what is there is another one
             transaction.forget_edit(image.id)
             hash_ = transaction.hash_of(image.row)
-            self._record_by_path(transaction, ReadFile(image.key, hash_, image.row, image.status))
+            other = ReadFile(image.key, hash_, image.row, image.status)
+            self._record_by_path(transaction, other, transaction.image_at(image.key))
         return "renamed"
 
-    def _record_by_path(self, transaction: Transaction, file: ReadFile) -> str:
+    def _record_by_path(self, transaction: Transaction, file: ReadFile, there: FiledImage | None) -> str:
         """Files an image whose contents are those of no other: as the one that is or was there, or as a new one."""
-        if there := transaction.image_at(file.key):
+        if there:
             transaction.note_edit(there.id, transaction.hash_of(there.row), now=file.hash)
             transaction.move(there, file.key, file.row, file.status)
             return "updated"

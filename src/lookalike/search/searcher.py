@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,12 @@ from lookalike.storage.checksums import check_rows, read_checked
 from lookalike.storage.records import StoredImage
 from lookalike.storage.rows import Rows
 from lookalike.storage.vectors import Vectors, unit
+from lookalike.system.resources import cores
+from lookalike.system.turns import Turns
 
+_TURN_S = 0.25  # so long a search waits for others that are under way in this process
 _PATIENCE_S = 0.5  # for so long an answer is found again when the collection has changed meanwhile
-_HELD_S = 5.0  # a search that takes longer, waiting included, never holds a read transaction
+_HELD_S = 1.0  # a search that takes longer, waiting included, never holds a read transaction
 _HELD_QUERIES = 500  # nor does one of more queries, whose images take about a millisecond each to look up
 
 
@@ -27,6 +30,7 @@ class Searcher:
     def __init__(self, snapshots: Snapshots, folder: Path) -> None:
         """`folder` is what the keys of the images are relative to."""
         self._snapshots, self._folder = snapshots, folder
+        self._turns = Turns(cores(), patience_s=_TURN_S)
 
     def by_vectors(self, queries: Vectors, options: SearchOptions) -> list[list[Match]]:
         """Finds, for each unit vector, float32 (n, dim), the images whose vectors have the largest cosine with it.
@@ -35,7 +39,7 @@ class Searcher:
             UsageError: the vectors have another dimension, or the filter asks for an attribute that no image has.
             CorruptError: a vector that would have been returned is damaged.
         """
-        with closing(self._attempts(len(queries))) as attempts:
+        with self._turn(len(queries)), closing(self._attempts(len(queries))) as attempts:
             for patient in attempts:
                 with self._snapshots.current() as snapshot:
                     row_set = snapshot.row_set(options.where) if options.where else snapshot.live
@@ -51,7 +55,7 @@ class Searcher:
             UsageError: there is no image of that number, or the filter asks for an attribute that no image has.
             CorruptError: a vector that would have been returned is damaged.
         """
-        with closing(self._attempts(1)) as attempts:
+        with self._turn(1), closing(self._attempts(1)) as attempts:
             for patient in attempts:
                 with self._snapshots.current() as snapshot:
                     image = self._image(snapshot, image_id)
@@ -70,6 +74,13 @@ class Searcher:
             file = self._folder / missing[0].key
             raise UsageError(f"the image with the id {image_id} is missing; its file {file} is gone or cannot be used")
         raise UsageError(f"there is no image with the id {image_id}")
+
+    def _turn(self, queries: int) -> AbstractContextManager[None]:
+        """Lets no more searches run at once than there are processors; one of many queries does not count.
+
+        They would only take longer each, so that the collection changes meanwhile more often.
+        """
+        return self._turns.taken() if queries <= _HELD_QUERIES else nullcontext()
 
     def _attempts(self, queries: int) -> Generator[bool, None, None]:
         """Attempts at an answer that belongs to one committed state; they go on for ever.

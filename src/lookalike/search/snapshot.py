@@ -1,5 +1,6 @@
 """One committed state of a collection, opened: its vectors, its index, and the rows that may be found."""
 
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -63,7 +64,7 @@ class Snapshot:
     policy: TuningPolicy
     give_up_index: Callable[[CorruptError, State], None] = field(compare=False, repr=False)
     _filtered: OrderedDict[Where, RowSet] = field(default_factory=OrderedDict, compare=False, repr=False)
-    _lock: forks.Lock = field(default_factory=forks.Lock, compare=False, repr=False)
+    _lock: threading.Lock = field(default_factory=forks.lock, compare=False, repr=False)
 
     def search(
         self, queries: Vectors, options: SearchOptions, row_set: RowSet, *, extra: int = 0
@@ -166,7 +167,7 @@ class Snapshots:
         self.catalog, self._policy = catalog, policy
         self._directory, self._dim = manifest.data_directory(directory), manifest.made_by.dim
         self._hint = Hint("maintain", {"path": str(manifest.path(directory))})
-        self._lock = forks.Lock()
+        self._lock = forks.lock()
         self._vectors: MappedVectors | None = None
         self._index: tuple[IndexKey, OpenIndex] | None = None
         self._damaged: IndexKey | None = None  # the index that cannot be used

@@ -116,10 +116,8 @@ def _descriptor(path: Path, flags: int) -> int:
 
 def _check_directories(path: Path) -> None:
     """Checks the directories on the way from the collection's own, which is no symlink once it has been found."""
-    directory = path.parent
-    while layout.is_inner_directory(directory.name):
+    for directory in layout.inner_directories(path):
         check_directory(directory)
-        directory = directory.parent
 
 
 def _regular(path: Path, status: os.stat_result) -> os.stat_result:

@@ -89,9 +89,13 @@ def next_data(name: str | None) -> str:
     return f"data.{_number(_DATA, name or '') + 1:06}"
 
 
-def is_inner_directory(name: str) -> bool:
-    """Whether a directory of that name, in a collection's directory, belongs to the collection."""
-    return name == _INDEX or is_data(name)
+def inner_directories(path: Path) -> list[Path]:
+    """The directories of a collection, below its own, that a file of the collection is in, the innermost first."""
+    found, directory = list[Path](), path.parent
+    while directory.name == _INDEX or is_data(directory.name):
+        found.append(directory)
+        directory = directory.parent
+    return found
 
 
 def is_earlier_data(name: str, current: str | None) -> bool:

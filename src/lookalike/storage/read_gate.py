@@ -69,7 +69,7 @@ class ReadGate:
 
 
 _gates: "WeakValueDictionary[tuple[int, Path], ReadGate]" = WeakValueDictionary()
-_gates_lock = forks.Lock()
+_gates_lock = forks.lock()
 
 
 def gate_of(path: Path) -> ReadGate:

@@ -40,7 +40,7 @@ class Database:
     def __init__(self, path: Path, *, on_replaced: Callable[[], None] = lambda: None) -> None:
         """`on_replaced` is called when another file has taken the place of this one, before it is used."""
         self.path, self._on_replaced = path, on_replaced
-        self._lock = forks.Lock()
+        self._lock = forks.lock()
         self._pins = 0
         self.replacements = 0  # so many times, another file has taken its place
         self._start()
@@ -75,7 +75,7 @@ class Database:
             self._inherited = self._connections
             self._start()
         if self._is_in_transaction():  # so it is within another call of this
-            self._local.limit.start()
+            self._local.limit.done = 0
             yield self._local.connection
             return
         self._make_sure_of_file()
@@ -83,7 +83,7 @@ class Database:
             if not hasattr(self._local, "connection"):
                 self._local.connection = self._connect()
                 self._local.limit = WorkLimit(self._local.connection, self.path)
-            self._local.limit.start()
+            self._local.limit.done = 0
             yield self._local.connection
 
     @contextmanager

@@ -64,6 +64,9 @@ class WorkLimit:
     """Stops statements that read far more than a file holds: the pages of a crafted table may form an endless tree.
 
     One step of SQLite's machine reads at most a row, so the size of the file says how many steps are too many.
+
+    Attributes:
+        done: the number of steps, roughly; 0 begins to count anew.
     """
 
     _STEPS_AT_ONCE = 1_000_000
@@ -71,12 +74,8 @@ class WorkLimit:
     _PER_BYTE, _PER_BYTE_WRITING = 100, 1000
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._path, self._done, self._per_byte = path, 0, self._PER_BYTE
+        self._path, self.done, self._per_byte = path, 0, self._PER_BYTE
         connection.set_progress_handler(self._exceeded, self._STEPS_AT_ONCE)
-
-    def start(self) -> None:
-        """Begins to count anew."""
-        self._done = 0
 
     @contextmanager
     def raised(self) -> Iterator[None]:
@@ -89,5 +88,5 @@ class WorkLimit:
 
     def _exceeded(self) -> bool:
         """Is called after so many steps, and returns whether to stop."""
-        self._done += self._STEPS_AT_ONCE
-        return self._done > self._LEAST and self._done > self._LEAST + self._per_byte * self._path.stat().st_size
+        self.done += self._STEPS_AT_ONCE
+        return self.done > self._LEAST and self.done > self._LEAST + self._per_byte * self._path.stat().st_size

@@ -1,7 +1,7 @@
 """What has to be done about forks: a child has the memory of its parent, but none of its other threads.
 
 A lock that another thread held stays locked there, and an object with threads of its own can neither be used nor be
-destroyed. `Lock` and `watch` make anew what is ours. `held_off` is for the locks inside of libraries: no process is
+destroyed. `lock` and `watch` make anew what is ours. `held_off` is for the locks inside of libraries: no process is
 forked while another thread is within.
 """
 
@@ -26,6 +26,7 @@ class Forked(Protocol):
 
 
 _watched: "weakref.WeakSet[Forked]" = weakref.WeakSet()
+_locks: "weakref.WeakSet[threading.Lock]" = weakref.WeakSet()
 
 
 def watch(inherited: Forked) -> None:
@@ -38,21 +39,11 @@ def keep_forever(inherited: object) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
 
 
-class Lock:
-    """A lock that is free in a forked child, even if another thread of the parent holds it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        watch(self)
-
-    def after_fork(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+def lock() -> threading.Lock:
+    """Makes a lock that is free in a forked child, even if another thread of the parent holds it."""
+    made = threading.Lock()
+    _locks.add(made)
+    return made
 
 
 class _Libraries:
@@ -126,6 +117,8 @@ held_off = _libraries.used
 
 def _after_fork_in_child() -> None:
     _libraries.after_fork_in_child()
+    for made in list(_locks):
+        made._at_fork_reinit()  # type: ignore[attr-defined]  # as the standard library does
     for inherited in list(_watched):
         inherited.after_fork()
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lookalike.system import forks
 
 # Two threads that ask for OpenVINO's first arrays at once may deadlock.
-_FIRST_ARRAYS = forks.Lock()
+_FIRST_ARRAYS = forks.lock()
 
 
 class InferRequest(NamedTuple):
