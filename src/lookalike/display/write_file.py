@@ -7,6 +7,7 @@ from pathlib import Path
 from lookalike.display.text import safe_text
 from lookalike.errors import Hint, StorageError, UsageError
 from lookalike.images import marks
+from lookalike.images.reading import read_start
 from lookalike.storage import layout
 from lookalike.system import durable
 
@@ -57,7 +58,7 @@ def refusal(path: str | os.PathLike[str]) -> str | None:
     if reason := _forbidden(target):
         return reason
     try:
-        start = marks.read_start(target)
+        start = read_start(target, marks.START)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

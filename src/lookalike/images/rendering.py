@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from lookalike.images.depth import Range, eight_bits, range_of
-from lookalike.images.limits import LARGE_PIXELS
+from lookalike.images.limits import LARGE_PIXELS, Draft
 
 Fit: TypeAlias = Literal["crop", "squash"]
 _Box: TypeAlias = tuple[float, float, float, float]
@@ -57,28 +57,6 @@ class Rendered:
     image: Image.Image
     width: int
     height: int
-
-
-@dataclass(frozen=True)
-class Draft:
-    """An opened image, set to be decoded at the smallest scale that will do.
-
-    Attributes:
-        image: opened, but perhaps not loaded.
-        size: of the original, in pixels.
-        extent: where the image ends; the last pixel of a scaled JPEG may be covered only in part. None is its size.
-    """
-
-    image: Image.Image
-    size: tuple[int, int]
-    extent: tuple[float, float] | None
-
-    @classmethod
-    def of(cls, image: Image.Image, view: View) -> "Draft":
-        """Sets the scale of an image that is not loaded yet."""
-        size = image.size
-        draft = image.draft("RGB", view.covers)
-        return cls(image, size, draft[1][2:] if draft else None)
 
 
 def render(draft: Draft, view: View) -> Rendered:

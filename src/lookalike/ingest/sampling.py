@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 
 from lookalike.encoders import Encoder
+from lookalike.images.decode import MAX_PIXELS
 from lookalike.ingest import embedding
 from lookalike.ingest.changes import Changed, Unchanged, Vanished, changes, compare
 from lookalike.ingest.embedding import Embedded, Embedder, Failed, Outcome
@@ -140,6 +141,7 @@ def attempt(
     threads: int,
     row_of: Callable[[bytes], int | None],
     progress: Callable[[int], None],
+    max_pixels: int = MAX_PIXELS,
 ) -> Trial:
     """Reads, decodes and encodes a sample as indexing does, and discards the vectors.
 
@@ -149,11 +151,14 @@ def attempt(
         threads: the number of threads.
         row_of: looks up, by a file's hash, the row of its vector; None if it has none yet.
         progress: called with the number of files that have been tried.
+        max_pixels: the most pixels of an image.
     """
     began = time.perf_counter()
     encoder = load() if sample else None
     loading = time.perf_counter() - began if sample else 0.0
-    outcomes, rate = _outcomes(sample, encoder, threads, row_of, progress) if encoder else ([], 0.0)
+    outcomes, rate = (
+        _outcomes(sample, Embedder(encoder, row_of, max_pixels), encoder, threads, progress) if encoder else ([], 0.0)
+    )
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
     return Trial(
         tried=len(outcomes),
@@ -167,14 +172,9 @@ def attempt(
 
 
 def _outcomes(
-    sample: Sequence[Found],
-    encoder: Encoder,
-    threads: int,
-    row_of: Callable[[bytes], int | None],
-    progress: Callable[[int], None],
+    sample: Sequence[Found], embedder: Embedder, encoder: Encoder, threads: int, progress: Callable[[int], None]
 ) -> tuple[list[Outcome], float]:
     """The outcome for each file, and the number of files per second while all threads are busy."""
-    embedder = Embedder(encoder, row_of)
     groups = [sample[at : at + embedding.GROUP] for at in range(0, len(sample), embedding.GROUP)]
     threads = min(threads, len(groups))
     outcomes: list[Outcome] = []
