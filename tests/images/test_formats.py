@@ -262,7 +262,7 @@ def test_nothing_is_printed_about_a_damaged_tiff(
 ) -> None:
     monkeypatch.setattr(logging.root, "handlers", [])  # as in a program that has not set up logging
     for data in damaged_tiffs():
-        assert reason(data).startswith("damaged")
+        assert reason(data).startswith(("damaged", "truncated"))
     assert capfd.readouterr() == ("", "")
 
 

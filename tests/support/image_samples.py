@@ -228,12 +228,15 @@ def _png_samples() -> list[bytes]:
 
 
 def _tiff_samples() -> list[bytes]:
+    from tests.support.tiff_builder import numeric_tiffs  # which imports this module
+
     packed = {"tiff_lzw": "RGB", "tiff_adobe_deflate": "RGBA", "packbits": "P", "jpeg": "YCbCr", "group4": "1"}
     return [
         *(saved(painting(mode), "TIFF") for mode in ("RGB", "CMYK", "LAB", "I;16", "F", "I", "P")),
         *(saved(painting(mode), "TIFF", compression=name) for name, mode in packed.items()),
         saved(painting(), "TIFF", big_tiff=True, exif=exif(7)),
         saved(painting("RGBA"), "TIFF", **_frames()),
+        *numeric_tiffs(),
     ]
 
 

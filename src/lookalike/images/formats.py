@@ -13,11 +13,13 @@ from PIL import AvifImagePlugin, ImageFile, TiffImagePlugin, WebPImagePlugin
 from lookalike.errors import ImageError
 from lookalike.images import kinds
 from lookalike.images.bmp import open_bmp
+from lookalike.images.colour_spaces import add_profile
 from lookalike.images.failures import LIBTIFF_MUTED
 from lookalike.images.gif import open_gif
 from lookalike.images.jpeg import open_jpeg
 from lookalike.images.netpbm import open_netpbm
 from lookalike.images.png import open_png
+from lookalike.images.tiff.image import open_tiff
 
 
 def open_image(data: bytes) -> ImageFile.ImageFile:
@@ -26,7 +28,9 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
         raise ImageError("empty file")
     kind = next((kind for magic, kind in kinds.MAGIC if data.startswith(magic)), None) or kinds.read_kind(data)
     if kind:
-        return _OPENERS[kind](data)
+        image = _OPENERS[kind](data)
+        add_profile(image, data)
+        return image
     if other := kinds.kind_not_read(data):
         raise ImageError(f"{other} is not read")
     raise ImageError("not an image")
@@ -87,7 +91,7 @@ def _open_webp(data: bytes) -> ImageFile.ImageFile:
 
 
 def _open_tiff(data: bytes) -> ImageFile.ImageFile:
-    return _Tiff(io.BytesIO(data))
+    return open_tiff(data, _Tiff)
 
 
 def _open_avif(data: bytes) -> ImageFile.ImageFile:

@@ -80,8 +80,8 @@ def draft_of(image: Any, covers: tuple[int, int], data: bytes, max_pixels: int |
 
     Args:
         image: an opened file, before `draft`. Besides what Pillow's have, it may have the attributes `scans`, the
-            number of passes over it; `coefficients`, the bytes that these keep; and `working_bytes`, those that
-            decoding takes besides its pixels.
+            number of passes over it; `coefficients`, the bytes that these keep; `working_bytes`, those that
+            decoding takes besides its pixels; and `by_library`, whether a library allocates by itself meanwhile.
         covers: the size that it is decoded to, or larger.
         data: the bytes of the file.
         max_pixels: the most pixels that are decoded, or None if something else limits the memory.
@@ -170,7 +170,7 @@ def decoding_cost(image: Any, size: tuple[int, int], data: bytes) -> Cost:
         return Cost(pixels, kept + coefficients, certain=True, whole=size[0] * size[1])
     if image.tile and image.tile[0][0] == "libtiff":
         return Cost(pixels, kept + _tiff_chunk(image.tag_v2.get, image.size), certain=False)
-    return Cost(pixels, kept, certain=True)
+    return Cost(pixels, kept, certain=not getattr(image, "by_library", False))
 
 
 def _tiff_chunk(tag: Callable[..., Any], size: tuple[int, int]) -> int:

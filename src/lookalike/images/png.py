@@ -13,6 +13,7 @@ from typing import Any
 from PIL import PngImagePlugin
 
 from lookalike.errors import ImageError
+from lookalike.images.png_depth import DeepPng, is_deep
 
 _MOST_CHUNKS = 1_000_000  # each takes Pillow a few microseconds, however short it is
 _UNPACKED = 2**20  # bytes that a compressed chunk may unpack to; Pillow refuses more
@@ -47,7 +48,7 @@ def open_png(data: bytes) -> PngImagePlugin.PngImageFile:
     """
     if data[12:16] == b"CgBI":
         raise ImageError("a PNG that was changed for iPhones (CgBI) is not read")
-    image = PngImagePlugin.PngImageFile(io.BytesIO(_needed(data)))
+    image = (DeepPng if is_deep(data) else PngImagePlugin.PngImageFile)(io.BytesIO(_needed(data)))
     if "transparency" in image.info:
         rawmode = image.tile[0][3] if image.tile else ""
         image.info["transparency"] = _scaled_key(image.info["transparency"], str(rawmode))
