@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, ImageFile
 
 from lookalike.errors import ImageError
+from lookalike.images.colour_spaces import add_profile
 
 _Masks: TypeAlias = tuple[int, int, int, int]  # the bits of red, green, blue and alpha
 
 _CORE, _INFO, _OS2 = 12, 40, 64  # bytes of a header
-_WITH_MASKS = {52, 56, 108, 124}
+_WITH_PROFILE = 124
+_WITH_MASKS = {52, 56, 108, _WITH_PROFILE}
 _FIELDS = (3, 6)  # kinds of compression: bit fields without and with alpha
 _OF_WINDOWS = {4: "a JPEG", 5: "a PNG"}
 _OF_OS2 = {3: "of Huffman codes", 4: "of 24-bit run lengths"}
@@ -91,8 +93,12 @@ def open_bmp(data: bytes) -> ImageFile.ImageFile:
     header = _header(data)
     _check_kind(header)
     if header.compression in _FIELDS and header.bits in _USUAL and not _is_known(header, data):
-        return _BitFields(io.BytesIO(data))
-    return BmpImagePlugin.BmpImageFile(io.BytesIO(_usual_header(data, header)))
+        image: ImageFile.ImageFile = _BitFields(io.BytesIO(data))
+    else:
+        image = BmpImagePlugin.BmpImageFile(io.BytesIO(_usual_header(data, header)))
+    if header.size == _WITH_PROFILE:
+        add_profile(image, data)
+    return image
 
 
 def _header(data: bytes) -> _Header:

@@ -9,17 +9,14 @@ from collections.abc import Callable
 
 START = 4096  # bytes of a file that are enough to recognize it
 
-MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"II+\0", "TIFF"),
-    (b"MM\0+", "TIFF"),
+FIRST_BYTES = re.compile(
+    rb"(?P<JPEG>\xff\xd8\xff)|(?P<PNG>\x89PNG\r\n\x1a\n)|(?P<GIF>GIF8[79]a)|(?P<TIFF>II[*+]\0|MM\0[*+])"
+    rb"|(?P<WEBP>RIFF.{4}WEBP)"
+    rb"|(?P<BMP>BM.{13}\0\0\0)"  # the length of the header; text may begin with BM, too
+    rb"|(?P<PNM>P[1-6][ \t\r\n]+(?:#[^\n]*\n\s*)*[0-9]+\s|P7\n(?:#[^\n]*\n)*[A-Z]+\ |Pf\s+[0-9]+\s+[0-9]+\s)",
+    re.DOTALL,
 )
-"""The formats that are read and have first bytes of their own."""
+"""Matches files of the formats that are read, in the group of that name; AVIF and HEIF are told by `read_brand`."""
 
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 
@@ -73,26 +70,24 @@ _NOT_READ: tuple[tuple[bytes, str], ...] = (
     (b"P7 332\n", "an XV thumbnail"),
     (b"PF\n", "colour PFM"),
 )
-_PNM = re.compile(rb"P[1-6][ \t\r\n]+(#[^\n]*\n\s*)*[0-9]+\s|P7\n(#[^\n]*\n)*[A-Z]+ |Pf\s+[0-9]+\s+[0-9]+\s")
 _SVG = re.compile(rb"<(\w+:)?svg[\s>]")
 _XBM = re.compile(rb"(/\*[^*]*\*/\s*)?#define [ \t]*\w*width[ \t]+[0-9]+\s+#define [ \t]*\w*height[ \t]")
 
 
 def read_kind(data: bytes) -> str | None:
     """The format of a file that is read and begins with these bytes: JPEG, PNG, ...; None if it is none of them."""
-    for magic, kind in MAGIC:
-        if data.startswith(magic):
-            return kind
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data[:2] == b"BM" and data[15:18] == b"\0\0\0":  # the length of the header; text may begin with BM, too
-        return "BMP"
-    if data[4:8] == b"ftyp":
-        if (brands := _brands(data)) & {b"avif", b"avis"}:
-            return "AVIF"
-        if brands & _HEIF_BRANDS:
-            return "HEIF"
-    return "PNM" if _PNM.match(data) else None
+    found = FIRST_BYTES.match(data)
+    return found.lastgroup if found else read_brand(data)
+
+
+def read_brand(data: bytes) -> str | None:
+    """AVIF or HEIF if a file of boxes says so, as both begin alike; None for any other file."""
+    if data[4:8] != b"ftyp":
+        return None
+    brands = _brands(data)
+    if brands & {b"avif", b"avis"}:
+        return "AVIF"
+    return "HEIF" if brands & _HEIF_BRANDS else None
 
 
 def kind_not_read(data: bytes) -> str | None:

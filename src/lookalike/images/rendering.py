@@ -67,7 +67,7 @@ def render(draft: Draft, view: View) -> Rendered:
     image.load()
     extent = draft.extent or image.size
     box = _centre(extent, view.part, view.fit) if view.part else (0, 0, *extent)
-    conversion = conversion_of(image)
+    conversion = conversion_of(image) if image.info.get("icc_profile") else None
     if conversion or image.width * image.height > LARGE_PIXELS:
         image, box = _reduced(image, box, view.size, conversion)
     else:
