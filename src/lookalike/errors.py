@@ -25,6 +25,8 @@ Action = Literal[
     "maintain",
     "reindex",
     "open_with_encoder",
+    "trust",
+    "relocate",
     "remove_images",
     "import_model",
     "import_model_again",
@@ -41,6 +43,8 @@ _CALLS: dict[Action, tuple[str, str]] = {
     "maintain": ("build it again", "lookalike.open({path!r}).maintain()"),
     "reindex": ("index its images again", "lookalike.reindex({all})"),
     "open_with_encoder": ("open it with its own encoder", "lookalike.open({all})"),
+    "trust": ("read all that it names", "lookalike.open({path!r}).update(trust=True)"),
+    "relocate": ("follow its images", "lookalike.relocate({all})"),
     "remove_images": ("remove images that are deleted", "lookalike.open({path!r}).remove([{image!r}])"),
     "import_model": ("import a model", "lookalike.importers.import_model({all})"),
     "import_model_again": (

@@ -1,7 +1,7 @@
 """Estimates what indexing a folder would take, from a sample of its files. Nothing is written."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,7 @@ from typing import Unpack
 from lookalike import arguments, encoders
 from lookalike.collection import compatibility
 from lookalike.collection.encoder_choice import EncoderChoice, check_options
+from lookalike.collection.sources import exclusion
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, UsageError
 from lookalike.index import build_progress, defaults, generation
@@ -19,7 +20,7 @@ from lookalike.index.policies import DEFAULT, Policies
 from lookalike.index.spec import IndexSpec
 from lookalike.ingest import embedding, sampling
 from lookalike.ingest.sampling import Census, Trial
-from lookalike.sources.folder import Folder
+from lookalike.sources.folder import Folder, Listing
 from lookalike.storage import files, layout
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
@@ -127,6 +128,7 @@ def plan(
     *,
     directory: str | os.PathLike[str] | None = None,
     sample: int = SAMPLE,
+    exclude: Sequence[str] = (),
     threads: int | None = None,
     progress: Callable[[PlanProgress], None] | None = None,
     policies: Policies = DEFAULT,
@@ -141,6 +143,7 @@ def plan(
     Args:
         folder: the folder of images.
         directory: the directory of the collection, if it is not in the folder or in one above it.
+        exclude: globs of what is left out, besides what the collection leaves out; see `Collection.exclude`.
         sample: the number of files to try; each thread gets 16 in any case.
         threads: the number of images to process at once; by default one for each core.
         progress: called while it works; an exception that it raises ends the work.
@@ -160,7 +163,8 @@ def plan(
     if present and manifests.read(present).made_by != manifest.made_by:
         present = None
     with _catalog(manifest.data_directory(present) if present else None) as catalog:
-        source = Folder(here, base=manifest.folder, leave_out=present)
+        listing = Listing(leave_out=present, exclusion=exclusion(present, exclude))
+        source = Folder(here, base=manifest.folder, listing=listing)
         load = partial(_encoder, manifest.made_by, choice, count)
         sampled = _sampled(source, catalog, load, max(sample, count * embedding.GROUP), count, progress)
         return _plan(here, present, manifest.made_by, sampled, catalog, policies)

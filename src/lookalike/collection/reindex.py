@@ -21,13 +21,14 @@ from lookalike import arguments, encoders
 from lookalike.collection import compatibility
 from lookalike.collection.encoder_choice import EncoderChoice, check_options, max_pixels
 from lookalike.collection.migration import Migration
+from lookalike.collection.sources import CollectionSources, Sources
 from lookalike.encoders import Encoder
 from lookalike.errors import LookalikeError, UsageError
 from lookalike.index import defaults
 from lookalike.index.build_progress import BuildProgress
 from lookalike.index.policies import DEFAULT, Policies
 from lookalike.ingest.pipeline import Progress, Report
-from lookalike.sources.folder import Paths, source_of
+from lookalike.sources.folder import Source
 from lookalike.storage import directory as directories
 from lookalike.storage import files, layout, lock
 from lookalike.storage import manifest as manifests
@@ -117,8 +118,9 @@ def estimate_reindex(
 
 def reindex(
     path: str | os.PathLike[str],
-    sources: Sequence[Paths] | None = None,
+    sources: Sequence[Sources] | None = None,
     *,
+    trust: bool = False,
     policies: Policies = DEFAULT,
     threads: int | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -132,7 +134,9 @@ def reindex(
 
     Args:
         path: the folder that was indexed, or the collection's directory itself.
-        sources: the folders, files or lists of files that it is then brought up to date with; by default its folder.
+        sources: the folders, files or lists of files that it is then brought up to date with; by default what it was
+            made of.
+        trust: read whatever the collection names, also outside of its folder; see `Collection.update`.
         policies: when the new index is built and how it is measured.
         threads: the number of images to process at once; by default one for each core.
         progress: called after each image; an exception that it raises ends the run, and the next one carries on.
@@ -149,9 +153,9 @@ def reindex(
         StorageError: the disk is full or failing; unless the last step was done, the old model serves.
     """
     check_options(policies, choice)
-    threads = checked_threads(threads)
+    threads, trusted = checked_threads(threads), arguments.flag(trust, "trust")
     directory, start = layout.find_or_raise(path), time.monotonic()
-    with lock.locked(directory), _migration(directory, sources, choice, policies) as migration:
+    with lock.locked(directory), _migration(directory, sources, choice, policies, trusted) as migration:
         report = migration.run(partial(_encoder, choice), threads, max_pixels(choice), progress, build_progress)
         manifests.switch(directory)
         directories.sweep(directory, migration.then)
@@ -160,7 +164,7 @@ def reindex(
 
 @contextmanager
 def _migration(
-    directory: Path, sources: Sequence[Paths] | None, choice: EncoderChoice, policies: Policies
+    directory: Path, sources: Sequence[Sources] | None, choice: EncoderChoice, policies: Policies, trust: bool
 ) -> Iterator[Migration]:
     """The migration of a locked collection to the chosen encoder."""
     manifest = manifests.read(directory)
@@ -168,10 +172,22 @@ def _migration(
     if wanted == manifest.made_by:
         raise UsageError(f"{directory}: its images are indexed with {wanted} already")
     directories.sweep(directory, manifest)
-    wanted_sources = [] if sources is None else arguments.several(sources, "sources")
-    new = [source_of(each, base=manifest.folder, leave_out=directory) for each in wanted_sources or [manifest.folder]]
+    new = _named(directory, manifest, [] if sources is None else arguments.several(sources, "sources"), trust)
     with closing(Migration(directory, manifest, wanted, new, policies)) as migration:
         yield migration
+
+
+def _named(directory: Path, manifest: Manifest, sources: Sequence[Sources], trust: bool) -> list[Source]:
+    """What the images are brought up to date with: what is named, or else what the collection was made of."""
+    made_of = CollectionSources(directory, manifest)
+    with closing(Catalog(manifest.data_directory(directory) / layout.CATALOG)) as catalog:
+        made_of.check_known(catalog, sources, trusted=trust)
+        if not sources:
+            return list(made_of.again(catalog, trusted=trust).sources)
+    named = [made_of.name(each) for each in sources]
+    for source, each in zip(sources, named, strict=True):
+        made_of.remember(source, each)
+    return [source for each in named for source in each.sources]
 
 
 def _encoder(choice: EncoderChoice, wanted: Identity, threads: int) -> Encoder:

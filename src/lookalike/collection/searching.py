@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from lookalike import arguments
 from lookalike.collection.encoder import CollectionEncoder
-from lookalike.collection.queries import checked_images, checked_terms, checked_vector, signed_terms
+from lookalike.collection.queries import checked_images, checked_terms, checked_vector, signed_terms, with_queries_marked
 from lookalike.images.decode import ImageSource
 from lookalike.results import Matches
 from lookalike.search.options import SearchKeywords, SearchOptions
@@ -37,6 +37,8 @@ class Searchable:
         **options: Unpack[SearchKeywords],
     ) -> Matches:
         """Finds the images that are most similar to an image.
+
+        If the query is a file of the collection, it is among its own matches, marked by `Match.is_query`.
 
         Args:
             query: a path, the bytes of an image file, an open file, a PIL image or an array, uint8 (h, w, 3).
@@ -77,7 +79,10 @@ class Searchable:
         if not images:
             return []
         found = self._searcher.by_vectors(np.concatenate([self.embed(image) for image in images]), given)
-        return [Matches(matches, queries=[image]) for image, matches in zip(images, found, strict=True)]
+        return [
+            Matches(with_queries_marked(matches, [image]), queries=[image])
+            for image, matches in zip(images, found, strict=True)
+        ]
 
     def search_id(self, image_id: int, **options: Unpack[SearchKeywords]) -> Matches:
         """Finds the images that are most similar to one of the collection's own, which is left out.
@@ -101,7 +106,8 @@ class Searchable:
 
     def _by_terms(self, terms: list[Term], options: SearchOptions) -> Matches:
         [matches] = self._searcher.by_vectors(self._encoder.query_vector(terms), options)
-        return Matches(matches, queries=terms)
+        marked = with_queries_marked(matches, [term.image for term in terms if term.weight > 0])
+        return Matches(marked, queries=terms)
 
     def embed(self, query: ImageSource) -> Vectors:
         """The unit vector of an image, float32 (1, dim), by the collection's encoder.

@@ -4,6 +4,7 @@ Any number of threads may do so at once, one on each core; another one commits t
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,8 +15,9 @@ from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import ImageError, ModelError, UsageError
 from lookalike.images import marks
 from lookalike.images.decode import MAX_PIXELS, DecodedImage, decode, read
-from lookalike.images.reading import FileStatus
+from lookalike.images.reading import UNKNOWN, FileStatus
 from lookalike.ingest.suspects import UnderWay
+from lookalike.ingest.takeover import OtherCollections
 from lookalike.sources.folder import Found
 from lookalike.storage.vectors import StoredVectors, Vectors, unit
 
@@ -86,6 +88,7 @@ class Embedder:
         row_of: Callable[[bytes], int | None],
         max_pixels: int = MAX_PIXELS,
         under_way: UnderWay | None = None,
+        others: OtherCollections | None = None,
     ) -> None:
         """Makes vectors of images with an encoder.
 
@@ -94,9 +97,15 @@ class Embedder:
             row_of: looks up, by a file's hash, the row of its vector, which is then not made again.
             max_pixels: the most pixels of an image.
             under_way: is told what is decoded, and knows what to decode in a process of its own.
+            others: collections from which vectors are taken over, where they have them.
         """
         self._encoder, self._row_of, self._max_pixels = encoder, row_of, max_pixels
         self._under_way = under_way or UnderWay(None, frozenset())
+        self._others = others or OtherCollections()
+
+    def take_count(self) -> int:
+        """The number of vectors that have been taken over since it was last asked."""
+        return self._others.take_count()
 
     def outcomes(self, group: Sequence[Found]) -> list[Outcome]:
         """The outcome for each file of a group.
@@ -119,9 +128,12 @@ class Embedder:
             outcome = Embedded(found, hashlib.sha256(file.data).digest(), file.status)
             if self._row_of(outcome.hash) is not None:
                 return outcome
+            if taken := self._others.vector_of(outcome.hash):
+                return replace(outcome, width=taken.width, height=taken.height, stored=taken.stored)
             return _Decoded(outcome, self._image(file.data, found.key))
         except ImageError as error:
-            return Failed(found, error.reason, error.lasting)
+            is_there = found.status != UNKNOWN or os.path.lexists(found.path)
+            return Failed(found, error.reason if is_there else "there is no such file", error.lasting)
 
     def _image(self, data: bytes, key: str) -> DecodedImage:
         preprocessing, suspect = self._encoder.preprocessing, key in self._under_way.suspects

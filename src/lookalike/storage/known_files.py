@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from lookalike.images.reading import FileStatus
 from lookalike.storage.filter_sql import below
-from lookalike.storage.records import FileKind, KnownFile, checked_hash
+from lookalike.storage.records import FileKind, KnownFile, StoredVector, checked_hash
 from lookalike.storage.sqlite import Database
 
 _PAGE = 1000  # files read at a time
@@ -64,6 +64,13 @@ class KnownFiles:
             if below := [known.key for known in self.known_files("" if name == "." else name)]:
                 return below
         return []
+
+    def vector_of(self, hash_: bytes) -> StoredVector | None:
+        """What is known of the vector of the image file with that SHA-256, or None."""
+        query = "SELECT row, crc32, width, height FROM vectors WHERE hash = ?"
+        with self._database.connection() as connection:
+            found = connection.execute(query, (hash_,)).fetchone()
+        return None if found is None else StoredVector(*found)
 
     def hash_at(self, key: str) -> bytes | None:
         """The SHA-256 of the file of an image, missing or not; None if it is of none."""

@@ -116,6 +116,19 @@ def sealed_images(rows: Iterable[Sequence[Any]]) -> list[tuple[StoredImage, int]
 
 
 @dataclass(frozen=True)
+class StoredVector:
+    """The row of a vector and its CRC-32, and the size of its image in pixels."""
+
+    row: int
+    crc32: int
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        _check(self, is_count(self.row), _is_int(self.crc32), _is_in(self.width, _SIDE), _is_in(self.height, _SIDE))
+
+
+@dataclass(frozen=True)
 class FiledImage:
     """An image as it is filed: its id, its key, the row of its vector, and the status of its file."""
 

@@ -1,0 +1,64 @@
+"""Which folders outside of a collection may be read again without being named.
+
+A collection may come from a stranger, and says by itself which folders and lists it was made of. What is outside of the
+folder that it is in is read only if this user has named it before, or says so now. That is noted in a folder of the
+user's own, $LOOKALIKE_TRUST or "trusted" in the user's data directory, as an empty file. Its name is a SHA-256 of the
+collection and of all the places together, so that a collection that names another place has to be trusted again.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Container
+from contextlib import suppress
+from pathlib import Path
+
+import platformdirs
+
+from lookalike.storage.manifest import Manifest
+from lookalike.storage.origins import Origins
+
+SINGLE = "single files elsewhere"  # which only the catalog names
+_ENVIRONMENT = "LOOKALIKE_TRUST"
+
+
+def outside(directory: Path, manifest: Manifest, origins: Origins) -> list[str]:
+    """What a collection was made of and is not in the folder that it is in; a list counts, as it may name anything."""
+    folder = manifest.folder
+    is_inside = folder == directory.parent
+    places = [folder / key for key in origins.folders]
+    found = [str(place) for place in places if not (is_inside and place.resolve().is_relative_to(folder))]
+    found += [str(folder / each.path) for each in origins.lists]
+    found += [str(folder)] * (origins.single and not is_inside) + [SINGLE] * origins.elsewhere
+    return list(dict.fromkeys(found))
+
+
+def is_trusted(directory: Path, manifest: Manifest, origins: Origins, named: Container[str] = ()) -> bool:
+    """Whether what a collection was made of may be read: it is inside, or named now, or this user has trusted it."""
+    if all(place in named for place in outside(directory, manifest, origins)):
+        return True
+    note = _note(directory, manifest, origins)
+    return note is not None and note.is_file()
+
+
+def trust(directory: Path, manifest: Manifest, origins: Origins) -> None:
+    """Notes that this user trusts what a collection was made of; without a folder for such notes, it is not noted."""
+    note = _note(directory, manifest, origins)
+    if note is None or not outside(directory, manifest, origins):
+        return
+    with suppress(OSError):
+        note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        note.touch(mode=0o600)
+
+
+def _note(directory: Path, manifest: Manifest, origins: Origins) -> Path | None:
+    """The file that notes it; None if there is no folder for such files."""
+    places = sorted(outside(directory, manifest, origins))
+    facts = [manifest.catalog or str(directory), str(manifest.folder), *places]
+    name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    if named := os.environ.get(_ENVIRONMENT):
+        return Path(named) / name
+    try:
+        return platformdirs.user_data_path("lookalike", appauthor=False) / "trusted" / name
+    except (RuntimeError, KeyError, OSError):  # there is no home directory
+        return None
