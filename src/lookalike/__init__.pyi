@@ -32,6 +32,6 @@ from .results import Skipped as Skipped
 from .search.options import SearchOptions as SearchOptions
 from .search.query import Term as Term
 from .sources.lists import FileList as FileList
-from .storage.origins import Origins as Origins
+from .storage.made_of import MadeOf as MadeOf
 
 __version__: str

@@ -10,7 +10,7 @@ import pytest
 import lookalike
 from lookalike import Collection, FileList, Missing, Report
 from lookalike.errors import UsageError
-from lookalike.storage import origins
+from lookalike.storage import made_of as remembered
 from tests.support.pictures import ColourEncoder, draw
 
 
@@ -47,7 +47,7 @@ def made(folder: Path, tmp_path: Path, encoder: ColourEncoder) -> Collection:
 def test_the_folders_that_were_added_are_updated(made: Collection, folder: Path, elsewhere: Path) -> None:
     made.add(folder)
     made.add(elsewhere)
-    assert made.origins.folders == ("", str(elsewhere))
+    assert made.made_of.folders == ("", str(elsewhere))
     assert numbers(made.update()) == {"unchanged": 15}
     draw(elsewhere / "new.png", 500)
     draw(folder / "new.png", 501)
@@ -57,17 +57,17 @@ def test_the_folders_that_were_added_are_updated(made: Collection, folder: Path,
 
 def test_a_part_of_the_folder_is_all_that_is_updated(made: Collection, folder: Path) -> None:
     made.add(folder / "cats")
-    assert made.origins.folders == ("cats",)
+    assert made.made_of.folders == ("cats",)
     assert numbers(made.update()) == {"unchanged": 4}
     made.add(folder)
-    assert made.origins.folders == ("",)
+    assert made.made_of.folders == ("",)
     assert numbers(made.update()) == {"unchanged": 12}
 
 
 def test_single_files_are_updated_and_nothing_beside_them(made: Collection, folder: Path, elsewhere: Path) -> None:
     made.add([folder / "cats" / "01.png", elsewhere / "e1.png"])
     made.add(folder / "00.png")
-    assert made.origins == lookalike.Origins(single=True, elsewhere=True)
+    assert made.made_of == lookalike.MadeOf(single=True, elsewhere=True)
     assert numbers(made.update()) == {"unchanged": 3}
     draw(elsewhere / "e1.png", 77)
     (folder / "00.png").rename(folder / "away.png")
@@ -110,7 +110,7 @@ def test_a_folder_that_is_removed_is_no_source_any_more(made: Collection, folder
     assert made.is_source(elsewhere)
     assert not made.is_source(folder)
     assert made.remove([elsewhere]) == 3
-    assert made.origins.folders == ("",)
+    assert made.made_of.folders == ("",)
     assert numbers(made.update()) == {"unchanged": 12}
     assert made.remove([folder / "cats"]) == 4
     assert numbers(made.update()) == {"added": 4, "unchanged": 8}  # as ever
@@ -121,12 +121,12 @@ def test_what_it_was_made_of_moves_with_its_images(made: Collection, folder: Pat
     made.add(elsewhere)
     elsewhere.rename(elsewhere.with_name("moved"))
     assert lookalike.relocate(made.directory, elsewhere, elsewhere.with_name("moved")) == 3
-    assert made.origins.folders == ("", str(elsewhere.with_name("moved")))
+    assert made.made_of.folders == ("", str(elsewhere.with_name("moved")))
     assert numbers(made.update()) == {"unchanged": 15}
     folder.rename(folder.with_name("other"))
     assert lookalike.relocate(made.directory, folder, folder.with_name("other")) == 12
     with lookalike.open(made.directory, encoder=ColourEncoder()) as opened:
-        assert opened.origins.folders == ("", str(elsewhere.with_name("moved")))
+        assert opened.made_of.folders == ("", str(elsewhere.with_name("moved")))
         assert numbers(opened.update()) == {"unchanged": 15}
 
 
@@ -137,7 +137,7 @@ def test_indexing_again_with_another_model_reads_the_same(made: Collection, fold
     assert lookalike.reindex(made.directory, encoder=ColourEncoder("another")).added == 1
     with lookalike.open(made.directory, encoder=ColourEncoder("another")) as opened:
         assert len(opened) == 8
-        assert opened.origins.folders == ("cats", str(elsewhere))
+        assert opened.made_of.folders == ("cats", str(elsewhere))
 
 
 # Lists
@@ -207,7 +207,7 @@ def test_a_list_that_is_removed_is_no_source_any_more(made: Collection, listed: 
     made.add(listed)
     assert made.is_source(listed.path)
     assert made.remove([listed.path]) == 0
-    assert made.origins.lists == ()
+    assert made.made_of.lists == ()
     assert len(made) == 7
 
 
@@ -215,7 +215,8 @@ def test_a_list_that_is_removed_is_no_source_any_more(made: Collection, listed: 
 def test_an_empty_list_is_refused_and_nothing_is_left_out(made: Collection, listed: FileList, text: str) -> None:
     made.add(listed)
     Path(listed.path).write_text(text)
-    for update in (made.update, lambda: made.add(listed)):
+    updates: list[Callable[[], object]] = [made.update, lambda: made.add(listed)]
+    for update in updates:
         with pytest.raises(UsageError, match="names no file"):
             update()
     assert len(made) == 7
@@ -287,9 +288,9 @@ def test_thumbnails_of_an_earlier_version_leave_the_answers(photos: Collection) 
 def test_a_path_of_the_disk_is_the_key_of_what_is_there(photos: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photos.folder.parent)
     photos.exclude(["photos/cats/", "photos/dogs/*.png", "photos"])
-    assert photos.origins.exclude == ("cats/", "photos/dogs/*.png", "photos")
+    assert [*photos.made_of.exclude] == ["cats/", "photos/dogs/*.png", "photos"]
     photos.include(["photos/cats/"])
-    assert photos.origins.exclude == ("photos/dogs/*.png", "photos")
+    assert [*photos.made_of.exclude] == ["photos/dogs/*.png", "photos"]
 
 
 def test_what_is_not_left_out_cannot_be_included(photos: Collection) -> None:
@@ -298,7 +299,7 @@ def test_what_is_not_left_out_cannot_be_included(photos: Collection) -> None:
         photos.include(["*.png"])
     with pytest.raises(UsageError, match="no glob"):
         photos.exclude([""])
-    assert photos.origins.exclude == ("*.tif",)
+    assert photos.made_of.exclude == ("*.tif",)
 
 
 def test_a_plan_counts_what_would_be_indexed(photos: Collection) -> None:
@@ -343,11 +344,11 @@ def test_a_stranger_names_nothing_to_read(stranger: Collection, folder: Path, el
 def test_what_is_trusted_is_remembered_until_something_else_is_named(stranger: Collection, tmp_path: Path) -> None:
     assert numbers(stranger.update(trust=True)) == {"unchanged": 15}
     assert numbers(stranger.update()) == {"unchanged": 15}
-    made_of = stranger.origins
-    origins.write(stranger.directory, made_of.with_folder(str(tmp_path.resolve() / "private")))
+    made_of = stranger.made_of
+    remembered.write(stranger.directory, made_of.with_folder(str(tmp_path.resolve() / "private")))
     with pytest.raises(UsageError, match="private"):
         stranger.update()
-    origins.write(stranger.directory, made_of)
+    remembered.write(stranger.directory, made_of)
     assert numbers(stranger.update()) == {"unchanged": 15}
 
 
@@ -375,7 +376,7 @@ def test_a_collection_in_its_folder_needs_no_trust(photos: Collection, monkeypat
 
 def test_a_folder_that_is_a_link_leads_outside(photos: Collection, elsewhere: Path) -> None:
     (photos.folder / "link").symlink_to(elsewhere)
-    origins.write(photos.directory, lookalike.Origins(folders=("link",)))
+    remembered.write(photos.directory, lookalike.MadeOf(folders=("link",)))
     with pytest.raises(UsageError, match="photos/link"):
         photos.update()
 
@@ -383,8 +384,8 @@ def test_a_folder_that_is_a_link_leads_outside(photos: Collection, elsewhere: Pa
 def test_a_list_of_a_stranger_is_not_read(photos: Collection, elsewhere: Path) -> None:
     """It may be in the folder, and name anything."""
     (photos.folder / "list.txt").write_text(f"{elsewhere}/e0.png\n")
-    made_of = lookalike.Origins(lists=(origins.ListOrigin("list.txt", ""),))
-    origins.write(photos.directory, made_of)
+    made_of = lookalike.MadeOf(lists=(remembered.ListSource("list.txt", ""),))
+    remembered.write(photos.directory, made_of)
     with pytest.raises(UsageError, match=r"list\.txt"):
         photos.update()
 

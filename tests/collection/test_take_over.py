@@ -85,7 +85,7 @@ def test_the_other_collection_is_left_as_it_is(folder: Path, inner: Collection) 
     before = answers(inner, folder / "00.png")
     with lookalike.create(folder, encoder=ColourEncoder()) as photos:
         photos.add(folder, take_over=[folder / "cats"])
-        assert photos.origins.inner == ("cats",)
+        assert photos.made_of.inner == ("cats",)
     assert answers(inner, folder / "00.png") == before
     assert inner.check() == []
 
@@ -123,12 +123,13 @@ def test_collections_below_are_found_but_for_hidden_and_damaged_ones(folder: Pat
 
 
 def test_collections_inside_are_noticed_until_they_are_gone(folder: Path, photos: Collection) -> None:
-    assert photos.origins.inner == ()
+    def noticed_by(part: Path) -> list[str]:
+        photos.add(part)
+        return [*photos.made_of.inner]
+
+    assert noticed_by(folder) == []
     lookalike.create(folder / "cats", encoder=ColourEncoder()).close()
-    photos.add(folder)
-    assert photos.origins.inner == ("cats",)
-    photos.add(folder / "dogs")
-    assert photos.origins.inner == ("cats",)
+    assert noticed_by(folder) == ["cats"]
+    assert noticed_by(folder / "dogs") == ["cats"]
     shutil.rmtree(folder / "cats" / ".lookalike")
-    photos.add(folder / "cats")
-    assert photos.origins.inner == ()
+    assert noticed_by(folder / "cats") == []

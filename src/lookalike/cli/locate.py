@@ -53,7 +53,7 @@ def mention_nested(collection: "Collection", told: Path | None = None) -> None:
     if around and around not in (directory, told):
         output.note(f"{_shown(directory)} is inside {_shown(around)}, which has a collection, too{_to_use(around)}")
     try:
-        places = [folder / key for key in collection.origins.inner]
+        places = [folder / key for key in collection.made_of.inner]
     except LookalikeError:
         return  # indexing says so
     inner = [place for place in places if layout.find(place) not in (None, directory)]

@@ -9,19 +9,19 @@ if TYPE_CHECKING:
     from lookalike.collection.info import Info
 
 
-def made_of(info: "Info") -> str:
+def sources_text(info: "Info") -> str:
     """What a collection was made of, and what a `lookalike index` without a folder brings up to date."""
-    origins = info.origins
-    own = ["its folder" if key == "" else safe_text(info.folder / key) for key in origins.folders]
-    lists = [f"the list {safe_text(info.folder / each.path)}" for each in origins.lists]
-    is_only = origins.folders == ("",) and not origins.lists and not origins.elsewhere
-    return ", ".join([*own, *lists, *(["single files"] if origins.single and not is_only else [])]) or "nothing yet"
+    made_of = info.made_of
+    own = ["its folder" if key == "" else safe_text(info.folder / key) for key in made_of.folders]
+    lists = [f"the list {safe_text(info.folder / each.path)}" for each in made_of.lists]
+    is_only = made_of.folders == ("",) and not made_of.lists and not made_of.elsewhere
+    return ", ".join([*own, *lists, *(["single files"] if made_of.single and not is_only else [])]) or "nothing yet"
 
 
-def left_out(info: "Info") -> str:
+def exclusion_text(info: "Info") -> str:
     """What a user's globs leave out, which default names are not left out, and how many images that concerns."""
-    origins, excluded = info.origins, counted(info.excluded, "image")
-    globs = ", ".join(map(safe_text, origins.exclude))
-    kept = f"but not {', '.join(map(safe_text, origins.include))}" if origins.include else ""
+    made_of, excluded = info.made_of, counted(info.excluded, "image")
+    globs = ", ".join(map(safe_text, made_of.exclude))
+    kept = f"but not {', '.join(map(safe_text, made_of.include))}" if made_of.include else ""
     told = f"{excluded}, kept until they are pruned" if info.excluded else ""
     return "; ".join(filter(None, (globs, kept, told)))

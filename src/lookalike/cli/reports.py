@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.cli.hints import as_command
-from lookalike.cli.made_of import left_out, made_of
+from lookalike.cli.made_of import exclusion_text, sources_text
 from lookalike.cli.output import OutputFiles, counted, duration, note, print_json, say, size_text
 from lookalike.display.json import as_dict, skip_as_dict
 from lookalike.display.text import safe_text
@@ -276,11 +276,11 @@ def print_info(info: "Info", *, as_json: bool) -> None:
         "images": f"{info.images:,}",
         "vectors": f"{info.vectors:,}, of which {info.dead:,} belong to no image any more",
         "missing": f"{info.missing:,}" + (", see: lookalike info --missing" if info.missing else ""),
-        "made of": made_of(info),
+        "made of": sources_text(info),
         "skipped": f"{info.skipped:,}" + (", see: lookalike info --skipped" if info.skipped else ""),
         "index": info.index.spec if info.index else "none: every search compares with every vector",
     }
-    if excluded := left_out(info):
+    if excluded := exclusion_text(info):
         rows["leaves out"] = excluded
     if unfinished := _unfinished(info.directory):
         rows["reindexing"] = unfinished

@@ -125,14 +125,14 @@ def remove(paths: Sequence[str], directory: str | None, everything: bool, as_jso
     collection's own, is not indexed again by a `lookalike index` that names nothing.
     """
     collection = locate.open_collection(directory, near=paths)
-    made_of = collection.origins
+    before = collection.made_of
     for path in paths:
         if not collection.is_source(path) and not collection.named([path]):
             output.note(f"{safe_text(path)}: not in the collection")
     if not everything and collection.named(paths) >= len(collection) > 1:
         _confirm_emptying(len(collection))
     removed = collection.remove(paths)
-    if not removed and collection.origins == made_of:
+    if not removed and collection.made_of == before:
         raise errors.UsageError("nothing was removed; give paths as they are on the disk")
     if as_json:
         output.print_json({"removed": removed})

@@ -140,7 +140,7 @@ class Collection(Searchable, Updatable):
 
     def info(self) -> Info:
         """What the collection is and holds."""
-        return info_of(self.directory, self._manifest, self._snapshots, self.origins)
+        return info_of(self.directory, self._manifest, self._snapshots, self.made_of)
 
     def evaluate(
         self, *, queries: int = search_quality.QUERIES, progress: Callable[[int, int], None] | None = None
@@ -165,7 +165,7 @@ class Collection(Searchable, Updatable):
 
     def missing(self) -> list[Missing]:
         """The images whose files are gone or cannot be used."""
-        return missing.missing_images(self._catalog, self.folder, self.origins.exclusion)
+        return missing.missing_images(self._catalog, self.folder, self.made_of.exclusion)
 
     def check(self) -> list[str]:
         """Reads everything, and describes each damage in a sentence; an empty list if there is none."""

@@ -7,8 +7,8 @@ from lookalike.errors import CorruptError
 from lookalike.index.generation import Generation
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage import layout
+from lookalike.storage.made_of import MadeOf
 from lookalike.storage.manifest import Identity, Manifest
-from lookalike.storage.origins import Origins
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Info:
         bytes: its size on the disk.
         young: the number of vectors younger than the index, which are compared one by one.
         index: what is known of the index, or None if every search is exact.
-        origins: the folders and lists that it was made of, and what is left out.
+        made_of: the folders and lists that it was made of, and what is left out.
         damage: why there is no index although there should be, as far as can be told without reading it; else None.
     """
 
@@ -44,14 +44,14 @@ class Info:
     bytes: int
     young: int
     index: Generation | None
-    origins: Origins
+    made_of: MadeOf
     damage: str | None
 
 
-def info_of(directory: Path, manifest: Manifest, snapshots: Snapshots, origins: Origins) -> Info:
+def info_of(directory: Path, manifest: Manifest, snapshots: Snapshots, made_of: MadeOf) -> Info:
     """Looks up what a collection is and holds, without reading its vectors or index."""
     totals, state = snapshots.catalog.totals(), snapshots.catalog.state()
-    leaves_out = origins.exclusion.leaves_out
+    leaves_out = made_of.exclusion.leaves_out
     counts = snapshots.catalog.missing_among(None, since_ns=0, leaves_out=leaves_out)
     index, damage = None, None
     try:
@@ -71,6 +71,6 @@ def info_of(directory: Path, manifest: Manifest, snapshots: Snapshots, origins: 
         bytes=layout.size(directory),
         young=max(state.count - index.rows, 0) if index else 0,  # a writer may have joined some in between
         index=index,
-        origins=origins,
+        made_of=made_of,
         damage=damage,
     )

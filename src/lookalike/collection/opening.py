@@ -14,10 +14,11 @@ from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, IncompatibleError, StorageError, UsageError
 from lookalike.index.policies import DEFAULT, Policies
 from lookalike.storage import directory as directories
-from lookalike.storage import layout, origins
+from lookalike.storage import layout
+from lookalike.storage import made_of as remembered
 from lookalike.storage import manifest as manifests
+from lookalike.storage.made_of import MadeOf
 from lookalike.storage.manifest import Manifest
-from lookalike.storage.origins import Origins
 
 
 def create(
@@ -49,7 +50,7 @@ def create(
     manifest = Manifest(compatibility.new_identity(choice), here)
     with directories.making(place):
         manifest = replace(manifest, catalog=directories.create_data(place, manifest.made_by.dim))
-        origins.write(place, Origins())
+        remembered.write(place, MadeOf())
         manifests.write(place, manifest)
     return _collection(place, manifest, policies, choice)
 

@@ -8,7 +8,13 @@ from numpy.typing import ArrayLike
 
 from lookalike import arguments
 from lookalike.collection.encoder import CollectionEncoder
-from lookalike.collection.queries import checked_images, checked_terms, checked_vector, signed_terms, with_queries_marked
+from lookalike.collection.queries import (
+    checked_images,
+    checked_terms,
+    checked_vector,
+    signed_terms,
+    with_queries_marked,
+)
 from lookalike.images.decode import ImageSource
 from lookalike.results import Matches
 from lookalike.search.options import SearchKeywords, SearchOptions

@@ -22,10 +22,11 @@ from lookalike.sources.folder import (
     source_of,
 )
 from lookalike.sources.lists import FileList, listed_paths
-from lookalike.storage import layout, origins
+from lookalike.storage import layout
+from lookalike.storage import made_of as remembered
 from lookalike.storage.catalog import Catalog
+from lookalike.storage.made_of import ListSource, MadeOf
 from lookalike.storage.manifest import Manifest
-from lookalike.storage.origins import ListOrigin, Origins
 from lookalike.storage.records import KnownFile
 
 Sources: TypeAlias = Paths | FileList
@@ -54,7 +55,7 @@ class Named:
 
 def exclusion(directory: Path | None, globs: Iterable[str] = ()) -> Exclusion:
     """What a collection, if there is one, and more globs leave out; raises UsageError for what is no glob."""
-    made_of = origins.read(directory) if directory else Origins()
+    made_of = remembered.read(directory) if directory else MadeOf()
     return made_of.excluding(checked_globs(globs)).exclusion
 
 
@@ -65,14 +66,14 @@ class CollectionSources:
         self._directory, self._manifest, self._folder = directory, manifest, manifest.folder
 
     @property
-    def origins(self) -> Origins:
+    def made_of(self) -> MadeOf:
         """What the collection was made of.
 
         Raises:
             CorruptError: the file that says so is damaged.
             IncompatibleError: a newer Lookalike wrote it.
         """
-        return origins.read(self._directory)
+        return remembered.read(self._directory)
 
     def name(self, source: Sources) -> Named:
         """The sources that a caller names.
@@ -80,7 +81,7 @@ class CollectionSources:
         Raises:
             UsageError: there is nothing at the source, or the list cannot be read.
         """
-        made_of = self.origins
+        made_of = self.made_of
         listing = self._listing(made_of.exclusion)
         if not isinstance(source, FileList):
             return Named((source_of(source, base=self._folder, listing=listing),))
@@ -98,7 +99,7 @@ class CollectionSources:
         Raises:
             UsageError: its folder is gone, a list cannot be read, or it names what this user has not trusted.
         """
-        made_of = self.origins
+        made_of = self.made_of
         self.check_trusted(made_of, trusted=trusted)
         if "" in made_of.folders and not os.path.isdir(self._folder):
             hint = Hint("relocate", {"path": str(self._directory), "old": str(self._folder), "new": ...})
@@ -114,7 +115,7 @@ class CollectionSources:
             sources.append(KnownFiles(paths, base=self._folder))
         return Named(tuple(sources), is_everything=not made_of.single and bool(made_of.lists))
 
-    def check_trusted(self, made_of: Origins, *, trusted: bool) -> None:
+    def check_trusted(self, made_of: MadeOf, *, trusted: bool) -> None:
         """Notes that the user trusts the sources if so; raises UsageError if some are outside and are not trusted."""
         if trusted:
             trust.trust(self._directory, self._manifest, made_of)
@@ -137,46 +138,46 @@ class CollectionSources:
             named: what the user names now.
             trusted: whether all may be read in any case, which is remembered.
         """
-        made_of, places = self.origins, {str(absolute(each)) for each in named if isinstance(each, str | os.PathLike)}
+        made_of, places = self.made_of, {str(absolute(each)) for each in named if isinstance(each, str | os.PathLike)}
         first = next(catalog.known_files("/"), None)
         if first and not made_of.names_elsewhere:
             if not trusted:
                 raise self._untrusted([first.key])
             made_of = replace(made_of, elsewhere=True)
-            origins.write(self._directory, made_of)
+            remembered.write(self._directory, made_of)
         if not trust.is_trusted(self._directory, self._manifest, made_of, places):
             self.check_trusted(made_of, trusted=trusted)
 
     def remember(self, source: Sources, named: Named) -> None:
         """Remembers what a caller has named, which is trusted from now on."""
-        before = self.origins
+        before = self.made_of
         after, place = self._with(before, source, named)
         may_trust = trust.is_trusted(self._directory, self._manifest, before, {place})
         if after != before:
-            origins.write(self._directory, after)
+            remembered.write(self._directory, after)
         if may_trust:
             trust.trust(self._directory, self._manifest, after)
 
     def forget(self, keys: Iterable[str]) -> None:
         """Forgets folders, other than the collection's own, and lists: they are no sources any more."""
-        before = after = self.origins
+        before = after = self.made_of
         for key in keys:
             after = after.without(key) if key not in ("", ".") else after
         self._replace(before, after)
 
     def is_forgettable(self, key: str) -> bool:
         """Whether `forget` would change anything."""
-        made_of = self.origins
+        made_of = self.made_of
         return key not in ("", ".") and made_of.without(key) != made_of
 
     def exclude(self, globs: Iterable[str]) -> None:
         """Leaves more out from now on; raises UsageError for what is no glob."""
-        before = self.origins
+        before = self.made_of
         self._replace(before, before.excluding(self._as_key(glob) for glob in checked_globs(globs)))
 
     def include(self, globs: Iterable[str]) -> None:
         """Leaves out no more what these globs have left out; raises UsageError if they do not."""
-        before, defaults = self.origins, {name.casefold() for name in DEFAULT}
+        before, defaults = self.made_of, {name.casefold() for name in DEFAULT}
         given = [glob if glob in before.exclude else self._as_key(glob) for glob in globs]
         for glob in given:
             if glob not in before.exclude and glob.casefold() not in defaults:
@@ -186,24 +187,24 @@ class CollectionSources:
 
     def note_inner(self, sources: Sequence[Source]) -> None:
         """Remembers which of the listed folders have collections of their own."""
-        before = self.origins
+        before = self.made_of
         listed = [source for source in sources if isinstance(source, Folder)]
         found = {place for source in listed for place in source.noticed if layout.find(place) is not None}
         kept = (key for key in before.inner if not any(source.covers(f"{key}/." if key else ".") for source in listed))
         self._replace(before, replace(before, inner=tuple(sorted({*kept, *map(self._key, found)}))))
 
-    def _replace(self, before: Origins, after: Origins) -> None:
+    def _replace(self, before: MadeOf, after: MadeOf) -> None:
         if after != before:
             was_trusted = trust.is_trusted(self._directory, self._manifest, before)
-            origins.write(self._directory, after)
+            remembered.write(self._directory, after)
             if was_trusted:
                 trust.trust(self._directory, self._manifest, after)
 
-    def _with(self, before: Origins, source: Sources, named: Named) -> tuple[Origins, str]:
+    def _with(self, before: MadeOf, source: Sources, named: Named) -> tuple[MadeOf, str]:
         """What the collection is made of with a source, and the place that this is."""
         if isinstance(source, FileList):
             path, base = absolute(Path(source.path).absolute()), Path(source.base or ".").absolute()
-            origin = ListOrigin(self._key(path), self._key(absolute(base)), source.null)
+            origin = ListSource(self._key(path), self._key(absolute(base)), source.null)
             return before.with_list(origin), str(path)
         if isinstance(source, str | os.PathLike) and os.path.isdir(source):
             place = absolute(source)
@@ -214,7 +215,7 @@ class CollectionSources:
         after = replace(before, single=before.single or bool(keys), elsewhere=before.elsewhere or is_elsewhere)
         return after, trust.SINGLE
 
-    def _others(self, made_of: Origins, source: FileList) -> tuple[ListOrigin, ...]:
+    def _others(self, made_of: MadeOf, source: FileList) -> tuple[ListSource, ...]:
         """The lists that the collection was made of, but for this one."""
         key = self._key(absolute(Path(source.path).absolute()))
         return tuple(each for each in made_of.lists if each.path != key)

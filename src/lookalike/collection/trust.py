@@ -15,45 +15,45 @@ from pathlib import Path
 
 import platformdirs
 
+from lookalike.storage.made_of import MadeOf
 from lookalike.storage.manifest import Manifest
-from lookalike.storage.origins import Origins
 
 SINGLE = "single files elsewhere"  # which only the catalog names
 _ENVIRONMENT = "LOOKALIKE_TRUST"
 
 
-def outside(directory: Path, manifest: Manifest, origins: Origins) -> list[str]:
+def outside(directory: Path, manifest: Manifest, made_of: MadeOf) -> list[str]:
     """What a collection was made of and is not in the folder that it is in; a list counts, as it may name anything."""
     folder = manifest.folder
     is_inside = folder == directory.parent
-    places = [folder / key for key in origins.folders]
+    places = [folder / key for key in made_of.folders]
     found = [str(place) for place in places if not (is_inside and place.resolve().is_relative_to(folder))]
-    found += [str(folder / each.path) for each in origins.lists]
-    found += [str(folder)] * (origins.single and not is_inside) + [SINGLE] * origins.elsewhere
+    found += [str(folder / each.path) for each in made_of.lists]
+    found += [str(folder)] * (made_of.single and not is_inside) + [SINGLE] * made_of.elsewhere
     return list(dict.fromkeys(found))
 
 
-def is_trusted(directory: Path, manifest: Manifest, origins: Origins, named: Container[str] = ()) -> bool:
+def is_trusted(directory: Path, manifest: Manifest, made_of: MadeOf, named: Container[str] = ()) -> bool:
     """Whether what a collection was made of may be read: it is inside, or named now, or this user has trusted it."""
-    if all(place in named for place in outside(directory, manifest, origins)):
+    if all(place in named for place in outside(directory, manifest, made_of)):
         return True
-    note = _note(directory, manifest, origins)
+    note = _note(directory, manifest, made_of)
     return note is not None and note.is_file()
 
 
-def trust(directory: Path, manifest: Manifest, origins: Origins) -> None:
+def trust(directory: Path, manifest: Manifest, made_of: MadeOf) -> None:
     """Notes that this user trusts what a collection was made of; without a folder for such notes, it is not noted."""
-    note = _note(directory, manifest, origins)
-    if note is None or not outside(directory, manifest, origins):
+    note = _note(directory, manifest, made_of)
+    if note is None or not outside(directory, manifest, made_of):
         return
     with suppress(OSError):
         note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         note.touch(mode=0o600)
 
 
-def _note(directory: Path, manifest: Manifest, origins: Origins) -> Path | None:
+def _note(directory: Path, manifest: Manifest, made_of: MadeOf) -> Path | None:
     """The file that notes it; None if there is no folder for such files."""
-    places = sorted(outside(directory, manifest, origins))
+    places = sorted(outside(directory, manifest, made_of))
     facts = [manifest.catalog or str(directory), str(manifest.folder), *places]
     name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     if named := os.environ.get(_ENVIRONMENT):

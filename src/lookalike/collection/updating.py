@@ -20,8 +20,8 @@ from lookalike.sources.folder import absolute, key_of
 from lookalike.sources.lists import FileList
 from lookalike.storage import layout
 from lookalike.storage.catalog import Catalog
+from lookalike.storage.made_of import MadeOf
 from lookalike.storage.manifest import Manifest
-from lookalike.storage.origins import Origins
 from lookalike.system.resources import checked_threads, cores
 
 
@@ -164,9 +164,9 @@ class Updatable:
             self._sources.include(arguments.several(globs, "globs"))
 
     @property
-    def origins(self) -> Origins:
+    def made_of(self) -> MadeOf:
         """What the collection was made of, and what is left out."""
-        return self._sources.origins
+        return self._sources.made_of
 
     def remove(self, paths: Iterable[str | os.PathLike[str]]) -> int:
         """Forgets images, named by their paths, the paths of folders, or keys; returns the number of images forgotten.

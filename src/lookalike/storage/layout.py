@@ -23,7 +23,7 @@ from lookalike.system import durable
 DIRECTORY = ".lookalike"
 MANIFEST = "collection.json"
 NEXT_MANIFEST = "reindexing.json"
-ORIGINS = "sources.json"
+SOURCES = "sources.json"
 CATALOG = "catalog.sqlite"
 VECTORS = "vectors.faiss"
 _INDEX = "index"
@@ -112,8 +112,8 @@ def is_first_data(name: str) -> bool:
 
 def is_of_collection(name: str) -> bool:
     """Whether a collection has a file or directory of that name."""
-    beside = {durable.beside(Path(each)).name for each in (MANIFEST, NEXT_MANIFEST, ORIGINS)}
-    own = {_LOCK, DECODING, MANIFEST, NEXT_MANIFEST, ORIGINS} | beside
+    beside = {durable.beside(Path(each)).name for each in (MANIFEST, NEXT_MANIFEST, SOURCES)}
+    own = {_LOCK, DECODING, MANIFEST, NEXT_MANIFEST, SOURCES} | beside
     return name in own or is_first_data(name) or is_data(name)
 
 

@@ -17,7 +17,7 @@ _MOST_INNER = 1000
 
 
 @dataclass(frozen=True)
-class ListOrigin:
+class ListSource:
     """A list of files that a collection was made of: the keys of the list and of what its paths are relative to."""
 
     path: str
@@ -26,7 +26,7 @@ class ListOrigin:
 
 
 @dataclass(frozen=True)
-class Origins:
+class MadeOf:
     """What a collection was made of.
 
     Attributes:
@@ -40,7 +40,7 @@ class Origins:
     """
 
     folders: tuple[str, ...] = ()
-    lists: tuple[ListOrigin, ...] = ()
+    lists: tuple[ListSource, ...] = ()
     single: bool = False
     elsewhere: bool = False
     exclude: tuple[str, ...] = ()
@@ -61,23 +61,23 @@ class Origins:
         """Whether a file is in one of the folders."""
         return any(_is_in(key, each) for each in self.folders)
 
-    def with_folder(self, key: str) -> "Origins":
+    def with_folder(self, key: str) -> "MadeOf":
         """The same and a folder; those in it need not be named any more."""
         if self.has_folder_of(key):
             return self
         return replace(self, folders=(*(each for each in self.folders if not _is_in(each, key)), key))
 
-    def with_list(self, listed: ListOrigin) -> "Origins":
+    def with_list(self, listed: ListSource) -> "MadeOf":
         """The same and a list, which takes the place of an earlier one of this path."""
         others = (each for each in self.lists if each.path != listed.path)
         return replace(self, lists=(*others, listed))
 
-    def without(self, key: str) -> "Origins":
+    def without(self, key: str) -> "MadeOf":
         """The same without the folder or the list of a key."""
         folders = tuple(each for each in self.folders if each != key)
         return replace(self, folders=folders, lists=tuple(each for each in self.lists if each.path != key))
 
-    def excluding(self, globs: Iterable[str]) -> "Origins":
+    def excluding(self, globs: Iterable[str]) -> "MadeOf":
         """The same, but more is left out."""
         given = tuple(globs)
         return replace(
@@ -86,7 +86,7 @@ class Origins:
             include=tuple(name for name in self.include if name not in given),
         )
 
-    def including(self, globs: Iterable[str]) -> "Origins":
+    def including(self, globs: Iterable[str]) -> "MadeOf":
         """The same, but what these globs or default names leave out is not left out any more."""
         given = tuple(globs)
         defaults = {name.casefold(): name for name in DEFAULT}
@@ -97,28 +97,28 @@ class Origins:
             include=tuple(dict.fromkeys((*self.include, *named))),
         )
 
-    def moved(self, new_key: Callable[[str], str]) -> "Origins":
+    def moved(self, new_key: Callable[[str], str]) -> "MadeOf":
         """The same with the keys that a function returns for the present ones."""
         return replace(
             self,
             folders=tuple(new_key(key) for key in self.folders),
-            lists=tuple(ListOrigin(new_key(each.path), new_key(each.base), each.null) for each in self.lists),
+            lists=tuple(ListSource(new_key(each.path), new_key(each.base), each.null) for each in self.lists),
             inner=tuple(new_key(key) for key in self.inner),
         )
 
 
-OF_EARLIER_VERSIONS = Origins(folders=("",), single=True)
+OF_EARLIER_VERSIONS = MadeOf(folders=("",), single=True)
 """What a collection is taken to be made of if it does not say so: its own folder, and files in it."""
 
 
-def read(directory: Path) -> Origins:
+def read(directory: Path) -> MadeOf:
     """Reads what the collection in a directory was made of.
 
     Raises:
         CorruptError: the file is damaged.
         IncompatibleError: a newer Lookalike wrote it.
     """
-    path = directory / layout.ORIGINS
+    path = directory / layout.SOURCES
     try:
         facts = json.loads(files.read(path, max_bytes=_MAX_BYTES))
         if facts["format"] != _FORMAT:
@@ -132,16 +132,16 @@ def read(directory: Path) -> Origins:
         raise CorruptError(f"{path}: the file is damaged: {error}; delete it and name the folders again") from error
 
 
-def write(directory: Path, origins: Origins) -> None:
+def write(directory: Path, made_of: MadeOf) -> None:
     """Writes what a collection was made of, all at once; raises StorageError if it cannot be written."""
-    facts = {"format": _FORMAT, **asdict(replace(origins, inner=origins.inner[:_MOST_INNER]))}
+    facts = {"format": _FORMAT, **asdict(replace(made_of, inner=made_of.inner[:_MOST_INNER]))}
     with durable.storage_errors(directory):
-        durable.replace(directory / layout.ORIGINS, (json.dumps(facts, indent=2) + "\n").encode())
+        durable.replace(directory / layout.SOURCES, (json.dumps(facts, indent=2) + "\n").encode())
 
 
-def _from_facts(facts: Mapping[str, Any]) -> Origins:
+def _from_facts(facts: Mapping[str, Any]) -> MadeOf:
     """What Lookalike writes; raises ValueError for anything else."""
-    lists = [ListOrigin(each["path"], each["base"], each["null"]) for each in _several(facts, "lists")]
+    lists = [ListSource(each["path"], each["base"], each["null"]) for each in _several(facts, "lists")]
     folders, inner = _several(facts, "folders"), _several(facts, "inner")
     globs, include = _several(facts, "exclude"), _several(facts, "include")
     keys = [*folders, *inner, *(each.base for each in lists)]
@@ -154,7 +154,7 @@ def _from_facts(facts: Mapping[str, Any]) -> Origins:
     flags = facts["single"], facts["elsewhere"], *(each.null for each in lists)
     if not all(isinstance(each, bool) for each in flags):
         raise ValueError("a value is neither true nor false")
-    return Origins(
+    return MadeOf(
         folders=tuple(folders),
         lists=tuple(lists),
         single=facts["single"],
