@@ -55,6 +55,20 @@ def test_the_folders_that_were_added_are_updated(made: Collection, folder: Path,
     assert numbers(made.update()) == {"added": 2, "unchanged": 14, "missing": 1}
 
 
+def test_a_new_collection_is_made_of_its_folder_until_it_is_told(made: Collection, listed: FileList) -> None:
+    assert numbers(made.update()) == {"added": 12}
+    assert numbers(made.update()) == {"unchanged": 12}
+    made.remove([made.folder])
+    assert len(made) == 0
+    assert numbers(made.update()) == {"added": 12}
+    shutil.rmtree(made.directory)
+    with lookalike.create(made.folder, directory=made.directory, encoder=ColourEncoder()) as other:
+        other.exclude(["*.tif"])
+        other.add(listed)
+        other.remove([listed.path])
+        assert numbers(other.update()) == {}
+
+
 def test_a_part_of_the_folder_is_all_that_is_updated(made: Collection, folder: Path) -> None:
     made.add(folder / "cats")
     assert made.made_of.folders == ("cats",)

@@ -59,9 +59,13 @@ def mention_nested(collection: "Collection", told: Path | None = None) -> None:
     inner = [place for place in places if layout.find(place) not in (None, directory)]
     if inner:
         more = f" and {len(inner) - _SHOWN:,} more" if len(inner) > _SHOWN else ""
-        have = "has a collection of its own" if len(inner) == 1 else "have collections of their own"
+        own = "has a collection of its own", "have collections of their own"
+        is_one = len(inner) == 1
         names = ", ".join(map(_shown, inner[:_SHOWN]))
-        output.note(f"In {_shown(directory)}, {names}{more} {have}, which this command leaves as it is.")
+        output.note(
+            f"In {_shown(directory)}, {names}{more} {own[not is_one]}, which this command leaves as"
+            f" {'it is' if is_one else 'they are'}."
+        )
 
 
 def place_to_index(paths: Sequence[str], directory: str | None, *, has_lists: bool = False) -> Path | None:
@@ -201,7 +205,7 @@ def _path(directory: Path) -> Path:
     from lookalike.storage import layout
 
     path, here = directory.parent if directory.name == layout.DIRECTORY else directory, Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    return path.relative_to(here) if here in path.parents else path
 
 
 def _folder_near(path: str) -> Path:

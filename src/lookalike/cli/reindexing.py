@@ -54,7 +54,7 @@ def print_change(change: "ReindexEstimate", report: "Report", *, as_json: bool) 
         return
     output.say(
         f"Indexed again with {after} instead of {before}: {output.counted(kept, 'image')} with their ids and attributes"
-        f"{f', {report.added:,} new' if report.added else ''}. The data of {before.model} are deleted."
+        f"{f', {report.added:,} new' if report.added else ''}. The data of {before} are deleted."
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Unpack
 
 from lookalike import arguments, encoders
-from lookalike.collection import compatibility
+from lookalike.collection import compatibility, trust
 from lookalike.collection.collection import Collection
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.encoder_choice import EncoderChoice, check_options, max_pixels
@@ -52,6 +52,7 @@ def create(
         manifest = replace(manifest, catalog=directories.create_data(place, manifest.made_by.dim))
         remembered.write(place, MadeOf())
         manifests.write(place, manifest)
+        trust.trust(place, manifest, MadeOf().with_folder(""))
     return _collection(place, manifest, policies, choice)
 
 

@@ -99,8 +99,12 @@ class CollectionSources:
         Raises:
             UsageError: its folder is gone, a list cannot be read, or it names what this user has not trusted.
         """
-        made_of = self.made_of
+        made_of, totals = self.made_of, catalog.totals()
+        if made_of.names_nothing and not (totals.images or totals.skipped or totals.missing):
+            made_of = made_of.with_folder("")  # the collection has just been made for it
         self.check_trusted(made_of, trusted=trusted)
+        if made_of != self.made_of:
+            remembered.write(self._directory, made_of)
         if "" in made_of.folders and not os.path.isdir(self._folder):
             hint = Hint("relocate", {"path": str(self._directory), "old": str(self._folder), "new": ...})
             raise UsageError(f"{self._folder}: there is no such folder any more", hint)

@@ -53,6 +53,11 @@ class MadeOf:
         return Exclusion(self.exclude, keep=self.include)
 
     @property
+    def names_nothing(self) -> bool:
+        """Whether there are no folders, no lists and no single files."""
+        return not (self.folders or self.lists or self.single)
+
+    @property
     def names_elsewhere(self) -> bool:
         """Whether it names anything that may be outside of the collection's folder."""
         return self.elsewhere or bool(self.lists) or any(key.startswith("/") for key in self.folders)
