@@ -26,7 +26,7 @@ HINTS: list[tuple[Hint, str]] = [
     ),
     (Hint("reindex", {"path": "photos", "encoder": ...}), "lookalike.reindex('photos', encoder=...)"),
     (Hint("open_with_encoder", {"path": "photos", "encoder": ...}), "lookalike.open('photos', encoder=...)"),
-    (Hint("trust", {"path": "photos"}), "lookalike.open('photos').update(trust=True)"),
+    (Hint("trust", {"path": "photos"}), "lookalike.open('photos').trust()"),
     (
         Hint("relocate", {"path": "kept", "old": "photos", "new": ...}),
         "lookalike.relocate('kept', old='photos', new=...)",

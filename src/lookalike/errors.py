@@ -43,7 +43,7 @@ _CALLS: dict[Action, tuple[str, str]] = {
     "maintain": ("build it again", "lookalike.open({path!r}).maintain()"),
     "reindex": ("index its images again", "lookalike.reindex({all})"),
     "open_with_encoder": ("open it with its own encoder", "lookalike.open({all})"),
-    "trust": ("read all that it names", "lookalike.open({path!r}).update(trust=True)"),
+    "trust": ("trust it", "lookalike.open({path!r}).trust()"),
     "relocate": ("follow its images", "lookalike.relocate({all})"),
     "remove_images": ("remove images that are deleted", "lookalike.open({path!r}).remove([{image!r}])"),
     "import_model": ("import a model", "lookalike.importers.import_model({all})"),

@@ -135,7 +135,7 @@ class _Run:
             with progress.indexing() as shown:
                 if source is None:
                     again = partial(collection.update, threads=self.threads, progress=shown)
-                    report = nested.asking_to_trust(again, trust=self.trust)
+                    report = nested.asking_to_trust(again, collection.directory, trust=self.trust)
                 else:
                     report = collection.add(source, take_over=others, threads=self.threads, progress=shown)
             reports.print_report(report, collection, as_json=self.as_json)
@@ -149,7 +149,7 @@ class _Run:
         with lookalike.open(place) as collection:
             _leave_out(collection, *globs)
         again = partial(reindexing.reindexed, change, self.named.sources, self.threads, choice)
-        report = nested.asking_to_trust(again, trust=self.trust)
+        report = nested.asking_to_trust(again, place, trust=self.trust)
         reports.print_report(report, lookalike.open(place), as_json=self.as_json)
         reindexing.print_change(change, report, as_json=self.as_json)
         return report
@@ -160,7 +160,6 @@ class _Run:
 @options.collection
 @options.model
 @options.precision
-@options.exclude
 @click.option("--sample", default=200, show_default=True, type=click.IntRange(1), help="Number of files to try.")
 @options.as_json
 def plan(folder: str, directory: str | None, sample: int, as_json: bool, **choice: Any) -> None:

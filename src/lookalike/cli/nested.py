@@ -48,21 +48,27 @@ def to_take_over(collection: "Collection", folders: Sequence[str], wanted: bool 
     return [each.directory for each in usable]
 
 
-def asking_to_trust(act: Callable[..., _Result], *, trust: bool) -> _Result:
+def asking_to_trust(act: Callable[[], _Result], place: Path, *, trust: bool) -> _Result:
     """Does something that may read what a collection names outside of its folder; asks a person at a terminal first.
 
     Args:
-        act: does it if the collection is trusted, or `trust` says so; else it raises UsageError.
-        trust: whether the user has said so.
+        act: does it; it raises UsageError if the collection is not trusted.
+        place: the collection's directory.
+        trust: whether the user has said that it is to be trusted.
     """
-    try:
-        return act(trust=trust)
-    except UsageError as error:
-        if not any(hint.action == "trust" for hint in error.hints) or not _is_terminal():
-            raise
-        output.note(error.message)
+    import lookalike
+
+    if not trust:
+        try:
+            return act()
+        except UsageError as error:
+            if not any(hint.action == "trust" for hint in error.hints) or not _is_terminal():
+                raise
+            output.note(error.message)
         click.confirm("Read all of that, and remember it?", abort=True, err=True)
-        return act(trust=True)
+    with lookalike.open(place) as collection:
+        collection.trust()
+    return act()
 
 
 def _is_agreed(usable: "Sequence[CollectionBelow]") -> bool:

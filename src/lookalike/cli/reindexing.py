@@ -28,7 +28,7 @@ def change_of_model(place: Path, choice: dict[str, Any], *, reindex: bool) -> "R
 
 
 def reindexed(
-    change: "ReindexEstimate", sources: Sequence[Any], threads: int | None, choice: dict[str, Any], *, trust: bool
+    change: "ReindexEstimate", sources: Sequence[Any], threads: int | None, choice: dict[str, Any]
 ) -> "Report":
     """Indexes a collection again with another model."""
     import lookalike
@@ -37,7 +37,6 @@ def reindexed(
         return lookalike.reindex(
             change.directory,
             sources or None,
-            trust=trust,
             threads=threads,
             progress=report_progress,
             build_progress=report_build,

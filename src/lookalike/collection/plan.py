@@ -1,7 +1,7 @@
 """Estimates what indexing a folder would take, from a sample of its files. Nothing is written."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -128,7 +128,6 @@ def plan(
     *,
     directory: str | os.PathLike[str] | None = None,
     sample: int = SAMPLE,
-    exclude: Sequence[str] = (),
     threads: int | None = None,
     progress: Callable[[PlanProgress], None] | None = None,
     policies: Policies = DEFAULT,
@@ -143,7 +142,6 @@ def plan(
     Args:
         folder: the folder of images.
         directory: the directory of the collection, if it is not in the folder or in one above it.
-        exclude: globs of what is left out, besides what the collection leaves out; see `Collection.exclude`.
         sample: the number of files to try; each thread gets 16 in any case.
         threads: the number of images to process at once; by default one for each core.
         progress: called while it works; an exception that it raises ends the work.
@@ -163,7 +161,7 @@ def plan(
     if present and manifests.read(present).made_by != manifest.made_by:
         present = None
     with _catalog(manifest.data_directory(present) if present else None) as catalog:
-        listing = Listing(leave_out=present, exclusion=exclusion(present, exclude))
+        listing = Listing(leave_out=present, exclusion=exclusion(present))
         source = Folder(here, base=manifest.folder, listing=listing)
         load = partial(_encoder, manifest.made_by, choice, count)
         sampled = _sampled(source, catalog, load, max(sample, count * embedding.GROUP), count, progress)

@@ -120,7 +120,6 @@ def reindex(
     path: str | os.PathLike[str],
     sources: Sequence[Sources] | None = None,
     *,
-    trust: bool = False,
     policies: Policies = DEFAULT,
     threads: int | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -136,7 +135,6 @@ def reindex(
         path: the folder that was indexed, or the collection's directory itself.
         sources: the folders, files or lists of files that it is then brought up to date with; by default what it was
             made of.
-        trust: read whatever the collection names, also outside of its folder; see `Collection.update`.
         policies: when the new index is built and how it is measured.
         threads: the number of images to process at once; by default one for each core.
         progress: called after each image; an exception that it raises ends the run, and the next one carries on.
@@ -148,14 +146,15 @@ def reindex(
         What has changed against the collection as it was. Its images that are there again count as unchanged.
 
     Raises:
-        UsageError: there is no such model or source, that model made the collection, or images cannot be read now.
+        UsageError: there is no such model or source, that model made the collection, images cannot be read now, or it
+            names what is not trusted, see `Collection.trust`.
         CollectionError: there is no collection, it is damaged, another process is writing to it, or no model is named.
         StorageError: the disk is full or failing; unless the last step was done, the old model serves.
     """
     check_options(policies, choice)
-    threads, trusted = checked_threads(threads), arguments.flag(trust, "trust")
+    threads = checked_threads(threads)
     directory, start = layout.find_or_raise(path), time.monotonic()
-    with lock.locked(directory), _migration(directory, sources, choice, policies, trusted) as migration:
+    with lock.locked(directory), _migration(directory, sources, choice, policies) as migration:
         report = migration.run(partial(_encoder, choice), threads, max_pixels(choice), progress, build_progress)
         manifests.switch(directory)
         directories.sweep(directory, migration.then)
@@ -164,7 +163,7 @@ def reindex(
 
 @contextmanager
 def _migration(
-    directory: Path, sources: Sequence[Sources] | None, choice: EncoderChoice, policies: Policies, trust: bool
+    directory: Path, sources: Sequence[Sources] | None, choice: EncoderChoice, policies: Policies
 ) -> Iterator[Migration]:
     """The migration of a locked collection to the chosen encoder."""
     manifest = manifests.read(directory)
@@ -172,18 +171,18 @@ def _migration(
     if wanted == manifest.made_by:
         raise UsageError(f"{directory}: its images are indexed with {wanted} already")
     directories.sweep(directory, manifest)
-    new = _named(directory, manifest, [] if sources is None else arguments.several(sources, "sources"), trust)
+    new = _named(directory, manifest, [] if sources is None else arguments.several(sources, "sources"))
     with closing(Migration(directory, manifest, wanted, new, policies)) as migration:
         yield migration
 
 
-def _named(directory: Path, manifest: Manifest, sources: Sequence[Sources], trust: bool) -> list[Source]:
+def _named(directory: Path, manifest: Manifest, sources: Sequence[Sources]) -> list[Source]:
     """What the images are brought up to date with: what is named, or else what the collection was made of."""
     made_of = CollectionSources(directory, manifest)
     with closing(Catalog(manifest.data_directory(directory) / layout.CATALOG)) as catalog:
-        made_of.check_known(catalog, sources, trusted=trust)
+        made_of.check_known(catalog, sources)
         if not sources:
-            return list(made_of.again(catalog, trusted=trust).sources)
+            return list(made_of.again(catalog).sources)
     named = [made_of.name(each) for each in sources]
     for source, each in zip(sources, named, strict=True):
         made_of.remember(source, each)

@@ -1,7 +1,7 @@
 """What a collection is made of: turns what a caller names into sources, remembers it, and names it again later."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -53,10 +53,9 @@ class Named:
                 yield known
 
 
-def exclusion(directory: Path | None, globs: Iterable[str] = ()) -> Exclusion:
-    """What a collection, if there is one, and more globs leave out; raises UsageError for what is no glob."""
-    made_of = remembered.read(directory) if directory else MadeOf()
-    return made_of.excluding(checked_globs(globs)).exclusion
+def exclusion(directory: Path | None) -> Exclusion:
+    """What a collection leaves out, or a new one if there is none."""
+    return (remembered.read(directory) if directory else MadeOf()).exclusion
 
 
 class CollectionSources:
@@ -89,20 +88,17 @@ class CollectionSources:
         is_all = not made_of.folders and not made_of.single and self._others(made_of, source) == ()
         return Named(sources, is_everything=is_all)
 
-    def again(self, catalog: Catalog, *, trusted: bool) -> Named:
-        """The sources that the collection was made of.
+    def again(self, catalog: Catalog) -> Named:
+        """The sources that the collection was made of; its folder, if it has just been made.
 
         Args:
             catalog: has the files that were named one by one.
-            trusted: whether what is outside of the collection's folder may be read in any case.
 
         Raises:
             UsageError: its folder is gone, a list cannot be read, or it names what this user has not trusted.
         """
-        made_of, totals = self.made_of, catalog.totals()
-        if made_of.names_nothing and not (totals.images or totals.skipped or totals.missing):
-            made_of = made_of.with_folder("")  # the collection has just been made for it
-        self.check_trusted(made_of, trusted=trusted)
+        made_of = self._made_of_or_folder(catalog)
+        self._check_trusted(made_of)
         if made_of != self.made_of:
             remembered.write(self._directory, made_of)
         if "" in made_of.folders and not os.path.isdir(self._folder):
@@ -119,11 +115,24 @@ class CollectionSources:
             sources.append(KnownFiles(paths, base=self._folder))
         return Named(tuple(sources), is_everything=not made_of.single and bool(made_of.lists))
 
-    def check_trusted(self, made_of: MadeOf, *, trusted: bool) -> None:
-        """Notes that the user trusts the sources if so; raises UsageError if some are outside and are not trusted."""
-        if trusted:
-            trust.trust(self._directory, self._manifest, made_of)
-        elif not trust.is_trusted(self._directory, self._manifest, made_of):
+    def trust(self, catalog: Catalog) -> None:
+        """Trusts whatever the collection names, from now on."""
+        made_of = self._made_of_or_folder(catalog)
+        if next(catalog.known_files("/"), None) and not made_of.names_elsewhere:
+            made_of = replace(made_of, elsewhere=True)
+            remembered.write(self._directory, made_of)
+        trust.trust(self._directory, self._manifest, made_of)
+
+    def check_known(self, catalog: Catalog, named: Iterable[Sources]) -> None:
+        """Raises UsageError if not all files that the catalog knows may be read again; `named` are named just now."""
+        made_of, places = self.made_of, {str(absolute(each)) for each in named if isinstance(each, str | os.PathLike)}
+        first = next(catalog.known_files("/"), None)
+        if first and not made_of.names_elsewhere:
+            raise self._untrusted([first.key])
+        self._check_trusted(made_of, places)
+
+    def _check_trusted(self, made_of: MadeOf, named: Container[str] = ()) -> None:
+        if not trust.is_trusted(self._directory, self._manifest, made_of, named):
             raise self._untrusted(trust.outside(self._directory, self._manifest, made_of))
 
     def _untrusted(self, places: Sequence[str]) -> UsageError:
@@ -134,23 +143,11 @@ class CollectionSources:
             Hint("trust", {"path": str(self._directory)}),
         )
 
-    def check_known(self, catalog: Catalog, named: Iterable[Sources], *, trusted: bool) -> None:
-        """Raises UsageError if not all files that the catalog knows may be read again.
-
-        Args:
-            catalog: the collection's.
-            named: what the user names now.
-            trusted: whether all may be read in any case, which is remembered.
-        """
-        made_of, places = self.made_of, {str(absolute(each)) for each in named if isinstance(each, str | os.PathLike)}
-        first = next(catalog.known_files("/"), None)
-        if first and not made_of.names_elsewhere:
-            if not trusted:
-                raise self._untrusted([first.key])
-            made_of = replace(made_of, elsewhere=True)
-            remembered.write(self._directory, made_of)
-        if not trust.is_trusted(self._directory, self._manifest, made_of, places):
-            self.check_trusted(made_of, trusted=trusted)
+    def _made_of_or_folder(self, catalog: Catalog) -> MadeOf:
+        """What the collection was made of; if that is nothing yet, the folder that it was made for."""
+        made_of, totals = self.made_of, catalog.totals()
+        is_new = made_of.names_nothing and not (totals.images or totals.skipped or totals.missing)
+        return made_of.with_folder("") if is_new else made_of
 
     def remember(self, source: Sources, named: Named) -> None:
         """Remembers what a caller has named, which is trusted from now on."""

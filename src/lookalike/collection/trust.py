@@ -20,6 +20,7 @@ from lookalike.storage.manifest import Manifest
 
 SINGLE = "single files elsewhere"  # which only the catalog names
 _ENVIRONMENT = "LOOKALIKE_TRUST"
+_TRUSTED: set[str] = set()  # the names of the notes that this process has made
 
 
 def outside(directory: Path, manifest: Manifest, made_of: MadeOf) -> list[str]:
@@ -38,21 +39,22 @@ def is_trusted(directory: Path, manifest: Manifest, made_of: MadeOf, named: Cont
     if all(place in named for place in outside(directory, manifest, made_of)):
         return True
     note = _note(directory, manifest, made_of)
-    return note is not None and note.is_file()
+    return note.name in _TRUSTED or note.is_file()
 
 
 def trust(directory: Path, manifest: Manifest, made_of: MadeOf) -> None:
-    """Notes that this user trusts what a collection was made of; without a folder for such notes, it is not noted."""
-    note = _note(directory, manifest, made_of)
-    if note is None or not outside(directory, manifest, made_of):
+    """Notes that this user trusts what a collection was made of; without a folder for notes, in this process only."""
+    if not outside(directory, manifest, made_of):
         return
+    note = _note(directory, manifest, made_of)
+    _TRUSTED.add(note.name)
     with suppress(OSError):
         note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         note.touch(mode=0o600)
 
 
-def _note(directory: Path, manifest: Manifest, made_of: MadeOf) -> Path | None:
-    """The file that notes it; None if there is no folder for such files."""
+def _note(directory: Path, manifest: Manifest, made_of: MadeOf) -> Path:
+    """The file that notes it."""
     places = sorted(outside(directory, manifest, made_of))
     facts = [manifest.catalog or str(directory), str(manifest.folder), *places]
     name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
@@ -61,4 +63,4 @@ def _note(directory: Path, manifest: Manifest, made_of: MadeOf) -> Path | None:
     try:
         return platformdirs.user_data_path("lookalike", appauthor=False) / "trusted" / name
     except (RuntimeError, KeyError, OSError):  # there is no home directory
-        return None
+        return Path(os.devnull) / name

@@ -87,17 +87,15 @@ class Updatable:
     def update(
         self,
         *,
-        trust: bool = False,
         threads: int | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> Report:
         """Brings the collection up to date with what it was made of: its folders, its lists, and single files.
 
         A collection from someone else may name any folder. What is outside of the folder that it is in is read only if
-        this user has given it to `add` or `create`, or has trusted the collection before.
+        this user has given it to `add` or `create`, or has called `trust`.
 
         Args:
-            trust: read and remember whatever it names.
             threads: the number of images to process at once; by default one for each core.
             progress: called after each image; an exception that it raises ends the run after a commit.
 
@@ -106,8 +104,18 @@ class Updatable:
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing.
         """
-        trusted = arguments.flag(trust, "trust")
-        return self._run(lambda: self._sources.again(self._catalog, trusted=trusted), threads, progress)
+        return self._run(lambda: self._sources.again(self._catalog), threads, progress)
+
+    def trust(self) -> None:
+        """Trusts whatever the collection says that it was made of, so that `update` and `reindex` read it.
+
+        That is remembered for this user, until the collection names something else.
+
+        Raises:
+            LockedError: another process is writing to the collection.
+        """
+        with self._write_access.locked():
+            self._sources.trust(self._catalog)
 
     def _run(
         self,
