@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import lookalike
-from lookalike import errors
 from lookalike.cli import locate, nested, options, output, progress, reindexing, reports
 from lookalike.cli.lists import NamedSources, named_sources
 from lookalike.display.text import safe_text
@@ -90,7 +89,7 @@ def index(
         _follow(place, named.paths[0])
     change = reindexing.change_of_model(place, choice, reindex=reindex) if place else None
     if change and not reindex:
-        raise errors.IncompatibleError(reindexing.explanation(change))
+        raise output.ExplainedError(reindexing.explanation(change))
     run = _Run(named, threads, trust=trust, as_json=as_json)
     if place and change:
         report = run.reindex(place, change, choice, (exclude, include))

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lookalike import arguments
 from lookalike.collection import compatibility, missing
 from lookalike.collection.damage import find_damage
 from lookalike.collection.encoder import CollectionEncoder
@@ -113,7 +114,7 @@ class Collection(Searchable, Updatable):
             StorageError: the disk is full or failing; the present index still serves.
         """
         options = BuildOptions(recall, None if memory is None else memory_bytes(memory), spec)
-        with self._write_access.index(progress) as maintainer:
+        with self._write_access.index(arguments.callback(progress, "progress")) as maintainer:
             return maintainer.build(options)
 
     def maintain(self, *, progress: Callable[[BuildProgress], None] | None = None) -> Maintenance:
@@ -129,7 +130,7 @@ class Collection(Searchable, Updatable):
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing; the present index still serves.
         """
-        with self._write_access.index(progress) as maintainer:
+        with self._write_access.index(arguments.callback(progress, "progress")) as maintainer:
             return maintainer.maintain()
 
     # Looking after it
@@ -157,6 +158,7 @@ class Collection(Searchable, Updatable):
             UsageError: there are fewer than two images that differ.
             CorruptError: a vector is damaged.
         """
+        progress = arguments.callback(progress, "progress")
         return search_quality.evaluate_search(self._snapshots, self._searcher, queries, progress)
 
     def skipped(self) -> list[Skipped]:

@@ -25,6 +25,8 @@ class Info:
         skipped: the number of files that were left out.
         missing: the number of images that are not found since their files are gone or cannot be used.
         excluded: the number of images that are not found since their files are left out.
+        outdated: the number of images and skipped files that an earlier version has read. The next `add` looks at them
+            again, and encodes those anew that are decoded otherwise now.
         bytes: its size on the disk.
         young: the number of vectors younger than the index, which are compared one by one.
         index: what is known of the index, or None if every search is exact.
@@ -41,6 +43,7 @@ class Info:
     skipped: int
     missing: int
     excluded: int
+    outdated: int
     bytes: int
     young: int
     index: Generation | None
@@ -68,6 +71,7 @@ def info_of(directory: Path, manifest: Manifest, snapshots: Snapshots, made_of: 
         skipped=totals.skipped,
         missing=counts.new,
         excluded=counts.excluded,
+        outdated=snapshots.catalog.count_outdated(),
         bytes=layout.size(directory),
         young=max(state.count - index.rows, 0) if index else 0,  # a writer may have joined some in between
         index=index,

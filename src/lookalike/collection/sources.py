@@ -179,7 +179,7 @@ class CollectionSources:
     def include(self, globs: Iterable[str]) -> None:
         """Leaves out no more what these globs have left out; raises UsageError if they do not."""
         before, defaults = self.made_of, {name.casefold() for name in DEFAULT}
-        given = [glob if glob in before.exclude else self._as_key(glob) for glob in globs]
+        given = [glob if glob in before.exclude else self._as_key(glob) for glob in checked_globs(globs)]
         for glob in given:
             if glob not in before.exclude and glob.casefold() not in defaults:
                 known = ", ".join(before.exclude) or "nothing but the usual folders of thumbnails and waste"

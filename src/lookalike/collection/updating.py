@@ -125,7 +125,7 @@ class Updatable:
         others: Sequence[Path] = (),
     ) -> Report:
         """Brings the collection up to date with sources, which are named once nobody else can write to it."""
-        threads = checked_threads(threads)
+        threads, progress = checked_threads(threads), arguments.callback(progress, "progress")
         with (
             self._write_access.vectors() as writer,
             under_way(self.directory / layout.DECODING) as decoding,
@@ -134,7 +134,7 @@ class Updatable:
             named = name_sources()
             encoder = self._encoder.for_indexing(threads or cores())
             count = threads or encoders.threads_for(encoder, cores())
-            embedder = Embedder(encoder, self._catalog.row_of, self._encoder.max_pixels, decoding, known)
+            embedder = Embedder(encoder, self._catalog.decoding_of, self._encoder.max_pixels, decoding, known)
 
             def ingest() -> Ingest:
                 return Ingest(self._catalog, writer, embedder, folder=self.folder, threads=count, progress=progress)
@@ -218,11 +218,11 @@ class Updatable:
             return missing.prune(self._catalog, missing_for)
 
     def annotate(self, table: str | os.PathLike[str]) -> AttributesReport:
-        """Gives images the attributes that a CSV, TSV or Parquet file has for their paths.
+        """Gives images the attributes that a CSV or Parquet file has for their paths.
 
-        The first column, or the one named `path`, `file`, `filename` or `image`, names the image; the others are
-        attributes, by which searches can be filtered. One named `label` becomes the image's label. Attributes that the
-        file does not mention stay.
+        The column whose cells name most images names the image, and the report says which one it is; the others are
+        attributes, by which searches can be filtered. One named `label` becomes the image's label. An empty cell, or
+        one that says NA, NaN, None or the like, removes an attribute; those that the file does not mention stay.
 
         Raises:
             UsageError: the file cannot be used; nothing has changed.
@@ -241,7 +241,8 @@ class Updatable:
 def _checked_source(source: Sources) -> Sources:
     """A source that can be looked at more than once; raises UsageError for what is none."""
     if isinstance(source, FileList):
-        return source
+        base = Path.cwd() if source.base is None else arguments.path(source.base, "base")
+        return FileList(arguments.path(source.path, "path"), base, arguments.flag(source.null, "null"))
     if isinstance(source, str | os.PathLike):
         return arguments.path(source, "source")
     return arguments.several(source, "source")

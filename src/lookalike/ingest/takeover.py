@@ -25,10 +25,18 @@ from lookalike.storage.mapped_vectors import MappedVectors
 
 @dataclass(frozen=True)
 class TakenVector:
-    """A vector of another collection: the size of its image in pixels, and the unit vector, float16 (dim,)."""
+    """A vector of another collection.
+
+    Attributes:
+        width: of its image in pixels.
+        height: likewise.
+        decoding: the revision of the decoders that it was made with.
+        stored: the unit vector, float16 (dim,).
+    """
 
     width: int
     height: int
+    decoding: int
     stored: NDArray[np.float16]
 
 
@@ -52,10 +60,13 @@ class OtherCollections:
             if found and found.row < other.vectors.count:
                 stored = other.vectors.stored(np.array([found.row]))
                 if crc32s(stored) == [found.crc32]:
-                    with self._lock:
-                        self._count += 1
-                    return TakenVector(found.width, found.height, stored[0])
+                    return TakenVector(found.width, found.height, found.decoding, stored[0])
         return None
+
+    def taken(self) -> None:
+        """Counts a vector that is used."""
+        with self._lock:
+            self._count += 1
 
     def take_count(self) -> int:
         """The number of vectors that have been taken since it was last asked."""

@@ -26,7 +26,7 @@ def is_glob(value: object) -> bool:
 
 def checked_globs(globs: Iterable[str]) -> tuple[str, ...]:
     """Globs, each once; raises UsageError for what cannot be one."""
-    found = tuple(dict.fromkeys(globs))
+    found = tuple(globs)
     for glob in found:
         if not is_glob(glob):
             raise UsageError(f"{glob!r} is no glob; give a name or a path, of at most {_LONGEST} characters")
@@ -34,7 +34,7 @@ def checked_globs(globs: Iterable[str]) -> tuple[str, ...]:
             raise UsageError(f"{glob!r}: to stop leaving something out, drop its glob with include")
     if len(found) > _MOST:
         raise UsageError(f"{len(found):,} globs to leave out; give at most {_MOST:,}")
-    return found
+    return tuple(dict.fromkeys(found))
 
 
 class Exclusion:

@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Any, TypeAlias
 
 from lookalike.filters import Value, is_value
+from lookalike.images import revisions
 from lookalike.images.reading import FileStatus
 from lookalike.storage import layout
 
@@ -117,15 +118,17 @@ def sealed_images(rows: Iterable[Sequence[Any]]) -> list[tuple[StoredImage, int]
 
 @dataclass(frozen=True)
 class StoredVector:
-    """The row of a vector and its CRC-32, and the size of its image in pixels."""
+    """The row of a vector and its CRC-32, the size of its image in pixels, and the revision of the decoders."""
 
     row: int
     crc32: int
     width: int
     height: int
+    decoding: int
 
     def __post_init__(self) -> None:
-        _check(self, is_count(self.row), _is_int(self.crc32), _is_in(self.width, _SIDE), _is_in(self.height, _SIDE))
+        _check(self, is_count(self.row), _is_int(self.crc32), _is_int(self.decoding))
+        _check(self, _is_in(self.width, _SIDE), _is_in(self.height, _SIDE))
 
 
 @dataclass(frozen=True)
@@ -230,14 +233,27 @@ class FileKind(IntEnum):
 
 @dataclass(frozen=True)
 class KnownFile:
-    """A file that the catalog knows; its status says whether it has changed since."""
+    """A file that the catalog knows; its status says whether it has changed since.
+
+    Attributes:
+        key: its key.
+        status: its status.
+        kind: what it is.
+        decoding: the revision of the decoders that it was read with.
+    """
 
     key: str
     status: FileStatus
     kind: FileKind
+    decoding: int = revisions.CURRENT
 
     def __post_init__(self) -> None:
-        _check(self, is_key(self.key), _is_status(self.status))
+        _check(self, is_key(self.key), _is_status(self.status), _is_int(self.decoding))
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether it was read by earlier decoders."""
+        return self.decoding < revisions.CURRENT
 
 
 @dataclass(frozen=True)
