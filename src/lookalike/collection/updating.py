@@ -75,7 +75,8 @@ class Updatable:
             StorageError: the disk is full or failing.
         """
         source = _checked_source(source)
-        others = [layout.find_or_raise(path) for path in arguments.several(take_over, "take_over")]
+        given = [arguments.path(path, "take_over") for path in arguments.several(take_over, "take_over")]
+        others = [layout.find_or_raise(path) for path in given]
 
         def named() -> Named:
             found = self._sources.name(source)

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
+from lookalike import arguments
 from lookalike.errors import UsageError
 
 # Thumbnails, waste and snapshots of network drives (Synology, QNAP), Windows, macOS, ext4. Hidden ones, such as .Trash
@@ -29,7 +30,9 @@ def checked_globs(globs: Iterable[str]) -> tuple[str, ...]:
     found = tuple(globs)
     for glob in found:
         if not is_glob(glob):
-            raise UsageError(f"{glob!r} is no glob; give a name or a path, of at most {_LONGEST} characters")
+            raise UsageError(
+                f"globs: {arguments.shown(glob)} is no glob; give a name or a path, of at most {_LONGEST} characters"
+            )
         if glob.startswith("!"):
             raise UsageError(f"{glob!r}: to stop leaving something out, drop its glob with include")
     if len(found) > _MOST:

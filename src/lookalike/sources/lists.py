@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lookalike import arguments
 from lookalike.errors import UsageError
 from lookalike.system import regular_file
 
@@ -29,6 +30,12 @@ class FileList:
     base: str | os.PathLike[str] | None = None
     null: bool = False
 
+    def __post_init__(self) -> None:
+        arguments.path(self.path, "path")
+        arguments.flag(self.null, "null")
+        if self.base is not None:
+            arguments.path(self.base, "base")
+
 
 def listed_paths(listed: FileList) -> list[Path]:
     """The paths in a list, absolute, each once, in its order.
@@ -36,12 +43,12 @@ def listed_paths(listed: FileList) -> list[Path]:
     Raises:
         UsageError: it cannot be read, is no regular file, or is no list.
     """
-    path = Path(listed.path).absolute()
+    path = arguments.path(listed.path, "path").absolute()
     try:
         data = regular_file.read(path, most=_MOST)
     except OSError as error:
         raise UsageError(f"{listed.path}: the list cannot be read: {(error.strerror or str(error)).lower()}") from error
-    base = Path.cwd() if listed.base is None else Path(listed.base).absolute()
+    base = Path.cwd() if listed.base is None else arguments.path(listed.base, "base").absolute()
     return paths_in(data, base=base, beside=path.parent, null=listed.null, name=str(listed.path))
 
 
