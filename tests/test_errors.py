@@ -28,6 +28,10 @@ HINTS: list[tuple[Hint, str]] = [
     (Hint("open_with_encoder", {"path": "photos", "encoder": ...}), "lookalike.open('photos', encoder=...)"),
     (Hint("trust", {"path": "photos"}), "lookalike.open('photos').trust()"),
     (
+        Hint("forget_sources", {"file": "photos/.lookalike/sources.json"}),
+        "pathlib.Path('photos/.lookalike/sources.json').unlink()",
+    ),
+    (
         Hint("relocate", {"path": "kept", "old": "photos", "new": ...}),
         "lookalike.relocate('kept', old='photos', new=...)",
     ),

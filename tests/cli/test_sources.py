@@ -234,6 +234,20 @@ def test_a_person_is_asked_about_trust(
     assert call("index", "-c", "kept", cwd=kept)[0] == expected
 
 
+def test_a_damaged_record_of_sources_is_named_and_searches_go_on(home: Path) -> None:
+    path = home / "photos" / ".lookalike" / "sources.json"
+    path.write_text("{")
+    assert run("search", "--id", "1", "--json", cwd=home)[::2] == (0, "")
+    for command in (["check", "photos"], ["index", "photos"]):
+        code, out, err = run(*command, cwd=home)
+        assert code == 4
+        assert f"{path}: the file is damaged" in out + err
+        assert f"to forget what it was made of: rm {path}" in out + err
+        assert "rebuild" not in err
+    path.unlink()
+    assert run("index", "photos", cwd=home)[0] == 0
+
+
 # --reindex
 
 

@@ -92,12 +92,15 @@ def index(
         raise output.ExplainedError(reindexing.explanation(change))
     run = _Run(named, threads, trust=trust, as_json=as_json)
     if place and change:
+        if take_over:
+            output.note("--take-over has no effect with --reindex.")
         report = run.reindex(place, change, choice, (exclude, include))
         collection = lookalike.open(place)
     else:
         collection = locate.collection_to_index(place, named, directory, **choice)
         _leave_out(collection, exclude, include)
-        others = nested.to_take_over(collection, named.all_folders, take_over, is_new=place is None)
+        folders = named.all_folders or [str(collection.folder)]
+        others = nested.to_take_over(collection, folders, take_over, is_new=place is None)
         report = run.index(collection, others)
     if prune:
         _prune(collection, spare=report.misses_many, as_json=as_json)
@@ -133,7 +136,7 @@ class _Run:
         for source in self.named.sources or [None]:
             with progress.indexing() as shown:
                 if source is None:
-                    again = partial(collection.update, threads=self.threads, progress=shown)
+                    again = partial(collection.update, take_over=others, threads=self.threads, progress=shown)
                     report = nested.asking_to_trust(again, collection.directory, trust=self.trust)
                 else:
                     report = collection.add(source, take_over=others, threads=self.threads, progress=shown)

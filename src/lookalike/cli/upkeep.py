@@ -95,7 +95,9 @@ def remove(paths: Sequence[str], directory: str | None, everything: bool, as_jso
     collection = locate.open_collection(directory, near=paths)
     before = collection.made_of
     for path in paths:
-        if not collection.is_source(path) and not collection.named([path]):
+        if collection.is_source(path):
+            output.note(f"{safe_text(path)}: not indexed again by itself from now on")
+        elif not collection.named([path]):
             output.note(f"{safe_text(path)}: not in the collection")
     if not everything and collection.named(paths) >= len(collection) > 1:
         _confirm_emptying(len(collection))

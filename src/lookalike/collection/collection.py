@@ -175,4 +175,4 @@ class Collection(Searchable, Updatable):
 
     def find_damage(self) -> list[CorruptError]:
         """Reads everything, and returns each damage as an error that says what to do about it."""
-        return find_damage(self._catalog, self._snapshots)
+        return find_damage(self.directory, self._catalog, self._snapshots)

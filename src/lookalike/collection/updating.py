@@ -75,19 +75,18 @@ class Updatable:
             StorageError: the disk is full or failing.
         """
         source = _checked_source(source)
-        given = [arguments.path(path, "take_over") for path in arguments.several(take_over, "take_over")]
-        others = [layout.find_or_raise(path) for path in given]
 
         def named() -> Named:
             found = self._sources.name(source)
             self._sources.remember(source, found)
             return found
 
-        return self._run(named, threads, progress, others)
+        return self._run(named, threads, progress, take_over)
 
     def update(
         self,
         *,
+        take_over: Sequence[str | os.PathLike[str]] = (),
         threads: int | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> Report:
@@ -97,6 +96,7 @@ class Updatable:
         this user has given it to `add` or `create`, or has called `trust`.
 
         Args:
+            take_over: other collections, as `add` takes them.
             threads: the number of images to process at once; by default one for each core.
             progress: called after each image; an exception that it raises ends the run after a commit.
 
@@ -105,7 +105,7 @@ class Updatable:
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing.
         """
-        return self._run(lambda: self._sources.again(self._catalog), threads, progress)
+        return self._run(lambda: self._sources.again(self._catalog), threads, progress, take_over)
 
     def trust(self) -> None:
         """Trusts whatever the collection says that it was made of, so that `update` and `reindex` read it.
@@ -123,10 +123,12 @@ class Updatable:
         name_sources: Callable[[], Named],
         threads: int | None,
         progress: Callable[[Progress], None] | None,
-        others: Sequence[Path] = (),
+        take_over: Sequence[str | os.PathLike[str]],
     ) -> Report:
         """Brings the collection up to date with sources, which are named once nobody else can write to it."""
         threads, progress = checked_threads(threads), arguments.callback(progress, "progress")
+        given = [arguments.path(path, "take_over") for path in arguments.several(take_over, "take_over")]
+        others = [layout.find_or_raise(path) for path in given]
         with (
             self._write_access.vectors() as writer,
             under_way(self.directory / layout.DECODING) as decoding,

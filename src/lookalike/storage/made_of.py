@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lookalike.errors import CorruptError, IncompatibleError
+from lookalike.errors import CorruptError, Hint, IncompatibleError
 from lookalike.sources.exclusion import DEFAULT, Exclusion, is_glob
 from lookalike.storage import files, layout, records
 from lookalike.system import durable
@@ -134,7 +134,8 @@ def read(directory: Path) -> MadeOf:
     except FileNotFoundError:
         return OF_EARLIER_VERSIONS
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CorruptError(f"{path}: the file is damaged: {error}; delete it and name the folders again") from error
+        hint = Hint("forget_sources", {"file": str(path)})
+        raise CorruptError(f"{path}: the file is damaged: {error}", hint) from error
 
 
 def write(directory: Path, made_of: MadeOf) -> None:
