@@ -165,6 +165,14 @@ class Collection(Searchable, Updatable):
         """The files that were left out, with the reasons."""
         return [Skipped(self.folder / key, reason) for key, reason in self._catalog.skipped()]
 
+    def other_files(self) -> int:
+        """The number of files in its folders that are no images: they are left out without a word. Hidden ones aside.
+
+        A collection that is not trusted is not asked; see `trust`.
+        """
+        folders = self._sources.folders()
+        return sum(folder.count_others() for folder in folders)
+
     def missing(self) -> list[Missing]:
         """The images whose files are gone or cannot be used."""
         return missing.missing_images(self._catalog, self.folder, self.made_of.exclusion)

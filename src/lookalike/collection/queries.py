@@ -74,9 +74,10 @@ def checked_vector(given: ArrayLike, dim: int) -> Vectors:
     return unit(array)
 
 
-def with_queries_marked(matches: Iterable[Match], queries: Iterable[ImageSource | None]) -> list[Match]:
-    """The matches, of which those have `is_query` whose files are among the queries."""
-    names = [Path(os.fsdecode(query)) for query in queries if isinstance(query, str | os.PathLike)]
+def with_queries_marked(matches: Iterable[Match], queries: Iterable[Any]) -> list[Match]:
+    """The matches, of which those have `is_query` whose files are among the queries, but for negative examples."""
+    given = [query.image if isinstance(query, Term) and query.weight > 0 else query for query in queries]
+    names = [Path(os.fsdecode(query)) for query in given if isinstance(query, str | os.PathLike)]
     paths = {path for name in names for path in (absolute(name), name.resolve())}
     return [replace(match, is_query=True) if match.path in paths else match for match in matches]
 

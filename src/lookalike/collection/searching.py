@@ -1,7 +1,7 @@
 """The search methods of a collection."""
 
 from collections.abc import Iterable, Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,7 +17,7 @@ from lookalike.collection.queries import (
     with_queries_marked,
 )
 from lookalike.images.decode import ImageSource
-from lookalike.results import Matches
+from lookalike.results import Match, Matches
 from lookalike.search.options import SearchKeywords, SearchOptions
 from lookalike.search.query import Term
 from lookalike.search.searcher import Searcher
@@ -86,10 +86,7 @@ class Searchable:
         if not images:
             return []
         found = self._searcher.by_vectors(np.concatenate([self.embed(image) for image in images]), given)
-        return [
-            Matches(with_queries_marked(matches, [image]), queries=[image])
-            for image, matches in zip(images, found, strict=True)
-        ]
+        return [self._matches(matches, [image]) for image, matches in zip(images, found, strict=True)]
 
     def search_id(self, image_id: int, **options: Unpack[SearchKeywords]) -> Matches:
         """Finds the images that are most similar to one of the collection's own, which is left out.
@@ -99,7 +96,7 @@ class Searchable:
         """
         number = arguments.whole(image_id, "image_id")
         image, others = self._searcher.by_image(number, SearchOptions(**options))
-        return Matches(others, queries=[image])
+        return self._matches(others, [image])
 
     def search_vector(self, vector: ArrayLike, **options: Unpack[SearchKeywords]) -> Matches:
         """Finds the images whose vectors have the largest cosine to a vector, (dim,) or (1, dim), of any length.
@@ -109,12 +106,11 @@ class Searchable:
         """
         query = checked_vector(vector, self.made_by.dim)
         [matches] = self._searcher.by_vectors(query, SearchOptions(**options))
-        return Matches(matches)
+        return self._matches(matches, [])
 
     def _by_terms(self, terms: list[Term], options: SearchOptions) -> Matches:
         [matches] = self._searcher.by_vectors(self._encoder.query_vector(terms), options)
-        marked = with_queries_marked(matches, [term.image for term in terms if term.weight > 0])
-        return Matches(marked, queries=terms)
+        return self._matches(matches, terms)
 
     def embed(self, query: ImageSource) -> Vectors:
         """The unit vector of an image, float32 (1, dim), by the collection's encoder.
@@ -131,3 +127,7 @@ class Searchable:
             UsageError: the encoder does not take text.
         """
         return self._encoder.text_vector(arguments.text(text, "text"))
+
+    def _matches(self, matches: Iterable[Match], queries: Iterable[Any]) -> Matches:
+        asked = [*queries]
+        return Matches(with_queries_marked(matches, asked), queries=asked, max_pixels=self._encoder.max_pixels)

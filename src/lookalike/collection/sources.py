@@ -115,6 +115,14 @@ class CollectionSources:
             sources.append(KnownFiles(paths, base=self._folder))
         return Named(tuple(sources), is_everything=not made_of.single and bool(made_of.lists))
 
+    def folders(self) -> list[Folder]:
+        """The folders that the collection was made of and that are there; none if they are not trusted."""
+        made_of = self.made_of
+        if not trust.is_trusted(self._directory, self._manifest, made_of):
+            return []
+        found = (self._folder_again(key, self._listing(made_of.exclusion)) for key in made_of.folders)
+        return [each for each in found if isinstance(each, Folder)]
+
     def trust(self, catalog: Catalog) -> None:
         """Trusts whatever the collection names, from now on."""
         made_of = self._made_of_or_folder(catalog)

@@ -11,14 +11,10 @@ from lookalike import arguments
 from lookalike.errors import UsageError
 from lookalike.images.reading import UNKNOWN, FileStatus
 from lookalike.sources.exclusion import Exclusion
+from lookalike.sources.image_files import may_be_image
 
 Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """A folder, a file, or several files."""
-
-_IMAGES = "jpg jpeg jpe jfif png gif webp tif tiff bmp dib avif avifs heic heif hif"
-# Formats that are not supported: such files are listed, so that they are reported as skipped.
-_UNSUPPORTED = "svg svgz eps ps ai pdf psd psb xcf jp2 jpx j2k jxl ico tga exr hdr raw dng cr2 cr3 nef arw orf rw2 raf"
-_SUFFIXES = frozenset(f".{suffix}" for suffix in f"{_IMAGES} {_UNSUPPORTED}".split())
 
 
 @dataclass(frozen=True)
@@ -88,10 +84,13 @@ class Listing:
 
 
 class Folder:
-    """The files below a folder that have the suffix of an image; hidden ones and symlinks to folders are left out.
+    """The images below a folder, by the suffixes of the files or, if these say nothing, by their first bytes.
+
+    Hidden files and symlinks to folders are left out.
 
     Attributes:
         folder: the folder.
+        others: the number of files that are no images, counted while `files` goes through the folder.
         noticed: the folders, found so far, that have a hidden folder of the name to be noticed.
     """
 
@@ -103,7 +102,7 @@ class Folder:
         """
         if folder in base.parents:
             raise UsageError(f"{folder}: the collection's own folder, {base}, is in it; add its folders one by one")
-        self.folder, self._how = folder, listing or Listing()
+        self.folder, self._how, self.others = folder, listing or Listing(), 0
         self.noticed: set[Path] = set()
         self.within: str | None = "" if folder == base else key_of(folder, base)
         self._prefix = f"{self.within.rstrip('/')}/" if self.within else ""  # of the keys below it
@@ -115,6 +114,7 @@ class Folder:
         return self.covers(key) and self._how.exclusion.leaves_out(key, below=self._prefix)
 
     def files(self) -> Iterator[Found | Unreadable]:
+        self.others = 0
         waiting = [self._listing(self.folder, self._prefix)]
         while waiting:
             entry = next(waiting[-1], None)
@@ -125,6 +125,12 @@ class Folder:
             else:
                 waiting.append(self._listing(*entry))
 
+    def count_others(self) -> int:
+        """Goes through the folder, and returns the number of files that are no images."""
+        for _ in self.files():
+            pass
+        return self.others
+
     def _listing(self, folder: Path, prefix: str) -> Iterator[Found | Unreadable | tuple[Path, str]]:
         """Yields the files of a folder and, as (folder, prefix), its subfolders, in the order of their keys' bytes."""
         try:
@@ -134,7 +140,8 @@ class Folder:
             yield Unreadable(folder, prefix, (error.strerror or "cannot be listed").lower())
             return
         # The keys in a folder begin with its name and "/", so its name is sorted with the "/".
-        names = {entry.name: entry for entry in entries if Path(entry.name).suffix.lower() in _SUFFIXES}
+        names = {entry.name: entry for entry in entries if may_be_image(entry)}
+        self.others += sum(entry.name not in names and entry.is_file() for entry in entries)
         names |= {f"{entry.name}/": entry for entry in entries if entry.is_dir(follow_symlinks=False)}
         for name in sorted(names, key=os.fsencode):
             path = Path(names[name])
