@@ -32,5 +32,7 @@ from .results import Matches as Matches
 from .results import Skipped as Skipped
 from .search.options import SearchOptions as SearchOptions
 from .search.query import Term as Term
+from .sources.lists import FileList as FileList
+from .storage.made_of import MadeOf as MadeOf
 
 __version__: str

@@ -52,7 +52,7 @@ def test_a_folder_that_was_copied_with_its_collection_is_unchanged(home: Path) -
 
 def test_search_finds_the_same_kind(gallery: Path) -> None:
     code, out, err = run("search", "photos/fish/fish-01.jpg", "-k", "4", "--json", cwd=gallery)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "Using the collection of photos.\n")
     found = records(out)
     assert [match["label"] for match in found] == ["fish"] * 4
     assert found[0]["key"] == "fish/fish-01.jpg"

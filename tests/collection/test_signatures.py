@@ -44,7 +44,17 @@ TAKES: dict[str, tuple[type, ...]] = {
 }
 # What Lookalike makes for its callers to read, and what is no class that is called.
 NOT_CALLED = {
-    *("AttributesReport", "BuildProgress", "Evaluation", "Generation", "Info", "Maintenance", "Match", "Matches"),
+    *(
+        "AttributesReport",
+        "BuildProgress",
+        "Evaluation",
+        "Generation",
+        "Info",
+        "MadeOf",
+        "Maintenance",
+        "Match",
+        "Matches",
+    ),
     *("Missing", "Progress", "Report", "Skipped", "Hint", "LookalikeError", "DamagedIndexWarning", "DeviceWarning"),
     *("Encoder", "TextEncoder", "ImageSource", "Collection"),
 }
@@ -78,6 +88,7 @@ def calls(photos: Collection, folder: Path, tmp_path: Path) -> dict[str, Call]:
         "create": Call(lookalike.create, {"folder": tmp_path, "encoder": encoder}),
         "reindex": Call(lookalike.reindex, {"path": folder, "encoder": ColourEncoder("other")}),
         "relocate": Call(lookalike.relocate, {"path": folder, "old": folder, "new": folder}),
+        "FileList": Call(lookalike.FileList, {"path": "none.txt"}),
         "Not": Call(lookalike.Not, {"values": 1}),
         "Term": Call(Term, {"text": "a"}),
         "QueryCounts": Call(QueryCounts, {"all": 1, "above_target": 1, "first": 1}),
@@ -119,6 +130,10 @@ def methods(photos: Collection, folder: Path) -> dict[str, dict[str, Any]]:
         "embed": {"query": picture(0)},
         "embed_text": {"text": "a"},
         "add": {"source": folder},
+        "update": {},
+        "exclude": {"globs": []},
+        "include": {"globs": []},
+        "is_source": {"path": folder},
         "remove": {"paths": ["none"]},
         "named": {"paths": ["none"]},
         "prune": {},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.cli.hints import as_command
+from lookalike.cli.made_of import exclusion_text, sources_text
 from lookalike.cli.output import OutputFiles, counted, duration, note, print_json, say, size_text
 from lookalike.display.json import as_dict, skip_as_dict
 from lookalike.display.text import safe_text
@@ -37,13 +38,15 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
     _warn_of(report.skipped)
     if any("max_pixels=" in skip.reason for skip in report.skipped):
         note("Images over the limit of memory are indexed with a higher --max-pixels.")
-    names = ("added", "updated", "renamed", "returned", "reencoded", "unchanged", "missing")
+    names = ("added", "updated", "renamed", "returned", "reencoded", "unchanged", "missing", "excluded")
     words = {"reencoded": "encoded again, since this version reads them otherwise"}
     told = [f"{getattr(report, name):,} {words.get(name, name)}" for name in names if getattr(report, name)]
     if report.skipped:
         told.append(f"{len(report.skipped):,} skipped")
     if report.skipped_before:
         told.append(f"{report.skipped_before:,} skipped before and not changed since")
+    if report.taken_over:
+        told.append(f"{report.taken_over:,} of the vectors taken over")
     if report.missing_before:
         told.append(f"{report.missing_before:,} missing before and not back")
     worked = report.added + report.updated + report.reencoded
@@ -206,9 +209,11 @@ def print_missing(missing: Sequence["Missing"], *, as_json: bool) -> None:
     """Prints the images whose files are gone or cannot be used."""
     for image in missing:
         if as_json:
-            print_json({"id": image.id, "path": str(image.path), "since": image.since.isoformat()})
+            since = image.since.isoformat()
+            print_json({"id": image.id, "path": str(image.path), "since": since, "excluded": image.excluded})
         else:
-            say(f"{safe_text(image.path)}: since {image.since.astimezone():%Y-%m-%d %H:%M}, id {image.id}")
+            why = ", left out" if image.excluded else ""
+            say(f"{safe_text(image.path)}: since {image.since.astimezone():%Y-%m-%d %H:%M}, id {image.id}{why}")
 
 
 def print_matches(
@@ -260,9 +265,12 @@ def print_info(info: "Info", *, as_json: bool) -> None:
         "images": f"{info.images:,}",
         "vectors": f"{info.vectors:,}, of which {info.dead:,} belong to no image any more",
         "missing": f"{info.missing:,}" + (", see: lookalike info --missing" if info.missing else ""),
+        "made of": sources_text(info),
         "skipped": f"{info.skipped:,}" + (", see: lookalike info --skipped" if info.skipped else ""),
         "index": info.index.spec if info.index else "none: every search compares with every vector",
     }
+    if excluded := exclusion_text(info):
+        rows["leaves out"] = excluded
     if info.outdated:
         rows["outdated"] = (
             f"{info.outdated:,}, read by an earlier version: lookalike index looks at their files again, and encodes"

@@ -61,7 +61,7 @@ def search(
     wanted = {name: given.pop(name) for name in ("k", "min_score", "exact", "recall")}
     files = output.OutputFiles(given.pop("html"), given.pop("sheet"), given.pop("overwrite"))
     output.check_files(files)
-    collection = locate.open_collection(directory, near=queries, max_pixels=max_pixels)
+    collection = locate.open_collection(directory, near=_files(queries), is_named=True, max_pixels=max_pixels)
     wanted["where"] = filters.where_of(labels, locate.key_of_folder(under, collection), conditions)
     if image_id is not None:
         matches = collection.search_id(image_id, **wanted)
@@ -70,6 +70,11 @@ def search(
     reports.print_matches(matches, files, **given)
     if not matches:
         filters.explain_nothing(collection, wanted["where"])
+
+
+def _files(queries: Sequence[str]) -> list[str]:
+    """The image files of a query, without their weights."""
+    return [query if os.path.lexists(query) else weighted(query)[0] for query in queries]
 
 
 def weighted(text: str) -> tuple[str, float]:

@@ -17,9 +17,10 @@ _SHOWN_CELL = 40  # characters
 
 @click.command()
 @click.argument("table", type=options.FilePath(dir_okay=False))
+@options.folder
 @options.collection
 @options.as_json
-def attributes(table: str, directory: str | None, as_json: bool) -> int:
+def attributes(table: str, folder: str | None, directory: str | None, as_json: bool) -> int:
     """Import attributes of images, to filter searches by.
 
     TABLE is a CSV, TSV or Parquet file, as spreadsheets, exiftool or pandas write it. One of its columns names the
@@ -27,7 +28,7 @@ def attributes(table: str, directory: str | None, as_json: bool) -> int:
     attributes; one named label becomes the image's label. An empty cell, or one that says NA, NaN or None, removes an
     attribute; what TABLE does not mention stays.
     """
-    report = locate.open_collection(directory, near=[table]).annotate(table)
+    report = locate.open_collection(directory, near=[table], folder=folder).annotate(table)
     if as_json:
         output.print_json(asdict(report))
     else:

@@ -8,7 +8,14 @@ from numpy.typing import ArrayLike
 
 from lookalike import arguments
 from lookalike.collection.encoder import CollectionEncoder
-from lookalike.collection.queries import checked_image, checked_images, checked_terms, checked_vector, signed_terms
+from lookalike.collection.queries import (
+    checked_image,
+    checked_images,
+    checked_terms,
+    checked_vector,
+    signed_terms,
+    with_queries_marked,
+)
 from lookalike.images.decode import ImageSource
 from lookalike.results import Match, Matches
 from lookalike.search.options import SearchKeywords, SearchOptions
@@ -37,6 +44,8 @@ class Searchable:
         **options: Unpack[SearchKeywords],
     ) -> Matches:
         """Finds the images that are most similar to an image.
+
+        If the query is a file of the collection, it is among its own matches, marked by `Match.is_query`.
 
         Args:
             query: a path, the bytes of an image file, an open file, a PIL image or an array, uint8 (h, w, 3).
@@ -120,4 +129,5 @@ class Searchable:
         return self._encoder.text_vector(arguments.text(text, "text"))
 
     def _matches(self, matches: Iterable[Match], queries: Iterable[Any]) -> Matches:
-        return Matches(matches, queries=queries, max_pixels=self._encoder.max_pixels)
+        asked = [*queries]
+        return Matches(with_queries_marked(matches, asked), queries=asked, max_pixels=self._encoder.max_pixels)

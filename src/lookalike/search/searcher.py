@@ -135,5 +135,5 @@ class Searcher:
         # Stored vectors are rounded to half precision, which leaves their lengths within some 1e-4 of 1.
         cosine = min(max(score, -1.0), 1.0)
         path = self._folder / image.key
-        facts = image.label, image.width, image.height, image.attributes, image.sha256
-        return Match(image.id, image.key, path, cosine, *facts)
+        facts = image.label, image.width, image.height, image.attributes
+        return Match(image.id, image.key, path, cosine, *facts, sha256=image.sha256)
