@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, SupportsIndex, overload
 
@@ -33,24 +34,44 @@ class Match:
     sha256: bytes | None = field(default=None, repr=False, compare=False)
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where an answer comes from, so that a page of it can still be understood years later.
+
+    Attributes:
+        folder: the folder of the collection.
+        model: the model that made the vectors, with its precision: "efficientnet-lite0 (int8)".
+        fingerprint: of that model; only scores with the same fingerprint can be compared.
+        date: when the answer was given, with the time zone.
+    """
+
+    folder: Path
+    model: str
+    fingerprint: str
+    date: datetime
+
+
 class Matches(list[Match]):
     """Matches, best first: a list that a notebook shows as thumbnails.
 
-    `queries` holds the query images and terms as they were given, to be shown beside the matches.
+    `queries` holds the query images and terms as they were given, to be shown beside the matches; `origin` is the
+    collection that they come from, or None if that is not known.
     """
 
-    def __init__(self, matches: Iterable[Match] = (), *, queries: Iterable[Any] = ()) -> None:
+    def __init__(
+        self, matches: Iterable[Match] = (), *, queries: Iterable[Any] = (), origin: Origin | None = None
+    ) -> None:
         super().__init__(matches)
-        self.queries = tuple(queries)
+        self.queries, self.origin = tuple(queries), origin
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> Match: ...
     @overload
     def __getitem__(self, index: slice) -> "Matches": ...
     def __getitem__(self, index: SupportsIndex | slice) -> "Match | Matches":
-        """Returns one match, or a slice with the same queries."""
+        """Returns one match, or a slice with the same queries and origin."""
         if isinstance(index, slice):
-            return Matches(super().__getitem__(index), queries=self.queries)
+            return Matches(super().__getitem__(index), queries=self.queries, origin=self.origin)
         return super().__getitem__(index)
 
     def _repr_html_(self) -> str:

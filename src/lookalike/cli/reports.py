@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lookalike.cli.hints import as_command
 from lookalike.cli.output import OutputFiles, counted, duration, note, print_json, say, size_text
 from lookalike.display.json import as_dict, skip_as_dict
-from lookalike.display.text import safe_text
+from lookalike.display.text import safe_text, score_text, share_text, time_text
 from lookalike.errors import Hint, with_hints
 
 if TYPE_CHECKING:
@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from lookalike.index.generation import Generation
     from lookalike.index.maintenance import Maintenance
     from lookalike.ingest.pipeline import Report
+    from lookalike.metrics import LabelQuality
     from lookalike.results import Matches, Skipped
 
 _SHOWN_SKIPS = 20
 _SHOWN_LABELS = 40
+_UNTIL_RATE_S = 1.0  # in less time, a rate is mostly that of loading the model
+_LABEL_COLUMNS = 36  # which leaves room for the numbers on 80 columns
 
 
 def print_report(report: "Report", collection: "Collection", *, as_json: bool) -> None:
@@ -47,7 +50,7 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
     if report.missing_before:
         told.append(f"{report.missing_before:,} missing before and not back")
     worked = report.added + report.updated
-    rate = f" ({worked / report.seconds:,.0f} images/s)" if worked and report.seconds > 0.1 else ""
+    rate = f" ({worked / report.seconds:,.0f} images/s)" if worked and report.seconds >= _UNTIL_RATE_S else ""
     say(f"{', '.join(told) or 'No images found'} in {report.seconds:.1f} s{rate}.")
     say(f"{counted(len(collection), 'image')} in {safe_text(collection.directory)}")
     if report.misses_many:
@@ -69,18 +72,19 @@ def print_plan(plan: "Plan", *, as_json: bool) -> None:
         note(f"cannot be used: {safe_text(skip.path)}: {safe_text(skip.reason)}")
     known = f", of which {census.changed:,} new or changed" if plan.directory else ""
     unusable = f"; {trial.unusable:,} of {trial.tried:,} tried cannot be used" if trial.tried else ""
+    milliseconds = time_text(searching.milliseconds)
     time = f"about {duration(plan.seconds)}, at {trial.files_per_second:,.0f} files/s"
     rows = {
         "files": f"{census.files:,}, {size_text(census.bytes)}{known}{unusable}",
         "time": time if trial.tried else "none: there is nothing to process",
         "disk": f"about {size_text(plan.bytes)}, of which {size_text(plan.vector_bytes)} are vectors",
         "memory": f"about {size_text(plan.memory_bytes)} to index, {size_text(searching.memory_bytes)} to search",
-        "index": f"none: a search compares with all {plan.vectors:,} vectors, in about {searching.milliseconds:.1f} ms",
+        "index": f"none: a search compares with all {plan.vectors:,} vectors, in about {milliseconds}",
     }
     if searching.spec:
         built = f", built in about {duration(searching.build_seconds)}" if searching.build_seconds else ""
         size = size_text(searching.index_bytes)
-        rows["index"] = f"{searching.spec}, {size}{built}; a search takes about {searching.milliseconds:.1f} ms"
+        rows["index"] = f"{searching.spec}, {size}{built}; a search takes about {milliseconds}"
     for name, value in rows.items():
         say(f"{name:<12}{value}")
 
@@ -108,12 +112,12 @@ def print_index(index: "Generation | None", collection: "Collection", *, as_json
         say(f"{index.spec}: {index.bytes / 1e6:,.1f} MB for {counted(index.rows, 'vector')}")
         if chosen:
             say(
-                f"A search finds {chosen.recall:.1%} of the {chosen.k} nearest in {chosen.milliseconds:.2f} ms;"
-                f" an exact search takes {index.exact_milliseconds:.2f} ms."
+                f"A search takes {time_text(chosen.milliseconds)}, with a recall of {share_text(chosen.recall)} of the"
+                f" {chosen.k} nearest; an exact search takes {time_text(index.exact_milliseconds)}."
             )
         if index.reached_recall < index.target_recall:
             note(
-                f"The index reaches a recall of {index.reached_recall:.3f}, below the recall target of"
+                f"The index reaches a recall of {share_text(index.reached_recall)}, below the recall target of"
                 f" {index.target_recall:g}. {_instead(index)}"
             )
 
@@ -147,15 +151,17 @@ def print_curve(index: "Generation", young: int) -> None:
 
     chosen, kind = index.chosen, IndexSpec(index.spec, index.dim).kind
     say(f"{'':<12}{index.bytes / 1e6:,.1f} MB, {index.rows:,} vectors indexed, {young:,} newer ones compared directly")
-    say(f"{'':<12}recall target of the 10 nearest: {index.target_recall:g}, reached: {index.reached_recall:.3f}")
+    say(
+        f"{'':<12}recall target of the 10 nearest: {index.target_recall:g}, reached: {share_text(index.reached_recall)}"
+    )
     for point in index.points:
         mark = "*" if point == chosen else " "
-        parameters = point.parameters.description(kind)
+        recall, low = share_text(point.recall), share_text(point.recall_low)
         say(
-            f"{'':<10}{mark} k={point.k:<5} recall {point.recall:.3f} (95% lower bound {point.recall_low:.3f})"
-            f"  {point.milliseconds:8.2f} ms  {parameters}"
+            f"{'':<10}{mark} k={point.k:<5} recall {recall} (95% lower bound {low})"
+            f"  {time_text(point.milliseconds):>11}  {point.parameters.description(kind)}"
         )
-    say(f"{'':<12}{'k any':<7} recall 1.000 {'exact':<17}  {index.exact_milliseconds:8.2f} ms")
+    say(f"{'':<12}{'k any':<7} recall 1.000 {'exact':<17}  {time_text(index.exact_milliseconds):>11}")
 
 
 def print_evaluation(evaluation: "Evaluation", files: OutputFiles, *, as_json: bool) -> None:
@@ -175,25 +181,35 @@ def print_evaluation(evaluation: "Evaluation", files: OutputFiles, *, as_json: b
 
 def _print_quality(evaluation: "Evaluation") -> None:
     asked = counted(evaluation.queries, "query").replace("querys", "queries")
-    say(
-        f"recall@{evaluation.k}      {evaluation.recall:.3f} (95% lower bound {evaluation.recall_low:.3f}), {asked},"
-        f" {evaluation.milliseconds:.2f} ms each; exact {evaluation.exact_milliseconds:.2f} ms"
-    )
+    recall, low = share_text(evaluation.recall), share_text(evaluation.recall_low)
+    say(f"{f'recall@{evaluation.k}':<14} {recall} (95% lower bound {low}), {asked}")
+    exact = time_text(evaluation.exact_milliseconds)
+    say(f"{'time':<14} {time_text(evaluation.milliseconds)} a query; exact search {exact}")
     if evaluation.precision_at_1 is None:
         say("Precision was not measured: it needs at least two labels, one of them with at least two images.")
         return
-    say(f"precision@1    {evaluation.precision_at_1:.3f}")
-    say(f"precision@10   {evaluation.precision_at_10:.3f}")
-    say(f"mAP            {evaluation.mean_average_precision:.3f}")
-    width = max(len(safe_text(label.label)) for label in evaluation.labels)
+    say(f"{'precision@1':<14} {score_text(evaluation.precision_at_1)}")
+    say(f"{'precision@10':<14} {score_text(evaluation.precision_at_10)}")
+    say(f"{'mAP':<14} {score_text(evaluation.mean_average_precision)}")
+    _print_labels(evaluation.labels)
+
+
+def _print_labels(labels: "Sequence[LabelQuality]") -> None:
+    """Prints the quality of each label, in lines of at most 80 columns."""
+    from rich.cells import cell_len, set_cell_size
+
+    from lookalike.display.text import shortened
+
+    names = [shortened(safe_text(label.label), _LABEL_COLUMNS) for label in labels[:_SHOWN_LABELS]]
+    width = max(map(cell_len, ["label", *names]))
     say(f"\n{'label':<{width}}  images  precision@1  precision@10    mAP")
-    for label in evaluation.labels[:_SHOWN_LABELS]:
+    for name, label in zip(names, labels, strict=False):
         say(
-            f"{safe_text(label.label):<{width}}  {label.images:>6,}  {label.precision_at_1:>11.3f}"
-            f"  {label.precision_at_10:>12.3f}  {label.mean_average_precision:>5.3f}"
+            f"{set_cell_size(name, width)}  {label.images:>6,}  {score_text(label.precision_at_1):>11}"
+            f"  {score_text(label.precision_at_10):>12}  {score_text(label.mean_average_precision):>5}"
         )
-    if len(evaluation.labels) > _SHOWN_LABELS:
-        say(f"and {len(evaluation.labels) - _SHOWN_LABELS:,} more labels with better precision; list them with --json")
+    if len(labels) > _SHOWN_LABELS:
+        say(f"and {len(labels) - _SHOWN_LABELS:,} more labels with better precision; list them with --json")
 
 
 def print_skipped(skipped: Sequence["Skipped"], *, as_json: bool) -> None:

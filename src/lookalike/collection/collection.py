@@ -5,6 +5,7 @@ the query vector; with that, search/searcher.py asks a snapshot for rows and the
 source to ingest/pipeline.py; `build` and `maintain` are in index/maintenance.py.
 """
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -244,7 +245,8 @@ class Collection(Searchable):
             UsageError: there are fewer than two images that differ.
             CorruptError: a vector is damaged.
         """
-        return search_quality.evaluate_search(self._snapshots, self._searcher, queries, progress)
+        found = search_quality.evaluate_search(self._snapshots, self._searcher, queries, progress)
+        return dataclasses.replace(found, origin=self._origin())
 
     def skipped(self) -> list[Skipped]:
         """The files that were left out, with the reasons."""

@@ -17,7 +17,7 @@ from lookalike.demo.kinds import KINDS, Kind
 from lookalike.errors import StorageError, UsageError
 from lookalike.images import marks
 
-__all__ = ["KINDS", "Kind", "draw", "write_gallery"]
+__all__ = ["KINDS", "Kind", "draw", "holds_others", "write_gallery"]
 
 QUALITY = 88  # of a JPEG, on Pillow's scale up to 95
 # Widths and heights, as shares of the longer side.
@@ -70,6 +70,15 @@ def write_gallery(folder: Path, *, per_kind: int = 25, seed: int = 0) -> list[Pa
         raise StorageError(
             f"{error.filename or folder}: {error.strerror}; free some space or choose another folder"
         ) from error
+
+
+def holds_others(folder: Path) -> bool:
+    """Whether a folder holds anything but a gallery, so that none can be written into it."""
+    try:
+        _own_files(folder)
+    except UsageError:
+        return folder.is_dir()
+    return False
 
 
 def _write(folder: Path, per_kind: int, seed: int) -> list[Path]:

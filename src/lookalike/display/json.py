@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # metrics loads numpy
     from lookalike.metrics import LabelQuality
 
 # The fields of an Evaluation that are left out, or converted in a way of their own.
-_OTHERS = ("kind", "target_recall", "points", "labels", "worst")
+_OTHERS = ("kind", "target_recall", "points", "labels", "worst", "origin")
 
 
 def as_dict(match: Match) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lookalike.index.operating_point import OperatingPoint
 from lookalike.metrics import LabelQuality
-from lookalike.results import Match, Matches
+from lookalike.results import Match, Matches, Origin
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Evaluation:
         labels: the same for each label, the lowest precision@10 first.
         worst: the queries with the lowest precision, the worst first.
         k: the number of neighbours that a query was to find.
+        origin: the collection that was measured, or None if that is not known.
     """
 
     images: int
@@ -65,3 +66,4 @@ class Evaluation:
     labels: tuple[LabelQuality, ...] = ()
     worst: tuple[WorstQuery, ...] = ()
     k: int = 10
+    origin: Origin | None = None
