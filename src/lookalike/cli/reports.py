@@ -188,9 +188,13 @@ def _print_quality(evaluation: "Evaluation") -> None:
     if evaluation.precision_at_1 is None:
         say("Precision was not measured: it needs at least two labels, one of them with at least two images.")
         return
-    say(f"{'precision@1':<14} {score_text(evaluation.precision_at_1)}")
-    say(f"{'precision@10':<14} {score_text(evaluation.precision_at_10)}")
-    say(f"{'mAP':<14} {score_text(evaluation.mean_average_precision)}")
+    for name, mean in (
+        ("precision@1", evaluation.precision_at_1),
+        ("precision@10", evaluation.precision_at_10),
+        ("mAP", evaluation.mean_average_precision),
+    ):
+        if mean is not None:
+            say(f"{name:<14} {score_text(mean)}")
     _print_labels(evaluation.labels)
 
 

@@ -1,6 +1,6 @@
-"""Finds fonts that have the letters of a text: Pillow's own, those of the extra `fonts`, and those of the system.
+"""Finds fonts that have the letters of a text: those of the extra `fonts`, those of the system, and Pillow's own.
 
-Pillow's own font has little more than ASCII. Nothing is downloaded.
+Pillow's own font has little more than ASCII, but is always there. Nothing is downloaded.
 """
 
 import functools
@@ -19,6 +19,8 @@ Font = ImageFont.FreeTypeFont
 
 _PACKAGES = ("manimgx_fonts", "manimgx_fonts_cjk")  # of the extra `fonts`: Noto Sans, with Noto Emoji
 _SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
+# Fonts of systems that are made for reading: the beginnings of their files' names, in lower case.
+_USUAL = ("notosans-regular", "notosans[", "dejavusans.", "arial.", "segoeui.", "helvetica", "liberationsans-regular")
 # Fonts whose names have one of these come last: a caption is set in an upright font of normal width and weight.
 _UNUSUAL = (
     *("bold", "italic", "oblique", "light", "thin", "black", "heavy", "medium", "semi", "condensed", "narrow"),
@@ -44,8 +46,10 @@ PILLOWS = Face()
 @functools.cache
 def faces() -> tuple[Face, ...]:
     """All fonts that can be used, those to be preferred first."""
+    packages = sorted(map(Face, _of_packages()), key=_preference)
     system = sorted(set(_fontconfig() or _known_folders()), key=_preference)
-    return PILLOWS, *sorted(map(Face, _of_packages()), key=_preference), *system
+    usual = [face for face in system if Path(face.file).name.lower().startswith(_USUAL)]
+    return tuple(dict.fromkeys((*packages, *usual, PILLOWS, *system)))
 
 
 @functools.lru_cache(maxsize=64)
@@ -77,7 +81,7 @@ def has(face: Face, character: str) -> bool:
 
 def can_shape() -> bool:
     """Whether Pillow can set scripts that are written from right to left, or whose letters join (libraqm)."""
-    return features.check("raqm")
+    return bool(features.check("raqm"))
 
 
 def _pillows(size: int) -> Font | None:

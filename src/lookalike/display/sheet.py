@@ -137,7 +137,10 @@ def _captions(matches: Matches, shown: Sequence[Thumbnail]) -> list[tuple[str, s
     first = [role_text(query) for query in matches.queries]
     for rank, match in enumerate(matches, 1):
         first.append("   ".join(filter(None, (str(rank), score_text(match.score), safe_text(match.label or "")))))
-    return list(zip(first, _distinct_names([thumbnail.name for thumbnail in shown]), strict=True))
+    queries = len(matches.queries)
+    names = [thumbnail.name.rpartition("/")[2] for thumbnail in shown[:queries]]
+    names += _distinct_names([thumbnail.name for thumbnail in shown[queries:]])
+    return list(zip(first, names, strict=True))
 
 
 def _distinct_names(keys: Sequence[str]) -> list[str]:
