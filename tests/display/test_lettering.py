@@ -34,7 +34,7 @@ def reference(font: ImageFont.FreeTypeFont, text: str) -> NDArray[np.uint8]:
 
 def inked(paper: Image.Image) -> NDArray[np.uint8]:
     ink = 255 - np.asarray(paper)
-    rows, columns = ink.any(axis=1).nonzero()[0], ink.any(axis=0).nonzero()[0]
+    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
