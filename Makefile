@@ -59,7 +59,7 @@ clean:
 	rm -rf $(VENV) lookalike-demo lookalike-demo.html
 
 $(VENV)/package: pyproject.toml
-	@echo "Installing Lookalike and its model into $(VENV)/: about 200 MB to download, 600 MB on the disk ..."
+	@echo "Installing Lookalike and its model into $(VENV)/: about 120 MB to download, 400 MB on the disk ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --upgrade pip
 	@$(BIN)/python -m pip install --editable .

@@ -17,8 +17,6 @@ from lookalike.display.text import safe_text
 if TYPE_CHECKING:
     from lookalike.collection.collection import Collection
 
-_MATCHES = 12
-
 
 @click.command()
 @click.argument("folder", default="lookalike-demo", type=options.FilePath(file_okay=False, path_type=Path))
@@ -93,7 +91,7 @@ def _index_and_search(
         report = collection.add(folder, progress=report_progress)
     reports.print_report(report, collection, as_json=False)
     output.say(f"\n$ lookalike search {safe_text(shlex.quote(str(query)))}")
-    matches = collection.search(query, k=_MATCHES)
+    matches = collection.search(query)
     reports.print_matches(matches, output.OutputFiles(html=page), open_page=open_page)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lookalike.display.terminal_graphics import Protocol, canvas, cell_size, escape_sequence, half_blocks
 from lookalike.display.text import role_text, safe_text, score_text, shortened
 from lookalike.display.thumbnail import Thumbnail, thumbnails
-from lookalike.results import Matches
+from lookalike.results import Match, Matches
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _LINES, _MIN_LINES = 9, 4  # of one image, which is twice as many characters wide: four images in a line of 80
 _BELOW = 2  # lines below an image: its caption, and an empty one
+_MIN_LABEL = 4  # columns of a label
 _GAP = 2  # characters between two images
 _MAX_ROWS = 3  # of images
 
@@ -44,7 +45,7 @@ class Strip:
         per_row = max(1, (options.max_width + _GAP) // (columns + _GAP))
         cell = cell_size(console.file) if self.protocol else (1, 2)
         layout = _Layout(columns, columns // 2, columns * cell[0], columns // 2 * cell[1])
-        captions = _captions(self.matches)[: per_row * rows]
+        captions = _captions(self.matches, columns)[: per_row * rows]
         sources = [*self.matches.queries, *self.matches][: len(captions)]
         shown = thumbnails(sources, max(layout.width, layout.height))
         for start in range(0, len(captions), per_row):
@@ -62,11 +63,17 @@ class _Layout:
     height: int
 
 
-def _captions(matches: Matches) -> list[str]:
-    found = [
-        f"{rank}  {score_text(match.score)}  {safe_text(match.label or '')}" for rank, match in enumerate(matches, 1)
-    ]
-    return [role_text(query) for query in matches.queries] + found
+def _captions(matches: Matches, columns: int) -> list[str]:
+    found = [_caption(rank, match, columns) for rank, match in enumerate(matches, 1)]
+    return [shortened(role_text(query), columns) for query in matches.queries] + found
+
+
+def _caption(rank: int, match: Match, columns: int) -> str:
+    """Rank, score and label; without the label if there is no room for a part of it that says anything."""
+    place = f"{rank}  {score_text(match.score)}"
+    room = columns - len(place) - 2
+    label = safe_text(match.label or "")
+    return f"{place}  {shortened(label, room)}" if room >= min(len(label), _MIN_LABEL) else place
 
 
 def _row(
@@ -77,7 +84,7 @@ def _row(
 
     cells = [_lines(thumbnail, layout, drawn=protocol is not None) for thumbnail in shown]
     for cell, caption in zip(cells, captions, strict=True):
-        cell.append([Segment(set_cell_size(shortened(caption, layout.columns), layout.columns))])
+        cell.append([Segment(set_cell_size(caption, layout.columns))])
     for line in range(layout.rows + 1):
         for position, cell in enumerate(cells):
             yield Segment(" " * _GAP if position else "")
