@@ -1,6 +1,5 @@
 """The commands that help a newcomer: demo, completion."""
 
-import os
 import shlex
 import shutil
 import sys
@@ -29,6 +28,7 @@ def demo(folder: Path, open_page: bool) -> None:
     """
     from lookalike.demo import holds_others
 
+    folder = _from_here(folder)
     if holds_others(folder) and (images := _images_in(folder)):
         _show_own(folder, images, open_page=open_page)
     else:
@@ -105,6 +105,12 @@ def _images_in(folder: Path) -> list[Path]:
     return [folder / each.key for each in listed if isinstance(each, Found)]
 
 
+def _from_here(path: Path) -> Path:
+    """A path as it is named from the current folder, if that is above it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path
+
+
 def _print_next(purpose: str, *commands: str) -> None:
     """Ends with what to type next, such that it works in the shell that this was started from."""
     output.say(f"\nNext, {purpose}, type:")
@@ -117,7 +123,7 @@ def _activation() -> str:
     script = Path(sys.prefix) / "bin" / "activate"
     if shutil.which("lookalike") or not script.is_file():
         return ""
-    return f". {shlex.quote(os.path.relpath(script))} && "
+    return f". {shlex.quote(str(_from_here(script)))} && "
 
 
 def _demo_collection(folder: Path) -> "Collection":

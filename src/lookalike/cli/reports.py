@@ -1,5 +1,6 @@
 """What the commands report, as text or as JSON."""
 
+import sys
 import tempfile
 import webbrowser
 from collections.abc import Sequence
@@ -51,8 +52,10 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
         told.append(f"{report.missing_before:,} missing before and not back")
     worked = report.added + report.updated
     rate = f" ({worked / report.seconds:,.0f} images/s)" if worked and report.seconds >= _UNTIL_RATE_S else ""
-    say(f"{', '.join(told) or 'No images found'} in {report.seconds:.1f} s{rate}.")
+    say(f"{', '.join(told) or 'No images found'} in {max(report.seconds, 0.1):.1f} s{rate}.")
     say(f"{counted(len(collection), 'image')} in {safe_text(collection.directory)}")
+    if report.added and report.added == len(collection) and sys.stderr.isatty():  # for a person, the first time
+        note("To find images that look like one: lookalike search IMAGE")
     if report.misses_many:
         note(
             "Many files are missing: perhaps a drive is away. What is known of their images is kept, and they are as"
@@ -183,8 +186,10 @@ def _print_quality(evaluation: "Evaluation") -> None:
     asked = counted(evaluation.queries, "query").replace("querys", "queries")
     recall, low = share_text(evaluation.recall), share_text(evaluation.recall_low)
     say(f"{f'recall@{evaluation.k}':<14} {recall} (95% lower bound {low}), {asked}")
-    exact = time_text(evaluation.exact_milliseconds)
-    say(f"{'time':<14} {time_text(evaluation.milliseconds)} a query; exact search {exact}")
+    exact = f"exact search {time_text(evaluation.exact_milliseconds)}"
+    if not evaluation.spec:
+        exact = "every search is exact, since there is no index"
+    say(f"{'time':<14} {time_text(evaluation.milliseconds)} a query; {exact}")
     if evaluation.precision_at_1 is None:
         say("Precision was not measured: it needs at least two labels, one of them with at least two images.")
         return
@@ -289,7 +294,7 @@ def print_info(info: "Info", *, as_json: bool) -> None:
         "collection": f"{safe_text(info.directory)}  ({info.bytes / 1e6:,.1f} MB)",
         "model": " ".join((info.made_by.model, info.made_by.precision, f"({info.made_by.dim} dimensions)")),
         "images": f"{info.images:,}",
-        "vectors": f"{info.vectors:,}, of which {info.dead:,} belong to no image any more",
+        "vectors": f"{info.vectors:,}" + (f", {info.dead:,} of them of deleted images" if info.dead else ""),
         "missing": f"{info.missing:,}" + (", see: lookalike info --missing" if info.missing else ""),
         "skipped": f"{info.skipped:,}" + (", see: lookalike info --skipped" if info.skipped else ""),
         "index": info.index.spec if info.index else "none: every search compares with every vector",

@@ -32,7 +32,8 @@ def print_matches(matches: Matches, console: "Console", *, thumbnails: bool = Tr
         return
     if thumbnails:
         _print_thumbnails(matches, console)
-    console.print(table(matches) if matches else "Nothing was found.")
+    if matches:
+        console.print(table(matches))
 
 
 def print_lines(lines: Sequence[str], console: "Console") -> None:
