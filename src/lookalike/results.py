@@ -20,6 +20,7 @@ class Match:
         width: of the upright image, in pixels.
         height: of the upright image, in pixels.
         attributes: the image's attributes, by name.
+        is_query: whether its file is the one that was given as the query.
         sha256: of the file as it was indexed, or None; another file at `path` is not shown.
     """
 
@@ -31,6 +32,7 @@ class Match:
     width: int = 0
     height: int = 0
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    is_query: bool = False
     sha256: bytes | None = field(default=None, repr=False, compare=False)
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -93,6 +94,7 @@ def seen(matches: Matches, hostile: Matches) -> Inspection:
         "/unsafe": UNSAFE,
         "/empty": page(Matches()),
         "/minus": page(Matches(matches[:2], queries=TERMS, origin=ORIGIN)),
+        "/itself": page(Matches([replace(matches[0], is_query=True), matches[1]])),
         "/plain": page(Matches(matches[:2], queries=TERMS[:1])),
     }
     frames = {name[1:]: (name, SIZE[0]) for name in pages} | {"phone": ("/page", 360)}
@@ -169,6 +171,10 @@ def test_a_link_leads_to_the_file_whatever_its_name(hostile: Matches, seen: Insp
         assert (address.scheme, address.netloc, address.query, address.fragment) == ("file", "", "", "")
         assert match.path is not None
         assert unquote_to_bytes(address.path) == os.fsencode(match.path)
+
+
+def test_the_query_among_the_matches_says_so(seen: Inspection) -> None:
+    assert ["the query" in card for card in seen.frames["itself"]["cards"]] == [True, False]
 
 
 def test_a_negative_query_is_marked_as_one(seen: Inspection) -> None:

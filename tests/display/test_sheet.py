@@ -96,6 +96,12 @@ def test_copies_of_one_name_are_told_apart_by_their_folders(matches: Matches) ->
         assert [other for other in set(shown) if has_text(paper, cell, other)] in ([name], ["x.png", name])
 
 
+def test_the_query_among_the_matches_says_so_instead_of_its_label(matches: Matches) -> None:
+    paper = sheet(Matches([replace(matches[0], is_query=True), *matches[1:]], queries=matches.queries), side=SIDE)
+    for cell, caption in zip(cells(paper)[1:3], ("1   0.875   query", "2   0.750   label2"), strict=True):
+        assert has_text(paper, cell, caption)
+
+
 def test_a_negative_query_has_a_frame_and_a_word_of_its_own(matches: Matches) -> None:
     terms = [Term(matches.queries[0]), Term(matches[0].path, weight=-1), Term(matches[1].path, weight=-0.5)]
     paper = sheet(Matches(matches[2:], queries=terms), columns=3, side=SIDE)

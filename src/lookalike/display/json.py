@@ -35,6 +35,7 @@ def as_dict(match: Match) -> dict[str, Any]:
         "width": match.width,
         "height": match.height,
         "attributes": _plain(match.attributes),
+        "is_query": match.is_query,
     }
 
 

@@ -69,6 +69,7 @@ class _MatchTile(Tile):
     bar: str
     label: str
     size: str
+    is_query: bool
 
 
 def _render(
@@ -117,4 +118,5 @@ def _match_tile(match: Match, thumbnail: Thumbnail, page: str | os.PathLike[str]
         bar=f"{100 * min(max(match.score, 0.0), 1.0):.1f}",
         label=label,
         size=size_text(match).replace("x", " \N{MULTIPLICATION SIGN} "),
+        is_query=match.is_query,
     )

@@ -136,7 +136,8 @@ def _captions(matches: Matches, shown: Sequence[Thumbnail]) -> list[tuple[str, s
     """Returns the two lines of each caption: what it is, and its name."""
     first = [role_text(query) for query in matches.queries]
     for rank, match in enumerate(matches, 1):
-        first.append("   ".join(filter(None, (str(rank), score_text(match.score), safe_text(match.label or "")))))
+        label = "query" if match.is_query else safe_text(match.label or "")
+        first.append("   ".join(filter(None, (str(rank), score_text(match.score), label))))
     queries = len(matches.queries)
     names = [thumbnail.name.rpartition("/")[2] for thumbnail in shown[:queries]]
     names += _distinct_names([thumbnail.name for thumbnail in shown[queries:]])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _HEAD = 2  # lines of the table above the first match
 _BESIDE = 2  # lines that stay free: a message, and the prompt of the shell
 _LABEL_COLUMNS = 16
+_QUERY_MARK = " (the query)"
 _MIN_COLUMNS = 8  # of a name, however narrow the terminal
 
 
@@ -66,7 +67,8 @@ def table(matches: Matches) -> "Table":
         link = None
         if match.path:
             name, link = safe_text(_from_here(match.path)), Style(link=match.path.absolute().as_uri())
-        cell = _Cell(shortened(label, _LABEL_COLUMNS), shortened), _Cell(name, shortened_path, link)
+        mark = _QUERY_MARK if match.is_query else ""
+        cell = _Cell(shortened(label, _LABEL_COLUMNS), shortened), _Cell(name, shortened_path, mark, link)
         # rich reads plain strings as markup, in which [red].jpg is a colour.
         table.add_row(Text(number), Text(id_), Text(score), cell[0], Text(size), cell[1])
     return table
@@ -74,22 +76,24 @@ def table(matches: Matches) -> "Table":
 
 @dataclass(frozen=True)
 class _Cell:
-    """A text that is cut to the width of its column."""
+    """A text that is cut to the width of its column, and a mark after it that is not."""
 
     text: str
     cut: Callable[[str, int], str]
+    mark: str = ""
     style: "Style | None" = None
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         from rich.text import Text
 
-        yield Text(self.cut(self.text, options.max_width), self.style or "", no_wrap=True, end="")
+        shown = Text(self.cut(self.text, options.max_width - len(self.mark)), self.style or "", no_wrap=True, end="")
+        yield shown.append(self.mark, "dim")
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
         from rich.cells import cell_len
         from rich.measure import Measurement
 
-        width = cell_len(self.text)
+        width = cell_len(self.text + self.mark)
         return Measurement(min(width, _MIN_COLUMNS), width)
 
 

@@ -72,7 +72,7 @@ def _caption(rank: int, match: Match, columns: int) -> str:
     """Rank, score and label; without the label if there is no room for a part of it that says anything."""
     place = f"{rank}  {score_text(match.score)}"
     room = columns - len(place) - 2
-    label = safe_text(match.label or "")
+    label = "query" if match.is_query else safe_text(match.label or "")
     return f"{place}  {shortened(label, room)}" if room >= min(len(label), _MIN_LABEL) else place
 
 

@@ -29,8 +29,13 @@ class Searcher:
 
     def __init__(self, snapshots: Snapshots, folder: Path) -> None:
         """`folder` is what the keys of the images are relative to."""
-        self._snapshots, self.folder = snapshots, folder
+        self._snapshots, self._folder = snapshots, folder
         self._turns = Turns(cores(), patience_s=_TURN_S)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the keys of the images are relative to."""
+        return self._folder
 
     def by_vectors(self, queries: Vectors, options: SearchOptions) -> list[list[Match]]:
         """Finds, for each unit vector, float32 (n, dim), the images whose vectors have the largest cosine with it.
@@ -71,7 +76,7 @@ class Searcher:
         if image := snapshot.catalog.image(image_id):
             return image
         if missing := snapshot.catalog.missing(image_id):
-            file = self.folder / missing[0].key
+            file = self._folder / missing[0].key
             raise UsageError(f"the image with the id {image_id} is missing; its file {file} is gone or cannot be used")
         raise UsageError(f"there is no image with the id {image_id}")
 
@@ -134,6 +139,6 @@ class Searcher:
     def _match(self, image: StoredImage, score: float) -> Match:
         # Stored vectors are rounded to half precision, which leaves their lengths within some 1e-4 of 1.
         cosine = min(max(score, -1.0), 1.0)
-        path = self.folder / image.key
-        facts = image.label, image.width, image.height, image.attributes, image.sha256
-        return Match(image.id, image.key, path, cosine, *facts)
+        path = self._folder / image.key
+        facts = image.label, image.width, image.height, image.attributes
+        return Match(image.id, image.key, path, cosine, *facts, sha256=image.sha256)
