@@ -12,7 +12,7 @@ import pytest
 
 import lookalike
 from lookalike.cli.output import OutputFiles
-from lookalike.cli.reports import print_evaluation
+from lookalike.cli.quality import print_evaluation
 from lookalike.display.report import report, write_report
 from lookalike.display.text import safe_text, score_text
 from lookalike.evaluation.results import Evaluation

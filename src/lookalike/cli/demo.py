@@ -49,7 +49,7 @@ def completion(context: click.Context, shell: str) -> None:
 
     kind = get_completion_class(shell)
     assert kind is not None
-    click.echo(kind(context.find_root().command, {}, "lookalike", "_LOOKALIKE_COMPLETE").source())
+    output.print_script(kind(context.find_root().command, {}, "lookalike", "_LOOKALIKE_COMPLETE").source())
 
 
 def _show_drawn(folder: Path, *, open_page: bool) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lookalike.cli.hints import as_command
 from lookalike.cli.output import OutputFiles, counted, duration, note, print_json, say, size_text
 from lookalike.display.json import as_dict, skip_as_dict
-from lookalike.display.text import safe_text, score_text, share_text, time_text
+from lookalike.display.text import safe_text, share_text, time_text
 from lookalike.errors import Hint, with_hints
 
 if TYPE_CHECKING:
@@ -19,18 +19,13 @@ if TYPE_CHECKING:
     from lookalike.collection.info import Info
     from lookalike.collection.missing import Missing
     from lookalike.collection.plan import Plan
-    from lookalike.evaluation.results import Evaluation
-    from lookalike.filters import Where
     from lookalike.index.generation import Generation
     from lookalike.index.maintenance import Maintenance
     from lookalike.ingest.pipeline import Report
-    from lookalike.metrics import LabelQuality
     from lookalike.results import Matches, Skipped
 
 _SHOWN_SKIPS = 20
-_SHOWN_LABELS = 40
 _UNTIL_RATE_S = 1.0  # in less time, a rate is mostly that of loading the model
-_LABEL_COLUMNS = 36  # which leaves room for the numbers on 80 columns
 
 
 def print_report(report: "Report", collection: "Collection", *, as_json: bool) -> None:
@@ -42,15 +37,16 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
     _warn_of(report.skipped)
     if any("max_pixels=" in skip.reason for skip in report.skipped):
         note("Images over the limit of memory are indexed with a higher --max-pixels.")
-    names = ("added", "updated", "renamed", "returned", "unchanged", "missing")
-    told = [f"{getattr(report, name):,} {name}" for name in names if getattr(report, name)]
+    names = ("added", "updated", "renamed", "returned", "reencoded", "unchanged", "missing")
+    words = {"reencoded": "encoded again, since this version reads them otherwise"}
+    told = [f"{getattr(report, name):,} {words.get(name, name)}" for name in names if getattr(report, name)]
     if report.skipped:
         told.append(f"{len(report.skipped):,} skipped")
     if report.skipped_before:
         told.append(f"{report.skipped_before:,} skipped before and not changed since")
     if report.missing_before:
         told.append(f"{report.missing_before:,} missing before and not back")
-    worked = report.added + report.updated
+    worked = report.added + report.updated + report.reencoded
     rate = f" ({worked / report.seconds:,.0f} images/s)" if worked and report.seconds >= _UNTIL_RATE_S else ""
     say(f"{', '.join(told) or 'No images found'} in {max(report.seconds, 0.1):.1f} s{rate}.")
     say(f"{counted(len(collection), 'image')} in {safe_text(collection.directory)}")
@@ -134,20 +130,6 @@ def _instead(index: "Generation") -> str:
     return "A finer --spec may reach it, and lookalike search --exact always does."
 
 
-def warn_of_filters(collection: "Collection", where: "Where | None") -> None:
-    """Says that nothing was found, and names the labels and the folder of a filter that no image has."""
-    from lookalike.filters import Where
-
-    note("No matches.")
-    if where is None:
-        return
-    for label in sorted(where.labels or ()):
-        if not collection.count(Where(label=label)):
-            note(f"No image has the label {safe_text(label)!r}.")
-    if where.under is not None and not collection.count(Where(under=where.under)):
-        note(f"No image is in a folder {safe_text(where.under)!r} of the collection.")
-
-
 def print_curve(index: "Generation", young: int) -> None:
     """Prints the operating points of an index: the recall and the time of each."""
     from lookalike.index.spec import IndexSpec
@@ -165,60 +147,6 @@ def print_curve(index: "Generation", young: int) -> None:
             f"  {time_text(point.milliseconds):>11}  {point.parameters.description(kind)}"
         )
     say(f"{'':<12}{'k any':<7} recall 1.000 {'exact':<17}  {time_text(index.exact_milliseconds):>11}")
-
-
-def print_evaluation(evaluation: "Evaluation", files: OutputFiles, *, as_json: bool) -> None:
-    """Prints how good the search is, as JSON or as a table, and writes a page if one is wanted."""
-    if as_json:
-        from lookalike.display.json import evaluation_as_dict
-
-        print_json(evaluation_as_dict(evaluation))
-    else:
-        _print_quality(evaluation)
-    if files.html:
-        from lookalike.display.report import write_report
-
-        write_report(evaluation, files.html, overwrite=files.overwrite)
-        note(f"Wrote {safe_text(files.html)}")
-
-
-def _print_quality(evaluation: "Evaluation") -> None:
-    asked = counted(evaluation.queries, "query").replace("querys", "queries")
-    recall, low = share_text(evaluation.recall), share_text(evaluation.recall_low)
-    say(f"{f'recall@{evaluation.k}':<14} {recall} (95% lower bound {low}), {asked}")
-    exact = f"exact search {time_text(evaluation.exact_milliseconds)}"
-    if not evaluation.spec:
-        exact = "every search is exact, since there is no index"
-    say(f"{'time':<14} {time_text(evaluation.milliseconds)} a query; {exact}")
-    if evaluation.precision_at_1 is None:
-        say("Precision was not measured: it needs at least two labels, one of them with at least two images.")
-        return
-    for name, mean in (
-        ("precision@1", evaluation.precision_at_1),
-        ("precision@10", evaluation.precision_at_10),
-        ("mAP", evaluation.mean_average_precision),
-    ):
-        if mean is not None:
-            say(f"{name:<14} {score_text(mean)}")
-    _print_labels(evaluation.labels)
-
-
-def _print_labels(labels: "Sequence[LabelQuality]") -> None:
-    """Prints the quality of each label, in lines of at most 80 columns."""
-    from rich.cells import cell_len, set_cell_size
-
-    from lookalike.display.text import shortened
-
-    names = [shortened(safe_text(label.label), _LABEL_COLUMNS) for label in labels[:_SHOWN_LABELS]]
-    width = max(map(cell_len, ["label", *names]))
-    say(f"\n{'label':<{width}}  images  precision@1  precision@10    mAP")
-    for name, label in zip(names, labels, strict=False):
-        say(
-            f"{set_cell_size(name, width)}  {label.images:>6,}  {score_text(label.precision_at_1):>11}"
-            f"  {score_text(label.precision_at_10):>12}  {score_text(label.mean_average_precision):>5}"
-        )
-    if len(labels) > _SHOWN_LABELS:
-        say(f"and {len(labels) - _SHOWN_LABELS:,} more labels with better precision; list them with --json")
 
 
 def print_skipped(skipped: Sequence["Skipped"], *, as_json: bool) -> None:
@@ -299,6 +227,11 @@ def print_info(info: "Info", *, as_json: bool) -> None:
         "skipped": f"{info.skipped:,}" + (", see: lookalike info --skipped" if info.skipped else ""),
         "index": info.index.spec if info.index else "none: every search compares with every vector",
     }
+    if info.outdated:
+        rows["outdated"] = (
+            f"{info.outdated:,}, read by an earlier version: lookalike index looks at their files again, and encodes"
+            " those again that are read otherwise now"
+        )
     if unfinished := _unfinished(info.directory):
         rows["reindexing"] = unfinished
     for name, value in rows.items():

@@ -153,7 +153,7 @@ def plan(
         CorruptError: the collection is damaged.
     """
     check_options(policies, choice)
-    sample = arguments.whole(sample, "sample", least=1)
+    sample, progress = arguments.whole(sample, "sample", least=1), arguments.callback(progress, "progress")
     here, count = _folder(folder), checked_threads(threads) or cores()
     present = layout.nearest(here) if directory is None else layout.find(arguments.path(directory, "directory"))
     manifest = _manifest(here, present, choice)
@@ -181,7 +181,7 @@ def _sampled(
         drawn,
         load,
         threads=threads,
-        row_of=catalog.row_of if catalog else lambda _: None,
+        decoding_of=catalog.decoding_of if catalog else lambda _: None,
         progress=lambda tried: report(PlanProgress(census.files, tried, len(drawn))),
     )
     return _Sampled(census, trial)

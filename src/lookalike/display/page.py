@@ -4,6 +4,7 @@ import dataclasses
 import os
 from typing import Any
 
+from lookalike import arguments
 from lookalike.display import write_file
 from lookalike.display.html import Tile, origin_text, render, tile
 from lookalike.display.text import role_text, safe_text, score_text, size_text
@@ -42,7 +43,9 @@ def write_page(
             without `overwrite`.
         StorageError: the disk is full or failing.
     """
-    write_file.write(path, page(matches, title=title, path=path).encode("utf-8"), overwrite=overwrite)
+    checked = write_file.checked_arguments(path, title=title, overwrite=overwrite)
+    arguments.instance(matches, Matches, "matches", "what a search returns")
+    write_file.write(checked, page(matches, title=title, path=checked).encode("utf-8"), overwrite=overwrite)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,11 +7,11 @@ import warnings
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from PIL import Image, ImageDraw
 
+from lookalike import arguments
 from lookalike.display import write_file
 from lookalike.display.fonts import can_shape
 from lookalike.display.lettering import Lettering
@@ -42,9 +42,9 @@ def sheet(matches: Matches, *, columns: int | None = None, side: int = 240) -> I
     Raises:
         UsageError: `columns` or `side` is too small, or the sheet would be larger than an image file can be.
     """
-    shown = thumbnails([*matches.queries, *matches], side)
+    layout = _layout(len(matches.queries) + len(matches), columns, side)
+    shown = thumbnails([*matches.queries, *matches], layout.side)
     captions = _captions(matches, shown)
-    layout = _layout(len(captions), columns, side)
     lettering = Lettering(layout.font)
     paper = Image.new("RGB", (layout.width, layout.height), _PAPER)
     for number, thumbnail in enumerate(shown):
@@ -53,7 +53,7 @@ def sheet(matches: Matches, *, columns: int | None = None, side: int = 240) -> I
         if number < len(matches.queries):
             is_negative = role_text(matches.queries[number]).startswith("minus")
             _draw_frame(paper, box, layout, _MINUS if is_negative else _ACCENT)
-        _draw_caption(paper, captions[number], (x, y + side + layout.font), layout, lettering)
+        _draw_caption(paper, captions[number], (x, y + layout.side + layout.font), layout, lettering)
     if lettering.missing:
         warnings.warn(_letters_missing(lettering.missing), stacklevel=2)
     return paper
@@ -74,7 +74,9 @@ def write_sheet(
             would be replaced without `overwrite`, or see `sheet`.
         StorageError: the disk is full or failing.
     """
-    image_format = _FORMATS.get(Path(path).suffix.lower())
+    path = write_file.checked_arguments(path, overwrite=overwrite)
+    arguments.instance(matches, Matches, "matches", "what a search returns")
+    image_format = _FORMATS.get(path.suffix.lower())
     if image_format is None:
         raise UsageError(f"{safe_text(path)}: a contact sheet is a .jpg or .png file; name it so")
     buffer, mark = io.BytesIO(), marks.image_options(image_format, marks.SHEET)
@@ -119,11 +121,12 @@ class _Layout:
 
 
 def _layout(images: int, columns: int | None, side: int) -> _Layout:
+    side = arguments.whole(side, "side")
     if side < 32:
         raise UsageError(f"side: {side} is too small for an image on a sheet; give 32 or more")
     if columns is None:
         columns = max(1, math.ceil(math.sqrt(images)))
-    if columns < 1:
+    if (columns := arguments.whole(columns, "columns")) < 1:
         raise UsageError(f"columns: {columns} is too few; give 1 or more")
     layout = _Layout(columns, max(1, math.ceil(images / columns)), side)
     if max(layout.width, layout.height) > _MAX_SIDE:
