@@ -67,6 +67,12 @@ def test_the_numbers_come_first_and_are_explained(seen: Inspection) -> None:
     ]
 
 
+def test_exact_search_is_marked_where_the_index_is_not_used() -> None:
+    row = '<tr class="chosen"><th scope="row">exact <span class="label">in use</span></th>'
+    assert row in report(dataclasses.replace(INDEXED, chosen=None))
+    assert row not in report(INDEXED)
+
+
 def test_a_report_names_the_images_by_id_and_tells_where_it_is_from(labelled: Evaluation) -> None:
     origin = Origin(Path("/photos"), "resnet (f32)", "0123456789abcdef", datetime(2026, 5, 4, 13, 7, tzinfo=UTC))
     text = report(dataclasses.replace(labelled, origin=origin))

@@ -117,10 +117,10 @@ def test_each_match_takes_one_line_of_its_width(path: str, shown: str, screen: S
 def test_the_query_among_the_matches_is_marked(matches: Matches, screen: Screen) -> None:
     console = screen(width=70)
     console.print(table(Matches([Match(1, "a", Path("/p/a.png"), 1.0, is_query=True), Match(2, "b", Path(LONG), 0.5)])))
-    assert [line.rstrip()[-12:] for line in plain(written(console))[2:]] == [" (the query)", "word_one_wo…"]
+    assert [line.rstrip()[-12:] for line in plain(written(console))[2:]] == ["a.png (query)"[-12:], "word_one_wo…"]
     long = screen(width=70)
     long.print(table(Matches([Match(1, "a", Path(LONG), 1.0, is_query=True)])))
-    assert plain(written(long))[2].rstrip().endswith("…  (the query)".replace("  ", " "))
+    assert plain(written(long))[2].rstrip().endswith("… (query)")
     strip = screen(height=24)
     print_matches(Matches([Match(1, "a", matches[0].path, 1.0, "hat", is_query=True)]), strip)
     assert any("1  1.000  query" in line for line in plain(written(strip)))

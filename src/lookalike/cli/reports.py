@@ -116,8 +116,8 @@ def print_index(index: "Generation | None", collection: "Collection", *, as_json
             )
         if index.reached_recall < index.target_recall:
             note(
-                f"The index reaches a recall of {share_text(index.reached_recall)}, below the recall target of"
-                f" {index.target_recall:g}. {_instead(index)}"
+                f"The recall of the index is at least {share_text(index.reached_recall)} (with 95% confidence),"
+                f" below the recall target of {index.target_recall:g}. {_instead(index)}"
             )
 
 
@@ -125,7 +125,7 @@ def _instead(index: "Generation") -> str:
     """The alternative to an index that does not reach its target recall."""
     if index.target_recall == 1:
         return "Only an exact search is guaranteed to find all: lookalike search --exact."
-    if index.chosen and index.chosen.milliseconds >= index.exact_milliseconds:
+    if index.is_exact_better:
         return "An exact search takes no longer, so that is what searches do."
     return "A finer --spec may reach it, and lookalike search --exact always does."
 
@@ -134,19 +134,19 @@ def print_curve(index: "Generation", young: int) -> None:
     """Prints the operating points of an index: the recall and the time of each."""
     from lookalike.index.spec import IndexSpec
 
-    chosen, kind = index.chosen, IndexSpec(index.spec, index.dim).kind
+    chosen, kind = None if index.is_exact_better else index.chosen, IndexSpec(index.spec, index.dim).kind
     say(f"{'':<12}{index.bytes / 1e6:,.1f} MB, {index.rows:,} vectors indexed, {young:,} newer ones compared directly")
-    say(
-        f"{'':<12}recall target of the 10 nearest: {index.target_recall:g}, reached: {share_text(index.reached_recall)}"
-    )
+    reached = share_text(index.reached_recall)
+    say(f"{'':<12}recall target of the 10 nearest: {index.target_recall:g}, reached: at least {reached}")
     for point in index.points:
         mark = "*" if point == chosen else " "
         recall, low = share_text(point.recall), share_text(point.recall_low)
         say(
-            f"{'':<10}{mark} k={point.k:<5} recall {recall} (95% lower bound {low})"
-            f"  {time_text(point.milliseconds):>11}  {point.parameters.description(kind)}"
+            f"  {mark} k={point.k:<4} recall {recall}, at least {low} {time_text(point.milliseconds):>10}"
+            f"  {point.parameters.description(kind)}"
         )
-    say(f"{'':<12}{'k any':<7} recall 1.000 {'exact':<17}  {time_text(index.exact_milliseconds):>11}")
+    exact = time_text(index.exact_milliseconds)
+    say(f"  {' ' if chosen else '*'} k any  recall 1.000, at least 1.000 {exact:>10}  exact search")
 
 
 def print_skipped(skipped: Sequence["Skipped"], *, as_json: bool) -> None:

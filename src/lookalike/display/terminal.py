@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _HEAD = 2  # lines of the table above the first match
 _BESIDE = 2  # lines that stay free: a message, and the prompt of the shell
 _LABEL_COLUMNS = 16
-_QUERY_MARK = " (the query)"
+_QUERY_MARK = " (query)"
 _MIN_COLUMNS = 8  # of a name, however narrow the terminal
 
 

@@ -37,7 +37,7 @@ class Evaluation:
         kind: what the index searches: "ivf" (inverted lists), "hnsw" (a graph) or "flat" (every code); empty without
             one.
         points: the operating points of the index for `k` neighbours; none if every search is exact.
-        chosen: the position of the one in use among `points`, or None.
+        chosen: the position of the one in use among `points`, or None if searches are exact.
         target_recall: the recall that was asked for when the index was built, in [0, 1], or None.
         precision_at_1: the share of queries whose first match has the query's label, in [0, 1]; None if there are fewer
             than two labels, or none that two images have.
