@@ -65,7 +65,8 @@ def _show_drawn(folder: Path, *, open_page: bool) -> None:
         raise errors.UsageError(f"{safe_text(page)}: {reason}; choose another folder")
 
     output.note(f"Drawing images in {safe_text(folder)}/ ...")
-    images = write_gallery(folder)
+    with progress.steps("Drawing") as report_progress:
+        images = write_gallery(folder, progress=report_progress)
     query = images[len(images) // 2]
     _index_and_search(_demo_collection(folder), folder, query, page, open_page=open_page)
     _print_next("with a folder of your own", command_for("index", "FOLDER"), command_for("search", "FOLDER/PHOTO.jpg"))
