@@ -57,23 +57,30 @@ class Matches(list[Match]):
     """Matches, best first: a list that a notebook shows as thumbnails.
 
     `queries` holds the query images and terms as they were given, to be shown beside the matches; `origin` is the
-    collection that they come from, or None if that is not known.
+    collection that they come from, or None if that is not known; `max_pixels` is the most pixels of an image that is
+    shown, None for the usual limit.
     """
 
     def __init__(
-        self, matches: Iterable[Match] = (), *, queries: Iterable[Any] = (), origin: Origin | None = None
+        self,
+        matches: Iterable[Match] = (),
+        *,
+        queries: Iterable[Any] = (),
+        origin: Origin | None = None,
+        max_pixels: int | None = None,
     ) -> None:
         super().__init__(matches)
-        self.queries, self.origin = tuple(queries), origin
+        self.queries, self.origin, self.max_pixels = tuple(queries), origin, max_pixels
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> Match: ...
     @overload
     def __getitem__(self, index: slice) -> "Matches": ...
     def __getitem__(self, index: SupportsIndex | slice) -> "Match | Matches":
-        """Returns one match, or a slice with the same queries and origin."""
+        """Returns one match, or a slice with the same queries, origin and limit."""
         if isinstance(index, slice):
-            return Matches(super().__getitem__(index), queries=self.queries, origin=self.origin)
+            found = super().__getitem__(index)
+            return Matches(found, queries=self.queries, origin=self.origin, max_pixels=self.max_pixels)
         return super().__getitem__(index)
 
     def _repr_html_(self) -> str:

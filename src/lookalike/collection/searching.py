@@ -78,7 +78,7 @@ class Searchable:
         if not images:
             return []
         found = self._searcher.by_vectors(np.concatenate([self.embed(image) for image in images]), given)
-        return [self._answer(matches, [image]) for image, matches in zip(images, found, strict=True)]
+        return [self._matches(matches, [image]) for image, matches in zip(images, found, strict=True)]
 
     def search_id(self, image_id: int, **options: Unpack[SearchKeywords]) -> Matches:
         """Finds the images that are most similar to one of the collection's own, which is left out.
@@ -88,7 +88,7 @@ class Searchable:
         """
         number = arguments.whole(image_id, "image_id")
         image, others = self._searcher.by_image(number, SearchOptions(**options))
-        return self._answer(others, [image])
+        return self._matches(others, [image])
 
     def search_vector(self, vector: ArrayLike, **options: Unpack[SearchKeywords]) -> Matches:
         """Finds the images whose vectors have the largest cosine to a vector, (dim,) or (1, dim), of any length.
@@ -98,11 +98,11 @@ class Searchable:
         """
         query = checked_vector(vector, self.made_by.dim)
         [matches] = self._searcher.by_vectors(query, SearchOptions(**options))
-        return self._answer(matches)
+        return self._matches(matches, [])
 
     def _by_terms(self, terms: list[Term], options: SearchOptions) -> Matches:
         [matches] = self._searcher.by_vectors(self._encoder.query_vector(terms), options)
-        return self._answer(matches, terms)
+        return self._matches(matches, terms)
 
     def embed(self, query: ImageSource) -> Vectors:
         """The unit vector of an image, float32 (1, dim), by the collection's encoder.
@@ -120,8 +120,8 @@ class Searchable:
         """
         return self._encoder.text_vector(arguments.text(text, "text"))
 
-    def _answer(self, matches: Iterable[Match], queries: Sequence[Any] = ()) -> Matches:
-        return Matches(matches, queries=queries, origin=self._origin())
+    def _matches(self, matches: Iterable[Match], queries: Iterable[Any]) -> Matches:
+        return Matches(matches, queries=queries, origin=self._origin(), max_pixels=self._encoder.max_pixels)
 
     def _origin(self) -> Origin:
         now = datetime.now().astimezone()

@@ -83,7 +83,7 @@ def _render(
     title: str | None = None,
     path: str | os.PathLike[str] | None = None,
 ) -> str:
-    shown = thumbnails([*matches.queries, *matches], side)
+    shown = thumbnails([*matches.queries, *matches], side, matches.max_pixels)
     queries = shown[: len(matches.queries)]
     return render(
         template,

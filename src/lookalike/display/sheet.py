@@ -43,7 +43,7 @@ def sheet(matches: Matches, *, columns: int | None = None, side: int = 240) -> I
         UsageError: `columns` or `side` is too small, or the sheet would be larger than an image file can be.
     """
     layout = _layout(len(matches.queries) + len(matches), columns, side)
-    shown = thumbnails([*matches.queries, *matches], layout.side)
+    shown = thumbnails([*matches.queries, *matches], layout.side, matches.max_pixels)
     captions = _captions(matches, shown)
     lettering = Lettering(layout.font)
     paper = Image.new("RGB", (layout.width, layout.height), _PAPER)
