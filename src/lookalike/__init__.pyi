@@ -10,6 +10,7 @@ from .encoders.base import Encoder as Encoder
 from .encoders.base import TextEncoder as TextEncoder
 from .errors import DamagedIndexWarning as DamagedIndexWarning
 from .errors import DeviceWarning as DeviceWarning
+from .errors import FontWarning as FontWarning
 from .errors import Hint as Hint
 from .errors import LookalikeError as LookalikeError
 from .evaluation.results import Evaluation as Evaluation

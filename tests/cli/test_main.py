@@ -309,7 +309,7 @@ def test_the_demo_writes_a_page_and_can_be_run_again(small_demo: Callable[[], Re
         assert told in result.stdout
         assert "gallery.html" in result.stderr
     rows = [line.split("\t") for line in result.stdout.splitlines() if "\t" in line]
-    assert len(rows) == 12
+    assert len(rows) == 10
     assert len({row[3] for row in rows[:2]}) == 1
 
 

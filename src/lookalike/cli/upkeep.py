@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from lookalike import errors
-from lookalike.cli import locate, options, output, progress, reports
+from lookalike.cli import locate, options, output, progress, quality, reports
 from lookalike.cli.hints import as_command
 from lookalike.display.text import safe_text
 
@@ -36,7 +36,7 @@ def evaluate(
     collection = locate.open_collection(directory, folder=folder)
     with progress.steps("Searching") as report_progress:
         evaluation = collection.evaluate(queries=queries, progress=report_progress)
-    reports.print_evaluation(evaluation, files, as_json=as_json)
+    quality.print_evaluation(evaluation, files, as_json=as_json)
 
 
 @click.command()

@@ -6,6 +6,7 @@ updating.py, hands a source to ingest/pipeline.py, and sources.py remembers it; 
 index/maintenance.py.
 """
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -159,7 +160,8 @@ class Collection(Searchable, Updatable):
             CorruptError: a vector is damaged.
         """
         progress = arguments.callback(progress, "progress")
-        return search_quality.evaluate_search(self._snapshots, self._searcher, queries, progress)
+        found = search_quality.evaluate_search(self._snapshots, self._searcher, queries, progress)
+        return dataclasses.replace(found, origin=self._origin())
 
     def skipped(self) -> list[Skipped]:
         """The files that were left out, with the reasons."""

@@ -1,6 +1,7 @@
 """The search methods of a collection."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, Unpack
 
 import numpy as np
@@ -17,7 +18,7 @@ from lookalike.collection.queries import (
     with_queries_marked,
 )
 from lookalike.images.decode import ImageSource
-from lookalike.results import Match, Matches
+from lookalike.results import Match, Matches, Origin
 from lookalike.search.options import SearchKeywords, SearchOptions
 from lookalike.search.query import Term
 from lookalike.search.searcher import Searcher
@@ -130,4 +131,9 @@ class Searchable:
 
     def _matches(self, matches: Iterable[Match], queries: Iterable[Any]) -> Matches:
         asked = [*queries]
-        return Matches(with_queries_marked(matches, asked), queries=asked, max_pixels=self._encoder.max_pixels)
+        marked = with_queries_marked(matches, asked)
+        return Matches(marked, queries=asked, origin=self._origin(), max_pixels=self._encoder.max_pixels)
+
+    def _origin(self) -> Origin:
+        now = datetime.now().astimezone()
+        return Origin(self._searcher.folder, str(self.made_by), self.made_by.fingerprint, now)

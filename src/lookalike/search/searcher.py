@@ -32,6 +32,11 @@ class Searcher:
         self._snapshots, self._folder = snapshots, folder
         self._turns = Turns(cores(), patience_s=_TURN_S)
 
+    @property
+    def folder(self) -> Path:
+        """The folder that the keys of the images are relative to."""
+        return self._folder
+
     def by_vectors(self, queries: Vectors, options: SearchOptions) -> list[list[Match]]:
         """Finds, for each unit vector, float32 (n, dim), the images whose vectors have the largest cosine with it.
 
