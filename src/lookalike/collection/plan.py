@@ -153,7 +153,7 @@ def plan(
         CorruptError: the collection is damaged.
     """
     check_options(policies, choice)
-    sample = arguments.whole(sample, "sample", least=1)
+    sample, progress = arguments.whole(sample, "sample", least=1), arguments.callback(progress, "progress")
     here, count = _folder(folder), checked_threads(threads) or cores()
     present = layout.nearest(here) if directory is None else layout.find(arguments.path(directory, "directory"))
     manifest = _manifest(here, present, choice)
@@ -165,7 +165,7 @@ def plan(
             sampling.attempt,
             load=partial(_encoder, manifest.made_by, choice, count),
             threads=count,
-            row_of=catalog.row_of if catalog else lambda _: None,
+            decoding_of=catalog.decoding_of if catalog else lambda _: None,
             max_pixels=max_pixels(choice),
         )
         sampled = _sampled(source, catalog, max(sample, count * embedding.GROUP), attempt, progress)

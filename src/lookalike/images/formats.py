@@ -13,6 +13,7 @@ from PIL import AvifImagePlugin, ImageFile, TiffImagePlugin, WebPImagePlugin
 from lookalike.errors import ImageError
 from lookalike.images import kinds
 from lookalike.images.bmp import open_bmp
+from lookalike.images.colour_spaces import add_profile
 from lookalike.images.failures import LIBTIFF_MUTED
 from lookalike.images.gif import open_gif
 from lookalike.images.jpeg import open_jpeg
@@ -27,7 +28,9 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
         raise ImageError("empty file")
     kind = next((kind for magic, kind in kinds.MAGIC if data.startswith(magic)), None) or kinds.read_kind(data)
     if kind:
-        return _OPENERS[kind](data)
+        image = _OPENERS[kind](data)
+        add_profile(image, data)
+        return image
     if other := kinds.kind_not_read(data):
         raise ImageError(f"{other} is not read")
     raise ImageError("not an image")

@@ -139,7 +139,7 @@ def attempt(
     load: Callable[[], Encoder],
     *,
     threads: int,
-    row_of: Callable[[bytes], int | None],
+    decoding_of: Callable[[bytes], int | None],
     progress: Callable[[int], None],
     max_pixels: int = MAX_PIXELS,
 ) -> Trial:
@@ -149,7 +149,7 @@ def attempt(
         sample: the files.
         load: loads the encoder; not called if there are no files.
         threads: the number of threads.
-        row_of: looks up, by a file's hash, the row of its vector; None if it has none yet.
+        decoding_of: looks up, by a file's hash, the revision of the decoders that its vector was made with, or None.
         progress: called with the number of files that have been tried.
         max_pixels: the most pixels of an image.
     """
@@ -157,7 +157,9 @@ def attempt(
     encoder = load() if sample else None
     loading = time.perf_counter() - began if sample else 0.0
     outcomes, rate = (
-        _outcomes(sample, Embedder(encoder, row_of, max_pixels), encoder, threads, progress) if encoder else ([], 0.0)
+        _outcomes(sample, Embedder(encoder, decoding_of, max_pixels), encoder, threads, progress)
+        if encoder
+        else ([], 0.0)
     )
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
     return Trial(
