@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types crash power fuzz corrupt hostile soak contention docs picture clean
+.PHONY: demo test lint types crash power fuzz images corrupt hostile soak contention docs picture clean
 
 # Installs Lookalike here, draws images and searches them; with FOLDER=~/Pictures, it searches that folder instead.
 demo: $(VENV)/package
@@ -30,6 +30,10 @@ power: $(VENV)/tools
 # Decodes 100,000 damaged images; `make test` does 5,000.
 fuzz: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.fuzz_images --count 100000
+
+# Compares 900 image files of all formats with an independent decoder; `make test` does 60.
+images: $(VENV)/tools
+	$(BIN)/python -m tests.campaigns.images --count 900
 
 # Damages the files of collections 5,000 times; `make test` does it 150 times.
 corrupt: $(VENV)/tools

@@ -143,11 +143,6 @@ def _flattening(image: Image.Image, strips: list[tuple[int, int, int, int]]) -> 
     return lambda strip: _eight_bits(strip, limits)
 
 
-def _is_deep(mode: str) -> bool:
-    """Whether an image of this mode has more than 8 bits for a pixel's grey."""
-    return mode in ("I", "F") or mode.startswith("I;16")
-
-
 def _flatten(image: Image.Image) -> Image.Image:
     """Converts a loaded image to mode RGB or L: 8 bits a channel, and white where it is transparent."""
     if image.mode in ("RGB", "L") and "transparency" not in image.info:
@@ -160,6 +155,11 @@ def _flatten(image: Image.Image) -> Image.Image:
         white.paste(image, mask=image)
         return white
     return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _is_deep(mode: str) -> bool:
+    """Whether a mode has more than 8 bits a channel."""
+    return mode in ("I", "F") or mode.startswith("I;16")
 
 
 def _eight_bits(image: Image.Image, limits: Range) -> Image.Image:
