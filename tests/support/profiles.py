@@ -124,7 +124,8 @@ def in_xyb(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     long, middle, short = np.moveaxis(np.cbrt(decoded(rgb / 255) @ _ABSORBANCE.T + _BIAS) - np.cbrt(_BIAS), -1, 0)
     x, y = (long - middle) / 2, (long + middle) / 2
     scaled = (np.stack([x, y, short - y], axis=-1) + _XYB_OFFSET) * _XYB_SCALE
-    return np.rint(255 * scaled).clip(0, 255).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.rint(255 * scaled).clip(0, 255).astype(np.uint8)
+    return rounded
 
 
 @functools.cache
