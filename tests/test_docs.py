@@ -104,7 +104,7 @@ def test_every_command_is_listed_at_the_top_of_the_reference() -> None:
 def test_defaults_and_ranges_are_in_the_reference() -> None:
     assert "| `--recall` | `FLOAT, 0<x<=1` | `0.98` |" in section("lookalike build")
     assert r"| `--precision` | `[int8\|f32\|bf16]` |" in section("lookalike index")
-    assert "| `-k` | `INTEGER` | `10` |" in section("lookalike search")
+    assert "| `-k` | `INTEGER, x>=1` | `10` |" in section("lookalike search")
     assert "| `--thumbnails` / `--no-thumbnails` |  | `--thumbnails` |" in section("lookalike search")
     assert "| `[FOLDER]` |  | `lookalike-demo` | Optional. |" in section("lookalike demo")
 

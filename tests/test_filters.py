@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookalike.errors import UsageError
-from lookalike.filters import Between, Where, parse
+from lookalike.filters import Between, Not, Where, parse
 from lookalike.storage import sqlite
 from lookalike.storage.catalog import Catalog
 from tests.support.catalogs import STATUS
@@ -55,12 +56,14 @@ IMAGES = st.lists(
 )
 
 
-def between(ends: tuple[Any, Any]) -> Between:
-    """Returns a range, with its ends exchanged if they are in the wrong order."""
-    low, high = ends
+def between(given: tuple[Any, Any, bool, bool]) -> Between:
+    """Returns a range, with its ends exchanged if they are in the wrong order, and included if they are the same."""
+    low, high, *without = given
     if low is not None and high is not None and order(low) > order(high):
-        return Between(high, low)
-    return Between(low, high)
+        low, high = high, low
+    if low is not None and low == high:
+        without = [False, False]
+    return Between(low, high, without_low=without[0], without_high=without[1])
 
 
 def order(value: Any) -> Any:
@@ -68,10 +71,14 @@ def order(value: Any) -> Any:
 
 
 RANGES = st.one_of(
-    *(st.tuples(st.none() | values, st.none() | values).map(between) for values in (NUMBERS, TEXTS.filter(bool))),
+    *(
+        st.tuples(st.none() | values, st.none() | values, st.booleans(), st.booleans()).map(between)
+        for values in (NUMBERS, TEXTS.filter(bool))
+    ),
     st.just(Between()),
 )
-CONDITIONS = st.dictionaries(NAMES, VALUES | st.lists(VALUES, max_size=4) | RANGES, max_size=2)
+EXCLUSIONS = (VALUES | st.lists(VALUES, max_size=4)).map(Not)
+CONDITIONS = st.dictionaries(NAMES, VALUES | st.lists(VALUES, max_size=4) | RANGES | EXCLUSIONS, max_size=2)
 FILTERS = st.fixed_dictionaries(
     {},
     optional={
@@ -98,17 +105,23 @@ def matches(image: Image, id_: int, wanted: Mapping[str, Any]) -> bool:
     if "ids" in wanted and id_ not in wanted["ids"]:
         return False
     conditions = wanted.get("attributes", {})
-    return all(name in image.attributes and fits(image.attributes[name], conditions[name]) for name in conditions)
+    return all(fits(image.attributes.get(name), conditions[name]) for name in conditions)
 
 
 def fits(value: Any, wanted: Any) -> bool:
-    """Returns whether a value of an attribute is one of those that are wanted."""
+    """Returns whether a value of an attribute is one of those that are wanted; None is that of an image without it."""
+    if isinstance(wanted, Not):
+        return not any(fits(value, each) for each in wanted.excluded)
+    if value is None:
+        return False
     if isinstance(wanted, list):
         return any(fits(value, each) for each in wanted)
     if not isinstance(wanted, Between):
         return isinstance(value, str) == isinstance(wanted, str) and value == wanted
     ends = [end for end in (wanted.low, wanted.high) if end is not None]
     if any(isinstance(end, str) != isinstance(value, str) for end in ends):
+        return False
+    if (wanted.without_low and value == wanted.low) or (wanted.without_high and value == wanted.high):
         return False
     above = wanted.low is None or order(wanted.low) <= order(value)
     return above and (wanted.high is None or order(value) <= order(wanted.high))
@@ -149,7 +162,8 @@ def test_a_filter_finds_what_a_loop_finds(empty: Path, images: list[Image], filt
             if unknown := set(wanted.get("attributes", {})) - names:
                 with pytest.raises(UsageError, match="no image has an attribute"):
                     catalog.rows_where(where)
-                assert not found, unknown
+                conditions = wanted["attributes"]
+                assert not found or all(isinstance(conditions[name], Not) for name in unknown)
             else:
                 assert catalog.rows_where(where).tolist() == sorted({image.row for image in found})
             for row in range(7):
@@ -255,9 +269,9 @@ def test_equivalent_filters_are_equal_and_have_the_same_hash() -> None:
 
 
 def test_numpy_numbers_are_numbers() -> None:
-    given_ = Where(
-        ids=np.array([1, 2]), attributes={"x": np.array([1, 2]), "y": np.float64(0.5), "z": Between(np.float64(1))}
-    )
+    half: Any = np.float32(0.5)
+    one: Any = np.float16(1)
+    given_ = Where(ids=np.array([1, 2]), attributes={"x": np.array([1, 2]), "y": half, "z": Between(one)})
     assert given_ == Where(ids=[1, 2], attributes={"x": [1, 2], "y": 0.5, "z": Between(1)})
 
 
@@ -291,6 +305,12 @@ def test_a_filter_does_not_change_with_its_arguments() -> None:
         ({"attributes": {"x": True}}, "True is of the type bool"),
         ({"attributes": {"x": np.True_}}, "is of the type bool"),
         ({"attributes": {"x": b"y"}}, "b'y' is of the type bytes"),
+        ({"attributes": {"x": np.float32("nan")}}, "nan is not finite"),
+        ({"attributes": {"x": Fraction(10**400)}}, "inf is not finite"),
+        ({"attributes": {"x": np.array(None)}}, "is of the type ndarray"),
+        ({"label": np.array(5)}, r"label=array\(5\): a label is text"),
+        ({"ids": np.array(5)}, r"ids=array\(5\): give a list of integers"),
+        ({"ids": {1: 2}}, "ids={1: 2}: give a list of integers"),
         ({"attributes": {"x": {"y": 1}}}, "is of the type dict"),
         ({"attributes": {"x": [1, None]}}, "None is of the type NoneType"),
         ({"attributes": {"x": float("nan")}}, "nan is not finite"),
@@ -309,7 +329,7 @@ def test_invalid_filters_are_refused(wanted: dict[str, Any], message: str) -> No
 @pytest.mark.parametrize(
     ("ends", "message"),
     [
-        ((2, 1), r"Between\(low=2, high=1\): the low end is above the high end"),
+        ((2, 1), r"^Between\(low=2, high=1\): the low end is above the high end"),
         (("b", "a"), "the low end is above the high end"),
         ((1, "b"), "one end is a number and the other a text"),
         ((None, True), r"Between\(high=...\): True is of the type bool"),
@@ -319,6 +339,33 @@ def test_invalid_filters_are_refused(wanted: dict[str, Any], message: str) -> No
 def test_invalid_ranges_are_refused(ends: tuple[Any, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Between(*ends)
+
+
+def test_a_range_of_nothing_is_refused() -> None:
+    for without in ({"without_low": True}, {"without_high": True}, {"without_low": True, "without_high": True}):
+        with pytest.raises(UsageError, match=r"^Between\(low=1, high=1.0, without_.*=True\): nothing is in this range"):
+            Between(1, 1.0, **without)
+    with pytest.raises(UsageError, match="without_low='yes': give True or False"):
+        Between(1, 2, without_low="yes")  # type: ignore[arg-type]
+
+
+def test_an_end_that_there_is_not_cannot_be_left_out() -> None:
+    assert Between(None, 2, without_low=True) == Between(None, 2)
+    assert Between(1, 2, without_low=np.True_) != Between(1, 2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("values", [None, True, [None], b"a", {"a": 1}])
+def test_values_to_be_left_out_are_texts_or_numbers(values: Any) -> None:
+    with pytest.raises(UsageError, match=r"^Not: .* is of the type .*; give text or a number"):
+        Not(values)
+
+
+def test_filters_with_exclusions_can_be_compared_and_hashed() -> None:
+    assert Where(attributes={"x": Not([1, "a"])}) == Where(attributes={"x": Not(("a", 1.0))})
+    assert hash(Where(attributes={"x": Not(1)})) == hash(Where(attributes={"x": Not([1])}))
+    assert Where(attributes={"x": Not(1)}) != Where(attributes={"x": 1})
+    with pytest.raises(UsageError, match="30,001 labels and values"):
+        Where(label="a", attributes={"x": Not(range(30_000))})
 
 
 # The text form
@@ -356,6 +403,18 @@ def test_invalid_ranges_are_refused(ends: tuple[Any, Any], message: str) -> None
         (['code>="10"'], {"code": Between("10")}),
         (["price>=10", "price<=20"], {"price": Between(10, 20)}),
         (["price<=20", "colour=red", "price>=10"], {"price": Between(10, 20), "colour": ["red"]}),
+        (["price>10"], {"price": Between(10, without_low=True)}),
+        (["price < 20.5"], {"price": Between(None, 20.5, without_high=True)}),
+        (["price>10", "price<20"], {"price": Between(10, 20, without_low=True, without_high=True)}),
+        (["price<=20", "price>10"], {"price": Between(10, 20, without_low=True)}),
+        (["code>m"], {"code": Between("m", without_low=True)}),
+        (["colour==red"], {"colour": ["red"]}),
+        (["price==10..20"], {"price": Between(10, 20)}),
+        (["colour!=red"], {"colour": Not("red")}),
+        (["colour != red, blue"], {"colour": Not(["red", "blue"])}),
+        (["size!=7"], {"size": Not([7, "7"])}),
+        (["colour!=red", "colour!=blue"], {"colour": Not(["red", "blue"])}),
+        (['name!="a..b"'], {"name": Not("a..b")}),
         (["name with spaces=x"], {"name with spaces": ["x"]}),
         (["colour=" + "9" * 5000], {"colour": ["9" * 5000]}),
         (["a=b=c"], {"a": ["b=c"]}),
@@ -369,8 +428,9 @@ def test_conditions_in_text_form_are_parsed(conditions: list[str], expected: dic
 @pytest.mark.parametrize(
     "conditions",
     [
-        *([text] for text in ("", "colour", "=", "=red", "colour=", "colour= ", "colour==red", "price>10", "price<10")),
-        *([text] for text in ("price!=10", "price=>10", "price=<10", "price>=", "price..20", " =red")),
+        *([text] for text in ("", "colour", "=", "=red", "colour=", "colour= ", "colour===red", "price>", "price<")),
+        *([text] for text in ("price!10", "price=>10", "price=<10", "price<>10", "price>=", "price..20", " =red")),
+        *([text] for text in ("price!=", "!=red", "price!=10..20", "colour!=red,", "price>5,6", "price<")),
         *(
             [text]
             for text in ("colour=red,", "colour=,red", "colour=red,,blue", "colour=,", 'colour="red', 'colour=r"e"d')
@@ -385,6 +445,9 @@ def test_conditions_in_text_form_are_parsed(conditions: list[str], expected: dic
         ["price=1", "price=2"],
         ["price=1..2", "price>=1"],
         ["price>=1", "price=2"],
+        ["price>10", "price<10"],
+        ["price>1", "price!=2"],
+        ["price=1", "price!=2"],
         ["price>=1", "price<=2", "price<=3"],
     ],
 )
@@ -404,6 +467,11 @@ def test_invalid_conditions_are_refused_and_named(conditions: list[str]) -> None
         ("price=7..12", [0]),
         ("price>=a", []),
         ("price=3,12.5", [0, 1]),
+        ("price>7", [1]),
+        ("price<7", [0]),
+        ("price!=7", [0, 1, 3, 4]),
+        ("colour!=red", [0, 1, 2, 4]),
+        ("colour==red", [0, 3]),
         ("colour=a..c", [1]),
         ("colour=red,blue", [0, 1, 3]),
     ],

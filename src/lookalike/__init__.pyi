@@ -14,6 +14,7 @@ from .errors import Hint as Hint
 from .errors import LookalikeError as LookalikeError
 from .evaluation.results import Evaluation as Evaluation
 from .filters import Between as Between
+from .filters import Not as Not
 from .filters import Where as Where
 from .images.decode import ImageSource as ImageSource
 from .images.decode import Preprocessing as Preprocessing

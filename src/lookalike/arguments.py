@@ -69,9 +69,24 @@ def path(value: Any, name: str) -> Path:
 def several(values: Iterable[_Item], name: str) -> list[_Item]:
     """The items of a list or any other iterable, but not of a single text, path, file or table."""
     single = isinstance(values, str | bytes | bytearray | memoryview | os.PathLike | Mapping) or hasattr(values, "read")
-    if single or not isinstance(values, Iterable):
-        raise UsageError(f"{name}: expected a list, got the single value {shown(values)}")
-    return list(values)
+    with suppress(TypeError):  # an array of NumPy without dimensions
+        if not single and isinstance(values, Iterable):
+            return list(values)
+    raise UsageError(f"{name}: expected a list, got the single value {shown(values)}")
+
+
+def callback(value: Any, name: str) -> Any:
+    """A function, or another object that can be called, or None."""
+    if value is not None and not callable(value):
+        raise UsageError(f"{name}={shown(value)}: give a function")
+    return value
+
+
+def instance(value: Any, kind: type[_Item], name: str, advice: str) -> _Item:
+    """An object of a class; `advice` says what to give."""
+    if not isinstance(value, kind):
+        raise UsageError(f"{name}={shown(value)}: give {advice}")
+    return value
 
 
 def shown(value: object) -> str:

@@ -1,6 +1,8 @@
 """Attributes of a table are set on the images that its paths name."""
 
 import math
+import time
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +17,8 @@ from lookalike.filters import Where
 from lookalike.storage.catalog import Catalog
 from tests.support.attribute_tables import needs_pyarrow
 from tests.support.catalogs import STATUS
+
+Form = Callable[[str], str]
 
 
 @pytest.fixture
@@ -33,10 +37,10 @@ def catalog(folder: Path) -> Iterator[Catalog]:
         yield catalog
 
 
-def write(catalog: Catalog, keys: Sequence[str]) -> None:
-    """Adds an image for each key."""
+def write(catalog: Catalog, keys: Sequence[str], *, first: int = 0) -> None:
+    """Adds an image for each key, with vectors from a row on."""
     with catalog.writing() as transaction:
-        for row, key in enumerate(keys):
+        for row, key in enumerate(keys, first):
             transaction.add_vector(row, row.to_bytes(32, "big"), row, width=1, height=1)
             transaction.put_image(key, row, STATUS)
 
@@ -51,7 +55,7 @@ def test_the_rows_of_a_table_become_attributes_of_images(catalog: Catalog, folde
     path = folder / "table.csv"
     path.write_text("path,colour,price\na.jpg,red,7\n2024/b.jpg,,8.5\n2024/ü.jpg,blue,\nmissing.jpg,red,1\n")
     report = apply.apply(catalog, folder, path)
-    assert report == AttributesReport(3, 1, ("missing.jpg",), ("colour", "price"))
+    assert report == AttributesReport(3, 1, ("missing.jpg",), ("colour", "price"), column="path")
     assert stored(catalog) == {
         "a.jpg": {"colour": "red", "price": 7.0},
         "2024/b.jpg": {"price": 8.5},
@@ -72,7 +76,7 @@ def test_a_parquet_table_is_applied_like_a_csv_table(
     catalog: Catalog, folder: Path, parquet: Callable[..., Path]
 ) -> None:
     path = parquet({"file": [f"{folder}/a.jpg", "photos/2024/b.jpg"], "label": [7, 8], "rating": [0.5, math.nan]})
-    assert apply.apply(catalog, folder, path) == AttributesReport(2, 0, (), ("label", "rating"))
+    assert apply.apply(catalog, folder, path) == AttributesReport(2, 0, (), ("label", "rating"), column="file")
     assert stored(catalog) == {"a.jpg": {"label": "7", "rating": 0.5}, "2024/b.jpg": {"label": "8"}}
     assert [catalog.count_where(Where(label=label)) for label in ("7", "8", "2024")] == [1, 1, 1]
 
@@ -145,7 +149,7 @@ def test_a_table_with_an_invalid_row_changes_nothing(
 ) -> None:
     path = parquet({"path": ["a.jpg", "2024/b.jpg"], "x": [0.5, math.inf]})
     changes = catalog.state().changes
-    with pytest.raises(UsageError, match="x: inf is not finite"):
+    with pytest.raises(UsageError, match="attribute 'x': inf is not finite"):
         apply.apply(catalog, folder, path)
     assert stored(catalog) == {}
     assert catalog.state().changes == changes
@@ -165,3 +169,88 @@ def test_a_path_that_is_a_key_is_not_looked_up_on_the_disk(folder: Path, monkeyp
     ]
     elsewhere = folder.parent / "tables"
     assert list(keys_of("a.jpg", table_folder=elsewhere, folder=folder)) == [f"{elsewhere}/a.jpg", "a.jpg"]
+
+
+# Names in another spelling
+
+
+def composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def decomposed(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
+
+
+@pytest.mark.parametrize(
+    "stored_form", [composed, decomposed, lambda text: f"{composed(text[:4])}{decomposed(text[4:])}"]
+)
+@pytest.mark.parametrize("given_form", [composed, decomposed])
+@pytest.mark.parametrize("place", ["", "..", "é è"])
+def test_a_name_is_found_whichever_way_its_letters_are_composed(
+    catalog: Catalog, folder: Path, stored_form: Form, given_form: Form, place: str
+) -> None:
+    """Each part of a path may be composed in its own way: a folder that was made here, and a file from a Mac."""
+    key = stored_form("é è/ö.jpg")
+    write(catalog, [key], first=10)
+    (folder / stored_form("é è")).mkdir()
+    where = {"": folder, "..": folder.parent}.get(place, folder / stored_form("é è"))
+    name = given_form({"": "é è/ö.jpg", "..": "photos/é è/ö.jpg"}.get(place, "ö.jpg"))
+    (where / "table.csv").write_text(f"name,x\n{name},1\n")
+    report = apply.apply(catalog, folder, where / "table.csv")
+    assert (report.images, report.unknown, report.ambiguous) == (1, 0, 0)
+    assert stored(catalog) == {key: {"x": 1}}
+
+
+def test_a_name_that_is_there_as_it_is_given_is_that_one(catalog: Catalog, folder: Path) -> None:
+    keys = [composed("é.jpg"), decomposed("é.jpg")]
+    write(catalog, keys, first=10)
+    (folder / "t.csv").write_text("path,x\n" + "".join(f"{key},{number}\n" for number, key in enumerate(keys)))
+    assert apply.apply(catalog, folder, folder / "t.csv").images == 2
+    assert stored(catalog) == {key: {"x": number} for number, key in enumerate(keys)}
+
+
+def test_a_name_that_may_be_two_images_is_neither(catalog: Catalog, folder: Path) -> None:
+    write(catalog, [composed("é/ö.jpg"), decomposed("é/ö.jpg")], first=10)
+    name = f"{composed('é')}/{decomposed('ö')}.jpg"
+    (folder / "t.csv").write_text(f"path,x\n{name},1\na.jpg,2\n")
+    report = apply.apply(catalog, folder, folder / "t.csv")
+    assert (report.images, report.first_unknown) == (1, (name,))
+
+
+@pytest.mark.parametrize(
+    "name", [r"2024\b.jpg", r".\2024\b.jpg", r"2024\ü.jpg", decomposed(r"2024\ü.jpg"), " 2024/b.jpg "]
+)
+def test_backslashes_and_spaces_around_a_name_may_be_those_of_another_system(
+    catalog: Catalog, folder: Path, name: str
+) -> None:
+    (folder / "t.csv").write_text(f"path,x\n{name},1\n")
+    assert apply.apply(catalog, folder, folder / "t.csv").images == 1
+
+
+def test_a_backslash_in_the_name_of_an_image_stays_one(catalog: Catalog, folder: Path) -> None:
+    write(catalog, [r"2024\b.jpg"], first=10)
+    (folder / "t.csv").write_text("path,x\n" + r"2024\b.jpg" + ",1\n")
+    apply.apply(catalog, folder, folder / "t.csv")
+    assert stored(catalog) == {r"2024\b.jpg": {"x": 1}}
+
+
+def test_a_missing_image_and_one_that_is_skipped_too_get_attributes(catalog: Catalog, folder: Path) -> None:
+    with catalog.writing() as transaction:
+        transaction.put_skipped("2024/b.jpg", "truncated", STATUS, since_ns=1)
+        transaction.put_skipped("nothing.jpg", "truncated", STATUS, since_ns=1)
+    (folder / "t.csv").write_text("path,x\n2024/b.jpg,1\nnothing.jpg,2\n")
+    report = apply.apply(catalog, folder, folder / "t.csv")
+    assert (report.images, report.first_unknown) == (1, ("nothing.jpg",))
+
+
+def test_unknown_names_take_time_in_proportion(catalog: Catalog, folder: Path) -> None:
+    def seconds(count: int) -> float:
+        (folder / "t.csv").write_text("path,x\n" + "".join(f"é/ö/ü/{number}.jpg,1\n" for number in range(count)))
+        begun = time.process_time()
+        assert apply.apply(catalog, folder, folder / "t.csv").unknown == count
+        return time.process_time() - begun
+
+    seconds(10)
+    few = seconds(100)
+    assert seconds(400) < 8 * few

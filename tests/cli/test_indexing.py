@@ -119,7 +119,7 @@ def test_a_label_or_folder_that_no_image_has_is_named(gallery: Path) -> None:
 def test_attributes_of_a_table_filter_searches(home: Path) -> None:
     code, out, err = run("attributes", "table.csv", cwd=home)
     assert code == 0
-    assert out == "60 images now with: number, parity\n"
+    assert out == "60 images, named by column 'path', now with: number, parity\n"
     assert err == "photos/nowhere.jpg: not in the collection\n"
     found = records(
         run("search", "--id", "7", "-k", "60", "--where", "number=10..19", "--where", "parity=odd", "--json", cwd=home)[
@@ -139,7 +139,7 @@ def test_a_path_in_a_table_that_names_two_images_is_told(home: Path) -> None:
     (photos / "fish" / "table.csv").write_text("path,number\none.jpg,1\nfish-01.jpg,2\n")
     run("index", "photos", cwd=home)
     code, out, err = run("attributes", "photos/fish/table.csv", cwd=home)
-    assert (code, out) == (0, "2 images now with: number\n")
+    assert (code, out) == (0, "2 images, named by column 'path', now with: number\n")
     assert err == "one.jpg: fish/one.jpg, beside the table, is taken; one.jpg is an image, too\n"
     found = records(run("search", "--id", "1", "-k", "99", "--where", "number=1..2", "--json", cwd=home)[1])
     assert {match["key"]: match["attributes"] for match in found} == {

@@ -3,12 +3,14 @@
 import ast
 from pathlib import Path
 
+import click
 import pytest
 
 import lookalike
 from lookalike.cli import output
 from lookalike.cli.hints import as_command
-from lookalike.errors import Hint, with_hints
+from lookalike.cli.main import _failed
+from lookalike.errors import DamagedIndexWarning, Hint, ImageError, UsageError, with_hints
 
 HOSTILE = "a\x1b[31m\x07\x9b\u202e\u200b\rb"
 
@@ -39,7 +41,30 @@ def test_a_command_of_a_stranger_is_quoted() -> None:
 
 
 def test_commands_print_by_these_functions_only() -> None:
-    for name in ("reports", "upkeep", "indexing", "searching", "locate", "progress", "main"):
-        tree = ast.parse((Path(lookalike.__file__).parent / "cli" / f"{name}.py").read_text())
+    """Every module of the command line, whatever it will be called, but the one that has these functions."""
+    modules = sorted((Path(lookalike.__file__).parent / "cli").glob("*.py"))
+    assert {"models", "demo", "missing", "tables", "upkeep", "output"} <= {path.stem for path in modules}
+    for path in modules:
+        tree = ast.parse(path.read_text())
         named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-        assert not named & {"echo", "secho"}, name
+        called = {
+            node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert path.stem == "output" or not (named | called) & {"echo", "secho", "print", "write"}, path.name
+
+
+def test_a_message_is_one_line_whatever_is_in_a_strangers_name(capfd: pytest.CaptureFixture[str]) -> None:
+    for error in (
+        UsageError("a\nError: no", Hint("find_models")),
+        ImageError("truncated", "a\nb.jpg"),
+        OSError("a\nb"),
+        click.UsageError("a\x1b[31m"),
+    ):
+        _failed(error)
+        printed = capfd.readouterr().err
+        assert printed.count("\n") == 1
+        assert printed[:-1].isprintable()
+    output.show_warning(DamagedIndexWarning("a\nb"))
+    assert capfd.readouterr().err == "Warning: a\\nb\n"
+    _failed(output.ExplainedError("a\nb"))
+    assert capfd.readouterr().err == "Error: a\nb\n"

@@ -126,6 +126,50 @@ def test_any_value_anywhere_on_a_card_is_a_card_or_a_model_error(models: Path) -
     assert max(refused) < 1000
 
 
+def test_every_value_of_a_card_of_another_type_is_a_model_error(models: Path) -> None:
+    """JSON has seven types; null stands for a field that is left out, and a whole number for any number."""
+    card = models / "tiny" / "card.json"
+    whole = card.read_text()
+    facts, optional = json.loads(whole), {"command", "output", "text", "scaling", "version"}
+    checked = set()
+    for place in places(facts):
+        name = place.rpartition(".")[2]
+        for value in (None, True, 7, 2.5, "text", ["text"], {"text": 1}):
+            if is_of_type(value, value_at(facts, place)) or (value is None and name in optional):
+                continue
+            write(models, place, value)
+            assert_damaged()
+            checked.add(name)
+            card.write_text(whole)
+    assert checked >= {
+        "format",
+        "card",
+        "files",
+        "name",
+        "dim",
+        "recipe",
+        "size",
+        "crop",
+        "mean",
+        "channels",
+        "context",
+    }
+
+
+def value_at(facts: Any, place: str) -> Any:
+    """What is at a place of a card."""
+    for key in place.split(".", 1 if place.startswith("files") else -1):
+        facts = facts[key]
+    return facts
+
+
+def is_of_type(value: Any, other: Any) -> bool:
+    """Whether two values are of one type of JSON's."""
+    if isinstance(other, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is type(other)
+
+
 def test_any_part_of_a_card_may_be_missing(models: Path) -> None:
     card = models / "tiny" / "card.json"
     whole = json.loads(card.read_text())

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -255,6 +255,42 @@ def with_changed_card(published: Published, change: Callable[[dict[str, Any]], o
     change(facts)
     published.card.write_text(json.dumps(facts))
     return replace(published.stored, card_sha256=hashlib.sha256(published.card.read_bytes()).digest())
+
+
+def places(facts: Any) -> Iterator[tuple[Any, Any]]:
+    """Every object and list of a card, with each of its keys."""
+    for key, value in facts.items() if isinstance(facts, dict) else enumerate(facts):
+        yield facts, key
+        if isinstance(value, dict | list):
+            yield from places(value)
+
+
+def test_every_value_of_a_card_of_another_type_is_damage(published: Published) -> None:
+    """JSON has seven types; only what was asked for may be null, and a whole number is a number."""
+    whole, tried = published.card.read_text(), 0
+    for number, (_, key) in enumerate(places(json.loads(whole))):
+        for value in (None, True, 7, 2.5, "text", ["text"], {"text": 1}):
+            facts = json.loads(whole)
+            where, _ = list(places(facts))[number]
+            may_be_float = isinstance(where[key], float) or key == "candidates"  # a mean, which may be whole
+            is_number = may_be_float and type(value) in (int, float)
+            if type(value) is type(where[key]) or is_number or str(key).startswith("asked_"):
+                continue
+            where[key] = value
+            published.card.write_text(json.dumps(facts))
+            stored = replace(published.stored, card_sha256=hashlib.sha256(published.card.read_bytes()).digest())
+            with pytest.raises(CorruptError, match=r"000003\.json"):
+                generation.read_card(published.directory, stored)
+            tried += 1
+    assert tried > 100
+
+
+@pytest.mark.parametrize("value", [True, 2.5, ["text"], {"text": 1}])
+@pytest.mark.parametrize("name", ["asked_spec", "asked_memory"])
+def test_what_was_asked_for_is_null_or_of_its_type(published: Published, name: str, value: Any) -> None:
+    stored = with_changed_card(published, lambda facts: facts.update({name: value}))
+    with pytest.raises(CorruptError, match=r"000003\.json: the file is damaged"):
+        generation.read_card(published.directory, stored)
 
 
 @pytest.mark.parametrize(

@@ -102,12 +102,12 @@ def test_the_label_of_an_image_is_the_name_of_its_folder(catalog: Catalog, key: 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"price": float("nan")}, "price: nan is not finite"),
-        ({"price": float("inf")}, "price: inf is not finite"),
-        ({"price": 2**63}, "price: 9223372036854775808 has more than 64 bits"),
-        ({"price": True}, "price: True is of the type bool"),
-        ({"price": b"7"}, "price: b'7' is of the type bytes"),
-        ({"price": "\ud800"}, "price: .* half a character"),
+        ({"price": float("nan")}, "attribute 'price': nan is not finite"),
+        ({"price": float("inf")}, "attribute 'price': inf is not finite"),
+        ({"price": 2**63}, "attribute 'price': 9223372036854775808 has more than 64 bits"),
+        ({"price": True}, "attribute 'price': True is of the type bool"),
+        ({"price": b"7"}, "attribute 'price': b'7' is of the type bytes"),
+        ({"price": "\ud800"}, "attribute 'price': .* half a character"),
         ({"": 7}, "'' is not a name of an attribute"),
         ({7: 7}, "7 is not a name of an attribute"),
     ],

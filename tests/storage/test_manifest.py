@@ -117,6 +117,27 @@ def test_a_manifest_of_something_else_is_damaged(tmp_path: Path, facts: dict[str
         manifest.read(tmp_path)
 
 
+JSON_VALUES = [None, True, 7, 2.5, "text", ["text"], {"text": 1}]
+
+
+def test_every_fact_of_another_type_is_damage(tmp_path: Path) -> None:
+    """JSON has seven types, and each fact is of one; only `data` may also be null."""
+    whole = Manifest(MADE_BY, Path("/some/where"), "data.000001", "0" * 32)
+    assert None not in [*dataclasses.asdict(whole).values(), *dataclasses.asdict(MADE_BY).values()]
+    manifest.write(tmp_path, whole)
+    facts = json.loads((tmp_path / "collection.json").read_text())
+    assert facts.keys() >= {field.name for field in dataclasses.fields(Manifest)} - {"made_by"}
+    for name, fact in facts.items():
+        for value in JSON_VALUES:
+            if type(value) is type(fact) or (name, value) == ("data", None):
+                continue
+            change(tmp_path, **facts | {name: value})
+            with pytest.raises(CorruptError, match=r"collection\.json: the file is damaged: ."):
+                manifest.read(tmp_path)
+    change(tmp_path, **facts)
+    assert manifest.read(tmp_path) == whole
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"null", b"7", b"\xff", b"[" * 100_000], ids=lambda each: each[:3]
 )

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from lookalike.attributes.columns import NotANumber
 from lookalike.attributes.table import read_table
 from lookalike.sources.folder import absolute, key_of
 from lookalike.storage.catalog import Catalog
-from lookalike.storage.records import FileKind
+from lookalike.storage.spellings import only, spellings
 
 _MAX_NAMED = 5  # unknown and ambiguous paths in a report
 
@@ -41,6 +42,9 @@ class AttributesReport:
         names: of the attributes that the table has.
         ambiguous: the number of rows whose path names two images: one beside the table, and one whose key it is.
         first_ambiguous: the first five of these.
+        column: the name of the column that names the images; "" if it has none.
+        no_value: the number of cells that say that they have no value, as `NA` does; they count as empty.
+        not_numbers: for each column of text most of whose cells are numbers, the first that is none.
     """
 
     images: int
@@ -49,6 +53,9 @@ class AttributesReport:
     names: tuple[str, ...]
     ambiguous: int = 0
     first_ambiguous: tuple[Ambiguous, ...] = ()
+    column: str = ""
+    no_value: int = 0
+    not_numbers: tuple[NotANumber, ...] = ()
 
 
 def apply(catalog: Catalog, folder: Path, path: Path) -> AttributesReport:
@@ -65,21 +72,46 @@ def apply(catalog: Catalog, folder: Path, path: Path) -> AttributesReport:
         UsageError: the table does not exist or cannot be used.
         StorageError: the disk is full or failing.
     """
-    table = read_table(path)
-    table_folder = absolute(path).parent
+    names = _Names(catalog, absolute(path).parent, folder)
+    table = read_table(path, names.is_image)
     images, unknown, ambiguous = 0, _First[str](), _First[Ambiguous]()
     with catalog.writing() as transaction:
         for name, values in table.rows():
-            keys = keys_of(name, table_folder=table_folder, folder=folder)
-            taken = next((key for key in keys if transaction.set_attributes(key, values)), None)
+            taken = names.key(name)
             if taken is None:
                 unknown.add(name)
                 continue
+            transaction.set_attributes(taken, values)
             images += 1
             if taken != name and _is_image(catalog, name):
                 ambiguous.add(Ambiguous(name, taken, name))
-    first_unknown, first_ambiguous = tuple(unknown.items), tuple(ambiguous.items)
-    return AttributesReport(images, unknown.count, first_unknown, table.names, ambiguous.count, first_ambiguous)
+    counted = (images, unknown.count, tuple(unknown.items), table.names, ambiguous.count, tuple(ambiguous.items))
+    return AttributesReport(*counted, table.column, table.no_value, table.not_numbers)
+
+
+class _Names:
+    """The images that the paths in a table name."""
+
+    def __init__(self, catalog: Catalog, table_folder: Path, folder: Path) -> None:
+        self._catalog, self._table_folder, self._folder = catalog, table_folder, folder
+
+    def is_image(self, name: str) -> bool:
+        """Whether it names an image."""
+        return self.key(name) is not None
+
+    def key(self, name: str) -> str | None:
+        """The key of the image that it names; None if it names none.
+
+        A name that names none as it is may be in another spelling, or have spaces around it.
+        """
+        if key := self._exactly(name):
+            return key
+        others = [*spellings(name), *([bare, *spellings(bare)] if (bare := name.strip()) != name else [])]
+        return only(filter(None, map(self._exactly, others)))
+
+    def _exactly(self, name: str) -> str | None:
+        keys = keys_of(name, table_folder=self._table_folder, folder=self._folder)
+        return next((key for key in keys if _is_image(self._catalog, key)), None)
 
 
 class _First(Generic[_Item]):
@@ -116,5 +148,5 @@ def keys_of(name: str, *, table_folder: Path, folder: Path) -> Iterator[str]:
 
 
 def _is_image(catalog: Catalog, key: str) -> bool:
-    known = catalog.known_file(key)
-    return known is not None and known.kind is not FileKind.SKIPPED
+    """Whether it is the key of an image, missing or not."""
+    return catalog.hash_at(key) is not None

@@ -1,28 +1,32 @@
-"""Reads tables of attributes: CSV, TSV and Parquet files with a column of paths and a column for each attribute.
+"""Reads tables of attributes: CSV and Parquet files, one of whose columns names the images."""
 
-The column of paths is the one named path, file, filename or image, else the first.
-"""
-
-import csv
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from lookalike.attributes import parquet
+from lookalike import arguments
+from lookalike.attributes import csv_text, parquet
+from lookalike.attributes.columns import Column, ImageColumn, NotANumber
+from lookalike.attributes.csv_text import Dialect
 from lookalike.errors import UsageError
 from lookalike.filters import LABEL, Value
+from lookalike.filters.where import MAX_TEXT
 
-_PATH_COLUMNS = ("path", "file", "filename", "image")
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+# Names of a column of paths, without "_" and the like, the likeliest first. The values decide; these only among equals.
+_PATH_COLUMNS = ("path", "filepath", "imagepath", "sourcefile", "file", "filename", "imagefile", "imagename", "image")
+# What pandas calls an index without a name when it has read it from a CSV file, or writes it to a Parquet file.
+_INDEX = re.compile(r"Unnamed: 0(\.\d+)?|__index_level_\d+__")
 _CHANGED = "changed while it was read; try again"
 _MAX_COLUMNS = 5_000
-_MAX_ROW = 10_000_000  # characters of a row of a CSV file
+_TRIED_ROWS = 100  # of a table that may be written in several dialects
+_PARQUET_HITS, _PARQUET_ROWS = 20, 10_000  # so many images name the column of paths, or so many rows are tried
 
 Row = tuple[str, dict[str, Value | None]]
+NamesImage = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -32,180 +36,213 @@ class Table:
     Attributes:
         path: of the file.
         names: of the attributes, in the order of the columns.
-        rows: reads the file again and yields, for each row, the path in it and the attributes; None is an empty cell.
+        rows: reads the file again and yields, for each row, the name of the image and the attributes; None is an empty
+            cell.
+        column: the name of the column that names the images; "" if it has none.
+        no_value: the number of cells that say that they have no value, as `NA` does.
+        not_numbers: for each column of text most of whose cells are numbers, the first that is none.
     """
 
     path: Path
     names: tuple[str, ...]
     rows: Callable[[], Iterator[Row]]
+    column: str
+    no_value: int = 0
+    not_numbers: tuple[NotANumber, ...] = ()
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, names_image: NamesImage = lambda _: False) -> Table:
     """Opens a table. A CSV file is read once to find the types of its columns.
 
-    A column of a CSV file is of integers if each cell that is not empty is an integer as Python writes it, of floats
-    if each is a decimal number without leading zeros, and else of text. Labels are always text. In a Parquet file, a
-    boolean becomes the text "true" or "false", NaN is an empty cell, and dates and times become ISO 8601 text, in UTC
-    if they have a time zone.
+    The images are named by the column whose cells name most of them, as `names_image` tells; if there is none, by the
+    one named path, file_name or the like, else by the first.
+
+    The cells of a CSV file are separated by commas, semicolons or tabs, and it is in UTF-8, or in UTF-16 or UTF-32 with
+    a byte order mark. A column is of integers if each of its cells that is not empty is an integer as Python writes it,
+    of floats if each is a decimal number without leading zeros, and else of text. Labels are always text. Empty is also
+    what says so: NA, NaN, None, NULL and the like. In a Parquet file, a boolean becomes the text "true" or "false", NaN
+    is an empty cell, and dates and times become ISO 8601 text, in UTC if they have a time zone.
 
     Raises:
         UsageError: the file is missing, of another kind or damaged, or a column or a row is invalid. Reading the rows
             may raise it, too.
     """
     suffix = path.suffix.lower()
-    if suffix not in {*_DELIMITERS, ".parquet"}:
+    if suffix not in {*csv_text.SUFFIXES, ".parquet"}:
         raise UsageError(f"{path}: attributes are read from .csv, .tsv and .parquet files; save it as one of these")
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file")
-    return _parquet(path) if suffix == ".parquet" else _csv(path, _DELIMITERS[suffix])
+    return _parquet(path, names_image) if suffix == ".parquet" else _csv(path, names_image)
 
 
 @dataclass(frozen=True)
 class _Header:
-    """The columns of a table: their names, and the offset of the column of paths."""
+    """The columns of a table: their names, which of them are attributes, and which one names the images."""
 
     path: Path
     names: tuple[str, ...]
+    attributes: tuple[int, ...]
     paths: int
 
+    def row(self, name: str, values: Sequence[Any]) -> Row:
+        """A row of the table, of the values of the attributes."""
+        return name, {self.names[column]: value for column, value in zip(self.attributes, values, strict=True)}
+
     @property
-    def attributes(self) -> tuple[str, ...]:
-        return self.names[: self.paths] + self.names[self.paths + 1 :]
+    def attribute_names(self) -> tuple[str, ...]:
+        return tuple(self.names[column] for column in self.attributes)
 
-    def row(self, cells: Sequence[Any]) -> Row:
-        values = dict(zip(self.names, cells, strict=True))
-        return values.pop(self.names[self.paths]), values
+    def described(self) -> str:
+        """The column that names the images, for a message."""
+        return f"column {arguments.shown(self.names[self.paths])}" if self.names[self.paths] else "first column"
 
 
-def _header(path: Path, names: Sequence[str]) -> _Header:
-    names = tuple(name.strip() for name in names)
+def _checked_names(path: Path, given: Sequence[str]) -> tuple[str, ...]:
+    """The names of the columns; "" for one without. Raises UsageError if a table cannot have these."""
+    names = tuple(name.strip() for name in given)
     if len(names) > _MAX_COLUMNS:
         raise UsageError(f"{path}: it has {len(names):,} columns; leave out some, so that there are {_MAX_COLUMNS:,}")
-    for number, name in enumerate(names):
-        if not name:
-            raise UsageError(f"{path}: column {number + 1} has no name; name it, or remove it")
-    [(name, count)] = Counter(names).most_common(1)
-    if count > 1:
-        raise UsageError(f"{path}: two columns are named {name!r}; rename one of them")
+    for name, count in Counter(names).most_common():
+        if count > 1 and name:
+            raise UsageError(f"{path}: two columns are named {arguments.shown(name)}; rename one of them")
     if len(names) < 2:
-        hint = "; commas separate columns, and tabs in a .tsv" if ";" in names[0] else ""
         raise UsageError(
-            f"{path}: it needs a column of paths and one of attributes, and has only {', '.join(names)!r}{hint}"
+            f"{path}: it needs a column of paths and one of attributes, and has only"
+            f" {arguments.shown(', '.join(names))}; commas, semicolons or tabs separate columns"
         )
-    lower = [name.lower() for name in names]
-    return _Header(path, names, next((lower.index(name) for name in _PATH_COLUMNS if name in lower), 0))
+    return names
+
+
+def _header(path: Path, names: tuple[str, ...], images: ImageColumn, is_filled: Callable[[int], bool]) -> _Header:
+    """Decides what the columns are.
+
+    A column without a name is no attribute: the first one is an index, as pandas and R write it, and others are empty.
+
+    Raises:
+        UsageError: a column without a name is filled, or there is no attribute.
+    """
+    paths = images.best(lambda column: _preference(names[column]))
+    if paths is None:
+        paths = min(range(len(names)), key=lambda column: _preference(names[column]))
+    for column, name in enumerate(names):
+        if not name and column not in (0, paths) and is_filled(column):
+            raise UsageError(f"{path}: column {column + 1} has no name; name it, or remove it")
+    named = (column for column, name in enumerate(names) if name and not _INDEX.fullmatch(name))
+    attributes = tuple(column for column in named if column != paths)
+    if not attributes:
+        raise UsageError(f"{path}: it has a column of paths and none of attributes; add one, with a name")
+    return _Header(path, names, attributes, paths)
+
+
+def _preference(name: str) -> int:
+    bare = re.sub(r"[\s_-]", "", name).lower()
+    return _PATH_COLUMNS.index(bare) if bare in _PATH_COLUMNS else len(_PATH_COLUMNS)
 
 
 # CSV
 
-_WHOLE = re.compile(r"0|-?[1-9]\d{0,18}", re.ASCII)
-# Not numbers: codes with leading zeros, such as postal codes, and digits without a point that exceed 64 bits.
-_DECIMAL = re.compile(r"-?((0|[1-9]\d*)(\.\d*|(?=[eE]))|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
-
-def _csv(path: Path, delimiter: str) -> Table:
-    lines = _lines(path, delimiter)
+def _csv(path: Path, names_image: NamesImage) -> Table:
+    dialect = _dialect(path, names_image)
+    lines = csv_text.rows(path, dialect)
     _, first = next(lines, (0, None))
     if first is None:
         raise UsageError(f"{path}: empty; its first line has to name the columns")
-    header = _header(path, first)
-    texts = {LABEL, header.names[header.paths]}
-    kinds: list[Callable[[str], Value]] = [str if name in texts else int for name in header.names]
+    names = _checked_names(path, first)
+    images = ImageColumn(len(names), names_image)
+    columns = [Column(is_text=name == LABEL, decimal_comma=dialect.delimiter == ";") for name in names]
     for number, cells in lines:
-        kinds = list(map(_kind, _cells(header, number, cells), kinds))
-    return Table(path, header.attributes, lambda: _csv_rows(header, delimiter, kinds))
+        given = _fitted(path, number, cells, len(names))
+        images.add(given)
+        for column, cell in zip(columns, given, strict=True):
+            column.add(number, cell.strip())
+    header = _header(path, names, images, lambda column: bool(columns[column].filled))
+    _check_lengths(header, columns)
+    found = [columns[column].not_a_number(names[column]) for column in header.attributes]
+    return Table(
+        path,
+        header.attribute_names,
+        lambda: _csv_rows(header, dialect, columns),
+        names[header.paths],
+        sum(columns[column].no_value for column in header.attributes),
+        tuple(filter(None, found)),
+    )
 
 
-def _csv_rows(header: _Header, delimiter: str, kinds: Sequence[Callable[[str], Value]]) -> Iterator[Row]:
-    lines = _lines(header.path, delimiter)
+def _dialect(path: Path, names_image: NamesImage) -> Dialect:
+    """The dialect of a CSV file: of several possible ones, the one in which it names most images."""
+    possible = csv_text.dialects(path)
+    return possible[0] if len(possible) == 1 else max(possible, key=lambda each: _hits(path, each, names_image))
+
+
+def _hits(path: Path, dialect: Dialect, names_image: NamesImage) -> int:
+    """The number of images that the first rows name in a dialect; -1 if they cannot be read in it."""
+    try:
+        _, first = next(rows := csv_text.rows(path, dialect), (0, []))
+        images = ImageColumn(max(len(first), 1), names_image)
+        for _, cells in islice(rows, _TRIED_ROWS):
+            images.add(cells[: len(first)])
+        return images.hits()
+    except UsageError:
+        return -1
+
+
+def _csv_rows(header: _Header, dialect: Dialect, columns: Sequence[Column]) -> Iterator[Row]:
+    lines = csv_text.rows(header.path, dialect)
     next(lines, None)
+    conversions = [(column, columns[column].conversion()) for column in header.attributes]
     for number, cells in lines:
-        filled = _cells(header, number, cells)
+        given = _fitted(header.path, number, cells, len(header.names))
+        name = given[header.paths]  # a file name may begin or end with a space
+        if not name.strip():
+            raise UsageError(f"{header.path}: line {number} has no path in the {header.described()}")
         try:
-            values = [kind(cell) if cell else None for kind, cell in zip(kinds, filled, strict=True)]
+            values = [conversion(given[column].strip()) for column, conversion in conversions]
         except ValueError:
             raise UsageError(f"{header.path}: {_CHANGED}") from None
-        yield header.row(values)
+        yield header.row(name, values)
 
 
-def _lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yields the lines that are not empty, with their numbers."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = _Lines(path, file)
-            reader = csv.reader(lines, delimiter=delimiter, strict=True)
-            for cells in reader:
-                lines.begin_row()
-                if any(map(str.strip, cells)):
-                    yield reader.line_num, cells
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: not UTF-8; save it with that encoding") from None
-    except csv.Error as error:
-        raise UsageError(f"{path}: line {reader.line_num}: {error}") from None
-    except OSError as error:
-        raise UsageError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
-
-
-class _Lines:
-    """The lines of a file, so many of which make a row that it does not become too long to be kept in memory."""
-
-    def __init__(self, path: Path, file: TextIO) -> None:
-        self._path, self._file, self._row, self._number = path, file, 0, 0
-
-    def begin_row(self) -> None:
-        """Begins to count anew."""
-        self._row = 0
-
-    def __iter__(self) -> "_Lines":
-        return self
-
-    def __next__(self) -> str:
-        line = self._file.readline(_MAX_ROW - self._row + 1)
-        self._row, self._number = self._row + len(line), self._number + 1
-        if self._row > _MAX_ROW:
-            limit = f"more than {_MAX_ROW / 1e6:g} million characters in a row"
-            raise UsageError(f"{self._path}: line {self._number}: {limit}")
-        if not line:
-            raise StopIteration
-        return line
-
-
-def _cells(header: _Header, number: int, cells: Sequence[str]) -> list[str]:
-    """Returns a cell for each column; the last ones of a line may be missing."""
-    width = len(header.names)
+def _fitted(path: Path, number: int, cells: list[str], width: int) -> list[str]:
+    """A cell for each column; the last ones of a line may be missing."""
     if any(map(str.strip, cells[width:])):
-        raise UsageError(f"{header.path}: line {number} has {len(cells)} cells, and there are {width} columns")
-    filled = [cell.strip() for cell in cells[:width]] + [""] * (width - len(cells))
-    if not filled[header.paths]:
-        raise UsageError(f"{header.path}: line {number} has no path in the column {header.names[header.paths]!r}")
-    filled[header.paths] = cells[header.paths]  # a file name may begin or end with a space
-    return filled
+        raise UsageError(f"{path}: line {number} has {len(cells)} cells, and there are {width} columns")
+    return cells[:width] + [""] * (width - len(cells))
 
 
-def _kind(cell: str, kind: Callable[[str], Value]) -> Callable[[str], Value]:
-    """Returns the type of a column that was of the type `kind` up to this cell."""
-    if not cell or kind is str:
-        return kind
-    if _WHOLE.fullmatch(cell) and -(2**63) <= int(cell) < 2**63:
-        return kind
-    return float if _DECIMAL.fullmatch(cell) and math.isfinite(float(cell)) else str
+def _check_lengths(header: _Header, columns: Sequence[Column]) -> None:
+    """Raises UsageError if a text is longer than that of an attribute may be."""
+    for column in header.attributes:
+        length, line = columns[column].longest
+        if length > MAX_TEXT:
+            raise UsageError(
+                f"{header.path}: line {line}: {length:,} characters in the column"
+                f" {arguments.shown(header.names[column])}, and an attribute has at most {MAX_TEXT:,}; leave it out"
+            )
 
 
 # Parquet
 
 
-def _parquet(path: Path) -> Table:
+def _parquet(path: Path, names_image: NamesImage) -> Table:
     parquet.check(path)
-    header = _header(path, parquet.names(path))
-    return Table(path, header.attributes, lambda: _parquet_rows(header))
+    names = _checked_names(path, parquet.names(path))
+    images = ImageColumn(len(names), names_image)
+    for cells in islice(parquet.rows(path), _PARQUET_ROWS):
+        images.add(cells)
+        if images.hits() >= _PARQUET_HITS:
+            break
+    header = _header(path, names, images, lambda _: True)
+    return Table(path, header.attribute_names, lambda: _parquet_rows(header), names[header.paths])
 
 
 def _parquet_rows(header: _Header) -> Iterator[Row]:
-    column = header.names[header.paths]
     for number, cells in enumerate(parquet.rows(header.path), 1):
         if len(cells) != len(header.names):
             raise UsageError(f"{header.path}: {_CHANGED}")
-        name, values = header.row(cells)
+        name = cells[header.paths]
         if not isinstance(name, str) or not name:
-            raise UsageError(f"{header.path}: row {number} has no path in the column {column!r} but {name!r}")
-        yield name, values
+            raise UsageError(
+                f"{header.path}: row {number} has no path in the {header.described()} but {arguments.shown(name)}"
+            )
+        yield header.row(name, [cells[column] for column in header.attributes])

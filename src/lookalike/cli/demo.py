@@ -33,7 +33,7 @@ def demo(folder: Path, open_page: bool) -> None:
     if reason := write_file.refusal(page):
         raise errors.UsageError(f"{safe_text(page)}: {reason}; choose another folder")
 
-    click.echo(f"Drawing images in {safe_text(folder)}/ ...", err=True)
+    output.note(f"Drawing images in {safe_text(folder)}/ ...")
     images = write_gallery(folder)
     collection = _demo_collection(folder)
     with progress.indexing() as report_progress:
@@ -41,7 +41,7 @@ def demo(folder: Path, open_page: bool) -> None:
     reports.print_report(report, collection, as_json=False)
     query = images[len(images) // 2]
     matches = collection.search(query, k=12)
-    click.echo(f"\n$ lookalike search {safe_text(query)}")
+    output.say(f"\n$ lookalike search {safe_text(query)}")
     reports.print_matches(matches, output.OutputFiles(html=page), open_page=open_page)
 
 
@@ -59,7 +59,7 @@ def completion(context: click.Context, shell: str) -> None:
 
     kind = get_completion_class(shell)
     assert kind is not None
-    click.echo(kind(context.find_root().command, {}, "lookalike", "_LOOKALIKE_COMPLETE").source())
+    output.print_script(kind(context.find_root().command, {}, "lookalike", "_LOOKALIKE_COMPLETE").source())
 
 
 def _demo_collection(folder: Path) -> "Collection":

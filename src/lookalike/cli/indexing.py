@@ -58,7 +58,7 @@ def index(
         sources.append(files)
     if place and (change := _change_of_model(place, choice, reindex=reindex)):
         if not reindex:
-            raise errors.IncompatibleError(_explanation(change))
+            raise output.ExplainedError(_explanation(change))
         return _reindex(place, sources, threads, choice, prune=prune, as_json=as_json)
     collection = locate.collection_to_index(place, paths, directory, **choice)
     code, misses_many = 0, False

@@ -56,11 +56,14 @@ def collection_to_index(place: Path | None, paths: Sequence[str], directory: str
 def key_of_folder(under: str | None, collection: "Collection") -> str | None:
     """The key of a folder, which may be given as its key or as its path."""
     from lookalike.sources.folder import absolute, key_of
+    from lookalike.storage.spellings import only, spellings
 
-    if under is None or not os.path.isdir(under):
+    if under is None:
+        return None
+    folder = under if os.path.isdir(under) else only(filter(os.path.isdir, spellings(under)))
+    if folder is None or not (path := absolute(folder)).is_relative_to(collection.folder):
         return under
-    path = absolute(under)
-    return key_of(path, collection.folder) if path.is_relative_to(collection.folder) else under
+    return key_of(path, collection.folder)
 
 
 def _place(directory: str | None, near: Sequence[str]) -> Path:

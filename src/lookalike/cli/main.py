@@ -15,7 +15,7 @@ from types import FrameType
 import click
 
 from lookalike import errors
-from lookalike.cli import demo, indexing, missing, models, output, searching, upkeep
+from lookalike.cli import demo, indexing, missing, models, output, searching, suggestions, tables, upkeep
 from lookalike.cli.hints import as_command
 
 # The first that fits decides.
@@ -50,7 +50,7 @@ def cli() -> None:
 
 for _command in (
     *(indexing.index, indexing.plan, indexing.build),
-    *(searching.search, upkeep.evaluate, upkeep.attributes, upkeep.info, upkeep.check, upkeep.remove),
+    *(searching.search, upkeep.evaluate, tables.attributes, upkeep.info, upkeep.check, upkeep.remove),
     *(missing.prune, missing.relocate),
     *(models.models, demo.demo, demo.completion),
 ):
@@ -92,7 +92,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 def _failed(error: BaseException) -> int:
     """Prints an error, and returns its exit code; an error that nobody expects is raised again."""
     if isinstance(error, click.ClickException):
-        error.show()
+        suggestions.improved(error).show()
         return error.exit_code
     if isinstance(error, click.Abort | KeyboardInterrupt):
         return _STOPPED
@@ -106,5 +106,6 @@ def _failed(error: BaseException) -> int:
 def _description(error: BaseException) -> str:
     """The message of an error, with what to do as shell commands."""
     if isinstance(error, errors.LookalikeError):
-        return errors.with_hints(error.message, error.hints, as_command)
-    return str(error) or "there is not enough memory"
+        message = errors.with_hints(error.message, error.hints, as_command)
+        return message if isinstance(error, output.ExplainedError) else output.one_line(message)
+    return output.one_line(str(error)) or "there is not enough memory"

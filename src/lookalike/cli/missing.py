@@ -48,7 +48,7 @@ def relocate(old: str, new: str, directory: str | None, as_json: bool) -> None:
     if as_json:
         output.print_json({"relocated": images})
     else:
-        click.echo(f"{output.counted(images, 'file')} of the collection, now in {safe_text(new)}")
+        output.say(f"{output.counted(images, 'file')} of the collection, now in {safe_text(new)}")
 
 
 def _age(text: str) -> timedelta:

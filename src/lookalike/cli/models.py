@@ -89,10 +89,10 @@ def import_(source: str, name: str | None, as_json: bool, **given: Any) -> None:
         output.print_json(_facts(model.card.name))
         return
     card = model.card
-    click.echo(f"{card.name}: {card.dim:,} dimensions, {output.size_text(model.bytes)}, in {safe_text(model.folder)}")
-    click.echo(f"To use it: lookalike index FOLDER --model {card.name}")
+    output.say(f"{card.name}: {card.dim:,} dimensions, {output.size_text(model.bytes)}, in {safe_text(model.folder)}")
+    output.say(f"To use it: lookalike index FOLDER --model {card.name}")
     if image_encoder.computes_bfloat16():
-        click.echo("With --precision bf16, this processor runs most models about twice as fast.")
+        output.say("With --precision bf16, this processor runs most models about twice as fast.")
 
 
 @models.command("list")
@@ -118,7 +118,7 @@ def list_(as_json: bool) -> None:
     for row in rows:
         text = ", text" if row.get("text") else ""
         size = output.size_text(row["bytes"])
-        click.echo(f"{row['name']:<{width}}  {row['dim']:>5,} dimensions{text}  {size:>7}  {safe_text(row['source'])}")
+        output.say(f"{row['name']:<{width}}  {row['dim']:>5,} dimensions{text}  {size:>7}  {safe_text(row['source'])}")
 
 
 @models.command()
@@ -133,8 +133,8 @@ def show(name: str, as_json: bool) -> None:
         output.print_json(facts)
         return
     for title, value in _card_rows(card).items():
-        click.echo(f"{title:<13}{safe_text(value)}")
-    click.echo(f"{'size':<13}{output.size_text(facts['bytes'])}, in {safe_text(facts['path'])}")
+        output.say(f"{title:<13}{safe_text(value)}")
+    output.say(f"{'size':<13}{output.size_text(facts['bytes'])}, in {safe_text(facts['path'])}")
 
 
 @models.command()
@@ -146,7 +146,7 @@ def path(name: str | None) -> None:
     """
     from lookalike.encoders import registry
 
-    click.echo(str(registry.read(name).folder if name else registry.folder()))
+    output.say(str(registry.read(name).folder if name else registry.folder()))
 
 
 @models.command()
@@ -164,7 +164,7 @@ def remove(names: tuple[str, ...]) -> None:
         if name == encoders.BUNDLED:
             raise errors.UsageError(f"{name} comes with Lookalike and cannot be removed")
         registry.remove(name)
-        click.echo(f"Removed {name}.")
+        output.say(f"Removed {name}.")
 
 
 @models.command()
@@ -188,9 +188,9 @@ def inspect(file: str, everything: bool, as_json: bool) -> None:
     for layer in shown:
         shape = " x ".join("?" if side is None else str(side) for side in layer.shape)
         mark, pooled = "*" if layer.default else " ", "  pooled" if layer.pooled else ""
-        click.echo(f"{mark} {safe_text(layer.name):<{width}}  {layer.kind:<14}  {shape}{pooled}")
+        output.say(f"{mark} {safe_text(layer.name):<{width}}  {layer.kind:<14}  {shape}{pooled}")
     if len(shown) < len(layers):
-        click.echo(f"and {len(layers) - len(shown):,} before them, see --all")
+        output.say(f"and {len(layers) - len(shown):,} before them, see --all")
 
 
 @models.command()

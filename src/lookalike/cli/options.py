@@ -27,6 +27,17 @@ class _OutputFile(FilePath):
         return super().convert(value, param, ctx)
 
 
+class _Count(click.IntRange):
+    """A number of images to find."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = int(click.INT.convert(value, param, ctx))
+        if number < 1:
+            self.fail(f"{number}: give at least 1; for all images, a number that is large enough", param, ctx)
+        return number
+
+
+COUNT = _Count(1)
 OUTPUT_FILE = _OutputFile(dir_okay=False, path_type=Path)
 
 collection = click.option(
@@ -68,7 +79,8 @@ _FILTERS = (
         "conditions",
         multiple=True,
         metavar="NAME=VALUE",
-        help="Only images with this attribute: colour=red, colour=red,blue, price=10..20 or price>=10; repeatable.",
+        help="Only images with this attribute: colour=red, colour=red,blue, colour!=red, price=10..20 or, in quotes,"
+        " 'price>=10', 'price<20'; repeatable.",
     ),
 )
 

@@ -12,7 +12,7 @@ import click
 
 from lookalike.cli.hints import as_command
 from lookalike.display.text import printable, without_surrogates
-from lookalike.errors import DamagedIndexWarning, UsageError, with_hints
+from lookalike.errors import DamagedIndexWarning, IncompatibleError, UsageError, with_hints
 
 # JSON escapes the control characters of ASCII by itself, but not these, which a terminal may act upon.
 _UNSEEN = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -27,8 +27,17 @@ def print_json(record: Mapping[str, Any]) -> None:
 def show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Prints a warning of Python's as a line, without the line of code that it came from."""
     if isinstance(message, DamagedIndexWarning):
-        message = with_hints(message.message, message.hints, as_command)
+        message = one_line(with_hints(message.message, message.hints, as_command))
     note(f"Warning: {message}")
+
+
+class ExplainedError(IncompatibleError):
+    """An error whose message has several lines on purpose."""
+
+
+def one_line(message: str) -> str:
+    r"""A message without line breaks: one in a stranger's name would make a line that looks like Lookalike's own."""
+    return message.replace("\n", "\\n")
 
 
 def say(text: str) -> None:
@@ -39,6 +48,11 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """A line on standard error, likewise."""
     click.echo(printable(text), err=True)
+
+
+def print_script(text: str) -> None:
+    """A program of Lookalike's own for a shell, as it is."""
+    click.echo(text)
 
 
 def counted(number: int, noun: str) -> str:

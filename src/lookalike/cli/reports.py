@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from lookalike.collection.missing import Missing
     from lookalike.collection.plan import Plan
     from lookalike.evaluation.results import Evaluation
-    from lookalike.filters import Where
     from lookalike.index.generation import Generation
     from lookalike.index.maintenance import Maintenance
     from lookalike.ingest.pipeline import Report
@@ -126,20 +125,6 @@ def _instead(index: "Generation") -> str:
     if index.chosen and index.chosen.milliseconds >= index.exact_milliseconds:
         return "An exact search takes no longer, so that is what searches do."
     return "A finer --spec may reach it, and lookalike search --exact always does."
-
-
-def warn_of_filters(collection: "Collection", where: "Where | None") -> None:
-    """Says that nothing was found, and names the labels and the folder of a filter that no image has."""
-    from lookalike.filters import Where
-
-    note("No matches.")
-    if where is None:
-        return
-    for label in sorted(where.labels or ()):
-        if not collection.count(Where(label=label)):
-            note(f"No image has the label {safe_text(label)!r}.")
-    if where.under is not None and not collection.count(Where(under=where.under)):
-        note(f"No image is in a folder {safe_text(where.under)!r} of the collection.")
 
 
 def print_curve(index: "Generation", young: int) -> None:

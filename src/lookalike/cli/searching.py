@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lookalike import errors
-from lookalike.cli import locate, options, output, reports
+from lookalike.cli import filters, locate, options, output, reports
 
 if TYPE_CHECKING:
-    from lookalike.filters import Where
     from lookalike.search.query import Term
 
 
 @click.command()
 @click.argument("queries", nargs=-1, metavar="[IMAGE]...", type=options.FilePath(allow_dash=True))
 @options.collection
-@click.option("-k", default=10, show_default=True, help="Number of images to find.")
+@click.option("-k", default=10, show_default=True, type=options.COUNT, help="Number of images to find.")
 @click.option("--min-score", type=click.FloatRange(-1, 1), help="Leave out images with a lower score, from -1 to 1.")
 @click.option("--id", "image_id", type=int, help="Search by the collection's own image with this id.")
 @click.option("--text", "texts", multiple=True, metavar="TEXT", help="Search by a description; may be repeated.")
@@ -63,14 +62,14 @@ def search(
     files = output.OutputFiles(given.pop("html"), given.pop("sheet"), given.pop("overwrite"))
     output.check_files(files)
     collection = locate.open_collection(directory, near=queries, max_pixels=max_pixels)
-    wanted["where"] = _where(labels, locate.key_of_folder(under, collection), conditions)
+    wanted["where"] = filters.where_of(labels, locate.key_of_folder(under, collection), conditions)
     if image_id is not None:
         matches = collection.search_id(image_id, **wanted)
     else:
         matches = collection.search_terms(terms, **wanted)
     reports.print_matches(matches, files, **given)
     if not matches:
-        reports.warn_of_filters(collection, wanted["where"])
+        filters.explain_nothing(collection, wanted["where"])
 
 
 def weighted(text: str) -> tuple[str, float]:
@@ -106,12 +105,3 @@ def _text_terms(texts: Sequence[str], sign: int) -> "list[Term]":
     from lookalike.search.query import Term
 
     return [Term(text=text, weight=sign * weight) for text, weight in map(weighted, texts)]
-
-
-def _where(labels: Sequence[str], under: str | None, conditions: Sequence[str]) -> "Where | None":
-    """The filter that the options make; None if there are none."""
-    from lookalike.filters import Where, parse
-
-    if not labels and under is None and not conditions:
-        return None
-    return Where(label=labels or None, under=under, attributes=parse(conditions))

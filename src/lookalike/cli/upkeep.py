@@ -1,8 +1,7 @@
-"""The commands that look after a collection: evaluate, attributes, info, check, remove."""
+"""The commands that look after a collection: evaluate, info, check, remove."""
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -12,7 +11,6 @@ from lookalike.cli import locate, options, output, progress, reports
 from lookalike.cli.hints import as_command
 from lookalike.display.text import safe_text
 
-_SKIPPED = 3  # the exit code when no image got attributes
 _DAMAGED = 4  # the exit code when something is damaged
 
 
@@ -36,35 +34,6 @@ def evaluate(directory: str | None, queries: int, html: Path | None, overwrite: 
     with progress.steps("Searching") as report_progress:
         evaluation = collection.evaluate(queries=queries, progress=report_progress)
     reports.print_evaluation(evaluation, files, as_json=as_json)
-
-
-@click.command()
-@click.argument("table", type=options.FilePath(dir_okay=False))
-@options.collection
-@options.as_json
-def attributes(table: str, directory: str | None, as_json: bool) -> int:
-    """Import attributes of images, to filter searches by.
-
-    TABLE is a CSV, TSV or Parquet file. Its first column, or the one named path, file, filename or image, names the
-    image, relative to TABLE or else to the collection's folder. The others are attributes; one named label becomes the
-    image's label. An empty cell removes an attribute; what TABLE does not mention stays.
-    """
-    report = locate.open_collection(directory, near=[table]).annotate(table)
-    if as_json:
-        output.print_json(asdict(report))
-    else:
-        names = ", ".join(safe_text(name) for name in report.names)
-        output.say(f"{output.counted(report.images, 'image')} now with: {names}")
-        for path in report.first_unknown:
-            output.note(f"{safe_text(path)}: not in the collection")
-        if report.unknown > len(report.first_unknown):
-            output.note(f"and {report.unknown - len(report.first_unknown):,} more that are not in the collection")
-        for each in report.first_ambiguous:
-            taken, other = safe_text(each.taken), safe_text(each.other)
-            output.note(f"{safe_text(each.path)}: {taken}, beside the table, is taken; {other} is an image, too")
-        if report.ambiguous > len(report.first_ambiguous):
-            output.note(f"and {report.ambiguous - len(report.first_ambiguous):,} more that name two images")
-    return 0 if report.images else _SKIPPED
 
 
 @click.command()

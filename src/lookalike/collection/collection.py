@@ -114,7 +114,7 @@ class Collection(Searchable):
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing.
         """
-        threads = checked_threads(threads)
+        threads, progress = checked_threads(threads), arguments.callback(progress, "progress")
         with self._write_access.vectors() as writer, under_way(self.directory / layout.DECODING) as decoding:
             encoder = self._encoder.for_indexing(threads or cores())
             count = threads or encoders.threads_for(encoder, cores())
@@ -156,11 +156,11 @@ class Collection(Searchable):
             return missing.prune(self._catalog, missing_for)
 
     def annotate(self, table: str | os.PathLike[str]) -> AttributesReport:
-        """Gives images the attributes that a CSV, TSV or Parquet file has for their paths.
+        """Gives images the attributes that a CSV or Parquet file has for their paths.
 
-        The first column, or the one named `path`, `file`, `filename` or `image`, names the image; the others are
-        attributes, by which searches can be filtered. One named `label` becomes the image's label. Attributes that the
-        file does not mention stay.
+        The column whose cells name most images names the image, and the report says which one it is; the others are
+        attributes, by which searches can be filtered. One named `label` becomes the image's label. An empty cell, or
+        one that says NA, NaN, None or the like, removes an attribute; those that the file does not mention stay.
 
         Raises:
             UsageError: the file cannot be used; nothing has changed.
@@ -200,7 +200,7 @@ class Collection(Searchable):
             StorageError: the disk is full or failing; the present index still serves.
         """
         options = BuildOptions(recall, None if memory is None else memory_bytes(memory), spec)
-        with self._write_access.index(progress) as maintainer:
+        with self._write_access.index(arguments.callback(progress, "progress")) as maintainer:
             return maintainer.build(options)
 
     def maintain(self, *, progress: Callable[[BuildProgress], None] | None = None) -> Maintenance:
@@ -216,7 +216,7 @@ class Collection(Searchable):
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing; the present index still serves.
         """
-        with self._write_access.index(progress) as maintainer:
+        with self._write_access.index(arguments.callback(progress, "progress")) as maintainer:
             return maintainer.maintain()
 
     # Looking after it
@@ -244,6 +244,7 @@ class Collection(Searchable):
             UsageError: there are fewer than two images that differ.
             CorruptError: a vector is damaged.
         """
+        progress = arguments.callback(progress, "progress")
         return search_quality.evaluate_search(self._snapshots, self._searcher, queries, progress)
 
     def skipped(self) -> list[Skipped]:

@@ -153,7 +153,7 @@ def plan(
         CorruptError: the collection is damaged.
     """
     check_options(policies, choice)
-    sample = arguments.whole(sample, "sample", least=1)
+    sample, progress = arguments.whole(sample, "sample", least=1), arguments.callback(progress, "progress")
     here, count = _folder(folder), checked_threads(threads) or cores()
     present = layout.nearest(here) if directory is None else layout.find(arguments.path(directory, "directory"))
     manifest = _manifest(here, present, choice)

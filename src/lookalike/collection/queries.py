@@ -22,7 +22,15 @@ def checked_images(queries: Iterable[ImageSource], name: str) -> list[ImageSourc
     """
     if isinstance(queries, np.ndarray) and queries.dtype.kind not in "OU" and _is_one_image(queries):
         raise UsageError(f"{name}: expected a list of images, got one array of shape {queries.shape}; give [array]")
-    return [reusable_source(query) for query in arguments.several(queries, name)]
+    return [checked_image(query, name) for query in arguments.several(queries, name)]
+
+
+def checked_image(query: ImageSource, name: str) -> ImageSource:
+    """One image, which can be decoded more than once; raises as `checked_images` does."""
+    try:
+        return reusable_source(query)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
 
 
 def signed_terms(query: ImageSource, plus: Iterable[ImageSource], minus: Iterable[ImageSource]) -> list[Term]:
@@ -32,7 +40,8 @@ def signed_terms(query: ImageSource, plus: Iterable[ImageSource], minus: Iterabl
         ImageError: an open file is empty or too large.
         UsageError: something in it is no image.
     """
-    alike, unlike = [query, *checked_images(plus, "plus")], checked_images(minus, "minus")
+    alike = [checked_image(query, "query"), *checked_images(plus, "plus")]
+    unlike = checked_images(minus, "minus")
     return [*(Term(each) for each in alike), *(Term(each, weight=-1) for each in unlike)]
 
 

@@ -150,6 +150,8 @@ def reindex(
     """
     check_options(policies, choice)
     threads = checked_threads(threads)
+    arguments.callback(progress, "progress")
+    arguments.callback(build_progress, "build_progress")
     directory, start = layout.find_or_raise(path), time.monotonic()
     with lock.locked(directory), _migration(directory, sources, choice, policies) as migration:
         report = migration.run(partial(_encoder, choice), threads, max_pixels(choice), progress, build_progress)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from lookalike import arguments
 from lookalike.collection.encoder import CollectionEncoder
-from lookalike.collection.queries import checked_images, checked_terms, checked_vector, signed_terms
+from lookalike.collection.queries import checked_image, checked_images, checked_terms, checked_vector, signed_terms
 from lookalike.images.decode import ImageSource
 from lookalike.results import Matches
 from lookalike.search.options import SearchKeywords, SearchOptions
@@ -109,7 +109,7 @@ class Searchable:
         Raises:
             ImageError: it cannot be used.
         """
-        return self._encoder.image_vector(query)
+        return self._encoder.image_vector(checked_image(query, "query"))
 
     def embed_text(self, text: str) -> Vectors:
         """The unit vector of a text, float32 (1, dim), by the collection's encoder.

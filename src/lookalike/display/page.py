@@ -4,6 +4,7 @@ import dataclasses
 import os
 from typing import Any
 
+from lookalike import arguments
 from lookalike.display import write_file
 from lookalike.display.html import Tile, render, tile
 from lookalike.display.text import role_text, safe_text, score_text, size_text
@@ -41,7 +42,9 @@ def write_page(
             without `overwrite`.
         StorageError: the disk is full or failing.
     """
-    write_file.write(path, page(matches, title=title).encode("utf-8"), overwrite=overwrite)
+    checked = write_file.checked_arguments(path, title=title, overwrite=overwrite)
+    arguments.instance(matches, Matches, "matches", "what a search returns")
+    write_file.write(checked, page(matches, title=title).encode("utf-8"), overwrite=overwrite)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lookalike import arguments
 from lookalike.display import write_file
 from lookalike.display.html import Tile, render, tile
 from lookalike.display.plot import plot
@@ -41,7 +42,9 @@ def write_report(
             without `overwrite`.
         StorageError: the disk is full or failing.
     """
-    write_file.write(path, report(evaluation, title=title).encode("utf-8"), overwrite=overwrite)
+    checked = write_file.checked_arguments(path, title=title, overwrite=overwrite)
+    arguments.instance(evaluation, Evaluation, "evaluation", "what Collection.evaluate returns")
+    write_file.write(checked, report(evaluation, title=title).encode("utf-8"), overwrite=overwrite)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import os
 import textwrap
 import unicodedata
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
+from lookalike import arguments
 from lookalike.display import write_file
 from lookalike.display.text import role_text, safe_text, score_text
 from lookalike.display.thumbnail import Thumbnail, thumbnails
@@ -64,7 +64,9 @@ def write_sheet(
             would be replaced without `overwrite`, or see `sheet`.
         StorageError: the disk is full or failing.
     """
-    image_format = _FORMATS.get(Path(path).suffix.lower())
+    path = write_file.checked_arguments(path, overwrite=overwrite)
+    arguments.instance(matches, Matches, "matches", "what a search returns")
+    image_format = _FORMATS.get(path.suffix.lower())
     if image_format is None:
         raise UsageError(f"{safe_text(path)}: a contact sheet is a .jpg or .png file; name it so")
     buffer, mark = io.BytesIO(), marks.image_options(image_format, marks.SHEET)
@@ -109,11 +111,12 @@ class _Layout:
 
 
 def _layout(images: int, columns: int | None, side: int) -> _Layout:
+    side = arguments.whole(side, "side")
     if side < 32:
         raise UsageError(f"side: {side} is too small for an image on a sheet; give 32 or more")
     if columns is None:
         columns = max(1, math.ceil(math.sqrt(images)))
-    if columns < 1:
+    if (columns := arguments.whole(columns, "columns")) < 1:
         raise UsageError(f"columns: {columns} is too few; give 1 or more")
     layout = _Layout(columns, max(1, math.ceil(images / columns)), side)
     if max(layout.width, layout.height) > _MAX_SIDE:

@@ -4,6 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
+from lookalike import arguments
 from lookalike.display.text import safe_text
 from lookalike.errors import Hint, StorageError, UsageError
 from lookalike.images import marks
@@ -32,6 +33,14 @@ def write(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = False)
         raise _not_writable(path, str(error.strerror)) from error
     except OSError as error:
         raise StorageError(f"{safe_text(path)}: cannot be written ({error.strerror})") from error
+
+
+def checked_arguments(path: str | os.PathLike[str], *, title: str | None = None, overwrite: bool) -> Path:
+    """The path of an output; raises UsageError unless it is one, the title is text, and `overwrite` is a bool."""
+    arguments.flag(overwrite, "overwrite")
+    if title is not None:
+        arguments.text(title, "title")
+    return arguments.path(path, "path")
 
 
 def check(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

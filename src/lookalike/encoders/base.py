@@ -168,12 +168,13 @@ def threads_for(encoder: Encoder, cores: int) -> int:
     """The number of threads that should decode images for an encoder: one a core, and more for a GPU."""
     from lookalike.encoders import devices
 
-    return devices.threads_for(getattr(encoder, "device", "cpu"), cores)
+    device = getattr(checked_encoder(encoder), "device", "cpu")
+    return devices.threads_for(device, arguments.whole(cores, "cores", least=1))
 
 
 def precisions(name: str) -> tuple[str, ...]:
     """The precisions that a model comes in; the first is the default."""
-    return bundled.PRECISIONS if name == BUNDLED else _IMPORTED_PRECISIONS
+    return bundled.PRECISIONS if arguments.text(name, "name") == BUNDLED else _IMPORTED_PRECISIONS
 
 
 def names() -> list[str]:

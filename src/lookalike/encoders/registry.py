@@ -152,7 +152,7 @@ def read(name: str) -> ImportedModel:
     path, again = directory / CARD, import_hint("", name, again=True)
     try:
         facts = json.loads(regular_file.read(path, most=_MAX_CARD))
-        if facts["format"] != _FORMAT:
+        if type(facts["format"]) is not int or facts["format"] != _FORMAT:  # True equals 1
             raise ModelError(f"{path}: it has the unknown format {arguments.shown(facts['format'])}", again)
         card = Card.from_dict(facts["card"])
         if card.name != name:

@@ -82,6 +82,7 @@ def compare(
         ModelError: a model cannot be run.
     """
     sample, threads = arguments.whole(sample, "sample", least=2), checked_threads(threads)
+    progress = arguments.callback(progress, "progress")
     cards = list(dict.fromkeys(_card(model, precision) for model in arguments.several(models, "models")))
     if not cards:
         raise UsageError("no model is named; name one or more, such as efficientnet-lite0:int8")

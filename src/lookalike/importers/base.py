@@ -3,8 +3,9 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from lookalike import arguments
 from lookalike.encoders.card import NO_NORMALIZATION, Normalization, TextSpec, Triple
 from lookalike.errors import UsageError
 from lookalike.images.decode import Fit, Preprocessing, Resample
@@ -25,6 +26,9 @@ class ImportOptions:
         std: likewise.
         channels: the channel order that the network takes.
         licence: of the weights.
+
+    Raises:
+        UsageError: a value is of another type, or out of range.
     """
 
     revision: str | None = None
@@ -37,6 +41,18 @@ class ImportOptions:
     std: Triple | None = None
     channels: Literal["RGB", "BGR"] | None = None
     licence: str | None = None
+
+    def __post_init__(self) -> None:
+        given = self._given("size", "crop", "resample", "fit")
+        checked = Preprocessing(**given)
+        for name in given:
+            object.__setattr__(self, name, getattr(checked, name))
+        for name, text in self._given("revision", "output", "licence").items():
+            arguments.text(text, name)
+        for name, numbers in self._given("mean", "std").items():
+            object.__setattr__(self, name, _checked_triple(numbers, name))
+        if self.channels is not None and arguments.text(self.channels, "channels") not in ("RGB", "BGR"):
+            raise UsageError(f"channels={arguments.shown(self.channels)}: give RGB or BGR")
 
     def preprocessing(self, published: Preprocessing) -> Preprocessing:
         """Returns the source's preprocessing, changed as the user specifies."""
@@ -67,6 +83,13 @@ class ImportOptions:
 
     def _given(self, *names: str) -> dict[str, Any]:
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+def _checked_triple(given: Any, name: str) -> Triple:
+    numbers = [arguments.number(each, name) for each in arguments.several(given, name)]
+    if len(numbers) != len(get_args(Triple)) or (name == "std" and min(numbers) <= 0):
+        raise UsageError(f"{name}={arguments.shown(given)}: give three numbers{', above 0' if name == 'std' else ''}")
+    return numbers[0], numbers[1], numbers[2]
 
 
 def _as_argument(value: object) -> str:

@@ -58,9 +58,12 @@ def import_model(
         MissingExtraError: the package that it comes from is not installed.
         StorageError: the disk is full or failing.
     """
-    source = os.fsdecode(source) if isinstance(source, os.PathLike) else arguments.text(source, "source")
+    source = _checked_source(source)
     if options is not None and not isinstance(options, ImportOptions):
         raise UsageError(f"options={arguments.shown(options)}: give lookalike.importers.ImportOptions(...)")
+    progress = arguments.callback(progress, "progress") or (lambda _: None)
+    if name is not None:
+        arguments.text(name, "name")
     module, rest = _module(source)
     name, options = default_name(source) if name is None else name, options or ImportOptions()
     registry.check_name(name)
@@ -87,9 +90,9 @@ def inspect(path: str | os.PathLike[str]) -> "list[Layer]":
     return output_layer.layers(from_file.read(arguments.path(path, "path")))
 
 
-def default_name(source: str) -> str:
+def default_name(source: str | os.PathLike[str]) -> str:
     """Returns the name of an imported model if none is given: "resnet50.a1_in1k" for "timm:resnet50.a1_in1k"."""
-    module, rest = _module(source)
+    module, rest = _module(_checked_source(source))
     if module == _FILES:
         rest = Path(rest).resolve().stem if Path(rest).suffix else Path(rest).resolve().name
     elif module == "huggingface":
@@ -112,6 +115,10 @@ def register(network: ImportedNetwork, name: str, *, command: str | None = None)
     """
     from lookalike.importers import encoder_graph
 
+    arguments.instance(network, ImportedNetwork, "network", "what a source's `fetch` returns")
+    registry.check_name(arguments.text(name, "name"))
+    if command is not None:
+        arguments.text(command, "command")
     encoder, text_tower = encoder_graph.build(network), network.text_tower
     card = Card(
         name=name,
@@ -136,6 +143,10 @@ def register(network: ImportedNetwork, name: str, *, command: str | None = None)
             (directory / registry.TOKENIZER).write_text(text_tower.tokenizer, encoding="utf-8")
 
     return registry.save(card, write)
+
+
+def _checked_source(source: str | os.PathLike[str]) -> str:
+    return os.fsdecode(source) if isinstance(source, os.PathLike) else arguments.text(source, "source")
 
 
 def _module(source: str) -> tuple[str, str]:

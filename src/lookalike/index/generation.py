@@ -179,7 +179,8 @@ def read_card(data_directory: Path, stored: StoredGeneration, *, dim: int | None
             raise CorruptError(f"{path}: the file is damaged: checksum mismatch")
         try:
             facts = json.loads(text)
-            if facts.pop("format") != _FORMAT:
+            found = facts.pop("format")
+            if type(found) is not int or found != _FORMAT:  # True equals 1
                 raise CorruptError(f"{path}: another version of Lookalike wrote it")
             card = _from_facts(facts)
             if card.rows != stored.rows or card.dim != (dim or card.dim):

@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any
+
+from lookalike import arguments
+from lookalike.errors import UsageError
 
 TARGET_RECALL = 0.98
 
@@ -21,6 +25,19 @@ class QueryCounts:
     all: int
     above_target: int
     first: int
+
+    def __post_init__(self) -> None:
+        for name in ("all", "above_target", "first"):
+            object.__setattr__(self, name, arguments.whole(getattr(self, name), name, least=1))
+
+
+def _checked_queries(queries: Any) -> dict[int, QueryCounts]:
+    if not isinstance(queries, Mapping) or not queries:
+        raise UsageError(f"queries={arguments.shown(queries)}: give a dict from numbers of neighbours to QueryCounts")
+    return {
+        arguments.whole(k, "queries", least=1): arguments.instance(counts, QueryCounts, "queries", "QueryCounts(...)")
+        for k, counts in queries.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -42,6 +59,13 @@ class TuningPolicy:
         )
     )
     exact_milliseconds: float | None = None
+
+    def __post_init__(self) -> None:
+        set_ = partial(object.__setattr__, self)
+        set_("exact_values", arguments.whole(self.exact_values, "exact_values", least=0))
+        set_("queries", MappingProxyType(_checked_queries(self.queries)))
+        if self.exact_milliseconds is not None:
+            set_("exact_milliseconds", arguments.number(self.exact_milliseconds, "exact_milliseconds"))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the queries as a dict, since a MappingProxyType cannot be pickled."""
@@ -81,6 +105,12 @@ class MaintenancePolicy:
     young_share: float = 0.01
     check_queries: int = 400
 
+    def __post_init__(self) -> None:
+        for name in ("dead_share", "growth", "young_share"):
+            object.__setattr__(self, name, arguments.number(getattr(self, name), name, finite=False))
+        for name, least in (("young_rows", 0), ("check_queries", 1)):
+            object.__setattr__(self, name, arguments.whole(getattr(self, name), name, least=least))
+
 
 @dataclass(frozen=True)
 class Policies:
@@ -88,6 +118,10 @@ class Policies:
 
     tuning: TuningPolicy = field(default_factory=TuningPolicy)
     maintenance: MaintenancePolicy = field(default_factory=MaintenancePolicy)
+
+    def __post_init__(self) -> None:
+        arguments.instance(self.tuning, TuningPolicy, "tuning", "lookalike.TuningPolicy(...)")
+        arguments.instance(self.maintenance, MaintenancePolicy, "maintenance", "lookalike.MaintenancePolicy(...)")
 
 
 DEFAULT = Policies()

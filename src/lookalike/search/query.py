@@ -39,7 +39,10 @@ class Term:
         if self.text is not None:
             arguments.text(self.text, "text")
         if self.image is not None:
-            object.__setattr__(self, "image", reusable_source(self.image))
+            try:
+                object.__setattr__(self, "image", reusable_source(self.image))
+            except UsageError as error:
+                raise UsageError(f"image: {error}") from None
 
 
 def query_vector(terms: Sequence[Term], vectors: Sequence[Vectors]) -> Vectors:

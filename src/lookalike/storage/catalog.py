@@ -156,7 +156,7 @@ class Catalog(KnownFiles):
             with self._database.connection() as connection:
                 found = {id_ for (id_,) in connection.execute(query, (wanted,))}
             where = replace(where, ids=found & set(where.ids))
-        condition = filter_sql.for_lookup(where) if where else filter_sql.Condition("TRUE")
+        condition = filter_sql.for_lookup(self.as_stored(where)) if where else filter_sql.Condition("TRUE")
         source = """
             (SELECT key AS place, value AS wanted FROM json_each(?)) CROSS JOIN images ON images.row = wanted
         """
@@ -188,6 +188,7 @@ class Catalog(KnownFiles):
         Raises:
             UsageError: it asks for an attribute that no image has.
         """
+        where = self.as_stored(where)
         condition = filter_sql.for_scan(where)
         query = f"SELECT DISTINCT row FROM images WHERE {condition.sql} ORDER BY row"  # noqa: S608
         with self._database.connection() as connection:
@@ -200,6 +201,7 @@ class Catalog(KnownFiles):
         Raises:
             UsageError: it asks for an attribute that no image has.
         """
+        where = self.as_stored(where)
         condition = filter_sql.for_scan(where)
         with self._database.connection() as connection:
             filter_sql.refuse_unknown_names(connection, where, self.attribute_names)

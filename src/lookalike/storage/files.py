@@ -2,20 +2,21 @@
 
 A collection may come from a stranger. A symlink, a pipe or a device in the place of one of its files would have
 Lookalike read, overwrite or delete something else, or wait for ever. Whatever opens a file of a collection comes here
-first, also if a library opens it by its name.
+first, also if a library opens it by its name. system/regular_file.py does the opening.
 """
 
 import os
 import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
 from lookalike.errors import CorruptError
 from lookalike.storage import layout
-
-# Without O_NONBLOCK, opening a pipe waits; without O_NOCTTY, a terminal may become this process's own.
-_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+from lookalike.system import regular_file
+from lookalike.system.regular_file import NotRegularError
 
 
 def opened(path: Path) -> BufferedReader:
@@ -45,7 +46,8 @@ def read(path: Path, *, max_bytes: int) -> bytes:
 def size(path: Path) -> int:
     """The number of bytes of a file; raises as `opened` does."""
     _check_directories(path)
-    return _regular(path, os.lstat(path)).st_size
+    with _corrupt_errors():
+        return regular_file.check(path, os.lstat(path)).st_size
 
 
 def check(path: Path) -> bool:
@@ -72,7 +74,7 @@ def check_directory(path: Path) -> bool:
     except FileNotFoundError:
         return False
     if not stat.S_ISDIR(mode):
-        raise CorruptError(f"{path}: it is {_kind(mode)} where a collection has a directory; delete it")
+        raise CorruptError(f"{path}: it is {regular_file.kind(mode)} where a collection has a directory; delete it")
     return True
 
 
@@ -104,14 +106,19 @@ def names_in(directory: Path) -> list[str]:
 
 def _descriptor(path: Path, flags: int) -> int:
     _check_directories(path)
-    _regular(path, os.lstat(path))  # opening a device may do something by itself
-    descriptor = os.open(path, flags | _SAFELY)
+    with _corrupt_errors():
+        return regular_file.descriptor(path, flags, follow_links=False)
+
+
+@contextmanager
+def _corrupt_errors() -> Iterator[None]:
+    """Turns what is no regular file into a CorruptError."""
     try:
-        _regular(path, os.fstat(descriptor))
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+        yield
+    except NotRegularError as error:
+        raise CorruptError(
+            f"{error.filename}: it is {error.kind} where a collection has a regular file; delete it"
+        ) from error
 
 
 def _check_directories(path: Path) -> None:
@@ -120,19 +127,5 @@ def _check_directories(path: Path) -> None:
         check_directory(directory)
 
 
-def _regular(path: Path, status: os.stat_result) -> os.stat_result:
-    if not stat.S_ISREG(status.st_mode):
-        raise CorruptError(f"{path}: it is {_kind(status.st_mode)} where a collection has a regular file; delete it")
-    return status
-
-
 def _is_directory(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
-
-
-def _kind(mode: int) -> str:
-    if stat.S_ISLNK(mode):
-        return "a symlink"
-    if stat.S_ISDIR(mode):
-        return "a directory"
-    return "a regular file" if stat.S_ISREG(mode) else "a pipe, a socket or a device"

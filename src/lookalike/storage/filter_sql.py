@@ -2,13 +2,18 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lookalike import arguments
 from lookalike.errors import UsageError
-from lookalike.filters import Allowed, Between, Value, Where
+from lookalike.filters import Allowed, Between, Not, Value, Where
 from lookalike.storage.sqlite import Connection
+
+_MOST_LISTED = 20  # names of attributes in a message
+_PLAIN = re.compile(r"[\w .:()%/-]{1,60}")
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,14 @@ def refuse_unknown_names(connection: Connection, where: Where, names: Callable[[
     for name in where.conditions:
         query = "SELECT 1 FROM attributes WHERE name = CAST(? AS TEXT) LIMIT 1"
         if connection.execute(query, (stored(name),)).fetchone() is None:
-            raise UsageError(f"no image has an attribute {name!r}; there are: {', '.join(names()) or 'none'}")
+            raise UsageError(f"no image has an attribute {arguments.shown(name)}; there are: {_listed(names())}")
+
+
+def _listed(names: list[str]) -> str:
+    """The first of some names, which may be a stranger's: on one line, and none of it acts upon a terminal."""
+    shown = [name if _PLAIN.fullmatch(name) else arguments.shown(name) for name in names[:_MOST_LISTED]]
+    more = [f"and {len(names) - len(shown):,} more"] if len(names) > len(shown) else []
+    return ", ".join(shown + more) or "none"
 
 
 def below(folder: str) -> Condition:
@@ -68,21 +80,27 @@ def _of_image(where: Where) -> Iterator[Condition]:
 
 
 def _by_value(name: str, allowed: Allowed) -> Condition:
-    value = _value(allowed)
+    value, has = _value(allowed), "NOT IN" if isinstance(allowed, Not) else "IN"
     query = f"SELECT image FROM attributes WHERE name = CAST(? AS TEXT) AND {value.sql}"  # noqa: S608
-    return Condition(f"id IN ({query})", (stored(name), *value.values))
+    return Condition(f"id {has} ({query})", (stored(name), *value.values))
 
 
 def _by_image(name: str, allowed: Allowed) -> Condition:
-    value = _value(allowed)
+    value, has = _value(allowed), "NOT EXISTS" if isinstance(allowed, Not) else "EXISTS"
     query = f"SELECT 1 FROM attributes WHERE image = id AND name = CAST(? AS TEXT) AND {value.sql}"  # noqa: S608
-    return Condition(f"EXISTS ({query})", (stored(name), *value.values))
+    return Condition(f"{has} ({query})", (stored(name), *value.values))
 
 
 def _value(allowed: Allowed) -> Condition:
+    """The condition of a value that is allowed or, for Not, that is not."""
+    if isinstance(allowed, Not):
+        return _among("value", allowed.excluded)
     if not isinstance(allowed, Between):
         return _among("value", allowed)
-    ends = [(">=", allowed.low), ("<=", allowed.high)]
+    ends = [
+        (">" if allowed.without_low else ">=", allowed.low),
+        ("<" if allowed.without_high else "<=", allowed.high),
+    ]
     parts = [Condition(f"value {sign} {_parameter(end)}", (stored(end),)) for sign, end in ends if end is not None]
     # SQLite sorts text after all numbers, so a range of one type has to exclude the other.
     if isinstance(allowed.low, int | float) and allowed.high is None:

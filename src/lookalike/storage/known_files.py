@@ -5,10 +5,12 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 
+from lookalike.filters import Where
 from lookalike.images import revisions
 from lookalike.images.reading import FileStatus
 from lookalike.storage.filter_sql import below
 from lookalike.storage.records import FileKind, KnownFile, checked_hash
+from lookalike.storage.spellings import as_stored, only, spellings
 from lookalike.storage.sqlite import Database
 
 _PAGE = 1000  # files read at a time
@@ -83,13 +85,25 @@ class KnownFiles:
             return int(connection.execute(_COUNT_OUTDATED, {"current": revisions.CURRENT}).fetchone()[0])
 
     def keys_named(self, names: Iterable[str]) -> list[str]:
-        """The keys that the first known of these names stands for: its own, or those of all files below a folder."""
-        for name in names:
-            if self.known_file(name):
-                return [name]
-            if below := [known.key for known in self.known_files("" if name == "." else name)]:
-                return below
-        return []
+        """The keys that the first known of these names stands for: its own, or those of all files below a folder.
+
+        If none is known as it is, the only other spelling of one that is known counts; see `spellings`.
+        """
+        given = list(names)
+        if found := next(filter(None, map(self._keys_at, given)), None):
+            return found
+        others = (self._keys_at(other) for name in given for other in spellings(name))
+        return only(filter(None, others)) or []
+
+    def _keys_at(self, name: str) -> list[str]:
+        if self.known_file(name):
+            return [name]
+        return [known.key for known in self.known_files("" if name == "." else name)]
+
+    def as_stored(self, where: Where) -> Where:
+        """A filter with the names that are in it in the spelling of the catalog; see `spellings`."""
+        with self._database.connection() as connection:
+            return as_stored(connection, where)
 
     def hash_at(self, key: str) -> bytes | None:
         """The SHA-256 of the file of an image, missing or not; None if it is of none."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 
+from lookalike import arguments
 from lookalike.filters import LABEL, Value, checked, checked_name
 from lookalike.images import revisions
 from lookalike.images.reading import FileStatus
@@ -237,7 +238,7 @@ class Transaction:
                 query = f"DELETE FROM {table} WHERE image = ? AND name = CAST(? AS TEXT)"  # noqa: S608
                 self._connection.execute(query, (found.id, stored(name)))
             else:
-                self._put_attribute(table, found.id, name, checked(value, name))
+                self._put_attribute(table, found.id, name, checked(value, f"attribute {arguments.shown(name)}"))
         if image:
             self._seal_later(image.id)
         if image and LABEL in values:

@@ -6,18 +6,58 @@ import os
 import stat
 from pathlib import Path
 
+# Without O_NONBLOCK, opening a pipe waits; without O_NOCTTY, a terminal may become this process's own.
+_SAFELY = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
-def open_to_read(path: Path) -> io.BufferedReader:
-    """Opens a regular file, or a link to one, without ever waiting.
+
+class NotRegularError(OSError):
+    """Something else than a regular file is at a path.
+
+    Attributes:
+        kind: what it is: "a symlink", "a directory" or another phrase.
+    """
+
+    def __init__(self, path: Path, mode: int) -> None:
+        super().__init__(errno.EINVAL, "not a regular file", str(path))
+        self.kind = kind(mode)
+
+
+def kind(mode: int) -> str:
+    """What a file of that mode is, with its article."""
+    if stat.S_ISLNK(mode):
+        return "a symlink"
+    if stat.S_ISDIR(mode):
+        return "a directory"
+    return "a regular file" if stat.S_ISREG(mode) else "a pipe, a socket or a device"
+
+
+def check(path: Path, status: os.stat_result) -> os.stat_result:
+    """The status of a regular file; raises NotRegularError if it is that of something else."""
+    if not stat.S_ISREG(status.st_mode):
+        raise NotRegularError(path, status.st_mode)
+    return status
+
+
+def descriptor(path: Path, flags: int = os.O_RDONLY, *, follow_links: bool = True) -> int:
+    """Opens a regular file, without ever waiting, and returns its descriptor; a link to one only if links are followed.
 
     Raises:
-        OSError: there is no such file, it cannot be read, or it is not a regular file.
+        NotRegularError: it is something else.
+        OSError: there is no such file, or it cannot be opened.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    check(path, path.stat(follow_symlinks=follow_links))  # opening a device may do something by itself
+    handle = os.open(path, flags | _SAFELY | (0 if follow_links else os.O_NOFOLLOW))
+    try:
+        check(path, os.fstat(handle))
+    except BaseException:
         os.close(handle)
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return os.fdopen(handle, "rb")
+        raise
+    return handle
+
+
+def open_to_read(path: Path) -> io.BufferedReader:
+    """Opens a regular file, or a link to one, without ever waiting; raises as `descriptor` does."""
+    return os.fdopen(descriptor(path), "rb")
 
 
 def read(path: Path, *, most: int) -> bytes:

@@ -1,0 +1,56 @@
+"""The command that imports attributes from a table."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from lookalike.cli import locate, options, output
+from lookalike.display.text import safe_text
+
+if TYPE_CHECKING:
+    from lookalike.attributes.apply import AttributesReport
+
+_SKIPPED = 3  # the exit code when no image got attributes
+_SHOWN_CELL = 40  # characters
+
+
+@click.command()
+@click.argument("table", type=options.FilePath(dir_okay=False))
+@options.collection
+@options.as_json
+def attributes(table: str, directory: str | None, as_json: bool) -> int:
+    """Import attributes of images, to filter searches by.
+
+    TABLE is a CSV, TSV or Parquet file, as spreadsheets, exiftool or pandas write it. One of its columns names the
+    images, relative to TABLE or else to the collection's folder: the one whose cells name most of them. The others are
+    attributes; one named label becomes the image's label. An empty cell, or one that says NA, NaN or None, removes an
+    attribute; what TABLE does not mention stays.
+    """
+    report = locate.open_collection(directory, near=[table]).annotate(table)
+    if as_json:
+        output.print_json(asdict(report))
+    else:
+        print_attributes(report)
+    return 0 if report.images else _SKIPPED
+
+
+def print_attributes(report: "AttributesReport") -> None:
+    """Prints what a table has given to which images, and what in it may not be as its owner thinks."""
+    names = ", ".join(safe_text(name) for name in report.names)
+    column = f"column '{safe_text(report.column)}'" if report.column else "the first column"
+    output.say(f"{output.counted(report.images, 'image')}, named by {column}, now with: {names}")
+    if report.no_value:
+        output.note(f"{output.counted(report.no_value, 'cell')} with NA, NaN, None or the like: taken as empty")
+    for each in report.not_numbers:
+        name, cell = safe_text(each.column), safe_text(each.cell[:_SHOWN_CELL])
+        output.note(f"{name} is text, since line {each.line} has '{cell}': a filter like \"{name}>=1\" leaves it out")
+    for path in report.first_unknown:
+        output.note(f"{safe_text(path)}: not in the collection")
+    if report.unknown > len(report.first_unknown):
+        output.note(f"and {report.unknown - len(report.first_unknown):,} more that are not in the collection")
+    for ambiguous in report.first_ambiguous:
+        taken, other = safe_text(ambiguous.taken), safe_text(ambiguous.other)
+        output.note(f"{safe_text(ambiguous.path)}: {taken}, beside the table, is taken; {other} is an image, too")
+    if report.ambiguous > len(report.first_ambiguous):
+        output.note(f"and {report.ambiguous - len(report.first_ambiguous):,} more that name two images")
