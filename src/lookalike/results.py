@@ -36,21 +36,24 @@ class Match:
 class Matches(list[Match]):
     """Matches, best first: a list that a notebook shows as thumbnails.
 
-    `queries` holds the query images and terms as they were given, to be shown beside the matches.
+    `queries` holds the query images and terms as they were given, to be shown beside the matches; `max_pixels` is the
+    most pixels of an image that is shown, None for the usual limit.
     """
 
-    def __init__(self, matches: Iterable[Match] = (), *, queries: Iterable[Any] = ()) -> None:
+    def __init__(
+        self, matches: Iterable[Match] = (), *, queries: Iterable[Any] = (), max_pixels: int | None = None
+    ) -> None:
         super().__init__(matches)
-        self.queries = tuple(queries)
+        self.queries, self.max_pixels = tuple(queries), max_pixels
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> Match: ...
     @overload
     def __getitem__(self, index: slice) -> "Matches": ...
     def __getitem__(self, index: SupportsIndex | slice) -> "Match | Matches":
-        """Returns one match, or a slice with the same queries."""
+        """Returns one match, or a slice with the same queries and limit."""
         if isinstance(index, slice):
-            return Matches(super().__getitem__(index), queries=self.queries)
+            return Matches(super().__getitem__(index), queries=self.queries, max_pixels=self.max_pixels)
         return super().__getitem__(index)
 
     def _repr_html_(self) -> str:

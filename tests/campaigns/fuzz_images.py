@@ -26,7 +26,8 @@ from lookalike.errors import ImageError
 from lookalike.images import decode
 from lookalike.images.decode import Preprocessing
 from lookalike.images.formats import open_image
-from lookalike.images.rendering import Draft, Rendered, View, render
+from lookalike.images.limits import draft_of
+from lookalike.images.rendering import Rendered, View, render
 from tests.support.image_samples import samples
 
 START_SECONDS = 60  # to import everything, on a busy machine
@@ -107,9 +108,9 @@ def trial(data: bytes) -> str:
     return "" if valid else f"a strange {image}"
 
 
-def render_here(data: bytes, view: View, _max_pixels: int) -> Rendered:
+def render_here(data: bytes, view: View, max_pixels: int) -> Rendered:
     """Replaces the process of its own that would decode an image, which would hide that the image ends it."""
-    return render(Draft.of(open_image(data), view), view)
+    return render(draft_of(open_image(data), view.covers, data, max_pixels), view)
 
 
 @dataclass(frozen=True)

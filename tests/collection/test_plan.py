@@ -267,3 +267,10 @@ def test_numbers_below_one_are_refused(tmp_path: Path, wrong: dict[str, int]) ->
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no such folder"):
         plan(tmp_path / "gone")
+
+
+def test_a_plan_keeps_to_the_limit_of_pixels(untouched: Path, encoder: ColourEncoder) -> None:
+    assert plan(untouched, encoder=encoder).trial.unusable == 0
+    trial = plan(untouched, encoder=encoder, max_pixels=10).trial
+    assert trial.unusable == trial.tried == 12
+    assert all("is over the limit of 1e-05 million" in skip.reason for skip in trial.skipped)

@@ -7,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from lookalike.errors import ImageError
 from lookalike.images.decode import Preprocessing, decode, prepare, thumbnail
 from tests.support.image_samples import chunk, close, painting, plain, png, saved
 
@@ -62,13 +61,17 @@ def test_floats_are_scaled_by_the_range_that_contains_them(top: float) -> None:
     close(pixels(data), pixels(plain(Image.fromarray(np.rint(grey * 255).astype(np.uint8)))), mean=0.1, most=1)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_floats_that_are_not_finite_are_refused(value: float) -> None:
-    array = np.zeros((8, 8), np.float32)
-    array[3, 3] = value
-    with pytest.raises(ImageError) as caught:
-        pixels(saved(Image.fromarray(array), "TIFF"))
-    assert caught.value.reason == "holds values that are not finite"
+@pytest.mark.parametrize(("value", "expected"), [(np.nan, 255), (np.inf, 255), (-np.inf, 0)])
+def test_floats_that_are_not_finite_leave_the_others_as_they_are(value: float, expected: int) -> None:
+    array = np.full((8, 8), 0.5, np.float32)
+    array[3, 3], array[4, 4] = value, 1
+    for found in (thumbnail(saved(Image.fromarray(array), "TIFF"), 8), thumbnail(Image.fromarray(array), 8)):
+        grey = np.asarray(found)[..., 0]
+        assert (grey[3, 3], grey[4, 4], grey[0, 0]) == (expected, 255, 128)
+
+
+def test_an_image_without_any_value_is_white() -> None:
+    assert (pixels(saved(Image.fromarray(np.full((8, 8), np.nan, np.float32)), "TIFF")) == 255).all()
 
 
 # Transparency

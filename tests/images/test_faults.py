@@ -37,7 +37,7 @@ def write_bad_files(folder: Path) -> dict[str, str]:
     (folder / "empty.jpg").touch()
     for name, data in TEXT.items():
         (folder / name).write_bytes(data)
-        expected[name] = "not an image"
+        expected[name] = "SVG is not read" if "drawing" in name else "not an image"
     for kind in ("JPEG", "PNG", "GIF", "WEBP"):
         data = saved(sunset(), kind)
         name = f"cut.{kind.lower()}"
@@ -49,9 +49,9 @@ def write_bad_files(folder: Path) -> dict[str, str]:
     expected["large.png"] = f"20000 x 9000 pixels {LIMIT}180000000 allows it"
     for name in ("figure.eps", "figure.jpg"):
         (folder / name).write_bytes(POSTSCRIPT)
-        expected[name] = "not an image"
+        expected[name] = "PostScript (EPS) is not read"
     (folder / "icon.png").write_bytes(saved(sunset().resize((32, 32)), "ICO"))
-    expected["icon.png"] = "not an image"
+    expected["icon.png"] = "ICO is not read"
     os.mkfifo(folder / "pipe.jpg")
     (folder / "loop.jpg").symlink_to("loop.jpg")
     (folder / "nowhere.jpg").symlink_to("gone")

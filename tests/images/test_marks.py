@@ -1,8 +1,6 @@
 """The marks of the image files that Lookalike writes."""
 
 import io
-import os
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -10,18 +8,6 @@ import pytest
 from PIL import Image
 
 from lookalike.images import marks
-
-
-@pytest.mark.timeout(10)
-def test_the_start_of_a_file_is_read_and_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    (tmp_path / "long").write_bytes(bytes(range(256)) * 9)
-    (tmp_path / "short").write_bytes(b"abc")
-    os.mkfifo(tmp_path / "pipe")
-    assert marks.read_start(tmp_path / "long") == bytes(range(256))
-    assert marks.read_start(tmp_path / "short") == b"abc"
-    assert marks.read_start(tmp_path / "pipe") == marks.read_start(tmp_path) == b""
-    with pytest.raises(FileNotFoundError):
-        marks.read_start(tmp_path / "gone")
 
 
 def saved(image_format: Literal["JPEG", "PNG"], *own: bytes) -> bytes:

@@ -1,6 +1,9 @@
 """Query images of every kind, and thumbnails of them."""
 
 import io
+import mmap
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -18,6 +21,64 @@ from tests.support.image_samples import close, exif, painting, saved, smooth
 WHOLE = Preprocessing(size=32, crop=1.0)
 
 
+class Pipe(io.RawIOBase):
+    """Gives three bytes at a time, of some data or, after them, without an end."""
+
+    def __init__(self, data: bytes, *, endless: bool = False) -> None:
+        self._data, self._endless, self.given = io.BytesIO(data), endless, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        part = self._data.read(min(3, len(buffer))) or (bytes(len(buffer)) if self._endless else b"")
+        buffer[: len(part)] = part
+        self.given += len(part)
+        return len(part)
+
+
+class Plain:
+    """Has nothing but `read`, as the answers of some HTTP clients do."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file = io.BytesIO(data)
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(size)
+
+
+class Seekless(Plain):
+    """Says that it can seek, and cannot."""
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, _offset: int) -> int:
+        raise io.UnsupportedOperation("seek")
+
+
+class Positionless:
+    """Gives all its bytes whenever it is asked."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read(self, _size: int = -1) -> bytes:
+        return self._data
+
+
+def mapped(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def spooled(data: bytes) -> Any:
+    """A file that has been written to and not rewound, as frameworks hand over what was uploaded."""
+    file = tempfile.SpooledTemporaryFile()  # noqa: SIM115 - its reader closes it
+    file.write(data)
+    return file
+
+
 def sources(tmp_path: Path) -> dict[str, Callable[[], ImageSource]]:
     path = tmp_path / "a.png"
     path.write_bytes(saved(painting(), "PNG"))
@@ -25,7 +86,18 @@ def sources(tmp_path: Path) -> dict[str, Callable[[], ImageSource]]:
         "str": lambda: str(path),
         "Path": lambda: path,
         "bytes": path.read_bytes,
+        "bytearray": lambda: bytearray(path.read_bytes()),
+        "memoryview": lambda: memoryview(path.read_bytes()),
+        "part of a memoryview": lambda: memoryview(b"x" + path.read_bytes() + b"y")[1:-1],
+        "numbers in a buffer": lambda: np.frombuffer(path.read_bytes(), np.uint8).data,
         "file": lambda: io.BytesIO(path.read_bytes()),
+        "mapped file": lambda: cast("BinaryIO", mapped(path)),
+        "spooled file": lambda: cast("BinaryIO", spooled(path.read_bytes())),
+        "pipe": lambda: cast("BinaryIO", Pipe(path.read_bytes())),
+        "without seek": lambda: cast("BinaryIO", Plain(path.read_bytes())),
+        "that fails to seek": lambda: cast("BinaryIO", Seekless(path.read_bytes())),
+        "without a position": lambda: cast("BinaryIO", Positionless(path.read_bytes())),
+        "raw": lambda: cast("BinaryIO", io.FileIO(path)),
         "PIL": painting,
         "PIL file": lambda: Image.open(io.BytesIO(path.read_bytes())),
         "array": lambda: np.asarray(painting()),
@@ -33,7 +105,12 @@ def sources(tmp_path: Path) -> dict[str, Callable[[], ImageSource]]:
     }
 
 
-@pytest.mark.parametrize("kind", ["str", "Path", "bytes", "file", "PIL", "PIL file", "array", "view"])
+KINDS = """str, Path, bytes, bytearray, memoryview, part of a memoryview, numbers in a buffer, file, mapped file,
+    spooled file, pipe, without seek, that fails to seek, without a position, raw, PIL, PIL file, array, view"""
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.parametrize("kind", [kind.strip() for kind in KINDS.split(",")])
 def test_all_kinds_of_source_give_the_same_pixels(tmp_path: Path, kind: str) -> None:
     make = sources(tmp_path)[kind]
     decoded = prepare(make(), Preprocessing())
@@ -80,25 +157,19 @@ def test_a_file_is_read_from_its_beginning() -> None:
     assert prepare(file, WHOLE).width == 40
 
 
-class Pipe(io.RawIOBase):
-    """Gives three bytes at a time, of some data or, after them, without an end."""
-
-    def __init__(self, data: bytes, *, endless: bool = False) -> None:
-        self._data, self._endless, self.given = io.BytesIO(data), endless, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        part = self._data.read(min(3, len(buffer))) or (bytes(len(buffer)) if self._endless else b"")
-        buffer[: len(part)] = part
-        self.given += len(part)
-        return len(part)
-
-
 def test_a_pipe_that_gives_less_than_it_is_asked_for_is_read_to_its_end() -> None:
     data = saved(painting(), "PNG")
     np.testing.assert_array_equal(prepare(cast("BinaryIO", Pipe(data)), WHOLE).pixels, decode(data, WHOLE).pixels)
+
+
+def test_a_file_that_has_no_more_bytes_yet_is_not_taken_for_an_empty_one() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    try:
+        with pytest.raises(ImageError, match="has no more bytes yet"), io.FileIO(reading) as file:
+            prepare(cast("BinaryIO", file), WHOLE)
+    finally:
+        os.close(writing)
 
 
 def test_no_more_of_an_endless_file_is_read_than_an_image_may_have() -> None:

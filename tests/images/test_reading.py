@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.errors import ImageError
-from lookalike.images.reading import UNKNOWN, FileStatus, read
+from lookalike.images.reading import UNKNOWN, FileStatus, read, read_start
 
 
 def reason(path: Path, **options: int) -> str:
@@ -221,3 +221,15 @@ def test_no_file_descriptor_stays_open(tmp_path: Path) -> None:
     after = os.dup(0)
     os.close(after)
     assert after == before
+
+
+@pytest.mark.timeout(10)
+def test_the_start_of_a_file_is_read_and_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "long").write_bytes(bytes(range(256)) * 9)
+    (tmp_path / "short").write_bytes(b"abc")
+    os.mkfifo(tmp_path / "pipe")
+    assert read_start(tmp_path / "long", 256) == bytes(range(256))
+    assert read_start(tmp_path / "short", 256) == b"abc"
+    assert read_start(tmp_path / "pipe", 256) == read_start(tmp_path, 256) == b""
+    with pytest.raises(FileNotFoundError):
+        read_start(tmp_path / "gone", 256)

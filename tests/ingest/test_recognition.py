@@ -197,10 +197,10 @@ def test_a_run_over_another_folder_ends_no_stopped_one(photos: Collection) -> No
 
 
 def test_an_image_edited_in_an_earlier_run_follows_no_earlier_contents(photos: Collection) -> None:
-    copy(photos.folder, A, "kept")
+    copy(photos.folder, A, "kept.txt")
     draw(photos.folder / A, 9)
     photos.add(photos.folder)
-    move(photos.folder, "kept", "z.png")
+    move(photos.folder, "kept.txt", "z.png")
     photos.add(photos.folder)
     assert notes(photos) == {A: A, B: B, C: C, "z.png": None}
 

@@ -36,6 +36,9 @@ TURNS = {
 }
 
 
+Masks = tuple[int, int, int, int]  # of red, green, blue and alpha
+
+
 def painting(mode: str = "RGB", size: tuple[int, int] = (40, 30)) -> Image.Image:
     """Returns an image with smooth and rough parts and no symmetry, in any mode."""
     y, x = np.mgrid[: size[1], : size[0]]
@@ -85,6 +88,40 @@ def run_length_bmp(size: tuple[int, int], code: bytes, *, bits: int = 8) -> byte
     return b"BM" + struct.pack("<IHHI", start + len(code), 0, 0, start) + info + palette + code
 
 
+def packed(rgba: NDArray[Any], masks: Masks) -> NDArray[np.uint64]:
+    """Pixels as numbers: each channel in the bits of its mask, rounded down."""
+    numbers = np.zeros(rgba.shape[:2], np.uint64)
+    for channel, mask in zip(np.moveaxis(rgba.astype(np.uint64), 2, 0), masks, strict=True):
+        if mask:
+            shift = (mask & -mask).bit_length() - 1
+            most = mask >> shift
+            numbers |= (channel * np.uint64(most) // np.uint64(255)) << np.uint64(shift)
+    return numbers
+
+
+def bit_fields(rgba: NDArray[Any], bits: int, masks: Masks, *, header: int = 108, top_down: bool = False) -> bytes:
+    """A BMP of bit fields with a header of that many bytes: after 40, only the masks of the colours follow."""
+    height, width = rgba.shape[:2]
+    numbers = packed(rgba, masks).astype("<u2" if bits == 16 else "<u4")
+    if bits == 16 and width % 2:
+        numbers = np.pad(numbers, ((0, 0), (0, 1)))
+    rows = numbers if top_down else numbers[::-1]
+    head = struct.pack("<IiiHHIIiiII", header, width, -height if top_down else height, 1, bits, 3, 0, 0, 0, 0, 0)
+    head += struct.pack("<4I", *masks)[: 12 if header == 40 else 16]
+    head = head.ljust(header, b"\0") if header > 52 else head[: 52 if header in (40, 52) else header]
+    start = 14 + len(head)
+    return b"BM" + struct.pack("<IHHI", start + rows.nbytes, 0, 0, start) + head + rows.tobytes()
+
+
+def on_canvas(frame: Image.Image, at: tuple[int, int], canvas: tuple[int, int], **options: Any) -> bytes:
+    """A GIF of one frame at a place of a larger canvas."""
+    data = bytearray(saved(frame, "GIF", **options))
+    data[6:10] = struct.pack("<HH", *canvas)
+    place = data.index(struct.pack("<BHHHH", 0x2C, 0, 0, *frame.size))
+    data[place + 1 : place + 5] = struct.pack("<HH", *at)
+    return bytes(data)
+
+
 def solid_webp(width: int, height: int) -> bytes:
     """Returns a lossless WebP of one colour: 34 bytes, whatever its size."""
     bits, count = 0, 0
@@ -119,12 +156,15 @@ def samples() -> dict[str, list[bytes]]:
             saved(rgb, "JPEG", exif=exif(6), subsampling=0, comment="text"),
             saved(rgb, "JPEG", restart_marker_blocks=2),
             saved(rgb, "MPO", **_frames()),
+            saved(rgb, "JPEG")[:-2],
+            saved(rgb, "JPEG", progressive=True, restart_marker_blocks=3)[:-2],
         ],
         "PNG": _png_samples(),
         "GIF": [
             saved(painting("P"), "GIF"),
             saved(painting("L"), "GIF", transparency=7, comment=b"text"),
             saved(painting("P"), "GIF", duration=9, loop=0, **_frames()),
+            on_canvas(painting("P"), (20, 10), (83, 61)),
         ],
         "WEBP": [
             saved(rgb, "WEBP", exif=exif(3)),
@@ -135,6 +175,8 @@ def samples() -> dict[str, list[bytes]]:
         "TIFF": _tiff_samples(),
         "BMP": [
             *(saved(painting(mode), "BMP") for mode in ("RGB", "RGBA", "P", "1")),
+            bit_fields(np.asarray(rgba), 16, (0xF00, 0xF0, 0xF, 0xF000)),
+            bit_fields(np.asarray(rgba), 32, (0xFF, 0xFF00, 0xFF0000, 0), header=40),
             run_length_bmp((12, 4), b"\x05\x21\x00\x03abc\0\0\0\0\2\1\1\x09\x33\0\0\x0c\x44\0\1"),
             run_length_bmp((12, 4), b"\x05\x21\x00\x05\x12\x34\x50\0\0\0\0\2\1\1\x09\x33\0\0\x0c\x44\0\1", bits=4),
         ],
@@ -144,6 +186,11 @@ def samples() -> dict[str, list[bytes]]:
             _timeless(saved(rgb, "AVIF", speed=10, max_threads=1, **_frames())),
         ],
         "HEIF": [HEIC],
+        "PNM": [
+            *(saved(painting(mode), "PPM") for mode in ("RGB", "L", "1", "I;16", "F")),
+            b"P3 40 30 255\n" + b" ".join(b"%d" % value for value in np.asarray(rgb).ravel()) + b"\n",
+            b"P7\nWIDTH 40\nHEIGHT 30\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n" + np.asarray(rgba).tobytes(),
+        ],
     }
 
 
@@ -181,12 +228,15 @@ def _png_samples() -> list[bytes]:
 
 
 def _tiff_samples() -> list[bytes]:
+    from tests.support.tiff_builder import numeric_tiffs  # which imports this module
+
     packed = {"tiff_lzw": "RGB", "tiff_adobe_deflate": "RGBA", "packbits": "P", "jpeg": "YCbCr", "group4": "1"}
     return [
         *(saved(painting(mode), "TIFF") for mode in ("RGB", "CMYK", "LAB", "I;16", "F", "I", "P")),
         *(saved(painting(mode), "TIFF", compression=name) for name, mode in packed.items()),
         saved(painting(), "TIFF", big_tiff=True, exif=exif(7)),
         saved(painting("RGBA"), "TIFF", **_frames()),
+        *numeric_tiffs(),
     ]
 
 

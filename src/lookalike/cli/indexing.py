@@ -80,6 +80,7 @@ def index(
 @options.collection
 @options.model
 @options.precision
+@options.max_pixels
 @click.option("--sample", default=200, show_default=True, type=click.IntRange(1), help="Number of files to try.")
 @options.as_json
 def plan(folder: str, directory: str | None, sample: int, as_json: bool, **choice: Any) -> None:

@@ -182,13 +182,16 @@ def _print_quality(evaluation: "Evaluation") -> None:
         say(f"and {len(evaluation.labels) - _SHOWN_LABELS:,} more labels with better precision; list them with --json")
 
 
-def print_skipped(skipped: Sequence["Skipped"], *, as_json: bool) -> None:
-    """Prints the files that were left out, with the reasons."""
+def print_skipped(skipped: Sequence["Skipped"], others: int, *, as_json: bool) -> None:
+    """Prints the files that were left out, with the reasons, and the number of the others, which are no images."""
     for skip in skipped:
         if as_json:
             print_json(skip_as_dict(skip))
         else:
             say(f"{safe_text(skip.path)}: {safe_text(skip.reason)}")
+    if others:
+        are = "other file in the folder is" if others == 1 else "other files in the folder are"
+        note(f"{others:,} {are} no image{'' if others == 1 else 's'}.")
 
 
 def print_pruned(number: int, *, as_json: bool) -> None:

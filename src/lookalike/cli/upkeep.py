@@ -38,7 +38,11 @@ def evaluate(directory: str | None, queries: int, html: Path | None, overwrite: 
 
 @click.command()
 @options.collection
-@click.option("--skipped", is_flag=True, help="List the files that were left out, with the reasons.")
+@click.option(
+    "--skipped",
+    is_flag=True,
+    help="List the images that were left out, with the reasons, and count all other files.",
+)
 @click.option("--missing", is_flag=True, help="List the images whose files are gone or cannot be used.")
 @options.as_json
 def info(directory: str | None, skipped: bool, missing: bool, as_json: bool) -> None:
@@ -47,7 +51,7 @@ def info(directory: str | None, skipped: bool, missing: bool, as_json: bool) -> 
     if missing:
         reports.print_missing(collection.missing(), as_json=as_json)
     if skipped:
-        reports.print_skipped(collection.skipped(), as_json=as_json)
+        reports.print_skipped(collection.skipped(), collection.other_files(), as_json=as_json)
     if not (skipped or missing):
         reports.print_info(collection.info(), as_json=as_json)
 

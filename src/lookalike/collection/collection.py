@@ -37,7 +37,7 @@ from lookalike.ingest.suspects import under_way
 from lookalike.results import Skipped
 from lookalike.search.searcher import Searcher
 from lookalike.search.snapshot import Snapshots
-from lookalike.sources.folder import Paths, absolute, key_of, source_of
+from lookalike.sources.folder import Folder, Paths, absolute, key_of, source_of
 from lookalike.storage import layout
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
@@ -250,6 +250,13 @@ class Collection(Searchable):
     def skipped(self) -> list[Skipped]:
         """The files that were left out, with the reasons."""
         return [Skipped(self.folder / key, reason) for key, reason in self._catalog.skipped()]
+
+    def other_files(self) -> int:
+        """The number of files in its folder that are no images: they are left out without a word. Hidden ones aside."""
+        folder = Folder(self.folder, base=self.folder, leave_out=self.directory)
+        for _ in folder.files():
+            pass
+        return folder.others
 
     def missing(self) -> list[Missing]:
         """The images whose files are gone or cannot be used."""

@@ -10,7 +10,7 @@ from typing import Unpack
 
 from lookalike import arguments, encoders
 from lookalike.collection import compatibility
-from lookalike.collection.encoder_choice import EncoderChoice, check_options
+from lookalike.collection.encoder_choice import EncoderChoice, check_options, max_pixels
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, UsageError
 from lookalike.index import build_progress, defaults, generation
@@ -145,7 +145,7 @@ def plan(
         threads: the number of images to process at once; by default one for each core.
         progress: called while it works; an exception that it raises ends the work.
         policies: when its index would be built.
-        choice: `model`, `precision` and `encoder`, see `EncoderChoice`; by default the collection's own.
+        choice: `model`, `precision`, `encoder` and `max_pixels`, see `EncoderChoice`; by default the collection's own.
 
     Raises:
         UsageError: there is no such folder or model, or a number is less than 1.
@@ -161,29 +161,28 @@ def plan(
         present = None
     with _catalog(manifest.data_directory(present) if present else None) as catalog:
         source = Folder(here, base=manifest.folder, leave_out=present)
-        load = partial(_encoder, manifest.made_by, choice, count)
-        sampled = _sampled(source, catalog, load, max(sample, count * embedding.GROUP), count, progress)
+        attempt = partial(
+            sampling.attempt,
+            load=partial(_encoder, manifest.made_by, choice, count),
+            threads=count,
+            decoding_of=catalog.decoding_of if catalog else lambda _: None,
+            max_pixels=max_pixels(choice),
+        )
+        sampled = _sampled(source, catalog, max(sample, count * embedding.GROUP), attempt, progress)
         return _plan(here, present, manifest.made_by, sampled, catalog, policies)
 
 
 def _sampled(
     source: Folder,
     catalog: Catalog | None,
-    load: Callable[[], Encoder],
     sample: int,
-    threads: int,
+    attempt: Callable[..., Trial],
     progress: Callable[[PlanProgress], None] | None,
 ) -> _Sampled:
     """Counts the files, and processes a sample of them."""
     report = progress or (lambda _: None)
     census, drawn = sampling.take(source, catalog, sample, progress=lambda files: report(PlanProgress(files)))
-    trial = sampling.attempt(
-        drawn,
-        load,
-        threads=threads,
-        decoding_of=catalog.decoding_of if catalog else lambda _: None,
-        progress=lambda tried: report(PlanProgress(census.files, tried, len(drawn))),
-    )
+    trial = attempt(drawn, progress=lambda tried: report(PlanProgress(census.files, tried, len(drawn))))
     return _Sampled(census, trial)
 
 

@@ -16,6 +16,7 @@ from lookalike.demo.canvas import Pen
 from lookalike.demo.kinds import KINDS, Kind
 from lookalike.errors import StorageError, UsageError
 from lookalike.images import marks
+from lookalike.images.reading import read_start
 
 __all__ = ["KINDS", "Kind", "draw", "write_gallery"]
 
@@ -114,7 +115,7 @@ def _is_own(path: Path) -> bool:
     named = re.fullmatch(rf"{path.parent.name}-\d{{2,}}\.jpg", path.name)
     if not named or path.is_symlink() or not path.is_file():
         return False
-    start = marks.read_start(path)
+    start = read_start(path, marks.START)
     return marks.has_mark(start, marks.DRAWING) or not start  # a full disk leaves an empty file
 
 

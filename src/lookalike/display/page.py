@@ -65,7 +65,7 @@ class _MatchTile(Tile):
 
 
 def _render(template: str, matches: Matches, *, side: int, title: str | None) -> str:
-    shown = thumbnails([*matches.queries, *matches], side)
+    shown = thumbnails([*matches.queries, *matches], side, matches.max_pixels)
     queries = shown[: len(matches.queries)]
     return render(
         template,

@@ -40,7 +40,7 @@ def sheet(matches: Matches, *, columns: int | None = None, side: int = 240) -> I
     captions = _captions(matches)
     layout = _layout(len(captions), columns, side)
     paper = Image.new("RGB", (layout.width, layout.height), _PAPER)
-    for number, thumbnail in enumerate(thumbnails([*matches.queries, *matches], side)):
+    for number, thumbnail in enumerate(thumbnails([*matches.queries, *matches], side, matches.max_pixels)):
         x, y = layout.corner(number)
         box = _draw_image(paper, thumbnail, (x, y), layout)
         if number < len(matches.queries):

@@ -36,7 +36,7 @@ class Strip:
         layout = _Layout(columns, columns // 2, columns * cell[0], columns // 2 * cell[1])
         captions = _captions(self.matches)[: per_row * _MAX_ROWS]
         sources = [*self.matches.queries, *self.matches][: len(captions)]
-        shown = thumbnails(sources, max(layout.width, layout.height))
+        shown = thumbnails(sources, max(layout.width, layout.height), self.matches.max_pixels)
         for start in range(0, len(captions), per_row):
             row = slice(start, start + per_row)
             yield from _row(shown[row], captions[row], layout, self.protocol)

@@ -37,17 +37,19 @@ class Thumbnail:
     text: str = ""
 
 
-def thumbnails(sources: Iterable[Any], side: int) -> list[Thumbnail]:
+def thumbnails(sources: Iterable[Any], side: int, max_pixels: int | None = None) -> list[Thumbnail]:
     """Returns a thumbnail of each source, at most `side` x `side` pixels, in order.
+
+    Of an image with more than `max_pixels`, the usual limit by default, there is only the reason.
 
     A source is a match, a term of a query, or any other query image: a path, the bytes of a file, an open file, a
     PIL image or a `uint8` array.
     """
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(lambda source: _thumbnail(source, side), sources))
+        return list(pool.map(lambda source: _thumbnail(source, side, max_pixels or decode.MAX_PIXELS), sources))
 
 
-def _thumbnail(source: Any, side: int) -> Thumbnail:
+def _thumbnail(source: Any, side: int, max_pixels: int) -> Thumbnail:
     if isinstance(source, Term):
         if source.text is not None:
             return Thumbnail("", None, None, text=safe_text(source.text))
@@ -56,7 +58,7 @@ def _thumbnail(source: Any, side: int) -> Thumbnail:
     if source is None or (isinstance(source, Match) and source.path is None):
         return Thumbnail(name, path, None, "not a file of its own")
     try:
-        return Thumbnail(name, path, decode.thumbnail(_indexed_file(source), side))
+        return Thumbnail(name, path, decode.thumbnail(_indexed_file(source), side, max_pixels=max_pixels))
     except LookalikeError as error:
         reason = error.reason if isinstance(error, ImageError) else str(error)
         return Thumbnail(name, path, None, safe_text(reason))

@@ -8,6 +8,7 @@ from lookalike import arguments
 from lookalike.display.text import safe_text
 from lookalike.errors import Hint, StorageError, UsageError
 from lookalike.images import marks
+from lookalike.images.reading import read_start
 from lookalike.storage import layout
 from lookalike.system import durable
 
@@ -66,7 +67,7 @@ def refusal(path: str | os.PathLike[str]) -> str | None:
     if reason := _forbidden(target):
         return reason
     try:
-        start = marks.read_start(target)
+        start = read_start(target, marks.START)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -20,11 +20,12 @@ from PIL import Image
 from lookalike import arguments
 from lookalike.errors import ImageError, UsageError
 from lookalike.images import limits
-from lookalike.images.formats import one_image, open_image, webp_canvas
+from lookalike.images.failures import one_image
+from lookalike.images.formats import open_image
 from lookalike.images.isolated import render_apart
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.images.reading import MAX_BYTES, FileBytes, check_bytes, read
-from lookalike.images.rendering import Draft, Fit, Rendered, View, render
+from lookalike.images.rendering import Fit, Rendered, View, render
 from lookalike.system import forks
 
 __all__ = [
@@ -214,16 +215,30 @@ def _read_file(file: Any, max_bytes: int) -> bytes:
         raise UsageError(f"{kind} is not an image; give a path, bytes, a file, a PIL image or a uint8 array")
     if isinstance(file, io.TextIOBase):
         raise UsageError("the file gives text; open it in binary mode")
-    if hasattr(file, "seekable") and file.seekable():
-        file.seek(0)  # as Pillow does
+    _rewind(file)
     data = bytearray()
+    last: Any = None
     while part := file.read(min(_PART, max_bytes + 1 - len(data))):  # a pipe may give less than it is asked for
         if not isinstance(part, bytes | bytearray | memoryview):
             raise UsageError("the file gives text; open it in binary mode")
+        if part is last and len(part) > 1:  # an object without a position, which gives the same again and again
+            break
         data += part
         check_bytes(len(data), max_bytes, "file")
+        last = part
+    if part is None:
+        raise ImageError("has no more bytes yet; give a file that waits for them", lasting=False)
     check_bytes(len(data), max_bytes, "file")
     return bytes(data)
+
+
+def _rewind(file: Any) -> None:
+    """Goes to the beginning of a file, as Pillow does, if it has one: a pipe, or a part of a response, has not."""
+    try:
+        if not hasattr(file, "seekable") or file.seekable():
+            file.seek(0)
+    except (AttributeError, OSError):
+        pass
 
 
 def _from_array(array: NDArray[np.uint8]) -> Image.Image:
@@ -246,25 +261,14 @@ def _decoded(rendered: Rendered) -> DecodedImage:
 def _rendered(source: ImageSource, view_of: _ViewOf, max_bytes: int, max_pixels: int) -> Rendered:
     if not isinstance(source, Image.Image | np.ndarray):
         return _rendered_file(_bytes(source, max_bytes), view_of, max_pixels)
-    image = source if isinstance(source, Image.Image) else _from_array(source)
-    limits.check_size(image.size)
-    limits.check_cost(image.size, limits.loaded_cost(image), limits.checked_max_pixels(max_pixels))
-    image.load()  # a loaded image is not changed by draft()
-    return render(Draft(image, image.size, None), view_of(image.size))
+    draft = limits.loaded(source if isinstance(source, Image.Image) else _from_array(source), max_pixels)
+    draft.image.load()  # a loaded image is not changed by draft()
+    return render(draft, view_of(draft.size))
 
 
 def _rendered_file(data: bytes, view_of: _ViewOf, max_pixels: int) -> Rendered:
-    limits.checked_max_pixels(max_pixels)
-    if canvas := webp_canvas(data):  # opening it takes memory already
-        cost = limits.webp_cost(canvas)
-        limits.check_cost(canvas, cost, max_pixels)
-        if cost.is_risky:
-            with _LARGE:
-                return render_apart(data, view_of(canvas), max_pixels)
     image = open_image(data)
     view = view_of(image.size)
-    draft = Draft.of(image, view)
-    cost = limits.decoding_cost(image, draft.size, data)
-    limits.check_cost(draft.size, cost, max_pixels)
-    with _LARGE if cost.is_large else nullcontext():
-        return render_apart(data, view, max_pixels) if cost.is_risky else render(draft, view)
+    draft = limits.draft_of(image, view.covers, data, max_pixels)
+    with _LARGE if draft.alone else nullcontext():
+        return render_apart(data, view, max_pixels) if draft.apart else render(draft, view)

@@ -12,8 +12,9 @@ from PIL import AvifImagePlugin, Image
 
 from lookalike.errors import ImageError
 from lookalike.images import limits
-from lookalike.images.formats import one_image, open_image
-from lookalike.images.rendering import Draft, Rendered, View, render
+from lookalike.images.failures import one_image
+from lookalike.images.formats import open_image
+from lookalike.images.rendering import Rendered, View, render
 from lookalike.system import worker
 
 _SECONDS = 60.0  # to decode an image
@@ -34,9 +35,8 @@ def render_apart(data: bytes, view: View, max_pixels: int) -> Rendered:
     """
     memory = limits.memory_limit(max_pixels) + len(data) + _BESIDES
     try:
-        return worker.run(
-            _render, _Task(data, view), name="decoding", progress=lambda _: None, seconds=_SECONDS, memory=memory
-        )
+        task = _Task(data, view)
+        return worker.run(_render, task, name="decoding", progress=lambda _: None, seconds=_SECONDS, memory=memory)
     except MemoryError:
         raise ImageError(f"takes more than {memory / 1e9:.1f} GB of memory to decode") from None
     except TimeoutError:
@@ -63,7 +63,8 @@ def _render(task: _Task, _progress: Callable[[int], None]) -> Rendered:
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # each thread takes memory of its own
     try:
         with one_image("image"):
-            return render(Draft.of(open_image(task.data), task.view), task.view)
+            draft = limits.draft_of(open_image(task.data), task.view.covers, task.data, None)
+            return render(draft, task.view)
     except ImageError as error:
         if isinstance(error.__cause__, MemoryError):
             raise error.__cause__ from None

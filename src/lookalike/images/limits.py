@@ -37,21 +37,78 @@ class Cost:
         pixels: the number that are decoded.
         bytes: of memory.
         certain: whether it takes no more, whatever the file. Otherwise the format's library allocates by itself.
+        whole: the number of pixels of the whole image, if it is decoded before it is scaled; 0 otherwise.
     """
 
     pixels: int
     bytes: int
     certain: bool
+    whole: int = 0
 
     @property
     def is_large(self) -> bool:
         """Whether only one image of this cost should be decoded at a time."""
-        return self.pixels > LARGE_PIXELS or self.bytes > _LARGE_BYTES
+        return max(self.pixels, self.whole) > LARGE_PIXELS or self.bytes > _LARGE_BYTES
 
     @property
     def is_risky(self) -> bool:
         """Whether it should be decoded in a process of its own."""
-        return self.is_large and (not self.certain or self.pixels > MAX_PIXELS)
+        return self.is_large and (not self.certain or max(self.pixels, self.whole) > MAX_PIXELS)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An opened image, set to be decoded at the smallest scale that will do.
+
+    Attributes:
+        image: opened, but perhaps not loaded.
+        size: of the original, in pixels.
+        extent: where the image ends; the last pixel of a scaled JPEG may be covered only in part. None is its size.
+        alone: whether only one image like it should be decoded at a time.
+        apart: whether it should be decoded in a process of its own.
+    """
+
+    image: Image.Image
+    size: tuple[int, int]
+    extent: tuple[float, float] | None
+    alone: bool
+    apart: bool
+
+
+def draft_of(image: Any, covers: tuple[int, int], data: bytes, max_pixels: int | None) -> Draft:
+    """Sets an opened image to be decoded at the smallest scale that will do, if that takes no more than it may.
+
+    Args:
+        image: an opened file, before `draft`. Besides what Pillow's have, it may have the attributes `scans`, the
+            number of passes over it; `coefficients`, the bytes that these keep; `working_bytes`, those that
+            decoding takes besides its pixels; and `by_library`, whether a library allocates by itself meanwhile.
+        covers: the size that it is decoded to, or larger.
+        data: the bytes of the file.
+        max_pixels: the most pixels that are decoded, or None if something else limits the memory.
+
+    Raises:
+        ImageError: it has no pixels, or decoding takes more memory or time than it may.
+        UsageError: `max_pixels` is no number above 0.
+    """
+    check_size(image.size)
+    check_time(image)
+    size, scaled = image.size, image.draft("RGB", covers)
+    cost = decoding_cost(image, size, data)
+    if max_pixels is not None:
+        check_cost(size, cost, checked_max_pixels(max_pixels))
+    return Draft(image, size, scaled[1][2:] if scaled else None, cost.is_large, cost.is_risky)
+
+
+def loaded(image: Image.Image, max_pixels: int) -> Draft:
+    """An image of Pillow's that is loaded, or that its owner has opened, if it is not too large.
+
+    Raises:
+        ImageError: it has no pixels, or too many.
+        UsageError: `max_pixels` is no number above 0.
+    """
+    check_size(image.size)
+    check_cost(image.size, Cost(image.width * image.height, 0, certain=True), checked_max_pixels(max_pixels))
+    return Draft(image, image.size, None, alone=False, apart=False)
 
 
 def checked_max_pixels(max_pixels: int) -> int:
@@ -72,11 +129,10 @@ def check_size(size: tuple[int, int]) -> None:
         raise ImageError(f"{size[0]} x {size[1]} pixels: no side may be longer than {_MAX_SIDE:,}")
 
 
-def check_codec(image: Any, data: bytes) -> None:
+def check_time(image: Any) -> None:
     """Raises an ImageError if decoding an opened image would take far longer than its size tells."""
-    pixels = image.width * image.height
-    scans = data.count(b"\xff\xda") if "progressive" in image.info else 0
-    if scans * pixels > _MAX_SCANNED:
+    pixels, scans = image.width * image.height, getattr(image, "scans", 1)
+    if scans > 1 and scans * pixels > _MAX_SCANNED:
         raise ImageError(f"{scans} progressive scans of {image.width} x {image.height} pixels are too many")
     if scans > _MAX_SCANS:
         raise ImageError(f"more than {_MAX_SCANS} progressive scans")
@@ -96,17 +152,11 @@ def check_cost(size: tuple[int, int], cost: Cost, max_pixels: int) -> None:
     raise ImageError(f"{dimensions} need {needs} of memory, over the limit of {limit}; {allowed}", lasting=False)
 
 
-def webp_cost(size: tuple[int, int]) -> Cost:
-    """What decoding a WebP takes; its decoder allocates as soon as the file is opened."""
-    pixels = size[0] * size[1]
-    return Cost(pixels, pixels * _BY_LIBRARY["WEBP"], certain=False)
-
-
 def decoding_cost(image: Any, size: tuple[int, int], data: bytes) -> Cost:
     """What decoding an opened image takes.
 
     Args:
-        image: an opened file of Pillow's, after `draft`.
+        image: an opened file, as for `draft_of`, but after `draft`.
         size: in pixels, before `draft`.
         data: the bytes of the file.
     """
@@ -115,13 +165,12 @@ def decoding_cost(image: Any, size: tuple[int, int], data: bytes) -> Cost:
         coded = frame_pixels(data) if image.format == "AVIF" else pixels
         pixels = max(pixels, coded or LARGE_PIXELS + 1)
         return Cost(pixels, pixels * _BY_LIBRARY[image.format], certain=False)
-    kept = pixels * _IN_MEMORY.get(image.mode, 4) + 8 * image.height
-    if "progressive" in image.info:  # all coefficients are kept, 2 bytes each
-        full = size[0] * size[1]
-        return Cost(full, kept + full * 2 * len(image.getbands()), certain=True)
+    kept = pixels * _IN_MEMORY.get(image.mode, 4) + 8 * image.height + getattr(image, "working_bytes", 0)
+    if coefficients := getattr(image, "coefficients", 0):  # of the whole JPEG
+        return Cost(pixels, kept + coefficients, certain=True, whole=size[0] * size[1])
     if image.tile and image.tile[0][0] == "libtiff":
         return Cost(pixels, kept + _tiff_chunk(image.tag_v2.get, image.size), certain=False)
-    return Cost(pixels, kept, certain=True)
+    return Cost(pixels, kept, certain=not getattr(image, "by_library", False))
 
 
 def _tiff_chunk(tag: Callable[..., Any], size: tuple[int, int]) -> int:
@@ -130,9 +179,3 @@ def _tiff_chunk(tag: Callable[..., Any], size: tuple[int, int]) -> int:
     bits = tag(258, (1,))
     depth = max(bits if isinstance(bits, tuple) else (bits,))
     return width * rows * max(4, math.ceil(int(tag(277, 1)) * int(depth) / 8))
-
-
-def loaded_cost(image: Image.Image) -> Cost:
-    """What an image of Pillow's takes that is loaded, or that its owner has opened."""
-    pixels = image.width * image.height
-    return Cost(pixels, 0, certain=True)

@@ -104,6 +104,19 @@ def read(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> FileByt
     raise ImageError("changed while it was read", name, lasting=False)
 
 
+def read_start(path: str | os.PathLike[str], size: int) -> bytes:
+    """Reads the first bytes of a regular file, without ever waiting for a pipe or a device.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        return os.read(handle, size) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
+    finally:
+        os.close(handle)
+
+
 def check_bytes(size: int, max_bytes: int, name: str) -> None:
     """Raises an ImageError if a file is empty or larger than `max_bytes`."""
     if size == 0:

@@ -4,17 +4,16 @@ A large image is first reduced a few rows at a time, so that it takes little mem
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from lookalike.errors import ImageError
 from lookalike.images.colour import Conversion, conversion_of
-from lookalike.images.limits import LARGE_PIXELS
+from lookalike.images.depth import Range, eight_bits, range_of
+from lookalike.images.limits import LARGE_PIXELS, Draft
 
 Fit: TypeAlias = Literal["crop", "squash"]
 _Flatten: TypeAlias = Callable[[Image.Image], Image.Image]
@@ -60,28 +59,6 @@ class Rendered:
     image: Image.Image
     width: int
     height: int
-
-
-@dataclass(frozen=True)
-class Draft:
-    """An opened image, set to be decoded at the smallest scale that will do.
-
-    Attributes:
-        image: opened, but perhaps not loaded.
-        size: of the original, in pixels.
-        extent: where the image ends; the last pixel of a scaled JPEG may be covered only in part. None is its size.
-    """
-
-    image: Image.Image
-    size: tuple[int, int]
-    extent: tuple[float, float] | None
-
-    @classmethod
-    def of(cls, image: Image.Image, view: View) -> "Draft":
-        """Sets the scale of an image that is not loaded yet."""
-        size = image.size
-        draft = image.draft("RGB", view.covers)
-        return cls(image, size, draft[1][2:] if draft else None)
 
 
 def render(draft: Draft, view: View) -> Rendered:
@@ -160,10 +137,15 @@ def _reduced_part(
 
 def _flattening(image: Image.Image, strips: list[tuple[int, int, int, int]]) -> _Flatten:
     """The function that flattens each strip of an image: all by the same range of values."""
-    if image.mode not in ("I", "F"):
+    if not _is_deep(image.mode):
         return _flatten
-    top = _top(np.asarray(image.crop(strip)) for strip in strips)
-    return lambda strip: _eight_bits(strip, top)
+    limits = range_of(np.asarray(image.crop(strip)) for strip in strips)
+    return lambda strip: _eight_bits(strip, limits)
+
+
+def _is_deep(mode: str) -> bool:
+    """Whether an image of this mode has more than 8 bits for a pixel's grey."""
+    return mode in ("I", "F") or mode.startswith("I;16")
 
 
 def _flatten(image: Image.Image) -> Image.Image:
@@ -171,7 +153,7 @@ def _flatten(image: Image.Image) -> Image.Image:
     if image.mode in ("RGB", "L") and "transparency" not in image.info:
         return image
     if _is_deep(image.mode):
-        return _eight_bits(image, _top([np.asarray(image)]))
+        return _eight_bits(image, range_of([np.asarray(image)]))
     if image.has_transparency_data:
         image = image if image.mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGB", image.size, "white")
@@ -180,28 +162,10 @@ def _flatten(image: Image.Image) -> Image.Image:
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _is_deep(mode: str) -> bool:
-    """Whether a mode has more than 8 bits a channel."""
-    return mode in ("I", "F") or mode.startswith("I;16")
-
-
-def _top(parts: "Iterator[NDArray[Any]] | list[NDArray[Any]]") -> float:
-    """The upper end of the range of an image's values: the usual one that holds the largest, 1, 255 or 65535."""
-    most = -math.inf
-    for values in parts:
-        if not np.isfinite(values.min()) or not np.isfinite(values.max()):
-            raise ImageError("holds values that are not finite")
-        most = max(most, float(values.max()))
-    return next((top for top in (1, 255, 65535) if most <= top), most)
-
-
-def _eight_bits(image: Image.Image, top: float) -> Image.Image:
-    """Scales 16 bits to the upper 8, and 32-bit values by the upper end of their range."""
+def _eight_bits(image: Image.Image, limits: Range) -> Image.Image:
+    """Scales the values of an image, in grey; those that are transparent become white."""
     values = np.asarray(image)
-    if values.itemsize == 2:
-        grey = (values >> 8).astype(np.uint8)
-    else:
-        grey = (np.clip(values, 0, top).astype(np.float32) * np.float32(255 / top) + 0.5).astype(np.uint8)
+    grey = eight_bits(values, limits)
     if (key := image.info.get("transparency")) is not None:
         grey[values == key] = 255
     return Image.fromarray(grey)

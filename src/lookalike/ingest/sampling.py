@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 
 from lookalike.encoders import Encoder
+from lookalike.images.decode import MAX_PIXELS
 from lookalike.ingest import embedding
 from lookalike.ingest.changes import Changed, Unchanged, Vanished, changes, compare
 from lookalike.ingest.embedding import Embedded, Embedder, Failed, Outcome
@@ -140,6 +141,7 @@ def attempt(
     threads: int,
     decoding_of: Callable[[bytes], int | None],
     progress: Callable[[int], None],
+    max_pixels: int = MAX_PIXELS,
 ) -> Trial:
     """Reads, decodes and encodes a sample as indexing does, and discards the vectors.
 
@@ -149,11 +151,16 @@ def attempt(
         threads: the number of threads.
         decoding_of: looks up, by a file's hash, the revision of the decoders that its vector was made with, or None.
         progress: called with the number of files that have been tried.
+        max_pixels: the most pixels of an image.
     """
     began = time.perf_counter()
     encoder = load() if sample else None
     loading = time.perf_counter() - began if sample else 0.0
-    outcomes, rate = _outcomes(sample, encoder, threads, decoding_of, progress) if encoder else ([], 0.0)
+    outcomes, rate = (
+        _outcomes(sample, Embedder(encoder, decoding_of, max_pixels), encoder, threads, progress)
+        if encoder
+        else ([], 0.0)
+    )
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
     return Trial(
         tried=len(outcomes),
@@ -167,14 +174,9 @@ def attempt(
 
 
 def _outcomes(
-    sample: Sequence[Found],
-    encoder: Encoder,
-    threads: int,
-    decoding_of: Callable[[bytes], int | None],
-    progress: Callable[[int], None],
+    sample: Sequence[Found], embedder: Embedder, encoder: Encoder, threads: int, progress: Callable[[int], None]
 ) -> tuple[list[Outcome], float]:
     """The outcome for each file, and the number of files per second while all threads are busy."""
-    embedder = Embedder(encoder, decoding_of)
     groups = [sample[at : at + embedding.GROUP] for at in range(0, len(sample), embedding.GROUP)]
     threads = min(threads, len(groups))
     outcomes: list[Outcome] = []

@@ -9,14 +9,10 @@ from typing import Protocol, TypeAlias
 from lookalike import arguments
 from lookalike.errors import UsageError
 from lookalike.images.reading import UNKNOWN, FileStatus
+from lookalike.sources.image_files import may_be_image
 
 Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """A folder, a file, or several files."""
-
-_IMAGES = "jpg jpeg jpe jfif png gif webp tif tiff bmp dib avif avifs heic heif hif"
-# Formats that are not supported: such files are listed, so that they are reported as skipped.
-_UNSUPPORTED = "svg svgz eps ps ai pdf psd psb xcf jp2 jpx j2k jxl ico tga exr hdr raw dng cr2 cr3 nef arw orf rw2 raf"
-_SUFFIXES = frozenset(f".{suffix}" for suffix in f"{_IMAGES} {_UNSUPPORTED}".split())
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,13 @@ class Source(Protocol):
 
 
 class Folder:
-    """The files below a folder that have the suffix of an image; hidden ones and symlinks to folders are left out."""
+    """The images below a folder, by the suffixes of the files or, if these say nothing, by their first bytes.
+
+    Hidden files and symlinks to folders are left out.
+
+    Attributes:
+        others: the number of files that are no images, counted while `files` goes through the folder.
+    """
 
     def __init__(self, folder: Path, *, base: Path, leave_out: Path | None = None) -> None:
         """Lists `folder` with keys relative to `base`, and leaves the folder `leave_out` out.
@@ -77,7 +79,7 @@ class Folder:
         """
         if folder in base.parents:
             raise UsageError(f"{folder}: the collection's own folder, {base}, is in it; add its folders one by one")
-        self.folder, self._leave_out = folder, leave_out
+        self.folder, self._leave_out, self.others = folder, leave_out, 0
         self.within: str | None = "" if folder == base else key_of(folder, base)
         self._prefix = f"{self.within.rstrip('/')}/" if self.within else ""  # of the keys below it
 
@@ -85,6 +87,7 @@ class Folder:
         return key.startswith(self._prefix) if self._prefix else not key.startswith("/")
 
     def files(self) -> Iterator[Found | Unreadable]:
+        self.others = 0
         waiting = [self._listing(self.folder, self._prefix)]
         while waiting:
             entry = next(waiting[-1], None)
@@ -104,7 +107,8 @@ class Folder:
             yield Unreadable(folder, prefix, (error.strerror or "cannot be listed").lower())
             return
         # The keys in a folder begin with its name and "/", so its name is sorted with the "/".
-        names = {entry.name: entry for entry in entries if Path(entry.name).suffix.lower() in _SUFFIXES}
+        names = {entry.name: entry for entry in entries if may_be_image(entry)}
+        self.others += sum(entry.name not in names and entry.is_file() for entry in entries)
         names |= {f"{entry.name}/": entry for entry in entries if entry.is_dir(follow_symlinks=False)}
         for name in sorted(names, key=os.fsencode):
             path = Path(names[name])
