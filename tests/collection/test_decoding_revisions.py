@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 def earlier(folder: Path, monkeypatch: pytest.MonkeyPatch, old_files: None) -> Iterator[Collection]:
     """The collection as an earlier version left it, which did not apply profiles."""
     with monkeypatch.context() as patch:
-        patch.setattr("lookalike.images.rendering.conversion_of", lambda _: None)
+        patch.setattr("lookalike.images.rendering.conversion_of", lambda *_: None)
         patch.setattr(revisions, "CURRENT", 0)
         with lookalike.create(folder, encoder=ColourEncoder()) as collection:
             collection.add(folder, threads=2)
