@@ -356,7 +356,7 @@ def test_an_end_that_there_is_not_cannot_be_left_out() -> None:
 
 @pytest.mark.parametrize("values", [None, True, [None], b"a", {"a": 1}])
 def test_values_to_be_left_out_are_texts_or_numbers(values: Any) -> None:
-    with pytest.raises(UsageError, match=r"^Not: .* is of the type .*; give text or a number"):
+    with pytest.raises(UsageError, match=r"^Not\(values=...\): .* is of the type .*; give text or a number"):
         Not(values)
 
 
