@@ -59,7 +59,8 @@ def stored_vectors(directory: Path) -> dict[str, NDArray[np.float32]]:
 
 def counts(report: Report) -> dict[str, int]:
     """What is not zero in a report."""
-    names = ("added", "updated", "renamed", "returned", "unchanged", "missing", "missing_before", "skipped_before")
+    changed = "added", "updated", "renamed", "returned", "reencoded"
+    names = *changed, "unchanged", "missing", "missing_before", "skipped_before"
     numbers = {name: getattr(report, name) for name in names} | {"skipped": len(report.skipped)}
     return {name: number for name, number in numbers.items() if number}
 

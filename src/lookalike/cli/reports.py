@@ -37,15 +37,16 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
     _warn_of(report.skipped)
     if any("max_pixels=" in skip.reason for skip in report.skipped):
         note("Images over the limit of memory are indexed with a higher --max-pixels.")
-    names = ("added", "updated", "renamed", "returned", "unchanged", "missing")
-    told = [f"{getattr(report, name):,} {name}" for name in names if getattr(report, name)]
+    names = ("added", "updated", "renamed", "returned", "reencoded", "unchanged", "missing")
+    words = {"reencoded": "encoded again, since this version reads them otherwise"}
+    told = [f"{getattr(report, name):,} {words.get(name, name)}" for name in names if getattr(report, name)]
     if report.skipped:
         told.append(f"{len(report.skipped):,} skipped")
     if report.skipped_before:
         told.append(f"{report.skipped_before:,} skipped before and not changed since")
     if report.missing_before:
         told.append(f"{report.missing_before:,} missing before and not back")
-    worked = report.added + report.updated
+    worked = report.added + report.updated + report.reencoded
     rate = f" ({worked / report.seconds:,.0f} images/s)" if worked and report.seconds > 0.1 else ""
     say(f"{', '.join(told) or 'No images found'} in {report.seconds:.1f} s{rate}.")
     say(f"{counted(len(collection), 'image')} in {safe_text(collection.directory)}")
@@ -259,6 +260,11 @@ def print_info(info: "Info", *, as_json: bool) -> None:
         "skipped": f"{info.skipped:,}" + (", see: lookalike info --skipped" if info.skipped else ""),
         "index": info.index.spec if info.index else "none: every search compares with every vector",
     }
+    if info.outdated:
+        rows["outdated"] = (
+            f"{info.outdated:,}, read by an earlier version: lookalike index looks at their files again, and encodes"
+            " those again that are read otherwise now"
+        )
     if unfinished := _unfinished(info.directory):
         rows["reindexing"] = unfinished
     for name, value in rows.items():

@@ -118,7 +118,7 @@ class Collection(Searchable):
         with self._write_access.vectors() as writer, under_way(self.directory / layout.DECODING) as decoding:
             encoder = self._encoder.for_indexing(threads or cores())
             count = threads or encoders.threads_for(encoder, cores())
-            embedder = Embedder(encoder, self._catalog.row_of, self._encoder.max_pixels, decoding)
+            embedder = Embedder(encoder, self._catalog.decoding_of, self._encoder.max_pixels, decoding)
             ingest = Ingest(self._catalog, writer, embedder, folder=self.folder, threads=count, progress=progress)
             return ingest.run(source_of(source, base=self.folder, leave_out=self.directory))
 

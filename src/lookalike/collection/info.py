@@ -23,6 +23,8 @@ class Info:
         dead: the number of these that belong to no image any more.
         skipped: the number of files that were left out.
         missing: the number of images that are not found since their files are gone or cannot be used.
+        outdated: the number of images and skipped files that an earlier version has read. The next `add` looks at them
+            again, and encodes those anew that are decoded otherwise now.
         bytes: its size on the disk.
         young: the number of vectors younger than the index, which are compared one by one.
         index: what is known of the index, or None if every search is exact.
@@ -37,6 +39,7 @@ class Info:
     dead: int
     skipped: int
     missing: int
+    outdated: int
     bytes: int
     young: int
     index: Generation | None
@@ -60,6 +63,7 @@ def info_of(directory: Path, manifest: Manifest, snapshots: Snapshots) -> Info:
         dead=totals.dead,
         skipped=totals.skipped,
         missing=totals.missing,
+        outdated=snapshots.catalog.count_outdated(),
         bytes=layout.size(directory),
         young=max(state.count - index.rows, 0) if index else 0,  # a writer may have joined some in between
         index=index,

@@ -115,7 +115,7 @@ class Migration:
         ):
 
             def ingest() -> Ingest:
-                embedder = Embedder(encoder, self._new.row_of, max_pixels, decoding)
+                embedder = Embedder(encoder, self._new.decoding_of, max_pixels, decoding)
                 return Ingest(self._new, writer, embedder, folder=self._folder, threads=threads, progress=progress)
 
             return [ingest().run(source) for source in (_KnownFiles(self._old, self._folder), *self._sources)]

@@ -181,7 +181,7 @@ def _sampled(
         drawn,
         load,
         threads=threads,
-        row_of=catalog.row_of if catalog else lambda _: None,
+        decoding_of=catalog.decoding_of if catalog else lambda _: None,
         progress=lambda tried: report(PlanProgress(census.files, tried, len(drawn))),
     )
     return _Sampled(census, trial)

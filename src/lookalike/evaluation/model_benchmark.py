@@ -60,7 +60,7 @@ def measure_model(task: Task, progress: Callable[[int], None]) -> ComparedModel:
         _for_all_threads(task),
         load,
         threads=task.threads,
-        row_of=lambda _: None,
+        decoding_of=lambda _: None,
         progress=lambda done: progress(min(done, len(task.images))),
     )
     vectors, labels = _usable(load(), task, progress)

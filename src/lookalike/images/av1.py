@@ -16,7 +16,7 @@ def frame_pixels(data: bytes) -> int | None:
     decoder takes the first frame of the video instead.
     """
     try:
-        if any(kind == b"moov" for kind, _, _ in _boxes(data, 0, len(data))):
+        if any(kind == b"moov" for kind, _, _ in boxes(data, 0, len(data))):
             return None
         meta = data[slice(*_box(data, b"meta", 0, len(data)))]
         kinds, places = _kinds(meta), _places(meta)
@@ -26,7 +26,7 @@ def frame_pixels(data: bytes) -> int | None:
     return max(frames) if frames and all(frames) else None
 
 
-def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """The type of each box in a range, and where its content begins and ends."""
     while at + 8 <= end:
         size, kind, start = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], at + 8
@@ -41,7 +41,7 @@ def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
 
 def _box(data: bytes, wanted: bytes, at: int, end: int) -> tuple[int, int]:
     """The range of the only box of a type."""
-    [found] = [(start, stop) for kind, start, stop in _boxes(data, at, end) if kind == wanted]
+    [found] = [(start, stop) for kind, start, stop in boxes(data, at, end) if kind == wanted]
     return found
 
 
@@ -64,7 +64,7 @@ def _kinds(meta: bytes) -> dict[int, bytes]:
     start, end = _box(meta, b"iinf", 4, len(meta))
     first = start + (6 if meta[start] == 0 else 8)
     kinds = {}
-    for kind, at, stop in _boxes(meta, first, end):
+    for kind, at, stop in boxes(meta, first, end):
         if kind == b"infe" and meta[at] in (2, 3):
             fields = _Fields(meta, at + 4, stop)
             item = fields.next(2 if meta[at] == 2 else 4)

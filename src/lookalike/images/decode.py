@@ -1,7 +1,8 @@
 """Decodes a path, bytes, an open file, a PIL image or an array to upright RGB pixels.
 
-EXIF's orientation is applied, transparent parts become white, 16 bits are scaled to 8, an animation gives its first
-frame, and a JPEG is decoded no larger than needed. Whatever is wrong with an image raises an ImageError.
+EXIF's orientation is applied, colours are converted to sRGB, transparent parts become white, 16 bits are scaled to 8,
+an animation gives its first frame, and a JPEG is decoded no larger than needed. Whatever is wrong with an image raises
+an ImageError.
 """
 
 import io

@@ -30,6 +30,7 @@ from PIL import (
 
 from lookalike.errors import ImageError, UsageError
 from lookalike.images import limits
+from lookalike.images.colour_spaces import add_profile
 from lookalike.system import forks
 
 
@@ -39,6 +40,7 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
         raise ImageError("empty file")
     image = _plugin(data)(io.BytesIO(data))
     limits.check_size(image.size)
+    add_profile(image, data)
     limits.check_codec(image, data)
     if "transparency" in image.info:
         rawmode = image.tile[0][3] if image.tile else ""

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lookalike.errors import ImageError
+from lookalike.images.colour import Conversion, conversion_of
 from lookalike.images.limits import LARGE_PIXELS
 
 Fit: TypeAlias = Literal["crop", "squash"]
+_Flatten: TypeAlias = Callable[[Image.Image], Image.Image]
 _Box: TypeAlias = tuple[float, float, float, float]
 
 _STRIP_PIXELS = 4_000_000  # of a large image that are reduced at once
@@ -88,9 +90,12 @@ def render(draft: Draft, view: View) -> Rendered:
     image.load()
     extent = draft.extent or image.size
     box = _centre(extent, view.part, view.fit) if view.part else (0, 0, *extent)
-    if image.width * image.height > LARGE_PIXELS:
-        image, box = _reduced(image, box, view.size)
-    small = _flatten(image).resize(view.size, view.resample, box=box).convert("RGB")
+    conversion = conversion_of(image)
+    if conversion or image.width * image.height > LARGE_PIXELS:
+        image, box = _reduced(image, box, view.size, conversion)
+    else:
+        image = _flatten(image)
+    small = image.resize(view.size, view.resample, box=box).convert("RGB")
     # Pillow turns a TIFF upright while it loads it.
     width, height = draft.size if draft.extent else draft.image.size
     orientation = _orientation(draft.image)  # after load(): a PNG may have its EXIF after the pixels
@@ -116,8 +121,14 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and value in _TRANSPOSE else 1
 
 
-def _reduced(image: Image.Image, box: _Box, size: tuple[int, int]) -> tuple[Image.Image, _Box]:
-    """The part of a loaded image in a box, flattened and reduced by whole factors, and the box in it."""
+def _reduced(
+    image: Image.Image, box: _Box, size: tuple[int, int], conversion: Conversion | None
+) -> tuple[Image.Image, _Box]:
+    """The part of a loaded image in a box, flattened, in sRGB and reduced by whole factors, and the box in it.
+
+    Colours are converted after reducing, which leaves few pixels, but before the last scaling, which would round them
+    in their own space.
+    """
     left, top = math.floor(box[0]), math.floor(box[1])
     right, bottom = math.ceil(box[2]), math.ceil(box[3])
     across, down = (max(1, int((box[axis + 2] - box[axis]) / (_SHARPNESS * size[axis]))) for axis in (0, 1))
@@ -126,12 +137,28 @@ def _reduced(image: Image.Image, box: _Box, size: tuple[int, int]) -> tuple[Imag
     flatten = _flattening(image, strips)
     whole = Image.new("RGB", (math.ceil((right - left) / across), math.ceil((bottom - top) / down)))
     for strip in strips:
-        whole.paste(flatten(image.crop(strip)).reduce((across, down)).convert("RGB"), (0, (strip[1] - top) // down))
+        part = _reduced_part(image.crop(strip), (across, down), conversion, flatten)
+        whole.paste(part.convert("RGB"), (0, (strip[1] - top) // down))
     scaled = ((box[0] - left) / across, (box[1] - top) / down, (box[2] - left) / across, (box[3] - top) / down)
     return whole, scaled
 
 
-def _flattening(image: Image.Image, strips: list[tuple[int, int, int, int]]) -> Callable[[Image.Image], Image.Image]:
+def _reduced_part(
+    part: Image.Image, factors: tuple[int, int], conversion: Conversion | None, flatten: _Flatten
+) -> Image.Image:
+    """A strip of an image, flattened, in sRGB and reduced.
+
+    A transparent image is made white only after the conversion, since white is another colour in its own space.
+    """
+    if conversion is None:
+        return flatten(part).reduce(factors)
+    prepared = conversion.prepared(flatten(part) if _is_deep(part.mode) else part)
+    if conversion.is_steep:
+        return conversion.apply(prepared).reduce(factors)
+    return conversion.apply(prepared.reduce(factors))
+
+
+def _flattening(image: Image.Image, strips: list[tuple[int, int, int, int]]) -> _Flatten:
     """The function that flattens each strip of an image: all by the same range of values."""
     if image.mode not in ("I", "F"):
         return _flatten
@@ -143,7 +170,7 @@ def _flatten(image: Image.Image) -> Image.Image:
     """Converts a loaded image to mode RGB or L: 8 bits a channel, and white where it is transparent."""
     if image.mode in ("RGB", "L") and "transparency" not in image.info:
         return image
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+    if _is_deep(image.mode):
         return _eight_bits(image, _top([np.asarray(image)]))
     if image.has_transparency_data:
         image = image if image.mode == "RGBA" else image.convert("RGBA")
@@ -151,6 +178,11 @@ def _flatten(image: Image.Image) -> Image.Image:
         white.paste(image, mask=image)
         return white
     return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _is_deep(mode: str) -> bool:
+    """Whether a mode has more than 8 bits a channel."""
+    return mode in ("I", "F") or mode.startswith("I;16")
 
 
 def _top(parts: "Iterator[NDArray[Any]] | list[NDArray[Any]]") -> float:

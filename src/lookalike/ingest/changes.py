@@ -18,7 +18,10 @@ class Changed:
 
 @dataclass(frozen=True)
 class Unchanged:
-    """A file that is as it was when it was indexed or skipped, or that of a missing image, which is back as it was."""
+    """A file that is as it was when it was indexed or skipped, or that of a missing image, which is back as it was.
+
+    Its image may still get another vector, if the file was read by earlier decoders: `known.is_outdated`.
+    """
 
     known: KnownFile
     found: Found
@@ -49,7 +52,7 @@ def compare(files: Iterator[Found | Unreadable], known: Iterator[KnownFile]) -> 
     """Merges two sequences of files, both in the order of their keys' bytes.
 
     A known file in a folder that could not be listed may be there or gone: nothing is reported of it. Nor is anything
-    of the file of a missing image that is still gone.
+    of the file of a missing image that is still gone. A file that earlier decoders have refused may be read now.
     """
     unreadable: list[bytes] = []
     waiting = next(known, None)
@@ -62,7 +65,7 @@ def compare(files: Iterator[Found | Unreadable], known: Iterator[KnownFile]) -> 
         if isinstance(file, Unreadable):
             unreadable.append(place)
             yield file
-        elif before and before.status.is_same(file.status):
+        elif before and before.status.is_same(file.status) and not _may_be_read_now(before):
             yield Unchanged(before, file)
         else:
             yield Changed(file)
@@ -71,6 +74,10 @@ def compare(files: Iterator[Found | Unreadable], known: Iterator[KnownFile]) -> 
     while waiting:
         yield from _gone(waiting, unreadable)
         waiting = next(known, None)
+
+
+def _may_be_read_now(known: KnownFile) -> bool:
+    return known.kind is FileKind.SKIPPED and known.is_outdated
 
 
 def _gone(known: KnownFile, unreadable: list[bytes]) -> Iterator[Vanished]:

@@ -4,6 +4,7 @@ Any number of threads may do so at once, one on each core; another one commits t
 """
 
 import hashlib
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 
 from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import ImageError, ModelError, UsageError
-from lookalike.images import marks
+from lookalike.images import marks, revisions
 from lookalike.images.decode import MAX_PIXELS, DecodedImage, decode, read
 from lookalike.images.reading import FileStatus
+from lookalike.ingest.changes import Unchanged
 from lookalike.ingest.suspects import UnderWay
 from lookalike.sources.folder import Found
 from lookalike.storage.vectors import StoredVectors, Vectors, unit
+from lookalike.system import regular_file
 
 # A thread decodes this many images and then encodes them. Alternating image by image is a tenth slower, since the
 # processor's caches then fill anew each time.
@@ -66,7 +69,7 @@ class Failed:
     own: bool = False
 
 
-Outcome = Embedded | Failed
+Outcome = Embedded | Failed | Unchanged
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Embedder:
     def __init__(
         self,
         encoder: Encoder,
-        row_of: Callable[[bytes], int | None],
+        decoding_of: Callable[[bytes], int | None],
         max_pixels: int = MAX_PIXELS,
         under_way: UnderWay | None = None,
     ) -> None:
@@ -91,25 +94,42 @@ class Embedder:
 
         Args:
             encoder: makes the vectors.
-            row_of: looks up, by a file's hash, the row of its vector, which is then not made again.
+            decoding_of: looks up, by a file's hash, the revision of the decoders that its vector was made with. Unless
+                it is None, the vector is not made again, or only if the file is decoded otherwise now.
             max_pixels: the most pixels of an image.
             under_way: is told what is decoded, and knows what to decode in a process of its own.
         """
-        self._encoder, self._row_of, self._max_pixels = encoder, row_of, max_pixels
+        self._encoder, self._decoding_of, self._max_pixels = encoder, decoding_of, max_pixels
         self._under_way = under_way or UnderWay(None, frozenset())
 
-    def outcomes(self, group: Sequence[Found]) -> list[Outcome]:
+    def outcomes(self, group: Sequence[Found | Unchanged]) -> list[Outcome]:
         """The outcome for each file of a group.
+
+        An unchanged file was read by earlier decoders; it remains what it is unless it is decoded otherwise now.
 
         Raises:
             ModelError: the encoder does not return one vector of its dimension for each image.
         """
-        outcomes = [self._decoded(found) for found in group]
+        outcomes = [self._outcome(file) for file in group]
         images = [outcome.image for outcome in outcomes if isinstance(outcome, _Decoded)]
         vectors = self._stored(images) if images else iter(())
         return [
             self._embedded(outcome, next(vectors)) if isinstance(outcome, _Decoded) else outcome for outcome in outcomes
         ]
+
+    def _outcome(self, file: Found | Unchanged) -> Outcome | _Decoded:
+        if isinstance(file, Unchanged):
+            return self._decoded(file.found) if self._may_differ(file) else file
+        return self._decoded(file)
+
+    def _may_differ(self, file: Unchanged) -> bool:
+        """Whether a file is decoded otherwise now, as far as its header tells."""
+        key = file.found.key
+        try:
+            with self._under_way.decoding(key), regular_file.open_to_read(file.found.path) as opened:
+                return key in self._under_way.suspects or revisions.may_differ(opened, file.known.decoding)
+        except OSError:  # reading the whole file will give the reason
+            return True
 
     def _decoded(self, found: Found) -> Outcome | _Decoded:
         try:
@@ -117,7 +137,8 @@ class Embedder:
             if marks.has_mark(file.data, marks.SHEET):
                 return Failed(found, "a contact sheet of Lookalike's", lasting=True, own=True)
             outcome = Embedded(found, hashlib.sha256(file.data).digest(), file.status)
-            if self._row_of(outcome.hash) is not None:
+            decoding = self._decoding_of(outcome.hash)
+            if decoding is not None and not revisions.may_differ(io.BytesIO(file.data), decoding):
                 return outcome
             return _Decoded(outcome, self._image(file.data, found.key))
         except ImageError as error:

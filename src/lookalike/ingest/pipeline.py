@@ -7,7 +7,7 @@ order, so that the same source always gives the same rows.
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,6 +64,7 @@ class Report:
         updated: images whose files had changed.
         renamed: images whose files were moved; they keep their ids.
         returned: images that had been missing; they keep their ids.
+        reencoded: images whose files are as they were, but are decoded otherwise by this version of Lookalike.
         unchanged: images that were there and are as they were.
         missing: images whose files this run has missed: they are gone or cannot be used. They are kept, but not found.
         missing_before: images that an earlier run has missed, and this one, too.
@@ -77,6 +78,7 @@ class Report:
     updated: int = 0
     renamed: int = 0
     returned: int = 0
+    reencoded: int = 0
     unchanged: int = 0
     missing: int = 0
     missing_before: int = 0
@@ -103,7 +105,7 @@ class Ingest:
         self._catalog, self._writer, self._embedder = catalog, writer, embedder
         self._threads, self._progress = threads, progress
         self._recognition = Recognition(folder, since_ns=time.time_ns())
-        self._pending: list[Outcome | Unchanged] = []
+        self._pending: list[Outcome] = []
         self._gone: list[KnownFile] = []
         self._done, self._committed, self._committed_at = 0, 0, time.monotonic()
         self._counts: Counter[str] = Counter()
@@ -132,7 +134,7 @@ class Ingest:
         return self._report(source.within, time.monotonic() - start)
 
     def _report(self, within: str | None, seconds: float) -> Report:
-        names = ("added", "updated", "renamed", "returned", "unchanged", "skipped_before")
+        names = ("added", "updated", "renamed", "returned", "reencoded", "unchanged", "skipped_before")
         counts: dict[str, Any] = {name: self._counts[name] for name in names}
         before, missing = self._catalog.missing_among(within, since_ns=self._recognition.since_ns)
         report = Report(skipped=tuple(self._skipped), missing=missing, seconds=seconds, **counts)
@@ -141,14 +143,16 @@ class Ingest:
         report = replace(report, missing_before=before)
         return replace(report, misses_many=_misses_many(report))
 
-    def _outcomes(self, source: Source, pool: ThreadPoolExecutor) -> Iterator[Outcome | Unchanged]:
+    def _outcomes(self, source: Source, pool: ThreadPoolExecutor) -> Iterator[Outcome]:
         """The outcome for each file that has changed, in the source's order."""
         window: deque[Future[list[Outcome]]] = deque()
-        group: list[Found] = []
+        group: list[Found | Unchanged] = []
         for change in changes(source, self._catalog):
             match change:
                 case Changed(found):
                     group.append(found)
+                case Unchanged(known) if known.is_outdated:
+                    group.append(change)
                 case Unchanged(known, file) if known.kind is FileKind.MISSING or known.status != file.status:
                     yield change
                 case Unchanged(known):
@@ -168,7 +172,7 @@ class Ingest:
         while window:
             yield from window.popleft().result()
 
-    def _take(self, outcome: Outcome | Unchanged) -> None:
+    def _take(self, outcome: Outcome) -> None:
         self._pending.append(outcome)
         due = time.monotonic() - self._committed_at >= _COMMIT_SECONDS
         if due or len(self._pending) + len(self._gone) >= _COMMIT_IMAGES:
@@ -191,18 +195,19 @@ class Ingest:
         if not self._pending and not self._gone:
             return
         embedded = {outcome.hash: outcome for outcome in reversed(self._pending) if isinstance(outcome, Embedded)}
-        rows = self._catalog.rows_of(embedded)  # by hash
-        new = [outcome for hash_, outcome in reversed(embedded.items()) if hash_ not in rows]
-        rows |= {outcome.hash: row for row, outcome in enumerate(new, self._writer.count)}
+        known = self._catalog.rows_of(embedded)  # by hash
+        outdated = self._catalog.outdated_among(known.values())
+        new = [each for each in reversed(embedded.values()) if _is_new(each, known.get(each.hash), outdated)]
+        rows = known | {outcome.hash: row for row, outcome in enumerate(new, self._writer.count)}
         stored = np.array([outcome.stored for outcome in new], np.float16)
-        first = self._writer.count
         if new:
             self._writer.append(stored)
         with self._catalog.writing() as transaction:
-            for row, (outcome, crc32) in enumerate(zip(new, crc32s(stored), strict=True), first):
-                transaction.add_vector(row, outcome.hash, crc32, width=outcome.width, height=outcome.height)
+            for outcome, crc32 in zip(new, crc32s(stored), strict=True):
+                _put_vector(transaction, outcome, rows[outcome.hash], crc32, known.get(outcome.hash))
+            transaction.note_decoding(outdated.intersection(rows.values()))
             self._miss(transaction, self._gone)
-            events = [self._record(transaction, outcome, rows, first_new=first) for outcome in self._pending]
+            events = [self._record(transaction, outcome, rows, known) for outcome in self._pending]
         self._writer.committed()
         self._counts.update(events)  # only what is committed counts
         self._skipped.extend(
@@ -219,19 +224,17 @@ class Ingest:
         transaction.forget_skipped(known.key for known in gone)
 
     def _record(
-        self, transaction: Transaction, outcome: Outcome | Unchanged, rows: dict[bytes, int], *, first_new: int
+        self, transaction: Transaction, outcome: Outcome, rows: dict[bytes, int], known_rows: dict[bytes, int]
     ) -> str:
         """Changes the catalog for one file, and returns the name of the report's field that counts it."""
         match outcome:
-            case Unchanged(known, found) if known.kind is FileKind.MISSING:
-                return "returned" if transaction.bring_back_unchanged(known.key) else "failed"
-            case Unchanged(known, found):  # an earlier version has kept only one of its times
-                transaction.put_status(known.key, found.status)
-                return "skipped_before" if known.kind is FileKind.SKIPPED else "unchanged"
+            case Unchanged(known, found):
+                return self._record_unchanged(transaction, known, found)
             case Embedded(found, hash_):
                 row, status = rows[hash_], outcome.status.settled(self._recognition.since_ns)
                 file = ReadFile(found.key, hash_, row, status)
-                return self._recognition.record(transaction, file, is_new=row >= first_new)
+                event = self._recognition.record(transaction, file, is_new=hash_ not in known_rows)
+                return "reencoded" if event == "unchanged" and row != known_rows[hash_] else event
             case Failed(found) if outcome.own or not found.key or not os.path.lexists(found.path):
                 # It is left out as hidden files are, or vanished while it was read, or was never there.
                 self._miss(transaction, [KnownFile(found.key, found.status, FileKind.IMAGE)])
@@ -241,6 +244,30 @@ class Ingest:
                 transaction.put_skipped(found.key, reason, status, since_ns=self._recognition.since_ns)
         return "failed"
 
+    def _record_unchanged(self, transaction: Transaction, known: KnownFile, found: Found) -> str:
+        event = "skipped_before" if known.kind is FileKind.SKIPPED else "unchanged"
+        if known.kind is FileKind.MISSING:
+            event = "returned" if transaction.bring_back_unchanged(known.key) else "failed"
+        else:
+            transaction.put_status(known.key, found.status)  # an earlier version has kept only one of its times
+        if known.is_outdated and (image := transaction.image_at(known.key)):
+            transaction.note_decoding([image.row])
+        return event
+
+
+def _put_vector(transaction: Transaction, outcome: Embedded, row: int, crc32: int, old: int | None) -> None:
+    """Adds a vector to the catalog; if there was one in row `old`, its images get the new one."""
+    size = {"width": outcome.width, "height": outcome.height}
+    if old is None:
+        transaction.add_vector(row, outcome.hash, crc32, **size)
+    else:
+        transaction.replace_vector(old, row, crc32, **size)
+
+
+def _is_new(outcome: Embedded, row: int | None, outdated: Container[int]) -> bool:
+    """Whether the vector of an outcome is to be stored: there is none, or `row` has that of earlier decoders."""
+    return row is None or (row in outdated and outcome.stored is not None)
+
 
 def are_many(missing: int, present: int) -> bool:
     """Whether so many images are missing beside those that are present that a drive may be away."""
@@ -248,7 +275,7 @@ def are_many(missing: int, present: int) -> bool:
 
 
 def _misses_many(report: Report) -> bool:
-    present = report.unchanged + report.updated + report.renamed
+    present = report.unchanged + report.updated + report.renamed + report.reencoded
     if not present + report.added + report.returned:
         return report.missing + report.missing_before > 0
     return are_many(report.missing, present)

@@ -138,7 +138,7 @@ def attempt(
     load: Callable[[], Encoder],
     *,
     threads: int,
-    row_of: Callable[[bytes], int | None],
+    decoding_of: Callable[[bytes], int | None],
     progress: Callable[[int], None],
 ) -> Trial:
     """Reads, decodes and encodes a sample as indexing does, and discards the vectors.
@@ -147,13 +147,13 @@ def attempt(
         sample: the files.
         load: loads the encoder; not called if there are no files.
         threads: the number of threads.
-        row_of: looks up, by a file's hash, the row of its vector; None if it has none yet.
+        decoding_of: looks up, by a file's hash, the revision of the decoders that its vector was made with, or None.
         progress: called with the number of files that have been tried.
     """
     began = time.perf_counter()
     encoder = load() if sample else None
     loading = time.perf_counter() - began if sample else 0.0
-    outcomes, rate = _outcomes(sample, encoder, threads, row_of, progress) if encoder else ([], 0.0)
+    outcomes, rate = _outcomes(sample, encoder, threads, decoding_of, progress) if encoder else ([], 0.0)
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
     return Trial(
         tried=len(outcomes),
@@ -170,11 +170,11 @@ def _outcomes(
     sample: Sequence[Found],
     encoder: Encoder,
     threads: int,
-    row_of: Callable[[bytes], int | None],
+    decoding_of: Callable[[bytes], int | None],
     progress: Callable[[int], None],
 ) -> tuple[list[Outcome], float]:
     """The outcome for each file, and the number of files per second while all threads are busy."""
-    embedder = Embedder(encoder, row_of)
+    embedder = Embedder(encoder, decoding_of)
     groups = [sample[at : at + embedding.GROUP] for at in range(0, len(sample), embedding.GROUP)]
     threads = min(threads, len(groups))
     outcomes: list[Outcome] = []

@@ -1,10 +1,12 @@
 """Reads what the catalog knows of files, whether they are images, were skipped, or are missing."""
 
 import itertools
+import json
 import os
 from collections.abc import Iterable, Iterator
 
 from lookalike.filters import Where
+from lookalike.images import revisions
 from lookalike.images.reading import FileStatus
 from lookalike.storage.filter_sql import below
 from lookalike.storage.records import FileKind, KnownFile, checked_hash
@@ -18,7 +20,12 @@ _LAST_MISSING = """
         WHERE later.key = missing.key AND (later.since_ns, later.id) > (missing.since_ns, missing.id)
     ))
 """  # several may have been under one key
-_TABLES = {FileKind.IMAGE: "images", FileKind.SKIPPED: "skipped", FileKind.MISSING: _LAST_MISSING}
+_VECTOR = "(SELECT decoding FROM vectors WHERE vectors.row = {}.row)"  # of an image; NULL if another model made it
+_TABLES = {
+    FileKind.IMAGE: ("images", _VECTOR.format("images")),
+    FileKind.SKIPPED: ("skipped", "decoding"),
+    FileKind.MISSING: (f"{_LAST_MISSING} AS missing", f"COALESCE({_VECTOR.format('missing')}, 0)"),
+}
 
 
 class KnownFiles:
@@ -58,6 +65,25 @@ class KnownFiles:
             found = [_known(row) for row in connection.execute(query, (*values, _PAGE))]
         return [next(same) for _, same in itertools.groupby(found, key=lambda known: known.key)]
 
+    def decoding_of(self, hash_: bytes) -> int | None:
+        """The revision of the decoders that made the vector of the file with that SHA-256; None if it has none."""
+        with self._database.connection() as connection:
+            found = connection.execute("SELECT decoding FROM vectors WHERE hash = ?", (hash_,)).fetchone()
+            return None if found is None else int(found[0])
+
+    def outdated_among(self, rows: Iterable[int]) -> set[int]:
+        """Those of these rows whose vectors were made by earlier decoders."""
+        query = """
+            SELECT row FROM vectors WHERE row IN (SELECT value FROM json_each(?)) AND decoding < ?
+        """
+        with self._database.connection() as connection:
+            return {row for (row,) in connection.execute(query, (json.dumps([*rows]), revisions.CURRENT))}
+
+    def count_outdated(self) -> int:
+        """The number of images, and of skipped files, that were read by earlier decoders."""
+        with self._database.connection() as connection:
+            return int(connection.execute(_COUNT_OUTDATED, {"current": revisions.CURRENT}).fetchone()[0])
+
     def keys_named(self, names: Iterable[str]) -> list[str]:
         """The keys that the first known of these names stands for: its own, or those of all files below a folder.
 
@@ -91,15 +117,21 @@ class KnownFiles:
         return None if found is None else checked_hash(found[0])
 
 
+_COUNT_OUTDATED = """
+    SELECT (SELECT COUNT(*) FROM images JOIN vectors USING (row) WHERE decoding < :current)
+        + (SELECT COUNT(*) FROM skipped WHERE decoding < :current)
+"""
+
+
 def _of_each_kind(condition: str) -> str:
     """The query for the files that meet a condition, of each kind: a file may be of several."""
     queries = (
-        f"SELECT key, size, mtime_ns, ctime_ns, {kind.value} AS kind FROM {table} WHERE {condition}"  # noqa: S608
-        for kind, table in _TABLES.items()
+        f"SELECT key, size, mtime_ns, ctime_ns, {kind.value} AS kind, {decoding} FROM {table} WHERE {condition}"  # noqa: S608
+        for kind, (table, decoding) in _TABLES.items()
     )
     return " UNION ALL ".join(queries)
 
 
-def _known(row: tuple[str, int, int, int | None, int]) -> KnownFile:
-    key, size, mtime_ns, ctime_ns, kind = row
-    return KnownFile(key, FileStatus(size, mtime_ns, ctime_ns), FileKind(kind))
+def _known(row: tuple[str, int, int, int | None, int, int]) -> KnownFile:
+    key, size, mtime_ns, ctime_ns, kind, decoding = row
+    return KnownFile(key, FileStatus(size, mtime_ns, ctime_ns), FileKind(kind), decoding)

@@ -72,6 +72,10 @@ class MissingImages:
         self._connection.execute("INSERT INTO attributes SELECT * FROM missing_attributes WHERE image = ?", (image.id,))
         self._connection.execute("DELETE FROM missing WHERE id = ?", (image.id,))
 
+    def move(self, row: int, new: int) -> None:
+        """Gives the missing images of a row the vector in another one."""
+        self._connection.execute("UPDATE missing SET row = ? WHERE row = ?", (new, row))
+
     def rename(self, image_id: int, key: str) -> None:
         """Gives a missing image another key."""
         query = "UPDATE missing SET key = CAST(? AS TEXT) WHERE id = ?"

@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Any, TypeAlias
 
 from lookalike.filters import Value, is_value
+from lookalike.images import revisions
 from lookalike.images.reading import FileStatus
 from lookalike.storage import layout
 
@@ -217,14 +218,27 @@ class FileKind(IntEnum):
 
 @dataclass(frozen=True)
 class KnownFile:
-    """A file that the catalog knows; its status says whether it has changed since."""
+    """A file that the catalog knows; its status says whether it has changed since.
+
+    Attributes:
+        key: its key.
+        status: its status.
+        kind: what it is.
+        decoding: the revision of the decoders that it was read with.
+    """
 
     key: str
     status: FileStatus
     kind: FileKind
+    decoding: int = revisions.CURRENT
 
     def __post_init__(self) -> None:
-        _check(self, is_key(self.key), _is_status(self.status))
+        _check(self, is_key(self.key), _is_status(self.status), _is_int(self.decoding))
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether it was read by earlier decoders."""
+        return self.decoding < revisions.CURRENT
 
 
 @dataclass(frozen=True)

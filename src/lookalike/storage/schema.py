@@ -106,6 +106,11 @@ MIGRATIONS = (
     INSERT INTO identity VALUES (randomblob(16));
     ALTER TABLE changes ADD COLUMN token INTEGER NOT NULL DEFAULT 0;  -- random, and another one after each commit
     """,
+    """
+    -- The revision of the decoders that the file was read with; see images/revisions.py. 0 is from before.
+    ALTER TABLE vectors ADD COLUMN decoding INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE skipped ADD COLUMN decoding INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 

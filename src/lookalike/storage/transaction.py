@@ -8,8 +8,9 @@ from pathlib import PurePosixPath
 
 from lookalike import arguments
 from lookalike.filters import LABEL, Value, checked, checked_name
+from lookalike.images import revisions
 from lookalike.images.reading import FileStatus
-from lookalike.storage import carrying, seals
+from lookalike.storage import carrying, replacing, seals
 from lookalike.storage.carrying import Carried
 from lookalike.storage.filter_sql import stored
 from lookalike.storage.missing import DEAD, MissingImages
@@ -52,8 +53,24 @@ class Transaction:
 
     def add_vector(self, row: int, hash_: bytes, crc32: int, *, width: int, height: int) -> None:
         """Adds the vector in a row: the SHA-256 and the size of its image, and its CRC-32."""
-        values = (row, hash_, crc32, width, height)
-        self._connection.execute("INSERT INTO vectors (row, hash, crc32, width, height) VALUES (?, ?, ?, ?, ?)", values)
+        values = (row, hash_, crc32, width, height, revisions.CURRENT)
+        query = "INSERT INTO vectors (row, hash, crc32, width, height, decoding) VALUES (?, ?, ?, ?, ?, ?)"
+        self._connection.execute(query, values)
+
+    def replace_vector(self, old: int, row: int, crc32: int, *, width: int, height: int) -> None:
+        """Adds another vector for the images of a row, since their file, which has not changed, is decoded otherwise.
+
+        The earlier one is of no image any more, and is removed when the file of vectors is compacted.
+        """
+        hash_ = self.hash_of(old)
+        replacing.outdate(self._connection, old)
+        self.add_vector(row, hash_, crc32, width=width, height=height)
+        for image_id in replacing.move_images(self._connection, old, row):
+            self._seal_later(image_id)
+
+    def note_decoding(self, rows: Iterable[int]) -> None:
+        """Notes that the vectors in these rows are as the decoders of today would give them."""
+        replacing.note_decoding(self._connection, [*rows])
 
     def put_image(self, key: str, row: int, status: FileStatus) -> None:
         """Adds an image, or gives the image of this key another row and status.
@@ -146,9 +163,10 @@ class Transaction:
         self.missing.set_aside([key], since_ns)
         self.forget_skipped([key])
         query = """
-            INSERT INTO skipped (key, size, mtime_ns, ctime_ns, reason) VALUES (CAST(? AS TEXT), ?, ?, ?, ?)
+            INSERT INTO skipped (key, size, mtime_ns, ctime_ns, reason, decoding)
+            VALUES (CAST(? AS TEXT), ?, ?, ?, ?, ?)
         """
-        self._connection.execute(query, (os.fsencode(key), *_values(status), reason))
+        self._connection.execute(query, (os.fsencode(key), *_values(status), reason, revisions.CURRENT))
 
     def forget_skipped(self, keys: Iterable[str]) -> None:
         """Forgets that these files cannot be used."""
@@ -303,9 +321,9 @@ class Transaction:
 # All vectors leave the table and come back: the row is its primary key, and new rows must not meet old ones.
 _TAKE_VECTORS_OUT = (
     "PRAGMA defer_foreign_keys = ON",  # until the commit
-    "CREATE TEMP TABLE kept (row INTEGER PRIMARY KEY, hash, crc32, width, height)",
+    "CREATE TEMP TABLE kept (row INTEGER PRIMARY KEY, hash, crc32, width, height, decoding)",
     f"""
-    INSERT INTO temp.kept SELECT row, hash, crc32, width, height FROM vectors WHERE row NOT IN {DEAD}
+    INSERT INTO temp.kept SELECT row, hash, crc32, width, height, decoding FROM vectors WHERE row NOT IN {DEAD}
     """,  # noqa: S608
     "CREATE TEMP TABLE moved (old INTEGER PRIMARY KEY, new INTEGER NOT NULL)",
     "INSERT INTO temp.moved SELECT row, row_number() OVER (ORDER BY row) - 1 FROM temp.kept",
@@ -314,8 +332,8 @@ _TAKE_VECTORS_OUT = (
 )
 _PUT_VECTORS_BACK = (
     """
-    INSERT INTO vectors (row, hash, crc32, width, height)
-    SELECT new, hash, crc32, width, height FROM temp.moved JOIN temp.kept ON kept.row = old ORDER BY new
+    INSERT INTO vectors (row, hash, crc32, width, height, decoding)
+    SELECT new, hash, crc32, width, height, decoding FROM temp.moved JOIN temp.kept ON kept.row = old ORDER BY new
     """,
     "UPDATE missing SET row = (SELECT new FROM temp.moved WHERE old = missing.row)",
     "INSERT INTO dead SELECT row FROM missing WHERE row IS NOT NULL EXCEPT SELECT row FROM images",
