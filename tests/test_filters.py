@@ -196,6 +196,18 @@ def test_an_unknown_attribute_is_refused_and_the_known_are_named(catalog: Catalo
         catalog.rows_where(Where(attributes={"price": 7, "prize": 7}))
 
 
+def test_names_of_a_stranger_in_a_message_are_few_and_on_one_line(catalog: Catalog) -> None:
+    with catalog.writing() as transaction:
+        for number in range(30):
+            transaction.set_attributes("c.jpg", {f"a\nError: \x1b[31m {number:02}": 1, "x" * 1000: 2})
+    with pytest.raises(UsageError) as refused:
+        catalog.rows_where(Where(attributes={"a\nb": 1}))
+    message = refused.value.message
+    assert message.startswith(r"no image has an attribute 'a\nb'; there are: 'a\nError: \x1b[31m 00', ")
+    assert message.endswith(", and 13 more")
+    assert message.isprintable()
+
+
 def test_an_attribute_is_refused_if_there_are_none(empty: Path) -> None:
     with closing(Catalog(empty)) as catalog, pytest.raises(UsageError, match="'price'; there are: none"):
         catalog.rows_where(Where(attributes={"price": 7}))

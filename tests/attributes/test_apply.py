@@ -149,7 +149,9 @@ def test_a_table_with_an_invalid_row_changes_nothing(
 ) -> None:
     path = parquet({"path": ["a.jpg", "2024/b.jpg"], "x": [0.5, math.inf]})
     changes = catalog.state().changes
-    with pytest.raises(UsageError, match="attribute 'x': inf is not finite"):
+    with pytest.raises(
+        UsageError, match=r"table.parquet: '2024/b.jpg': attribute 'x': inf is not finite; give a number"
+    ):
         apply.apply(catalog, folder, path)
     assert stored(catalog) == {}
     assert catalog.state().changes == changes

@@ -112,7 +112,7 @@ class ImageColumn:
     hardly grows with the table.
     """
 
-    _MOST_ROWS, _CELLS, _REMEMBERED = 50, 1000, 1000
+    _MOST_ROWS, _CELLS, _REMEMBERED = 50, 5000, 1000
     _LONGEST = 4096  # characters; no path has more
 
     def __init__(self, columns: int, names_image: Callable[[str], bool]) -> None:
