@@ -68,7 +68,7 @@ def test_images_that_only_few_rows_name_are_found_among_many(table: Callable[...
     assert read(table("\n".join(["name,thing", *lines])), images)[0] == "thing"
 
 
-def test_the_number_of_cells_that_are_looked_up_hardly_grows_with_the_table() -> None:
+def test_the_number_of_lookups_hardly_grows_with_the_table() -> None:
     for columns, count, most in ((2, 1_000, 500), (2, 100_000, 1200), (5000, 1000, 60_000)):
         asked = list[str]()
         found = ImageColumn(columns, lambda name, asked=asked: bool(asked.append(name)))  # type: ignore[misc]
@@ -223,7 +223,7 @@ def test_the_columns_of_a_parquet_file_are_told_by_their_values_too(
 # Long cells, and what reading takes
 
 
-def test_cells_of_a_million_characters_are_read_and_the_limit_of_the_process_stays(table: Callable[..., Path]) -> None:
+def test_cells_of_a_million_characters_are_read_and_the_limit_stays(table: Callable[..., Path]) -> None:
     before = csv.field_size_limit()
     path = table("path,caption,x\na," + "x" * 1_000_000 + ",1\nb,short,2\n")
     assert [(name, len(str(values["caption"]))) for name, values in rows(path)] == [("a", 1_000_000), ("b", 5)]

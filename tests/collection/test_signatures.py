@@ -163,7 +163,7 @@ def test_a_value_of_another_type_is_refused_by_the_name_of_its_parameter(
     assert len(photos) == 12
 
 
-def test_numbers_and_flags_of_numpy_are_taken_by_every_parameter_that_has_such_a_default(
+def test_numbers_and_flags_of_numpy_are_taken_where_a_default_is_one(
     calls: dict[str, Call],
 ) -> None:
     """As the same number of Python is; what is long, or writes, is left out."""
