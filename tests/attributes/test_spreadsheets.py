@@ -188,6 +188,7 @@ def test_the_cell_that_makes_a_column_of_numbers_text_is_named(table: Callable[.
         ("path,year,,\nphotos/mug.jpg,2019,,\n", "path", {"year": 2019}),
         ("path,,year\nphotos/mug.jpg,,2019\n", "path", {"year": 2019}),
         (",x,year\n0,nothing,2019\n", "", {"x": "nothing", "year": 2019}),
+        ("year,\n2019,photos/mug.jpg\n", "", {"year": 2019}),
     ],
 )
 def test_a_column_without_a_name_is_an_index_or_the_paths_or_empty(

@@ -47,6 +47,13 @@ def test_the_column_that_names_images_is_said_and_so_is_what_may_surprise(galler
     assert report["not_numbers"] == [{"column": "ISO", "line": 3, "cell": "many"}]
 
 
+def test_images_named_by_an_index_without_a_name_are_said_to_be(gallery: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f",year\n{gallery}/photos/fish/fish-01.jpg,2019\n")
+    code, out, err = run("attributes", str(tmp_path / "t.csv"), "-c", "photos", cwd=gallery)
+    assert (code, err) == (0, "")
+    assert out == "1 image, named by a column without a name, now with: year\n"
+
+
 def test_a_table_that_names_no_image_says_which_column_was_read(gallery: Path, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("FileName,x\nnowhere.jpg,1\n")
     code, out, err = run("attributes", str(tmp_path / "t.csv"), "-c", "photos", cwd=gallery)
