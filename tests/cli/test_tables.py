@@ -89,6 +89,13 @@ def test_labels_and_folders_are_typed_in_either_spelling(gallery: Path, name: st
 
 
 @pytest.mark.parametrize("name", [unicodedata.normalize("NFC", "Möbel"), unicodedata.normalize("NFD", "Möbel")])
+def test_a_query_is_found_by_its_name_in_either_spelling(gallery: Path, name: str) -> None:
+    code, out, err = run("search", f"photos/{name}/mug-01.jpg^2", "-c", "photos", "-k", "1", "--json", cwd=gallery)
+    assert (code, err) == (0, "")
+    assert records(out)[0]["key"] == unicodedata.normalize("NFD", "Möbel/mug-01.jpg")
+
+
+@pytest.mark.parametrize("name", [unicodedata.normalize("NFC", "Möbel"), unicodedata.normalize("NFD", "Möbel")])
 def test_images_are_removed_by_names_in_either_spelling(gallery: Path, tmp_path: Path, name: str) -> None:
     shutil.copytree(gallery / "photos", tmp_path / "photos")
     code, out, err = run("remove", f"photos/{name}/mug-01.jpg", cwd=tmp_path)
