@@ -172,6 +172,7 @@ def test_numbers_between_semicolons_may_have_a_decimal_comma(
 def test_the_cell_that_makes_a_column_of_numbers_text_is_named(table: Callable[..., Path]) -> None:
     path = table("path,x,y,z,label\n1,5,a,1,1\n2,6,b,2,2\n3,,3,3,3\n4,five\t,c,4,x\n5,many,5,,5\n6,7,,,5\n")
     assert read_table(path).not_numbers == (NotANumber("x", 5, "five"),)
+    assert read_table(table("path,x\n1,1\n2,2\n3," + "y" * 500)).not_numbers == (NotANumber("x", 4, "y" * 100),)
 
 
 # Columns without a name
