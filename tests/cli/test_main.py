@@ -159,8 +159,8 @@ def test_remove_takes_an_image_out_at_once(home: Path) -> None:
     [
         (["search"], "give one or more images"),
         (["search", "photos/mug/mug-01.jpg", "--id", "3"], "give one or more images"),
-        (["search", "photos/mug/mug-01.jpg", "-k", "0"], "k=0"),
-        (["search", "photos/mug/mug-01.jpg", "-k", "-5"], "k=-5"),
+        (["search", "photos/mug/mug-01.jpg", "-k", "0"], "'-k': 0: give at least 1"),
+        (["search", "photos/mug/mug-01.jpg", "-k", "-5"], "'-k': -5: give at least 1"),
         (["search", "nowhere.jpg"], "nowhere.jpg"),
         (["search", "--id", "999"], "999"),
         (["index", "nowhere"], "nowhere"),

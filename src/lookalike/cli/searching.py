@@ -102,8 +102,15 @@ def _image_terms(images: Sequence[str], sign: int) -> "list[Term]":
     terms = []
     for image in images:
         name, weight = (image, 1.0) if os.path.lexists(image) else weighted(image)
-        terms.append(Term(sys.stdin.buffer if name == "-" else name, weight=sign * weight))
+        terms.append(Term(sys.stdin.buffer if name == "-" else _as_on_disk(name), weight=sign * weight))
     return terms
+
+
+def _as_on_disk(name: str) -> str:
+    """The name of a file in the only other spelling in which it is there, if it is not there as it is given."""
+    from lookalike.storage.spellings import only, spellings
+
+    return name if os.path.lexists(name) else only(filter(os.path.lexists, spellings(name))) or name
 
 
 def _text_terms(texts: Sequence[str], sign: int) -> "list[Term]":

@@ -39,7 +39,7 @@ def attributes(table: str, folder: str | None, directory: str | None, as_json: b
 def print_attributes(report: "AttributesReport") -> None:
     """Prints what a table has given to which images, and what in it may not be as its owner thinks."""
     names = ", ".join(safe_text(name) for name in report.names)
-    column = f"column '{safe_text(report.column)}'" if report.column else "the first column"
+    column = f"column '{safe_text(report.column)}'" if report.column else "a column without a name"
     output.say(f"{output.counted(report.images, 'image')}, named by {column}, now with: {names}")
     if report.no_value:
         output.note(f"{output.counted(report.no_value, 'cell')} with NA, NaN, None or the like: taken as empty")
