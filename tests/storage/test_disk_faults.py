@@ -196,7 +196,7 @@ def index_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Undisturbed:
     folder = tmp_path_factory.mktemp("undisturbed").resolve() / "photos"
     shutil.copytree(template, folder)
-    return recorded(folder, scenario, Undisturbed([], [], [[]], [set()]))
+    return recorded(folder, scenario, Undisturbed([], [], [[]], [{"vectors.faiss"}]))
 
 
 @pytest.fixture(scope="module")
