@@ -20,7 +20,7 @@ _USED = 4  # a range is used if the values reach beyond this fraction of it
 _OUTLIERS = 0.001  # of a float image's values at either end do not count if they lie far away
 _FAR = 1.1  # times the other values
 _SLIGHT = 0.1  # of the range: this far below 0, sharpening leaves values that stand for 0
-_SAMPLE = 2**18  # values of a part by which outliers are recognised
+_SAMPLE = 2**14  # values of a part by which outliers are recognised
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ def _finite(values: NDArray[Any]) -> NDArray[Any]:
 def _without_outliers(sample: NDArray[Any], low: float, high: float) -> tuple[float, float]:
     if not sample.size:
         return low, high
-    bottom, top = (float(end) for end in np.quantile(sample.astype(np.float64), [_OUTLIERS, 1 - _OUTLIERS]))
+    wide = sample.astype(np.float64)
+    bottom, top = (float(end) for end in np.quantile(wide, [_OUTLIERS, 1 - _OUTLIERS], overwrite_input=True))
     if high > max(top, 0) * _FAR:
         high = top
     if low < min(bottom, 0) * _FAR:

@@ -26,18 +26,29 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
     """Reads the header of an image, whose pixels are decoded by `load()`. To be called inside `one_image`."""
     if not data:
         raise ImageError("empty file")
-    kind = next((kind for magic, kind in kinds.MAGIC if data.startswith(magic)), None) or kinds.read_kind(data)
+    found = kinds.FIRST_BYTES.match(data)
+    kind = found.lastgroup if found else kinds.read_brand(data)
     if kind:
-        image = _OPENERS[kind](data)
-        add_profile(image, data)
-        return image
+        return _OPENERS[kind](data)
     if other := kinds.kind_not_read(data):
         raise ImageError(f"{other} is not read")
     raise ImageError("not an image")
 
 
+_PHOTOMETRIC, _YCBCR, _SUBSAMPLING = 262, 6, 530  # tags of a TIFF, and a value (TIFF 6.0, section 21)
+
+
 class _Tiff(TiffImagePlugin.TiffImageFile):
     """Pillow's plugin, but broken EXIF does not raise and libtiff prints nothing."""
+
+    def _setup(self) -> None:
+        super()._setup()
+        is_ycbcr = self.tag_v2.get(_PHOTOMETRIC) == _YCBCR
+        if is_ycbcr and not self.use_load_libtiff and self.tag_v2.get(_SUBSAMPLING, (1, 1)) != (1, 1):
+            # Pillow takes what is not compressed as it lies, but the colours of several pixels are stored once.
+            self.use_load_libtiff, self._mode = True, "RGB"
+            whole = (0, 0, *self._tile_size)
+            self.tile = [ImageFile._Tile("libtiff", whole, 0, ("RGBX", False, self.tag_v2.offset))]
 
     def load(self) -> Any:
         with LIBTIFF_MUTED:
@@ -95,7 +106,9 @@ def _open_tiff(data: bytes) -> ImageFile.ImageFile:
 
 
 def _open_avif(data: bytes) -> ImageFile.ImageFile:
-    return AvifImagePlugin.AvifImageFile(io.BytesIO(data))
+    image = AvifImagePlugin.AvifImageFile(io.BytesIO(data))
+    add_profile(image, data)
+    return image
 
 
 def _open_heif(data: bytes) -> ImageFile.ImageFile:
@@ -103,7 +116,9 @@ def _open_heif(data: bytes) -> ImageFile.ImageFile:
         from pillow_heif import HeifImageFile  # optional
     except ImportError as error:
         raise ImageError('HEIC needs an extra: pip install "lookalike[heic]"', lasting=False) from error
-    return cast("ImageFile.ImageFile", HeifImageFile(io.BytesIO(data)))
+    image = cast("ImageFile.ImageFile", HeifImageFile(io.BytesIO(data)))
+    add_profile(image, data)
+    return image
 
 
 _Opener: TypeAlias = Callable[[bytes], ImageFile.ImageFile]

@@ -19,11 +19,6 @@ _STRIP_PIXELS = 2_000_000  # that are scaled at once
 _LOWER = {2: ("RGB", "RGB;16L"), 4: ("RGBA", "RGBA"), 6: ("RGBA", "RGBA;16L")}
 
 
-def is_deep(data: bytes) -> bool:
-    """Whether a PNG has 16 bits for each of several channels (PNG specification, 11.2.1)."""
-    return data[24:25] == b"\x10" and data[25:26] in (b"\2", b"\4", b"\6")
-
-
 class DeepPng(PngImagePlugin.PngImageFile):
     """A PNG with 16 bits for each of several channels.
 

@@ -68,8 +68,9 @@ def render(draft: Draft, view: View) -> Rendered:
     image.load()
     extent = draft.extent or image.size
     box = _centre(extent, view.part, view.fit) if view.part else (0, 0, *extent)
-    deep = deep_conversion(image.info.get("icc_profile"), 1) if _is_deep(image.mode) else None
-    conversion = None if deep else conversion_of(image)
+    profile = image.info.get("icc_profile")
+    deep = deep_conversion(profile, 1) if profile and _is_deep(image.mode) else None
+    conversion = conversion_of(image) if profile and not deep else None
     if conversion or image.width * image.height > LARGE_PIXELS:
         image, box = _reduced(image, box, view.size, conversion, deep)
     else:
@@ -149,11 +150,6 @@ def _flattening(image: Image.Image, strips: list[tuple[int, int, int, int]], dee
     return lambda strip: _eight_bits(strip, limits, deep)
 
 
-def _is_deep(mode: str) -> bool:
-    """Whether an image of this mode has more than 8 bits for a pixel's grey."""
-    return mode in ("I", "F") or mode.startswith("I;16")
-
-
 def _flatten(image: Image.Image) -> Image.Image:
     """Converts a loaded image of 8 bits a channel to mode RGB or L: white where it is transparent."""
     if image.mode in ("RGB", "L") and "transparency" not in image.info:
@@ -164,6 +160,11 @@ def _flatten(image: Image.Image) -> Image.Image:
         white.paste(image, mask=image)
         return white
     return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _is_deep(mode: str) -> bool:
+    """Whether a mode has more than 8 bits a channel."""
+    return mode in ("I", "F") or mode.startswith("I;16")
 
 
 def _eight_bits(image: Image.Image, limits: Range, deep: DeepConversion | None) -> Image.Image:

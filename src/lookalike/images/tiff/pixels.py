@@ -144,7 +144,7 @@ def _values(directory: Directory, picture: Picture, unpack: Unpack) -> NDArray[A
     layout = picture.layout
     values = np.full((layout.length, layout.width, len(picture.samples)), _filling(picture), layout.dtype)
     for segment in read_segments(directory, layout, max(picture.samples) + 1, unpack):
-        if segment.rows is None or (layout.planar and segment.plane not in picture.samples):
+        if layout.planar and segment.plane not in picture.samples:
             continue
         found = numbers(segment.rows, layout)
         into = values[segment.row : segment.row + len(found), segment.column : segment.column + found.shape[1]]
