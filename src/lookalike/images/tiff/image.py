@@ -33,6 +33,16 @@ def open_tiff(data: bytes, by_pillow: Callable[[BinaryIO], ImageFile.ImageFile])
     return by_pillow(io.BytesIO(data))
 
 
+def is_usual_file(data: bytes) -> bool:
+    """Whether Pillow's own plugin, given a TIFF as it is, reads the image that it shows, and rightly.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    directory = main_directory(data)
+    return _is_usual(directory) and directory.offset == first_offset(data)
+
+
 # The codecs that Pillow reads: the last are two of JPEG, CCITT's three, ThunderScan and the other bytes'.
 _BY_PILLOW = {UNCOMPRESSED, JPEG, 6, 2, 3, 4, 5, 8, 32771, 32773, 32809, 32946, 34925, 50000}
 _GREY, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = {0, 1}, 2, 3, 5, 6, 8
