@@ -22,9 +22,12 @@ _ALONE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a segment
 _END = b"\xff\xd9"
 # Continues a file in another way than its end does: with bits, and with each restart marker.
 _MORE = b"\x55" * 64 + b"".join(bytes((0xFF, 0xD0 + number)) + b"\x55" * 64 for number in range(8)) + _END
+_ANY_MARKER = re.compile(rb"\xff[\x01-\xfe]")
 # A marker after compressed pixels, in which a byte FF is followed by 00, or is part of a restart marker. Written with
 # ranges and without a group, it is found forty times as fast.
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_MOST_MARKERS = 100_000
+_MOST_JUNK = 1_000_000  # bytes between the segments of a header, which Pillow skips one by one
 _ROWS = 64  # whose checksum is computed at once
 
 
@@ -143,19 +146,25 @@ def _opened(kind: type[JpegFile], data: bytes, segments: list[_Segment]) -> Jpeg
 
 def _header(data: bytes) -> Iterator[_Segment]:
     """The segments up to the first scan's header."""
-    at = 2
-    while (at := data.find(b"\xff", at)) >= 0 and at + 4 <= len(data):
-        marker = data[at + 1]
-        if marker in (0x00, 0xFF) or marker in _ALONE:
-            at += 1 if marker == 0xFF else 2
-            continue
+    at, junk = 2, 0
+    for _ in range(_MOST_MARKERS):
+        found = _ANY_MARKER.search(data, at)
+        if not found or found.end() + 2 > len(data):
+            return
+        marker, junk = found[0][1], junk + found.start() - at
+        if junk > _MOST_JUNK:
+            break
         if marker == _JPEG_LS:
             raise ImageError("JPEG-LS is not read")
-        end = at + 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
-        yield _Segment(marker, at, at + 4, end)
+        at = found.end()
+        if marker in _ALONE:
+            continue
+        end = at + max(2, int.from_bytes(data[at : at + 2], "big"))
+        yield _Segment(marker, found.start(), at + 2, end)
         if marker == _SOS or end > len(data):
             return
         at = end
+    raise ImageError("damaged: a JPEG with very many bytes or markers before its pixels")
 
 
 def _without_short_segments(data: bytes, segments: list[_Segment]) -> bytes:
@@ -187,7 +196,10 @@ def _check_kind(frame: bytes) -> None:
 def _scans(data: bytes, first: _Segment) -> _Scans:
     """Follows the markers from the first scan's header to the end marker, behind which other data may come."""
     headers, at = [data[first.content : first.end]], first.end
-    while found := _NEXT_MARKER.search(data, at):
+    for _ in range(_MOST_MARKERS):
+        found = _NEXT_MARKER.search(data, at)
+        if not found:
+            return _Scans(headers, has_end=False)
         marker, at = found[0][1], found.end()
         if marker == _EOI:
             return _Scans(headers, has_end=True)
@@ -197,7 +209,7 @@ def _scans(data: bytes, first: _Segment) -> _Scans:
         if marker == _SOS:
             headers.append(data[at + 2 : end])
         at = max(end, at)
-    return _Scans(headers, has_end=False)
+    raise ImageError("damaged: a JPEG with very many markers")
 
 
 def _is_complete(headers: list[bytes], frame: bytes, *, is_progressive: bool) -> bool:

@@ -76,7 +76,7 @@ _XBM = re.compile(rb"(/\*[^*]*\*/\s*)?#define [ \t]*\w*width[ \t]+[0-9]+\s+#defi
 
 def read_kind(data: bytes) -> str | None:
     """The format of a file that is read and begins with these bytes: JPEG, PNG, ...; None if it is none of them."""
-    found = FIRST_BYTES.match(data)
+    found = FIRST_BYTES.match(data, 0, START)
     return found.lastgroup if found else read_brand(data)
 
 
