@@ -1,6 +1,6 @@
 """Compares the vectors of a matrix of image files with those of an independent decoder's pixels.
 
-    python -m tests.campaigns.images --count 700 --seed 1
+    python -m tests.campaigns.images --count 900 --seed 1
 
 libvips decodes; tifffile with imagecodecs what libvips does not read, or reads as something else than was drawn, as it
 does some TIFFs. Lookalike uses none of them. A file is right if the cosine of the two vectors is at least 0.98, or if
@@ -201,7 +201,7 @@ def summary(outcomes: Iterable[Outcome]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Compare decoded images with an independent decoder's.")
-    parser.add_argument("--count", type=int, default=700, help="number of files (default: 700)")
+    parser.add_argument("--count", type=int, default=900, help="number of files (default: 900)")
     parser.add_argument("--seed", type=int, default=1, help="default: 1")
     options = parser.parse_args()
     started = time.monotonic()

@@ -296,6 +296,21 @@ def test_lab_of_16_bits_looks_as_its_8_bit_copy() -> None:
     np.testing.assert_array_equal(shown(data), np.asarray(thumbnail(saved(lab, "TIFF"), max(SIZE))))
 
 
+@pytest.mark.parametrize("subsampling", [(1, 1), (2, 1), (2, 2), (4, 2)])
+@pytest.mark.parametrize("codec", [1, 8])
+def test_colours_may_be_stored_once_for_several_pixels(subsampling: tuple[int, int], codec: int) -> None:
+    """TIFF 6.0, section 21: the lights of a block, then its two colours."""
+    across, down = subsampling
+    smooth = Image.fromarray(RGB).resize((10, 8)).resize((40, 32), Image.Resampling.BICUBIC)
+    lights = np.asarray(smooth.convert("YCbCr"))
+    blocks = lights.reshape(32 // down, down, 40 // across, across, 3).swapaxes(1, 2)
+    light = blocks[..., 0].reshape(32 // down, 40 // across, -1)
+    units = np.dstack([light, blocks[..., 1:].mean((2, 3)).round().astype(np.uint8)]).tobytes()
+    tags = tags_of(lights) | {PHOTOMETRIC: 6, 530: list(subsampling), COMPRESSION: codec}
+    found = np.asarray(thumbnail(tiff(tags, zlib.compress(units) if codec == 8 else units), 40))
+    close(found, np.asarray(smooth), mean=6)
+
+
 # What else a file says
 
 
@@ -339,9 +354,10 @@ def test_the_main_image_is_read_where_the_first_is_a_thumbnail() -> None:
         ({FORMAT: 5, BITS: 64}, "a TIFF of complex numbers is not read"),
         ({FORMAT: 3, BITS: 24}, "a TIFF with 24-bit floats is not read"),
         ({BITS: 40}, "a TIFF with 40-bit integers is not read"),
-        ({PHOTOMETRIC: 9}, "a TIFF with colours of kind 9 is not read"),
+        ({PHOTOMETRIC: 9}, "a TIFF of this layout with ICC Lab is not read"),
+        ({PHOTOMETRIC: 6, SAMPLES: 3}, "a TIFF of this layout with YCbCr colours is not read"),
         ({BITS: [5, 6, 5], SAMPLES: 3, PHOTOMETRIC: 2}, "a TIFF with channels of 5, 6, 5 bits is not read"),
-        ({PREDICTOR: 34894}, "a TIFF with predictor 34894 for 16 bits is not read"),
+        ({PREDICTOR: 34894, COMPRESSION: 8}, "a TIFF with predictor 34894 for 16 bits is not read"),
         ({50706: [1, 4, 0, 0]}, "DNG is not read; export the photograph as JPEG or TIFF"),
         ({PHOTOMETRIC: 32803}, "raw data of a camera is not read; export the photograph as JPEG or TIFF"),
         ({PHOTOMETRIC: 2}, "damaged: 1 channels of 3"),

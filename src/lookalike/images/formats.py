@@ -35,8 +35,20 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
     raise ImageError("not an image")
 
 
+_PHOTOMETRIC, _YCBCR, _SUBSAMPLING = 262, 6, 530  # tags of a TIFF, and a value (TIFF 6.0, section 21)
+
+
 class _Tiff(TiffImagePlugin.TiffImageFile):
     """Pillow's plugin, but broken EXIF does not raise and libtiff prints nothing."""
+
+    def _setup(self) -> None:
+        super()._setup()
+        is_ycbcr = self.tag_v2.get(_PHOTOMETRIC) == _YCBCR
+        if is_ycbcr and not self.use_load_libtiff and self.tag_v2.get(_SUBSAMPLING, (1, 1)) != (1, 1):
+            # Pillow takes what is not compressed as it lies, but the colours of several pixels are stored once.
+            self.use_load_libtiff, self._mode = True, "RGB"
+            whole = (0, 0, *self._tile_size)
+            self.tile = [ImageFile._Tile("libtiff", whole, 0, ("RGBX", False, self.tag_v2.offset))]
 
     def load(self) -> Any:
         with LIBTIFF_MUTED:

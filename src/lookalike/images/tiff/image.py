@@ -5,13 +5,13 @@ import struct
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-import numpy as np
 from PIL import Image, ImageFile
 
+from lookalike.images.colour_curves import POWER, on_curve
 from lookalike.images.tiff import directory as tags
 from lookalike.images.tiff.directory import Directory, first_offset, main_directory
 from lookalike.images.tiff.layout import JPEG, UNCOMPRESSED
-from lookalike.images.tiff.pixels import bands_of, picture_of
+from lookalike.images.tiff.pixels import Picture, bands_of, picture_of
 from lookalike.images.tiff.segments import AT_ONCE, Unpack
 
 
@@ -27,7 +27,7 @@ def open_tiff(data: bytes, by_pillow: Callable[[BinaryIO], ImageFile.ImageFile])
     """
     directory = main_directory(data)
     if not _is_usual(directory):
-        return NumericTiff(directory, lambda grey: np.asarray(by_pillow(grey)))
+        return NumericTiff(directory, by_pillow)
     if directory.offset != first_offset(data):
         data = _beginning_with(directory)
     return by_pillow(io.BytesIO(data))
@@ -69,6 +69,9 @@ def _beginning_with(directory: Directory) -> bytes:
     return directory.data[:start] + pointer + directory.data[start + len(pointer) :]
 
 
+_NUMBERS = 8  # times the bytes of some rows, while they become numbers: bits take a byte each
+
+
 class NumericTiff(ImageFile.ImageFile):
     """The image of a TIFF's directory, which is decoded by `load()`.
 
@@ -92,9 +95,8 @@ class NumericTiff(ImageFile.ImageFile):
         self._directory, self._unpack = directory, unpack
         self._picture = picture = picture_of(directory)
         layout = picture.layout
-        segment = layout.segment[1] * (layout.row_bytes + layout.segment[0] * layout.in_segment * layout.dtype.itemsize)
-        pixel = len(picture.samples) * (layout.dtype.itemsize + 1)
-        self.working_bytes = layout.width * layout.length * pixel + 2 * max(segment, AT_ONCE)
+        kept = 1 if picture.mode == "L" else 4  # bytes of a pixel, as in limits.py
+        self.working_bytes = _peak(picture, kept) - kept * layout.width * layout.length
         self.by_library = layout.compression != UNCOMPRESSED
         super().__init__(io.BytesIO())
 
@@ -109,6 +111,18 @@ class NumericTiff(ImageFile.ImageFile):
     def load(self) -> Any:
         """Decodes the image."""
         if self._im is None:
-            bands = bands_of(self._directory, self._picture, self._unpack)
+            profile = on_curve(self.info.get("icc_profile")) if self._picture.may_be_on_curve else None
+            bands = bands_of(self._directory, self._picture, self._unpack, POWER if profile else 1.0)
+            self.info["icc_profile"] = profile or self.info.get("icc_profile")
             self.im = Image.frombuffer(self.mode, self.size, bands, "raw", self.mode, 0, 1).im
         return Image.Image.load(self)
+
+
+def _peak(picture: Picture, kept: int) -> int:
+    """The most bytes in memory: while segments are unpacked, numbers are scaled, or the image is made of them."""
+    layout, samples = picture.layout, len(picture.samples)
+    pixels = layout.width * layout.length
+    values, bands = pixels * samples * layout.dtype.itemsize, pixels * samples
+    segment = 0 if layout.compression == UNCOMPRESSED else layout.segment[1] * layout.row_bytes
+    unpacked = 3 * max(AT_ONCE, segment) if segment <= AT_ONCE else 2 * segment + AT_ONCE
+    return max(values + unpacked, values + bands, bands + kept * pixels) + _NUMBERS * max(AT_ONCE, layout.row_bytes)

@@ -12,7 +12,8 @@ from lookalike.images.tiff.directory import Directory
 
 UNCOMPRESSED, JPEG = 1, 7
 # What libtiff unpacks to bytes, whatever these mean: LZW, deflate under two numbers, PackBits, LZMA, Zstandard.
-_BYTE_CODECS = {5, 8, 32946, 32773, 34925, 50000}
+_PREDICTED = {5, 8, 32946, 34925, 50000}  # those that differences may precede
+_BYTE_CODECS = {*_PREDICTED, 32773}
 _CODECS = {
     2: "CCITT",
     3: "CCITT Group 3",
@@ -40,6 +41,14 @@ _CODECS = {
     52546: "JPEG XL",
 }
 _PHOTOMETRICS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 8: 3}  # number of colour samples
+_COLOURS = {
+    4: "a mask",
+    6: "YCbCr colours",
+    9: "ICC Lab",
+    10: "ITU Lab",
+    32844: "LogL",
+    32845: "LogLuv",
+}
 _PALETTE = 3
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}  # by the sample format; 4 is "not known"
 
@@ -113,6 +122,7 @@ def layout_of(directory: Directory) -> Layout:
     """
     width, length = directory.size
     samples = directory.number(tags.SAMPLES, 1)
+    compression = directory.number(tags.COMPRESSION, UNCOMPRESSED)
     tiled = tags.TILE_WIDTH in directory.tags
     rows = min(directory.number(tags.ROWS_PER_STRIP, length) or length, length)
     segment = (directory.number(tags.TILE_WIDTH, 0), directory.number(tags.TILE_LENGTH, 0)) if tiled else (width, rows)
@@ -124,8 +134,8 @@ def layout_of(directory: Directory) -> Layout:
         _kind(directory, samples),
         directory.order,
         directory.number(tags.PHOTOMETRIC, 0),
-        directory.number(tags.COMPRESSION, UNCOMPRESSED),
-        directory.number(tags.PREDICTOR, 1),
+        compression,
+        directory.number(tags.PREDICTOR, 1) if compression in _PREDICTED else 1,
         directory.number(tags.FILL_ORDER, 1) == 2,
         directory.number(tags.PLANAR, 1) == 2 and samples > 1,
         segment,
@@ -171,7 +181,8 @@ def _check(layout: Layout) -> None:
     if layout.bits not in depths[layout.kind]:
         raise ImageError(f"a TIFF with {layout.bits}-bit {'floats' if layout.kind == 'f' else 'integers'} is not read")
     if layout.photometric not in _PHOTOMETRICS:
-        raise ImageError(f"a TIFF with colours of kind {layout.photometric} is not read")
+        name = _COLOURS.get(layout.photometric, f"colours of kind {layout.photometric}")
+        raise ImageError(f"a TIFF of this layout with {name} is not read")
     if layout.samples < layout.colours:
         raise ImageError(f"damaged: {layout.samples} channels of {layout.colours}")
     if layout.photometric == _PALETTE and (layout.kind != "u" or layout.bits > 16):

@@ -9,42 +9,47 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from lookalike.errors import ImageError
 from lookalike.images.tiff import directory as tags
 from lookalike.images.tiff.directory import Directory
 from lookalike.images.tiff.layout import JPEG, UNCOMPRESSED, Layout
 
-AT_ONCE = 4_000_000  # unpacked bytes; at least one segment
+AT_ONCE = 4_000_000  # bytes of several segments that are unpacked together, and of rows that are yielded
 
-Unpack = Callable[[io.BytesIO], NDArray[np.uint8]]
-"""Decodes a TIFF of 8-bit grey to its pixels."""
+Unpack = Callable[[io.BytesIO], Image.Image]
+"""Decodes a TIFF of 8-bit grey."""
+
+_Rows = Callable[[int, int], NDArray[np.uint8]]
+"""Gives some rows of bytes, from the first to before the last."""
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 @dataclass(frozen=True)
 class Segment:
-    """The bytes of a strip or tile.
+    """Rows of bytes of a strip or tile.
 
     Attributes:
         plane: the sample that it holds, 0 if it has all.
         column: of the first pixel.
         row: of the first pixel.
-        rows: uint8, shape (rows, bytes of a row); None if the file leaves the segment out.
+        rows: uint8, shape (rows, bytes of a row).
     """
 
     plane: int
     column: int
     row: int
-    rows: NDArray[np.uint8] | None
+    rows: NDArray[np.uint8]
 
 
 def read_segments(directory: Directory, layout: Layout, planes: int, unpack: Unpack) -> Iterator[Segment]:
-    """Yields the segments of the first planes.
+    """Yields the rows of the first planes, without those that the file leaves out.
 
     Raises:
         ImageError: the file is too short.
@@ -58,14 +63,19 @@ def read_segments(directory: Directory, layout: Layout, planes: int, unpack: Unp
     if layout.compression == UNCOMPRESSED:  # some writers store no lengths, or such that reach beyond the file
         counts = np.where(starts > 0, np.minimum(sizes, len(directory.data) - starts), counts)
     _check(directory, starts, counts)
+    step = max(1, AT_ONCE // layout.row_bytes)
     for first, last in _batches(sizes, rows < layout.segment[1], counts == 0):
-        unpacked = _unpacked(directory, layout, slice(first, last), (starts, counts, rows), unpack)
+        if not counts[first]:
+            continue
+        part = slice(first, last)
+        unpacked = _unpacked(directory, layout, (starts[part], counts[part], rows[part]), unpack)
         top = 0
         for index in range(first, last):
             plane, place = divmod(index, across * down)
-            row, column = divmod(place, across)
-            part = None if unpacked is None else unpacked[top : top + rows[index]]
-            yield Segment(plane, column * layout.segment[0], row * layout.segment[1], part)
+            row, column = (at * side for at, side in zip(divmod(place, across), layout.segment[::-1], strict=True))
+            for begin in range(0, int(rows[index]), step):
+                end = min(begin + step, int(rows[index]))
+                yield Segment(plane, column, row + begin, unpacked(top + begin, top + end))
             top += int(rows[index])
 
 
@@ -103,29 +113,33 @@ def _batches(sizes: NDArray[np.int64], short: NDArray[np.bool_], empty: NDArray[
 def _unpacked(
     directory: Directory,
     layout: Layout,
-    part: slice,
     places: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
     unpack: Unpack,
-) -> NDArray[np.uint8] | None:
-    """The rows of bytes of some segments, below each other; None if they are empty."""
-    starts, counts, rows = (values[part] for values in places)
-    if not counts[0]:
-        return None
-    total = int(rows.sum())
-    pieces = [directory.data[start : start + count] for start, count in zip(starts, counts, strict=True)]
+) -> _Rows:
+    """The rows of bytes of some segments, below each other."""
+    starts, counts, rows = places
+    view = memoryview(directory.data)
+    pieces: list[Any] = [view[start : start + count] for start, count in zip(starts, counts, strict=True)]
     if layout.reversed_bits and layout.compression != JPEG:
-        pieces = [piece.translate(_REVERSED) for piece in pieces]
+        pieces = [bytes(piece).translate(_REVERSED) for piece in pieces]
     if layout.compression == UNCOMPRESSED:
-        sizes = rows * layout.row_bytes
-        if (counts < sizes).any():
+        if (counts < rows * layout.row_bytes).any():
             raise ImageError("truncated")
-        whole = b"".join(piece[:size] for piece, size in zip(pieces, sizes, strict=True))
-        return np.frombuffer(whole, np.uint8).reshape(total, layout.row_bytes)
+        whole = np.frombuffer(pieces[0] if len(pieces) == 1 else b"".join(pieces), np.uint8)
+        return _rows_of(whole.reshape(-1, layout.row_bytes))
     tables = directory.bytes(tags.JPEG_TABLES) if layout.compression == JPEG else b""
-    return unpack(_grey(layout, pieces, total, tables))
+    image = unpack(_grey(layout, pieces, int(rows.sum()), tables))
+    image.load()
+    if image.width * image.height <= AT_ONCE:
+        return _rows_of(np.asarray(image))
+    return lambda top, bottom: np.asarray(image.crop((0, top, image.width, bottom)))
 
 
-def _grey(layout: Layout, pieces: list[bytes], total: int, tables: bytes) -> io.BytesIO:
+def _rows_of(rows: NDArray[np.uint8]) -> _Rows:
+    return lambda top, bottom: rows[top:bottom]
+
+
+def _grey(layout: Layout, pieces: list[Any], total: int, tables: bytes) -> io.BytesIO:
     """A little-endian TIFF of 8-bit grey with the same packed segments as strips."""
     lengths = [len(piece) for piece in pieces]
     offsets = np.cumsum([8, *lengths])[:-1]
