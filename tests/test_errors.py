@@ -26,6 +26,15 @@ HINTS: list[tuple[Hint, str]] = [
     ),
     (Hint("reindex", {"path": "photos", "encoder": ...}), "lookalike.reindex('photos', encoder=...)"),
     (Hint("open_with_encoder", {"path": "photos", "encoder": ...}), "lookalike.open('photos', encoder=...)"),
+    (Hint("trust", {"path": "photos"}), "lookalike.open('photos').trust()"),
+    (
+        Hint("forget_sources", {"file": "photos/.lookalike/sources.json"}),
+        "pathlib.Path('photos/.lookalike/sources.json').unlink()",
+    ),
+    (
+        Hint("relocate", {"path": "kept", "old": "photos", "new": ...}),
+        "lookalike.relocate('kept', old='photos', new=...)",
+    ),
     (Hint("remove_images", {"path": "photos", "image": "a b.jpg"}), "lookalike.open('photos').remove(['a b.jpg'])"),
     (Hint("import_model", {"source": ...}), "lookalike.importers.import_model(...)"),
     (

@@ -196,6 +196,18 @@ def test_an_unknown_attribute_is_refused_and_the_known_are_named(catalog: Catalo
         catalog.rows_where(Where(attributes={"price": 7, "prize": 7}))
 
 
+def test_names_of_a_stranger_in_a_message_are_few_and_on_one_line(catalog: Catalog) -> None:
+    with catalog.writing() as transaction:
+        for number in range(30):
+            transaction.set_attributes("c.jpg", {f"a\nError: \x1b[31m {number:02}": 1, "x" * 1000: 2})
+    with pytest.raises(UsageError) as refused:
+        catalog.rows_where(Where(attributes={"a\nb": 1}))
+    message = refused.value.message
+    assert message.startswith(r"no image has an attribute 'a\nb'; there are: 'a\nError: \x1b[31m 00', ")
+    assert message.endswith(", and 13 more")
+    assert message.isprintable()
+
+
 def test_an_attribute_is_refused_if_there_are_none(empty: Path) -> None:
     with closing(Catalog(empty)) as catalog, pytest.raises(UsageError, match="'price'; there are: none"):
         catalog.rows_where(Where(attributes={"price": 7}))
@@ -356,7 +368,7 @@ def test_an_end_that_there_is_not_cannot_be_left_out() -> None:
 
 @pytest.mark.parametrize("values", [None, True, [None], b"a", {"a": 1}])
 def test_values_to_be_left_out_are_texts_or_numbers(values: Any) -> None:
-    with pytest.raises(UsageError, match=r"^Not: .* is of the type .*; give text or a number"):
+    with pytest.raises(UsageError, match=r"^Not\(values=...\): .* is of the type .*; give text or a number"):
         Not(values)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.demo import write_gallery
 from tests.support import tiny_models
 from tests.support.optional_packages import needs
 from tests.support.project import ROOT
@@ -21,24 +20,20 @@ README = ROOT / "README.md"
 CONSOLE = re.findall(r"^```console\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
 CSV = re.findall(r"^```csv\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
 PYTHON = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
-INSTALLING = ("pip install", "lookalike models import")  # by name, from the network
+# From the network, or for the shell that a person types into.
+INSTALLING = ("pip install", "lookalike models import", "python3 -m venv", ". .venv/")
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with the README's photos, and with models by the names of those that the README imports."""
+    """A folder with the README's table, and with models by the names of those that the README imports."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOOKALIKE_MODELS", str(folder / "models"))
         tiny_models.save("resnet")
         tiny_models.save("clip", words={"red": 0, "blue": 2})
-        yield made(folder)
-
-
-def made(folder: Path) -> Path:
-    write_gallery(folder / "photos", per_kind=4)
-    (folder / "photos.csv").write_text("".join(CSV))
-    return folder
+        (folder / "photos.csv").write_text("".join(CSV))
+        yield folder
 
 
 def run(command: list[str], home: Path) -> str:
@@ -59,7 +54,8 @@ def test_every_command_works_one_after_the_other(home: Path) -> None:
     assert (rank, score, label) == ("1", "1.000", "clock")
     assert (home / "clocks.html").stat().st_size > 10_000
     assert (home / "both.jpg").read_bytes()[:2] == b"\xff\xd8"
-    assert "47 images" in outputs["lookalike check"]
+    assert "lookalike demo photos" in outputs
+    assert "299 images" in outputs["lookalike check"]
     assert (
         "place, year" in outputs["lookalike attributes photos.csv"]
         or "year, place" in outputs["lookalike attributes photos.csv"]
@@ -68,7 +64,7 @@ def test_every_command_works_one_after_the_other(home: Path) -> None:
 
 
 def test_the_python_works(home: Path) -> None:
-    run(["lookalike", "index", "photos"], home)  # it opens what the commands have made
+    run(["lookalike", "demo", "photos"], home)  # it opens what the commands have made
     run(["lookalike", "attributes", "photos.csv"], home)
     (home / "example.py").write_text("\n".join(PYTHON))
     lines = run([sys.executable, "example.py"], home).splitlines()

@@ -10,6 +10,7 @@ from .encoders.base import Encoder as Encoder
 from .encoders.base import TextEncoder as TextEncoder
 from .errors import DamagedIndexWarning as DamagedIndexWarning
 from .errors import DeviceWarning as DeviceWarning
+from .errors import FontWarning as FontWarning
 from .errors import Hint as Hint
 from .errors import LookalikeError as LookalikeError
 from .evaluation.results import Evaluation as Evaluation
@@ -32,5 +33,7 @@ from .results import Matches as Matches
 from .results import Skipped as Skipped
 from .search.options import SearchOptions as SearchOptions
 from .search.query import Term as Term
+from .sources.lists import FileList as FileList
+from .storage.made_of import MadeOf as MadeOf
 
 __version__: str

@@ -12,8 +12,8 @@ LookalikeError
 │   └── LockedError          another process is writing to the collection
 └── StorageError             the disk is full or failing; nothing acknowledged is lost
 
-Two warnings (UserWarnings): DamagedIndexWarning, when a search goes on without its index, and DeviceWarning, when a
-model runs on the CPU instead of the device that was asked for.
+Three warnings (UserWarnings): DamagedIndexWarning, when a search goes on without its index, DeviceWarning, when a
+model runs on the CPU instead of the device that was asked for, and FontWarning, when no font has a letter of a name.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,6 +25,9 @@ Action = Literal[
     "maintain",
     "reindex",
     "open_with_encoder",
+    "trust",
+    "forget_sources",
+    "relocate",
     "remove_images",
     "import_model",
     "import_model_again",
@@ -41,6 +44,9 @@ _CALLS: dict[Action, tuple[str, str]] = {
     "maintain": ("build it again", "lookalike.open({path!r}).maintain()"),
     "reindex": ("index its images again", "lookalike.reindex({all})"),
     "open_with_encoder": ("open it with its own encoder", "lookalike.open({all})"),
+    "trust": ("trust it", "lookalike.open({path!r}).trust()"),
+    "forget_sources": ("forget what it was made of", "pathlib.Path({file!r}).unlink()"),
+    "relocate": ("follow its images", "lookalike.relocate({all})"),
     "remove_images": ("remove images that are deleted", "lookalike.open({path!r}).remove([{image!r}])"),
     "import_model": ("import a model", "lookalike.importers.import_model({all})"),
     "import_model_again": (
@@ -176,8 +182,8 @@ class StorageError(LookalikeError):
     """The disk is full or failing. What was acknowledged before is there."""
 
 
-class DamagedIndexWarning(UserWarning):
-    """The index of a collection is damaged: searches are exact, and slower, until it is built again."""
+class _HintedWarning(UserWarning):
+    """A warning with what to do about it; see LookalikeError."""
 
     def __init__(self, message: str, *hints: Hint) -> None:
         super().__init__(message, *hints)
@@ -185,6 +191,14 @@ class DamagedIndexWarning(UserWarning):
 
     def __str__(self) -> str:
         return with_hints(self.message, self.hints)
+
+
+class DamagedIndexWarning(_HintedWarning):
+    """The index of a collection is damaged: searches are exact, and slower, until it is built again."""
+
+
+class FontWarning(_HintedWarning):
+    """No font has some letters of a contact sheet, which shows them without accents or as escapes."""
 
 
 class DeviceWarning(UserWarning):

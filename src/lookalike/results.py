@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, SupportsIndex, overload
 
@@ -19,6 +20,7 @@ class Match:
         width: of the upright image, in pixels.
         height: of the upright image, in pixels.
         attributes: the image's attributes, by name.
+        is_query: whether its file is the one that was given as the query.
         sha256: of the file as it was indexed, or None; another file at `path` is not shown.
     """
 
@@ -30,30 +32,55 @@ class Match:
     width: int = 0
     height: int = 0
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    is_query: bool = False
     sha256: bytes | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an answer comes from, so that a page of it can still be understood years later.
+
+    Attributes:
+        folder: the folder of the collection.
+        model: the model that made the vectors, with its precision: "efficientnet-lite0 (int8)".
+        fingerprint: of that model; only scores with the same fingerprint can be compared.
+        date: when the answer was given, with the time zone.
+    """
+
+    folder: Path
+    model: str
+    fingerprint: str
+    date: datetime
 
 
 class Matches(list[Match]):
     """Matches, best first: a list that a notebook shows as thumbnails.
 
-    `queries` holds the query images and terms as they were given, to be shown beside the matches; `max_pixels` is the
-    most pixels of an image that is shown, None for the usual limit.
+    `queries` holds the query images and terms as they were given, to be shown beside the matches; `origin` is the
+    collection that they come from, or None if that is not known; `max_pixels` is the most pixels of an image that is
+    shown, None for the usual limit.
     """
 
     def __init__(
-        self, matches: Iterable[Match] = (), *, queries: Iterable[Any] = (), max_pixels: int | None = None
+        self,
+        matches: Iterable[Match] = (),
+        *,
+        queries: Iterable[Any] = (),
+        origin: Origin | None = None,
+        max_pixels: int | None = None,
     ) -> None:
         super().__init__(matches)
-        self.queries, self.max_pixels = tuple(queries), max_pixels
+        self.queries, self.origin, self.max_pixels = tuple(queries), origin, max_pixels
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> Match: ...
     @overload
     def __getitem__(self, index: slice) -> "Matches": ...
     def __getitem__(self, index: SupportsIndex | slice) -> "Match | Matches":
-        """Returns one match, or a slice with the same queries and limit."""
+        """Returns one match, or a slice with the same queries, origin and limit."""
         if isinstance(index, slice):
-            return Matches(super().__getitem__(index), queries=self.queries, max_pixels=self.max_pixels)
+            found = super().__getitem__(index)
+            return Matches(found, queries=self.queries, origin=self.origin, max_pixels=self.max_pixels)
         return super().__getitem__(index)
 
     def _repr_html_(self) -> str:

@@ -68,7 +68,7 @@ def test_images_that_only_few_rows_name_are_found_among_many(table: Callable[...
     assert read(table("\n".join(["name,thing", *lines])), images)[0] == "thing"
 
 
-def test_the_number_of_cells_that_are_looked_up_hardly_grows_with_the_table() -> None:
+def test_the_number_of_lookups_hardly_grows_with_the_table() -> None:
     for columns, count, most in ((2, 1_000, 500), (2, 100_000, 1200), (5000, 1000, 60_000)):
         asked = list[str]()
         found = ImageColumn(columns, lambda name, asked=asked: bool(asked.append(name)))  # type: ignore[misc]
@@ -172,6 +172,7 @@ def test_numbers_between_semicolons_may_have_a_decimal_comma(
 def test_the_cell_that_makes_a_column_of_numbers_text_is_named(table: Callable[..., Path]) -> None:
     path = table("path,x,y,z,label\n1,5,a,1,1\n2,6,b,2,2\n3,,3,3,3\n4,five\t,c,4,x\n5,many,5,,5\n6,7,,,5\n")
     assert read_table(path).not_numbers == (NotANumber("x", 5, "five"),)
+    assert read_table(table("path,x\n1,1\n2,2\n3," + "y" * 500)).not_numbers == (NotANumber("x", 4, "y" * 100),)
 
 
 # Columns without a name
@@ -188,6 +189,7 @@ def test_the_cell_that_makes_a_column_of_numbers_text_is_named(table: Callable[.
         ("path,year,,\nphotos/mug.jpg,2019,,\n", "path", {"year": 2019}),
         ("path,,year\nphotos/mug.jpg,,2019\n", "path", {"year": 2019}),
         (",x,year\n0,nothing,2019\n", "", {"x": "nothing", "year": 2019}),
+        ("year,\n2019,photos/mug.jpg\n", "", {"year": 2019}),
     ],
 )
 def test_a_column_without_a_name_is_an_index_or_the_paths_or_empty(
@@ -223,7 +225,7 @@ def test_the_columns_of_a_parquet_file_are_told_by_their_values_too(
 # Long cells, and what reading takes
 
 
-def test_cells_of_a_million_characters_are_read_and_the_limit_of_the_process_stays(table: Callable[..., Path]) -> None:
+def test_cells_of_a_million_characters_are_read_and_the_limit_stays(table: Callable[..., Path]) -> None:
     before = csv.field_size_limit()
     path = table("path,caption,x\na," + "x" * 1_000_000 + ",1\nb,short,2\n")
     assert [(name, len(str(values["caption"]))) for name, values in rows(path)] == [("a", 1_000_000), ("b", 5)]

@@ -18,6 +18,9 @@ COMMANDS = {
         "lookalike.reindex('photos', encoder=...)",
     ],
     "open_with_encoder": ["lookalike.open('photos', encoder=...)"],
+    "trust": ["lookalike index -c photos --trust"],
+    "forget_sources": ["rm photos/.lookalike/sources.json"],
+    "relocate": ["lookalike relocate -c kept photos NEW"],
     "remove_images": ["lookalike remove -c photos 'a b.jpg'"],
     "import_model": [
         "lookalike models import SOURCE",

@@ -56,7 +56,7 @@ def test_build_tells_how_long_it_takes_and_then_what_it_is_worth(home: Path) -> 
     assert code == 0
     assert err.startswith("Building IVF2,SQ8: about ")
     assert out.startswith("IVF2,SQ8: ")
-    assert "of the 10 nearest in" in out
+    assert "of the 10 nearest; an exact search takes" in out
     assert "IVF2,SQ8" in run("info", cwd=home)[1]
 
 

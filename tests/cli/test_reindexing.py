@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 import lookalike
 from lookalike import Collection
-from lookalike.cli.indexing import _explanation
 from lookalike.cli.main import cli
+from lookalike.cli.reindexing import explanation
 from lookalike.collection.reindex import estimate_reindex
 from lookalike.errors import IncompatibleError, LookalikeError
 from tests.support.commands import run
@@ -64,7 +64,7 @@ def test_the_explanation_mentions_a_run_that_has_begun(photos: Collection) -> No
     begin(photos, CoarseEncoder())
     change = estimate_reindex(photos.folder, encoder=CoarseEncoder())
     assert change
-    assert "begun with coarse: 5 of 12 files are done." in _explanation(change)
+    assert "begun with coarse: 5 of 12 files are done." in explanation(change)
     other = refusal("index", photos.folder, "--model", "efficientnet-lite0").message
     assert other.endswith("begun with coarse: 5 of 12 files are done, which would be discarded.")
 
@@ -72,7 +72,7 @@ def test_the_explanation_mentions_a_run_that_has_begun(photos: Collection) -> No
 def test_an_encoder_object_is_named_in_a_python_call(photos: Collection) -> None:
     change = estimate_reindex(photos.folder, encoder=CoarseEncoder())
     assert change
-    assert f"run: lookalike.reindex('{photos.folder}', encoder=...)\n" in _explanation(change)
+    assert f"run: lookalike.reindex('{photos.folder}', encoder=...)\n" in explanation(change)
 
 
 def test_a_collection_in_its_own_directory_is_named_by_that(folder: Path, tmp_path: Path) -> None:

@@ -47,6 +47,13 @@ def test_the_column_that_names_images_is_said_and_so_is_what_may_surprise(galler
     assert report["not_numbers"] == [{"column": "ISO", "line": 3, "cell": "many"}]
 
 
+def test_images_named_by_an_index_without_a_name_are_said_to_be(gallery: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f",year\n{gallery}/photos/fish/fish-01.jpg,2019\n")
+    code, out, err = run("attributes", str(tmp_path / "t.csv"), "-c", "photos", cwd=gallery)
+    assert (code, err) == (0, "")
+    assert out == "1 image, named by a column without a name, now with: year\n"
+
+
 def test_a_table_that_names_no_image_says_which_column_was_read(gallery: Path, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("FileName,x\nnowhere.jpg,1\n")
     code, out, err = run("attributes", str(tmp_path / "t.csv"), "-c", "photos", cwd=gallery)
@@ -79,6 +86,13 @@ def test_an_exclusion_finds_images_without_the_attribute_too(gallery: Path) -> N
 def test_labels_and_folders_are_typed_in_either_spelling(gallery: Path, name: str) -> None:
     for option, given in (("--label", name), ("--under", name), ("--under", f"photos/{name}")):
         assert found(gallery, option, given) == [unicodedata.normalize("NFD", "Möbel")]
+
+
+@pytest.mark.parametrize("name", [unicodedata.normalize("NFC", "Möbel"), unicodedata.normalize("NFD", "Möbel")])
+def test_a_query_is_found_by_its_name_in_either_spelling(gallery: Path, name: str) -> None:
+    code, out, err = run("search", f"photos/{name}/mug-01.jpg^2", "-c", "photos", "-k", "1", "--json", cwd=gallery)
+    assert (code, err) == (0, "")
+    assert records(out)[0]["key"] == unicodedata.normalize("NFD", "Möbel/mug-01.jpg")
 
 
 @pytest.mark.parametrize("name", [unicodedata.normalize("NFC", "Möbel"), unicodedata.normalize("NFD", "Möbel")])

@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 def earlier(folder: Path, monkeypatch: pytest.MonkeyPatch, old_files: None) -> Iterator[Collection]:
     """The collection as an earlier version left it, which did not apply profiles."""
     with monkeypatch.context() as patch:
-        patch.setattr("lookalike.images.rendering.conversion_of", lambda _: None)
+        patch.setattr("lookalike.images.rendering.conversion_of", lambda *_: None)
         patch.setattr(revisions, "CURRENT", 0)
         with lookalike.create(folder, encoder=ColourEncoder()) as collection:
             collection.add(folder, threads=2)
@@ -243,3 +243,12 @@ def test_a_catalog_of_the_format_before_is_migrated(earlier: Collection, folder:
         assert catalog.count_outdated() == 8
     assert counts(earlier.add(folder)) == {"reencoded": 3, "unchanged": 5}
     assert_up_to_date(earlier, folder)
+
+
+def test_vectors_of_earlier_decoders_are_taken_over_where_they_are_right(earlier: Collection, folder: Path) -> None:
+    """By a collection around it: not those of images with a profile."""
+    earlier.close()
+    with lookalike.create(folder.parent, encoder=ColourEncoder()) as around:
+        report = around.add(folder.parent, take_over=[folder])
+        assert (report.added, report.taken_over) == (8, 5)
+        assert_up_to_date(around, folder.parent)

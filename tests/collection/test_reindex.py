@@ -131,7 +131,7 @@ def test_it_may_be_done_again_and_again_and_leaves_nothing_behind(photos: Collec
     for number, encoder in enumerate((CoarseEncoder(), ColourEncoder("other"), CoarseEncoder("third")), 1):
         photos.build(spec="Flat") if number == 1 else None
         reindex(photos.folder, encoder=encoder)
-        assert names_in(photos.directory) == {"collection.json", "lock", f"data.{number:06}"}
+        assert names_in(photos.directory) == {"collection.json", "lock", "sources.json", f"data.{number:06}"}
         with lookalike.open(photos.folder, encoder=encoder) as again:
             assert facts_of(again) == before
             assert again.add(photos.folder).unchanged == 12
@@ -159,7 +159,7 @@ def test_catalogs_with_a_write_ahead_log_are_indexed_again_too(folder: Path, mon
     with lookalike.open(folder, encoder=CoarseEncoder()) as again:
         assert facts_of(again) == before
         again.remove(["00.png"])
-    assert names_in(photos.directory) == {"collection.json", "lock", "data.000001"}
+    assert names_in(photos.directory) == {"collection.json", "lock", "sources.json", "data.000001"}
 
 
 def test_the_bundled_model_takes_over_by_its_name(photos: Collection) -> None:

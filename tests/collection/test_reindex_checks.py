@@ -36,7 +36,7 @@ def test_wrong_arguments_are_refused_and_change_nothing(photos: Collection, tmp_
     with pytest.raises(NoCollectionError, match="there is no collection") as raised:
         reindex(tmp_path / "nowhere", encoder=CoarseEncoder())
     assert raised.value.hints == (Hint("create", {"path": str(tmp_path / "nowhere")}),)
-    assert names_in(photos.directory) == {"catalog.sqlite", "collection.json", "lock", "vectors.faiss"}
+    assert names_in(photos.directory) == {"catalog.sqlite", "collection.json", "lock", "sources.json", "vectors.faiss"}
 
 
 def test_there_is_one_writer_and_readers_go_on(photos: Collection, encoder: ColourEncoder) -> None:

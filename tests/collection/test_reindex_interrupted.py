@@ -78,7 +78,7 @@ def test_a_failure_just_before_or_after_the_switch_loses_nothing(photos: Collect
         assert first == (5, "cats", {"price": 6})
         assert second == (9, "wolves", {"label": "wolves"})
         assert found["new.png"][0] == 13
-    assert names_in(photos.directory) == {"collection.json", "lock", "data.000001"}
+    assert names_in(photos.directory) == {"collection.json", "lock", "sources.json", "data.000001"}
 
 
 def test_another_model_begins_anew(photos: Collection, coarse: CountingEncoder) -> None:
@@ -86,7 +86,7 @@ def test_another_model_begins_anew(photos: Collection, coarse: CountingEncoder) 
     reindex(photos.folder, encoder=ColourEncoder("other"))
     with lookalike.open(photos.folder, encoder=ColourEncoder("other")) as again:
         assert (len(again), again.check()) == (12, [])
-    assert names_in(photos.directory) == {"collection.json", "lock", "data.000001"}
+    assert names_in(photos.directory) == {"collection.json", "lock", "sources.json", "data.000001"}
 
 
 def cut(path: Path) -> None:

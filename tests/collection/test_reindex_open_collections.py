@@ -86,7 +86,7 @@ def test_an_open_collection_goes_on_or_has_to_be_opened_again(indexed: Collectio
     else:
         assert use not in WRITES
         assert got == expected if use != "info" else got.images == 12  # type: ignore[attr-defined]
-    assert names_in(indexed.directory) == {"collection.json", "lock", "data.000001"}
+    assert names_in(indexed.directory) == {"collection.json", "lock", "sources.json", "data.000001"}
 
 
 @pytest.mark.parametrize("use", sorted(WRITES))

@@ -185,5 +185,11 @@ def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None
 @pytest.mark.parametrize(("option", "value"), [("per_kind", 0), ("seed", -1)])
 def test_options_out_of_range_are_refused_by_name(tmp_path: Path, option: str, value: int) -> None:
     with pytest.raises(UsageError, match=f"{option} {value}"):
-        demo.write_gallery(tmp_path / "gallery", **{option: value})
+        demo.write_gallery(tmp_path / "gallery", **{option: value})  # type: ignore[arg-type]
     assert not (tmp_path / "gallery").exists()
+
+
+def test_progress_counts_the_files(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    paths = demo.write_gallery(tmp_path, per_kind=2, progress=lambda done, total: told.append((done, total)))
+    assert told == [(done, len(paths)) for done in range(1, len(paths) + 1)]

@@ -33,6 +33,7 @@ def test_a_match_becomes_a_dictionary_of_all_its_fields() -> None:
         "width": 40,
         "height": 30,
         "attributes": {"stars": 5},
+        "is_query": False,
     }
 
 

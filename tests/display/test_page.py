@@ -1,17 +1,23 @@
 """The page of look-alikes, in a real browser."""
 
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
 from PIL import Image
 
+import lookalike
+from lookalike.display.html import address
 from lookalike.display.page import fragment, page, write_page
 from lookalike.display.text import safe_text
-from lookalike.results import Match, Matches
+from lookalike.results import Match, Matches, Origin
+from lookalike.search.query import Term
 from tests.support import browser
 from tests.support.browser import Inspection
 
@@ -29,6 +35,9 @@ HOSTILE = (
     "{{ 7 * 7 }}{% raw %}.png",
     "#what?is=this&that%41;.png",
 )
+
+TERMS = (Term(Path("/photos/cat.jpg")), Term(Path("/photos/dog.jpg"), weight=-1), Term(text="red", weight=-0.5))
+ORIGIN = Origin(Path("/photos/2024"), "resnet (f32)", "0123456789abcdef", datetime(2026, 5, 4, 13, 7, 59, tzinfo=UTC))
 
 # A page that does everything wrong, which shows that the tests below can fail.
 UNSAFE = '<title>t</title><img src="/stolen.png"><script>window.hacked = 1; document.title = "hacked"</script>'
@@ -84,6 +93,9 @@ def seen(matches: Matches, hostile: Matches) -> Inspection:
         "/in_colour": notebook + in_colour + fragment(matches),
         "/unsafe": UNSAFE,
         "/empty": page(Matches()),
+        "/minus": page(Matches(matches[:2], queries=TERMS, origin=ORIGIN)),
+        "/itself": page(Matches([replace(matches[0], is_query=True), matches[1]])),
+        "/plain": page(Matches(matches[:2], queries=TERMS[:1])),
     }
     frames = {name[1:]: (name, SIZE[0]) for name in pages} | {"phone": ("/page", 360)}
     return browser.inspect(pages, frames)
@@ -106,6 +118,7 @@ def test_every_match_is_a_card_with_rank_score_name_and_label(seen: Inspection, 
         assert str(rank) in shown
         assert match.key.rpartition("/")[2] in shown
         assert match.label is None or match.label in shown
+        assert card.splitlines()[-1].endswith(f"id {match.id}")
     assert "120 × 80" in cards[2]  # noqa: RUF001 # the multiplication sign
     assert "2024/hat" in cards[2].splitlines()
 
@@ -133,7 +146,7 @@ def test_the_bar_is_as_long_as_the_score_and_empty_below_zero(seen: Inspection) 
 def test_a_page_requests_nothing_but_itself(seen: Inspection) -> None:
     for name in ("page", "hostile", "unguarded", "fragment", "in_colour"):
         assert seen.frames[name]["loaded"] == []
-    addresses = {"/page", "/hostile", "/unguarded", "/fragment", "/in_colour", "/unsafe", "/empty"}
+    addresses = {f"/{name}" for name in seen.frames if name != "phone"}
     assert set(seen.requests) == {"/", *addresses, "/stolen.png"}
     assert seen.requests.count("/stolen.png") == 1  # by the unsafe page
 
@@ -158,6 +171,71 @@ def test_a_link_leads_to_the_file_whatever_its_name(hostile: Matches, seen: Insp
         assert (address.scheme, address.netloc, address.query, address.fragment) == ("file", "", "", "")
         assert match.path is not None
         assert unquote_to_bytes(address.path) == os.fsencode(match.path)
+
+
+def test_the_query_among_the_matches_says_so(seen: Inspection) -> None:
+    assert ["the query" in card for card in seen.frames["itself"]["cards"]] == [True, False]
+
+
+def test_a_negative_query_is_marked_as_one(seen: Inspection) -> None:
+    """By its word and by its outline; where there is only one query, nothing has to be said."""
+    roles = [(role["text"], role["outlined"]) for role in seen.frames["minus"]["roles"]]
+    assert roles == [("query", False), ("minus", True), ("minus × 0.5", True)]  # noqa: RUF001 # the multiplication sign
+    assert seen.frames["plain"]["roles"] == []
+
+
+def test_a_page_tells_where_and_when_it_is_from(seen: Inspection, matches: Matches) -> None:
+    footer = seen.frames["minus"]["text"].split("nothing in common.")[1].split("\n")
+    assert [line for line in footer if line.strip()] == [
+        "Images of /photos/2024, compared by the model resnet (f32) (fingerprint 0123456789ab).",
+        f"Lookalike {lookalike.__version__}, 2026-05-04 13:07 UTC",
+    ]
+    hostile = Origin(Path("/\x1b<b>"), "<script>", "\u202e", ORIGIN.date)
+    text = page(Matches(origin=hostile))
+    assert "/\\x1b&lt;b&gt;" in text
+    assert "<script>" not in text
+    assert "\u202e" not in text
+
+
+@pytest.mark.parametrize(
+    ("file", "where", "expected"),
+    [
+        ("photos/a.jpg", "page.html", "./photos/a.jpg"),
+        ("photos/a.jpg", "photos/page.html", "./a.jpg"),
+        ("photos/a.jpg", "pages/new/page.html", "./../../photos/a.jpg"),
+        ("photos/a b#?%é.jpg", "photos/page.html", "./a%20b%23%3F%25%C3%A9.jpg"),
+        ("photos/javascript:alert(1).jpg", "photos/page.html", "./javascript%3Aalert%281%29.jpg"),
+        ("photos/\udcff.jpg", "page.html", "./photos/%FF.jpg"),
+        ("pages/../photos/a.jpg", "page.html", "./photos/a.jpg"),
+    ],
+)
+def test_a_link_is_relative_so_that_page_and_photos_can_be_moved(
+    file: str, where: str, expected: str, tmp_path: Path
+) -> None:
+    for folder in ("photos", "pages/new"):
+        (tmp_path / folder).mkdir(parents=True)
+    assert address(tmp_path / file, tmp_path / where) == expected
+
+
+def test_a_link_is_absolute_where_a_relative_one_would_not_lead_there(tmp_path: Path) -> None:
+    """Far away, behind a symlink, or if it is not known where the page will be."""
+    (tmp_path / "real" / "pages").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "pages")
+    (tmp_path / "page.html").symlink_to(tmp_path / "real" / "page.html")
+    photo = tmp_path / "photos" / "a.jpg"
+    for where in (None, tmp_path / "link" / "page.html", tmp_path / "page.html", "/page.html"):
+        assert address(photo, where) == photo.as_uri()
+    assert address(Path("/elsewhere/a.jpg"), tmp_path / "page.html") == "file:///elsewhere/a.jpg"
+    assert address(tmp_path / "real" / "pages" / "a.jpg", tmp_path / "link" / "page.html") == "./a.jpg"
+
+
+def test_the_links_of_a_page_that_was_moved_lead_to_the_photos(tmp_path: Path) -> None:
+    (tmp_path / "before" / "photos").mkdir(parents=True)
+    photo = solid(tmp_path / "before" / "photos" / "a.png", RED)
+    write_page(Matches([Match(1, "a.png", photo, 1.0)], queries=[photo]), tmp_path / "before" / "page.html")
+    moved = (tmp_path / "before").rename(tmp_path / "after")
+    links = re.findall('<a href="([^"]*)"', (moved / "page.html").read_text())
+    assert [moved / link for link in links] == [moved / "photos" / "a.png"] * 2
 
 
 def test_screen_readers_find_headings_language_and_alternative_texts(seen: Inspection) -> None:

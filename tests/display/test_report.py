@@ -4,15 +4,20 @@ import dataclasses
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+import lookalike
+from lookalike.cli.output import OutputFiles
+from lookalike.cli.quality import print_evaluation
 from lookalike.display.report import report, write_report
-from lookalike.display.text import safe_text
+from lookalike.display.text import safe_text, score_text
 from lookalike.evaluation.results import Evaluation
 from lookalike.metrics import LabelQuality
+from lookalike.results import Origin
 from tests.support import browser
 from tests.support.browser import Inspection
 from tests.support.evaluations import EXACT, HOSTILE, INDEXED, hostile_evaluation, labelled_evaluation
@@ -60,6 +65,57 @@ def test_the_numbers_come_first_and_are_explained(seen: Inspection) -> None:
         *("mAP", "0.500", "the whole ranking"),
         *("Time a query", "1.0 ms", "exact search 100 ms"),
     ]
+
+
+def test_exact_search_is_marked_where_the_index_is_not_used() -> None:
+    row = '<tr class="chosen"><th scope="row">exact <span class="label">in use</span></th>'
+    assert row in report(dataclasses.replace(INDEXED, chosen=None))
+    assert row not in report(INDEXED)
+
+
+def test_a_report_names_the_images_by_id_and_tells_where_it_is_from(labelled: Evaluation) -> None:
+    origin = Origin(Path("/photos"), "resnet (f32)", "0123456789abcdef", datetime(2026, 5, 4, 13, 7, tzinfo=UTC))
+    text = report(dataclasses.replace(labelled, origin=origin))
+    assert text.count('<p class="facts">id 1</p>') == 1
+    assert 'title="red.png, id 2, score 0.900"' in text
+    assert 'Images of <bdi class="folder">/photos</bdi>, compared by the model <bdi>resnet (f32)</bdi>' in text
+    assert f"Lookalike {lookalike.__version__}, 2026-05-04 13:07 UTC" in text
+
+
+def test_the_links_of_a_report_are_relative_to_it(labelled: Evaluation, tmp_path: Path) -> None:
+    photo = labelled.worst[0].query.path
+    assert photo
+    write_report(labelled, photo.parent / "quality.html")
+    links = re.findall('<a class="image" href="([^"]*)"', (photo.parent / "quality.html").read_text())
+    assert links[:2] == ["./green.png", "./red.png"]
+
+
+@pytest.mark.parametrize(
+    ("recall", "milliseconds"), [(0.97999, 0.01749), (0.9805, 1.0049), (0.9999, 12.5), (1.0, 1234.4)]
+)
+def test_the_terminal_and_the_page_show_the_same_numbers(
+    recall: float, milliseconds: float, labelled: Evaluation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Recall is rounded down on both, so that 0.9999 is not taken for all."""
+    odd = dataclasses.replace(
+        labelled, recall=recall, recall_low=recall - 0.0101, milliseconds=milliseconds, precision_at_1=0.8365
+    )
+    print_evaluation(odd, OutputFiles(), as_json=False)
+    printed, page = capsys.readouterr().out, report(odd)
+    shown = dict(re.findall(r"<dt>(.*?)</dt>\s*<dd class=\"value\">(.*?)</dd>", page))
+    low = re.search("at least (0[.][0-9]+)", page)
+    assert low
+    expected = [
+        f"recall@10      {shown['Recall@10']} (95% lower bound {low[1]}), 400 queries",
+        f"time           {shown['Time a query']} a query; exact search 100 ms",
+        f"precision@1    {shown['Precision@1']}",
+        f"precision@10   {shown['Precision@10']}",
+        f"mAP            {shown['mAP']}",
+    ]
+    assert printed.splitlines()[:5] == expected
+    assert max(map(len, printed.splitlines())) <= 80
+    for match in labelled.worst[0].found:
+        assert f"score {score_text(match.score)}" in page
 
 
 def test_without_labels_the_report_has_no_precision(seen: Inspection) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from lookalike.display import fonts, lettering
+from lookalike.display.fonts import PILLOWS
 from lookalike.display.sheet import sheet, write_sheet
-from lookalike.errors import UsageError
+from lookalike.errors import FontWarning, UsageError
 from lookalike.results import Match, Matches
 from lookalike.search.query import Term
 
@@ -39,7 +41,8 @@ def grey(paper: Image.Image, box: tuple[int, int, int, int]) -> NDArray[np.uint8
 
 def has_text(paper: Image.Image, box: tuple[int, int, int, int], text: str) -> bool:
     """Returns whether a text is drawn anywhere in a box, in black or grey, pixel by pixel."""
-    font = ImageFont.load_default(10)
+    font = fonts.load(fonts.faces()[0], 10)
+    assert font
     left, top, right, bottom = map(int, font.getbbox(text))
     there = grey(paper, box)
     for ink in ("#222222", "#707070"):
@@ -66,16 +69,49 @@ def test_images_are_in_a_regular_grid_query_first(matches: Matches) -> None:
     assert lefts[0] == paper.width - boxes[3][2] == tops[0]  # the same margin on three sides
 
 
-def test_each_caption_is_below_its_own_image(matches: Matches) -> None:
-    paper = sheet(matches, columns=3, side=SIDE)
-    captions = [["query"]] + [[f"{m.id}   {m.score:.3f}", f"label{m.id}"] for m in matches]
-    cells = []
+def cells(paper: Image.Image) -> list[tuple[int, int, int, int]]:
+    """The boxes of the captions below the images of `COLOURS`."""
+    found = []
     for colour in COLOURS:
         left, _, right, bottom = extent(paper, colour)
-        cells.append((left - 5, bottom + 1, right + 5, min(bottom + 50, paper.height)))
-    for cell, own in zip(cells, captions, strict=True):
+        found.append((left - 5, bottom + 1, right + 5, min(bottom + 50, paper.height)))
+    return found
+
+
+def test_each_caption_is_below_its_own_image(matches: Matches) -> None:
+    paper = sheet(matches, columns=3, side=SIDE)
+    captions = [["query", "0.png"]]
+    captions += [[f"{m.id}   {m.score:.3f}   label{m.id}", f"{m.id}.png"] for m in matches]
+    for cell, own in zip(cells(paper), captions, strict=True):
         for line in (line for caption in captions for line in caption):
             assert has_text(paper, cell, line) == (line in own)
+
+
+def test_copies_of_one_name_are_told_apart_by_their_folders(matches: Matches) -> None:
+    keys = ["a/x.png", "b/c/x.png", "b/d/x.png", "e/y.png", "e/y.png"]
+    copies = [replace(match, key=key, label=None) for match, key in zip(matches, keys, strict=True)]
+    paper = sheet(Matches(copies, queries=matches.queries), columns=3, side=SIDE)
+    shown = ["0.png", "a/x.png", "c/x.png", "d/x.png", "y.png", "y.png"]
+    for cell, name in zip(cells(paper), shown, strict=True):
+        assert [other for other in set(shown) if has_text(paper, cell, other)] in ([name], ["x.png", name])
+
+
+def test_the_query_among_the_matches_says_so_instead_of_its_label(matches: Matches) -> None:
+    paper = sheet(Matches([replace(matches[0], is_query=True), *matches[1:]], queries=matches.queries), side=SIDE)
+    for cell, caption in zip(cells(paper)[1:3], ("1   0.875   query", "2   0.750   label2"), strict=True):
+        assert has_text(paper, cell, caption)
+
+
+def test_a_negative_query_has_a_frame_and_a_word_of_its_own(matches: Matches) -> None:
+    terms = [Term(matches.queries[0]), Term(matches[0].path, weight=-1), Term(matches[1].path, weight=-0.5)]
+    paper = sheet(Matches(matches[2:], queries=terms), columns=3, side=SIDE)
+    frames = []
+    for cell, words in zip(cells(paper), ("query", "minus", "minus x 0.5"), strict=False):
+        assert has_text(paper, cell, words)
+        left, bottom = cell[0], cell[3]
+        middle = np.asarray(paper)[bottom - 51 - SIDE // 2, left : left + 5]
+        frames.append({tuple(pixel) for pixel in middle.tolist()} - {(255, 255, 255)})
+    assert frames == [{(0x4A, 0x8A, 0x86)}, {(0xC0, 0x57, 0x3D)}, {(0xC0, 0x57, 0x3D)}]
 
 
 def test_only_the_query_has_a_frame(matches: Matches) -> None:
@@ -105,8 +141,8 @@ def test_an_unreadable_image_is_a_gap_with_the_reason(tmp_path: Path) -> None:
     gaps = []
     for name in ("broken.png", "gone.png", "gone as well.png"):
         paper = sheet(Matches([Match(1, name, tmp_path / name, 0.5)]), side=150)
-        box = extent(paper, (238, 238, 238))
-        assert (box[2] - box[0], box[3] - box[1]) == (150, 150)
+        box = (20, 20, 170, 170)
+        assert all(paper.getpixel(corner) == (238, 238, 238) for corner in ((20, 20), (169, 20), (169, 169)))
         gaps.append(grey(paper, box))
     assert (gaps[0] < 150).sum() > 50  # text
     assert (gaps[0] != gaps[1]).any()  # that depend on the reason
@@ -123,14 +159,28 @@ def test_the_smallest_sheets_have_gaps_and_texts_too(side: int, tmp_path: Path) 
         assert (tile < 170).sum() > 20  # text
 
 
-def test_a_label_is_cut_and_loses_what_the_font_cannot_draw(matches: Matches) -> None:
-    odd = Matches([replace(matches[0], label="É" + "x" * 99), replace(matches[1], label="猫")])
-    paper = sheet(odd, columns=2, side=SIDE)
+def test_a_long_caption_ends_in_an_ellipsis_within_its_column(matches: Matches) -> None:
+    odd = Matches([replace(matches[0], label="x" * 99, key="y" * 99)])
+    paper = sheet(odd, columns=1, side=SIDE)
     left, _, right, bottom = extent(paper, COLOURS[1])
-    assert has_text(paper, (left, bottom, right, bottom + 50), "Exxxx")
+    setting = lettering.Lettering(10)
+    for text in ("1   0.875   " + "x" * 99, "y" * 99):
+        short = setting.shortened(text, SIDE)
+        assert short.endswith("…")
+        assert has_text(paper, (left, bottom, right, bottom + 50), short)
     assert (grey(paper, (right, bottom, right + 10, bottom + 50)) == 255).all()
-    left, _, right, bottom = extent(paper, COLOURS[2])
-    assert (grey(paper, (left, bottom + 25, right, bottom + 50)) == 255).all()
+
+
+def test_letters_that_no_font_has_are_escaped_and_named(matches: Matches, monkeypatch: pytest.MonkeyPatch) -> None:
+    lettering._face_for.cache_clear()
+    monkeypatch.setattr(fonts, "faces", lambda: (PILLOWS,))
+    odd = Matches([replace(matches[0], label="Élan", key="a/猫.png")])
+    with pytest.warns(FontWarning, match=r'no font that has É 猫.*pip install "lookalike\[fonts\]"'):
+        paper = sheet(odd, columns=1, side=SIDE)
+    left, _, right, bottom = extent(paper, COLOURS[1])
+    assert has_text(paper, (left, bottom, right, bottom + 50), "1   0.875   Elan")
+    assert has_text(paper, (left, bottom, right, bottom + 50), r"\u732b.png")
+    lettering._face_for.cache_clear()
 
 
 def test_without_a_number_of_columns_the_sheet_is_about_square(matches: Matches) -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from rich.ansi import AnsiDecoder
+from rich.cells import cell_len
 from rich.color import Color
 from rich.console import Console
 from rich.text import Text
 
 from lookalike.display.terminal import lines, print_matches, table
 from lookalike.results import Match, Matches
+from lookalike.search.query import Term
 
 RED, BLUE, GREEN = (250, 20, 10), (10, 20, 250), (20, 200, 30)
 VARIABLES = ("TERM", "TERM_PROGRAM", "LC_TERMINAL", "KITTY_WINDOW_ID", "KONSOLE_VERSION")
@@ -31,11 +33,12 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     for name in (*VARIABLES, *MULTIPLEXERS, "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
 
-    def make(*, width: int = 80, color_system: str | None = "truecolor", **environ: str) -> Console:
+    def make(*, width: int = 80, height: int = 50, color_system: str | None = "truecolor", **environ: str) -> Console:
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
         file = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
-        return Console(file=file, force_terminal=True, color_system=color_system, width=width)  # type: ignore[arg-type]
+        size = {"width": width, "height": height}
+        return Console(file=file, force_terminal=True, color_system=color_system, **size)  # type: ignore[arg-type]
 
     return make
 
@@ -89,13 +92,38 @@ def test_a_table_shows_rank_score_label_size_and_path(matches: Matches, screen: 
     ]
 
 
-def test_a_long_path_is_folded_and_not_cut(screen: Screen) -> None:
-    console = screen(width=60)
-    console.print(table(Matches([Match(1, "a", Path(LONG), 0.5, "hat")])))
-    shown = plain(written(console))
-    assert max(map(len, shown)) <= 60
-    column = shown[0].index("path")
-    assert "".join(line[column:].strip() for line in shown[2:]).replace(" ", "") == LONG.replace(" ", "")
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/photos/2024/a.jpg", "/photos/2024/a.jpg"),
+        ("/photos/a very long folder/2024/summer/a.jpg", "…/a very long folder/2024/summer/a.jpg"),
+        (LONG, "one_word_one_word_one_word_one_word_on…"),
+        ("/photos/" + "夏休みの写真" * 9 + ".jpg", "夏休みの写真夏休みの写真夏休みの写真夏…"),
+        ("/p/" + "👨\u200d👩\u200d👧" * 30, "👨\u200d👩\u200d👧" * 19 + "…"),
+        ("/p/" + "e\u0301" * 50, "e\u0301" * 38 + "…"),
+    ],
+)
+def test_each_match_takes_one_line_of_its_width(path: str, shown: str, screen: Screen) -> None:
+    """A path loses its first folders, and a name that is too long for all that ends in an ellipsis."""
+    console = screen(width=77)
+    console.print(table(Matches([Match(1, "a", Path(path), 0.5, "hat"), Match(2, "b", Path("/b"), 0.5, "x" * 40)])))
+    head, _, first, second = plain(written(console))
+    assert head.index("path") == 38
+    assert first[38:].rstrip() == shown
+    assert second.split() == ["2", "2", "0.500", "x" * 15 + "…", "/b"]
+    assert all(cell_len(line.rstrip()) <= 77 for line in (head, first, second))
+
+
+def test_the_query_among_the_matches_is_marked(matches: Matches, screen: Screen) -> None:
+    console = screen(width=70)
+    console.print(table(Matches([Match(1, "a", Path("/p/a.png"), 1.0, is_query=True), Match(2, "b", Path(LONG), 0.5)])))
+    assert [line.rstrip()[-12:] for line in plain(written(console))[2:]] == ["a.png (query)"[-12:], "word_one_wo…"]
+    long = screen(width=70)
+    long.print(table(Matches([Match(1, "a", Path(LONG), 1.0, is_query=True)])))
+    assert plain(written(long))[2].rstrip().endswith("… (query)")
+    strip = screen(height=24)
+    print_matches(Matches([Match(1, "a", matches[0].path, 1.0, "hat", is_query=True)]), strip)
+    assert any("1  1.000  query" in line for line in plain(written(strip)))
 
 
 def test_a_path_below_the_current_folder_is_relative_to_it(
@@ -139,13 +167,14 @@ def test_a_pipe_gets_plain_lines_that_are_not_cut(matches: Matches) -> None:
     assert file.getvalue().splitlines() == lines(matches)
 
 
-def test_without_matches_only_a_terminal_gets_a_message(screen: Screen) -> None:
+def test_without_matches_there_is_no_table(screen: Screen) -> None:
+    """The command line says on standard error that there are none."""
     file = io.StringIO()
     print_matches(Matches(), Console(file=file, force_terminal=False))
     assert file.getvalue() == ""
     console = screen()
     print_matches(Matches(), console)
-    assert plain(written(console)) == ["Nothing was found."]
+    assert written(console).strip() == ""
 
 
 def test_half_blocks_show_the_colours_of_the_images(matches: Matches, screen: Screen) -> None:
@@ -180,14 +209,40 @@ def test_captions_are_below_the_images_and_gaps_have_reasons(matches: Matches, s
     assert "score" in rows[11]  # the table
 
 
-@pytest.mark.parametrize(("width", "most"), [(12, 3), (39, 6), (80, 12), (200, 30)])
-def test_at_most_three_rows_of_images_fit_the_terminal(width: int, most: int, matches: Matches, screen: Screen) -> None:
-    console = screen(width=width)
+@pytest.mark.parametrize(
+    ("width", "height", "most"), [(12, 99, 3), (39, 99, 6), (80, 99, 12), (200, 99, 30), (80, 57, 8), (80, 24, 4)]
+)
+def test_at_most_three_rows_of_images_fit(width: int, height: int, most: int, matches: Matches, screen: Screen) -> None:
+    console = screen(width=width, height=height)
     print_matches(Matches(matches[:1] * 30, queries=matches.queries), console)
     shown = plain(written(console))
     rule = next(number for number, line in enumerate(shown) if "──" in line)
     assert max(map(len, shown[:rule])) <= width
     assert sum(line.count("0.875") for line in shown[:rule]) == most - 1  # one is the query
+
+
+@pytest.mark.parametrize(("matches_in_all", "columns"), [(3, 18), (10, 16), (12, 12), (13, 10), (40, 18)])
+def test_images_get_smaller_so_that_the_table_fits_below(
+    matches_in_all: int, columns: int, matches: Matches, screen: Screen
+) -> None:
+    """On 24 lines, one row of images, the table, one message and the prompt fit; 40 matches cannot."""
+    console = screen(height=24)
+    print_matches(Matches(matches[:1] * matches_in_all, queries=matches.queries), console)
+    shown = plain(written(console))
+    captions = next(line for line in shown if "0.875" in line)
+    assert captions.index("1  ") == columns + 2
+    assert len(shown) + 2 <= 24 or matches_in_all == 40
+
+
+def test_texts_and_reasons_of_any_script_keep_to_their_columns(screen: Screen, tmp_path: Path) -> None:
+    japanese, long = "赤い帽子をかぶった猫の写真と青い車", "a red hat on a wooden table " * 20
+    for text in (japanese, long):
+        console = screen()
+        print_matches(Matches(queries=[Term(text=text)]), console)
+        lines = [line.rstrip() for line in plain(written(console))[:9]]
+        assert all(cell_len(line) <= 18 for line in lines)
+        assert "".join(lines).startswith('"' + text[:8])
+        assert lines[8].endswith("…" if text is long else '"')
 
 
 @pytest.mark.parametrize("options", [{"color_system": "256"}, {"color_system": None}, {"NO_COLOR": "1"}])
@@ -264,7 +319,7 @@ def test_images_are_drawn_over_empty_lines(matches: Matches, screen: Screen) -> 
     print_matches(matches, console)
     room, _, rest = written(console).partition("\x1b[11A")
     assert room.count("\n") == 11
-    assert [line.strip() for line in room.split("\n")[:7]] == [""] * 7
+    assert [line.strip() for line in room.split("\n")[:6]] == [""] * 6
     drawing, _, after = rest.partition("\x1b[11B")
     moves = re.sub(r"\x1b_G.*?\x1b\\", "P", drawing)
     assert moves == "\x1b7\x1b[1GP\x1b8" + "\x1b7\x1b[21GP\x1b8"

@@ -10,7 +10,7 @@ from PIL import Image
 
 from lookalike.errors import ImageError
 from lookalike.images.decode import Preprocessing, decode, thumbnail
-from tests.support.image_samples import Masks, bit_fields, painting, saved
+from tests.support.image_samples import Masks, bit_fields, painting, run_length_bmp, saved
 
 WHOLE = Preprocessing(size=32, crop=1.0)
 
@@ -161,3 +161,17 @@ def test_compressions_of_os2_are_named() -> None:
     for number, expected in ((3, "of Huffman codes"), (4, "of 24-bit run lengths")):
         head = struct.pack("<I", 64) + data[18:30] + struct.pack("<I", number) + data[34:54] + bytes(24)
         assert reason(data[:14] + head + data[54:]) == f"a BMP {expected} is not read"
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "1"])
+def test_a_palette_with_more_colours_than_there_can_be_is_read_as_far_as_it_counts(mode: str) -> None:
+    image = painting(mode, (41, 30))
+    data = saved(image, "BMP")
+    start = int.from_bytes(data[10:14], "little")
+    longer = data[:10] + struct.pack("<I", start + 80) + data[14:46] + struct.pack("<I", 276) + data[50:start]
+    np.testing.assert_array_equal(whole(longer + bytes(80) + data[start:]), np.asarray(image.convert("RGB")))
+
+
+def test_run_lengths_that_end_early_are_truncated() -> None:
+    data = run_length_bmp((12, 4), b"\x05\x21\x00\x03abc\0")
+    assert reason(data) == "truncated"

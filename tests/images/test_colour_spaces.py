@@ -112,6 +112,7 @@ def test_what_goes_before_counts() -> None:
         [chunk(b"cICP", bytes([2, 2, 0, 1]))],
         [chunk(b"cICP", bytes([12, 13, 0, 0]))],
         [chunk(b"cICP", b"\x0c")],
+        [chunk(b"cICP", bytes([12, 13, 0, 1]))[:-1] + b"\0"],
     ],
 )
 def test_colours_stay_as_they_are_without_another_space(chunks: list[bytes]) -> None:

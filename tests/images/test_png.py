@@ -162,4 +162,4 @@ def test_a_png_of_apples_own_kind_is_named() -> None:
 
 def test_a_usual_png_is_not_copied() -> None:
     data = after_header(saved(painting(), "PNG"), chunk(b"tEXt", b"Software\0x"), chunk(b"pHYs", bytes(9)))
-    assert png_files._needed(data) is data
+    assert png_files._needed(data)[0] is data

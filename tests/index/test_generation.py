@@ -467,3 +467,13 @@ def test_below_the_target_an_index_serves_only_if_it_is_faster() -> None:
         assert (card.parameters(k=10, recall=None) is not None) == serves
     kept = replace(ABOUT, exact_milliseconds=0.01)
     assert kept.parameters(k=10, recall=None) is not None  # it was asked for, and reaches its target
+
+
+@pytest.mark.parametrize(("exact", "better"), [(0.01, True), (100.0, False)])
+def test_below_the_target_it_says_whether_searches_are_exact(exact: float, better: bool) -> None:
+    """That is what `info` and reports mark as in use."""
+    missed = replace(ABOUT, target_recall=0.99, reached_recall=0.9, exact_milliseconds=exact)
+    assert missed.is_exact_better == better
+    assert (missed.parameters(k=10, recall=None) is None) == better
+    assert not replace(missed, target_recall=0.9).is_exact_better
+    assert replace(missed, points=()).is_exact_better

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lookalike.images.reading import UNKNOWN, FileStatus
 from lookalike.ingest.changes import Change, Changed, Unchanged, Vanished, changes, compare
-from lookalike.sources.folder import Files, Folder, Found, Source, Unreadable, key_of
+from lookalike.sources.folder import Files, Folder, Found, Listing, Source, Unreadable, key_of
 from lookalike.storage import sqlite
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.records import FileKind, KnownFile
@@ -127,7 +127,7 @@ def test_only_names_of_images_count_and_nothing_hidden(tmp_path: Path) -> None:
 def test_the_collections_own_directory_is_left_out_wherever_it_is(tmp_path: Path) -> None:
     lay_out(tmp_path, "a.jpg", ".lookalike/b.jpg", "index/c.jpg", "index2/d.jpg", "sub/index/e.jpg")
     assert keys(Folder(tmp_path, base=tmp_path)) == ["a.jpg", "index/c.jpg", "index2/d.jpg", "sub/index/e.jpg"]
-    source = Folder(tmp_path, base=tmp_path, leave_out=tmp_path / "index")
+    source = Folder(tmp_path, base=tmp_path, listing=Listing(leave_out=tmp_path / "index"))
     assert keys(source) == ["a.jpg", "index2/d.jpg", "sub/index/e.jpg"]
 
 

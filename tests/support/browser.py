@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,6 +55,10 @@ const inspect = frame => {
       alt: image.alt, width: image.naturalWidth, scheme: image.src.split(':')[0],
       box: image.getBoundingClientRect().toJSON(),
     })),
+    roles: all('.query .role').map(role => {
+      const image = role.closest('li').querySelector('.image');
+      return {text: role.innerText, outlined: view.getComputedStyle(image).outlineStyle != 'none'};
+    }),
     bars: all('.bar i').map(bar => bar.getBoundingClientRect().width / bar.parentNode.clientWidth),
     ink: all('.score').map(score => view.getComputedStyle(score).color),
     paper: view.getComputedStyle(page.documentElement).backgroundColor,
@@ -151,3 +155,29 @@ def _site(pages: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+_ORDER = """
+const order = name => {
+  const text = name.firstChild, at = [...text.data].map((letter, place) => {
+    const range = document.createRange();
+    range.setStart(text, place);
+    range.setEnd(text, place + 1);
+    return range.getBoundingClientRect().x;
+  });
+  return [...at.keys()].sort((a, b) => at[a] - at[b]);
+};
+document.getElementById('seen').textContent = JSON.stringify([...document.querySelectorAll('bdi')].map(order));
+"""
+
+
+def from_left(names: Sequence[str]) -> list[str]:
+    """The letters of each name in the order in which a browser shows them, from left to right."""
+    lines = "".join(f"<p><bdi>{html.escape(name)}</bdi></p>" for name in names)
+    style = "<style>p { font: 20px monospace; white-space: pre }</style>"
+    page = f'<!doctype html><meta charset="utf-8">{style}{lines}<pre id="seen"></pre><script>{_ORDER}</script>'
+    with _site({"/": page}) as (base, _):
+        dom = _chromium("--dump-dom", base + "/")
+    found = re.search('<pre id="seen">(.*?)</pre>', dom, re.DOTALL)
+    assert found, dom
+    return ["".join(name[place] for place in places) for name, places in zip(names, json.loads(found[1]), strict=True)]

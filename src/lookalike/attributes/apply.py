@@ -1,12 +1,15 @@
 """Sets the attributes of a collection's images from a table."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from lookalike import arguments
 from lookalike.attributes.columns import NotANumber
 from lookalike.attributes.table import read_table
+from lookalike.errors import UsageError
 from lookalike.sources.folder import absolute, key_of
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.spellings import only, spellings
@@ -81,12 +84,22 @@ def apply(catalog: Catalog, folder: Path, path: Path) -> AttributesReport:
             if taken is None:
                 unknown.add(name)
                 continue
-            transaction.set_attributes(taken, values)
+            with _errors_of(path, name):
+                transaction.set_attributes(taken, values)
             images += 1
             if taken != name and _is_image(catalog, name):
                 ambiguous.add(Ambiguous(name, taken, name))
     counted = (images, unknown.count, tuple(unknown.items), table.names, ambiguous.count, tuple(ambiguous.items))
     return AttributesReport(*counted, table.column, table.no_value, table.not_numbers)
+
+
+@contextmanager
+def _errors_of(path: Path, name: str) -> Iterator[None]:
+    """Has an error about a value say in which table and row it is."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{path}: {arguments.shown(name)}: {error.message}") from None
 
 
 class _Names:

@@ -20,6 +20,7 @@ _WHOLE = re.compile(r"0|-?[1-9]\d{0,18}", re.ASCII)
 _DECIMAL = re.compile(r"-?((0|[1-9]\d*)(\.\d*|(?=[eE]))|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WITH_COMMA = re.compile(r"-?(0|[1-9]\d*),\d+", re.ASCII)
 _LONGEST_NUMBER = 400  # characters
+_SHOWN = 100  # characters of a cell in a report
 _MOSTLY = 0.5  # a column of which more are numbers is of numbers, its owner will think
 
 _Kind = Callable[[str], Value]
@@ -32,7 +33,7 @@ class NotANumber:
     Attributes:
         column: the name of the column, most of whose other cells are numbers.
         line: of the first such cell, in the file.
-        cell: what it holds.
+        cell: what it holds, up to 100 characters.
     """
 
     column: str
@@ -65,7 +66,7 @@ class Column:
         if len(cell) > self.longest[0]:
             self.longest = len(cell), line
         if not self._is_text and not self._is_number(cell) and self._first_text is None:
-            self._first_text = line, cell
+            self._first_text = line, cell[:_SHOWN]
 
     def conversion(self) -> Callable[[str], Value | None]:
         """The function from a cell to its value, None if it has none; ValueError if the file is another one now."""
@@ -112,7 +113,7 @@ class ImageColumn:
     hardly grows with the table.
     """
 
-    _MOST_ROWS, _CELLS, _REMEMBERED = 50, 1000, 1000
+    _MOST_ROWS, _CELLS, _REMEMBERED = 50, 5000, 1000
     _LONGEST = 4096  # characters; no path has more
 
     def __init__(self, columns: int, names_image: Callable[[str], bool]) -> None:

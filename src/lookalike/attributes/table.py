@@ -94,7 +94,8 @@ class _Header:
 
     def described(self) -> str:
         """The column that names the images, for a message."""
-        return f"column {arguments.shown(self.names[self.paths])}" if self.names[self.paths] else "first column"
+        name = self.names[self.paths]
+        return f"the column {arguments.shown(name)}" if name else f"column {self.paths + 1}"
 
 
 def _checked_names(path: Path, given: Sequence[str]) -> tuple[str, ...]:
@@ -195,7 +196,7 @@ def _csv_rows(header: _Header, dialect: Dialect, columns: Sequence[Column]) -> I
         given = _fitted(header.path, number, cells, len(header.names))
         name = given[header.paths]  # a file name may begin or end with a space
         if not name.strip():
-            raise UsageError(f"{header.path}: line {number} has no path in the {header.described()}")
+            raise UsageError(f"{header.path}: line {number} has no path in {header.described()}")
         try:
             values = [conversion(given[column].strip()) for column, conversion in conversions]
         except ValueError:
@@ -243,6 +244,6 @@ def _parquet_rows(header: _Header) -> Iterator[Row]:
         name = cells[header.paths]
         if not isinstance(name, str) or not name:
             raise UsageError(
-                f"{header.path}: row {number} has no path in the {header.described()} but {arguments.shown(name)}"
+                f"{header.path}: row {number} has no path in {header.described()} but {arguments.shown(name)}"
             )
         yield header.row(name, [cells[column] for column in header.attributes])

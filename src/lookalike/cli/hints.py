@@ -30,6 +30,12 @@ def _command(hint: Hint) -> str:
             return command_for("index", *_collection(path))
         case "reindex", {"path": path, **options} if "encoder" not in options:
             return f"{command_for('index', *_collection(path), **options)} --reindex"
+        case "trust", {"path": path}:
+            return command_for("index", "-c", path, "--trust")
+        case "forget_sources", {"file": file}:
+            return shlex.join(["rm", _operand(file)])
+        case "relocate", {"path": path, "old": old, "new": new}:
+            return command_for("relocate", "-c", path, _operand(old), "NEW" if new is ... else _operand(new))
         case "remove_images", {"path": path, "image": image}:
             return command_for("remove", "-c", path, _operand(image))
         case "import_model", arguments:

@@ -2,31 +2,51 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lookalike import errors
-from lookalike.cli import locate, options, output, progress, reports
-from lookalike.cli.hints import as_command, command_for
-from lookalike.display.text import is_harmless, safe_text
+import lookalike
+from lookalike.cli import locate, nested, options, output, progress, reindexing, reports
+from lookalike.cli.lists import NamedSources, named_sources
+from lookalike.display.text import safe_text
 
 if TYPE_CHECKING:
     from lookalike.collection.collection import Collection
     from lookalike.collection.reindex import ReindexEstimate
     from lookalike.ingest.pipeline import Report
 
-_SKIPPED = 3  # the exit code when some images were skipped, or many are missing
+_LEFT_OUT = 3  # the exit code when nothing could be read, many images are missing, or with --strict any was left out
 
 
 @click.command()
-@click.argument("paths", nargs=-1, metavar="[FOLDER | FILE]...", type=options.FilePath())
+@click.argument("paths", nargs=-1, metavar="[FOLDER | FILE]...", type=options.FilePath(allow_dash=True))
 @options.collection
+@click.option(
+    "--from-file",
+    "lists",
+    multiple=True,
+    metavar="LIST",
+    type=options.FilePath(dir_okay=False, allow_dash=True),
+    help="Index the files and folders that LIST names, one a line; - reads standard input. Repeatable.",
+)
+@click.option("-0", "--null", is_flag=True, help="The paths in lists end with NUL characters, as of find -print0.")
+@options.exclude
+@click.option("--include", multiple=True, metavar="GLOB", help="Drop an earlier --exclude, or a default; repeatable.")
 @options.model
 @options.precision
 @click.option("--reindex", is_flag=True, help="Index again with another --model, then switch over.")
+@click.option(
+    "--take-over/--no-take-over",
+    default=None,
+    help="Take vectors and attributes over from collections below instead of starting anew (default: ask).",
+)
 @click.option("--prune", is_flag=True, help="Forget missing images, unless a drive may be away.")
+@click.option("--strict", is_flag=True, help="Exit code 3 if any file was left out.")
+@click.option("--trust", is_flag=True, help="Read whatever the collection says it was made of, also outside of it.")
 @options.device
 @options.max_pixels
 @options.threads
@@ -34,8 +54,15 @@ _SKIPPED = 3  # the exit code when some images were skipped, or many are missing
 def index(
     paths: Sequence[str],
     directory: str | None,
+    lists: Sequence[str],
+    null: bool,
+    exclude: Sequence[str],
+    include: Sequence[str],
     reindex: bool,
+    take_over: bool | None,
     prune: bool,
+    strict: bool,
+    trust: bool,
     threads: int | None,
     as_json: bool,
     **choice: Any,
@@ -44,35 +71,90 @@ def index(
 
     Only new and changed files are processed. An image whose file is gone is missing: it is not found any more, but kept
     until the file is back, under whatever name, or the image is pruned. A run may be stopped at any time: the next one
-    carries on. Hidden files and folders are left out, and so are contact sheets that Lookalike wrote; symbolic links to
-    folders are not followed.
+    carries on. Files that cannot be used are named, and do not change the exit code unless nothing else is there;
+    see --strict.
 
     The collection is kept in FOLDER/.lookalike, unless a folder above has one, which FOLDER then becomes part of. No
-    image is changed. Without FOLDER, the nearest collection is brought up to date.
+    image is changed. It remembers which folders and lists it was made of: without any, the nearest collection, or that
+    of -c, is brought up to date with them. What it names outside of its folder is read only if you have named it
+    before, or with --trust.
+
+    Hidden files and folders are left out, and so are thumbnails and waste of network drives and systems (@eaDir,
+    #recycle, $RECYCLE.BIN, lost+found and the like), contact sheets that Lookalike wrote, and what --exclude has named,
+    now or earlier; symbolic links to folders are not followed.
     """
-    place = locate.place_to_index(paths, directory)
-    if place and len(paths) == 1:
-        _follow(place, paths[0])
-    sources: list[Any] = [path for path in paths if os.path.isdir(path)]
-    if files := [path for path in paths if not os.path.isdir(path)]:
-        sources.append(files)
-    if place and (change := _change_of_model(place, choice, reindex=reindex)):
-        if not reindex:
-            raise output.ExplainedError(_explanation(change))
-        return _reindex(place, sources, threads, choice, prune=prune, as_json=as_json)
-    collection = locate.collection_to_index(place, paths, directory, **choice)
-    code, misses_many = 0, False
-    for source in sources or [_folder_of(collection)]:
-        with progress.indexing() as report_progress:
-            report = collection.add(source, threads=threads, progress=report_progress)
-        reports.print_report(report, collection, as_json=as_json)
-        code, misses_many = _code(report) or code, misses_many or report.misses_many
+    named = named_sources(paths, lists, null=null)
+    place = locate.place_to_index(named.paths, directory, has_lists=named.has_lists)
+    if place and len(named.paths) == 1:
+        _follow(place, named.paths[0])
+    change = reindexing.change_of_model(place, choice, reindex=reindex) if place else None
+    if change and not reindex:
+        raise output.ExplainedError(reindexing.explanation(change))
+    run = _Run(named, threads, trust=trust, as_json=as_json)
+    if place and change:
+        if take_over:
+            output.note("--take-over has no effect with --reindex.")
+        report = run.reindex(place, change, choice, (exclude, include))
+        collection = lookalike.open(place)
+    else:
+        collection = locate.collection_to_index(place, named, directory, **choice)
+        _leave_out(collection, exclude, include)
+        folders = named.all_folders or [str(collection.folder)]
+        others = nested.to_take_over(collection, folders, take_over, is_new=place is None)
+        report = run.index(collection, others)
     if prune:
-        _prune(collection, spare=misses_many, as_json=as_json)
-    with progress.building() as report_build:
-        done = collection.maintain(progress=report_build)
-    reports.print_maintenance(done, collection, as_json=as_json)
-    return code
+        _prune(collection, spare=report.misses_many, as_json=as_json)
+    if not change:
+        with progress.building() as report_build:
+            done = collection.maintain(progress=report_build)
+        reports.print_maintenance(done, collection, as_json=as_json)
+    locate.mention_nested(collection)
+    return _code(report, strict=strict)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """How to bring a collection up to date.
+
+    Attributes:
+        named: what with; nothing stands for what it was made of.
+        threads: the number of images to process at once, or None.
+        trust: whether it may read whatever the collection names.
+        as_json: print JSON.
+    """
+
+    named: NamedSources
+    threads: int | None
+    trust: bool
+    as_json: bool
+
+    def index(self, collection: "Collection", others: Sequence[Path]) -> "Report":
+        """Adds what is named, and prints a report of each source."""
+        from lookalike.ingest.pipeline import combined
+
+        done = []
+        for source in self.named.sources or [None]:
+            with progress.indexing() as shown:
+                if source is None:
+                    again = partial(collection.update, take_over=others, threads=self.threads, progress=shown)
+                    report = nested.asking_to_trust(again, collection.directory, trust=self.trust)
+                else:
+                    report = collection.add(source, take_over=others, threads=self.threads, progress=shown)
+            reports.print_report(report, collection, as_json=self.as_json)
+            done.append(report)
+        return combined(done)
+
+    def reindex(
+        self, place: Path, change: "ReindexEstimate", choice: dict[str, Any], globs: tuple[Sequence[str], Sequence[str]]
+    ) -> "Report":
+        """Indexes again with another model, and says what that has done."""
+        with lookalike.open(place) as collection:
+            _leave_out(collection, *globs)
+        again = partial(reindexing.reindexed, change, self.named.sources, self.threads, choice)
+        report = nested.asking_to_trust(again, place, trust=self.trust)
+        reports.print_report(report, lookalike.open(place), as_json=self.as_json)
+        reindexing.print_change(change, report, as_json=self.as_json)
+        return report
 
 
 @click.command()
@@ -97,12 +179,15 @@ def plan(folder: str, directory: str | None, sample: int, as_json: bool, **choic
 
 
 @click.command()
+@options.folder
 @options.collection
 @click.option("--recall", default=0.98, show_default=True, type=options.RECALL, help="Target recall of the 10 nearest.")
 @click.option("--memory", metavar="SIZE", help="The most memory that the index may take, such as 500MB.")
 @click.option("--spec", metavar="FACTORY", help="FAISS index factory string, such as IVF4096,PQ320x4fs or HNSW32,SQ8.")
 @options.as_json
-def build(directory: str | None, recall: float, memory: str | None, spec: str | None, as_json: bool) -> None:
+def build(
+    folder: str | None, directory: str | None, recall: float, memory: str | None, spec: str | None, as_json: bool
+) -> None:
     """Build an index that makes searching fast.
 
     The vectors stay as they are, on the disk; the index takes a fraction of their size, and proposes candidates that
@@ -112,23 +197,14 @@ def build(directory: str | None, recall: float, memory: str | None, spec: str | 
     The recall is measured on the collection's own images, and searches keep to it. If no index can reach the target,
     a warning says so, and the best one is kept.
     """
-    collection = locate.open_collection(directory)
+    collection = locate.open_collection(directory, folder=folder)
     with progress.building() as report_progress:
         index = collection.build(recall=recall, memory=memory, spec=spec, progress=report_progress)
     reports.print_index(index, collection, as_json=as_json)
 
 
-def _folder_of(collection: "Collection") -> Path:
-    """The folder of a collection; raises UsageError if there is none any more."""
-    if os.path.isdir(collection.folder):
-        return collection.folder
-    command = command_for("relocate", "-c", collection.directory, collection.folder, "NEW")
-    raise errors.UsageError(f"{collection.folder}: there is no such folder any more; if it is elsewhere now: {command}")
-
-
 def _follow(place: Path, folder: str) -> None:
     """Tells a collection that its images are below a folder now, if their contents leave no doubt."""
-    import lookalike
     from lookalike.collection import relocation
 
     if os.path.isdir(folder) and (old := relocation.moved_folder(place, folder)):
@@ -136,34 +212,12 @@ def _follow(place: Path, folder: str) -> None:
         output.note(f"The images of {safe_text(old)} are in {safe_text(folder)} now.")
 
 
-def _change_of_model(place: Path, choice: dict[str, Any], *, reindex: bool) -> "ReindexEstimate | None":
-    """What indexing with the given model would change, if one is given and it is not the collection's own."""
-    from lookalike.collection.reindex import estimate_reindex
-    from lookalike.storage import manifest as manifests
-
-    wanted = {name: choice[name] for name in ("model", "precision")}
-    if not reindex and not any(wanted.values()):
-        return None
-    change = estimate_reindex(place, **wanted)
-    if reindex and change is None:
-        output.note(f"The collection is already indexed with {manifests.read(place).made_by}; --reindex has no effect.")
-    return change
-
-
-def _reindex(
-    place: Path, sources: Sequence[Any], threads: int | None, choice: dict[str, Any], *, prune: bool, as_json: bool
-) -> int:
-    import lookalike
-
-    with progress.indexing() as report_progress, progress.building() as report_build:
-        report = lookalike.reindex(
-            place, sources or None, threads=threads, progress=report_progress, build_progress=report_build, **choice
-        )
-    collection = lookalike.open(place)
-    reports.print_report(report, collection, as_json=as_json)
-    if prune:
-        _prune(collection, spare=report.misses_many, as_json=as_json)
-    return _code(report)
+def _leave_out(collection: "Collection", exclude: Sequence[str], include: Sequence[str]) -> None:
+    """Changes what a collection leaves out."""
+    if include:
+        collection.include(include)
+    if exclude:
+        collection.exclude(exclude)
 
 
 def _prune(collection: "Collection", *, spare: bool, as_json: bool) -> None:
@@ -178,27 +232,8 @@ def _prune(collection: "Collection", *, spare: bool, as_json: bool) -> None:
         reports.print_pruned(collection.prune(), as_json=as_json)
 
 
-def _code(report: "Report") -> int:
-    return _SKIPPED if report.skipped or report.skipped_before or report.misses_many else 0
-
-
-def _explanation(change: "ReindexEstimate") -> str:
-    """What indexing again with another model would do, line by line."""
-    from lookalike.collection.compatibility import model_options, reindex_hint
-
-    manifest, wanted = change.manifest, change.wanted
-    command = as_command(reindex_hint(change.directory, manifest, wanted))
-    plan = command_for("plan", str(manifest.folder), **model_options(manifest, wanted))
-    lines = [
-        f"{change.directory}: its {output.counted(change.images, 'image')} were indexed with {manifest.made_by},"
-        f" whose vectors cannot be compared with those of {wanted}.",
-        f"To re-index with {wanted}, run: {command}" if command else "",
-        f"- It needs about {change.bytes / 1e6:,.1f} MB on the disk, besides the present data until it finishes.",
-        f"- To estimate the time, run: {plan}" if is_harmless(plan) else "",
-        "- Searches use the present data until then. Ids, attributes and labels stay. It may be stopped at any time.",
-    ]
-    if change.unfinished:
-        done = f"{change.unfinished.done:,} of {change.unfinished.files:,} files are done"
-        fate = "" if change.unfinished.made_by == wanted else ", which would be discarded"
-        lines.append(f"- It has begun with {change.unfinished.made_by}: {done}{fate}.")
-    return "\n".join(filter(None, lines))
+def _code(report: "Report", *, strict: bool) -> int:
+    left_out = len(report.skipped) + report.skipped_before
+    there = report.added + report.updated + report.renamed + report.returned + report.unchanged
+    is_serious = report.misses_many or (left_out and (strict or not there))
+    return _LEFT_OUT if is_serious else 0

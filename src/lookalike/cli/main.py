@@ -1,7 +1,8 @@
 """The entry point of the command line, and the exit codes.
 
-Exit codes: 0 done, 1 unexpected, 2 usage, 3 done but some input could not be used, 4 corrupt or incompatible
-collection, 5 disk or resources, 6 another process is writing, 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 unexpected, 2 usage, 3 done but nothing could be read, or many images are missing, or with
+`index --strict` a file was left out, 4 corrupt or incompatible collection, 5 disk or resources, 6 another process is
+writing, 130 stopped by Ctrl-C.
 """
 
 import io
@@ -45,6 +46,16 @@ def cli() -> None:
       lookalike demo                 try it on images that it draws itself
 
     Nothing leaves this machine.
+
+    \b
+    Exit codes:
+      0  done; files that could not be used are named
+      1  unexpected error
+      2  wrong usage
+      3  nothing could be read, or many images are missing, or --strict
+      4  damaged or incompatible collection
+      5  disk or resources
+      6  another process is writing
     """
 
 

@@ -15,10 +15,11 @@ _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=
 
 
 @click.command()
+@options.folder
 @options.collection
 @click.option("--missing-for", metavar="AGE", help="Only those missing for so long: 12h, 30d or 4w (default: all).")
 @options.as_json
-def prune(directory: str | None, missing_for: str | None, as_json: bool) -> None:
+def prune(folder: str | None, directory: str | None, missing_for: str | None, as_json: bool) -> None:
     """Forget the images whose files are missing.
 
     An image is missing when its file is gone or cannot be used: it is not found any more, but keeps its id, its
@@ -26,7 +27,7 @@ def prune(directory: str | None, missing_for: str | None, as_json: bool) -> None
     they are: lookalike info --missing
     """
     age = timedelta() if missing_for is None else _age(missing_for)
-    collection = locate.open_collection(directory)
+    collection = locate.open_collection(directory, folder=folder)
     reports.print_pruned(collection.prune(missing_for=age), as_json=as_json)
 
 

@@ -48,7 +48,15 @@ collection = click.option(
     type=FilePath(),
     envvar="LOOKALIKE_COLLECTION",
     help="The folder that was indexed, or the collection itself (default: $LOOKALIKE_COLLECTION, else the nearest one"
-    " in the current folder or above it, else the only one in the folders right below).",
+    " in the current folder or above it, else that of the image's or table's own folder, else the only one in the"
+    " folders right below).",
+)
+folder = click.argument("folder", required=False, metavar="[FOLDER]", type=FilePath(file_okay=False))
+exclude = click.option(
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help="Leave out files and folders of this name, such as '*.png', or path ('2019/**/scans'); repeatable.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 model = click.option("--model", metavar="NAME", help="Model, see: lookalike models list (default: efficientnet-lite0).")

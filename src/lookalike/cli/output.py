@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 
 from lookalike.cli.hints import as_command
 from lookalike.display.text import printable, without_surrogates
-from lookalike.errors import DamagedIndexWarning, IncompatibleError, UsageError, with_hints
+from lookalike.errors import DamagedIndexWarning, FontWarning, IncompatibleError, UsageError, with_hints
 
 # JSON escapes the control characters of ASCII by itself, but not these, which a terminal may act upon.
 _UNSEEN = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -26,7 +27,7 @@ def print_json(record: Mapping[str, Any]) -> None:
 
 def show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Prints a warning of Python's as a line, without the line of code that it came from."""
-    if isinstance(message, DamagedIndexWarning):
+    if isinstance(message, DamagedIndexWarning | FontWarning):
         message = one_line(with_hints(message.message, message.hints, as_command))
     note(f"Warning: {message}")
 
@@ -42,12 +43,12 @@ def one_line(message: str) -> str:
 
 def say(text: str) -> None:
     """A line on standard output, without what a terminal would act upon."""
-    click.echo(printable(text))
+    click.echo(printable(text), file=sys.stdout)  # a progress bar replaces the streams, which click does not see
 
 
 def note(text: str) -> None:
     """A line on standard error, likewise."""
-    click.echo(printable(text), err=True)
+    click.echo(printable(text), file=sys.stderr)
 
 
 def print_script(text: str) -> None:

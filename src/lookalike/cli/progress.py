@@ -1,6 +1,11 @@
-"""Progress bars, shown only if a person can see them."""
+"""Progress bars, shown only if a person can see them.
+
+What is printed while a bar is shown comes above it, on lines of its own. A rate is shown only after a second: before,
+it is that of loading the model.
+"""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,39 +16,40 @@ import click
 from lookalike.cli.output import counted, duration, note
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import ProgressColumn, Task
+
     from lookalike.collection.plan import PlanProgress
     from lookalike.index.build_progress import BuildProgress
     from lookalike.ingest.pipeline import Progress
+
+_UNTIL_RATE_S = 1.0
+_BAR_COLUMNS = 8, 40  # the shortest and the longest bar
+_BESIDE_COLUMNS = 56  # for what stands beside it
 
 
 @contextmanager
 def indexing() -> Iterator[Callable[["Progress"], None]]:
     """A bar with rate and time left, if a person can see it; Ctrl-C stops the run between two images."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+    from rich.progress import MofNCompleteColumn, TextColumn
 
-    console = Console(stderr=True)
-    columns = TextColumn("Indexing"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}")
-    bar = Bar(
-        *columns,
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        refresh_per_second=4,
-        transient=True,
-    )
-    task = bar.add_task("", total=None, rate="")
-
-    with _interruptible() as stop_if_asked, bar:
+    columns = MofNCompleteColumn(), TextColumn("{task.fields[rate]}")
+    with _interruptible() as stop_if_asked, _shown("Indexing", *columns) as shown:
+        task = shown.add_task("", total=None, rate="")
 
         def show(progress: "Progress") -> None:
             stop_if_asked()
-            speed = bar.tasks[0].speed
-            rate = f"{speed:,.0f} images/s" if speed else ""
-            bar.update(task, completed=progress.done, total=progress.total, rate=rate)
+            shown.update(task, completed=progress.done, total=progress.total, rate=_rate(shown.tasks[0]))
 
         yield show
+
+
+def _rate(task: "Task") -> str:
+    """The rate of a task and the time that it still takes; "" before the first second is over."""
+    if (task.elapsed or 0) < _UNTIL_RATE_S or not task.speed:
+        return ""
+    left = "" if task.time_remaining is None else f", {duration(task.time_remaining)} left"
+    return f"{task.speed:,.0f} images/s{left}"
 
 
 @contextmanager
@@ -87,15 +93,30 @@ def planning() -> Iterator[Callable[["PlanProgress"], None]]:
 @contextmanager
 def bar(what: str) -> Iterator[Callable[[float, str], None]]:
     """A bar, if a person can see it; it is given the share that is done, and a short text."""
+    from rich.progress import TextColumn
+
+    with _shown(what, TextColumn("{task.fields[text]}")) as shown:
+        task = shown.add_task("", total=1.0, text="", visible=False)
+        yield lambda share, text: shown.update(task, completed=share, text=text, visible=True)
+
+
+def _shown(what: str, *columns: "ProgressColumn") -> "Bar":
+    """A bar with columns beside it, for standard error; not shown if that is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
-    columns = TextColumn(what), BarColumn(), TextColumn("{task.fields[text]}")
-    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as shown:
-        task = shown.add_task("", total=1.0, text="", visible=False)
-        yield lambda share, text: shown.update(task, completed=share, text=text, visible=True)
+    return Bar(
+        TextColumn(what),
+        BarColumn(max(_BAR_COLUMNS[0], min(_BAR_COLUMNS[1], console.width - _BESIDE_COLUMNS))),
+        *columns,
+        console=console,
+        disable=not console.is_terminal,
+        refresh_per_second=4,
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # otherwise results, which another program reads, would go to the terminal
+    )
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What the commands report, as text or as JSON."""
 
+import sys
 import tempfile
 import webbrowser
 from collections.abc import Sequence
@@ -8,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.cli.hints import as_command
+from lookalike.cli.made_of import exclusion_text, sources_text
 from lookalike.cli.output import OutputFiles, counted, duration, note, print_json, say, size_text
 from lookalike.display.json import as_dict, skip_as_dict
-from lookalike.display.text import safe_text
+from lookalike.display.text import safe_text, share_text, time_text
 from lookalike.errors import Hint, with_hints
 
 if TYPE_CHECKING:
@@ -18,14 +20,13 @@ if TYPE_CHECKING:
     from lookalike.collection.info import Info
     from lookalike.collection.missing import Missing
     from lookalike.collection.plan import Plan
-    from lookalike.evaluation.results import Evaluation
     from lookalike.index.generation import Generation
     from lookalike.index.maintenance import Maintenance
     from lookalike.ingest.pipeline import Report
     from lookalike.results import Matches, Skipped
 
 _SHOWN_SKIPS = 20
-_SHOWN_LABELS = 40
+_UNTIL_RATE_S = 1.0  # in less time, a rate is mostly that of loading the model
 
 
 def print_report(report: "Report", collection: "Collection", *, as_json: bool) -> None:
@@ -37,19 +38,23 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
     _warn_of(report.skipped)
     if any("max_pixels=" in skip.reason for skip in report.skipped):
         note("Images over the limit of memory are indexed with a higher --max-pixels.")
-    names = ("added", "updated", "renamed", "returned", "reencoded", "unchanged", "missing")
+    names = ("added", "updated", "renamed", "returned", "reencoded", "unchanged", "missing", "excluded")
     words = {"reencoded": "encoded again, since this version reads them otherwise"}
     told = [f"{getattr(report, name):,} {words.get(name, name)}" for name in names if getattr(report, name)]
     if report.skipped:
         told.append(f"{len(report.skipped):,} skipped")
     if report.skipped_before:
         told.append(f"{report.skipped_before:,} skipped before and not changed since")
+    if report.taken_over:
+        told.append(f"{report.taken_over:,} of the vectors taken over")
     if report.missing_before:
         told.append(f"{report.missing_before:,} missing before and not back")
     worked = report.added + report.updated + report.reencoded
-    rate = f" ({worked / report.seconds:,.0f} images/s)" if worked and report.seconds > 0.1 else ""
-    say(f"{', '.join(told) or 'No images found'} in {report.seconds:.1f} s{rate}.")
+    rate = f" ({worked / report.seconds:,.0f} images/s)" if worked and report.seconds >= _UNTIL_RATE_S else ""
+    say(f"{', '.join(told) or 'No images found'} in {max(report.seconds, 0.1):.1f} s{rate}.")
     say(f"{counted(len(collection), 'image')} in {safe_text(collection.directory)}")
+    if report.added and report.added == len(collection) and sys.stderr.isatty():  # for a person, the first time
+        note("To find images that look like one: lookalike search IMAGE")
     if report.misses_many:
         note(
             "Many files are missing: perhaps a drive is away. What is known of their images is kept, and they are as"
@@ -69,18 +74,19 @@ def print_plan(plan: "Plan", *, as_json: bool) -> None:
         note(f"cannot be used: {safe_text(skip.path)}: {safe_text(skip.reason)}")
     known = f", of which {census.changed:,} new or changed" if plan.directory else ""
     unusable = f"; {trial.unusable:,} of {trial.tried:,} tried cannot be used" if trial.tried else ""
+    milliseconds = time_text(searching.milliseconds)
     time = f"about {duration(plan.seconds)}, at {trial.files_per_second:,.0f} files/s"
     rows = {
         "files": f"{census.files:,}, {size_text(census.bytes)}{known}{unusable}",
         "time": time if trial.tried else "none: there is nothing to process",
         "disk": f"about {size_text(plan.bytes)}, of which {size_text(plan.vector_bytes)} are vectors",
         "memory": f"about {size_text(plan.memory_bytes)} to index, {size_text(searching.memory_bytes)} to search",
-        "index": f"none: a search compares with all {plan.vectors:,} vectors, in about {searching.milliseconds:.1f} ms",
+        "index": f"none: a search compares with all {plan.vectors:,} vectors, in about {milliseconds}",
     }
     if searching.spec:
         built = f", built in about {duration(searching.build_seconds)}" if searching.build_seconds else ""
         size = size_text(searching.index_bytes)
-        rows["index"] = f"{searching.spec}, {size}{built}; a search takes about {searching.milliseconds:.1f} ms"
+        rows["index"] = f"{searching.spec}, {size}{built}; a search takes about {milliseconds}"
     for name, value in rows.items():
         say(f"{name:<12}{value}")
 
@@ -108,13 +114,13 @@ def print_index(index: "Generation | None", collection: "Collection", *, as_json
         say(f"{index.spec}: {index.bytes / 1e6:,.1f} MB for {counted(index.rows, 'vector')}")
         if chosen:
             say(
-                f"A search finds {chosen.recall:.1%} of the {chosen.k} nearest in {chosen.milliseconds:.2f} ms;"
-                f" an exact search takes {index.exact_milliseconds:.2f} ms."
+                f"A search takes {time_text(chosen.milliseconds)}, with a recall of {share_text(chosen.recall)} of the"
+                f" {chosen.k} nearest; an exact search takes {time_text(index.exact_milliseconds)}."
             )
         if index.reached_recall < index.target_recall:
             note(
-                f"The index reaches a recall of {index.reached_recall:.3f}, below the recall target of"
-                f" {index.target_recall:g}. {_instead(index)}"
+                f"The recall of the index is at least {share_text(index.reached_recall)} (with 95% confidence),"
+                f" below the recall target of {index.target_recall:g}. {_instead(index)}"
             )
 
 
@@ -122,7 +128,7 @@ def _instead(index: "Generation") -> str:
     """The alternative to an index that does not reach its target recall."""
     if index.target_recall == 1:
         return "Only an exact search is guaranteed to find all: lookalike search --exact."
-    if index.chosen and index.chosen.milliseconds >= index.exact_milliseconds:
+    if index.is_exact_better:
         return "An exact search takes no longer, so that is what searches do."
     return "A finer --spec may reach it, and lookalike search --exact always does."
 
@@ -131,55 +137,19 @@ def print_curve(index: "Generation", young: int) -> None:
     """Prints the operating points of an index: the recall and the time of each."""
     from lookalike.index.spec import IndexSpec
 
-    chosen, kind = index.chosen, IndexSpec(index.spec, index.dim).kind
+    chosen, kind = None if index.is_exact_better else index.chosen, IndexSpec(index.spec, index.dim).kind
     say(f"{'':<12}{index.bytes / 1e6:,.1f} MB, {index.rows:,} vectors indexed, {young:,} newer ones compared directly")
-    say(f"{'':<12}recall target of the 10 nearest: {index.target_recall:g}, reached: {index.reached_recall:.3f}")
+    reached = share_text(index.reached_recall)
+    say(f"{'':<12}recall target of the 10 nearest: {index.target_recall:g}, reached: at least {reached}")
     for point in index.points:
         mark = "*" if point == chosen else " "
-        parameters = point.parameters.description(kind)
+        recall, low = share_text(point.recall), share_text(point.recall_low)
         say(
-            f"{'':<10}{mark} k={point.k:<5} recall {point.recall:.3f} (95% lower bound {point.recall_low:.3f})"
-            f"  {point.milliseconds:8.2f} ms  {parameters}"
+            f"  {mark} k={point.k:<4} recall {recall}, at least {low} {time_text(point.milliseconds):>10}"
+            f"  {point.parameters.description(kind)}"
         )
-    say(f"{'':<12}{'k any':<7} recall 1.000 {'exact':<17}  {index.exact_milliseconds:8.2f} ms")
-
-
-def print_evaluation(evaluation: "Evaluation", files: OutputFiles, *, as_json: bool) -> None:
-    """Prints how good the search is, as JSON or as a table, and writes a page if one is wanted."""
-    if as_json:
-        from lookalike.display.json import evaluation_as_dict
-
-        print_json(evaluation_as_dict(evaluation))
-    else:
-        _print_quality(evaluation)
-    if files.html:
-        from lookalike.display.report import write_report
-
-        write_report(evaluation, files.html, overwrite=files.overwrite)
-        note(f"Wrote {safe_text(files.html)}")
-
-
-def _print_quality(evaluation: "Evaluation") -> None:
-    asked = counted(evaluation.queries, "query").replace("querys", "queries")
-    say(
-        f"recall@{evaluation.k}      {evaluation.recall:.3f} (95% lower bound {evaluation.recall_low:.3f}), {asked},"
-        f" {evaluation.milliseconds:.2f} ms each; exact {evaluation.exact_milliseconds:.2f} ms"
-    )
-    if evaluation.precision_at_1 is None:
-        say("Precision was not measured: it needs at least two labels, one of them with at least two images.")
-        return
-    say(f"precision@1    {evaluation.precision_at_1:.3f}")
-    say(f"precision@10   {evaluation.precision_at_10:.3f}")
-    say(f"mAP            {evaluation.mean_average_precision:.3f}")
-    width = max(len(safe_text(label.label)) for label in evaluation.labels)
-    say(f"\n{'label':<{width}}  images  precision@1  precision@10    mAP")
-    for label in evaluation.labels[:_SHOWN_LABELS]:
-        say(
-            f"{safe_text(label.label):<{width}}  {label.images:>6,}  {label.precision_at_1:>11.3f}"
-            f"  {label.precision_at_10:>12.3f}  {label.mean_average_precision:>5.3f}"
-        )
-    if len(evaluation.labels) > _SHOWN_LABELS:
-        say(f"and {len(evaluation.labels) - _SHOWN_LABELS:,} more labels with better precision; list them with --json")
+    exact = time_text(index.exact_milliseconds)
+    say(f"  {' ' if chosen else '*'} k any  recall 1.000, at least 1.000 {exact:>10}  exact search")
 
 
 def print_skipped(skipped: Sequence["Skipped"], others: int, *, as_json: bool) -> None:
@@ -206,9 +176,11 @@ def print_missing(missing: Sequence["Missing"], *, as_json: bool) -> None:
     """Prints the images whose files are gone or cannot be used."""
     for image in missing:
         if as_json:
-            print_json({"id": image.id, "path": str(image.path), "since": image.since.isoformat()})
+            since = image.since.isoformat()
+            print_json({"id": image.id, "path": str(image.path), "since": since, "excluded": image.excluded})
         else:
-            say(f"{safe_text(image.path)}: since {image.since.astimezone():%Y-%m-%d %H:%M}, id {image.id}")
+            why = ", left out" if image.excluded else ""
+            say(f"{safe_text(image.path)}: since {image.since.astimezone():%Y-%m-%d %H:%M}, id {image.id}{why}")
 
 
 def print_matches(
@@ -258,11 +230,14 @@ def print_info(info: "Info", *, as_json: bool) -> None:
         "collection": f"{safe_text(info.directory)}  ({info.bytes / 1e6:,.1f} MB)",
         "model": " ".join((info.made_by.model, info.made_by.precision, f"({info.made_by.dim} dimensions)")),
         "images": f"{info.images:,}",
-        "vectors": f"{info.vectors:,}, of which {info.dead:,} belong to no image any more",
+        "vectors": f"{info.vectors:,}" + (f", {info.dead:,} of them of deleted images" if info.dead else ""),
         "missing": f"{info.missing:,}" + (", see: lookalike info --missing" if info.missing else ""),
+        "made of": sources_text(info),
         "skipped": f"{info.skipped:,}" + (", see: lookalike info --skipped" if info.skipped else ""),
         "index": info.index.spec if info.index else "none: every search compares with every vector",
     }
+    if excluded := exclusion_text(info):
+        rows["leaves out"] = excluded
     if info.outdated:
         rows["outdated"] = (
             f"{info.outdated:,}, read by an earlier version: lookalike index looks at their files again, and encodes"

@@ -61,7 +61,7 @@ def search(
     wanted = {name: given.pop(name) for name in ("k", "min_score", "exact", "recall")}
     files = output.OutputFiles(given.pop("html"), given.pop("sheet"), given.pop("overwrite"))
     output.check_files(files)
-    collection = locate.open_collection(directory, near=queries, max_pixels=max_pixels)
+    collection = locate.open_collection(directory, near=_files(queries), is_named=True, max_pixels=max_pixels)
     wanted["where"] = filters.where_of(labels, locate.key_of_folder(under, collection), conditions)
     if image_id is not None:
         matches = collection.search_id(image_id, **wanted)
@@ -70,6 +70,11 @@ def search(
     reports.print_matches(matches, files, **given)
     if not matches:
         filters.explain_nothing(collection, wanted["where"])
+
+
+def _files(queries: Sequence[str]) -> list[str]:
+    """The image files of a query, without their weights."""
+    return [query if os.path.lexists(query) else weighted(query)[0] for query in queries]
 
 
 def weighted(text: str) -> tuple[str, float]:
@@ -97,8 +102,15 @@ def _image_terms(images: Sequence[str], sign: int) -> "list[Term]":
     terms = []
     for image in images:
         name, weight = (image, 1.0) if os.path.lexists(image) else weighted(image)
-        terms.append(Term(sys.stdin.buffer if name == "-" else name, weight=sign * weight))
+        terms.append(Term(sys.stdin.buffer if name == "-" else _as_on_disk(name), weight=sign * weight))
     return terms
+
+
+def _as_on_disk(name: str) -> str:
+    """The name of a file in the only other spelling in which it is there, if it is not there as it is given."""
+    from lookalike.storage.spellings import only, spellings
+
+    return name if os.path.lexists(name) else only(filter(os.path.lexists, spellings(name))) or name
 
 
 def _text_terms(texts: Sequence[str], sign: int) -> "list[Term]":

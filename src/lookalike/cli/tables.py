@@ -17,9 +17,10 @@ _SHOWN_CELL = 40  # characters
 
 @click.command()
 @click.argument("table", type=options.FilePath(dir_okay=False))
+@options.folder
 @options.collection
 @options.as_json
-def attributes(table: str, directory: str | None, as_json: bool) -> int:
+def attributes(table: str, folder: str | None, directory: str | None, as_json: bool) -> int:
     """Import attributes of images, to filter searches by.
 
     TABLE is a CSV, TSV or Parquet file, as spreadsheets, exiftool or pandas write it. One of its columns names the
@@ -27,7 +28,7 @@ def attributes(table: str, directory: str | None, as_json: bool) -> int:
     attributes; one named label becomes the image's label. An empty cell, or one that says NA, NaN or None, removes an
     attribute; what TABLE does not mention stays.
     """
-    report = locate.open_collection(directory, near=[table]).annotate(table)
+    report = locate.open_collection(directory, near=[table], folder=folder).annotate(table)
     if as_json:
         output.print_json(asdict(report))
     else:
@@ -38,7 +39,7 @@ def attributes(table: str, directory: str | None, as_json: bool) -> int:
 def print_attributes(report: "AttributesReport") -> None:
     """Prints what a table has given to which images, and what in it may not be as its owner thinks."""
     names = ", ".join(safe_text(name) for name in report.names)
-    column = f"column '{safe_text(report.column)}'" if report.column else "the first column"
+    column = f"column '{safe_text(report.column)}'" if report.column else "a column without a name"
     output.say(f"{output.counted(report.images, 'image')}, named by {column}, now with: {names}")
     if report.no_value:
         output.note(f"{output.counted(report.no_value, 'cell')} with NA, NaN, None or the like: taken as empty")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from lookalike import errors
-from lookalike.cli import locate, options, output, progress, reports
+from lookalike.cli import locate, options, output, progress, quality, reports
 from lookalike.cli.hints import as_command
 from lookalike.display.text import safe_text
 
@@ -15,12 +15,15 @@ _DAMAGED = 4  # the exit code when something is damaged
 
 
 @click.command()
+@options.folder
 @options.collection
 @click.option("--queries", default=1000, show_default=True, type=click.IntRange(1), help="Number of queries.")
 @click.option("--html", type=options.OUTPUT_FILE, help="Write a report with thumbnails.")
 @options.overwrite
 @options.as_json
-def evaluate(directory: str | None, queries: int, html: Path | None, overwrite: bool, as_json: bool) -> None:
+def evaluate(
+    folder: str | None, directory: str | None, queries: int, html: Path | None, overwrite: bool, as_json: bool
+) -> None:
     """Measure how good the search is.
 
     The queries are images of the collection, each left out of its own matches. Recall is the share of the ten nearest
@@ -30,13 +33,14 @@ def evaluate(directory: str | None, queries: int, html: Path | None, overwrite: 
     """
     files = output.OutputFiles(html, overwrite=overwrite)
     output.check_files(files)
-    collection = locate.open_collection(directory)
+    collection = locate.open_collection(directory, folder=folder)
     with progress.steps("Searching") as report_progress:
         evaluation = collection.evaluate(queries=queries, progress=report_progress)
-    reports.print_evaluation(evaluation, files, as_json=as_json)
+    quality.print_evaluation(evaluation, files, as_json=as_json)
 
 
 @click.command()
+@options.folder
 @options.collection
 @click.option(
     "--skipped",
@@ -45,9 +49,9 @@ def evaluate(directory: str | None, queries: int, html: Path | None, overwrite: 
 )
 @click.option("--missing", is_flag=True, help="List the images whose files are gone or cannot be used.")
 @options.as_json
-def info(directory: str | None, skipped: bool, missing: bool, as_json: bool) -> None:
+def info(folder: str | None, directory: str | None, skipped: bool, missing: bool, as_json: bool) -> None:
     """Show what a collection is and holds."""
-    collection = locate.open_collection(directory)
+    collection = locate.open_collection(directory, folder=folder)
     if missing:
         reports.print_missing(collection.missing(), as_json=as_json)
     if skipped:
@@ -57,11 +61,12 @@ def info(directory: str | None, skipped: bool, missing: bool, as_json: bool) -> 
 
 
 @click.command()
+@options.folder
 @options.collection
 @options.as_json
-def check(directory: str | None, as_json: bool) -> int:
+def check(folder: str | None, directory: str | None, as_json: bool) -> int:
     """Read everything that is stored, and name what is damaged."""
-    collection = locate.open_collection(directory)
+    collection = locate.open_collection(directory, folder=folder)
     damages = collection.find_damage()
     sentences = [errors.with_hints(damage.message, damage.hints, as_command) for damage in damages]
     if as_json:
@@ -88,16 +93,20 @@ def remove(paths: Sequence[str], directory: str | None, everything: bool, as_jso
     """Remove images or whole folders from the collection.
 
     The files are not deleted; the next `lookalike index` adds them back if they are still there. If no image would be
-    left, a person at a terminal is asked, and anything else has to say --all.
+    left, a person at a terminal is asked, and anything else has to say --all. A list, or a folder outside of the
+    collection's own, is not indexed again by a `lookalike index` that names nothing.
     """
     collection = locate.open_collection(directory, near=paths)
+    before = collection.made_of
     for path in paths:
-        if not collection.named([path]):
+        if collection.is_source(path):
+            output.note(f"{safe_text(path)}: not indexed again by itself from now on")
+        elif not collection.named([path]):
             output.note(f"{safe_text(path)}: not in the collection")
     if not everything and collection.named(paths) >= len(collection) > 1:
         _confirm_emptying(len(collection))
     removed = collection.remove(paths)
-    if not removed:
+    if not removed and collection.made_of == before:
         raise errors.UsageError("nothing was removed; give paths as they are on the disk")
     if as_json:
         output.print_json({"removed": removed})

@@ -1,26 +1,26 @@
 """A collection: the images of a folder, their vectors, and the ways to search them. Begin reading here.
 
 storage/layout.py draws the directory that it is on the disk. A search begins in searching.py, which asks encoder.py for
-the query vector; with that, search/searcher.py asks a snapshot for rows and the catalog for their images. `add` hands a
-source to ingest/pipeline.py; `build` and `maintain` are in index/maintenance.py.
+the query vector; with that, search/searcher.py asks a snapshot for rows and the catalog for their images. `add`, in
+updating.py, hands a source to ingest/pipeline.py, and sources.py remembers it; `build` and `maintain` are in
+index/maintenance.py.
 """
 
-import os
-from collections.abc import Callable, Iterable
-from datetime import timedelta
+import dataclasses
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lookalike import arguments, encoders
-from lookalike.attributes import apply as attributes
-from lookalike.attributes.apply import AttributesReport
+from lookalike import arguments
 from lookalike.collection import compatibility, missing
 from lookalike.collection.damage import find_damage
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.info import Info, info_of
 from lookalike.collection.missing import Missing
 from lookalike.collection.searching import Searchable
+from lookalike.collection.sources import CollectionSources
+from lookalike.collection.updating import Updatable
 from lookalike.collection.writing import WriteAccess
 from lookalike.errors import CorruptError
 from lookalike.evaluation import search_quality
@@ -31,20 +31,15 @@ from lookalike.index.generation import Generation
 from lookalike.index.maintenance import Maintenance
 from lookalike.index.options import BuildOptions, memory_bytes
 from lookalike.index.policies import DEFAULT, TARGET_RECALL, Policies
-from lookalike.ingest.embedding import Embedder
-from lookalike.ingest.pipeline import Ingest, Progress, Report
-from lookalike.ingest.suspects import under_way
 from lookalike.results import Skipped
 from lookalike.search.searcher import Searcher
 from lookalike.search.snapshot import Snapshots
-from lookalike.sources.folder import Folder, Paths, absolute, key_of, source_of
 from lookalike.storage import layout
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
-from lookalike.system.resources import checked_threads, cores
 
 
-class Collection(Searchable):
+class Collection(Searchable, Updatable):
     """An open collection, made by `lookalike.open` or `lookalike.create`. Threads may share it.
 
     The search methods take the fields of `lookalike.SearchOptions` as keyword arguments.
@@ -65,8 +60,9 @@ class Collection(Searchable):
         self._catalog.state()  # damage is noticed at once
         compatibility.check_catalog(directory, manifest, self._catalog)
         self._snapshots = Snapshots(self._catalog, directory, manifest, policies.tuning)
-        self._write_access = WriteAccess(self._catalog, directory, manifest, policies)
-        super().__init__(Searcher(self._snapshots, self.folder), encoder, manifest.made_by)
+        access = WriteAccess(self._catalog, directory, manifest, policies)
+        Searchable.__init__(self, Searcher(self._snapshots, self.folder), encoder, manifest.made_by)
+        Updatable.__init__(self, manifest, self._catalog, access, CollectionSources(directory, manifest), encoder)
 
     def __len__(self) -> int:
         """The number of images."""
@@ -88,87 +84,6 @@ class Collection(Searchable):
         from lookalike.collection import opening  # which imports this module
 
         return opening.reopened, (self.directory, self._policies, *self._encoder.pickled())
-
-    # Adding and removing
-
-    def add(
-        self,
-        source: Paths,
-        *,
-        threads: int | None = None,
-        progress: Callable[[Progress], None] | None = None,
-    ) -> Report:
-        """Brings the collection up to date with a folder, a file, or several files.
-
-        A file that cannot be used is skipped and named in the report. An image whose file is gone or cannot be used is
-        missing: it is not found, but kept until its file is back or it is pruned. What is committed survives a crash,
-        and the next call carries on.
-
-        Args:
-            source: a folder, a file, or files, which are taken whatever their names.
-            threads: the number of images to process at once; by default one for each core.
-            progress: called after each image; an exception that it raises ends the run after a commit.
-
-        Raises:
-            UsageError: there is nothing at the source.
-            LockedError: another process is writing to the collection.
-            StorageError: the disk is full or failing.
-        """
-        threads, progress = checked_threads(threads), arguments.callback(progress, "progress")
-        with self._write_access.vectors() as writer, under_way(self.directory / layout.DECODING) as decoding:
-            encoder = self._encoder.for_indexing(threads or cores())
-            count = threads or encoders.threads_for(encoder, cores())
-            embedder = Embedder(encoder, self._catalog.decoding_of, self._encoder.max_pixels, decoding)
-            ingest = Ingest(self._catalog, writer, embedder, folder=self.folder, threads=count, progress=progress)
-            return ingest.run(source_of(source, base=self.folder, leave_out=self.directory))
-
-    def remove(self, paths: Iterable[str | os.PathLike[str]]) -> int:
-        """Forgets images, named by their paths, the paths of folders, or keys; returns the number of images forgotten.
-
-        The files stay. A file that is still in an indexed folder comes back when that is added again.
-
-        Raises:
-            LockedError: another process is writing to the collection.
-            StorageError: the disk is full or failing.
-        """
-        with self._write_access.vectors(), self._catalog.writing() as transaction:
-            names = map(self._names, arguments.several(paths, "paths"))
-            return sum(transaction.remove(self._catalog.keys_named(each)) for each in names)
-
-    def named(self, paths: Iterable[str | os.PathLike[str]]) -> int:
-        """The number of images that paths, the paths of folders, or keys name, as `remove` takes them."""
-        names = map(self._names, arguments.several(paths, "paths"))
-        keys = {key for each in names for key in self._catalog.keys_named(each)}
-        return len(keys - {key for key, _ in self._catalog.skipped()})
-
-    def prune(self, *, missing_for: timedelta | float = 0) -> int:
-        """Forgets the images whose files have been missing for that long, and returns their number.
-
-        Args:
-            missing_for: a timedelta, or a number of seconds; 0 forgets all missing images.
-
-        Raises:
-            UsageError: the time is negative.
-            LockedError: another process is writing to the collection.
-            StorageError: the disk is full or failing.
-        """
-        with self._write_access.locked():
-            return missing.prune(self._catalog, missing_for)
-
-    def annotate(self, table: str | os.PathLike[str]) -> AttributesReport:
-        """Gives images the attributes that a CSV or Parquet file has for their paths.
-
-        The column whose cells name most images names the image, and the report says which one it is; the others are
-        attributes, by which searches can be filtered. One named `label` becomes the image's label. An empty cell, or
-        one that says NA, NaN, None or the like, removes an attribute; those that the file does not mention stay.
-
-        Raises:
-            UsageError: the file cannot be used; nothing has changed.
-            LockedError: another process is writing to the collection.
-            StorageError: the disk is full or failing.
-        """
-        with self._write_access.locked():
-            return attributes.apply(self._catalog, self.folder, arguments.path(table, "table"))
 
     # The index
 
@@ -227,7 +142,7 @@ class Collection(Searchable):
 
     def info(self) -> Info:
         """What the collection is and holds."""
-        return info_of(self.directory, self._manifest, self._snapshots)
+        return info_of(self.directory, self._manifest, self._snapshots, self.made_of)
 
     def evaluate(
         self, *, queries: int = search_quality.QUERIES, progress: Callable[[int, int], None] | None = None
@@ -245,22 +160,24 @@ class Collection(Searchable):
             CorruptError: a vector is damaged.
         """
         progress = arguments.callback(progress, "progress")
-        return search_quality.evaluate_search(self._snapshots, self._searcher, queries, progress)
+        found = search_quality.evaluate_search(self._snapshots, self._searcher, queries, progress)
+        return dataclasses.replace(found, origin=self._origin())
 
     def skipped(self) -> list[Skipped]:
         """The files that were left out, with the reasons."""
         return [Skipped(self.folder / key, reason) for key, reason in self._catalog.skipped()]
 
     def other_files(self) -> int:
-        """The number of files in its folder that are no images: they are left out without a word. Hidden ones aside."""
-        folder = Folder(self.folder, base=self.folder, leave_out=self.directory)
-        for _ in folder.files():
-            pass
-        return folder.others
+        """The number of files in its folders that are no images: they are left out without a word. Hidden ones aside.
+
+        A collection that is not trusted is not asked; see `trust`.
+        """
+        folders = self._sources.folders()
+        return sum(folder.count_others() for folder in folders)
 
     def missing(self) -> list[Missing]:
         """The images whose files are gone or cannot be used."""
-        return missing.missing_images(self._catalog, self.folder)
+        return missing.missing_images(self._catalog, self.folder, self.made_of.exclusion)
 
     def check(self) -> list[str]:
         """Reads everything, and describes each damage in a sentence; an empty list if there is none."""
@@ -268,9 +185,4 @@ class Collection(Searchable):
 
     def find_damage(self) -> list[CorruptError]:
         """Reads everything, and returns each damage as an error that says what to do about it."""
-        return find_damage(self._catalog, self._snapshots)
-
-    def _names(self, path: str | os.PathLike[str]) -> tuple[str, ...]:
-        """The keys that a path may stand for: that of the file, or the path itself unless it is the current folder."""
-        key = key_of(absolute(checked := arguments.path(path, "path")), self.folder)
-        return (key, os.fsdecode(path)) if checked.name else (key,)
+        return find_damage(self.directory, self._catalog, self._snapshots)

@@ -7,6 +7,7 @@ from lookalike.errors import CorruptError
 from lookalike.index.generation import Generation
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage import layout
+from lookalike.storage.made_of import MadeOf
 from lookalike.storage.manifest import Identity, Manifest
 
 
@@ -23,11 +24,13 @@ class Info:
         dead: the number of these that belong to no image any more.
         skipped: the number of files that were left out.
         missing: the number of images that are not found since their files are gone or cannot be used.
+        excluded: the number of images that are not found since their files are left out.
         outdated: the number of images and skipped files that an earlier version has read. The next `add` looks at them
             again, and encodes those anew that are decoded otherwise now.
         bytes: its size on the disk.
         young: the number of vectors younger than the index, which are compared one by one.
         index: what is known of the index, or None if every search is exact.
+        made_of: the folders and lists that it was made of, and what is left out.
         damage: why there is no index although there should be, as far as can be told without reading it; else None.
     """
 
@@ -39,16 +42,20 @@ class Info:
     dead: int
     skipped: int
     missing: int
+    excluded: int
     outdated: int
     bytes: int
     young: int
     index: Generation | None
+    made_of: MadeOf
     damage: str | None
 
 
-def info_of(directory: Path, manifest: Manifest, snapshots: Snapshots) -> Info:
+def info_of(directory: Path, manifest: Manifest, snapshots: Snapshots, made_of: MadeOf) -> Info:
     """Looks up what a collection is and holds, without reading its vectors or index."""
     totals, state = snapshots.catalog.totals(), snapshots.catalog.state()
+    leaves_out = made_of.exclusion.leaves_out
+    counts = snapshots.catalog.missing_among(None, since_ns=0, leaves_out=leaves_out)
     index, damage = None, None
     try:
         index = snapshots.index_card()
@@ -62,10 +69,12 @@ def info_of(directory: Path, manifest: Manifest, snapshots: Snapshots) -> Info:
         vectors=totals.vectors,
         dead=totals.dead,
         skipped=totals.skipped,
-        missing=totals.missing,
+        missing=counts.new,
+        excluded=counts.excluded,
         outdated=snapshots.catalog.count_outdated(),
         bytes=layout.size(directory),
         young=max(state.count - index.rows, 0) if index else 0,  # a writer may have joined some in between
         index=index,
+        made_of=made_of,
         damage=damage,
     )

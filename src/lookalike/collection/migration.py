@@ -156,7 +156,7 @@ class Migration:
         began_ns = time.time_ns()
         carried = self._new.carry_over(self._old.path)
         found_again = carried.kept + carried.renamed
-        missing_before, missing = self._new.missing_among(None, since_ns=began_ns)
+        counts = self._new.missing_among(None, since_ns=began_ns, leaves_out=self._leaves_out)
         skipped = {each.path: each for report in reports for each in report.skipped}
         for key, reason in self._new.skipped():
             skipped[self._folder / key] = Skipped(self._folder / key, reason)
@@ -165,11 +165,15 @@ class Migration:
             renamed=carried.renamed,
             returned=carried.returned,
             unchanged=carried.kept,
-            missing=missing,
-            missing_before=missing_before,
+            missing=counts.new,
+            missing_before=counts.before,
+            excluded=counts.excluded,
             skipped=tuple(skipped.values()),
-            misses_many=are_many(missing, found_again),
+            misses_many=are_many(counts.new, found_again),
         )
+
+    def _leaves_out(self, key: str) -> bool:
+        return any(source.leaves_out(key) for source in self._sources)
 
     def _is_sound(self) -> bool:
         """Whether what an earlier run has left can be carried on with."""
@@ -248,6 +252,9 @@ class _KnownFiles:
 
     def covers(self, key: str) -> bool:
         return self._catalog.known_file(key) is not None
+
+    def leaves_out(self, _key: str) -> bool:
+        return False
 
     def files(self) -> Iterator[Found | Unreadable]:
         inside, elsewhere = self._catalog.known_files(""), self._catalog.known_files("/")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lookalike import arguments
 from lookalike.errors import UsageError
+from lookalike.sources.exclusion import Exclusion
 from lookalike.storage.catalog import Catalog
 
 
@@ -18,17 +19,24 @@ class Missing:
         id: its number.
         path: where its file was.
         since: when it was missed first, in UTC.
+        excluded: whether its file is left out, and may be there.
     """
 
     id: int
     path: Path
     since: datetime
+    excluded: bool = False
 
 
-def missing_images(catalog: Catalog, folder: Path) -> list[Missing]:
+def missing_images(catalog: Catalog, folder: Path, exclusion: Exclusion) -> list[Missing]:
     """The missing images, by path; `folder` is the one that the keys are relative to."""
     return [
-        Missing(image.id, folder / image.key, datetime.fromtimestamp(image.since_ns / 1e9, UTC))
+        Missing(
+            image.id,
+            folder / image.key,
+            datetime.fromtimestamp(image.since_ns / 1e9, UTC),
+            excluded=exclusion.leaves_out(image.key),
+        )
         for image in catalog.missing()
     ]
 

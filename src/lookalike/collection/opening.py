@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Unpack
 
 from lookalike import arguments, encoders
-from lookalike.collection import compatibility
+from lookalike.collection import compatibility, trust
 from lookalike.collection.collection import Collection
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.encoder_choice import EncoderChoice, check_options, max_pixels
@@ -15,7 +15,9 @@ from lookalike.errors import CorruptError, IncompatibleError, StorageError, Usag
 from lookalike.index.policies import DEFAULT, Policies
 from lookalike.storage import directory as directories
 from lookalike.storage import layout
+from lookalike.storage import made_of as remembered
 from lookalike.storage import manifest as manifests
+from lookalike.storage.made_of import MadeOf
 from lookalike.storage.manifest import Manifest
 
 
@@ -48,7 +50,9 @@ def create(
     manifest = Manifest(compatibility.new_identity(choice), here)
     with directories.making(place):
         manifest = replace(manifest, catalog=directories.create_data(place, manifest.made_by.dim))
+        remembered.write(place, MadeOf())
         manifests.write(place, manifest)
+        trust.trust(place, manifest, MadeOf().with_folder(""))
     return _collection(place, manifest, policies, choice)
 
 

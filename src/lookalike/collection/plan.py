@@ -11,6 +11,7 @@ from typing import Unpack
 from lookalike import arguments, encoders
 from lookalike.collection import compatibility
 from lookalike.collection.encoder_choice import EncoderChoice, check_options, max_pixels
+from lookalike.collection.sources import exclusion
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, UsageError
 from lookalike.index import build_progress, defaults, generation
@@ -19,7 +20,7 @@ from lookalike.index.policies import DEFAULT, Policies
 from lookalike.index.spec import IndexSpec
 from lookalike.ingest import embedding, sampling
 from lookalike.ingest.sampling import Census, Trial
-from lookalike.sources.folder import Folder
+from lookalike.sources.folder import Folder, Listing
 from lookalike.storage import files, layout
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
@@ -160,7 +161,8 @@ def plan(
     if present and manifests.read(present).made_by != manifest.made_by:
         present = None
     with _catalog(manifest.data_directory(present) if present else None) as catalog:
-        source = Folder(here, base=manifest.folder, leave_out=present)
+        listing = Listing(leave_out=present, exclusion=exclusion(present))
+        source = Folder(here, base=manifest.folder, listing=listing)
         attempt = partial(
             sampling.attempt,
             load=partial(_encoder, manifest.made_by, choice, count),

@@ -1,6 +1,9 @@
 """Checks the queries that callers give to a collection."""
 
+import os
 from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from lookalike import arguments
 from lookalike.errors import UsageError
 from lookalike.images.decode import ImageSource, reusable_source
+from lookalike.results import Match
 from lookalike.search.query import Term
+from lookalike.sources.folder import absolute
 from lookalike.storage.vectors import Vectors, unit
 
 
@@ -67,6 +72,14 @@ def checked_vector(given: ArrayLike, dim: int) -> Vectors:
     if array.shape not in ((dim,), (1, dim)):
         raise UsageError(f"a vector of shape {array.shape}: this collection's have {dim} dimensions; give one of them")
     return unit(array)
+
+
+def with_queries_marked(matches: Iterable[Match], queries: Iterable[Any]) -> list[Match]:
+    """The matches, of which those have `is_query` whose files are among the queries, but for negative examples."""
+    given = [query.image if isinstance(query, Term) and query.weight > 0 else query for query in queries]
+    names = [Path(os.fsdecode(query)) for query in given if isinstance(query, str | os.PathLike)]
+    paths = {path for name in names for path in (absolute(name), name.resolve())}
+    return [replace(match, is_query=True) if match.path in paths else match for match in matches]
 
 
 def _is_one_image(array: NDArray[Any]) -> bool:

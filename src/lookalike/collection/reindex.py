@@ -21,13 +21,14 @@ from lookalike import arguments, encoders
 from lookalike.collection import compatibility
 from lookalike.collection.encoder_choice import EncoderChoice, check_options, max_pixels
 from lookalike.collection.migration import Migration
+from lookalike.collection.sources import CollectionSources, Sources
 from lookalike.encoders import Encoder
 from lookalike.errors import LookalikeError, UsageError
 from lookalike.index import defaults
 from lookalike.index.build_progress import BuildProgress
 from lookalike.index.policies import DEFAULT, Policies
 from lookalike.ingest.pipeline import Progress, Report
-from lookalike.sources.folder import Paths, source_of
+from lookalike.sources.folder import Source
 from lookalike.storage import directory as directories
 from lookalike.storage import files, layout, lock
 from lookalike.storage import manifest as manifests
@@ -117,7 +118,7 @@ def estimate_reindex(
 
 def reindex(
     path: str | os.PathLike[str],
-    sources: Sequence[Paths] | None = None,
+    sources: Sequence[Sources] | None = None,
     *,
     policies: Policies = DEFAULT,
     threads: int | None = None,
@@ -132,7 +133,8 @@ def reindex(
 
     Args:
         path: the folder that was indexed, or the collection's directory itself.
-        sources: the folders, files or lists of files that it is then brought up to date with; by default its folder.
+        sources: the folders, files or lists of files that it is then brought up to date with; by default what it was
+            made of.
         policies: when the new index is built and how it is measured.
         threads: the number of images to process at once; by default one for each core.
         progress: called after each image; an exception that it raises ends the run, and the next one carries on.
@@ -144,7 +146,8 @@ def reindex(
         What has changed against the collection as it was. Its images that are there again count as unchanged.
 
     Raises:
-        UsageError: there is no such model or source, that model made the collection, or images cannot be read now.
+        UsageError: there is no such model or source, that model made the collection, images cannot be read now, or it
+            names what is not trusted, see `Collection.trust`.
         CollectionError: there is no collection, it is damaged, another process is writing to it, or no model is named.
         StorageError: the disk is full or failing; unless the last step was done, the old model serves.
     """
@@ -162,7 +165,7 @@ def reindex(
 
 @contextmanager
 def _migration(
-    directory: Path, sources: Sequence[Paths] | None, choice: EncoderChoice, policies: Policies
+    directory: Path, sources: Sequence[Sources] | None, choice: EncoderChoice, policies: Policies
 ) -> Iterator[Migration]:
     """The migration of a locked collection to the chosen encoder."""
     manifest = manifests.read(directory)
@@ -170,10 +173,22 @@ def _migration(
     if wanted == manifest.made_by:
         raise UsageError(f"{directory}: its images are indexed with {wanted} already")
     directories.sweep(directory, manifest)
-    wanted_sources = [] if sources is None else arguments.several(sources, "sources")
-    new = [source_of(each, base=manifest.folder, leave_out=directory) for each in wanted_sources or [manifest.folder]]
+    new = _named(directory, manifest, [] if sources is None else arguments.several(sources, "sources"))
     with closing(Migration(directory, manifest, wanted, new, policies)) as migration:
         yield migration
+
+
+def _named(directory: Path, manifest: Manifest, sources: Sequence[Sources]) -> list[Source]:
+    """What the images are brought up to date with: what is named, or else what the collection was made of."""
+    made_of = CollectionSources(directory, manifest)
+    with closing(Catalog(manifest.data_directory(directory) / layout.CATALOG)) as catalog:
+        made_of.check_known(catalog, sources)
+        if not sources:
+            return list(made_of.again(catalog).sources)
+    named = [made_of.name(each) for each in sources]
+    for source, each in zip(sources, named, strict=True):
+        made_of.remember(source, each)
+    return [source for each in named for source in each.sources]
 
 
 def _encoder(choice: EncoderChoice, wanted: Identity, threads: int) -> Encoder:

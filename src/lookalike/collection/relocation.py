@@ -3,15 +3,18 @@
 import hashlib
 import os
 import random
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from lookalike import arguments
+from lookalike.collection import trust
 from lookalike.errors import ImageError, UsageError
 from lookalike.images.reading import read
 from lookalike.sources.folder import absolute, key_of
 from lookalike.storage import layout, lock
+from lookalike.storage import made_of as remembered
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
@@ -89,6 +92,22 @@ def _relocate(directory: Path, manifest: Manifest, old: Path, new: Path) -> int:
             raise UsageError(f"{old}: the collection has no images in it; its folder is {manifest.folder}")
         with catalog.writing() as transaction:
             rename_all(transaction, new_key, is_elsewhere)
+    _move_sources(directory, manifest, moved)
     if moved(manifest.folder) != manifest.folder:  # only now: if it fails, it can be done again
         manifests.write(directory, replace(manifest, folder=moved(manifest.folder)))
     return count
+
+
+def _move_sources(directory: Path, manifest: Manifest, moved: Callable[[Path], Path]) -> None:
+    """Renames the folders and lists that the collection was made of; what was trusted is trusted at the new place."""
+
+    def new_key(key: str) -> str:
+        key = key_of(moved(manifest.folder / key), moved(manifest.folder))
+        return "" if key == "." else key
+
+    before, later = remembered.read(directory), replace(manifest, folder=moved(manifest.folder))
+    after, was_trusted = before.moved(new_key), trust.is_trusted(directory, manifest, before)
+    if after != before:
+        remembered.write(directory, after)
+    if was_trusted:
+        trust.trust(directory, later, after)

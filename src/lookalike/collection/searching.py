@@ -1,6 +1,7 @@
 """The search methods of a collection."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, Unpack
 
 import numpy as np
@@ -8,9 +9,16 @@ from numpy.typing import ArrayLike
 
 from lookalike import arguments
 from lookalike.collection.encoder import CollectionEncoder
-from lookalike.collection.queries import checked_image, checked_images, checked_terms, checked_vector, signed_terms
+from lookalike.collection.queries import (
+    checked_image,
+    checked_images,
+    checked_terms,
+    checked_vector,
+    signed_terms,
+    with_queries_marked,
+)
 from lookalike.images.decode import ImageSource
-from lookalike.results import Match, Matches
+from lookalike.results import Match, Matches, Origin
 from lookalike.search.options import SearchKeywords, SearchOptions
 from lookalike.search.query import Term
 from lookalike.search.searcher import Searcher
@@ -37,6 +45,8 @@ class Searchable:
         **options: Unpack[SearchKeywords],
     ) -> Matches:
         """Finds the images that are most similar to an image.
+
+        If the query is a file of the collection, it is among its own matches, marked by `Match.is_query`.
 
         Args:
             query: a path, the bytes of an image file, an open file, a PIL image or an array, uint8 (h, w, 3).
@@ -120,4 +130,10 @@ class Searchable:
         return self._encoder.text_vector(arguments.text(text, "text"))
 
     def _matches(self, matches: Iterable[Match], queries: Iterable[Any]) -> Matches:
-        return Matches(matches, queries=queries, max_pixels=self._encoder.max_pixels)
+        asked = [*queries]
+        marked = with_queries_marked(matches, asked)
+        return Matches(marked, queries=asked, origin=self._origin(), max_pixels=self._encoder.max_pixels)
+
+    def _origin(self) -> Origin:
+        now = datetime.now().astimezone()
+        return Origin(self._searcher.folder, str(self.made_by), self.made_by.fingerprint, now)

@@ -7,6 +7,7 @@ kinds; `draw("clock", np.random.default_rng(7))` draws one. To add a kind, write
 
 import re
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from lookalike.errors import StorageError, UsageError
 from lookalike.images import marks
 from lookalike.images.reading import read_start
 
-__all__ = ["KINDS", "Kind", "draw", "write_gallery"]
+__all__ = ["KINDS", "Kind", "draw", "holds_others", "write_gallery"]
 
 QUALITY = 88  # of a JPEG, on Pillow's scale up to 95
 # Widths and heights, as shares of the longer side.
@@ -51,11 +52,13 @@ def draw(kind: str, rng: np.random.Generator, side: int = 320) -> Image.Image:
     return pen.finish(rng)
 
 
-def write_gallery(folder: Path, *, per_kind: int = 25, seed: int = 0) -> list[Path]:
+def write_gallery(
+    folder: Path, *, per_kind: int = 25, seed: int = 0, progress: Callable[[int, int], None] | None = None
+) -> list[Path]:
     """Writes `per_kind` JPEG files of each kind, `folder/<kind>/<kind>-01.jpg` and so on; returns their paths.
 
     The same seed gives the same files, and a smaller gallery is a part of a larger one. An earlier gallery in the
-    folder is replaced completely.
+    folder is replaced completely. `progress` is called with the number of files that are written, and their total.
 
     Raises:
         UsageError: the folder contains other files, which are left as they are, or an option is out of range.
@@ -66,14 +69,23 @@ def write_gallery(folder: Path, *, per_kind: int = 25, seed: int = 0) -> list[Pa
     if seed < 0:
         raise UsageError(f"seed {seed}: choose 0 or more")
     try:
-        return _write(folder, per_kind, seed)
+        return _write(folder, per_kind, seed, progress or (lambda _done, _total: None))
     except OSError as error:
         raise StorageError(
             f"{error.filename or folder}: {error.strerror}; free some space or choose another folder"
         ) from error
 
 
-def _write(folder: Path, per_kind: int, seed: int) -> list[Path]:
+def holds_others(folder: Path) -> bool:
+    """Whether a folder holds anything but a gallery, so that none can be written into it."""
+    try:
+        _own_files(folder)
+    except UsageError:
+        return folder.is_dir()
+    return False
+
+
+def _write(folder: Path, per_kind: int, seed: int, progress: Callable[[int, int], None]) -> list[Path]:
     earlier = _own_files(folder)
     mark = marks.image_options("JPEG", marks.DRAWING)  # which other files of the same names do not have
     paths = []
@@ -85,6 +97,7 @@ def _write(folder: Path, per_kind: int, seed: int) -> list[Path]:
             path = folder / kind / f"{kind}-{number:02d}.jpg"
             draw(kind, rng).save(path, "JPEG", quality=QUALITY, **mark)
             paths.append(path)
+            progress(len(paths), per_kind * len(KINDS))
     for path in sorted(earlier.difference(paths)):
         path.unlink()
     return paths

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lookalike.display.text import without_surrogates
-from lookalike.results import Match, Skipped
+from lookalike.results import Match, Origin, Skipped
 
 if TYPE_CHECKING:  # metrics loads numpy
     from lookalike.evaluation.results import Evaluation, WorstQuery
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # metrics loads numpy
     from lookalike.metrics import LabelQuality
 
 # The fields of an Evaluation that are left out, or converted in a way of their own.
-_OTHERS = ("kind", "target_recall", "points", "labels", "worst")
+_OTHERS = ("kind", "target_recall", "points", "labels", "worst", "origin")
 
 
 def as_dict(match: Match) -> dict[str, Any]:
@@ -35,6 +35,7 @@ def as_dict(match: Match) -> dict[str, Any]:
         "width": match.width,
         "height": match.height,
         "attributes": _plain(match.attributes),
+        "is_query": match.is_query,
     }
 
 
@@ -53,9 +54,15 @@ def evaluation_as_dict(evaluation: "Evaluation") -> dict[str, Any]:
         **scalars,
         "promise": evaluation.target_recall,
         "points": [_point_as_dict(point, evaluation.kind) for point in evaluation.points],
+        "origin": evaluation.origin and _origin_as_dict(evaluation.origin),
         "labels": [_label_as_dict(label) for label in evaluation.labels],
         "worst": [_worst_as_dict(query) for query in evaluation.worst],
     }
+
+
+def _origin_as_dict(origin: Origin) -> dict[str, Any]:
+    facts = {"model": origin.model, "fingerprint": origin.fingerprint, "date": origin.date.isoformat()}
+    return {**_name("folder", str(origin.folder)), **_plain(facts)}
 
 
 def _point_as_dict(point: "OperatingPoint", kind: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lookalike.display.terminal import print_lines
-from lookalike.display.text import safe_text
+from lookalike.display.text import safe_text, score_text
 from lookalike.evaluation.comparison_results import Comparison
 
 if TYPE_CHECKING:
@@ -102,9 +102,8 @@ def notes(comparison: Comparison) -> list[str]:
             " mAP: over whole rankings."
         )
     if any(column.best for column in _columns(comparison)):
-        sentences.append(
-            f"{_BEST} the best, if by little: one image of {comparison.images:,} is {1 / comparison.images:.3f}."
-        )
+        one = score_text(1 / comparison.images)
+        sentences.append(f"{_BEST} the best, if by little: one image of {comparison.images:,} is {one}.")
     return sentences
 
 
@@ -128,19 +127,19 @@ def _columns(comparison: Comparison) -> list[_Column]:
     ):
         known = [number for number in numbers if number is not None]
         columns += [_column(head, known)] if len(known) == len(models) else []
-    columns.append(_column(("images", "per s"), [model.images_per_second for model in models], text="{:,.0f}"))
+    columns.append(_column(("images", "per s"), [model.images_per_second for model in models], text="{:,.0f}".format))
     megabytes = [model.memory_bytes / 1e6 for model in models]
-    return [*columns, _column(("memory", "in MB"), megabytes, text="{:,.0f}", best=min)]
+    return [*columns, _column(("memory", "in MB"), megabytes, text="{:,.0f}".format, best=min)]
 
 
 def _column(
     head: tuple[str, str],
     numbers: Sequence[float],
     *,
-    text: str = "{:.3f}",
+    text: Callable[[float], str] = score_text,
     best: Callable[[Sequence[float]], float] = max,
 ) -> _Column:
     """Returns a column of numbers; those that look like the best one are marked, unless all of them do."""
-    cells = tuple(text.format(number) for number in numbers)
-    marked = frozenset(row for row, cell in enumerate(cells) if cell == text.format(best(numbers)))
+    cells = tuple(map(text, numbers))
+    marked = frozenset(row for row, cell in enumerate(cells) if cell == text(best(numbers)))
     return _Column(head, cells, marked if len(marked) < len(cells) else frozenset())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lookalike import arguments
 from lookalike.display import write_file
-from lookalike.display.html import Tile, render, tile
+from lookalike.display.html import Tile, origin_text, render, tile
 from lookalike.display.plot import plot
 from lookalike.display.text import safe_text
 from lookalike.display.thumbnail import Thumbnail, thumbnails
@@ -17,18 +17,20 @@ from lookalike.results import Match
 _SIDE = 200  # pixels: sharp with eleven images in a row, about 7 kB each as a JPEG
 
 
-def report(evaluation: Evaluation, *, title: str | None = None) -> str:
+def report(evaluation: Evaluation, *, title: str | None = None, path: str | os.PathLike[str] | None = None) -> str:
     """Returns a complete HTML page: the numbers, recall against time, the precision of each label, the worst queries.
 
     Thumbnails and the plot are embedded; the page runs no script and loads nothing. Precision is left out if there
-    are no labels, and the plot if every search is exact.
+    are no labels, and the plot if every search is exact. Links are relative to the page if `path` says where it will be
+    written and that is near the images (`html.address`).
     """
     return render(
         "report.html",
         title="Search quality" if title is None else safe_text(title),
         evaluation=evaluation,
         plot=plot(evaluation) if evaluation.points else None,
-        worst=list(_worst(evaluation.worst)),
+        worst=list(_worst(evaluation.worst, path)),
+        origin=origin_text(evaluation.origin),
     )
 
 
@@ -44,7 +46,7 @@ def write_report(
     """
     checked = write_file.checked_arguments(path, title=title, overwrite=overwrite)
     arguments.instance(evaluation, Evaluation, "evaluation", "what Collection.evaluate returns")
-    write_file.write(checked, report(evaluation, title=title).encode("utf-8"), overwrite=overwrite)
+    write_file.write(checked, report(evaluation, title=title, path=checked).encode("utf-8"), overwrite=overwrite)
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,13 @@ class _Row:
     answers: list[_Answer]
 
 
-def _worst(queries: Sequence[WorstQuery]) -> Iterator[_Row]:
+def _worst(queries: Sequence[WorstQuery], page: str | os.PathLike[str] | None) -> Iterator[_Row]:
     shown = iter(thumbnails(itertools.chain.from_iterable([one.query, *one.found] for one in queries), _SIDE))
     for one in queries:
-        query = tile(next(shown))
-        yield _Row(one.query, query, [_answer(one.query, *pair) for pair in zip(one.found, shown, strict=False)])
+        query = tile(next(shown), page)
+        answers = [_answer(one.query, *pair, page) for pair in zip(one.found, shown, strict=False)]
+        yield _Row(one.query, query, answers)
 
 
-def _answer(query: Match, match: Match, thumbnail: Thumbnail) -> _Answer:
-    return _Answer(match, tile(thumbnail), match.label is not None and match.label == query.label)
+def _answer(query: Match, match: Match, thumbnail: Thumbnail, page: str | os.PathLike[str] | None) -> _Answer:
+    return _Answer(match, tile(thumbnail, page), match.label is not None and match.label == query.label)

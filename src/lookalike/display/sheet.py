@@ -3,31 +3,36 @@
 import io
 import math
 import os
-import textwrap
-import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from lookalike import arguments
 from lookalike.display import write_file
+from lookalike.display.fonts import can_shape
+from lookalike.display.lettering import Lettering
 from lookalike.display.text import role_text, safe_text, score_text
 from lookalike.display.thumbnail import Thumbnail, thumbnails
-from lookalike.errors import UsageError
+from lookalike.errors import FontWarning, Hint, UsageError
 from lookalike.images import marks
 from lookalike.results import Matches
 
 _PAPER, _INK, _GREY, _TILE, _ACCENT = "#ffffff", "#222222", "#707070", "#eeeeee", "#4a8a86"
+_MINUS = "#c0573d"  # the frame of a negative example
+_NAMED_LETTERS = 5  # in the warning that no font has them
 _MAX_SIDE = 65_500  # pixels; a JPEG may have 65,535
 _FORMATS: dict[str, Literal["JPEG", "PNG"]] = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 
 def sheet(matches: Matches, *, columns: int | None = None, side: int = 240) -> Image.Image:
-    """Draws the queries, each in a frame, and then the matches, best first, with rank, score and label.
+    """Draws the queries, each in a frame, and then the matches, best first, with rank, score, label and name.
 
-    The font is Pillow's own, which has ASCII characters only: letters lose their accents, and a label in another
-    script is left out.
+    The letters come from fonts of the extra `fonts` and of the system. If none has a letter, it is shown without its
+    accents or as an escape, and a FontWarning says so.
 
     Args:
         matches: the matches with their queries.
@@ -37,15 +42,20 @@ def sheet(matches: Matches, *, columns: int | None = None, side: int = 240) -> I
     Raises:
         UsageError: `columns` or `side` is too small, or the sheet would be larger than an image file can be.
     """
-    captions = _captions(matches)
-    layout = _layout(len(captions), columns, side)
+    layout = _layout(len(matches.queries) + len(matches), columns, side)
+    shown = thumbnails([*matches.queries, *matches], layout.side, matches.max_pixels)
+    captions = _captions(matches, shown)
+    lettering = Lettering(layout.font)
     paper = Image.new("RGB", (layout.width, layout.height), _PAPER)
-    for number, thumbnail in enumerate(thumbnails([*matches.queries, *matches], side, matches.max_pixels)):
+    for number, thumbnail in enumerate(shown):
         x, y = layout.corner(number)
-        box = _draw_image(paper, thumbnail, (x, y), layout)
+        box = _draw_image(paper, thumbnail, (x, y), layout, lettering)
         if number < len(matches.queries):
-            _draw_frame(paper, box, layout)
-        _draw_caption(paper, captions[number], (x, y + side + layout.font), layout)
+            is_negative = role_text(matches.queries[number]).startswith("minus")
+            _draw_frame(paper, box, layout, _MINUS if is_negative else _ACCENT)
+        _draw_caption(paper, captions[number], (x, y + layout.side + layout.font), layout, lettering)
+    if lettering.missing:
+        warnings.warn(_letters_missing(lettering.missing), stacklevel=2)
     return paper
 
 
@@ -125,62 +135,82 @@ def _layout(images: int, columns: int | None, side: int) -> _Layout:
     return layout
 
 
-def _captions(matches: Matches) -> list[tuple[str, str]]:
-    """Returns the two lines of each caption."""
-    found = [
-        (f"{rank}   {score_text(match.score)}", _plain(match.label or "")) for rank, match in enumerate(matches, 1)
-    ]
-    return [(role_text(query), "") for query in matches.queries] + found
+def _captions(matches: Matches, shown: Sequence[Thumbnail]) -> list[tuple[str, str]]:
+    """Returns the two lines of each caption: what it is, and its name."""
+    first = [role_text(query) for query in matches.queries]
+    for rank, match in enumerate(matches, 1):
+        label = "query" if match.is_query else safe_text(match.label or "")
+        first.append("   ".join(filter(None, (str(rank), score_text(match.score), label))))
+    queries = len(matches.queries)
+    names = [thumbnail.name.rpartition("/")[2] for thumbnail in shown[:queries]]
+    names += _distinct_names([thumbnail.name for thumbnail in shown[queries:]])
+    return list(zip(first, names, strict=True))
 
 
-def _plain(text: str) -> str:
-    """Returns the part of a text that the font can draw."""
-    letters = unicodedata.normalize("NFKD", safe_text(text))
-    plain = "".join(c if c.isascii() else "?" for c in letters if not unicodedata.combining(c))
-    return plain if plain.strip("? ") else ""
+def _distinct_names(keys: Sequence[str]) -> list[str]:
+    """Returns the name at the end of each key, with as many folders before it as it takes to tell it from the others.
+
+    Copies often have the same name in several folders.
+    """
+    parts = [key.split("/") for key in keys]
+    lengths = [1] * len(keys)
+    while True:
+        names = ["/".join(part[-length:]) for part, length in zip(parts, lengths, strict=True)]
+        number_of = Counter({name: len({keys[i] for i, n in enumerate(names) if n == name}) for name in set(names)})
+        longer = [length + (number_of[name] > 1) for name, length in zip(names, lengths, strict=True)]
+        longer = [min(length, len(part)) for length, part in zip(longer, parts, strict=True)]
+        if longer == lengths:
+            return names
+        lengths = longer
+
+
+def _letters_missing(letters: Collection[str]) -> FontWarning:
+    some = " ".join(sorted(letters)[:_NAMED_LETTERS])
+    more = " and others" if len(letters) > _NAMED_LETTERS else ""
+    if can_shape():
+        return FontWarning(
+            f"contact sheet: there is no font that has {some}{more}", Hint("install", {"extra": "fonts"})
+        )
+    return FontWarning(f"contact sheet: {some}{more} cannot be drawn without a font that has them, and libraqm")
 
 
 def _draw_image(
-    paper: Image.Image, thumbnail: Thumbnail, corner: tuple[int, int], layout: _Layout
+    paper: Image.Image, thumbnail: Thumbnail, corner: tuple[int, int], layout: _Layout, lettering: Lettering
 ) -> tuple[int, int, int, int]:
     """Draws an image in the middle of its square; returns its left, top, right and bottom."""
-    image = thumbnail.image or _text_tile(thumbnail, layout)
+    image = thumbnail.image or _text_tile(thumbnail, layout, lettering)
     left = corner[0] + (layout.side - image.width) // 2
     top = corner[1] + (layout.side - image.height) // 2
     paper.paste(image, (left, top))
     return left, top, left + image.width, top + image.height
 
 
-def _text_tile(thumbnail: Thumbnail, layout: _Layout) -> Image.Image:
+def _text_tile(thumbnail: Thumbnail, layout: _Layout, lettering: Lettering) -> Image.Image:
     """Draws the text of a query, or the reason why there is no image."""
     tile = Image.new("RGB", (layout.side, layout.side), _TILE)
-    text = f'"{_plain(thumbnail.text)}"' if thumbnail.text else f"not shown: {_plain(thumbnail.reason)}"
-    lines = textwrap.wrap(text, max(6, 2 * layout.side // layout.font - 6), max_lines=layout.side // layout.font // 2)
-    middle = (layout.side / 2, layout.side / 2)
-    font, colour = ImageFont.load_default(layout.font), _INK if thumbnail.text else _GREY
-    ImageDraw.Draw(tile).multiline_text(middle, "\n".join(lines), colour, font, anchor="mm", align="center")
+    text = f'"{thumbnail.text}"' if thumbnail.text else f"not shown: {thumbnail.reason}"
+    colour = _INK if thumbnail.text else _GREY
+    line_height = 5 * layout.font // 4
+    lines = lettering.wrapped(text, layout.side - layout.font, max(1, layout.side // line_height - 1))
+    top = (layout.side - len(lines) * line_height) // 2
+    for number, line in enumerate(lines):
+        place = layout.side // 2, top + number * line_height
+        lettering.draw(ImageDraw.Draw(tile), place, line, colour, width=layout.side)
     return tile
 
 
-def _draw_frame(paper: Image.Image, box: tuple[int, int, int, int], layout: _Layout) -> None:
+def _draw_frame(paper: Image.Image, box: tuple[int, int, int, int], layout: _Layout, colour: str) -> None:
     width = max(2, layout.font // 4)
     out = 2 * width
     left, top, right, bottom = box
     frame = (left - out, top - out, right + out - 1, bottom + out - 1)
-    ImageDraw.Draw(paper).rectangle(frame, outline=_ACCENT, width=width)
+    ImageDraw.Draw(paper).rectangle(frame, outline=colour, width=width)
 
 
-def _draw_caption(paper: Image.Image, caption: tuple[str, str], corner: tuple[int, int], layout: _Layout) -> None:
+def _draw_caption(
+    paper: Image.Image, caption: tuple[str, str], corner: tuple[int, int], layout: _Layout, lettering: Lettering
+) -> None:
     draw = ImageDraw.Draw(paper)
-    font = ImageFont.load_default(layout.font)
     for line, colour, down in zip(caption, (_INK, _GREY), (0, 3 * layout.font // 2), strict=True):
-        top_middle = (corner[0] + layout.side // 2, corner[1] + down)
-        draw.text(top_middle, _shortened(line, font, layout.side), colour, font, anchor="ma")
-
-
-def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
+        middle_top = corner[0] + layout.side // 2, corner[1] + down
+        lettering.draw(draw, middle_top, line, colour, width=layout.side)

@@ -1,16 +1,25 @@
 """Prints matches: as a table with thumbnails above it in a terminal, else as plain lines for another program."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike.display.text import safe_text, score_text, size_text
+from lookalike.display.text import safe_text, score_text, shortened, shortened_path, size_text
 from lookalike.results import Match, Matches
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.measure import Measurement
+    from rich.style import Style
     from rich.table import Table
+
+_HEAD = 2  # lines of the table above the first match
+_BESIDE = 2  # lines that stay free: a message, and the prompt of the shell
+_LABEL_COLUMNS = 16
+_QUERY_MARK = " (query)"
+_MIN_COLUMNS = 8  # of a name, however narrow the terminal
 
 
 def print_matches(matches: Matches, console: "Console", *, thumbnails: bool = True) -> None:
@@ -24,7 +33,8 @@ def print_matches(matches: Matches, console: "Console", *, thumbnails: bool = Tr
         return
     if thumbnails:
         _print_thumbnails(matches, console)
-    console.print(table(matches) if matches else "Nothing was found.")
+    if matches:
+        console.print(table(matches))
 
 
 def print_lines(lines: Sequence[str], console: "Console") -> None:
@@ -37,28 +47,54 @@ def print_lines(lines: Sequence[str], console: "Console") -> None:
 def table(matches: Matches) -> "Table":
     """Returns a table with a row for each match.
 
-    A path below the current folder is relative to it; no path is cut.
+    A path below the current folder is relative to it. Each match takes one line: a label or a name that is too long for
+    it ends in an ellipsis, and a path loses its first folders; the link of the path leads to the file all the same.
     """
     from rich.box import SIMPLE_HEAD
     from rich.style import Style
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), expand=True)
     table.add_column("", justify="right", style="dim", no_wrap=True)
     table.add_column("id", justify="right", style="dim", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("label", overflow="fold")
+    table.add_column("label", no_wrap=True)
     table.add_column("size", justify="right", style="dim", no_wrap=True)
-    table.add_column("path", overflow="fold", ratio=1)
+    table.add_column("path", no_wrap=True, ratio=1)
     for rank, match in enumerate(matches, 1):
-        # rich reads plain strings as markup, in which [red].jpg is a colour.
-        cells = [Text(cell) for cell in _cells(rank, match)]
+        number, id_, score, label, size, name = _cells(rank, match)
+        link = None
         if match.path:
-            cells[-1] = Text(safe_text(_from_here(match.path)))
-            cells[-1].stylize(Style(link=match.path.absolute().as_uri()))
-        table.add_row(*cells)
+            name, link = safe_text(_from_here(match.path)), Style(link=match.path.absolute().as_uri())
+        mark = _QUERY_MARK if match.is_query else ""
+        cell = _Cell(shortened(label, _LABEL_COLUMNS), shortened), _Cell(name, shortened_path, mark, link)
+        # rich reads plain strings as markup, in which [red].jpg is a colour.
+        table.add_row(Text(number), Text(id_), Text(score), cell[0], Text(size), cell[1])
     return table
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A text that is cut to the width of its column, and a mark after it that is not."""
+
+    text: str
+    cut: Callable[[str, int], str]
+    mark: str = ""
+    style: "Style | None" = None
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from rich.text import Text
+
+        shown = Text(self.cut(self.text, options.max_width - len(self.mark)), self.style or "", no_wrap=True, end="")
+        yield shown.append(self.mark, "dim")
+
+    def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
+        from rich.cells import cell_len
+        from rich.measure import Measurement
+
+        width = cell_len(self.text + self.mark)
+        return Measurement(min(width, _MIN_COLUMNS), width)
 
 
 def _from_here(path: Path) -> Path:
@@ -90,4 +126,4 @@ def _print_thumbnails(matches: Matches, console: "Console") -> None:
     found = protocol(os.environ)
     coloured = console.color_system == "truecolor" and not console.no_color
     if found or (coloured and console.encoding.startswith("utf")):
-        console.print(Strip(matches, found))
+        console.print(Strip(matches, found, lines=console.height - len(matches) - _HEAD - _BESIDE))

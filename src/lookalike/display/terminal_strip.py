@@ -1,40 +1,51 @@
 """Draws rows of thumbnails in a terminal: the queries first, then the matches with their scores."""
 
-import textwrap
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lookalike.display.terminal_graphics import Protocol, canvas, cell_size, escape_sequence, half_blocks
-from lookalike.display.text import role_text, safe_text, score_text
+from lookalike.display.text import role_text, safe_text, score_text, shortened
 from lookalike.display.thumbnail import Thumbnail, thumbnails
-from lookalike.results import Matches
+from lookalike.results import Match, Matches
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.segment import Segment
 
-_COLUMNS = 18  # characters of one image: four images in a line of 80
+_LINES, _MIN_LINES = 9, 4  # of one image, which is twice as many characters wide: four images in a line of 80
+_BELOW = 2  # lines below an image: its caption, and an empty one
+_MIN_LABEL = 4  # columns of a label
 _GAP = 2  # characters between two images
-_MAX_ROWS = 3  # of images; more would push the table off the screen
+_MAX_ROWS = 3  # of images
 
 
 @dataclass(frozen=True)
 class Strip:
     """Up to three rows of thumbnails, as a rich renderable.
 
-    With a protocol the terminal draws the images; without one they consist of half blocks.
+    Attributes:
+        matches: what is shown.
+        protocol: by which the terminal draws the images; without one they consist of half blocks.
+        lines: of the screen, that the thumbnails may take. One row is shown in any case; if it cannot be made to fit,
+            it has its full height, since the screen has to be scrolled anyway.
     """
 
     matches: Matches
     protocol: Protocol | None
+    lines: int
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        columns = max(2, min(_COLUMNS, options.max_width))
+        lines = min(_LINES, self.lines - _BELOW)
+        if lines < _MIN_LINES:
+            lines = _LINES
+        rows = min(max(1, self.lines // (lines + _BELOW)), _MAX_ROWS)
+        columns = max(2, min(2 * lines, options.max_width))
         per_row = max(1, (options.max_width + _GAP) // (columns + _GAP))
         cell = cell_size(console.file) if self.protocol else (1, 2)
         layout = _Layout(columns, columns // 2, columns * cell[0], columns // 2 * cell[1])
-        captions = _captions(self.matches)[: per_row * _MAX_ROWS]
+        captions = _captions(self.matches, columns)[: per_row * rows]
         sources = [*self.matches.queries, *self.matches][: len(captions)]
         shown = thumbnails(sources, max(layout.width, layout.height), self.matches.max_pixels)
         for start in range(0, len(captions), per_row):
@@ -52,11 +63,17 @@ class _Layout:
     height: int
 
 
-def _captions(matches: Matches) -> list[str]:
-    found = [
-        f"{rank}  {score_text(match.score)}  {safe_text(match.label or '')}" for rank, match in enumerate(matches, 1)
-    ]
-    return [role_text(query) for query in matches.queries] + found
+def _captions(matches: Matches, columns: int) -> list[str]:
+    found = [_caption(rank, match, columns) for rank, match in enumerate(matches, 1)]
+    return [shortened(role_text(query), columns) for query in matches.queries] + found
+
+
+def _caption(rank: int, match: Match, columns: int) -> str:
+    """Rank, score and label; without the label if there is no room for a part of it that says anything."""
+    place = f"{rank}  {score_text(match.score)}"
+    room = columns - len(place) - 2
+    label = "query" if match.is_query else safe_text(match.label or "")
+    return f"{place}  {shortened(label, room)}" if room >= min(len(label), _MIN_LABEL) else place
 
 
 def _row(
@@ -87,10 +104,22 @@ def _lines(thumbnail: Thumbnail, layout: _Layout, *, drawn: bool) -> list[list["
         return list(half_blocks(canvas(thumbnail.image, layout.width, layout.height)))
     lines = [""] * layout.rows
     if thumbnail.text:
-        lines = [*lines, *textwrap.wrap(f'"{thumbnail.text}"', layout.columns, max_lines=layout.rows)][-layout.rows :]
+        lines = [*lines, *_wrapped(f'"{thumbnail.text}"', layout.columns, layout.rows)][-layout.rows :]
     elif not thumbnail.image:
-        lines = [*lines, "not shown:", thumbnail.reason][-layout.rows :]
+        reason = _wrapped(thumbnail.reason, layout.columns, layout.rows - 1)
+        lines = [*lines, "not shown:", *reason][-layout.rows :]
     return [[Segment(set_cell_size(line, layout.columns))] for line in lines]
+
+
+def _wrapped(text: str, columns: int, lines: int) -> list[str]:
+    """Returns a text in lines of so many columns of a terminal; what is too long for them ends in an ellipsis."""
+    from rich.console import Console
+    from rich.text import Text
+
+    wrapped = [line.plain.rstrip() for line in Text(text).wrap(Console(file=io.StringIO(), width=columns), columns)]
+    if len(wrapped) <= lines:
+        return wrapped
+    return [*wrapped[: lines - 1], shortened(" ".join(wrapped[lines - 1 :]), columns)] if lines > 0 else []
 
 
 def _drawing(shown: list[Thumbnail], layout: _Layout, protocol: Protocol) -> "Segment":

@@ -4,6 +4,7 @@ import math
 import os
 import re
 import unicodedata
+from datetime import datetime
 from typing import Any
 
 from lookalike.results import Match
@@ -34,9 +35,43 @@ def printable(message: str) -> str:
     )
 
 
+def escaped(text: str) -> str:
+    r"""Returns the escapes of all characters of a text, such as `\u732b`, for what cannot show them."""
+    return "".join(map(_escape, text))
+
+
 def is_harmless(text: str) -> bool:
     """Whether a text can be shown, and pasted, as it is."""
     return all(character == "\\" or _harmless(character) for character in text)
+
+
+def shortened(text: str, columns: int) -> str:
+    """Returns a text as it is if it fits into so many columns of a terminal, else its beginning and an ellipsis.
+
+    East Asian characters and emoji take two columns, and what belongs to one character is not torn apart.
+    """
+    from rich.cells import cell_len, set_cell_size  # plain lines do not need it
+
+    if cell_len(text) <= columns:
+        return text
+    return set_cell_size(text, columns - 1).rstrip() + "…" if columns > 0 else ""
+
+
+def shortened_path(path: str, columns: int) -> str:
+    """Returns a path, its end, or the beginning of its name, whichever is the first that fits into so many columns.
+
+    What is left out is shown as an ellipsis: "…/2024/cat.jpg", or "Screenshot of a ver…". The end of a path tells files
+    apart, since those of one answer often have the same folders above them.
+    """
+    from rich.cells import cell_len
+
+    if cell_len(path) <= columns:
+        return path
+    folders, name = path.split("/")[:-1], path.rpartition("/")[2]
+    for start in range(1, len(folders) + 1):
+        if cell_len(end := "/".join(["…", *folders[start:], name])) <= columns:
+            return end
+    return shortened(name, columns)
 
 
 def without_surrogates(text: str) -> str:
@@ -72,6 +107,11 @@ def time_text(milliseconds: float) -> str:
         return "0 ms"
     decimals = min(max(1 - math.floor(math.log10(milliseconds)), 0), 6)
     return f"{milliseconds:,.{decimals}f} ms"
+
+
+def date_text(date: datetime) -> str:
+    """Formats a date and time to the minute, with the time zone if it has one: "2026-11-26 22:15 UTC"."""
+    return f"{date:%Y-%m-%d %H:%M %Z}".strip()
 
 
 def _harmless(character: str) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lookalike.index.operating_point import OperatingPoint
 from lookalike.metrics import LabelQuality
-from lookalike.results import Match, Matches
+from lookalike.results import Match, Matches, Origin
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Evaluation:
         kind: what the index searches: "ivf" (inverted lists), "hnsw" (a graph) or "flat" (every code); empty without
             one.
         points: the operating points of the index for `k` neighbours; none if every search is exact.
-        chosen: the position of the one in use among `points`, or None.
+        chosen: the position of the one in use among `points`, or None if searches are exact.
         target_recall: the recall that was asked for when the index was built, in [0, 1], or None.
         precision_at_1: the share of queries whose first match has the query's label, in [0, 1]; None if there are fewer
             than two labels, or none that two images have.
@@ -46,6 +46,7 @@ class Evaluation:
         labels: the same for each label, the lowest precision@10 first.
         worst: the queries with the lowest precision, the worst first.
         k: the number of neighbours that a query was to find.
+        origin: the collection that was measured, or None if that is not known.
     """
 
     images: int
@@ -65,3 +66,4 @@ class Evaluation:
     labels: tuple[LabelQuality, ...] = ()
     worst: tuple[WorstQuery, ...] = ()
     k: int = 10
+    origin: Origin | None = None

@@ -181,7 +181,7 @@ def _index_facts(card: Generation) -> dict[str, Any]:
         "spec": card.spec,
         "kind": IndexSpec(card.spec, card.dim).kind,
         "points": points,
-        "chosen": points.index(card.chosen) if card.chosen in points else None,
+        "chosen": points.index(card.chosen) if card.chosen in points and not card.is_exact_better else None,
         "target_recall": card.target_recall,
     }
 

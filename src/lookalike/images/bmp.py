@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, ImageFile
 
 from lookalike.errors import ImageError
+from lookalike.images.colour_spaces import add_profile
 
 _Masks: TypeAlias = tuple[int, int, int, int]  # the bits of red, green, blue and alpha
 
 _CORE, _INFO, _OS2 = 12, 40, 64  # bytes of a header
-_WITH_MASKS = {52, 56, 108, 124}
+_WITH_PROFILE = 124
+_WITH_MASKS = {52, 56, 108, _WITH_PROFILE}
 _FIELDS = (3, 6)  # kinds of compression: bit fields without and with alpha
 _OF_WINDOWS = {4: "a JPEG", 5: "a PNG"}
 _OF_OS2 = {3: "of Huffman codes", 4: "of 24-bit run lengths"}
@@ -36,6 +38,7 @@ class _Header:
         height: in pixels; negative if the first row is at the top.
         bits: for a pixel.
         compression: what Microsoft calls so, 0 to 6.
+        colours: of the palette; 0 for all that the bits can number.
         start: where the pixels begin in the file.
         masks: the bits of red, green, blue and alpha, if the file has such.
     """
@@ -45,6 +48,7 @@ class _Header:
     height: int
     bits: int
     compression: int
+    colours: int
     start: int
     masks: _Masks
 
@@ -89,8 +93,12 @@ def open_bmp(data: bytes) -> ImageFile.ImageFile:
     header = _header(data)
     _check_kind(header)
     if header.compression in _FIELDS and header.bits in _USUAL and not _is_known(header, data):
-        return _BitFields(io.BytesIO(data))
-    return BmpImagePlugin.BmpImageFile(io.BytesIO(_usual_header(data, header)))
+        image: ImageFile.ImageFile = _BitFields(io.BytesIO(data))
+    else:
+        image = BmpImagePlugin.BmpImageFile(io.BytesIO(_usual_header(data, header)))
+    if header.size == _WITH_PROFILE:
+        add_profile(image, data)
+    return image
 
 
 def _header(data: bytes) -> _Header:
@@ -98,16 +106,16 @@ def _header(data: bytes) -> _Header:
         start, size = struct.unpack_from("<II", data, 10)
         if size == _CORE:
             width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
-            return _Header(size, width, height, bits, 0, start, (0, 0, 0, 0))
+            return _Header(size, width, height, bits, 0, 0, start, (0, 0, 0, 0))
         head = data[14 : 14 + min(size, _INFO)].ljust(_INFO, b"\0")
-        _, width, height, _, bits, compression = struct.unpack_from("<IiiHHI", head)
+        _, width, height, _, bits, compression, *_, colours = struct.unpack_from("<IiiHHI3II", head)
         masks = (0, 0, 0, 0)
         if compression in _FIELDS and size != _OS2:
             has_alpha = size > 52 or compression == 6
             masks = (*struct.unpack_from("<III", data, 54), struct.unpack_from("<I", data, 66)[0] if has_alpha else 0)
     except struct.error as error:
         raise ImageError("truncated") from error
-    return _Header(size, width, height, bits, compression, start, masks)
+    return _Header(size, width, height, bits, compression, colours, start, masks)
 
 
 def _check_kind(header: _Header) -> None:
@@ -181,7 +189,9 @@ def _channel(pixels: NDArray[np.uint64], mask: int) -> NDArray[np.uint8]:
 
 
 def _usual_header(data: bytes, header: _Header) -> bytes:
-    """The file with a header of 40 bytes if it has one of OS/2 that Pillow does not know."""
+    """The file with a header that Pillow takes: of 40 bytes if it is of OS/2, with no larger palette than fits."""
+    if header.bits <= 8 and header.colours > 1 << header.bits and header.start and header.size >= _INFO:
+        data = data[:46] + bytes(4) + data[50:]  # 0 colours stand for all
     if header.size == _CORE or header.size == _INFO or header.size == _OS2 or header.size in _WITH_MASKS:
         return data
     head = struct.pack("<I", _INFO) + data[18 : 14 + min(header.size, _INFO)].ljust(_INFO - 4, b"\0")

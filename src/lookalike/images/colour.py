@@ -65,14 +65,23 @@ class Conversion:
         return self.transform.apply(image if image.mode == self.channels else image.convert(self.channels))
 
 
-def conversion_of(image: Image.Image) -> Conversion | None:
-    """How the colours of an opened image become sRGB; None if they are taken as they are."""
-    profile = image.info.get("icc_profile")
+def conversion_of(image: Image.Image, profile: bytes | None = None) -> Conversion | None:
+    """How the colours of an opened image become sRGB; None if they are taken as they are.
+
+    `profile` counts instead of the image's own.
+    """
+    profile = profile or image.info.get("icc_profile")
     if not isinstance(profile, bytes) or not 0 < len(profile) <= MAX_PROFILE or image.mode == "LAB":
         return None
     if image.mode in _GREY_MODES or image.mode.startswith("I"):
         return _conversion(profile, "L")
     return _conversion(profile, "CMYK" if image.mode == "CMYK" else "RGB")
+
+
+def is_steep(profile: bytes) -> bool:
+    """Whether a profile is one of linear light, or of values that are as far apart where they are dark."""
+    found = (_conversion(profile, channels) for channels in ("L", "RGB") if len(profile) <= MAX_PROFILE)
+    return any(conversion is not None and conversion.is_steep for conversion in found)
 
 
 def may_convert(profile: bytes) -> bool:

@@ -226,13 +226,24 @@ def made_profile(primaries: tuple[float, ...], curve: bytes) -> bytes:
     colorants = _colorants(np.reshape(primaries, (4, 2)))
     elements = {b"wtpt": _xyz(_D50), b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}
     elements |= {name: _xyz(column) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), colorants.T, strict=True)}
+    head = struct.pack(">8xI4s4s4s12x4s", 0x04300000, b"mntr", b"RGB ", b"XYZ ", b"acsp").ljust(68, b"\0")
+    return profile_of((head + struct.pack(">3i", *map(_fixed, _D50))).ljust(128, b"\0"), elements)
+
+
+def profile_of(head: bytes, elements: dict[bytes, bytes]) -> bytes:
+    """An ICC profile with this header of 128 bytes, but for its size, and these tags (ICC.1:2022, 7)."""
     tags, body, at = b"", b"", 128 + 4 + 12 * len(elements)
     for name, element in elements.items():
         tags += struct.pack(">4sII", name, at + len(body), len(element))
         body += element + bytes(-len(element) % 4)
-    head = struct.pack(">I4xI4s4s4s12x4s", at + len(body), 0x04300000, b"mntr", b"RGB ", b"XYZ ", b"acsp")
-    head = (head.ljust(68, b"\0") + struct.pack(">3i", *map(_fixed, _D50))).ljust(128, b"\0")
-    return head + struct.pack(">I", len(elements)) + tags + body
+    return struct.pack(">I", at + len(body)) + head[4:] + struct.pack(">I", len(elements)) + tags + body
+
+
+def tags_of(profile: bytes) -> dict[bytes, bytes]:
+    """The elements of an ICC profile by their tags."""
+    count = int.from_bytes(profile[128:132], "big")
+    table = struct.iter_unpack(">4sII", profile[132 : 132 + 12 * count])
+    return {name: profile[at : at + size] for name, at, size in table}
 
 
 def _colorants(points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from PIL import Image, _imaging
 from lookalike.errors import ImageError, UsageError
 from lookalike.system import forks
 
+_TRUNCATED = ("truncated", "end of file", "insufficient input data", "not enough image data")
 # What decoders say of a sound image that they do not know how to decode.
 _NOT_READ = ("unsupported", "not supported", "unimplemented", "not implemented", "cannot handle")
 
@@ -39,7 +40,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return "too many pixels"
     text = " ".join(str(error).split())
-    truncated = any(phrase in text.lower() for phrase in ("truncated", "end of file", "insufficient input data"))
+    truncated = any(phrase in text.lower() for phrase in _TRUNCATED)
     # Pillow turns these errors, which a header that ends too early raises, into a SyntaxError.
     if truncated or isinstance(error.__cause__, (EOFError, IndexError, struct.error)):
         return "truncated"

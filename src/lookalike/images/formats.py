@@ -26,11 +26,10 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
     """Reads the header of an image, whose pixels are decoded by `load()`. To be called inside `one_image`."""
     if not data:
         raise ImageError("empty file")
-    kind = next((kind for magic, kind in kinds.MAGIC if data.startswith(magic)), None) or kinds.read_kind(data)
+    found = kinds.FIRST_BYTES.match(data)
+    kind = found.lastgroup if found else kinds.read_brand(data)
     if kind:
-        image = _OPENERS[kind](data)
-        add_profile(image, data)
-        return image
+        return _OPENERS[kind](data)
     if other := kinds.kind_not_read(data):
         raise ImageError(f"{other} is not read")
     raise ImageError("not an image")
@@ -107,7 +106,9 @@ def _open_tiff(data: bytes) -> ImageFile.ImageFile:
 
 
 def _open_avif(data: bytes) -> ImageFile.ImageFile:
-    return AvifImagePlugin.AvifImageFile(io.BytesIO(data))
+    image = AvifImagePlugin.AvifImageFile(io.BytesIO(data))
+    add_profile(image, data)
+    return image
 
 
 def _open_heif(data: bytes) -> ImageFile.ImageFile:
@@ -115,7 +116,9 @@ def _open_heif(data: bytes) -> ImageFile.ImageFile:
         from pillow_heif import HeifImageFile  # optional
     except ImportError as error:
         raise ImageError('HEIC needs an extra: pip install "lookalike[heic]"', lasting=False) from error
-    return cast("ImageFile.ImageFile", HeifImageFile(io.BytesIO(data)))
+    image = cast("ImageFile.ImageFile", HeifImageFile(io.BytesIO(data)))
+    add_profile(image, data)
+    return image
 
 
 _Opener: TypeAlias = Callable[[bytes], ImageFile.ImageFile]

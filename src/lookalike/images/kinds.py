@@ -5,20 +5,18 @@ Nothing is opened or decoded here, and Pillow is not imported.
 
 import re
 import zlib
+from collections.abc import Callable
 
 START = 4096  # bytes of a file that are enough to recognize it
 
-MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"II+\0", "TIFF"),
-    (b"MM\0+", "TIFF"),
+FIRST_BYTES = re.compile(
+    rb"(?P<JPEG>\xff\xd8\xff)|(?P<PNG>\x89PNG\r\n\x1a\n)|(?P<GIF>GIF8[79]a)|(?P<TIFF>II[*+]\0|MM\0[*+])"
+    rb"|(?P<WEBP>RIFF.{4}WEBP)"
+    rb"|(?P<BMP>BM.{13}\0\0\0)"  # the length of the header; text may begin with BM, too
+    rb"|(?P<PNM>P[1-6][ \t\r\n]+(?:#[^\n]*\n\s*)*[0-9]+\s|P7\n(?:#[^\n]*\n)*[A-Z]+\ |Pf\s+[0-9]+\s+[0-9]+\s)",
+    re.DOTALL,
 )
-"""The formats that are read and have first bytes of their own."""
+"""Matches files of the formats that are read, in the group of that name; AVIF and HEIF are told by `read_brand`."""
 
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 
@@ -48,10 +46,17 @@ _NOT_READ: tuple[tuple[bytes, str], ...] = (
     (b"FLIF", "FLIF"),
     (b"qoif", "QOI"),
     (b"farbfeld", "farbfeld"),
+    (b"BLP1", "BLP"),
+    (b"BLP2", "BLP"),
+    (b"\xabKTX ", "KTX"),
+    (b"\x13\xab\xa1\x5c", "ASTC"),
+    (b"\xb1\x68\xde\x3a", "DCX"),
     (b"\x8aMNG\r\n\x1a\n", "MNG"),
     (b"\x8bJNG\r\n\x1a\n", "JNG"),
-    (b"\x01\xda\x00\x01", "SGI"),
-    (b"\x01\xda\x01\x01", "SGI"),
+    (b"\x01\xda\0\1", "SGI"),
+    (b"\x01\xda\0\2", "SGI"),
+    (b"\x01\xda\1\1", "SGI"),
+    (b"\x01\xda\1\2", "SGI"),
     (b"\x59\xa6\x6a\x95", "Sun raster"),
     (b"SIMPLE  =", "FITS"),
     (b"%PDF-", "PDF"),
@@ -65,26 +70,24 @@ _NOT_READ: tuple[tuple[bytes, str], ...] = (
     (b"P7 332\n", "an XV thumbnail"),
     (b"PF\n", "colour PFM"),
 )
-_PNM = re.compile(rb"P[1-6][ \t\r\n]+(#[^\n]*\n\s*)*[0-9]+\s|P7\n(#[^\n]*\n)*[A-Z]+ |Pf\s+[0-9]+\s+[0-9]+\s")
 _SVG = re.compile(rb"<(\w+:)?svg[\s>]")
-_TGA_END = b"TRUEVISION-XFILE.\0"
+_XBM = re.compile(rb"(/\*[^*]*\*/\s*)?#define [ \t]*\w*width[ \t]+[0-9]+\s+#define [ \t]*\w*height[ \t]")
 
 
 def read_kind(data: bytes) -> str | None:
     """The format of a file that is read and begins with these bytes: JPEG, PNG, ...; None if it is none of them."""
-    for magic, kind in MAGIC:
-        if data.startswith(magic):
-            return kind
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data[:2] == b"BM" and data[15:18] == b"\0\0\0":  # the length of the header; text may begin with BM, too
-        return "BMP"
-    if data[4:8] == b"ftyp":
-        if (brands := _brands(data)) & {b"avif", b"avis"}:
-            return "AVIF"
-        if brands & _HEIF_BRANDS:
-            return "HEIF"
-    return "PNM" if _PNM.match(data) else None
+    found = FIRST_BYTES.match(data)
+    return found.lastgroup if found else read_brand(data)
+
+
+def read_brand(data: bytes) -> str | None:
+    """AVIF or HEIF if a file of boxes says so, as both begin alike; None for any other file."""
+    if data[4:8] != b"ftyp":
+        return None
+    brands = _brands(data)
+    if brands & {b"avif", b"avis"}:
+        return "AVIF"
+    return "HEIF" if brands & _HEIF_BRANDS else None
 
 
 def kind_not_read(data: bytes) -> str | None:
@@ -96,21 +99,7 @@ def kind_not_read(data: bytes) -> str | None:
     for magic, kind in _NOT_READ:
         if data.startswith(magic):
             return kind
-    if data[4:8] == b"ftyp" and b"crx " in _brands(data):
-        return "camera RAW (CR3)"
-    if data[:3] == b"\0\0\x01" and _is_icon(data):
-        return "ICO"
-    if data[:3] == b"\0\0\x02" and _is_icon(data):
-        return "CUR"
-    if data[:4] == b"\x01\0\0\0" and data[40:44] == b" EMF":
-        return "EMF"
-    if data[128:132] == b"DICM":
-        return "DICOM"
-    if data[:1] == b"\x0a" and data[1:2] in b"\0\2\3\4\5" and data[2:4] in (b"\1\1", b"\1\2", b"\1\4", b"\1\x08"):
-        return "PCX"
-    if data.endswith(_TGA_END):
-        return "TGA"
-    return "SVG" if _is_svg(data) else None
+    return next((kind for is_kind, kind in _TESTS if is_kind(data)), None)
 
 
 def is_image(start: bytes) -> bool:
@@ -140,3 +129,25 @@ def _is_svg(data: bytes) -> bool:
     start = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     is_page = b"<html" in start.lower() or start[:14].lower() == b"<!doctype html"
     return start.startswith(b"<") and not is_page and bool(_SVG.search(start))
+
+
+def _is_pcx(data: bytes) -> bool:
+    """Whether the version, run lengths, and a usual number of bits for a channel follow."""
+    return data[:1] == b"\x0a" and data[1:2] in _PCX_VERSIONS and data[2:4] in (b"\1\1", b"\1\2", b"\1\4", b"\1\x08")
+
+
+_PCX_VERSIONS = {b"\0", b"\2", b"\3", b"\4", b"\5"}
+# Formats that need more than a comparison of first bytes.
+_TESTS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
+    (lambda data: data[4:8] == b"ftyp" and b"crx " in _brands(data), "camera RAW (CR3)"),
+    (lambda data: data[:3] == b"\0\0\1" and _is_icon(data), "ICO"),
+    (lambda data: data[:3] == b"\0\0\2" and _is_icon(data), "CUR"),
+    (lambda data: data[:4] == b"\1\0\0\0" and data[40:44] == b" EMF", "EMF"),
+    (lambda data: data[:4] == b"FORM" and data[8:12] in (b"ILBM", b"PBM "), "ILBM"),
+    (lambda data: data[:2] == b"BA" and data[14:16] in (b"BM", b"IC", b"PT"), "an array of OS/2 bitmaps"),
+    (lambda data: data[128:132] == b"DICM", "DICOM"),
+    (lambda data: _XBM.match(data) is not None, "XBM"),
+    (lambda data: data.endswith(b"TRUEVISION-XFILE.\0"), "TGA"),
+    (_is_pcx, "PCX"),
+    (_is_svg, "SVG"),
+)

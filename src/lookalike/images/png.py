@@ -13,12 +13,14 @@ from typing import Any
 from PIL import PngImagePlugin
 
 from lookalike.errors import ImageError
-from lookalike.images.png_depth import DeepPng, is_deep
+from lookalike.images.colour_spaces import add_profile
+from lookalike.images.png_depth import DeepPng
 
 _MOST_CHUNKS = 1_000_000  # each takes Pillow a few microseconds, however short it is
 _UNPACKED = 2**20  # bytes that a compressed chunk may unpack to; Pillow refuses more
 _MOST = 2**20  # bytes of a chunk that is kept though it says nothing about the pixels, and of all texts
 _ANIMATION = {b"acTL", b"fcTL", b"fdAT"}  # of which the first frame is the image itself
+_COLOUR_SPACES = {b"cICP", b"iCCP", b"gAMA"}  # one of which an image has that is not in sRGB
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _ORIENTING = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")  # texts that may say how the image is turned
 # The least bytes of a chunk that Pillow reads numbers from.
@@ -48,18 +50,23 @@ def open_png(data: bytes) -> PngImagePlugin.PngImageFile:
     """
     if data[12:16] == b"CgBI":
         raise ImageError("a PNG that was changed for iPhones (CgBI) is not read")
-    image = (DeepPng if is_deep(data) else PngImagePlugin.PngImageFile)(io.BytesIO(_needed(data)))
+    is_deep = data[24:25] == b"\x10" and data[25:26] in (b"\2", b"\4", b"\6")  # 16 bits for each of several channels
+    needed, kinds = _needed(data)
+    image = (DeepPng if is_deep else PngImagePlugin.PngImageFile)(io.BytesIO(needed))
+    if kinds & _COLOUR_SPACES:
+        add_profile(image, data)
     if "transparency" in image.info:
         rawmode = image.tile[0][3] if image.tile else ""
         image.info["transparency"] = _scaled_key(image.info["transparency"], str(rawmode))
     return image
 
 
-def _needed(data: bytes) -> bytes:
-    """The bytes of a file without the chunks that are left out; the same object if there are none."""
-    kept, done, room = [], 0, _MOST
+def _needed(data: bytes) -> tuple[bytes, set[bytes]]:
+    """The bytes of a file without what is left out, the same object if that is nothing, and all kinds of its chunks."""
+    kept, done, room, kinds = list[bytes](), 0, _MOST, set[bytes]()
     colour = data[25] if len(data) > 25 else 0
     for chunk in _chunks(data):
+        kinds.add(chunk.kind)
         is_ancillary = chunk.kind[0] & 32
         if not is_ancillary:
             continue
@@ -68,7 +75,7 @@ def _needed(data: bytes) -> bytes:
         if not chunk.is_sound(data) or not _is_harmless(chunk, colour, room):
             kept.append(data[done : chunk.start])
             done = chunk.end
-    return b"".join([*kept, data[done:]]) if kept else data
+    return b"".join([*kept, data[done:]]) if kept else data, kinds
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:

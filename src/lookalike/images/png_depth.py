@@ -4,23 +4,20 @@ Such an image is decoded a second time for its lower 8 bits, and scaled by the r
 """
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
+from lookalike.images.colour_curves import POWER, on_curve
 from lookalike.images.depth import Range, eight_bits, range_of
 
 _UPPER = 64  # from this on in the upper 8 bits, the range of 16 bits is used: a quarter of it
 _STRIP_PIXELS = 2_000_000  # that are scaled at once
 # By the type of colour: the mode and raw mode that give the lower 8 bits. Grey with alpha comes as all of its 4 bytes.
 _LOWER = {2: ("RGB", "RGB;16L"), 4: ("RGBA", "RGBA"), 6: ("RGBA", "RGBA;16L")}
-
-
-def is_deep(data: bytes) -> bool:
-    """Whether a PNG has 16 bits for each of several channels (PNG specification, 11.2.1)."""
-    return data[24:25] == b"\x10" and data[25:26] in (b"\2", b"\4", b"\6")
 
 
 class DeepPng(PngImagePlugin.PngImageFile):
@@ -41,19 +38,21 @@ class DeepPng(PngImagePlugin.PngImageFile):
         """Decodes the image."""
         is_new = self._im is None
         found = super().load()
-        if is_new and _brightest(self) < _UPPER:
-            self._add_lower_bits()
+        profile = on_curve(self.info.get("icc_profile")) if is_new else None
+        if is_new and (profile or _brightest(self) < _UPPER):
+            self._add_lower_bits(POWER if profile else 1.0)
+            self.info["icc_profile"] = profile or self.info.get("icc_profile")
             found = Image.Image.load(self)
         return found
 
-    def _add_lower_bits(self) -> None:
+    def _add_lower_bits(self, power: float) -> None:
         lower = PngImagePlugin.PngImageFile(io.BytesIO(self._data))
         lower._mode, raw = _LOWER[self._data[25]]
         lower.tile = [tile._replace(args=raw) for tile in lower.tile]
         lower.load()
         step = max(1, _STRIP_PIXELS // self.width)
         boxes = [(0, top, self.width, min(top + step, self.height)) for top in range(0, self.height, step)]
-        limits = range_of(_visible(self._numbers(lower, box)) for box in boxes)
+        limits = replace(range_of(_visible(self._numbers(lower, box)) for box in boxes), power=power)
         self.info.pop("transparency", None)
         whole = Image.new("RGBA" if self._key or self.mode == "RGBA" else "RGB", self.size)
         for box in boxes:

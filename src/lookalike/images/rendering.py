@@ -5,13 +5,14 @@ A large image is first reduced a few rows at a time, so that it takes little mem
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from lookalike.images.colour import Conversion, conversion_of
+from lookalike.images.colour_curves import POWER, on_curve
 from lookalike.images.depth import Range, eight_bits, range_of
 from lookalike.images.limits import LARGE_PIXELS, Draft
 
@@ -67,9 +68,11 @@ def render(draft: Draft, view: View) -> Rendered:
     image.load()
     extent = draft.extent or image.size
     box = _centre(extent, view.part, view.fit) if view.part else (0, 0, *extent)
-    conversion = conversion_of(image)
-    if conversion or image.width * image.height > LARGE_PIXELS:
-        image, box = _reduced(image, box, view.size, conversion)
+    profile = image.info.get("icc_profile")
+    curved = on_curve(profile) if profile and _is_deep(image.mode) else None
+    conversion = conversion_of(image, curved) if profile else None
+    if conversion or curved or image.width * image.height > LARGE_PIXELS:
+        image, box = _reduced(image, box, view.size, conversion, POWER if curved else 1.0)
     else:
         image = _flatten(image)
     small = image.resize(view.size, view.resample, box=box).convert("RGB")
@@ -99,7 +102,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _reduced(
-    image: Image.Image, box: _Box, size: tuple[int, int], conversion: Conversion | None
+    image: Image.Image, box: _Box, size: tuple[int, int], conversion: Conversion | None, power: float
 ) -> tuple[Image.Image, _Box]:
     """The part of a loaded image in a box, flattened, in sRGB and reduced by whole factors, and the box in it.
 
@@ -111,7 +114,7 @@ def _reduced(
     across, down = (max(1, int((box[axis + 2] - box[axis]) / (_SHARPNESS * size[axis]))) for axis in (0, 1))
     rows = max(1, _STRIP_PIXELS // (right - left) // down) * down
     strips = [(left, at, right, min(at + rows, bottom)) for at in range(top, bottom, rows)]
-    flatten = _flattening(image, strips)
+    flatten = _flattening(image, strips, power)
     whole = Image.new("RGB", (math.ceil((right - left) / across), math.ceil((bottom - top) / down)))
     for strip in strips:
         part = _reduced_part(image.crop(strip), (across, down), conversion, flatten)
@@ -135,11 +138,11 @@ def _reduced_part(
     return conversion.apply(prepared.reduce(factors))
 
 
-def _flattening(image: Image.Image, strips: list[tuple[int, int, int, int]]) -> _Flatten:
-    """The function that flattens each strip of an image: all by the same range of values."""
+def _flattening(image: Image.Image, strips: list[tuple[int, int, int, int]], power: float) -> _Flatten:
+    """The function that flattens each strip of an image: all by the same range of values, which has this power."""
     if not _is_deep(image.mode):
         return _flatten
-    limits = range_of(np.asarray(image.crop(strip)) for strip in strips)
+    limits = replace(range_of(np.asarray(image.crop(strip)) for strip in strips), power=power)
     return lambda strip: _eight_bits(strip, limits)
 
 

@@ -83,6 +83,12 @@ class Generation:
         """The operating point of a search for ten images, unless another recall is asked for."""
         return cheapest(self.points, self.reached_recall, min((point.k for point in self.points), default=0))
 
+    @property
+    def is_exact_better(self) -> bool:
+        """Whether such a search compares with every vector all the same, since the index finds less in no less time."""
+        missed = self.reached_recall < self.target_recall
+        return self.chosen is None or (missed and self.chosen.milliseconds >= self.exact_milliseconds)
+
 
 # Its card as JSON, whose keys stay as they are on the disk.
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lookalike.sources.folder import Found, Source, Unreadable
+from lookalike.sources.folder import Files, Found, Source, Unreadable
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.records import FileKind, KnownFile
 
@@ -45,7 +45,8 @@ def changes(source: Source, catalog: Catalog) -> Iterator[Change]:
     if source.within is not None:
         return compare(source.files(), catalog.known_files(source.within))
     files = list(source.files())  # single files: only these are asked about
-    return compare(iter(files), catalog.known_among(file.key for file in files))
+    keys = source.all_keys() if isinstance(source, Files) else [file.key for file in files]
+    return compare(iter(files), catalog.known_among(keys))
 
 
 def compare(files: Iterator[Found | Unreadable], known: Iterator[KnownFile]) -> Iterator[Change]:

@@ -5,6 +5,7 @@ Any number of threads may do so at once, one on each core; another one commits t
 
 import hashlib
 import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,9 +16,10 @@ from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import ImageError, ModelError, UsageError
 from lookalike.images import marks, revisions
 from lookalike.images.decode import MAX_PIXELS, DecodedImage, decode, read
-from lookalike.images.reading import FileStatus
+from lookalike.images.reading import UNKNOWN, FileStatus
 from lookalike.ingest.changes import Unchanged
 from lookalike.ingest.suspects import UnderWay
+from lookalike.ingest.takeover import OtherCollections
 from lookalike.sources.folder import Found
 from lookalike.storage.vectors import StoredVectors, Vectors, unit
 from lookalike.system import regular_file
@@ -89,6 +91,7 @@ class Embedder:
         decoding_of: Callable[[bytes], int | None],
         max_pixels: int = MAX_PIXELS,
         under_way: UnderWay | None = None,
+        others: OtherCollections | None = None,
     ) -> None:
         """Makes vectors of images with an encoder.
 
@@ -98,9 +101,15 @@ class Embedder:
                 it is None, the vector is not made again, or only if the file is decoded otherwise now.
             max_pixels: the most pixels of an image.
             under_way: is told what is decoded, and knows what to decode in a process of its own.
+            others: collections from which vectors are taken over, where they have them.
         """
         self._encoder, self._decoding_of, self._max_pixels = encoder, decoding_of, max_pixels
         self._under_way = under_way or UnderWay(None, frozenset())
+        self._others = others or OtherCollections()
+
+    def take_count(self) -> int:
+        """The number of vectors that have been taken over since it was last asked."""
+        return self._others.take_count()
 
     def outcomes(self, group: Sequence[Found | Unchanged]) -> list[Outcome]:
         """The outcome for each file of a group.
@@ -140,9 +149,20 @@ class Embedder:
             decoding = self._decoding_of(outcome.hash)
             if decoding is not None and not revisions.may_differ(io.BytesIO(file.data), decoding):
                 return outcome
+            if taken := self._taken(outcome, file.data):
+                return taken
             return _Decoded(outcome, self._image(file.data, found.key))
         except ImageError as error:
-            return Failed(found, error.reason, error.lasting)
+            is_there = found.status != UNKNOWN or os.path.lexists(found.path)
+            return Failed(found, error.reason if is_there else "there is no such file", error.lasting)
+
+    def _taken(self, outcome: Embedded, data: bytes) -> Embedded | None:
+        """The outcome with the vector of another collection, unless there is none or it was decoded otherwise."""
+        found = self._others.vector_of(outcome.hash)
+        if found is None or revisions.may_differ(io.BytesIO(data), found.decoding):
+            return None
+        self._others.taken()
+        return replace(outcome, width=found.width, height=found.height, stored=found.stored)
 
     def _image(self, data: bytes, key: str) -> DecodedImage:
         preprocessing, suspect = self._encoder.preprocessing, key in self._under_way.suspects

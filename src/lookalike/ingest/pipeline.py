@@ -9,7 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from lookalike.ingest.displaced import ReadFile
 from lookalike.ingest.embedding import Embedded, Embedder, Failed, Outcome
 from lookalike.ingest.recognition import Recognition
 from lookalike.results import Skipped
-from lookalike.sources.folder import Found, Source, Unreadable
+from lookalike.sources.folder import Files, Found, Source, Unreadable
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.checksums import crc32s
 from lookalike.storage.records import FileKind, KnownFile
@@ -68,8 +68,11 @@ class Report:
         unchanged: images that were there and are as they were.
         missing: images whose files this run has missed: they are gone or cannot be used. They are kept, but not found.
         missing_before: images that an earlier run has missed, and this one, too.
+        excluded: images that this run has set aside like missing ones, since they are left out now: by a glob, by a
+            name that is left out by default, or because the list does not name them any more.
         skipped: files that were tried and left out, without Lookalike's own contact sheets.
         skipped_before: files that were left out by an earlier run and have not changed since.
+        taken_over: images whose vectors were taken over from another collection.
         seconds: how long it took.
         misses_many: whether a folder has lost all images, or more than a fifth at once: its drive may be away.
     """
@@ -82,10 +85,22 @@ class Report:
     unchanged: int = 0
     missing: int = 0
     missing_before: int = 0
+    excluded: int = 0
     skipped: tuple[Skipped, ...] = ()
     skipped_before: int = 0
+    taken_over: int = 0
     seconds: float = 0.0
     misses_many: bool = False
+
+
+def combined(reports: Sequence[Report]) -> Report:
+    """What several runs have done together."""
+    if len(reports) == 1:
+        return reports[0]
+    values = {each.name: [getattr(report, each.name) for report in reports] for each in fields(Report)}
+    skipped = tuple(skip for each in values.pop("skipped") for skip in each)
+    misses_many = any(values.pop("misses_many"))
+    return Report(skipped=skipped, misses_many=misses_many, **{name: sum(each) for name, each in values.items()})
 
 
 class Ingest:
@@ -131,16 +146,32 @@ class Ingest:
         finally:
             pool.shutdown(cancel_futures=True)
         self._catalog.forget_edits(source.covers)
-        return self._report(source.within, time.monotonic() - start)
+        return self._report(source, time.monotonic() - start)
 
-    def _report(self, within: str | None, seconds: float) -> Report:
+    def leave_out(self, keys: Sequence[str]) -> Report:
+        """Sets these files aside, which the sources do not name any more: their images are not found from then on.
+
+        Raises:
+            StorageError: the disk is full or failing.
+        """
+        if not keys:
+            return Report()
+        with self._catalog.writing() as transaction:
+            count = transaction.missing.set_aside(keys, self._recognition.since_ns)
+            transaction.forget_skipped(keys)
+        return Report(excluded=count)
+
+    def _report(self, source: Source, seconds: float) -> Report:
         names = ("added", "updated", "renamed", "returned", "reencoded", "unchanged", "skipped_before")
         counts: dict[str, Any] = {name: self._counts[name] for name in names}
-        before, missing = self._catalog.missing_among(within, since_ns=self._recognition.since_ns)
-        report = Report(skipped=tuple(self._skipped), missing=missing, seconds=seconds, **counts)
-        if within is None:  # other files were not looked for
+        since_ns = self._recognition.since_ns
+        found = self._catalog.missing_among(source.within, since_ns=since_ns, leaves_out=source.leaves_out)
+        report = Report(skipped=tuple(self._skipped), missing=found.new, excluded=found.excluded, **counts)
+        report = replace(report, seconds=seconds, taken_over=self._embedder.take_count())
+        if source.within is not None:  # else other files were not looked for
+            report = replace(report, missing_before=found.before)
+        elif not (isinstance(source, Files) and source.is_whole):
             return report
-        report = replace(report, missing_before=before)
         return replace(report, misses_many=_misses_many(report))
 
     def _outcomes(self, source: Source, pool: ThreadPoolExecutor) -> Iterator[Outcome]:

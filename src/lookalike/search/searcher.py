@@ -32,6 +32,11 @@ class Searcher:
         self._snapshots, self._folder = snapshots, folder
         self._turns = Turns(cores(), patience_s=_TURN_S)
 
+    @property
+    def folder(self) -> Path:
+        """The folder that the keys of the images are relative to."""
+        return self._folder
+
     def by_vectors(self, queries: Vectors, options: SearchOptions) -> list[list[Match]]:
         """Finds, for each unit vector, float32 (n, dim), the images whose vectors have the largest cosine with it.
 
@@ -135,5 +140,5 @@ class Searcher:
         # Stored vectors are rounded to half precision, which leaves their lengths within some 1e-4 of 1.
         cosine = min(max(score, -1.0), 1.0)
         path = self._folder / image.key
-        facts = image.label, image.width, image.height, image.attributes, image.sha256
-        return Match(image.id, image.key, path, cosine, *facts)
+        facts = image.label, image.width, image.height, image.attributes
+        return Match(image.id, image.key, path, cosine, *facts, sha256=image.sha256)

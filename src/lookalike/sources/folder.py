@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from lookalike import arguments
 from lookalike.errors import UsageError
 from lookalike.images.reading import UNKNOWN, FileStatus
+from lookalike.sources.exclusion import Exclusion
 from lookalike.sources.image_files import may_be_image
 
 Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -61,6 +63,25 @@ class Source(Protocol):
         """Whether `files` lists the file of this key if it is there."""
         ...
 
+    def leaves_out(self, key: str, /) -> bool:
+        """Whether the file of this key is one that `files` leaves out, although it may be there."""
+        ...
+
+
+@dataclass(frozen=True)
+class Listing:
+    """How a folder is listed.
+
+    Attributes:
+        leave_out: a folder that is left out: the collection's own directory.
+        exclusion: what is left out besides.
+        notice: the name of a hidden folder; where there is one, `Folder.noticed` says so.
+    """
+
+    leave_out: Path | None = None
+    exclusion: Exclusion = field(default_factory=Exclusion)
+    notice: str | None = None
+
 
 class Folder:
     """The images below a folder, by the suffixes of the files or, if these say nothing, by their first bytes.
@@ -68,23 +89,29 @@ class Folder:
     Hidden files and symlinks to folders are left out.
 
     Attributes:
+        folder: the folder.
         others: the number of files that are no images, counted while `files` goes through the folder.
+        noticed: the folders, found so far, that have a hidden folder of the name to be noticed.
     """
 
-    def __init__(self, folder: Path, *, base: Path, leave_out: Path | None = None) -> None:
-        """Lists `folder` with keys relative to `base`, and leaves the folder `leave_out` out.
+    def __init__(self, folder: Path, *, base: Path, listing: Listing | None = None) -> None:
+        """Lists `folder` with keys relative to `base`.
 
         Raises:
             UsageError: `base` is below `folder`, so that images in `base` would get two keys.
         """
         if folder in base.parents:
             raise UsageError(f"{folder}: the collection's own folder, {base}, is in it; add its folders one by one")
-        self.folder, self._leave_out, self.others = folder, leave_out, 0
+        self.folder, self._how, self.others = folder, listing or Listing(), 0
+        self.noticed: set[Path] = set()
         self.within: str | None = "" if folder == base else key_of(folder, base)
         self._prefix = f"{self.within.rstrip('/')}/" if self.within else ""  # of the keys below it
 
     def covers(self, key: str) -> bool:
         return key.startswith(self._prefix) if self._prefix else not key.startswith("/")
+
+    def leaves_out(self, key: str) -> bool:
+        return self.covers(key) and self._how.exclusion.leaves_out(key, below=self._prefix)
 
     def files(self) -> Iterator[Found | Unreadable]:
         self.others = 0
@@ -98,11 +125,17 @@ class Folder:
             else:
                 waiting.append(self._listing(*entry))
 
+    def count_others(self) -> int:
+        """Goes through the folder, and returns the number of files that are no images."""
+        for _ in self.files():
+            pass
+        return self.others
+
     def _listing(self, folder: Path, prefix: str) -> Iterator[Found | Unreadable | tuple[Path, str]]:
         """Yields the files of a folder and, as (folder, prefix), its subfolders, in the order of their keys' bytes."""
         try:
             with os.scandir(folder) as listed:
-                entries = [entry for entry in listed if not entry.name.startswith(".")]
+                entries = [entry for entry in listed if self._is_listed(entry, folder, prefix)]
         except OSError as error:
             yield Unreadable(folder, prefix, (error.strerror or "cannot be listed").lower())
             return
@@ -114,27 +147,77 @@ class Folder:
             path = Path(names[name])
             if not name.endswith("/"):
                 yield found_file(path, prefix + name)
-            elif path != self._leave_out:
+            elif path != self._how.leave_out:
                 yield path, prefix + name
+
+    def _is_listed(self, entry: "os.DirEntry[str]", folder: Path, prefix: str) -> bool:
+        if entry.name.startswith("."):
+            if entry.name == self._how.notice and Path(entry) != self._how.leave_out:
+                self.noticed.add(folder)
+            return False
+        is_folder = entry.is_dir(follow_symlinks=False)
+        return not self._how.exclusion.leaves_out_entry(entry.name, prefix + entry.name, is_folder=is_folder)
 
 
 class Files:
-    """Single files, whatever their suffixes."""
+    """Single files, whatever their suffixes.
+
+    Attributes:
+        is_whole: whether they are all that a list names, so that it counts how many of them are missing.
+    """
 
     within: str | None = None
 
-    def __init__(self, paths: Iterable[Path], *, base: Path) -> None:
-        self._paths = {key_of(path, base): path for path in paths}
+    def __init__(
+        self, paths: Iterable[Path], *, base: Path, exclusion: Exclusion | None = None, is_whole: bool = False
+    ) -> None:
+        """Lists files with keys relative to `base`, without what is left out; nothing is by default."""
+        self.is_whole, parents = is_whole, cache(Path.resolve)
+        found = (parents(path.parent) / path.name for path in paths)
+        named = {key_of(path, base): path for path in found}
+        self._paths = {key: path for key, path in named.items() if not (exclusion and exclusion.leaves_out(key))}
+
+    def all_keys(self) -> list[str]:
+        """The keys of all of them, in the order of their bytes."""
+        return sorted(self._paths, key=os.fsencode)
 
     def covers(self, key: str) -> bool:
         return key in self._paths
 
+    def leaves_out(self, _key: str) -> bool:
+        return False
+
     def files(self) -> Iterator[Found | Unreadable]:
-        for key in sorted(self._paths, key=os.fsencode):
+        for key in self.all_keys():
             yield found_file(self._paths[key], key)
 
 
-def source_of(paths: Paths, *, base: Path, leave_out: Path) -> Source:
+class KnownFiles(Files):
+    """Single files that a collection knows: those that are not there are gone, and no error."""
+
+    def files(self) -> Iterator[Found | Unreadable]:
+        for key in self.all_keys():
+            if os.path.lexists(self._paths[key]):
+                yield found_file(self._paths[key], key)
+
+
+class GoneFolder:
+    """A folder that is not there now, with all that was in it."""
+
+    def __init__(self, key: str) -> None:
+        self.within: str | None = key
+
+    def covers(self, key: str) -> bool:
+        return key.startswith(f"{self.within}/")
+
+    def leaves_out(self, _key: str) -> bool:
+        return False
+
+    def files(self) -> Iterator[Found | Unreadable]:
+        return iter(())
+
+
+def source_of(paths: Paths, *, base: Path, listing: Listing) -> Source:
     """Returns the source for a folder, a file or a list of files.
 
     Raises:
@@ -144,12 +227,12 @@ def source_of(paths: Paths, *, base: Path, leave_out: Path) -> Source:
         files = [arguments.path(path, "source") for path in arguments.several(paths, "source")]
         if folder := next(filter(os.path.isdir, files), None):
             raise UsageError(f"{folder}: a folder in a list of files; add each folder in a call of its own")
-        return Files(map(absolute, files), base=base)
+        return Files(map(Path.absolute, files), base=base)
     path = absolute(arguments.path(paths, "source"))
     if not os.path.lexists(path):
         raise UsageError(f"{paths}: there is no such file or folder")
     if os.path.isdir(path):
-        return Folder(path, base=base, leave_out=leave_out)
+        return Folder(path, base=base, listing=listing)
     return Files([path], base=base)
 
 

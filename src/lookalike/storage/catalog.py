@@ -14,7 +14,7 @@ from lookalike.filters import Where
 from lookalike.storage import filter_sql, missing, records, schema, seals
 from lookalike.storage.carrying import Carried
 from lookalike.storage.known_files import KnownFiles
-from lookalike.storage.missing import MissingImages
+from lookalike.storage.missing import MissingCounts, MissingImages
 from lookalike.storage.records import MissingImage, NamedRows, State, StoredGeneration, StoredImage, Totals
 from lookalike.storage.sqlite import Connection, Database
 from lookalike.storage.transaction import Transaction
@@ -102,13 +102,17 @@ class Catalog(KnownFiles):
         with self._database.connection() as connection:
             return self._rows(connection.execute(f"SELECT row FROM {missing.DEAD} ORDER BY row")).tolist()  # noqa: S608
 
-    def missing_among(self, folder: str | None, *, since_ns: int) -> tuple[int, int]:
-        """The number of missing images of a folder or, if None, of all: from before a time, and from then on."""
+    def missing_among(
+        self, folder: str | None, *, since_ns: int, leaves_out: Callable[[str], bool] = lambda _: False
+    ) -> MissingCounts:
+        """The number of missing images of a folder or, if None, of all: from before a time, and from then on.
+
+        `leaves_out` says of a key whether the file is left out: such images are not missing.
+        """
         within = filter_sql.below(folder) if folder is not None else filter_sql.Condition("TRUE")
-        query = f"SELECT COUNT(*), COUNT(*) FILTER (WHERE since_ns >= ?) FROM missing WHERE {within.sql}"  # noqa: S608
         with self._database.connection() as connection:
-            total, new = connection.execute(query, (since_ns, *within.values)).fetchone()
-        return int(total - new), int(new)
+            query = f"SELECT key, since_ns FROM missing WHERE {within.sql}"  # noqa: S608
+            return MissingCounts.of(connection.execute(query, within.values), since_ns, leaves_out)
 
     def row_of(self, hash_: bytes) -> int | None:
         """The row of the image file with that SHA-256, dead or alive."""
@@ -168,6 +172,10 @@ class Catalog(KnownFiles):
             return None
         found = self._images("0 AS place", "images", "id = ?", (id_,))
         return found[0] if found else None
+
+    def annotated_images(self) -> list[StoredImage]:
+        """The images that have attributes, by key."""
+        return self._images("0 AS place", "images", "id IN (SELECT image FROM attributes)", ())
 
     def live_images(self, after_id: int = 0, *, limit: int = _NO_LIMIT) -> Iterator[tuple[int, int, str | None]]:
         """(id, row, label) of the images with a larger id, by id; at most `limit` unless that is negative."""

@@ -89,8 +89,8 @@ def _refuse_foreign_files(directory: Path) -> None:
 
 def _is_made_first(name: str) -> bool:
     """Whether a creation makes a file of that name before the manifest."""
-    new_manifest = durable.beside(Path(layout.MANIFEST)).name
-    return name in (layout.VECTORS, new_manifest) or name.startswith(layout.CATALOG)
+    new = {durable.beside(Path(each)).name for each in (layout.MANIFEST, layout.SOURCES)}
+    return name in {layout.VECTORS, layout.SOURCES} | new or name.startswith(layout.CATALOG)
 
 
 def _images(catalog: Path) -> int:

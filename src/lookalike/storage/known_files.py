@@ -9,7 +9,7 @@ from lookalike.filters import Where
 from lookalike.images import revisions
 from lookalike.images.reading import FileStatus
 from lookalike.storage.filter_sql import below
-from lookalike.storage.records import FileKind, KnownFile, checked_hash
+from lookalike.storage.records import FileKind, KnownFile, StoredVector, checked_hash
 from lookalike.storage.spellings import as_stored, only, spellings
 from lookalike.storage.sqlite import Database
 
@@ -104,6 +104,13 @@ class KnownFiles:
         """A filter with the names that are in it in the spelling of the catalog; see `spellings`."""
         with self._database.connection() as connection:
             return as_stored(connection, where)
+
+    def vector_of(self, hash_: bytes) -> StoredVector | None:
+        """What is known of the vector of the image file with that SHA-256, or None."""
+        query = "SELECT row, crc32, width, height, decoding FROM vectors WHERE hash = ?"
+        with self._database.connection() as connection:
+            found = connection.execute(query, (hash_,)).fetchone()
+        return None if found is None else StoredVector(*found)
 
     def hash_at(self, key: str) -> bytes | None:
         """The SHA-256 of the file of an image, missing or not; None if it is of none."""

@@ -2,6 +2,7 @@
 
 photos/.lookalike/            the directory of the collection, if no other is named
   collection.json             the manifest: which model made it, which data directory serves
+  sources.json                which folders and lists it was made of, and what is left out
   reindexing.json             the manifest to be, while the images are indexed again with another model
   lock                        held by the process that writes
   decoding                    the files that it decodes at the moment
@@ -22,6 +23,7 @@ from lookalike.system import durable
 DIRECTORY = ".lookalike"
 MANIFEST = "collection.json"
 NEXT_MANIFEST = "reindexing.json"
+SOURCES = "sources.json"
 CATALOG = "catalog.sqlite"
 VECTORS = "vectors.faiss"
 _INDEX = "index"
@@ -110,8 +112,8 @@ def is_first_data(name: str) -> bool:
 
 def is_of_collection(name: str) -> bool:
     """Whether a collection has a file or directory of that name."""
-    beside = {durable.beside(Path(each)).name for each in (MANIFEST, NEXT_MANIFEST)}
-    own = {_LOCK, DECODING, MANIFEST, NEXT_MANIFEST} | beside
+    beside = {durable.beside(Path(each)).name for each in (MANIFEST, NEXT_MANIFEST, SOURCES)}
+    own = {_LOCK, DECODING, MANIFEST, NEXT_MANIFEST, SOURCES} | beside
     return name in own or is_first_data(name) or is_data(name)
 
 

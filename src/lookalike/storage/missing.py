@@ -5,7 +5,9 @@ A missing image is not found, but keeps its id, its attributes and its vector.
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from lookalike.images.reading import FileStatus
 from lookalike.storage.records import MissingImage
@@ -20,6 +22,21 @@ _KEEP = f"""
 """  # noqa: S608
 _KEEP_ATTRIBUTES = f"INSERT INTO missing_attributes SELECT * FROM attributes WHERE image = {_AT_KEY}"  # noqa: S608
 _DROP = "DELETE FROM images WHERE key = CAST(? AS TEXT)"
+
+
+@dataclass(frozen=True)
+class MissingCounts:
+    """The number of images that were missing before a run, that it has missed, and that it has left out."""
+
+    before: int
+    new: int
+    excluded: int
+
+    @classmethod
+    def of(cls, found: Iterable[tuple[str, int]], since_ns: int, leaves_out: Callable[[str], bool]) -> "MissingCounts":
+        """Counts (key, since_ns) of missing images, for a run that began at a time and leaves some keys out."""
+        counts = Counter((since >= since_ns, leaves_out(key)) for key, since in found)
+        return cls(before=counts[False, False], new=counts[True, False], excluded=counts[True, True])
 
 
 class MissingImages:

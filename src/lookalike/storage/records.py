@@ -117,6 +117,21 @@ def sealed_images(rows: Iterable[Sequence[Any]]) -> list[tuple[StoredImage, int]
 
 
 @dataclass(frozen=True)
+class StoredVector:
+    """The row of a vector and its CRC-32, the size of its image in pixels, and the revision of the decoders."""
+
+    row: int
+    crc32: int
+    width: int
+    height: int
+    decoding: int
+
+    def __post_init__(self) -> None:
+        _check(self, is_count(self.row), _is_int(self.crc32), _is_int(self.decoding))
+        _check(self, _is_in(self.width, _SIDE), _is_in(self.height, _SIDE))
+
+
+@dataclass(frozen=True)
 class FiledImage:
     """An image as it is filed: its id, its key, the row of its vector, and the status of its file."""
 

@@ -246,6 +246,13 @@ class Transaction:
             self._connection.execute(query, (_label(key), image.id))
         return True
 
+    def add_attributes(self, image_id: int, key: str, values: Mapping[str, Value]) -> bool:
+        """Gives an image the attributes that it does not have yet, and returns whether there were any."""
+        names = self._connection.execute("SELECT name FROM attributes WHERE image = ?", (image_id,)).fetchall()
+        known = {name for (name,) in names}
+        new = {name: value for name, value in values.items() if name not in known}
+        return bool(new) and self.set_attributes(key, new)
+
     def _put_attribute(self, table: str, image_id: int, name: str, value: Value) -> None:
         value = str(value) if name == LABEL else value
         cast = "CAST(? AS TEXT)" if isinstance(value, str) else "?"

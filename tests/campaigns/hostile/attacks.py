@@ -100,6 +100,19 @@ def manifest(rng: random.Random, directory: Path, canaries: Path) -> None:
     (directory / rng.choice(["collection.json"] * 3 + ["reindexing.json"])).write_text(text)
 
 
+def sources(rng: random.Random, directory: Path, canaries: Path) -> None:
+    """Says that the collection was made of what is outside, or of what cannot be."""
+    (canaries / "list.txt").write_text(f"{canaries}/private.png\n")
+    path = directory / "sources.json"
+    facts = json.loads(path.read_text())
+    listed = {"path": rng.choice([str(canaries / "list.txt"), "list.txt"]), "base": str(canaries), "null": False}
+    facts |= rng.choice([{"folders": [str(canaries)]}, {"folders": [""], "lists": [listed]}, {"elsewhere": True}])
+    if rng.random() < 0.5:
+        name = rng.choice([*facts, "unknown"])
+        facts[name] = rng.choice([_plain(hostile_value(rng, canaries)), [_plain(hostile_value(rng, canaries))]])
+    path.write_text(rng.choice([json.dumps(facts)] * 8 + [_DEEP]))
+
+
 def card(rng: random.Random, directory: Path, canaries: Path) -> None:
     """Replaces a value of the index's card, and has the catalog say that it is right."""
     path = directory / "index" / "000001.json"
@@ -243,4 +256,16 @@ def change(directory: Path, statement: str, *parameters: object) -> None:
             return
 
 
-ATTACKS: tuple[Attack, ...] = (replaced, replaced, manifest, card, faiss_file, values, values, schema, journal, pages)
+ATTACKS: tuple[Attack, ...] = (
+    replaced,
+    replaced,
+    manifest,
+    sources,
+    card,
+    faiss_file,
+    values,
+    values,
+    schema,
+    journal,
+    pages,
+)

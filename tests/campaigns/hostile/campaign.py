@@ -38,7 +38,7 @@ from tests.support.small_policies import small_policies
 IMAGES = 60
 POLICIES = small_policies(exact=40)
 LONGEST_S = 10.0  # that an operation may take
-OPERATIONS = 18  # that are done with each collection
+OPERATIONS = 19  # that are done with each collection
 MEMORY = 2**30  # bytes that a case may add to the address space
 ESCAPES = {"\x1b", "\x07", "\x9b", "\u202e"}
 
@@ -138,6 +138,7 @@ class Trial:
             opened(lambda photos: photos.search_vector(query, where=Where(label="cats", under="cats"))),
         )
         yield "check", opened(lambda photos: photos.check())
+        yield "update", opened(self._update)
         for command in (
             ["info"],
             ["info", "--skipped"],
@@ -157,6 +158,11 @@ class Trial:
             lambda: lookalike.reindex(self.folder, encoder=ColourEncoder("c0105002"), policies=POLICIES, threads=1),
         )
         yield "create", lambda: lookalike.create(self.folder, encoder=ColourEncoder())
+
+    def _update(self, photos: Collection) -> None:
+        photos.update(threads=1)
+        if photos.named([self.canaries / "private.png"]):
+            self.problems.append("an image outside was indexed, which only the collection has named")
 
     def _shown(self, matches: Any, page: Path) -> None:
         write_page(matches, page, overwrite=True)

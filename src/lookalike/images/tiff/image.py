@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image, ImageFile
 
+from lookalike.images.colour_curves import POWER, on_curve
 from lookalike.images.tiff import directory as tags
 from lookalike.images.tiff.directory import Directory, first_offset, main_directory
 from lookalike.images.tiff.layout import JPEG, UNCOMPRESSED
@@ -110,7 +111,9 @@ class NumericTiff(ImageFile.ImageFile):
     def load(self) -> Any:
         """Decodes the image."""
         if self._im is None:
-            bands = bands_of(self._directory, self._picture, self._unpack)
+            profile = on_curve(self.info.get("icc_profile")) if self._picture.may_be_on_curve else None
+            bands = bands_of(self._directory, self._picture, self._unpack, POWER if profile else 1.0)
+            self.info["icc_profile"] = profile or self.info.get("icc_profile")
             self.im = Image.frombuffer(self.mode, self.size, bands, "raw", self.mode, 0, 1).im
         return Image.Image.load(self)
 

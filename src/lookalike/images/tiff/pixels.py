@@ -4,7 +4,7 @@ Pixels without a value (NaN, or GDAL's nodata value) become white, as transparen
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,12 @@ class Picture:
         return {"L": "LA", "RGB": "RGBA"}[mode] if self.has_alpha else mode
 
     @property
+    def may_be_on_curve(self) -> bool:
+        """Whether its colours may be put on a curve: those of more than 8 bits, of which 0 is dark."""
+        is_light = self.layout.photometric not in (_WHITE_IS_ZERO, _PALETTE, _CMYK, _LAB)
+        return is_light and self.full_range is None and not self.associated
+
+    @property
     def full_range(self) -> Range | None:
         """The range of numbers that always use it: 8 bits and fewer, inks, Lab, indices of a palette."""
         layout = self.layout
@@ -92,18 +98,22 @@ def _declared(directory: Directory, layout: Layout) -> Range | None:
     return Range(0, 2**layout.bits - 1) if layout.kind == "u" and layout.bits < 32 else None
 
 
-def bands_of(directory: Directory, picture: Picture, unpack: Unpack) -> NDArray[np.uint8]:
-    """The channels of the image: uint8, shape (length, width, channels of its mode)."""
+def bands_of(directory: Directory, picture: Picture, unpack: Unpack, power: float) -> NDArray[np.uint8]:
+    """The channels of the image: uint8, shape (length, width, channels of its mode).
+
+    `power` is that of the range of its colours; see `Range`.
+    """
     with np.errstate(all="ignore"):  # numbers that are not finite, or too large for their type, are expected
         values = _values(directory, picture, unpack)
         if picture.layout.photometric == _PALETTE:
             return _through_palette(values, directory, picture)
-        return _scaled(values, picture)
+        return _scaled(values, picture, power)
 
 
-def _scaled(values: NDArray[Any], picture: Picture) -> NDArray[np.uint8]:
+def _scaled(values: NDArray[Any], picture: Picture, power: float) -> NDArray[np.uint8]:
     colours = len(picture.samples) - picture.has_alpha
     limits = picture.full_range or range_of((_visible(part, picture) for part in _parts(values)), picture.declared)
+    limits = replace(limits, power=power)
     opaque = _opaque(values, picture)
     found = np.empty(values.shape, np.uint8)
     for part, into in zip(_parts(values), _parts(found), strict=True):

@@ -1,0 +1,266 @@
+"""What a collection is made of: turns what a caller names into sources, remembers it, and names it again later."""
+
+import os
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from lookalike.collection import trust
+from lookalike.errors import Hint, UsageError
+from lookalike.sources.exclusion import DEFAULT, Exclusion, checked_globs
+from lookalike.sources.folder import (
+    Files,
+    Folder,
+    GoneFolder,
+    KnownFiles,
+    Listing,
+    Paths,
+    Source,
+    absolute,
+    key_of,
+    source_of,
+)
+from lookalike.sources.lists import FileList, listed_paths
+from lookalike.storage import layout
+from lookalike.storage import made_of as remembered
+from lookalike.storage.catalog import Catalog
+from lookalike.storage.made_of import ListSource, MadeOf
+from lookalike.storage.manifest import Manifest
+from lookalike.storage.records import KnownFile
+
+Sources: TypeAlias = Paths | FileList
+"""A folder, a file, several files, or a list of files."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """Sources that a caller has named, or that a collection was made of.
+
+    Attributes:
+        sources: what to bring the collection up to date with, one after the other.
+        is_everything: whether the collection is made of nothing else, so that what they do not name is left out.
+    """
+
+    sources: tuple[Source, ...]
+    is_everything: bool = False
+
+    def unnamed(self, catalog: Catalog) -> Iterator[KnownFile]:
+        """The files that a catalog knows and that no source covers."""
+        folders = ["/"] if any(source.within == "" for source in self.sources) else ["", "/"]
+        for known in (known for folder in folders for known in catalog.known_files(folder)):
+            if not any(source.covers(known.key) for source in self.sources):
+                yield known
+
+
+def exclusion(directory: Path | None) -> Exclusion:
+    """What a collection leaves out, or a new one if there is none."""
+    return (remembered.read(directory) if directory else MadeOf()).exclusion
+
+
+class CollectionSources:
+    """The sources of one collection. What changes them is called with the writer's lock held."""
+
+    def __init__(self, directory: Path, manifest: Manifest) -> None:
+        self._directory, self._manifest, self._folder = directory, manifest, manifest.folder
+
+    @property
+    def made_of(self) -> MadeOf:
+        """What the collection was made of.
+
+        Raises:
+            CorruptError: the file that says so is damaged.
+            IncompatibleError: a newer Lookalike wrote it.
+        """
+        return remembered.read(self._directory)
+
+    def name(self, source: Sources) -> Named:
+        """The sources that a caller names.
+
+        Raises:
+            UsageError: there is nothing at the source, or the list cannot be read.
+        """
+        made_of = self.made_of
+        listing = self._listing(made_of.exclusion)
+        if not isinstance(source, FileList):
+            return Named((source_of(source, base=self._folder, listing=listing),))
+        sources = tuple(self._listed(source, listing))
+        is_all = not made_of.folders and not made_of.single and self._others(made_of, source) == ()
+        return Named(sources, is_everything=is_all)
+
+    def again(self, catalog: Catalog) -> Named:
+        """The sources that the collection was made of; its folder, if it has just been made.
+
+        Args:
+            catalog: has the files that were named one by one.
+
+        Raises:
+            UsageError: its folder is gone, a list cannot be read, or it names what this user has not trusted.
+        """
+        made_of = self._made_of_or_folder(catalog)
+        self._check_trusted(made_of)
+        if made_of != self.made_of:
+            remembered.write(self._directory, made_of)
+        if "" in made_of.folders and not os.path.isdir(self._folder):
+            hint = Hint("relocate", {"path": str(self._directory), "old": str(self._folder), "new": ...})
+            raise UsageError(f"{self._folder}: there is no such folder any more", hint)
+        listing = self._listing(made_of.exclusion)
+        sources: list[Source] = [self._folder_again(key, listing) for key in made_of.folders]
+        for each in made_of.lists:
+            listed = FileList(self._folder / each.path, self._folder / each.base, each.null)
+            sources.extend(self._listed(listed, listing))
+        if made_of.single:
+            keys = [known.key for known in Named(tuple(sources)).unnamed(catalog)]
+            paths = [self._folder / key for key in keys if made_of.elsewhere or not key.startswith("/")]
+            sources.append(KnownFiles(paths, base=self._folder))
+        return Named(tuple(sources), is_everything=not made_of.single and bool(made_of.lists))
+
+    def folders(self) -> list[Folder]:
+        """The folders that the collection was made of and that are there; none if they are not trusted."""
+        made_of = self.made_of
+        if not trust.is_trusted(self._directory, self._manifest, made_of):
+            return []
+        found = (self._folder_again(key, self._listing(made_of.exclusion)) for key in made_of.folders)
+        return [each for each in found if isinstance(each, Folder)]
+
+    def trust(self, catalog: Catalog) -> None:
+        """Trusts whatever the collection names, from now on."""
+        made_of = self._made_of_or_folder(catalog)
+        if next(catalog.known_files("/"), None) and not made_of.names_elsewhere:
+            made_of = replace(made_of, elsewhere=True)
+            remembered.write(self._directory, made_of)
+        trust.trust(self._directory, self._manifest, made_of)
+
+    def check_known(self, catalog: Catalog, named: Iterable[Sources]) -> None:
+        """Raises UsageError if not all files that the catalog knows may be read again; `named` are named just now."""
+        made_of, places = self.made_of, {str(absolute(each)) for each in named if isinstance(each, str | os.PathLike)}
+        first = next(catalog.known_files("/"), None)
+        if first and not made_of.names_elsewhere:
+            raise self._untrusted([first.key])
+        self._check_trusted(made_of, places)
+
+    def _check_trusted(self, made_of: MadeOf, named: Container[str] = ()) -> None:
+        if not trust.is_trusted(self._directory, self._manifest, made_of, named):
+            raise self._untrusted(trust.outside(self._directory, self._manifest, made_of))
+
+    def _untrusted(self, places: Sequence[str]) -> UsageError:
+        named = ", ".join(places[:5]) + (f" and {len(places) - 5:,} more" if len(places) > 5 else "")
+        return UsageError(
+            f"{self._directory}: it says that it was made of {named}, which is outside of it and which you have not"
+            " named yet as this user; name what to index instead",
+            Hint("trust", {"path": str(self._directory)}),
+        )
+
+    def _made_of_or_folder(self, catalog: Catalog) -> MadeOf:
+        """What the collection was made of; if that is nothing yet, the folder that it was made for."""
+        made_of, totals = self.made_of, catalog.totals()
+        is_new = made_of.names_nothing and not (totals.images or totals.skipped or totals.missing)
+        return made_of.with_folder("") if is_new else made_of
+
+    def remember(self, source: Sources, named: Named) -> None:
+        """Remembers what a caller has named, which is trusted from now on."""
+        before = self.made_of
+        after, place = self._with(before, source, named)
+        may_trust = trust.is_trusted(self._directory, self._manifest, before, {place})
+        if after != before:
+            remembered.write(self._directory, after)
+        if may_trust:
+            trust.trust(self._directory, self._manifest, after)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Forgets folders, other than the collection's own, and lists: they are no sources any more."""
+        before = after = self.made_of
+        for key in keys:
+            after = after.without(key) if key not in ("", ".") else after
+        self._replace(before, after)
+
+    def is_forgettable(self, key: str) -> bool:
+        """Whether `forget` would change anything."""
+        made_of = self.made_of
+        return key not in ("", ".") and made_of.without(key) != made_of
+
+    def exclude(self, globs: Iterable[str]) -> None:
+        """Leaves more out from now on; raises UsageError for what is no glob."""
+        before = self.made_of
+        self._replace(before, before.excluding(self._as_key(glob) for glob in checked_globs(globs)))
+
+    def include(self, globs: Iterable[str]) -> None:
+        """Leaves out no more what these globs have left out; raises UsageError if they do not."""
+        before, defaults = self.made_of, {name.casefold() for name in DEFAULT}
+        given = [glob if glob in before.exclude else self._as_key(glob) for glob in checked_globs(globs)]
+        for glob in given:
+            if glob not in before.exclude and glob.casefold() not in defaults:
+                known = ", ".join(before.exclude) or "nothing but the usual folders of thumbnails and waste"
+                raise UsageError(f"{glob!r} is not what the collection leaves out, which is: {known}")
+        self._replace(before, before.including(given))
+
+    def note_inner(self, sources: Sequence[Source]) -> None:
+        """Remembers which of the listed folders have collections of their own."""
+        before = self.made_of
+        listed = [source for source in sources if isinstance(source, Folder)]
+        found = {place for source in listed for place in source.noticed if layout.find(place) is not None}
+        kept = (key for key in before.inner if not any(source.covers(f"{key}/." if key else ".") for source in listed))
+        self._replace(before, replace(before, inner=tuple(sorted({*kept, *map(self._key, found)}))))
+
+    def _replace(self, before: MadeOf, after: MadeOf) -> None:
+        if after != before:
+            was_trusted = trust.is_trusted(self._directory, self._manifest, before)
+            remembered.write(self._directory, after)
+            if was_trusted:
+                trust.trust(self._directory, self._manifest, after)
+
+    def _with(self, before: MadeOf, source: Sources, named: Named) -> tuple[MadeOf, str]:
+        """What the collection is made of with a source, and the place that this is."""
+        if isinstance(source, FileList):
+            path, base = absolute(Path(source.path).absolute()), Path(source.base or ".").absolute()
+            origin = ListSource(self._key(path), self._key(absolute(base)), source.null)
+            return before.with_list(origin), str(path)
+        if isinstance(source, str | os.PathLike) and os.path.isdir(source):
+            place = absolute(source)
+            return before.with_folder(self._key(place)), str(place)
+        files = (each for each in named.sources if isinstance(each, Files))
+        keys = [key for each in files for key in each.all_keys() if not before.has_folder_of(key)]
+        is_elsewhere = any(key.startswith("/") for key in keys)
+        after = replace(before, single=before.single or bool(keys), elsewhere=before.elsewhere or is_elsewhere)
+        return after, trust.SINGLE
+
+    def _others(self, made_of: MadeOf, source: FileList) -> tuple[ListSource, ...]:
+        """The lists that the collection was made of, but for this one."""
+        key = self._key(absolute(Path(source.path).absolute()))
+        return tuple(each for each in made_of.lists if each.path != key)
+
+    def _listing(self, exclusion: Exclusion) -> Listing:
+        return Listing(leave_out=self._directory, exclusion=exclusion, notice=layout.DIRECTORY)
+
+    def _listed(self, source: FileList, listing: Listing) -> Iterator[Source]:
+        """The folders and the files of a list; of the latter only what a user's globs name is left out."""
+        paths = listed_paths(source)
+        if not paths:
+            raise UsageError(f"{source.path}: the list names no file")
+        folders = [path for path in paths if os.path.isdir(path)]
+        for folder in folders:
+            yield Folder(absolute(folder), base=self._folder, listing=listing)
+        known = set(folders)
+        only_globs = Exclusion(listing.exclusion.globs, keep=DEFAULT)
+        files = (path for path in paths if path not in known)
+        yield Files(files, base=self._folder, exclusion=only_globs, is_whole=True)
+
+    def _folder_again(self, key: str, listing: Listing) -> Source:
+        path = self._folder / key
+        if os.path.isdir(path):
+            return Folder(path, base=self._folder, listing=listing)
+        return GoneFolder(key)
+
+    def _as_key(self, glob: str) -> str:
+        """A glob as it is kept: a path that is there becomes the key of that file or folder."""
+        path = Path(glob)
+        if "/" not in glob.rstrip("/") or any(each in glob for each in "*?[") or not os.path.lexists(path):
+            return glob
+        place = absolute(path)
+        if os.path.lexists(self._folder / glob) or not place.is_relative_to(self._folder) or place == self._folder:
+            return glob
+        return key_of(place, self._folder) + ("/" if glob.endswith("/") else "")
+
+    def _key(self, path: Path) -> str:
+        key = key_of(path, self._folder)
+        return "" if key == "." else key

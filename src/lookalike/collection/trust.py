@@ -1,0 +1,66 @@
+"""Which folders outside of a collection may be read again without being named.
+
+A collection may come from a stranger, and says by itself which folders and lists it was made of. What is outside of the
+folder that it is in is read only if this user has named it before, or says so now. That is noted in a folder of the
+user's own, $LOOKALIKE_TRUST or "trusted" in the user's data directory, as an empty file. Its name is a SHA-256 of the
+collection and of all the places together, so that a collection that names another place has to be trusted again.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Container
+from contextlib import suppress
+from pathlib import Path
+
+import platformdirs
+
+from lookalike.storage.made_of import MadeOf
+from lookalike.storage.manifest import Manifest
+
+SINGLE = "single files elsewhere"  # which only the catalog names
+_ENVIRONMENT = "LOOKALIKE_TRUST"
+_TRUSTED: set[str] = set()  # the names of the notes that this process has made
+
+
+def outside(directory: Path, manifest: Manifest, made_of: MadeOf) -> list[str]:
+    """What a collection was made of and is not in the folder that it is in; a list counts, as it may name anything."""
+    folder = manifest.folder
+    is_inside = folder == directory.parent
+    places = [folder / key for key in made_of.folders]
+    found = [str(place) for place in places if not (is_inside and place.resolve().is_relative_to(folder))]
+    found += [str(folder / each.path) for each in made_of.lists]
+    found += [str(folder)] * (made_of.single and not is_inside) + [SINGLE] * made_of.elsewhere
+    return list(dict.fromkeys(found))
+
+
+def is_trusted(directory: Path, manifest: Manifest, made_of: MadeOf, named: Container[str] = ()) -> bool:
+    """Whether what a collection was made of may be read: it is inside, or named now, or this user has trusted it."""
+    if all(place in named for place in outside(directory, manifest, made_of)):
+        return True
+    note = _note(directory, manifest, made_of)
+    return note.name in _TRUSTED or note.is_file()
+
+
+def trust(directory: Path, manifest: Manifest, made_of: MadeOf) -> None:
+    """Notes that this user trusts what a collection was made of; without a folder for notes, in this process only."""
+    if not outside(directory, manifest, made_of):
+        return
+    note = _note(directory, manifest, made_of)
+    _TRUSTED.add(note.name)
+    with suppress(OSError):
+        note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        note.touch(mode=0o600)
+
+
+def _note(directory: Path, manifest: Manifest, made_of: MadeOf) -> Path:
+    """The file that notes it."""
+    places = sorted(outside(directory, manifest, made_of))
+    facts = [manifest.catalog or str(directory), str(manifest.folder), *places]
+    name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    if named := os.environ.get(_ENVIRONMENT):
+        return Path(named) / name
+    try:
+        return platformdirs.user_data_path("lookalike", appauthor=False) / "trusted" / name
+    except (RuntimeError, KeyError, OSError):  # there is no home directory
+        return Path(os.devnull) / name
