@@ -95,7 +95,7 @@ def test_images_of_several_collections_need_a_word(home: Path) -> None:
     assert "several collections (photos/2023, photos/2024); say which with -c" in err
 
 
-def test_the_collection_of_the_current_folder_comes_first_and_the_other_is_named(home: Path) -> None:
+def test_the_current_folders_collection_comes_first_the_other_is_named(home: Path) -> None:
     code, out, err = run("search", "../2024/mug.jpg", "-k1", "--json", cwd=home / "photos" / "2023")
     assert code == 0
     assert first(out) == f"{home}/photos/2023/mug.jpg"

@@ -59,7 +59,7 @@ def test_a_jpeg_without_its_end_marker_is_decoded_as_with_it(mode: str, options:
 
 
 @pytest.mark.parametrize(("mode", "options"), KINDS)
-def test_a_jpeg_that_is_cut_anywhere_is_truncated_unless_no_pixel_is_missing(
+def test_a_jpeg_cut_anywhere_is_truncated_unless_no_pixel_is_missing(
     mode: str, options: dict[str, Any]
 ) -> None:
     data = saved(painting(mode, (83, 61)), "JPEG", **options)
@@ -178,7 +178,7 @@ def one_scan_a_channel(repeated: int = 1) -> tuple[bytes, NDArray[np.uint8]]:
     return head + b"".join(scans * repeated) + b"\xff\xd9", np.asarray(image.convert("YCbCr").convert("RGB"))
 
 
-def test_channels_in_scans_of_their_own_are_decoded_and_their_number_is_limited() -> None:
+def test_scans_of_single_channels_are_decoded_and_limited_in_number() -> None:
     data, expected = one_scan_a_channel()
     close(np.asarray(decode(data, Preprocessing(size=64, crop=1.0)).pixels), expected[:, 8:72], mean=3)
     np.testing.assert_array_equal(pixels(data[:-2]), pixels(data))
@@ -194,7 +194,7 @@ def test_the_memory_of_coefficients_is_that_of_their_blocks() -> None:
     assert open_jpeg(saved(painting(), "JPEG")).coefficients == 0
 
 
-def test_a_large_progressive_jpeg_counts_as_its_coefficients_and_what_is_decoded(
+def test_a_large_progressive_jpeg_counts_as_coefficients_and_pixels(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(limits, "_BYTES", 1)
