@@ -59,9 +59,7 @@ def test_a_jpeg_without_its_end_marker_is_decoded_as_with_it(mode: str, options:
 
 
 @pytest.mark.parametrize(("mode", "options"), KINDS)
-def test_a_jpeg_cut_anywhere_is_truncated_unless_no_pixel_is_missing(
-    mode: str, options: dict[str, Any]
-) -> None:
+def test_a_jpeg_cut_anywhere_is_truncated_unless_no_pixel_is_missing(mode: str, options: dict[str, Any]) -> None:
     data = saved(painting(mode, (83, 61)), "JPEG", **options)
     whole, refused = pixels(data), 0
     start = data.index(b"\xff\xda") + 14
