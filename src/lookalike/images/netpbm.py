@@ -6,6 +6,7 @@ pixel at a time, in Python.
 
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from lookalike.errors import ImageError
+from lookalike.images.depth import Range, range_of
 
 _SEPARATOR = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _HEADER = re.compile(rb"P([1-6f])" + _SEPARATOR + rb"(\d{1,9})" + _SEPARATOR + rb"(\d{1,9})")
@@ -76,8 +78,9 @@ class NetpbmFile(ImageFile.ImageFile):
             values = _values(self.fp.getvalue(), self._header)
             whole = Image.new(self.mode, self.size)
             step = max(1, _STRIP // (self.width * self._header.depth))
+            white = _white((values[top : top + step] for top in range(0, self.height, step)), self._header)
             for top in range(0, self.height, step):
-                strip = _scaled(values[top : top + step], self._header)
+                strip = _scaled(values[top : top + step], self._header, white)
                 whole.paste(Image.fromarray(strip), (0, top))
             self.im, self.fp = whole.im, None
         return super().load()
@@ -173,7 +176,16 @@ def _plain_values(data: bytes, header: _Header, count: int) -> NDArray[Any]:
     return values[:count]
 
 
-def _scaled(values: NDArray[Any], header: _Header) -> NDArray[Any]:
+def _white(strips: Iterator[NDArray[Any]], header: _Header) -> int:
+    """The value that is white: the largest of the range that the file declares, if colours of over 8 bits use it."""
+    if header.depth == 1 or header.most <= 255:
+        return int(header.most)
+    colours = header.depth - 1 + header.depth % 2  # the others are alpha
+    limits = range_of((strip[..., :colours] for strip in strips), Range(0, header.most))
+    return min(int(limits.high), int(header.most))
+
+
+def _scaled(values: NDArray[Any], header: _Header, white: int) -> NDArray[Any]:
     """Scales values to 8 bits; grey ones of more than 8 bits to 16, and floats not at all."""
     if header.kind == "floats":
         return values.astype(np.float32)
@@ -181,13 +193,16 @@ def _scaled(values: NDArray[Any], header: _Header) -> NDArray[Any]:
     if most > 255 and header.depth == 1:
         return _spread(values, most, 65535).astype(np.uint16)
     if most > 255:
-        return (_spread(values, most, 65535) >> 8).astype(np.uint8)
+        tops = np.full(header.depth, white, np.uint32)
+        if header.depth % 2 == 0:
+            tops[-1] = most
+        return (_spread(values, tops, 65535) >> 8).astype(np.uint8)
     return _spread(values, most, 255).astype(np.uint8)
 
 
-def _spread(values: NDArray[Any], most: int, top: int) -> NDArray[Any]:
-    """Scales values of 0 to `most` to 0 to `top`, rounded."""
-    if most == top:
+def _spread(values: NDArray[Any], most: Any, top: int) -> NDArray[Any]:
+    """Scales values of 0 to `most`, of all or of each channel, to 0 to `top`, rounded."""
+    if np.all(most == top):
         return values
     scaled: NDArray[np.uint32] = (np.minimum(values, most).astype(np.uint32) * top + most // 2) // most
     return scaled
