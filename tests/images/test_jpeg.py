@@ -213,6 +213,8 @@ def test_kinds_of_jpeg_that_are_not_read_are_named() -> None:
     assert reason(deep) == "a JPEG with 12 bits for a channel is not read"
     two = data[:at] + segment(0xC0, struct.pack(">BHHB", 8, 30, 40, 2) + b"\1\x11\0\2\x11\0") + data[at + 19 :]
     assert reason(two) == "a JPEG with 2 channels is not read"
+    late = data[: at + 5] + bytes(2) + data[at + 7 :]
+    assert reason(late) == "a JPEG that gives its height after its pixels is not read"
     assert (
         reason(b"\xff\xd8" + segment(0xF7, struct.pack(">BHHB", 8, 30, 40, 1) + b"\1\x11\0")) == "JPEG-LS is not read"
     )

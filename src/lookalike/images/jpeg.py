@@ -105,7 +105,7 @@ def open_jpeg(data: bytes) -> JpegFile:
     """Opens a JPEG, and counts its scans by its markers.
 
     Raises:
-        ImageError: it is of a kind that is not read: JPEG-LS, with more than 8 bits, or with 2 channels.
+        ImageError: it is of a kind that is not read, such as JPEG-LS, or has very many markers.
     """
     segments = list(_header(data))
     frame = next((segment for segment in segments if segment.marker in _FRAMES), None)
@@ -189,6 +189,8 @@ def _check_kind(frame: bytes) -> None:
         raise ImageError("truncated")
     if frame[0] != 8:
         raise ImageError(f"a JPEG with {frame[0]} bits for a channel is not read")
+    if frame[1:3] == b"\0\0":  # T.81, B.2.5: a segment DNL after the first scan
+        raise ImageError("a JPEG that gives its height after its pixels is not read")
     if frame[5] not in (1, 3, 4):
         raise ImageError(f"a JPEG with {frame[5]} channels is not read")
 
