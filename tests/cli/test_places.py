@@ -183,7 +183,10 @@ def test_commands_take_a_folder_as_index_does(nested: Path, call: Run) -> None:
     assert call("prune", "photos/2023", cwd=nested)[:2] == (0, "Forgot 0 missing images.\n")
     assert call("evaluate", "photos", "--json", cwd=nested)[0] == 0
     (nested / "table.csv").write_text("path,stars\nmug.jpg,5\n")
-    assert call("attributes", "table.csv", "photos/2023", cwd=nested)[:2] == (0, "1 image, named by column 'path', now with: stars\n")
+    assert call("attributes", "table.csv", "photos/2023", cwd=nested)[:2] == (
+        0,
+        "1 image, named by column 'path', now with: stars\n",
+    )
 
 
 def test_a_folder_in_a_collection_names_it(nested: Path, call: Run) -> None:

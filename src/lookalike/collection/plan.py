@@ -173,7 +173,7 @@ def plan(
 def _compared_with(
     here: Path, directory: str | os.PathLike[str] | None, choice: EncoderChoice
 ) -> tuple[Path | None, Manifest]:
-    """The directory of the collection that a folder is compared with, or None; and its manifest or that of a new one."""
+    """The directory of the collection that a folder is compared with, or None; its manifest, or that of a new one."""
     present = layout.nearest(here) if directory is None else layout.find(arguments.path(directory, "directory"))
     manifest = _manifest(here, present, choice)
     if present and manifests.read(present).made_by != manifest.made_by:
