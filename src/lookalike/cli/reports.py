@@ -54,7 +54,7 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
     say(f"{', '.join(told) or 'No images found'} in {max(report.seconds, 0.1):.1f} s{rate}.")
     say(f"{counted(len(collection), 'image')} in {safe_text(collection.directory)}")
     if report.added and report.added == len(collection) and sys.stderr.isatty():  # for a person, the first time
-        note("To find images that look like one: lookalike search IMAGE")
+        note("To find the look-alikes of an image: lookalike search IMAGE")
     if report.misses_many:
         note(
             "Many files are missing: perhaps a drive is away. What is known of their images is kept, and they are as"

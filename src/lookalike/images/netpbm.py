@@ -21,6 +21,8 @@ _SEPARATOR = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _HEADER = re.compile(rb"P([1-6f])" + _SEPARATOR + rb"(\d{1,9})" + _SEPARATOR + rb"(\d{1,9})")
 _NUMBER = re.compile(_SEPARATOR + rb"([-+.\deE]{1,30})")
 _PAM_LINE = re.compile(rb"(?:#[^\n]*|([A-Z]+)[ \t]*([^\n]*))\n")
+_MOST_HEADER = 65_536  # bytes of a header, and numbers of comments
+_PAM_LINES = 1000  # of a header, comments included
 _COMMENT = re.compile(rb"#[^\r\n]*")
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _STRIP = 4_000_000  # values that are converted at once
@@ -94,13 +96,13 @@ def open_netpbm(data: bytes) -> NetpbmFile:
 
 
 def _header(data: bytes) -> _Header:
-    found = _HEADER.match(data)
+    found = _HEADER.match(data, 0, _MOST_HEADER)
     if found is None:
         raise ImageError("damaged: the header of a Netpbm file")
     kind, width, height, end = found[1], int(found[2]), int(found[3]), found.end()
     most = 1.0
     if kind not in b"14":
-        number = _NUMBER.match(data, end)
+        number = _NUMBER.match(data, end, end + _MOST_HEADER)
         if number is None:
             raise ImageError("damaged: the header of a Netpbm file")
         most, end = float(number[1]), number.end()
@@ -114,18 +116,19 @@ def _header(data: bytes) -> _Header:
 
 def _pam_header(data: bytes) -> _Header:
     numbers, at = {}, 3
-    while found := _PAM_LINE.match(data, at):
-        at = found.end()
-        if found[1] == b"ENDHDR":
+    for _ in range(_PAM_LINES):
+        found = _PAM_LINE.match(data, at)
+        if not found or found[1] == b"ENDHDR":
             break
+        at = found.end()
         if found[1] and found[2].strip().isdigit():
             numbers[found[1]] = int(found[2][:9])
-    else:
+    if not found or found[1] != b"ENDHDR":
         raise ImageError("damaged: the header of a PAM file")
     width, height, depth, most = (numbers.get(name, 0) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
     if depth not in _MODES:
         raise ImageError(f"a PAM of {depth} channels is not read")
-    return _checked(_Header(width, height, depth, most, at, "bytes"))
+    return _checked(_Header(width, height, depth, most, found.end(), "bytes"))
 
 
 def _checked(header: _Header) -> _Header:
@@ -155,6 +158,8 @@ def _values(data: bytes, header: _Header) -> NDArray[Any]:
 
 
 def _plain_values(data: bytes, header: _Header, count: int) -> NDArray[Any]:
+    if data.count(b"#") > _MOST_HEADER:
+        raise ImageError(f"damaged: a plain Netpbm file with more than {_MOST_HEADER:,} comments")
     text = _COMMENT.sub(b" ", data[header.start - 1 :])
     if data.startswith(b"P1"):  # whose digits need no space between them
         digits = np.frombuffer(text, np.uint8)

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image, ImageFile
 
-from lookalike.images.colour_curves import POWER, on_curve
+from lookalike.images.deep_colour import deep_conversion
 from lookalike.images.tiff import directory as tags
 from lookalike.images.tiff.directory import Directory, first_offset, main_directory
 from lookalike.images.tiff.layout import JPEG, UNCOMPRESSED
@@ -31,6 +31,16 @@ def open_tiff(data: bytes, by_pillow: Callable[[BinaryIO], ImageFile.ImageFile])
     if directory.offset != first_offset(data):
         data = _beginning_with(directory)
     return by_pillow(io.BytesIO(data))
+
+
+def is_usual_file(data: bytes) -> bool:
+    """Whether Pillow's own plugin, given a TIFF as it is, reads the image that it shows, and rightly.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    directory = main_directory(data)
+    return _is_usual(directory) and directory.offset == first_offset(data)
 
 
 # The codecs that Pillow reads: the last are two of JPEG, CCITT's three, ThunderScan and the other bytes'.
@@ -111,9 +121,12 @@ class NumericTiff(ImageFile.ImageFile):
     def load(self) -> Any:
         """Decodes the image."""
         if self._im is None:
-            profile = on_curve(self.info.get("icc_profile")) if self._picture.may_be_on_curve else None
-            bands = bands_of(self._directory, self._picture, self._unpack, POWER if profile else 1.0)
-            self.info["icc_profile"] = profile or self.info.get("icc_profile")
+            colours = len(self._picture.samples) - self._picture.has_alpha
+            is_deep = self._picture.is_deep and colours in (1, 3)
+            conversion = deep_conversion(self.info.get("icc_profile"), colours) if is_deep else None
+            bands = bands_of(self._directory, self._picture, self._unpack, conversion)
+            if conversion:
+                self.info["icc_profile"] = None  # it is in sRGB now
             self.im = Image.frombuffer(self.mode, self.size, bands, "raw", self.mode, 0, 1).im
         return Image.Image.load(self)
 
