@@ -50,12 +50,12 @@ _GREY, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = {0, 1}, 2, 3, 5, 6, 8
 
 def _is_usual(directory: Directory) -> bool:
     """Whether Pillow reads an image rightly: 8 bits or fewer, its samples together, colours that it knows."""
-    bits = {int(bits) for bits in directory.values(tags.BITS)} or {1}
     photometric, samples = directory.number(tags.PHOTOMETRIC, 0), directory.number(tags.SAMPLES, 1)
+    bits = set(directory.distinct(tags.BITS, samples)) or {1}
     return (
         not (directory.big and directory.order == ">")
         and directory.number(tags.COMPRESSION, UNCOMPRESSED) in _BY_PILLOW
-        and {int(kind) for kind in directory.values(tags.SAMPLE_FORMAT)} <= {1}
+        and directory.distinct(tags.SAMPLE_FORMAT, samples) in ([], [1])
         and (samples == 1 or directory.number(tags.PLANAR, 1) == 1)
         and bits <= ({8} if photometric not in {*_GREY, _PALETTE} or samples > 1 else {1, 2, 4, 8})
         and (photometric != _PALETTE or directory.values(tags.COLOR_MAP).max(initial=0) > 255)
@@ -64,9 +64,9 @@ def _is_usual(directory: Directory) -> bool:
 
 
 def _extra_samples_are_usual(directory: Directory, photometric: int, samples: int) -> bool:
-    extra = [int(kind) for kind in directory.values(tags.EXTRA_SAMPLES)]
     if photometric in _GREY:
-        return samples == 1 or (samples == 2 and photometric == 1 and len(extra) == 1)
+        has_kind = len(directory.values(tags.EXTRA_SAMPLES)) == 1
+        return samples == 1 or (samples == 2 and photometric == 1 and has_kind)
     if photometric == _RGB:
         return samples == 3 or samples == 4
     return samples == {_PALETTE: 1, _CMYK: 4, _YCBCR: 3, _LAB: 3}.get(photometric, 0)

@@ -21,6 +21,7 @@ from lookalike.images.tiff.segments import Unpack, read_segments
 _WHITE_IS_ZERO, _RGB, _PALETTE, _CMYK, _LAB = 0, 2, 3, 5, 8
 _MODES = {_RGB: "RGB", _PALETTE: "RGB", _CMYK: "CMYK", _LAB: "LAB"}
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of an extra sample that is alpha; the first is multiplied into the colours
+_MAX_EXTRA = 64  # of the kinds of extra samples, and of the numbers or letters of other tags
 _PIXELS_AT_ONCE = 500_000  # that are scaled to 8 bits
 
 
@@ -65,7 +66,7 @@ class Picture:
 
 def picture_of(directory: Directory) -> Picture:
     layout = layout_of(directory)
-    kinds = [int(kind) for kind in directory.values(tags.EXTRA_SAMPLES)[: layout.samples - layout.colours]]
+    kinds = directory.values(tags.EXTRA_SAMPLES)[: min(layout.samples - layout.colours, _MAX_EXTRA)].tolist()
     if tags.EXTRA_SAMPLES not in directory.tags and (layout.photometric, layout.samples) == (_RGB, 4):
         kinds = [_UNASSOCIATED]  # as Pillow and libtiff take it
     if layout.photometric in (_CMYK, _LAB):
@@ -84,14 +85,14 @@ def picture_of(directory: Directory) -> Picture:
 def _nodata(directory: Directory) -> float | None:
     """GDAL's nodata value, a text."""
     try:
-        return float(directory.bytes(tags.GDAL_NODATA).partition(b"\0")[0])
+        return float(directory.values(tags.GDAL_NODATA)[:_MAX_EXTRA].tobytes().partition(b"\0")[0])
     except ValueError:
         return None
 
 
 def _declared(directory: Directory, layout: Layout) -> Range | None:
     """The range that SMinSampleValue and SMaxSampleValue name, or a number of bits that is no usual one."""
-    low, high = (directory.values(tag).astype(float) for tag in (tags.SMALLEST, tags.LARGEST))
+    low, high = (directory.values(tag)[:_MAX_EXTRA].astype(float) for tag in (tags.SMALLEST, tags.LARGEST))
     if len(high) and np.isfinite([*low, *high]).all():
         least = float(low.min()) if len(low) else 0.0
         return Range(least, float(high.max())) if least < high.max() else None
