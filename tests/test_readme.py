@@ -43,6 +43,7 @@ def run(command: list[str], home: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.timeout(600)  # a minute of work, in 34 processes
 def test_every_command_works_one_after_the_other(home: Path) -> None:
     commands = [line.removeprefix("$ ") for block in CONSOLE for line in block.splitlines()]
     assert len(commands) >= 12
@@ -63,6 +64,7 @@ def test_every_command_works_one_after_the_other(home: Path) -> None:
     assert (home / "quality.html").stat().st_size > 10_000
 
 
+@pytest.mark.timeout(600)
 def test_the_python_works(home: Path) -> None:
     run(["lookalike", "demo", "photos"], home)  # it opens what the commands have made
     run(["lookalike", "attributes", "photos.csv"], home)

@@ -66,7 +66,7 @@ def by_libvips(file: ImageFile) -> NDArray[np.uint8]:
     image = pyvips.Image.new_from_buffer(file.data, "", fail_on="error")
     has_alpha = image.hasalpha()
     if file.profile:
-        image = image.icc_transform("srgb", embedded=True, depth=8)
+        image = _converted(image)
     values = image.numpy().astype(float)
     if values.ndim == 2:
         values = values[..., None]
@@ -85,6 +85,7 @@ def by_tifffile(file: ImageFile) -> NDArray[np.uint8]:
         page = opened.pages.first
         values = page.asarray().astype(float)
         photometric, planar = int(page.photometric), page.planarconfig == 2 and page.samplesperpixel > 1
+        profile = page.iccprofile
         palette = np.zeros((3, 1), np.uint16) if page.colormap is None else page.colormap
     if planar:
         values = values.transpose(1, 2, 0)
@@ -95,6 +96,11 @@ def by_tifffile(file: ImageFile) -> NDArray[np.uint8]:
         values = values[..., None]
     if photometric == 0:
         values[..., 0] = file.white + file.black - values[..., 0]
+    if file.profile:
+        eight = np.rint(values / file.white * 255).astype(np.uint8)
+        image = pyvips.Image.new_from_array(eight, interpretation="cmyk" if photometric == 5 else "srgb")
+        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+        return np.asarray(_converted(image).numpy())
     if photometric == 5:
         return _inked(values / file.white * 255)
     return _on_white(values, file.alpha, file.black, file.white)
@@ -115,6 +121,11 @@ REFERENCES: dict[str, tuple[Callable[[ImageFile], NDArray[np.uint8]], ...]] = {
     "TIFF": (by_libvips, by_tifffile),
     "BMP": (by_imagecodecs, as_drawn),
 }
+
+
+def _converted(image: pyvips.Image) -> pyvips.Image:
+    """The image in sRGB by its profile; the intent is that of Pillow's ImageCms."""
+    return image.icc_transform("srgb", embedded=True, depth=8, intent="perceptual")
 
 
 def _inked(inks: NDArray[Any]) -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_images_of_any_name_are_indexed_or_named_and_other_files_are_counted(folder: Path) -> None:
+def test_images_of_any_name_are_indexed_or_named_others_are_counted(folder: Path) -> None:
     _, out, err = run("index", ".", cwd=folder)
     assert "2 added, 1 skipped" in out
     assert "new.jxl: JPEG XL is not read" in err

@@ -95,7 +95,7 @@ def test_images_of_several_collections_need_a_word(home: Path) -> None:
     assert "several collections (photos/2023, photos/2024); say which with -c" in err
 
 
-def test_the_collection_of_the_current_folder_comes_first_and_the_other_is_named(home: Path) -> None:
+def test_the_current_folders_collection_comes_first_the_other_is_named(home: Path) -> None:
     code, out, err = run("search", "../2024/mug.jpg", "-k1", "--json", cwd=home / "photos" / "2023")
     assert code == 0
     assert first(out) == f"{home}/photos/2023/mug.jpg"
@@ -108,7 +108,7 @@ def test_the_collection_of_the_current_folder_comes_first_and_the_other_is_named
 def test_a_table_finds_the_collection_of_its_own_folder(home: Path) -> None:
     (home / "photos" / "2024" / "table.csv").write_text("path,stars\nmug.jpg,5\n")
     code, out, _ = run("attributes", "photos/2024/table.csv", cwd=home)
-    assert (code, out) == (0, "1 image now with: stars\n")
+    assert (code, out) == (0, "1 image, named by column 'path', now with: stars\n")
 
 
 # Collections inside others
@@ -183,7 +183,10 @@ def test_commands_take_a_folder_as_index_does(nested: Path, call: Run) -> None:
     assert call("prune", "photos/2023", cwd=nested)[:2] == (0, "Forgot 0 missing images.\n")
     assert call("evaluate", "photos", "--json", cwd=nested)[0] == 0
     (nested / "table.csv").write_text("path,stars\nmug.jpg,5\n")
-    assert call("attributes", "table.csv", "photos/2023", cwd=nested)[:2] == (0, "1 image now with: stars\n")
+    assert call("attributes", "table.csv", "photos/2023", cwd=nested)[:2] == (
+        0,
+        "1 image, named by column 'path', now with: stars\n",
+    )
 
 
 def test_a_folder_in_a_collection_names_it(nested: Path, call: Run) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 import lookalike
 from lookalike import Collection, Progress
+from lookalike.cli.reports import print_info, print_report
 from lookalike.images import revisions
 from lookalike.images.decode import prepare
 from lookalike.ingest import pipeline
@@ -252,3 +253,15 @@ def test_vectors_of_earlier_decoders_are_taken_over_where_they_are_right(earlier
         report = around.add(folder.parent, take_over=[folder])
         assert (report.added, report.taken_over) == (8, 5)
         assert_up_to_date(around, folder.parent)
+
+
+def test_the_command_line_says_what_is_due_and_what_was_done(
+    earlier: Collection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_info(earlier.info(), as_json=False)
+    print_report(earlier.add(earlier.folder), earlier, as_json=False)
+    print_info(earlier.info(), as_json=False)
+    due, done, after = capsys.readouterr().out.partition("3 encoded again, as they are read otherwise now")
+    assert "outdated    8, read by an earlier version; lookalike index looks at them again\n" in due
+    assert done
+    assert "outdated" not in after

@@ -20,7 +20,7 @@ def darkness(font: fonts.Font, text: str) -> int:
     return sum(bytes(font.getmask(text)))
 
 
-def test_noto_comes_first_then_the_usual_fonts_of_the_system_then_pillows_own() -> None:
+def test_noto_comes_first_then_the_systems_fonts_then_pillows_own() -> None:
     found = fonts.faces()
     assert [Path(face.file).name for face in found[:2]] == ["NotoSans[wght].ttf", "NotoSansLao[wght].ttf"]
     packages = ["manimgx" in face.file for face in found]

@@ -31,7 +31,7 @@ def test_a_match_that_is_made_by_hand_is_shown(tmp_path: Path) -> None:
         assert thumbnails([match], 16)[0].image is not None
 
 
-def test_an_image_over_the_limit_of_the_collection_is_shown_if_that_is_raised(photos: Collection) -> None:
+def test_an_image_over_the_limit_is_shown_if_the_collections_is_raised(photos: Collection) -> None:
     found = photos.search(picture(0), k=12)
     assert found.max_pixels == found[:3].max_pixels == 178_000_000
     assert found[:1].queries == found.queries

@@ -5,6 +5,7 @@ import io
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,9 +122,14 @@ def test_the_query_among_the_matches_is_marked(matches: Matches, screen: Screen)
     long = screen(width=70)
     long.print(table(Matches([Match(1, "a", Path(LONG), 1.0, is_query=True)])))
     assert plain(written(long))[2].rstrip().endswith("… (query)")
-    strip = screen(height=24)
-    print_matches(Matches([Match(1, "a", matches[0].path, 1.0, "hat", is_query=True)]), strip)
-    assert any("1  1.000  query" in line for line in plain(written(strip)))
+
+
+def test_the_query_among_the_matches_has_one_thumbnail(matches: Matches, screen: Screen) -> None:
+    found = [replace(matches[0], is_query=True), matches[1]]
+    console = screen(height=24)
+    print_matches(Matches(found, queries=matches.queries), console)
+    captions = next(line for line in plain(written(console)) if line.startswith("query"))
+    assert captions.split() == ["query", "2", "0.500"]
 
 
 def test_a_path_below_the_current_folder_is_relative_to_it(

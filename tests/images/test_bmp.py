@@ -164,7 +164,7 @@ def test_compressions_of_os2_are_named() -> None:
 
 
 @pytest.mark.parametrize("mode", ["P", "L", "1"])
-def test_a_palette_with_more_colours_than_there_can_be_is_read_as_far_as_it_counts(mode: str) -> None:
+def test_a_palette_of_too_many_colours_is_read_as_far_as_it_counts(mode: str) -> None:
     image = painting(mode, (41, 30))
     data = saved(image, "BMP")
     start = int.from_bytes(data[10:14], "little")

@@ -1,12 +1,17 @@
 """Which of an image's values becomes black, and which white."""
 
+import struct
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
+from lookalike.images.decode import thumbnail
 from lookalike.images.depth import Range, eight_bits, range_of
+from tests.support.image_samples import chunk, close, painting, png
+from tests.support.tiff_builder import plain_tiff
 
 
 @pytest.mark.parametrize(
@@ -83,3 +88,47 @@ def test_values_out_of_the_range_are_clipped_and_missing_ones_are_white() -> Non
 def test_16_bits_of_the_full_range_give_their_upper_8() -> None:
     values = np.arange(65536, dtype=np.uint16)
     np.testing.assert_array_equal(eight_bits(values, Range(0, 65535)), values >> 8)
+
+
+@pytest.mark.parametrize("top", [255, 1023, 4095, 16383, 65535])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_image_is_scaled_alike_in_every_format(top: int, channels: int) -> None:
+    """16 bits, of which some are used, as TIFF, PNG, PGM or PPM, and in memory."""
+    picture = np.asarray(painting("RGB" if channels == 3 else "L")).copy()
+    picture[0, :4] = 255
+    values = np.rint(picture / 255 * top).astype(np.uint16)
+    stored = values.astype(">u2").tobytes()
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    files: list[bytes | Image.Image] = [
+        plain_tiff(values),
+        png((40, 30), 16, 2 if channels == 3 else 0, rows),
+        b"P%d 40 30 65535\n" % (6 if channels == 3 else 5) + stored,
+    ]
+    if channels == 1:
+        files.append(Image.fromarray(values))
+    expected = np.asarray(Image.fromarray(picture).convert("RGB"))
+    for file in files:
+        close(np.asarray(thumbnail(file, 40)), expected, mean=0.7, most=1)
+
+
+def test_hidden_colours_do_not_change_the_range() -> None:
+    """In a PNG of 16 bits, as in a TIFF."""
+    values = np.zeros((30, 40, 4), np.uint16)
+    values[:, 20:, :3], values[:, 20:, 3] = 800, 65535
+    hidden = values.copy()
+    hidden[:, :20, :3] = 65535
+    for one in (values, hidden):
+        rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in one)
+        for file in (png((40, 30), 16, 6, rows), plain_tiff(one, {338: 2})):
+            found = np.asarray(thumbnail(file, 40))
+            assert (found[:, :20] == 255).all()
+            assert np.abs(found[:, 21:].astype(int) - 199).max() <= 1
+
+
+def test_a_transparent_colour_of_a_deep_png_is_white() -> None:
+    values = np.full((30, 40, 3), 700, np.uint16)
+    values[:, :20] = 701
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    found = np.asarray(thumbnail(png((40, 30), 16, 2, rows, chunk(b"tRNS", struct.pack(">3H", 700, 700, 700))), 40))
+    assert (found[:, 22:] == 255).all()
+    assert np.abs(found[:, :19].astype(int) - 175).max() <= 1

@@ -98,6 +98,12 @@ def test_truncated_images_are_refused(kind: str, options: dict[str, bool], part:
     assert reason(data[: int(len(data) * part)]) == "truncated"
 
 
+def test_an_image_without_a_size_is_damaged() -> None:
+    expected, bmp = "damaged: no width, no height, or no known kind of pixels", saved(painting(), "BMP")
+    assert reason(png((0, 5), 8, 0, b"")) == reason(png((5, 5), 3, 0, b"")) == expected
+    assert reason(bmp[:18] + bytes(8) + bmp[26:]) == expected
+
+
 def test_an_image_that_ends_in_its_header_is_truncated() -> None:
     data = saved(painting(), "JPEG")
     assert {reason(data[:end]) for end in range(3, data.index(b"\xff\xda"))} == {"truncated"}

@@ -59,9 +59,7 @@ def test_a_jpeg_without_its_end_marker_is_decoded_as_with_it(mode: str, options:
 
 
 @pytest.mark.parametrize(("mode", "options"), KINDS)
-def test_a_jpeg_that_is_cut_anywhere_is_truncated_unless_no_pixel_is_missing(
-    mode: str, options: dict[str, Any]
-) -> None:
+def test_a_jpeg_cut_anywhere_is_truncated_unless_no_pixel_is_missing(mode: str, options: dict[str, Any]) -> None:
     data = saved(painting(mode, (83, 61)), "JPEG", **options)
     whole, refused = pixels(data), 0
     start = data.index(b"\xff\xda") + 14
@@ -178,7 +176,7 @@ def one_scan_a_channel(repeated: int = 1) -> tuple[bytes, NDArray[np.uint8]]:
     return head + b"".join(scans * repeated) + b"\xff\xd9", np.asarray(image.convert("YCbCr").convert("RGB"))
 
 
-def test_channels_in_scans_of_their_own_are_decoded_and_their_number_is_limited() -> None:
+def test_scans_of_single_channels_are_decoded_and_limited_in_number() -> None:
     data, expected = one_scan_a_channel()
     close(np.asarray(decode(data, Preprocessing(size=64, crop=1.0)).pixels), expected[:, 8:72], mean=3)
     np.testing.assert_array_equal(pixels(data[:-2]), pixels(data))
@@ -194,7 +192,7 @@ def test_the_memory_of_coefficients_is_that_of_their_blocks() -> None:
     assert open_jpeg(saved(painting(), "JPEG")).coefficients == 0
 
 
-def test_a_large_progressive_jpeg_counts_as_its_coefficients_and_what_is_decoded(
+def test_a_large_progressive_jpeg_counts_as_coefficients_and_pixels(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(limits, "_BYTES", 1)
@@ -215,6 +213,8 @@ def test_kinds_of_jpeg_that_are_not_read_are_named() -> None:
     assert reason(deep) == "a JPEG with 12 bits for a channel is not read"
     two = data[:at] + segment(0xC0, struct.pack(">BHHB", 8, 30, 40, 2) + b"\1\x11\0\2\x11\0") + data[at + 19 :]
     assert reason(two) == "a JPEG with 2 channels is not read"
+    late = data[: at + 5] + bytes(2) + data[at + 7 :]
+    assert reason(late) == "a JPEG that gives its height after its pixels is not read"
     assert (
         reason(b"\xff\xd8" + segment(0xF7, struct.pack(">BHHB", 8, 30, 40, 1) + b"\1\x11\0")) == "JPEG-LS is not read"
     )

@@ -37,6 +37,8 @@ NOT_READ: list[tuple[bytes, str]] = [
     (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n", "Radiance HDR"),
     (b"qoif\0\0\0\4", "QOI"),
     (b"\x8aMNG\r\n\x1a\n", "MNG"),
+    (b"FLIF310\0\0", "FLIF"),
+    (b"farbfeld\0\0\0\x10", "farbfeld"),
     (b"FORM\0\0\1\0ILBMBMHD", "ILBM"),
     (b"BA\x28\0\0\0" + bytes(8) + b"BM", "an array of OS/2 bitmaps"),
     (b"#define x_width 16\n#define x_height 16\nstatic char", "XBM"),
@@ -110,6 +112,10 @@ def test_every_format_that_is_read_is_recognized_by_its_first_bytes(kind: str) -
         gzip.compress(b"hello", mtime=0),
         b"\x1f\x8b\x08broken",
         b"import os\n",
+        *(
+            name + b" is a format of images\n"
+            for name in (b"DDS", b"icns", b"qoif", b"farbfeld", b"8BPS", b"BLP2", b"FLIF")
+        ),
         b"#define x_width 16\n#include <stdio.h>\n",
         b"FORM\0\0\1\0AIFF",
         b"#!/bin/sh\n",

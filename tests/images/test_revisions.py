@@ -39,6 +39,9 @@ SAME_AS_BEFORE = {
     "gif": saved(PLAIN, "GIF"),
     "animation": saved(PLAIN, "GIF", save_all=True, append_images=[painting("L")]),
     "bmp": saved(PLAIN, "BMP"),
+    "tiff": saved(PLAIN, "TIFF"),
+    "compressed tiff of sRGB": saved(PLAIN, "TIFF", compression="tiff_lzw", icc_profile=SAME),
+    "tiff of inks": saved(PLAIN.convert("CMYK"), "TIFF"),
 }
 OTHERWISE = {
     "jpeg": saved(PLAIN, "JPEG", icc_profile=OTHER),
@@ -49,7 +52,8 @@ OTHERWISE = {
     "webp": saved(PLAIN, "WEBP", icc_profile=OTHER),
     "avif": saved(PLAIN, "AVIF", icc_profile=OTHER),
     "gif": gif(left=5),
-    "tiff": saved(PLAIN, "TIFF"),
+    "tiff": saved(PLAIN, "TIFF", icc_profile=OTHER),
+    "tiff of 16 bits": saved(Image.fromarray(np.asarray(painting("L")).astype(np.uint16)), "TIFF"),
     "cut off": saved(PLAIN, "PNG")[:20],
 }
 

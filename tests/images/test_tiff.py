@@ -1,7 +1,9 @@
 """TIFF files that Pillow does not read, or not rightly: each looks as its 8-bit copy does."""
 
 import struct
+import time
 import zlib
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -412,3 +414,21 @@ def test_memory_is_counted_by_the_header() -> None:
     assert "GB of memory, over the limit of 1.1 GB" in reason(tiff(tiles, zlib.compress(bytes(1000))))
     many = tags_of(WIDE) | {SAMPLES: 60_000, WIDTH: 900_000, BITS: [16] * 60_000}
     assert "GB of memory, over the limit of 1.1 GB" in reason(tiff(many, b"few"))
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind", "size"), [(258, 1, 1), (339, 3, 2), (338, 1, 1), (341, 5, 8), (42113, 2, 1), (330, 4, 4)]
+)
+def test_a_tag_of_millions_of_values_takes_no_time(tag: int, kind: int, size: int) -> None:
+    data = bytearray(plain_tiff(WIDE, {tag: 70_000}))
+    at = data.index(struct.pack("<HHI", tag, 4, 1))
+    data[at : at + 12] = struct.pack("<HHII", tag, kind, 8_000_000 // size, len(data))
+    started = time.process_time()
+    with suppress(ImageError):
+        decode(bytes(data) + b"\x10" * 8_000_000, Preprocessing(size=32))
+    assert time.process_time() - started < 1
+
+
+def test_very_many_tiles_are_refused() -> None:
+    tags = tags_of(WIDE) | {TILE_WIDTH: 1, TILE_LENGTH: 1, WIDTH: 1000, LENGTH: 1000}
+    assert reason(tiff(tags, b"few")) == "a TIFF of more than 200,000 strips and tiles is not read"

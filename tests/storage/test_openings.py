@@ -21,6 +21,7 @@ REASONS = {
     ("attributes/csv_text.py", "_encoding", "path.open"): "likewise",
     ("attributes/csv_text.py", "_first_lines", "path.open"): "likewise",
     ("collection/opening.py", "reopened", "open"): "it is lookalike.open, of a collection",
+    ("collection/trust.py", "trust", "note.touch"): "an empty note in a folder of the user's own",
     ("index/faiss_index.py", "write", "faiss.write_index"): "FAISS is given a function that takes the bytes",
     ("index/faiss_index.py", "read", "faiss.read_index"): "FAISS is given the descriptor of an open file",
     ("ingest/suspects.py", "under_way", "os.open"): "O_EXCL makes a new file, and follows no link",

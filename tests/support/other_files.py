@@ -11,7 +11,17 @@ import pyvips
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.support.shown_pictures import SIZE, ImageFile, cut_out, grey_of, picture, wide_picture, wide_profile
+from tests.support.shown_pictures import (
+    SIZE,
+    ImageFile,
+    cut_out,
+    grey_of,
+    ink_profile,
+    inked_picture,
+    picture,
+    wide_picture,
+    wide_profile,
+)
 
 Named = tuple[str, str, Callable[[int], ImageFile]]
 """The format, the name, and a function that writes the file with the picture of a number."""
@@ -23,7 +33,7 @@ def others() -> Iterator[Named]:
     """Yields all files of the matrix but TIFFs."""
     yield from _pngs()
     for channels, progressive, subsampling, quality, restart in itertools.product(
-        ("grey", "RGB", "RGB, profile", "CMYK"), (False, True), ("on", "off"), (60, 95), (0, 4)
+        ("grey", "RGB", "RGB, profile", "CMYK", "CMYK, profile"), (False, True), ("on", "off"), (60, 95), (0, 4)
     ):
         options = {"interlace": progressive, "subsample_mode": subsampling, "Q": quality, "restart_interval": restart}
         yield _named("JPEG", channels, 8, options)
@@ -46,9 +56,12 @@ def others() -> Iterator[Named]:
 def _tiffs() -> Iterator[Named]:
     """TIFFs with what tifffile does not write: JPEG, CCITT, few bits, several sizes."""
     for channels, compression, tile, pyramid in itertools.product(
-        ("grey", "RGB", "RGB, profile", "RGB, alpha", "CMYK"), ("jpeg", "webp", "deflate"), (False, True), (False, True)
+        ("grey", "RGB", "RGB, profile", "RGB, alpha", "CMYK", "CMYK, profile"),
+        ("jpeg", "webp", "deflate"),
+        (False, True),
+        (False, True),
     ):
-        if compression != "deflate" and channels in ("RGB, alpha", "CMYK"):
+        if compression != "deflate" and channels in ("RGB, alpha", "CMYK", "CMYK, profile"):
             continue
         if (compression, channels) == ("webp", "grey"):
             continue
@@ -94,7 +107,9 @@ def _by_libvips(
     opaque = np.full(shown.shape[:2], 255, np.uint8)
     if alpha:
         shown, opaque = cut_out(shown)
-    stored = wide_picture(number) if profile else shown
+    stored = shown
+    if profile:
+        stored = inked_picture(number) if channels.startswith("CMYK") else wide_picture(number)
     if channels == "CMYK":
         stored = np.asarray(Image.fromarray(rgb).convert("CMYK"))
     if alpha:
@@ -102,7 +117,8 @@ def _by_libvips(
     white = {16: 65535, "10 of 16": 1023, "12 of 16": 4095}.get(bits, 255)
     image = _vips(stored, channels, white)
     if profile:
-        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", wide_profile())
+        found = ink_profile() if channels.startswith("CMYK") else wide_profile()
+        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", found)
     keep = {"keep": "icc"} if profile else {"keep": "none"}
     suffix = {"JPEG": ".jpg", "TIFF": ".tif"}.get(kind, f".{kind.lower()}")
     data: bytes = image.write_to_buffer(suffix, **options, **keep)
@@ -114,7 +130,7 @@ def _by_libvips(
 def _vips(stored: NDArray[np.uint8], channels: str, white: int) -> pyvips.Image:
     grey = channels.startswith("grey")
     if white == 255:
-        interpretation = "cmyk" if channels == "CMYK" else "b-w" if grey else "srgb"
+        interpretation = "cmyk" if channels.startswith("CMYK") else "b-w" if grey else "srgb"
         return pyvips.Image.new_from_array(stored, interpretation=interpretation)
     deep = np.rint(stored / 255 * white).astype(np.uint16)
     return pyvips.Image.new_from_array(deep, interpretation="grey16" if grey else "rgb16")

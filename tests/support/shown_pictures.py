@@ -70,13 +70,31 @@ def cut_out(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8
 @functools.cache
 def wide_profile() -> bytes:
     """Returns the profile of Display P3, a space of more colours than sRGB."""
-    image = pyvips.Image.black(1, 1, bands=3).copy(interpretation="srgb").icc_transform("p3", input_profile="srgb")
-    profile: bytes = image.get("icc-profile-data")
-    return profile
+    return _profile("p3")
 
 
 @functools.cache
 def wide_picture(number: int) -> NDArray[np.uint8]:
     """Returns a picture in the colours of Display P3."""
-    image = pyvips.Image.new_from_array(picture(number), interpretation="srgb")
-    return np.asarray(image.icc_transform("p3", input_profile="srgb").numpy())
+    return np.asarray(_converted(picture(number), "p3").numpy())
+
+
+@functools.cache
+def ink_profile() -> bytes:
+    """Returns the profile of a printing press."""
+    return _profile("cmyk")
+
+
+@functools.cache
+def inked_picture(number: int) -> NDArray[np.uint8]:
+    """Returns a picture in the inks of this press: uint8, CMYK."""
+    return np.asarray(_converted(picture(number), "cmyk").numpy())
+
+
+def _converted(rgb: NDArray[np.uint8], profile: str) -> pyvips.Image:
+    return pyvips.Image.new_from_array(rgb, interpretation="srgb").icc_transform(profile, input_profile="srgb")
+
+
+def _profile(name: str) -> bytes:
+    found: bytes = _converted(np.zeros((1, 1, 3), np.uint8), name).get("icc-profile-data")
+    return found

@@ -85,30 +85,14 @@ def index(
     """
     named = named_sources(paths, lists, null=null)
     place = locate.place_to_index(named.paths, directory, has_lists=named.has_lists)
-    if place and len(named.paths) == 1:
-        _follow(place, named.paths[0])
-    change = reindexing.change_of_model(place, choice, reindex=reindex) if place else None
-    if change and not reindex:
-        raise output.ExplainedError(reindexing.explanation(change))
-    run = _Run(named, threads, trust=trust, as_json=as_json)
+    change = _change_of_model(place, named, choice, reindex=reindex) if place else None
+    run = _Run(named, (exclude, include), take_over, threads, trust=trust, as_json=as_json)
     if place and change:
-        if take_over:
-            output.note("--take-over has no effect with --reindex.")
-        report = run.reindex(place, change, choice, (exclude, include))
-        collection = lookalike.open(place)
+        collection, report = run.reindex(place, change, choice)
     else:
         collection = locate.collection_to_index(place, named, directory, **choice)
-        _leave_out(collection, exclude, include)
-        folders = named.all_folders or [str(collection.folder)]
-        others = nested.to_take_over(collection, folders, take_over, is_new=place is None)
-        report = run.index(collection, others)
-    if prune:
-        _prune(collection, spare=report.misses_many, as_json=as_json)
-    if not change:
-        with progress.building() as report_build:
-            done = collection.maintain(progress=report_build)
-        reports.print_maintenance(done, collection, as_json=as_json)
-    locate.mention_nested(collection)
+        report = run.index(collection, is_new=place is None)
+    _finish(collection, report, prune=prune, maintain=not change, as_json=as_json)
     return _code(report, strict=strict)
 
 
@@ -118,20 +102,27 @@ class _Run:
 
     Attributes:
         named: what with; nothing stands for what it was made of.
+        patterns: what the collection leaves out from now on, and what not any more.
+        take_over: whether to take vectors over from the collections below; None asks.
         threads: the number of images to process at once, or None.
         trust: whether it may read whatever the collection names.
         as_json: print JSON.
     """
 
     named: NamedSources
+    patterns: tuple[Sequence[str], Sequence[str]]
+    take_over: bool | None
     threads: int | None
     trust: bool
     as_json: bool
 
-    def index(self, collection: "Collection", others: Sequence[Path]) -> "Report":
+    def index(self, collection: "Collection", *, is_new: bool) -> "Report":
         """Adds what is named, and prints a report of each source."""
         from lookalike.ingest.pipeline import combined
 
+        _leave_out(collection, *self.patterns)
+        folders = self.named.all_folders or [str(collection.folder)]
+        others = nested.to_take_over(collection, folders, self.take_over, is_new=is_new)
         done = []
         for source in self.named.sources or [None]:
             with progress.indexing() as shown:
@@ -144,17 +135,18 @@ class _Run:
             done.append(report)
         return combined(done)
 
-    def reindex(
-        self, place: Path, change: "ReindexEstimate", choice: dict[str, Any], globs: tuple[Sequence[str], Sequence[str]]
-    ) -> "Report":
-        """Indexes again with another model, and says what that has done."""
-        with lookalike.open(place) as collection:
-            _leave_out(collection, *globs)
+    def reindex(self, place: Path, change: "ReindexEstimate", choice: dict[str, Any]) -> "tuple[Collection, Report]":
+        """Indexes again with another model, and says what that has done; returns the collection as it is then."""
+        if self.take_over:
+            output.note("--take-over has no effect with --reindex.")
+        with lookalike.open(place) as before:
+            _leave_out(before, *self.patterns)
         again = partial(reindexing.reindexed, change, self.named.sources, self.threads, choice)
         report = nested.asking_to_trust(again, place, trust=self.trust)
-        reports.print_report(report, lookalike.open(place), as_json=self.as_json)
+        collection = lookalike.open(place)
+        reports.print_report(report, collection, as_json=self.as_json)
         reindexing.print_change(change, report, as_json=self.as_json)
-        return report
+        return collection, report
 
 
 @click.command()
@@ -203,6 +195,18 @@ def build(
     reports.print_index(index, collection, as_json=as_json)
 
 
+def _change_of_model(
+    place: Path, named: NamedSources, choice: dict[str, Any], *, reindex: bool
+) -> "ReindexEstimate | None":
+    """The change of model that is asked for, or None; raises ExplainedError if that is not by --reindex."""
+    if len(named.paths) == 1:
+        _follow(place, named.paths[0])
+    change = reindexing.change_of_model(place, choice, reindex=reindex)
+    if change and not reindex:
+        raise output.ExplainedError(reindexing.explanation(change))
+    return change
+
+
 def _follow(place: Path, folder: str) -> None:
     """Tells a collection that its images are below a folder now, if their contents leave no doubt."""
     from lookalike.collection import relocation
@@ -218,6 +222,17 @@ def _leave_out(collection: "Collection", exclude: Sequence[str], include: Sequen
         collection.include(include)
     if exclude:
         collection.exclude(exclude)
+
+
+def _finish(collection: "Collection", report: "Report", *, prune: bool, maintain: bool, as_json: bool) -> None:
+    """Does what is left once the images are there."""
+    if prune:
+        _prune(collection, spare=report.misses_many, as_json=as_json)
+    if maintain:
+        with progress.building() as report_build:
+            done = collection.maintain(progress=report_build)
+        reports.print_maintenance(done, collection, as_json=as_json)
+    locate.mention_nested(collection)
 
 
 def _prune(collection: "Collection", *, spare: bool, as_json: bool) -> None:

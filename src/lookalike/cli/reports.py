@@ -39,7 +39,7 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
     if any("max_pixels=" in skip.reason for skip in report.skipped):
         note("Images over the limit of memory are indexed with a higher --max-pixels.")
     names = ("added", "updated", "renamed", "returned", "reencoded", "unchanged", "missing", "excluded")
-    words = {"reencoded": "encoded again, since this version reads them otherwise"}
+    words = {"reencoded": "encoded again, as they are read otherwise now"}
     told = [f"{getattr(report, name):,} {words.get(name, name)}" for name in names if getattr(report, name)]
     if report.skipped:
         told.append(f"{len(report.skipped):,} skipped")
@@ -54,7 +54,7 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
     say(f"{', '.join(told) or 'No images found'} in {max(report.seconds, 0.1):.1f} s{rate}.")
     say(f"{counted(len(collection), 'image')} in {safe_text(collection.directory)}")
     if report.added and report.added == len(collection) and sys.stderr.isatty():  # for a person, the first time
-        note("To find images that look like one: lookalike search IMAGE")
+        note("To find the look-alikes of an image: lookalike search IMAGE")
     if report.misses_many:
         note(
             "Many files are missing: perhaps a drive is away. What is known of their images is kept, and they are as"
@@ -239,10 +239,7 @@ def print_info(info: "Info", *, as_json: bool) -> None:
     if excluded := exclusion_text(info):
         rows["leaves out"] = excluded
     if info.outdated:
-        rows["outdated"] = (
-            f"{info.outdated:,}, read by an earlier version: lookalike index looks at their files again, and encodes"
-            " those again that are read otherwise now"
-        )
+        rows["outdated"] = f"{info.outdated:,}, read by an earlier version; lookalike index looks at them again"
     if unfinished := _unfinished(info.directory):
         rows["reindexing"] = unfinished
     for name, value in rows.items():

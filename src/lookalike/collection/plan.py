@@ -156,13 +156,9 @@ def plan(
     check_options(policies, choice)
     sample, progress = arguments.whole(sample, "sample", least=1), arguments.callback(progress, "progress")
     here, count = _folder(folder), checked_threads(threads) or cores()
-    present = layout.nearest(here) if directory is None else layout.find(arguments.path(directory, "directory"))
-    manifest = _manifest(here, present, choice)
-    if present and manifests.read(present).made_by != manifest.made_by:
-        present = None
+    present, manifest = _compared_with(here, directory, choice)
     with _catalog(manifest.data_directory(present) if present else None) as catalog:
-        listing = Listing(leave_out=present, exclusion=exclusion(present))
-        source = Folder(here, base=manifest.folder, listing=listing)
+        source = Folder(here, base=manifest.folder, listing=Listing(leave_out=present, exclusion=exclusion(present)))
         attempt = partial(
             sampling.attempt,
             load=partial(_encoder, manifest.made_by, choice, count),
@@ -172,6 +168,17 @@ def plan(
         )
         sampled = _sampled(source, catalog, max(sample, count * embedding.GROUP), attempt, progress)
         return _plan(here, present, manifest.made_by, sampled, catalog, policies)
+
+
+def _compared_with(
+    here: Path, directory: str | os.PathLike[str] | None, choice: EncoderChoice
+) -> tuple[Path | None, Manifest]:
+    """The directory of the collection that a folder is compared with, or None; its manifest, or that of a new one."""
+    present = layout.nearest(here) if directory is None else layout.find(arguments.path(directory, "directory"))
+    manifest = _manifest(here, present, choice)
+    if present and manifests.read(present).made_by != manifest.made_by:
+        present = None
+    return present, manifest
 
 
 def _sampled(

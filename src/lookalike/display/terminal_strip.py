@@ -1,9 +1,9 @@
 """Draws rows of thumbnails in a terminal: the queries first, then the matches with their scores."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lookalike.display.terminal_graphics import Protocol, canvas, cell_size, escape_sequence, half_blocks
 from lookalike.display.text import role_text, safe_text, score_text, shortened
@@ -23,7 +23,7 @@ _MAX_ROWS = 3  # of images
 
 @dataclass(frozen=True)
 class Strip:
-    """Up to three rows of thumbnails, as a rich renderable.
+    """Up to three rows of thumbnails, as a rich renderable: the queries, and the matches that are not among them.
 
     Attributes:
         matches: what is shown.
@@ -45,8 +45,9 @@ class Strip:
         per_row = max(1, (options.max_width + _GAP) // (columns + _GAP))
         cell = cell_size(console.file) if self.protocol else (1, 2)
         layout = _Layout(columns, columns // 2, columns * cell[0], columns // 2 * cell[1])
-        captions = _captions(self.matches, columns)[: per_row * rows]
-        sources = [*self.matches.queries, *self.matches][: len(captions)]
+        ranked = [(rank, match) for rank, match in enumerate(self.matches, 1) if not match.is_query]
+        captions = _captions(self.matches.queries, ranked, columns)[: per_row * rows]
+        sources = [*self.matches.queries, *(match for _, match in ranked)][: len(captions)]
         shown = thumbnails(sources, max(layout.width, layout.height), self.matches.max_pixels)
         for start in range(0, len(captions), per_row):
             row = slice(start, start + per_row)
@@ -63,16 +64,16 @@ class _Layout:
     height: int
 
 
-def _captions(matches: Matches, columns: int) -> list[str]:
-    found = [_caption(rank, match, columns) for rank, match in enumerate(matches, 1)]
-    return [shortened(role_text(query), columns) for query in matches.queries] + found
+def _captions(queries: Sequence[Any], ranked: Sequence[tuple[int, Match]], columns: int) -> list[str]:
+    found = [_caption(rank, match, columns) for rank, match in ranked]
+    return [shortened(role_text(query), columns) for query in queries] + found
 
 
 def _caption(rank: int, match: Match, columns: int) -> str:
     """Rank, score and label; without the label if there is no room for a part of it that says anything."""
     place = f"{rank}  {score_text(match.score)}"
     room = columns - len(place) - 2
-    label = "query" if match.is_query else safe_text(match.label or "")
+    label = safe_text(match.label or "")
     return f"{place}  {shortened(label, room)}" if room >= min(len(label), _MIN_LABEL) else place
 
 

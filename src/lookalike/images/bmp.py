@@ -25,7 +25,7 @@ _FIELDS = (3, 6)  # kinds of compression: bit fields without and with alpha
 _OF_WINDOWS = {4: "a JPEG", 5: "a PNG"}
 _OF_OS2 = {3: "of Huffman codes", 4: "of 24-bit run lengths"}
 _USUAL = {16: (0x7C00, 0x3E0, 0x1F, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}  # masks, if a file gives none
-_STRIP = 2_000_000  # pixels that are converted at once
+_STRIP = 500_000  # pixels that are converted at once
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,8 @@ def _true_masks(data: bytes, header: _Header) -> _Masks:
     if not any(header.masks):
         return _USUAL[header.bits]
     *colours, alpha = header.masks
-    has_alpha = alpha and bool((_rows(data, header) & np.uint32(alpha)).any())
+    rows, step = _rows(data, header), max(1, _STRIP // header.width)
+    has_alpha = alpha and any((rows[top : top + step] & np.uint32(alpha)).any() for top in range(0, len(rows), step))
     return colours[0], colours[1], colours[2], alpha if has_alpha else 0
 
 

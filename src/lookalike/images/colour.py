@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_PROFILE = 4 * 2**20  # bytes; those of printing presses have up to 3 MB
 
-_Channels: TypeAlias = Literal["L", "RGB", "CMYK"]  # as Pillow's modes
+Channels: TypeAlias = Literal["L", "RGB", "CMYK"]  # as Pillow's modes
 
 _REMEMBERED = 16  # profiles whose transforms are kept
 _SAME = 3  # of 255: a profile whose colours are all as near as this to sRGB's describes sRGB
@@ -26,7 +26,7 @@ _LEAST_RANGE = 64  # of 255, between the darkest and the lightest colour; a smal
 _STEEP = 6  # of 255: neighbouring values of a profile that are as far apart in sRGB are converted before scaling
 _STEPS = 6  # of each channel, among the colours by which a profile is examined
 _GREY_MODES = ("1", "L", "LA", "La", "F")
-_SPACES: dict[str, _Channels] = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
+_SPACES: dict[str, Channels] = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
 _CLASSES = ("scnr", "mntr", "prtr", "spac")  # those that describe the colours of a device (ICC.1:2022, 7.2.5)
 
 
@@ -41,7 +41,7 @@ class Conversion:
             that dark colours would be lost: those of linear light. Afterwards it takes a fraction of the time.
     """
 
-    channels: _Channels
+    channels: Channels
     transform: "ImageCms.ImageCmsTransform"
     is_steep: bool
 
@@ -65,12 +65,9 @@ class Conversion:
         return self.transform.apply(image if image.mode == self.channels else image.convert(self.channels))
 
 
-def conversion_of(image: Image.Image, profile: bytes | None = None) -> Conversion | None:
-    """How the colours of an opened image become sRGB; None if they are taken as they are.
-
-    `profile` counts instead of the image's own.
-    """
-    profile = profile or image.info.get("icc_profile")
+def conversion_of(image: Image.Image) -> Conversion | None:
+    """How the colours of an opened image become sRGB; None if they are taken as they are."""
+    profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or not 0 < len(profile) <= MAX_PROFILE or image.mode == "LAB":
         return None
     if image.mode in _GREY_MODES or image.mode.startswith("I"):
@@ -78,19 +75,18 @@ def conversion_of(image: Image.Image, profile: bytes | None = None) -> Conversio
     return _conversion(profile, "CMYK" if image.mode == "CMYK" else "RGB")
 
 
-def is_steep(profile: bytes) -> bool:
-    """Whether a profile is one of linear light, or of values that are as far apart where they are dark."""
-    found = (_conversion(profile, channels) for channels in ("L", "RGB") if len(profile) <= MAX_PROFILE)
-    return any(conversion is not None and conversion.is_steep for conversion in found)
-
-
 def may_convert(profile: bytes) -> bool:
     """Whether there are images whose colours are converted if they have this profile."""
-    return any(_conversion(profile, channels) is not None for channels in ("L", "RGB", "CMYK"))
+    return any(is_of_other_space(profile, channels) for channels in ("L", "RGB", "CMYK"))
+
+
+def is_of_other_space(profile: bytes, channels: Channels) -> bool:
+    """Whether the colours of images with these channels are converted if they have this profile."""
+    return 0 < len(profile) <= MAX_PROFILE and _conversion(profile, channels) is not None
 
 
 @functools.lru_cache(_REMEMBERED)
-def _conversion(profile: bytes, channels: _Channels) -> Conversion | None:
+def _conversion(profile: bytes, channels: Channels) -> Conversion | None:
     """The conversion of images of that kind; None if the profile describes sRGB, or cannot be used for them.
 
     A grey image may have a profile of RGB, as in browsers: its channels are equal.
@@ -104,7 +100,7 @@ def _conversion(profile: bytes, channels: _Channels) -> Conversion | None:
         return None
 
 
-def _transform(profile: bytes) -> "tuple[_Channels, ImageCms.ImageCmsTransform]":
+def _transform(profile: bytes) -> "tuple[Channels, ImageCms.ImageCmsTransform]":
     """The transform of a profile to sRGB, and the channels that it takes; raises any exception if there is none."""
     from PIL import ImageCms  # few images need it
 
@@ -119,7 +115,7 @@ def _transform(profile: bytes) -> "tuple[_Channels, ImageCms.ImageCmsTransform]"
     return channels, ImageCms.ImageCmsTransform(opened, srgb, channels, "RGB", intent)
 
 
-def _examined(channels: _Channels, transform: "ImageCms.ImageCmsTransform", wanted: _Channels) -> Conversion | None:
+def _examined(channels: Channels, transform: "ImageCms.ImageCmsTransform", wanted: Channels) -> Conversion | None:
     """The conversion by a transform, going by what it makes of some colours; None if it is broken or not needed."""
     greys = np.repeat(np.arange(256, dtype=np.uint8)[:, None], len(channels), axis=1)
     colours = greys if wanted == "L" else np.concatenate([greys, _grid(len(channels))])

@@ -266,3 +266,7 @@ def _xyz(values: NDArray[np.float64]) -> bytes:
 
 def _fixed(value: float) -> int:
     return math.floor(value * 65536 + 0.5)
+
+
+SRGB_COLORANTS = _colorants(np.reshape(_SRGB, (4, 2)))
+"""The XYZ of sRGB's red, green and blue in columns, adapted to D50: (3, 3)."""

@@ -25,17 +25,10 @@ _SAMPLE = 2**14  # values of a part by which outliers are recognised
 
 @dataclass(frozen=True)
 class Range:
-    """The values that become black, and white.
-
-    Attributes:
-        low: becomes black.
-        high: becomes white.
-        power: 1 if those between are scaled evenly; else they become larger, by the root of this degree.
-    """
+    """The values that become black, and white."""
 
     low: float
     high: float
-    power: float = 1.0
 
 
 def range_of(parts: Iterable[NDArray[Any]], declared: Range | None = None) -> Range:
@@ -70,31 +63,30 @@ def range_of(parts: Iterable[NDArray[Any]], declared: Range | None = None) -> Ra
 
 def eight_bits(values: NDArray[Any], limits: Range) -> NDArray[np.uint8]:
     """Scales values to 0 to 255, clipped; NaN becomes 255."""
-    if limits.power != 1 and values.dtype.kind == "u" and values.itemsize <= 2:  # roots take long
-        found: NDArray[np.uint8] = _scaled(np.arange(2 ** (8 * values.itemsize), dtype=values.dtype), limits)[values]
-        return found
-    return _scaled(values, limits)
-
-
-def _scaled(values: NDArray[Any], limits: Range) -> NDArray[np.uint8]:
-    if limits.power == 1 and values.dtype.kind == "u" and (limits.low, limits.high) == (0, 255):
+    if values.dtype.kind == "u" and (limits.low, limits.high) == (0, 255):
         whole: NDArray[np.uint8] = np.minimum(values, 255).astype(np.uint8)
         return whole
-    is_16_bits = values.itemsize == 2 and values.dtype.kind == "u" and (limits.low, limits.high) == (0, 65535)
-    if limits.power == 1 and is_16_bits:
+    if values.itemsize == 2 and values.dtype.kind == "u" and (limits.low, limits.high) == (0, 65535):
         upper: NDArray[np.uint8] = (values >> 8).astype(np.uint8)
         return upper
     span = limits.high - limits.low
     wide = np.float32 if values.itemsize <= 4 and 1e-30 < span < 1e30 else np.float64
     clipped = np.clip(values.astype(wide, copy=False), wide(limits.low), wide(limits.high))
-    scaled = (clipped - wide(limits.low)) * wide(255 / span)
-    if limits.power != 1:
-        scaled = wide(255) * (scaled / wide(255)) ** wide(1 / limits.power)
-    scaled += wide(0.5)
+    scaled = (clipped - wide(limits.low)) * wide(255 / span) + wide(0.5)
     if values.dtype.kind == "f":
         scaled = np.nan_to_num(scaled, nan=255, posinf=255, neginf=0)
     grey: NDArray[np.uint8] = np.minimum(scaled, 255).astype(np.uint8)
     return grey
+
+
+def sixteen_bits(values: NDArray[Any], limits: Range) -> NDArray[np.uint16]:
+    """Scales values to 0 to 65535, clipped; NaN becomes 65535."""
+    if values.itemsize == 2 and values.dtype.kind == "u" and (limits.low, limits.high) == (0, 65535):
+        return values.astype(np.uint16, copy=False)
+    low, span = limits.low, limits.high - limits.low
+    scaled = (np.clip(values.astype(np.float64), low, limits.high) - low) * (65535 / span)
+    wide: NDArray[np.uint16] = np.rint(np.nan_to_num(scaled, nan=65535)).astype(np.uint16)
+    return wide
 
 
 def _finite(values: NDArray[Any]) -> NDArray[Any]:

@@ -46,6 +46,8 @@ def _reason(error: Exception) -> str:
         return "truncated"
     if any(phrase in text.lower() for phrase in _NOT_READ):
         return f"an unusual kind of image that is not read: {text[:80]}"
+    if "not identified by this driver" in text:  # Pillow says so if the size is 0, or the kind of pixels is unknown
+        return "damaged: no width, no height, or no known kind of pixels"
     return f"damaged: {text[:80] or type(error).__name__}"
 
 

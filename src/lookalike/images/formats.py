@@ -26,7 +26,7 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
     """Reads the header of an image, whose pixels are decoded by `load()`. To be called inside `one_image`."""
     if not data:
         raise ImageError("empty file")
-    found = kinds.FIRST_BYTES.match(data)
+    found = kinds.FIRST_BYTES.match(data, 0, kinds.START)
     kind = found.lastgroup if found else kinds.read_brand(data)
     if kind:
         return _OPENERS[kind](data)

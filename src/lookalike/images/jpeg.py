@@ -22,8 +22,12 @@ _ALONE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a segment
 _END = b"\xff\xd9"
 # Continues a file in another way than its end does: with bits, and with each restart marker.
 _MORE = b"\x55" * 64 + b"".join(bytes((0xFF, 0xD0 + number)) + b"\x55" * 64 for number in range(8)) + _END
-# A marker after compressed pixels, in which a byte FF is followed by 00, or is part of a restart marker.
-_NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+_ANY_MARKER = re.compile(rb"\xff[\x01-\xfe]")
+# A marker after compressed pixels, in which a byte FF is followed by 00, or is part of a restart marker. Written with
+# ranges and without a group, it is found forty times as fast.
+_NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_MOST_MARKERS = 100_000
+_MOST_JUNK = 1_000_000  # bytes between the segments of a header, which Pillow skips one by one
 _ROWS = 64  # whose checksum is computed at once
 
 
@@ -47,22 +51,29 @@ class JpegFile(JpegImagePlugin.JpegImageFile):
         """Does not read EXIF: the resolution is not used, and broken EXIF must not raise."""
 
 
-class _WithoutEnd(JpegFile):
-    """A JPEG without an end marker: it is complete if its pixels do not depend on what might follow its bytes."""
+class _MayLackEnd(JpegFile):
+    """A JPEG that may have no end marker: it is complete if its pixels do not depend on what might follow its bytes."""
 
     def load(self) -> Any:
-        if self.tile:
-            assert isinstance(self.fp, io.BytesIO)
-            tile, sums, data = list(self.tile), set(), self.fp.getvalue().rstrip(b"\xff")
-            for ending in (_END, _MORE):
-                self.tile, self.fp, self._im = list(tile), io.BytesIO(data + ending), None
-                try:
-                    super().load()
-                except OSError as error:  # what was added is not what had to follow
-                    raise ImageError("truncated") from error
-                sums.add(self._checksum())
-            if len(sums) > 1:
-                raise ImageError("truncated")
+        if not self.tile:
+            return super().load()
+        assert isinstance(self.fp, io.BytesIO)
+        tile, data = list(self.tile), self.fp.getvalue()
+        try:
+            return super().load()
+        except OSError as error:
+            if "truncated" not in str(error) or not _lacks_end_only(data):
+                raise
+        sums = set()
+        for ending in (_END, _MORE):
+            self.tile, self.fp, self._im = list(tile), io.BytesIO(data.rstrip(b"\xff") + ending), None
+            try:
+                super().load()
+            except OSError as error:  # what was added is not what had to follow
+                raise ImageError("truncated") from error
+            sums.add(self._checksum())
+        if len(sums) > 1:
+            raise ImageError("truncated")
         return super().load()
 
     def _checksum(self) -> int:
@@ -94,7 +105,7 @@ def open_jpeg(data: bytes) -> JpegFile:
     """Opens a JPEG, and counts its scans by its markers.
 
     Raises:
-        ImageError: it is of a kind that is not read: JPEG-LS, with more than 8 bits, or with 2 channels.
+        ImageError: it is of a kind that is not read, such as JPEG-LS, or has very many markers.
     """
     segments = list(_header(data))
     frame = next((segment for segment in segments if segment.marker in _FRAMES), None)
@@ -102,17 +113,24 @@ def open_jpeg(data: bytes) -> JpegFile:
         return _opened(JpegFile, data, segments)  # raises an error that says what is wrong
     content = data[frame.content : frame.end]
     _check_kind(content)
-    is_progressive = frame.marker in _PROGRESSIVE
-    several = is_progressive or data[segments[-1].content] < content[5]
-    if not several and data.endswith(_END):
-        return _opened(JpegFile, data, segments)
+    several = frame.marker in _PROGRESSIVE or data[segments[-1].content] < content[5]
+    if not several:
+        return _opened(JpegFile if data.endswith(_END) else _MayLackEnd, data, segments)
     scans = _scans(data, segments[-1])
-    if not scans.has_end and not _is_complete(scans.headers, content, is_progressive=is_progressive):
-        raise ImageError("truncated")
-    image = _opened(JpegFile if scans.has_end else _WithoutEnd, data, segments)
-    if several:
-        image.scans, image.coefficients = len(scans.headers), _coefficients(image)
+    image = _opened(JpegFile if scans.has_end else _MayLackEnd, data, segments)
+    image.scans, image.coefficients = len(scans.headers), _coefficients(image)
     return image
+
+
+def _lacks_end_only(data: bytes) -> bool:
+    """Whether a JPEG has no end marker, but scans for every coefficient of each channel to its last bit."""
+    segments = list(_header(data))
+    frame = next(segment for segment in segments if segment.marker in _FRAMES)
+    scans = _scans(data, segments[-1])
+    is_progressive = frame.marker in _PROGRESSIVE
+    return not scans.has_end and _is_complete(
+        scans.headers, data[frame.content : frame.end], is_progressive=is_progressive
+    )
 
 
 def _opened(kind: type[JpegFile], data: bytes, segments: list[_Segment]) -> JpegFile:
@@ -128,19 +146,25 @@ def _opened(kind: type[JpegFile], data: bytes, segments: list[_Segment]) -> Jpeg
 
 def _header(data: bytes) -> Iterator[_Segment]:
     """The segments up to the first scan's header."""
-    at = 2
-    while (at := data.find(b"\xff", at)) >= 0 and at + 4 <= len(data):
-        marker = data[at + 1]
-        if marker in (0x00, 0xFF) or marker in _ALONE:
-            at += 1 if marker == 0xFF else 2
-            continue
+    at, junk = 2, 0
+    for _ in range(_MOST_MARKERS):
+        found = _ANY_MARKER.search(data, at)
+        if not found or found.end() + 2 > len(data):
+            return
+        marker, junk = found[0][1], junk + found.start() - at
+        if junk > _MOST_JUNK:
+            break
         if marker == _JPEG_LS:
             raise ImageError("JPEG-LS is not read")
-        end = at + 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
-        yield _Segment(marker, at, at + 4, end)
+        at = found.end()
+        if marker in _ALONE:
+            continue
+        end = at + max(2, int.from_bytes(data[at : at + 2], "big"))
+        yield _Segment(marker, found.start(), at + 2, end)
         if marker == _SOS or end > len(data):
             return
         at = end
+    raise ImageError("damaged: a JPEG with very many bytes or markers before its pixels")
 
 
 def _without_short_segments(data: bytes, segments: list[_Segment]) -> bytes:
@@ -165,6 +189,8 @@ def _check_kind(frame: bytes) -> None:
         raise ImageError("truncated")
     if frame[0] != 8:
         raise ImageError(f"a JPEG with {frame[0]} bits for a channel is not read")
+    if frame[1:3] == b"\0\0":  # T.81, B.2.5: a segment DNL after the first scan
+        raise ImageError("a JPEG that gives its height after its pixels is not read")
     if frame[5] not in (1, 3, 4):
         raise ImageError(f"a JPEG with {frame[5]} channels is not read")
 
@@ -172,8 +198,11 @@ def _check_kind(frame: bytes) -> None:
 def _scans(data: bytes, first: _Segment) -> _Scans:
     """Follows the markers from the first scan's header to the end marker, behind which other data may come."""
     headers, at = [data[first.content : first.end]], first.end
-    while found := _NEXT_MARKER.search(data, at):
-        marker, at = found[1][0], found.end()
+    for _ in range(_MOST_MARKERS):
+        found = _NEXT_MARKER.search(data, at)
+        if not found:
+            return _Scans(headers, has_end=False)
+        marker, at = found[0][1], found.end()
         if marker == _EOI:
             return _Scans(headers, has_end=True)
         if marker < 0xC0 or marker == _SOI:
@@ -182,7 +211,7 @@ def _scans(data: bytes, first: _Segment) -> _Scans:
         if marker == _SOS:
             headers.append(data[at + 2 : end])
         at = max(end, at)
-    return _Scans(headers, has_end=False)
+    raise ImageError("damaged: a JPEG with very many markers")
 
 
 def _is_complete(headers: list[bytes], frame: bytes, *, is_progressive: bool) -> bool:

@@ -27,12 +27,12 @@ _NOT_READ: tuple[tuple[bytes, str], ...] = (
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"II\xbc\x01", "JPEG XR"),
-    (b"8BPS", "PSD"),
+    (b"8BPS\0", "PSD"),
     (b"gimp xcf", "XCF"),
     (b"FUJIFILMCCD-RAW", "camera RAW (RAF)"),
-    (b"IIRO", "camera RAW (ORF)"),
-    (b"IIRS", "camera RAW (ORF)"),
-    (b"MMOR", "camera RAW (ORF)"),
+    (b"IIRO\x08\0", "camera RAW (ORF)"),
+    (b"IIRS\x08\0", "camera RAW (ORF)"),
+    (b"MMOR\0\0", "camera RAW (ORF)"),
     (b"IIU\0", "camera RAW (RW2)"),
     (b"II\x1a\0\0\0HEAPCCDR", "camera RAW (CRW)"),
     (b"\0MRM", "camera RAW (MRW)"),
@@ -40,14 +40,14 @@ _NOT_READ: tuple[tuple[bytes, str], ...] = (
     (b"v/1\x01", "OpenEXR"),
     (b"#?RADIANCE", "Radiance HDR"),
     (b"#?RGBE", "Radiance HDR"),
-    (b"DDS ", "DDS"),
-    (b"icns", "ICNS"),
+    (b"DDS |\0\0\0", "DDS"),
+    (b"icns\0", "ICNS"),
     (b"BPG\xfb", "BPG"),
-    (b"FLIF", "FLIF"),
-    (b"qoif", "QOI"),
-    (b"farbfeld", "farbfeld"),
-    (b"BLP1", "BLP"),
-    (b"BLP2", "BLP"),
+    (b"qoif\0", "QOI"),
+    (b"farbfeld\0", "farbfeld"),
+    (b"BLP1\0\0\0\0", "BLP"),
+    (b"BLP1\1\0\0\0", "BLP"),
+    (b"BLP2\1\0\0\0", "BLP"),
     (b"\xabKTX ", "KTX"),
     (b"\x13\xab\xa1\x5c", "ASTC"),
     (b"\xb1\x68\xde\x3a", "DCX"),
@@ -70,13 +70,14 @@ _NOT_READ: tuple[tuple[bytes, str], ...] = (
     (b"P7 332\n", "an XV thumbnail"),
     (b"PF\n", "colour PFM"),
 )
+_FLIF = re.compile(rb"FLIF[1-t][0-2]")
 _SVG = re.compile(rb"<(\w+:)?svg[\s>]")
 _XBM = re.compile(rb"(/\*[^*]*\*/\s*)?#define [ \t]*\w*width[ \t]+[0-9]+\s+#define [ \t]*\w*height[ \t]")
 
 
 def read_kind(data: bytes) -> str | None:
     """The format of a file that is read and begins with these bytes: JPEG, PNG, ...; None if it is none of them."""
-    found = FIRST_BYTES.match(data)
+    found = FIRST_BYTES.match(data, 0, START)
     return found.lastgroup if found else read_brand(data)
 
 
@@ -148,6 +149,7 @@ _TESTS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
     (lambda data: data[128:132] == b"DICM", "DICOM"),
     (lambda data: _XBM.match(data) is not None, "XBM"),
     (lambda data: data.endswith(b"TRUEVISION-XFILE.\0"), "TGA"),
+    (lambda data: _FLIF.match(data) is not None, "FLIF"),
     (_is_pcx, "PCX"),
     (_is_svg, "SVG"),
 )

@@ -6,6 +6,7 @@ pixel at a time, in Python.
 
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from lookalike.errors import ImageError
+from lookalike.images.depth import Range, range_of
 
 _SEPARATOR = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _HEADER = re.compile(rb"P([1-6f])" + _SEPARATOR + rb"(\d{1,9})" + _SEPARATOR + rb"(\d{1,9})")
 _NUMBER = re.compile(_SEPARATOR + rb"([-+.\deE]{1,30})")
 _PAM_LINE = re.compile(rb"(?:#[^\n]*|([A-Z]+)[ \t]*([^\n]*))\n")
+_MOST_HEADER = 65_536  # bytes of a header, and numbers of comments
+_PAM_LINES = 1000  # of a header, comments included
 _COMMENT = re.compile(rb"#[^\r\n]*")
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _STRIP = 4_000_000  # values that are converted at once
@@ -74,8 +78,9 @@ class NetpbmFile(ImageFile.ImageFile):
             values = _values(self.fp.getvalue(), self._header)
             whole = Image.new(self.mode, self.size)
             step = max(1, _STRIP // (self.width * self._header.depth))
+            white = _white((values[top : top + step] for top in range(0, self.height, step)), self._header)
             for top in range(0, self.height, step):
-                strip = _scaled(values[top : top + step], self._header)
+                strip = _scaled(values[top : top + step], self._header, white)
                 whole.paste(Image.fromarray(strip), (0, top))
             self.im, self.fp = whole.im, None
         return super().load()
@@ -91,13 +96,13 @@ def open_netpbm(data: bytes) -> NetpbmFile:
 
 
 def _header(data: bytes) -> _Header:
-    found = _HEADER.match(data)
+    found = _HEADER.match(data, 0, _MOST_HEADER)
     if found is None:
         raise ImageError("damaged: the header of a Netpbm file")
     kind, width, height, end = found[1], int(found[2]), int(found[3]), found.end()
     most = 1.0
     if kind not in b"14":
-        number = _NUMBER.match(data, end)
+        number = _NUMBER.match(data, end, end + _MOST_HEADER)
         if number is None:
             raise ImageError("damaged: the header of a Netpbm file")
         most, end = float(number[1]), number.end()
@@ -111,18 +116,19 @@ def _header(data: bytes) -> _Header:
 
 def _pam_header(data: bytes) -> _Header:
     numbers, at = {}, 3
-    while found := _PAM_LINE.match(data, at):
-        at = found.end()
-        if found[1] == b"ENDHDR":
+    for _ in range(_PAM_LINES):
+        found = _PAM_LINE.match(data, at)
+        if not found or found[1] == b"ENDHDR":
             break
+        at = found.end()
         if found[1] and found[2].strip().isdigit():
             numbers[found[1]] = int(found[2][:9])
-    else:
+    if not found or found[1] != b"ENDHDR":
         raise ImageError("damaged: the header of a PAM file")
     width, height, depth, most = (numbers.get(name, 0) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
     if depth not in _MODES:
         raise ImageError(f"a PAM of {depth} channels is not read")
-    return _checked(_Header(width, height, depth, most, at, "bytes"))
+    return _checked(_Header(width, height, depth, most, found.end(), "bytes"))
 
 
 def _checked(header: _Header) -> _Header:
@@ -152,6 +158,8 @@ def _values(data: bytes, header: _Header) -> NDArray[Any]:
 
 
 def _plain_values(data: bytes, header: _Header, count: int) -> NDArray[Any]:
+    if data.count(b"#") > _MOST_HEADER:
+        raise ImageError(f"damaged: a plain Netpbm file with more than {_MOST_HEADER:,} comments")
     text = _COMMENT.sub(b" ", data[header.start - 1 :])
     if data.startswith(b"P1"):  # whose digits need no space between them
         digits = np.frombuffer(text, np.uint8)
@@ -168,7 +176,16 @@ def _plain_values(data: bytes, header: _Header, count: int) -> NDArray[Any]:
     return values[:count]
 
 
-def _scaled(values: NDArray[Any], header: _Header) -> NDArray[Any]:
+def _white(strips: Iterator[NDArray[Any]], header: _Header) -> int:
+    """The value that is white: the largest of the range that the file declares, if colours of over 8 bits use it."""
+    if header.depth == 1 or header.most <= 255:
+        return int(header.most)
+    colours = header.depth - 1 + header.depth % 2  # the others are alpha
+    limits = range_of((strip[..., :colours] for strip in strips), Range(0, header.most))
+    return min(int(limits.high), int(header.most))
+
+
+def _scaled(values: NDArray[Any], header: _Header, white: int) -> NDArray[Any]:
     """Scales values to 8 bits; grey ones of more than 8 bits to 16, and floats not at all."""
     if header.kind == "floats":
         return values.astype(np.float32)
@@ -176,13 +193,16 @@ def _scaled(values: NDArray[Any], header: _Header) -> NDArray[Any]:
     if most > 255 and header.depth == 1:
         return _spread(values, most, 65535).astype(np.uint16)
     if most > 255:
-        return (_spread(values, most, 65535) >> 8).astype(np.uint8)
+        tops = np.full(header.depth, white, np.uint32)
+        if header.depth % 2 == 0:
+            tops[-1] = most
+        return (_spread(values, tops, 65535) >> 8).astype(np.uint8)
     return _spread(values, most, 255).astype(np.uint8)
 
 
-def _spread(values: NDArray[Any], most: int, top: int) -> NDArray[Any]:
-    """Scales values of 0 to `most` to 0 to `top`, rounded."""
-    if most == top:
+def _spread(values: NDArray[Any], most: Any, top: int) -> NDArray[Any]:
+    """Scales values of 0 to `most`, of all or of each channel, to 0 to `top`, rounded."""
+    if np.all(most == top):
         return values
     scaled: NDArray[np.uint32] = (np.minimum(values, most).astype(np.uint32) * top + most // 2) // most
     return scaled

@@ -6,6 +6,7 @@ Chunks and their order are those of the PNG specification (third edition), 4.8 a
 import io
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,8 @@ from lookalike.errors import ImageError
 from lookalike.images.colour_spaces import add_profile
 from lookalike.images.png_depth import DeepPng
 
-_MOST_CHUNKS = 1_000_000  # each takes Pillow a few microseconds, however short it is
+_MOST_CHUNKS = 200_000  # each takes Pillow a few microseconds, however short it is
+_MOST_OF_A_KIND = 30  # chunks that only comment on the image; each may have to be unpacked
 _UNPACKED = 2**20  # bytes that a compressed chunk may unpack to; Pillow refuses more
 _MOST = 2**20  # bytes of a chunk that is kept though it says nothing about the pixels, and of all texts
 _ANIMATION = {b"acTL", b"fcTL", b"fdAT"}  # of which the first frame is the image itself
@@ -63,19 +65,19 @@ def open_png(data: bytes) -> PngImagePlugin.PngImageFile:
 
 def _needed(data: bytes) -> tuple[bytes, set[bytes]]:
     """The bytes of a file without what is left out, the same object if that is nothing, and all kinds of its chunks."""
-    kept, done, room, kinds = list[bytes](), 0, _MOST, set[bytes]()
+    kept, done, room, kinds = list[bytes](), 0, _MOST, Counter[bytes]()
     colour = data[25] if len(data) > 25 else 0
     for chunk in _chunks(data):
-        kinds.add(chunk.kind)
+        kinds[chunk.kind] += 1
         is_ancillary = chunk.kind[0] & 32
         if not is_ancillary:
             continue
         if chunk.kind in _TEXTS:
             room -= len(chunk.content)
-        if not chunk.is_sound(data) or not _is_harmless(chunk, colour, room):
+        if kinds[chunk.kind] > _MOST_OF_A_KIND or not chunk.is_sound(data) or not _is_harmless(chunk, colour, room):
             kept.append(data[done : chunk.start])
             done = chunk.end
-    return b"".join([*kept, data[done:]]) if kept else data, kinds
+    return b"".join([*kept, data[done:]]) if kept else data, set(kinds)
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:

@@ -4,15 +4,14 @@ Such an image is decoded a second time for its lower 8 bits, and scaled by the r
 """
 
 import io
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from lookalike.images.colour_curves import POWER, on_curve
-from lookalike.images.depth import Range, eight_bits, range_of
+from lookalike.images.deep_colour import DeepConversion, deep_conversion
+from lookalike.images.depth import Range, eight_bits, range_of, sixteen_bits
 
 _UPPER = 64  # from this on in the upper 8 bits, the range of 16 bits is used: a quarter of it
 _STRIP_PIXELS = 2_000_000  # that are scaled at once
@@ -38,25 +37,26 @@ class DeepPng(PngImagePlugin.PngImageFile):
         """Decodes the image."""
         is_new = self._im is None
         found = super().load()
-        profile = on_curve(self.info.get("icc_profile")) if is_new else None
-        if is_new and (profile or _brightest(self) < _UPPER):
-            self._add_lower_bits(POWER if profile else 1.0)
-            self.info["icc_profile"] = profile or self.info.get("icc_profile")
+        conversion = deep_conversion(self.info.get("icc_profile"), 3) if is_new else None
+        if is_new and (conversion or _brightest(self) < _UPPER):
+            self._add_lower_bits(conversion)
+            if conversion:
+                self.info["icc_profile"] = None  # it is in sRGB now
             found = Image.Image.load(self)
         return found
 
-    def _add_lower_bits(self, power: float) -> None:
+    def _add_lower_bits(self, conversion: DeepConversion | None) -> None:
         lower = PngImagePlugin.PngImageFile(io.BytesIO(self._data))
         lower._mode, raw = _LOWER[self._data[25]]
         lower.tile = [tile._replace(args=raw) for tile in lower.tile]
         lower.load()
         step = max(1, _STRIP_PIXELS // self.width)
         boxes = [(0, top, self.width, min(top + step, self.height)) for top in range(0, self.height, step)]
-        limits = replace(range_of(_visible(self._numbers(lower, box)) for box in boxes), power=power)
+        limits = range_of(_visible(self._numbers(lower, box)) for box in boxes)
         self.info.pop("transparency", None)
         whole = Image.new("RGBA" if self._key or self.mode == "RGBA" else "RGB", self.size)
         for box in boxes:
-            whole.paste(_scaled(self._numbers(lower, box), limits, self._key), box)
+            whole.paste(_scaled(self._numbers(lower, box), limits, self._key, conversion), box)
         self.im, self._mode = whole.im, whole.mode
 
     def _numbers(self, lower: Image.Image, box: tuple[int, int, int, int]) -> NDArray[np.uint16]:
@@ -82,8 +82,11 @@ def _visible(numbers: NDArray[np.uint16]) -> NDArray[np.uint16]:
     return numbers if numbers.shape[2] == 3 else numbers[numbers[..., 3] > 0][:, :3]
 
 
-def _scaled(numbers: NDArray[np.uint16], limits: Range, key: tuple[int, int, int] | None) -> Image.Image:
-    colours = eight_bits(numbers[..., :3], limits)
+def _scaled(
+    numbers: NDArray[np.uint16], limits: Range, key: tuple[int, int, int] | None, conversion: DeepConversion | None
+) -> Image.Image:
+    wide = numbers[..., :3]
+    colours = conversion.apply(sixteen_bits(wide, limits)) if conversion else eight_bits(wide, limits)
     if key is not None:
         alpha = np.where((numbers == np.array(key)).all(axis=2), 0, 255).astype(np.uint8)
     elif numbers.shape[2] == 4:

@@ -5,15 +5,15 @@ A large image is first reduced a few rows at a time, so that it takes little mem
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from lookalike.images.colour import Conversion, conversion_of
-from lookalike.images.colour_curves import POWER, on_curve
-from lookalike.images.depth import Range, eight_bits, range_of
+from lookalike.images.deep_colour import DeepConversion, deep_conversion
+from lookalike.images.depth import Range, eight_bits, range_of, sixteen_bits
 from lookalike.images.limits import LARGE_PIXELS, Draft
 
 Fit: TypeAlias = Literal["crop", "squash"]
@@ -69,12 +69,12 @@ def render(draft: Draft, view: View) -> Rendered:
     extent = draft.extent or image.size
     box = _centre(extent, view.part, view.fit) if view.part else (0, 0, *extent)
     profile = image.info.get("icc_profile")
-    curved = on_curve(profile) if profile and _is_deep(image.mode) else None
-    conversion = conversion_of(image, curved) if profile else None
-    if conversion or curved or image.width * image.height > LARGE_PIXELS:
-        image, box = _reduced(image, box, view.size, conversion, POWER if curved else 1.0)
+    deep = deep_conversion(profile, 1) if profile and _is_deep(image.mode) else None
+    conversion = conversion_of(image) if profile and not deep else None
+    if conversion or image.width * image.height > LARGE_PIXELS:
+        image, box = _reduced(image, box, view.size, conversion, deep)
     else:
-        image = _flatten(image)
+        image = _flattening(image, [(0, 0, *image.size)], deep)(image)
     small = image.resize(view.size, view.resample, box=box).convert("RGB")
     # Pillow turns a TIFF upright while it loads it.
     width, height = draft.size if draft.extent else draft.image.size
@@ -102,7 +102,11 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _reduced(
-    image: Image.Image, box: _Box, size: tuple[int, int], conversion: Conversion | None, power: float
+    image: Image.Image,
+    box: _Box,
+    size: tuple[int, int],
+    conversion: Conversion | None,
+    deep: DeepConversion | None,
 ) -> tuple[Image.Image, _Box]:
     """The part of a loaded image in a box, flattened, in sRGB and reduced by whole factors, and the box in it.
 
@@ -114,7 +118,7 @@ def _reduced(
     across, down = (max(1, int((box[axis + 2] - box[axis]) / (_SHARPNESS * size[axis]))) for axis in (0, 1))
     rows = max(1, _STRIP_PIXELS // (right - left) // down) * down
     strips = [(left, at, right, min(at + rows, bottom)) for at in range(top, bottom, rows)]
-    flatten = _flattening(image, strips, power)
+    flatten = _flattening(image, strips, deep)
     whole = Image.new("RGB", (math.ceil((right - left) / across), math.ceil((bottom - top) / down)))
     for strip in strips:
         part = _reduced_part(image.crop(strip), (across, down), conversion, flatten)
@@ -138,20 +142,18 @@ def _reduced_part(
     return conversion.apply(prepared.reduce(factors))
 
 
-def _flattening(image: Image.Image, strips: list[tuple[int, int, int, int]], power: float) -> _Flatten:
-    """The function that flattens each strip of an image: all by the same range of values, which has this power."""
+def _flattening(image: Image.Image, strips: list[tuple[int, int, int, int]], deep: DeepConversion | None) -> _Flatten:
+    """The function that flattens each strip of an image: all by the same range of values."""
     if not _is_deep(image.mode):
         return _flatten
-    limits = replace(range_of(np.asarray(image.crop(strip)) for strip in strips), power=power)
-    return lambda strip: _eight_bits(strip, limits)
+    limits = range_of(np.asarray(image.crop(strip)) for strip in strips)
+    return lambda strip: _eight_bits(strip, limits, deep)
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """Converts a loaded image to mode RGB or L: 8 bits a channel, and white where it is transparent."""
+    """Converts a loaded image of 8 bits a channel to mode RGB or L: white where it is transparent."""
     if image.mode in ("RGB", "L") and "transparency" not in image.info:
         return image
-    if _is_deep(image.mode):
-        return _eight_bits(image, range_of([np.asarray(image)]))
     if image.has_transparency_data:
         image = image if image.mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGB", image.size, "white")
@@ -165,10 +167,10 @@ def _is_deep(mode: str) -> bool:
     return mode in ("I", "F") or mode.startswith("I;16")
 
 
-def _eight_bits(image: Image.Image, limits: Range) -> Image.Image:
-    """Scales the values of an image, in grey; those that are transparent become white."""
+def _eight_bits(image: Image.Image, limits: Range, deep: DeepConversion | None) -> Image.Image:
+    """Scales the values of an image, in grey, and converts them; those that are transparent become white."""
     values = np.asarray(image)
-    grey = eight_bits(values, limits)
+    grey = deep.apply(sixteen_bits(values, limits)[..., None])[..., 0] if deep else eight_bits(values, limits)
     if (key := image.info.get("transparency")) is not None:
         grey[values == key] = 255
     return Image.fromarray(grey)

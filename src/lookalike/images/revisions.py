@@ -19,7 +19,7 @@ _BIT_FIELDS = (3, 6)  # kinds of a BMP's compression
 def may_differ(file: BinaryIO, since: int) -> bool:
     """Whether an image file's pixels may be others now than those that the decoders of a revision gave.
 
-    Only the header is read. A file whose header cannot be read may differ; so may some others that do not.
+    Only the header is read, but of TIFFs. A file whose header cannot be read may differ; so may some that do not.
 
     Args:
         file: the file, at its beginning.
@@ -39,7 +39,7 @@ def may_differ(file: BinaryIO, since: int) -> bool:
 def _is_read_otherwise_since_1(file: BinaryIO) -> bool:
     start = file.read(32)
     if start.startswith(_TIFF):
-        return True
+        return _is_other_tiff(file)
     if start.startswith((b"GIF87a", b"GIF89a")):
         return not _fills_canvas(file)
     if start.startswith(b"\x89PNG") and start[24] == 16:
@@ -50,6 +50,16 @@ def _is_read_otherwise_since_1(file: BinaryIO) -> bool:
 
     profile = colour_spaces.profile_in(file)
     return profile is not None and colour.may_convert(profile)
+
+
+def _is_other_tiff(file: BinaryIO) -> bool:
+    from lookalike.images import colour
+    from lookalike.images.tiff import directory, image
+
+    file.seek(0)
+    data = file.read()  # its header may be anywhere
+    profile = directory.main_directory(data).bytes(directory.ICC_PROFILE)
+    return not image.is_usual_file(data) or (bool(profile) and colour.may_convert(profile))
 
 
 def _fills_canvas(file: BinaryIO) -> bool:

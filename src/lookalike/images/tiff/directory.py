@@ -39,6 +39,7 @@ _TYPES = {
     18: "u8",
 }
 _MAX_TAGS = 4096  # a directory has some twenty
+_MAX_DISTINCT = 4096  # values of a tag that are compared with each other
 _MAX_DIRECTORIES = 64  # that are looked at for the image and for raw data
 
 SUBFILE_TYPE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
@@ -72,6 +73,7 @@ class Directory:
         """The values of a tag, without those that the file is too short for; empty if there is no such tag."""
         kind, count, offset = self.tags.get(tag, (1, 0, 0))
         pair = _TYPES[kind].startswith("2")
+        count = min(count, _MAX_DISTINCT) if pair else count
         dtype = np.dtype(self.order + _TYPES[kind].removeprefix("2"))
         room = max(0, len(self.data) - offset) // dtype.itemsize
         found = np.frombuffer(self.data, dtype, min(count * (1 + pair), room), offset if room else 0)
@@ -84,6 +86,11 @@ class Directory:
         """The first value of a tag as a whole number, or the default if it has none."""
         found = self.values(tag)
         return int(found[0]) if len(found) and np.isfinite(found[0]) else default
+
+    def distinct(self, tag: int, count: int) -> list[int]:
+        """The first values of a tag as whole numbers, each once, in order of size; of very many the first thousands."""
+        found = self.values(tag)[: max(0, min(count, _MAX_DISTINCT))]
+        return [int(value) for value in np.unique(found) if np.isfinite(value)]
 
     def bytes(self, tag: int) -> bytes:
         """The values of a tag as they are in the file."""

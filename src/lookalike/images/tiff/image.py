@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image, ImageFile
 
-from lookalike.images.colour_curves import POWER, on_curve
+from lookalike.images.deep_colour import deep_conversion
 from lookalike.images.tiff import directory as tags
 from lookalike.images.tiff.directory import Directory, first_offset, main_directory
 from lookalike.images.tiff.layout import JPEG, UNCOMPRESSED
@@ -33,6 +33,16 @@ def open_tiff(data: bytes, by_pillow: Callable[[BinaryIO], ImageFile.ImageFile])
     return by_pillow(io.BytesIO(data))
 
 
+def is_usual_file(data: bytes) -> bool:
+    """Whether Pillow's own plugin, given a TIFF as it is, reads the image that it shows, and rightly.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    directory = main_directory(data)
+    return _is_usual(directory) and directory.offset == first_offset(data)
+
+
 # The codecs that Pillow reads: the last are two of JPEG, CCITT's three, ThunderScan and the other bytes'.
 _BY_PILLOW = {UNCOMPRESSED, JPEG, 6, 2, 3, 4, 5, 8, 32771, 32773, 32809, 32946, 34925, 50000}
 _GREY, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = {0, 1}, 2, 3, 5, 6, 8
@@ -40,12 +50,12 @@ _GREY, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = {0, 1}, 2, 3, 5, 6, 8
 
 def _is_usual(directory: Directory) -> bool:
     """Whether Pillow reads an image rightly: 8 bits or fewer, its samples together, colours that it knows."""
-    bits = {int(bits) for bits in directory.values(tags.BITS)} or {1}
     photometric, samples = directory.number(tags.PHOTOMETRIC, 0), directory.number(tags.SAMPLES, 1)
+    bits = set(directory.distinct(tags.BITS, samples)) or {1}
     return (
         not (directory.big and directory.order == ">")
         and directory.number(tags.COMPRESSION, UNCOMPRESSED) in _BY_PILLOW
-        and {int(kind) for kind in directory.values(tags.SAMPLE_FORMAT)} <= {1}
+        and directory.distinct(tags.SAMPLE_FORMAT, samples) in ([], [1])
         and (samples == 1 or directory.number(tags.PLANAR, 1) == 1)
         and bits <= ({8} if photometric not in {*_GREY, _PALETTE} or samples > 1 else {1, 2, 4, 8})
         and (photometric != _PALETTE or directory.values(tags.COLOR_MAP).max(initial=0) > 255)
@@ -54,9 +64,9 @@ def _is_usual(directory: Directory) -> bool:
 
 
 def _extra_samples_are_usual(directory: Directory, photometric: int, samples: int) -> bool:
-    extra = [int(kind) for kind in directory.values(tags.EXTRA_SAMPLES)]
     if photometric in _GREY:
-        return samples == 1 or (samples == 2 and photometric == 1 and len(extra) == 1)
+        has_kind = len(directory.values(tags.EXTRA_SAMPLES)) == 1
+        return samples == 1 or (samples == 2 and photometric == 1 and has_kind)
     if photometric == _RGB:
         return samples == 3 or samples == 4
     return samples == {_PALETTE: 1, _CMYK: 4, _YCBCR: 3, _LAB: 3}.get(photometric, 0)
@@ -111,9 +121,12 @@ class NumericTiff(ImageFile.ImageFile):
     def load(self) -> Any:
         """Decodes the image."""
         if self._im is None:
-            profile = on_curve(self.info.get("icc_profile")) if self._picture.may_be_on_curve else None
-            bands = bands_of(self._directory, self._picture, self._unpack, POWER if profile else 1.0)
-            self.info["icc_profile"] = profile or self.info.get("icc_profile")
+            colours = len(self._picture.samples) - self._picture.has_alpha
+            is_deep = self._picture.is_deep and colours in (1, 3)
+            conversion = deep_conversion(self.info.get("icc_profile"), colours) if is_deep else None
+            bands = bands_of(self._directory, self._picture, self._unpack, conversion)
+            if conversion:
+                self.info["icc_profile"] = None  # it is in sRGB now
             self.im = Image.frombuffer(self.mode, self.size, bands, "raw", self.mode, 0, 1).im
         return Image.Image.load(self)
 

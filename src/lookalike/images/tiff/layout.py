@@ -50,6 +50,7 @@ _COLOURS = {
     32845: "LogLuv",
 }
 _PALETTE = 3
+_MAX_SEGMENTS = 200_000  # each takes some 20 microseconds
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}  # by the sample format; 4 is "not known"
 
 
@@ -153,20 +154,20 @@ def check_compression(compression: int) -> None:
 
 
 def _bits(directory: Directory, samples: int) -> int:
-    found = {int(bits) for bits in directory.values(tags.BITS)[:samples]} or {1}
+    found = directory.distinct(tags.BITS, samples) or [1]
     if len(found) > 1:
         listed = ", ".join(str(int(bits)) for bits in directory.values(tags.BITS)[:samples][:8])
         raise ImageError(f"a TIFF with channels of {listed} bits is not read")
-    return found.pop()
+    return found[0]
 
 
 def _kind(directory: Directory, samples: int) -> str:
-    found = {int(kind) for kind in directory.values(tags.SAMPLE_FORMAT)[:samples]} or {1}
-    if found <= {5, 6}:
+    found = directory.distinct(tags.SAMPLE_FORMAT, samples) or [1]
+    if set(found) <= {5, 6}:
         raise ImageError("a TIFF of complex numbers is not read")
     kinds = {_KINDS.get(kind, "") for kind in found}
     if len(kinds) > 1 or kinds == {""}:
-        raise ImageError(f"a TIFF with numbers of the formats {', '.join(map(str, sorted(found)))} is not read")
+        raise ImageError(f"a TIFF with numbers of the formats {', '.join(map(str, found[:8]))} is not read")
     return kinds.pop()
 
 
@@ -175,6 +176,9 @@ def _check(layout: Layout) -> None:
         raise ImageError("has no pixels")
     if not min(layout.segment) > 0:
         raise ImageError("damaged: tiles without pixels")
+    across, down = layout.grid
+    if across * down * (layout.samples if layout.planar else 1) > _MAX_SEGMENTS:
+        raise ImageError(f"a TIFF of more than {_MAX_SEGMENTS:,} strips and tiles is not read")
     if layout.compression != JPEG:
         check_compression(layout.compression)
     depths = {"f": {16, 32, 64}, "u": {*range(1, 33), 64}, "i": {8, 16, 32, 64}}

@@ -4,13 +4,14 @@ Pixels without a value (NaN, or GDAL's nodata value) become white, as transparen
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.images.depth import Range, eight_bits, range_of
+from lookalike.images.deep_colour import DeepConversion
+from lookalike.images.depth import Range, eight_bits, range_of, sixteen_bits
 from lookalike.images.tiff import directory as tags
 from lookalike.images.tiff.directory import Directory
 from lookalike.images.tiff.layout import Layout, layout_of
@@ -20,6 +21,7 @@ from lookalike.images.tiff.segments import Unpack, read_segments
 _WHITE_IS_ZERO, _RGB, _PALETTE, _CMYK, _LAB = 0, 2, 3, 5, 8
 _MODES = {_RGB: "RGB", _PALETTE: "RGB", _CMYK: "CMYK", _LAB: "LAB"}
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of an extra sample that is alpha; the first is multiplied into the colours
+_MAX_EXTRA = 64  # of the kinds of extra samples, and of the numbers or letters of other tags
 _PIXELS_AT_ONCE = 500_000  # that are scaled to 8 bits
 
 
@@ -50,10 +52,9 @@ class Picture:
         return {"L": "LA", "RGB": "RGBA"}[mode] if self.has_alpha else mode
 
     @property
-    def may_be_on_curve(self) -> bool:
-        """Whether its colours may be put on a curve: those of more than 8 bits, of which 0 is dark."""
-        is_light = self.layout.photometric not in (_WHITE_IS_ZERO, _PALETTE, _CMYK, _LAB)
-        return is_light and self.full_range is None and not self.associated
+    def is_deep(self) -> bool:
+        """Whether its colours have more than 8 bits, and may be converted before they are rounded."""
+        return self.full_range is None and self.layout.photometric != _PALETTE and not self.associated
 
     @property
     def full_range(self) -> Range | None:
@@ -65,7 +66,7 @@ class Picture:
 
 def picture_of(directory: Directory) -> Picture:
     layout = layout_of(directory)
-    kinds = [int(kind) for kind in directory.values(tags.EXTRA_SAMPLES)[: layout.samples - layout.colours]]
+    kinds = directory.values(tags.EXTRA_SAMPLES)[: min(layout.samples - layout.colours, _MAX_EXTRA)].tolist()
     if tags.EXTRA_SAMPLES not in directory.tags and (layout.photometric, layout.samples) == (_RGB, 4):
         kinds = [_UNASSOCIATED]  # as Pillow and libtiff take it
     if layout.photometric in (_CMYK, _LAB):
@@ -84,42 +85,41 @@ def picture_of(directory: Directory) -> Picture:
 def _nodata(directory: Directory) -> float | None:
     """GDAL's nodata value, a text."""
     try:
-        return float(directory.bytes(tags.GDAL_NODATA).partition(b"\0")[0])
+        return float(directory.values(tags.GDAL_NODATA)[:_MAX_EXTRA].tobytes().partition(b"\0")[0])
     except ValueError:
         return None
 
 
 def _declared(directory: Directory, layout: Layout) -> Range | None:
     """The range that SMinSampleValue and SMaxSampleValue name, or a number of bits that is no usual one."""
-    low, high = (directory.values(tag).astype(float) for tag in (tags.SMALLEST, tags.LARGEST))
+    low, high = (directory.values(tag)[:_MAX_EXTRA].astype(float) for tag in (tags.SMALLEST, tags.LARGEST))
     if len(high) and np.isfinite([*low, *high]).all():
         least = float(low.min()) if len(low) else 0.0
         return Range(least, float(high.max())) if least < high.max() else None
     return Range(0, 2**layout.bits - 1) if layout.kind == "u" and layout.bits < 32 else None
 
 
-def bands_of(directory: Directory, picture: Picture, unpack: Unpack, power: float) -> NDArray[np.uint8]:
+def bands_of(
+    directory: Directory, picture: Picture, unpack: Unpack, conversion: DeepConversion | None
+) -> NDArray[np.uint8]:
     """The channels of the image: uint8, shape (length, width, channels of its mode).
 
-    `power` is that of the range of its colours; see `Range`.
+    Its colours are converted before they are rounded, if there is a conversion.
     """
     with np.errstate(all="ignore"):  # numbers that are not finite, or too large for their type, are expected
         values = _values(directory, picture, unpack)
         if picture.layout.photometric == _PALETTE:
             return _through_palette(values, directory, picture)
-        return _scaled(values, picture, power)
+        return _scaled(values, picture, conversion)
 
 
-def _scaled(values: NDArray[Any], picture: Picture, power: float) -> NDArray[np.uint8]:
+def _scaled(values: NDArray[Any], picture: Picture, conversion: DeepConversion | None) -> NDArray[np.uint8]:
     colours = len(picture.samples) - picture.has_alpha
     limits = picture.full_range or range_of((_visible(part, picture) for part in _parts(values)), picture.declared)
-    limits = replace(limits, power=power)
     opaque = _opaque(values, picture)
     found = np.empty(values.shape, np.uint8)
     for part, into in zip(_parts(values), _parts(found), strict=True):
-        into[..., :colours] = eight_bits(part[..., :colours], limits)
-        if picture.layout.photometric == _WHITE_IS_ZERO:
-            into[..., :colours] = 255 - into[..., :colours]
+        into[..., :colours] = _colours(part[..., :colours], limits, picture, conversion)
         if picture.has_alpha:
             into[..., colours:] = eight_bits(part[..., colours:], opaque)
         if picture.associated:
@@ -127,6 +127,17 @@ def _scaled(values: NDArray[Any], picture: Picture, power: float) -> NDArray[np.
         if (blank := _blank(part[..., :colours], picture)) is not None:
             into[blank, :colours] = 0 if picture.mode == "CMYK" else 255
     return found
+
+
+def _colours(
+    part: NDArray[Any], limits: Range, picture: Picture, conversion: DeepConversion | None
+) -> NDArray[np.uint8]:
+    is_negative = picture.layout.photometric == _WHITE_IS_ZERO
+    if conversion is None:
+        found = eight_bits(part, limits)
+        return 255 - found if is_negative else found
+    wide = sixteen_bits(part, limits)
+    return conversion.apply(65535 - wide if is_negative else wide)
 
 
 def _values(directory: Directory, picture: Picture, unpack: Unpack) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Images of more than 8 bits in linear light keep their dark colours."""
+"""Images of more than 8 bits are converted to sRGB before they are rounded: dark colours stay apart."""
 
 import struct
 import zlib
@@ -8,14 +8,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from lookalike.images.colour_curves import on_curve
 from lookalike.images.decode import thumbnail
+from lookalike.images.deep_colour import deep_conversion
 from tests.support.image_samples import chunk, png, saved
 from tests.support.profiles import (
     PROPHOTO,
     SRGB,
     cmyk_profile,
     decoded,
+    encoded,
     grey_profile,
     profile,
     rgb_profile,
@@ -91,11 +92,21 @@ def test_a_tiff_in_linear_light_keeps_its_dark_colours(kind: str) -> None:
     assert np.abs(look(tiff_of(numbers, LINEAR)) - ramp()).max() <= 2
 
 
-def test_other_profiles_leave_numbers_as_they_are() -> None:
-    steep_table = profile(b"RGB ", {b"A2B0": b"nothing"}, pcs=b"Lab ")
-    for icc in (rgb_profile(PROPHOTO, 1.8), rgb_profile(SRGB, None), cmyk_profile(), xyb_profile(), steep_table, b"x"):
-        assert on_curve(icc) is None
-    assert on_curve(None) is None
+@pytest.mark.parametrize("gamma", [1.8, 2.2, None])
+def test_a_wide_space_of_16_bits_is_converted_exactly(gamma: float | None) -> None:
+    wide = (light() @ (np.linalg.inv(PROPHOTO) @ SRGB).T).clip(0, 1)
+    values = encoded(wide) if gamma is None else wide ** (1 / gamma)
+    numbers = np.rint(values * 65535).astype(np.uint16)
+    expected = np.rint(255 * encoded(wide @ (np.linalg.inv(SRGB) @ PROPHOTO).T)).astype(int)
+    for data in (png_of(numbers, rgb_profile(PROPHOTO, gamma)), tiff_of(numbers, rgb_profile(PROPHOTO, gamma))):
+        assert np.abs(look(data) - expected).max() <= 2  # the curve of the profile has 1024 points
+
+
+def test_profiles_that_are_not_by_curves_are_left_to_littlecms() -> None:
+    broken = profile(b"RGB ", {b"A2B0": b"nothing"}, pcs=b"Lab ")
+    for icc in (rgb_profile(SRGB, None), cmyk_profile(), xyb_profile(), broken, grey_profile(1.0), b"x", None):
+        assert deep_conversion(icc, 3) is None
+    assert deep_conversion(rgb_profile(SRGB, 1.0)[:400], 3) is None
 
 
 def test_a_gamma_of_a_png_counts_as_a_profile() -> None:
