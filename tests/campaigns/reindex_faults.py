@@ -12,6 +12,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -26,12 +27,13 @@ import numpy as np
 
 import lookalike
 from lookalike import Collection
+from lookalike.collection import trust
 from lookalike.collection.reindex import reindex
 from lookalike.errors import DamagedIndexWarning, IncompatibleError
 from lookalike.images.decode import prepare
 from lookalike.ingest import embedding, pipeline
 from lookalike.ingest.embedding import embed
-from lookalike.storage import manifest, sqlite
+from lookalike.storage import made_of, manifest, sqlite
 from tests.support.failing_disk import Say, attempt_all
 from tests.support.pictures import ColourEncoder, draw, stored_vectors
 from tests.support.project import environment
@@ -74,6 +76,12 @@ def lay_out(folder: Path) -> None:
         photos.add(folder, threads=1)
 
 
+def trust_copy(folder: Path) -> None:
+    """Notes that a copied collection is one's own, which may read the image from elsewhere again."""
+    directory = folder / ".lookalike"
+    trust.trust(directory, manifest.read(directory), made_of.read(directory))
+
+
 def facts_of(photos: Collection) -> Facts:
     """The id, label and attributes of each image, by key."""
     found = photos.search_vector(np.ones(photos.made_by.dim), k=1000)
@@ -107,11 +115,13 @@ def complete(folder: Path, template: Path) -> None:
     """Indexes it again, to the end, and checks that only the new model is left."""
     with damaged_index_errors():
         if assert_is_whole(folder, template) == "colours":
+            trust_copy(folder)
             reindex(folder, encoder=CoarseEncoder(), policies=POLICIES, threads=1)
         with lookalike.open(folder, encoder=CoarseEncoder(), policies=POLICIES) as photos:
             photos.maintain()  # which removes what was left over
         assert assert_is_whole(folder, template) == "coarse"
-    assert {path.name for path in (folder / ".lookalike").iterdir()} == {"collection.json", "lock", "data.000001"}
+    left = {path.name for path in (folder / ".lookalike").iterdir()}
+    assert left == {"collection.json", "sources.json", "lock", "data.000001"}
 
 
 # Failing disks
@@ -119,6 +129,7 @@ def complete(folder: Path, template: Path) -> None:
 
 def scenario(folder: Path, say: Say) -> None:
     """Indexes a collection again, with commits of six images."""
+    trust_copy(folder)
     with damaged_index_errors(), mock.patch.object(pipeline, "_COMMIT_IMAGES", 6):
         reindex(folder, encoder=CoarseEncoder(), policies=POLICIES, threads=1)
     say("reindexed")
@@ -240,6 +251,7 @@ def be_killed(folder: Path, progress: Callable[[Any], None]) -> None:
         mock.patch.object(embedding, "GROUP", 3),
     ):
         if manifest.read(folder / ".lookalike").made_by.model == "colours":
+            trust_copy(folder)
             reindex(folder, encoder=CoarseEncoder(), policies=POLICIES, threads=2, progress=progress)
 
 
@@ -321,6 +333,7 @@ def main() -> None:
     if sys.argv[1] != "faults":  # a process that is killed loses nothing that it has written, so syncing is not needed
         os.fsync = lambda fd: None
         sqlite._set_durability = only_foreign_keys
+    os.environ.setdefault("LOOKALIKE_TRUST", tempfile.mkdtemp())  # and not the user's own
     match sys.argv[1:]:
         case ["faults", root, kind, template]:
             attempt_all(Path(root), int(kind), scenario, Path(template), EVERY)

@@ -33,9 +33,11 @@ def built(photos: Collection, spec: str | None = "IVF4,SQ8") -> Generation:
 
 
 def files(photos: Collection) -> set[str]:
-    """The names of all files but the manifest, the lock and those of SQLite."""
+    """The names of all files but the manifest, the sources, the lock and those of SQLite."""
     names = (path.relative_to(photos.directory).as_posix() for path in photos.directory.rglob("*") if path.is_file())
-    return {name for name in names if not name.startswith(("catalog.sqlite", "lock", "collection.json"))}
+    return {
+        name for name in names if not name.startswith(("catalog.sqlite", "lock", "collection.json", "sources.json"))
+    }
 
 
 def content(photos: Collection) -> dict[str, bytes]:

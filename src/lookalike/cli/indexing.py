@@ -139,8 +139,9 @@ class _Run:
         """Indexes again with another model, and says what that has done; returns the collection as it is then."""
         if self.take_over:
             output.note("--take-over has no effect with --reindex.")
-        with lookalike.open(place) as before:
-            _leave_out(before, *self.patterns)
+        if any(self.patterns):
+            with lookalike.open(place) as before:
+                _leave_out(before, *self.patterns)
         again = partial(reindexing.reindexed, change, self.named.sources, self.threads, choice)
         report = nested.asking_to_trust(again, place, trust=self.trust)
         collection = lookalike.open(place)
