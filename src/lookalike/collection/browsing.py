@@ -93,6 +93,10 @@ class Browsable:
             attributes={name: _counts(counts) for name, counts in found.attributes.items()},
         )
 
+    def attribute_names(self) -> list[str]:
+        """The names of the attributes that images have, in order."""
+        return self._catalog.attribute_names()
+
     def original(self, image_id: int) -> Original:
         """An image with the bytes of its file, read only if it is in its folder and is the file that was indexed.
 

@@ -60,14 +60,22 @@ class CollectionEncoder:
         """
         return self._load(threads, self._device)
 
+    def for_queries(self, threads: int = 1) -> Encoder:
+        """The encoder for at least that many threads, on the device that is best for few images.
+
+        Raises:
+            IncompatibleError: it is not available here, or is another version.
+        """
+        # Starting a GPU takes longer than a few images take on the CPU.
+        return self._load(threads, "cpu" if self._device == "auto" else self._device)
+
     def image_vector(self, image: ImageSource) -> Vectors:
         """The unit vector of an image, float32 (1, dim).
 
         Raises:
             ImageError: it cannot be used.
         """
-        # Starting a GPU takes longer than a few images take on the CPU.
-        encoder = self._load(1, "cpu" if self._device == "auto" else self._device)
+        encoder = self.for_queries()
         return embed(encoder, prepare(image, encoder.preprocessing, max_pixels=self.max_pixels))
 
     def text_vector(self, text: str) -> Vectors:

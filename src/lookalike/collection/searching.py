@@ -36,6 +36,21 @@ class Searchable:
     def __init__(self, searcher: Searcher, encoder: CollectionEncoder, made_by: Identity) -> None:
         self._searcher, self._encoder, self.made_by = searcher, encoder, made_by
 
+    @property
+    def max_pixels(self) -> int:
+        """The most pixels of an image that is decoded."""
+        return self._encoder.max_pixels
+
+    def warm_up(self, *, threads: int = 1) -> None:
+        """Opens its files and loads its encoder for so many threads, which the first searches would else wait for.
+
+        Raises:
+            IncompatibleError: the encoder is not available here, or is another version.
+            CorruptError: a file of the collection is damaged.
+        """
+        self.search_vector(np.ones(self.made_by.dim, np.float32), k=1)
+        self._encoder.for_queries(threads)
+
     def search(
         self,
         query: ImageSource,
