@@ -50,7 +50,19 @@ def test_a_file_is_never_replaced(photos: Collection, data: bytes) -> None:
 UNSAFE = [
     *("", "/", ".", "..", "../x.png", "a/../x.png", "/etc/x.png", "a//x.png", "./x.png", "a/", ".hidden.png"),
     *(".lookalike/x.png", "a\\x.png", "a:x.png", "x\0.png", "x\n.png", "x\u202e.png", "-x.png", "~x.png", " x.png"),
-    *("x.png ", "a./x.png", "*.png", "x.png/", "x", "x.svg", "x.html", "x.png.exe", "x" * 201 + ".png", "\udce9.png"),
+    *(
+        "x.png ",
+        "a./x.png",
+        "*.png",
+        "x.png/",
+        "x",
+        "x.svg",
+        "x.html",
+        "x.png.exe",
+        "x" * 201 + ".png",
+        "\udce9.png",
+        "\ufffd.png",
+    ),
     "/".join(["x" * 100] * 11) + ".png",
 ]
 

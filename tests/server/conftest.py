@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+import lookalike
 from lookalike import Collection
 from tests.support.optional_packages import needs
+from tests.support.pictures import ColourEncoder, draw
 
 needs("fastapi", "uvicorn", "prometheus_client", "multipart", "httpx")
 
@@ -17,3 +19,15 @@ def service(photos: Collection) -> Iterator[Running]:
     """The twelve pictures, served with the usual settings."""
     with running(photos) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service of twelve pictures, for tests that change nothing."""
+    folder = tmp_path_factory.mktemp("shared").resolve() / "photos"
+    for seed in range(12):
+        draw(folder / ("", "cats", "dogs")[seed % 3] / f"{seed:02}.png", seed)
+    with lookalike.create(folder, encoder=ColourEncoder()) as collection:
+        collection.add(folder, threads=2)
+        with running(collection) as made:
+            yield made

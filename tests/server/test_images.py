@@ -42,8 +42,8 @@ def test_facets_count_what_matches_and_follow_the_collection(service: Running, p
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "after=-1", "after=" + "9" * 30, "where=none=1"])
-def test_wrong_pages_are_refused(service: Running, query: str) -> None:
-    problem(service.client.get(f"/v1/images?{query}"), 422)
+def test_wrong_pages_are_refused(shared: Running, query: str) -> None:
+    problem(shared.client.get(f"/v1/images?{query}"), 422)
 
 
 def test_one_image(service: Running, photos: Collection) -> None:
@@ -74,8 +74,8 @@ def test_a_thumbnail_is_drawn_anew_and_kept_by_its_version(service: Running, pho
 
 
 @pytest.mark.parametrize("size", ["0", "100", "99999999", "x", "-1"])
-def test_only_some_sizes_of_thumbnails_are_drawn(service: Running, size: str) -> None:
-    problem(service.client.get(f"/v1/images/1/thumbnail?size={size}"), 422)
+def test_only_some_sizes_of_thumbnails_are_drawn(shared: Running, size: str) -> None:
+    problem(shared.client.get(f"/v1/images/1/thumbnail?size={size}"), 422)
 
 
 def test_an_original_is_the_file_in_a_sandbox(service: Running, photos: Collection) -> None:
@@ -129,9 +129,9 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path[:50])
-def test_no_path_of_a_client_names_a_file(service: Running, path: str) -> None:
+def test_no_path_of_a_client_names_a_file(shared: Running, path: str) -> None:
     """Sent over a socket as it is, since a good client would tidy it up."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", shared.port), timeout=10) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
         answer = b""
         while part := connection.recv(65536):

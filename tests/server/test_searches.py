@@ -1,6 +1,7 @@
 """Searches over HTTP give what the collection gives in Python."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -116,8 +117,8 @@ def test_a_batch_answers_each_query_and_tells_which_is_wrong(service: Running, p
     assert answers[1]["matches"] == []
 
 
-def test_text_is_refused_with_the_reason_where_the_model_takes_none(service: Running) -> None:
-    found = problem(service.client.post("/v1/search", json={"positive": [{"text": "a red dress"}]}), 422)
+def test_text_is_refused_with_the_reason_where_the_model_takes_none(shared: Running) -> None:
+    found = problem(shared.client.post("/v1/search", json={"positive": [{"text": "a red dress"}]}), 422)
     assert found["type"] == "urn:lookalike:usage-error"
     assert "colours does not take text" in found["detail"]
 
@@ -162,6 +163,7 @@ WRONG_JSON = [
     b'{"positive": [{"id": 1, "weight": 1e999}]}',
     b'{"positive": [{"vector": [1, NaN]}]}',
     b'{"positive": [{"vector": [1, 2]}]}',
+    b'{"positive": [{"vector": [' + b"1," * 600_000 + b"1]}]}",
     b'{"positive": [{"image": "https://example.org/x.jpg"}]}',
     b'{"positive": [{"id": 1}], "k": 0}',
     b'{"positive": [{"id": 1}], "k": 1001}',
@@ -183,8 +185,8 @@ WRONG_JSON = [
 
 
 @pytest.mark.parametrize("sent", WRONG_JSON, ids=lambda sent: repr(sent[:50]))
-def test_what_is_not_as_described_is_refused(service: Running, sent: bytes) -> None:
-    response = service.client.post("/v1/search", content=sent, headers={"Content-Type": "application/json"})
+def test_what_is_not_as_described_is_refused(shared: Running, sent: bytes) -> None:
+    response = shared.client.post("/v1/search", content=sent, headers={"Content-Type": "application/json"})
     problem(response, 422)
 
 
@@ -192,14 +194,14 @@ def test_what_is_not_as_described_is_refused(service: Running, sent: bytes) -> N
     "options", ["k=0", "k=1001", "k=x", "min_score=nan", "min_score=inf", "recall=2", "region=1", "region=nan,0,1,1",
                 "unknown=1", "where=x", "exact=maybe", "region=0,0,1", "k=" + "9" * 5000],
 )  # fmt: skip
-def test_wrong_options_of_an_upload_are_refused(service: Running, photos: Collection, options: str) -> None:
-    data = (photos.folder / "00.png").read_bytes()
-    response = service.client.post(f"/v1/search?{options}", content=data, headers={"Content-Type": "image/png"})
+def test_wrong_options_of_an_upload_are_refused(shared: Running, tmp_path: Path, options: str) -> None:
+    data = draw(tmp_path / "00.png", 0).read_bytes()
+    response = shared.client.post(f"/v1/search?{options}", content=data, headers={"Content-Type": "image/png"})
     problem(response, 422)
 
 
-def test_a_body_of_another_type_or_a_form_without_an_image_is_refused(service: Running) -> None:
-    post = service.client.post
+def test_a_body_of_another_type_or_a_form_without_an_image_is_refused(shared: Running) -> None:
+    post = shared.client.post
     problem(post("/v1/search", content=b"x", headers={"Content-Type": "text/plain"}), 415)
     problem(post("/v1/search", content=b"x"), 415)
     problem(post("/v1/search", data={"k": "1"}), 415)
@@ -225,8 +227,8 @@ def test_the_score_is_the_true_cosine(service: Running, photos: Collection) -> N
         assert match["score"] == pytest.approx(float(unit_of(5) @ unit_of(seed)), abs=1e-3)
 
 
-def test_answers_are_strict_json_that_nothing_keeps(service: Running) -> None:
-    response: httpx.Response = service.client.post("/v1/search", json={"positive": [{"id": 1}]})
+def test_answers_are_strict_json_that_nothing_keeps(shared: Running) -> None:
+    response: httpx.Response = shared.client.post("/v1/search", json={"positive": [{"id": 1}]})
     assert response.headers["cache-control"] == "no-store"
     assert response.headers["content-type"] == "application/json"
     assert b"NaN" not in response.content

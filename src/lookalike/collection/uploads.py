@@ -17,7 +17,8 @@ from lookalike.sources.image_files import IMAGE_SUFFIXES
 from lookalike.system import durable
 
 _MAX_SEGMENT, _MAX_KEY = 200, 1000  # bytes of a name, which some file systems limit to 255, and of a key
-_UNSAFE = frozenset('\\:*?"<>|')  # file systems of other machines refuse them, and shells act upon them
+# File systems of other machines refuse them and shells act upon them; the last stands for bytes that are not UTF-8.
+_UNSAFE = frozenset('\\:*?"<>|\ufffd')
 
 
 def checked_key(key: str) -> str:

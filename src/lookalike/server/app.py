@@ -29,6 +29,10 @@ A score is the cosine similarity of two images' vectors, in [-1, 1]. Errors are 
 """
 
 
+# Newer versions of FastAPI hand traces to exporters that the environment may set up; nothing is to leave unasked.
+_NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
+
+
 def create_app(
     collection: Collection, settings: Settings | None = None, *, reopen: Callable[[], Collection] | None = None
 ) -> FastAPI:
@@ -49,6 +53,7 @@ def create_app(
         docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
         lifespan=_lifespan,
         middleware=[
             Middleware(SafeHeaders),
@@ -63,7 +68,6 @@ def create_app(
             HTTPException: _answer_http,
             MemoryError: problems.answer_memory,
             ClientDisconnect: problems.answer_disconnected,
-            Exception: problems.answer_unexpected,
         },
     )
     app.state.service = service

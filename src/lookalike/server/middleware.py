@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lookalike.server.access import Names
 from lookalike.server.metrics import Metrics
-from lookalike.server.problems import ProblemError, busy, too_large
+from lookalike.server.problems import ProblemError, busy, too_large, unexpected
 from lookalike.server.settings import Limits
 
 # https://www.w3.org/TR/CSP3/: nothing but the page's own modules, styles and images runs or is shown.
@@ -73,7 +73,10 @@ class Counted:
 
 
 class Guard:
-    """Refuses requests under a foreign name or from a foreign page, and those that take longer than they may."""
+    """Refuses requests under a foreign name or from a foreign page, and those that take longer than they may.
+
+    Errors that nobody expects end here, too: they are logged, and the connection goes on.
+    """
 
     def __init__(self, app: ASGIApp, names: Names, deadline_s: float) -> None:
         self._app, self._names, self._deadline_s = app, names, deadline_s
@@ -91,15 +94,18 @@ class Guard:
 
         try:
             self._names.check(Headers(scope=scope))
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(self._deadline_s) as deadline:
                 await self._app(scope, receive, note_begin)
-        except ProblemError as problem:
-            await problem.response()(scope, receive, send)
-        except TimeoutError:
+        except ProblemError as refused:
+            problem = refused
+        except Exception as error:
             if has_begun:
                 raise  # the connection is closed, so that nobody takes the answer for whole
-            late = busy(f"the request took longer than {self._deadline_s:g} s; try again")
-            await late.response()(scope, receive, send)
+            is_late = isinstance(error, TimeoutError) and deadline.expired()
+            problem = busy(f"it took longer than {self._deadline_s:g} s; try again") if is_late else unexpected(error)
+        else:
+            return
+        await problem.response()(scope, receive, send)
 
 
 class BoundedBodies:

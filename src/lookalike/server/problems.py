@@ -4,6 +4,7 @@ The member `type` names the kind of error for programs, `detail` says what is wr
 what to do about it: an action and its arguments, as `lookalike.Hint` has them.
 """
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from lookalike import errors
 from lookalike.display.json import plain
 from lookalike.errors import Hint, LookalikeError
 from lookalike.server.answers import json_bytes
+
+_log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_S = 1  # when a request that was refused may be tried again
@@ -103,6 +106,13 @@ def of_error(error: LookalikeError) -> ProblemError:
     return ProblemError(status, title, error.message, kind=kind, hints=error.hints, headers=headers, members=reason)
 
 
+def unexpected(error: Exception) -> ProblemError:
+    """The problem of an error that nobody expects; what it is stands in the log only."""
+    _log.error("an unexpected error", exc_info=error)
+    detail = "an error that nobody expected; the log of the service has it"
+    return ProblemError(500, "Something is wrong", detail)
+
+
 async def answer_problem(_: Request, problem: Exception) -> Response:
     """Answers a `ProblemError`."""
     assert isinstance(problem, ProblemError)
@@ -124,13 +134,6 @@ async def answer_disconnected(_: Request, error: Exception) -> Response:
     """Ends a request whose client has gone; nobody reads the answer."""
     assert isinstance(error, ClientDisconnect)
     return Response(status_code=499)
-
-
-async def answer_unexpected(_: Request, __: Exception) -> Response:
-    """Answers an error that nobody expects; what it is stands in the log only."""
-    return ProblemError(
-        500, "Something is wrong", "an error that nobody expected; the log of the service has it"
-    ).response()
 
 
 def _hint(hint: Hint) -> dict[str, Any]:

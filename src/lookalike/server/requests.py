@@ -13,6 +13,7 @@ from lookalike.server.problems import ProblemError, invalid
 
 _Body = TypeVar("_Body", bound=BaseModel)
 _MOST_FIELDS, _FIELD_BYTES = 20, 10_000  # of a form, besides its image
+_MOST_VALUES = 500_000  # of JSON, each of which takes far more memory than its text; base64 has no commas
 _MOST_TOLD = 5  # mistakes that one answer tells
 _RAW = "application/octet-stream"
 
@@ -62,6 +63,8 @@ async def read_json(request: Request, kind: type[_Body]) -> _Body:
     if media_type(request) != "application/json":
         raise unsupported("application/json")
     data = await read_bytes(request)
+    if data.count(b",") > _MOST_VALUES:
+        raise invalid(f"the body has more than {_MOST_VALUES:,} values; send several requests")
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:

@@ -1,5 +1,6 @@
 """Runs the application until it is told to stop, and lets the requests that are under way finish."""
 
+import logging
 import signal
 import socket
 import threading
@@ -29,6 +30,7 @@ def serve(collection: Collection, settings: Settings, *, on_ready: Callable[[str
     Raises:
         UsageError: it cannot listen at that address.
     """
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # else clients could fill the log with damaged forms
     with listening(settings) as listener:
         make_server(collection, settings, listener, on_ready).run([listener])
 
