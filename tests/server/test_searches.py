@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from lookalike import Collection, Match, Term, Where
-from lookalike.filters import Between
+from lookalike.filters import Between, Not
 from tests.support.http_service import Running, in_base64, problem, running, search, search_image
 from tests.support.pictures import draw, picture, unit_of
 from tests.support.reindexing import annotate
@@ -69,6 +69,7 @@ def test_json_mixes_examples_as_python_does(service: Running, photos: Collection
         ({"label": "cats"}, Where(label="cats")),
         ({"label": ["cats", "dogs"], "ids": [1, 5, 9, 400]}, Where(label=["cats", "dogs"], ids=[1, 5, 9])),
         ({"under": "dogs"}, Where(under="dogs")),
+        ({"attributes": {"colour": {"not": ["red"]}}}, Where(attributes={"colour": Not(["red"])})),
         ({"attributes": {"price": {"low": 1.5}}}, Where(attributes={"price": Between(1.5)})),
         ({"attributes": {"colour": "red", "price": [1, 2]}}, Where(attributes={"colour": "red", "price": [1, 2]})),
     ],

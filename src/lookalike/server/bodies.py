@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from lookalike.errors import UsageError
-from lookalike.filters import Between, Where
+from lookalike.filters import Between, Not, Where
 from lookalike.images.region import Region
 
 _MAX_TEXT = 10_000  # characters
@@ -63,6 +63,12 @@ class Range(Body):
     high: Value | None = None
 
 
+class Unlike(Body):
+    """Every value of an attribute but one or several; an image without the attribute passes, too."""
+
+    values: Value | Annotated[list[Value], Field(max_length=_MAX_VALUES)] = Field(alias="not")
+
+
 class Filter(Body):
     """Which images may be found: those that meet every condition that is given."""
 
@@ -71,17 +77,24 @@ class Filter(Body):
     )
     under: str | None = Field(None, description="The folder that the image is in or below, such as `2024/summer`.")
     ids: Annotated[list[int], Field(max_length=100_000)] | None = Field(None, description="The ids of the images.")
-    attributes: dict[str, Value | Annotated[list[Value], Field(max_length=_MAX_VALUES)] | Range] = Field(
-        default_factory=dict, description="For each attribute its value, several, or a range `{low, high}`."
+    attributes: dict[str, Value | Annotated[list[Value], Field(max_length=_MAX_VALUES)] | Range | Unlike] = Field(
+        default_factory=dict,
+        description="For each attribute its value, several, a range `{low, high}`, or `{not}` for all others.",
     )
 
     def where(self) -> Where:
         """The filter; raises UsageError for a value that no attribute can have."""
-        attributes: dict[str, Any] = {
-            name: Between(wanted.low, wanted.high) if isinstance(wanted, Range) else wanted
-            for name, wanted in self.attributes.items()
-        }
+        attributes: dict[str, Any] = {name: _allowed(wanted) for name, wanted in self.attributes.items()}
         return Where(label=self.label, under=self.under, ids=self.ids, attributes=attributes)
+
+
+def _allowed(wanted: Any) -> Any:
+    match wanted:
+        case Range():
+            return Between(wanted.low, wanted.high)
+        case Unlike():
+            return Not(wanted.values)
+    return wanted
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
