@@ -102,7 +102,7 @@ def test_errors_are_problems_and_the_service_goes_on(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(Collection, "search_terms", fail)
+        patch.setattr(Collection, "search_id", fail)
         found = problem(service.client.post("/v1/search", json={"positive": [{"id": 1}]}), status)
         assert "secret" not in json.dumps(found)
         if isinstance(error, CorruptError):

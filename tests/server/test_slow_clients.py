@@ -121,6 +121,14 @@ def test_200_slow_clients_are_cut_off_while_others_are_served(photos: Collection
             connection.close()
 
 
+def test_answers_do_not_wait_for_the_clients_acknowledgement(service: Running) -> None:
+    """Nagle's algorithm would hold the body of an answer back until the client has acknowledged its head."""
+    service.client.get("/health")
+    [connection] = service.server.server_state.connections
+    accepted: socket.socket = connection.transport.get_extra_info("socket")
+    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_more_connections_than_there_may_be_are_closed_at_once(photos: Collection) -> None:
     with running(photos, Settings(limits=Limits(connections=5), slow_clients=QUICK)) as service:
         some = [connected(service, b"") for _ in range(8)]

@@ -5,6 +5,7 @@ begins when the head is there. So its protocol is watched here: each connection 
 """
 
 import asyncio
+import socket
 from typing import Any
 
 import h11
@@ -33,6 +34,8 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins to watch a connection, or closes it if there are too many."""
         super().connection_made(transport)
+        # asyncio does it only for sockets that name their protocol: else an answer in two parts takes 40 ms more.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = 0
         self._stage, self._since_s, self._mark = "", self.loop.time(), 0
         self._look_again: asyncio.TimerHandle | None = None

@@ -120,7 +120,7 @@ async def found(service: Service, wanted: Wanted, steps: Steps) -> Sequence[Matc
             with steps.timed("encode"):
                 terms = await service.encoding.run(lambda: _encoded(collection, wanted))
         with steps.timed("search"):
-            return await service.searching.run(lambda: collection.search_terms(terms, **wanted.options))
+            return await service.searching.run(lambda: _searched(collection, terms, wanted.options))
 
     return await service.live.use(with_collection)
 
@@ -136,6 +136,12 @@ async def _answered(service: Service, query: bodies.Search, steps: Steps) -> dic
     if problem.status >= 500:
         raise problem  # it is no query's fault
     return {"matches": [], "problem": problem.as_dict()}
+
+
+def _searched(collection: Collection, terms: Sequence[Term], options: SearchKeywords) -> Sequence[Match]:
+    if len(terms) == 1 and terms[0].id is not None and terms[0].weight > 0:
+        return collection.search_id(terms[0].id, **options)  # finds the same in one look at the catalog instead of two
+    return collection.search_terms(terms, **options)
 
 
 def _encoded(collection: Collection, wanted: Wanted) -> list[Term]:
