@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.types import Message
 
 from lookalike.server.problems import ProblemError, invalid
 
@@ -91,8 +92,14 @@ async def read_form(request: Request) -> Form:
     Raises:
         ProblemError: it is too large, or no such form.
     """
+    data = await read_bytes(request)  # first, so that the parser never stops halfway with files open
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": data, "more_body": False}
+
+    whole = Request(request.scope, receive)
     try:
-        async with request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=_FIELD_BYTES) as form:
+        async with whole.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=_FIELD_BYTES) as form:
             image = form.get("image")
             if not isinstance(image, UploadFile):
                 raise invalid("the form has no file in the field image")
