@@ -102,7 +102,7 @@ def test_a_page_gets_a_cookie_for_the_token_with_which_images_load(photos: Colle
         problem(page.get("/v1/images/1/thumbnail"), 401)
 
 
-def test_a_session_cannot_be_made_up_or_prolonged_or_used_with_another_token() -> None:
+def test_a_session_cannot_be_made_up_or_prolonged() -> None:
     token = Token(TOKEN)
     session = token.new_session()
     until, _, seal = session.partition(".")

@@ -99,6 +99,17 @@ def test_a_client_that_never_ends_does_not_keep_it_from_ending(gallery: Path) ->
         connection.close()
 
 
+def test_clients_that_vanish_do_not_end_it(gallery: Path) -> None:
+    """The second write to a connection that is closed would end a program that does not ignore the signal for that."""
+    with served(gallery) as (process, address):
+        wait_until_ready(address)
+        for _ in range(50):
+            with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as connection:
+                connection.sendall(b"nonsense\r\n\r\n")  # which is answered in three parts
+        assert httpx.get(f"{address}/health").status_code == 200
+        assert process.poll() is None
+
+
 def refused(folder: Path, *options: str, **variables: str) -> str:
     command = [sys.executable, "-m", "lookalike", "serve", str(folder), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **variables})

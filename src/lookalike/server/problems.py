@@ -6,7 +6,7 @@ what to do about it: an action and its arguments, as `lookalike.Hint` has them.
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -45,14 +45,13 @@ class ProblemError(Exception):
         detail: str,
         *,
         kind: str = "about:blank",
-        hints: Sequence[Hint] = (),
         headers: Mapping[str, str] | None = None,
         members: Mapping[str, Any] | None = None,
     ) -> None:
         """`kind` is the member `type`; `members` are more members of the answer, such as the number of a query."""
         super().__init__(detail)
         self.status, self.title, self.detail, self.kind = status, title, detail, kind
-        self.hints, self.headers, self.members = tuple(hints), dict(headers or {}), dict(members or {})
+        self.headers, self.members = dict(headers or {}), dict(members or {})
 
     def as_dict(self) -> dict[str, Any]:
         """The members of the problem detail."""
@@ -61,7 +60,7 @@ class ProblemError(Exception):
             "title": self.title,
             "status": self.status,
             "detail": self.detail,
-            "hints": [_hint(hint) for hint in self.hints],
+            "hints": [],
             **self.members,
         }
 
@@ -103,7 +102,8 @@ def of_error(error: LookalikeError) -> ProblemError:
     headers = {"Retry-After": str(_RETRY_S)} if isinstance(error, errors.LockedError) else {}
     reason = {"reason": error.reason} if isinstance(error, errors.ImageError) else {}
     kind = f"urn:lookalike:{_dashed(type(error).__name__)}"
-    return ProblemError(status, title, error.message, kind=kind, hints=error.hints, headers=headers, members=reason)
+    members = {"hints": [_hint(hint) for hint in error.hints], **reason}
+    return ProblemError(status, title, error.message, kind=kind, headers=headers, members=members)
 
 
 def unexpected(error: Exception) -> ProblemError:
