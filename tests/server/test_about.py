@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from typing import Any
 
 import pytest
@@ -119,3 +120,17 @@ def test_the_framework_hands_nothing_to_exporters_whatever_the_environment(
     app = create_app(photos)
     telemetry: Any = getattr(app, "_native_telemetry", None)  # which older versions do not have
     assert telemetry is None or not telemetry.enabled()
+
+
+def test_damaged_requests_leave_no_trace_in_the_log(photos: Collection, caplog: pytest.LogCaptureFixture) -> None:
+    """A body that stops being HTTP halfway ends its request as if the client had gone."""
+    head = (
+        b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    with running(photos) as service:
+        for sent in (head + b"5\r\nabcde\r\nxyz\r\n", b"nonsense\r\n\r\n", head + b"\xff" * 50):
+            with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+                connection.sendall(sent)
+                assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
+        assert service.client.get("/health").status_code == 200
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

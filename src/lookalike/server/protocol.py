@@ -57,6 +57,16 @@ class PatientProtocol(H11Protocol):
             self._look_again.cancel()
         super().connection_lost(exc)
 
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is not HTTP, and has the request whose body it was in end as if its client had gone."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle.response_started:
+                self.transport.abort()
+                return
+        super().send_400_response(msg)
+
     def _look(self) -> None:
         self._look_again = self.loop.call_later(_LOOK_S, self._look)
         now_s, stage = self.loop.time(), self._stage_now()

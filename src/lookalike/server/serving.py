@@ -106,7 +106,7 @@ class _Server(uvicorn.Server):
             yield
             return
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        # The command line has it end the process, as when the reader of its output stops; any client could do that here.
+        # The command line has it end the process, as if the reader of its output had stopped; any client could do that.
         before[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         try:
             yield
