@@ -128,7 +128,7 @@ def test_damaged_requests_leave_no_trace_in_the_log(photos: Collection, caplog: 
         b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
     with running(photos) as service:
-        for sent in (head + b"5\r\nabcde\r\nxyz\r\n", b"nonsense\r\n\r\n", head + b"\xff" * 50):
+        for sent in (head + b"5\r\nabcde\r\nxyz\r\n", b"nonsense\r\n\r\n", head + b"\xff\r\n"):
             with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
                 connection.sendall(sent)
                 assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
