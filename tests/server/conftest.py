@@ -9,7 +9,7 @@ from lookalike import Collection
 from tests.support.optional_packages import needs
 from tests.support.pictures import ColourEncoder, draw
 
-needs("fastapi", "uvicorn", "prometheus_client", "multipart", "httpx")
+needs("fastapi", "uvicorn", "prometheus_client", "python_multipart", "httpx")
 
 from tests.support.http_service import Running, running
 

@@ -129,6 +129,16 @@ def test_answers_do_not_wait_for_the_clients_acknowledgement(service: Running) -
     assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+def test_a_client_that_ends_its_side_gets_its_answer(service: Running) -> None:
+    with connected(service, b"GET /v1/info HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") as connection:
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"}")
+
+
 def test_more_connections_than_there_may_be_are_closed_at_once(photos: Collection) -> None:
     with running(photos, Settings(limits=Limits(connections=5), slow_clients=QUICK)) as service:
         some = [connected(service, b"") for _ in range(8)]

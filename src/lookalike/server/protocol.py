@@ -57,6 +57,13 @@ class PatientProtocol(H11Protocol):
             self._look_again.cancel()
         super().connection_lost(exc)
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Answers a client that has sent all that it will send; uvicorn would close the connection at once."""
+        is_asked = self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
+        if is_asked:
+            self.cycle.keep_alive = False
+        return is_asked
+
     def send_400_response(self, msg: str) -> None:
         """Answers what is not HTTP, and has the request whose body it was in end as if its client had gone."""
         if self.cycle is not None and not self.cycle.response_complete:

@@ -33,7 +33,7 @@ class Limits:
     """
 
     body_bytes: int = 32 * _MB
-    all_bodies_bytes: int = 256 * _MB
+    all_bodies_bytes: int = 128 * _MB
     k: int = 1000
     page: int = 500
     batch: int = 64
