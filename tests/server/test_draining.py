@@ -137,6 +137,14 @@ def test_what_cannot_be_served_is_refused(gallery: Path, tmp_path: Path) -> None
     assert "not both" in message(folder, "-c", folder)
 
 
+def test_without_the_extra_the_message_says_what_to_install(gallery: Path) -> None:
+    program = "import sys; sys.modules['fastapi'] = None; from lookalike.cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", program, "serve", str(gallery)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert 'pip install "lookalike[server]"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_port_that_is_taken_is_told(gallery: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         message = refused(gallery, "--port", str(other.getsockname()[1]))
