@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types crash power fuzz images corrupt hostile soak contention docs picture clean
+.PHONY: demo test lint types crash power fuzz fuzz-http images corrupt hostile soak contention docs picture clean
 
 # Installs Lookalike here, draws images and searches them; with FOLDER=~/Pictures, it searches that folder instead.
 demo: $(VENV)/package
@@ -34,6 +34,10 @@ fuzz: $(VENV)/tools
 # Compares 900 image files of all formats with an independent decoder; `make test` does 60.
 images: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.images --count 900
+
+# Sends 20,000 damaged requests to a service; `make test` sends 500.
+fuzz-http: $(VENV)/tools
+	$(BIN)/python -m tests.campaigns.fuzz_http --count 20000
 
 # Damages the files of collections 5,000 times; `make test` does it 150 times.
 corrupt: $(VENV)/tools

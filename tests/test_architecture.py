@@ -26,6 +26,7 @@ ROOMS = """
     evaluation
     collection display
     importers
+    server
     cli
     __main__
 """
@@ -33,7 +34,7 @@ FLOOR = {room: floor for floor, line in enumerate(ROOMS.splitlines()) for room i
 # Only a notebook asks for this, when it shows matches as images.
 LAZY = {("results", "display")}
 PUBLIC: list[str] = lookalike.__all__  # type: ignore[attr-defined]  # which lazy_loader makes
-HEAVY = {"torch", "tensorflow", "openvino", "faiss", "jinja2", "rich", "PIL", "numpy", "pyarrow"}
+HEAVY = {"torch", "tensorflow", "openvino", "faiss", "jinja2", "rich", "PIL", "numpy", "pyarrow", "fastapi", "uvicorn"}
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -1,4 +1,7 @@
 from .attributes.apply import AttributesReport as AttributesReport
+from .collection.browsing import Facets as Facets
+from .collection.browsing import Original as Original
+from .collection.browsing import ValueCount as ValueCount
 from .collection.collection import Collection as Collection
 from .collection.info import Info as Info
 from .collection.missing import Missing as Missing
@@ -28,6 +31,7 @@ from .index.policies import Policies as Policies
 from .index.policies import TuningPolicy as TuningPolicy
 from .ingest.pipeline import Progress as Progress
 from .ingest.pipeline import Report as Report
+from .results import IndexedImage as IndexedImage
 from .results import Match as Match
 from .results import Matches as Matches
 from .results import Skipped as Skipped

@@ -2,6 +2,8 @@
 
 LookalikeError
 ├── UsageError               an argument that cannot be right (also a ValueError)
+│   ├── NoImageError         there is no image with that id
+│   └── NameTakenError       there is another file of that name
 ├── ImageError               an image that cannot be used, with its path and the reason
 ├── ModelError               a model file that is refused, or a model that cannot be run
 │   └── MissingExtraError    an optional dependency is not installed
@@ -129,6 +131,14 @@ def _restored(kind: type[LookalikeError], args: tuple[Any, ...], state: dict[str
 
 class UsageError(LookalikeError, ValueError):
     """An argument that cannot be right, whatever the state of the collection."""
+
+
+class NoImageError(UsageError):
+    """There is no image with that id."""
+
+
+class NameTakenError(UsageError):
+    """There is another file of that name."""
 
 
 class ImageError(LookalikeError):

@@ -53,6 +53,31 @@ class Origin:
     date: datetime
 
 
+@dataclass(frozen=True)
+class IndexedImage:
+    """An image of a collection.
+
+    Attributes:
+        id: the image's number in its collection, at least 1, never used again.
+        key: the name that it is stored under, relative to the collection's folder (`2024/cat.jpg`).
+        path: the file, absolute.
+        label: by default the name of the folder that holds the image; None if it has none.
+        width: of the upright image, in pixels.
+        height: of the upright image, in pixels.
+        attributes: the image's attributes, by name.
+        sha256: of the file as it was indexed.
+    """
+
+    id: int
+    key: str
+    path: Path
+    label: str | None
+    width: int
+    height: int
+    attributes: Mapping[str, Any]
+    sha256: bytes = field(repr=False)
+
+
 class Matches(list[Match]):
     """Matches, best first: a list that a notebook shows as thumbnails.
 

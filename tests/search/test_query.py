@@ -56,9 +56,9 @@ def test_plus_and_minus_are_terms(named: Collection) -> None:
 
 
 def test_a_term_is_one_image_or_one_text_with_a_weight_that_counts() -> None:
-    with pytest.raises(UsageError, match="an image or a text"):
+    with pytest.raises(UsageError, match="one of these: an image, a text"):
         Term()
-    with pytest.raises(UsageError, match="an image or a text"):
+    with pytest.raises(UsageError, match="one of these: an image, a text"):
         Term("a.jpg", "a")
     for weight in (0.0, float("nan"), float("inf")):
         with pytest.raises(UsageError, match="weight="):

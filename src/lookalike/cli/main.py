@@ -16,7 +16,7 @@ from types import FrameType
 import click
 
 from lookalike import errors
-from lookalike.cli import demo, indexing, missing, models, output, searching, suggestions, tables, upkeep
+from lookalike.cli import demo, indexing, missing, models, output, searching, serving, suggestions, tables, upkeep
 from lookalike.cli.hints import as_command
 
 # The first that fits decides.
@@ -62,7 +62,7 @@ def cli() -> None:
 for _command in (
     *(indexing.index, indexing.plan, indexing.build),
     *(searching.search, upkeep.evaluate, tables.attributes, upkeep.info, upkeep.check, upkeep.remove),
-    *(missing.prune, missing.relocate),
+    *(missing.prune, missing.relocate, serving.serve),
     *(models.models, demo.demo, demo.completion),
 ):
     cli.add_command(_command)

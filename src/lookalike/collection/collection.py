@@ -20,9 +20,9 @@ from lookalike.collection.info import Info, info_of
 from lookalike.collection.missing import Missing
 from lookalike.collection.searching import Searchable
 from lookalike.collection.sources import CollectionSources
-from lookalike.collection.updating import Updatable
+from lookalike.collection.uploads import Uploadable
 from lookalike.collection.writing import WriteAccess
-from lookalike.errors import CorruptError
+from lookalike.errors import CollectionError, CorruptError
 from lookalike.evaluation import search_quality
 from lookalike.evaluation.results import Evaluation
 from lookalike.filters import Where, checked_where
@@ -35,11 +35,12 @@ from lookalike.results import Skipped
 from lookalike.search.searcher import Searcher
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage import layout
+from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
 
 
-class Collection(Searchable, Updatable):
+class Collection(Searchable, Uploadable):
     """An open collection, made by `lookalike.open` or `lookalike.create`. Threads may share it.
 
     The search methods take the fields of `lookalike.SearchOptions` as keyword arguments.
@@ -62,7 +63,7 @@ class Collection(Searchable, Updatable):
         self._snapshots = Snapshots(self._catalog, directory, manifest, policies.tuning)
         access = WriteAccess(self._catalog, directory, manifest, policies)
         Searchable.__init__(self, Searcher(self._snapshots, self.folder), encoder, manifest.made_by)
-        Updatable.__init__(self, manifest, self._catalog, access, CollectionSources(directory, manifest), encoder)
+        Uploadable.__init__(self, manifest, self._catalog, access, CollectionSources(directory, manifest), encoder)
 
     def __len__(self) -> int:
         """The number of images."""
@@ -84,6 +85,25 @@ class Collection(Searchable, Updatable):
         from lookalike.collection import opening  # which imports this module
 
         return opening.reopened, (self.directory, self._policies, *self._encoder.pickled())
+
+    def is_current(self) -> bool:
+        """Whether it is still as it was opened: not indexed again with another model, moved, deleted or replaced."""
+        try:
+            return manifests.read(self.directory) == self._manifest
+        except CollectionError:
+            return False
+
+    def reopen(self) -> "Collection":
+        """Opens the collection as it is now, with the same options; this one can still be used, and is closed as usual.
+
+        Raises:
+            NoCollectionError: it is gone.
+            IncompatibleError: it was indexed again, and the encoder that was given as an object cannot be used with it.
+            CorruptError: one of its files is damaged.
+        """
+        from lookalike.collection import opening  # which imports this module
+
+        return opening.reopened(self.directory, self._policies, *self._encoder.options)
 
     # The index
 

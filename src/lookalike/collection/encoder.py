@@ -1,7 +1,6 @@
 """The encoder of a collection, loaded when it is first needed, and the vectors that it makes of queries."""
 
 import pickle
-from collections.abc import Sequence
 from pathlib import Path
 
 from lookalike import encoders
@@ -10,7 +9,6 @@ from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import Hint, UsageError
 from lookalike.images.decode import ImageSource, prepare
 from lookalike.ingest.embedding import embed, embed_text
-from lookalike.search.query import Term, query_vector
 from lookalike.storage.manifest import Manifest
 from lookalike.storage.vectors import Vectors
 from lookalike.system import forks
@@ -47,6 +45,11 @@ class CollectionEncoder:
                 f"a collection with an encoder that cannot be pickled ({error}); open the collection in each process",
                 Hint("open_with_encoder", {"path": str(self._manifest.path(self._directory)), "encoder": ...}),
             ) from error
+        return self.options
+
+    @property
+    def options(self) -> tuple[Encoder | None, str, int]:
+        """What it was made of: the encoder, if it was given as an object, the device, and the limit of pixels."""
         return self._own, self._device, self.max_pixels
 
     def for_indexing(self, threads: int) -> Encoder:
@@ -57,16 +60,14 @@ class CollectionEncoder:
         """
         return self._load(threads, self._device)
 
-    def query_vector(self, terms: Sequence[Term]) -> Vectors:
-        """The unit vector of a query, float32 (1, dim).
+    def for_queries(self, threads: int = 1) -> Encoder:
+        """The encoder for at least that many threads, on the device that is best for few images.
 
         Raises:
-            ImageError: an image cannot be used.
-            UsageError: there is a text and the model takes none, or the terms cancel each other out.
+            IncompatibleError: it is not available here, or is another version.
         """
-        vectors = [self._term_vector(term) for term in terms]
-        is_one = len(terms) == 1 and terms[0].weight > 0
-        return vectors[0] if is_one else query_vector(terms, vectors)
+        # Starting a GPU takes longer than a few images take on the CPU.
+        return self._load(threads, "cpu" if self._device == "auto" else self._device)
 
     def image_vector(self, image: ImageSource) -> Vectors:
         """The unit vector of an image, float32 (1, dim).
@@ -74,8 +75,7 @@ class CollectionEncoder:
         Raises:
             ImageError: it cannot be used.
         """
-        # Starting a GPU takes longer than a few images take on the CPU.
-        encoder = self._load(1, "cpu" if self._device == "auto" else self._device)
+        encoder = self.for_queries()
         return embed(encoder, prepare(image, encoder.preprocessing, max_pixels=self.max_pixels))
 
     def text_vector(self, text: str) -> Vectors:
@@ -85,12 +85,6 @@ class CollectionEncoder:
             UsageError: the model does not take text.
         """
         return embed_text(self._load_text(), self._manifest.made_by.dim, text)
-
-    def _term_vector(self, term: Term) -> Vectors:
-        if term.text is not None:
-            return self.text_vector(term.text)
-        assert term.image is not None
-        return self.image_vector(term.image)
 
     def _load(self, threads: int, device: str) -> Encoder:
         if self._own is not None:

@@ -31,6 +31,7 @@ class Info:
         young: the number of vectors younger than the index, which are compared one by one.
         index: what is known of the index, or None if every search is exact.
         made_of: the folders and lists that it was made of, and what is left out.
+        generation: the number of the index, which no earlier one has had; None if there is none.
         damage: why there is no index although there should be, as far as can be told without reading it; else None.
     """
 
@@ -49,6 +50,7 @@ class Info:
     index: Generation | None
     made_of: MadeOf
     damage: str | None
+    generation: int | None = None
 
 
 def info_of(directory: Path, manifest: Manifest, snapshots: Snapshots, made_of: MadeOf) -> Info:
@@ -77,4 +79,5 @@ def info_of(directory: Path, manifest: Manifest, snapshots: Snapshots, made_of: 
         index=index,
         made_of=made_of,
         damage=damage,
+        generation=state.generation.number if state.generation else None,
     )

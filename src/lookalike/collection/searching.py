@@ -20,7 +20,7 @@ from lookalike.collection.queries import (
 from lookalike.images.decode import ImageSource
 from lookalike.results import Match, Matches, Origin
 from lookalike.search.options import SearchKeywords, SearchOptions
-from lookalike.search.query import Term
+from lookalike.search.query import Term, query_vector
 from lookalike.search.searcher import Searcher
 from lookalike.storage.manifest import Identity
 from lookalike.storage.vectors import Vectors
@@ -35,6 +35,21 @@ class Searchable:
 
     def __init__(self, searcher: Searcher, encoder: CollectionEncoder, made_by: Identity) -> None:
         self._searcher, self._encoder, self.made_by = searcher, encoder, made_by
+
+    @property
+    def max_pixels(self) -> int:
+        """The most pixels of an image that is decoded."""
+        return self._encoder.max_pixels
+
+    def warm_up(self, *, threads: int = 1) -> None:
+        """Opens its files and loads its encoder for so many threads, which the first searches would else wait for.
+
+        Raises:
+            IncompatibleError: the encoder is not available here, or is another version.
+            CorruptError: a file of the collection is damaged.
+        """
+        self.search_vector(np.ones(self.made_by.dim, np.float32), k=1)
+        self._encoder.for_queries(threads)
 
     def search(
         self,
@@ -73,10 +88,13 @@ class Searchable:
         return self._by_terms([Term(text=arguments.text(text, "text"))], SearchOptions(**options))
 
     def search_terms(self, terms: Sequence[Term], **options: Unpack[SearchKeywords]) -> Matches:
-        """Finds the images that match several images and texts together, each with its weight.
+        """Finds the images that match several images, texts and vectors together, each with its weight.
+
+        Images of the collection that terms name by their ids are left out.
 
         Raises:
             ImageError: an image cannot be used.
+            NoImageError: there is no image with an id.
             UsageError: there is a text and the model takes none, or the terms cancel each other out.
         """
         return self._by_terms(checked_terms(terms), SearchOptions(**options))
@@ -93,7 +111,7 @@ class Searchable:
         """Finds the images that are most similar to one of the collection's own, which is left out.
 
         Raises:
-            UsageError: there is no image with that id.
+            NoImageError: there is no image with that id.
         """
         number = arguments.whole(image_id, "image_id")
         image, others = self._searcher.by_image(number, SearchOptions(**options))
@@ -110,8 +128,22 @@ class Searchable:
         return self._matches(matches, [])
 
     def _by_terms(self, terms: list[Term], options: SearchOptions) -> Matches:
-        [matches] = self._searcher.by_vectors(self._encoder.query_vector(terms), options)
+        vectors = [self._term_vector(term) for term in terms]
+        is_one = len(terms) == 1 and terms[0].weight > 0
+        query = vectors[0] if is_one else query_vector(terms, vectors)
+        own = {term.id for term in terms if term.id is not None}
+        [matches] = self._searcher.by_vectors(query, options, leave_out=own)
         return self._matches(matches, terms)
+
+    def _term_vector(self, term: Term) -> Vectors:
+        if term.id is not None:
+            return self._searcher.vector_of(term.id)
+        if term.vector is not None:
+            return checked_vector(term.vector, self.made_by.dim)
+        if term.text is not None:
+            return self._encoder.text_vector(term.text)
+        assert term.image is not None
+        return self._encoder.image_vector(term.image)
 
     def embed(self, query: ImageSource) -> Vectors:
         """The unit vector of an image, float32 (1, dim), by the collection's encoder.

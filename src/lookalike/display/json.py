@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lookalike.display.text import without_surrogates
-from lookalike.results import Match, Origin, Skipped
+from lookalike.results import IndexedImage, Match, Origin, Skipped
 
 if TYPE_CHECKING:  # metrics loads numpy
     from lookalike.evaluation.results import Evaluation, WorstQuery
@@ -26,16 +26,32 @@ def as_dict(match: Match) -> dict[str, Any]:
     `path_bytes`, which holds its bytes in base64; `key` and `label` likewise. A number that is not finite becomes
     None, since JSON has no such number.
     """
+    path = None if match.path is None else str(match.path)
+    return {**match_as_dict(match), **_name("path", path), "is_query": match.is_query}
+
+
+def match_as_dict(match: Match) -> dict[str, Any]:
+    """Converts a match without the path of its file, for whoever has no access to it; see `as_dict`."""
     return {
         "id": match.id,
         **_name("key", match.key),
-        **_name("path", None if match.path is None else str(match.path)),
-        "score": _plain(match.score),
+        "score": plain(match.score),
         **_name("label", match.label),
         "width": match.width,
         "height": match.height,
-        "attributes": _plain(match.attributes),
-        "is_query": match.is_query,
+        "attributes": plain(match.attributes),
+    }
+
+
+def image_as_dict(image: IndexedImage) -> dict[str, Any]:
+    """Converts an image of a collection without the path of its file; see `as_dict`."""
+    return {
+        "id": image.id,
+        **_name("key", image.key),
+        **_name("label", image.label),
+        "width": image.width,
+        "height": image.height,
+        "attributes": plain(image.attributes),
     }
 
 
@@ -49,7 +65,7 @@ def evaluation_as_dict(evaluation: "Evaluation") -> dict[str, Any]:
 
     `chosen` is an offset into `points`, from 0.
     """
-    scalars = {name: _plain(value) for name, value in vars(evaluation).items() if name not in _OTHERS}
+    scalars = {name: plain(value) for name, value in vars(evaluation).items() if name not in _OTHERS}
     return {
         **scalars,
         "promise": evaluation.target_recall,
@@ -62,23 +78,23 @@ def evaluation_as_dict(evaluation: "Evaluation") -> dict[str, Any]:
 
 def _origin_as_dict(origin: Origin) -> dict[str, Any]:
     facts = {"model": origin.model, "fingerprint": origin.fingerprint, "date": origin.date.isoformat()}
-    return {**_name("folder", str(origin.folder)), **_plain(facts)}
+    return {**_name("folder", str(origin.folder)), **plain(facts)}
 
 
 def _point_as_dict(point: "OperatingPoint", kind: str) -> dict[str, Any]:
-    measured = {name: _plain(getattr(point, name)) for name in ("recall", "recall_low", "milliseconds")}
+    measured = {name: plain(getattr(point, name)) for name in ("recall", "recall_low", "milliseconds")}
     return {**measured, "name": point.parameters.description(kind)}
 
 
 def _label_as_dict(quality: "LabelQuality") -> dict[str, Any]:
-    return {**_plain(vars(quality)), **_name("label", quality.label)}
+    return {**plain(vars(quality)), **_name("label", quality.label)}
 
 
 def _worst_as_dict(worst: "WorstQuery") -> dict[str, Any]:
     return {
         **_briefly(worst.query),
-        "precision": _plain(worst.precision),
-        "found": [{**_briefly(match), "score": _plain(match.score)} for match in worst.found],
+        "precision": plain(worst.precision),
+        "found": [{**_briefly(match), "score": plain(match.score)} for match in worst.found],
     }
 
 
@@ -95,7 +111,7 @@ def _name(field: str, value: str | None) -> dict[str, str | None]:
     return {field: text, f"{field}_bytes": base64.b64encode(os.fsencode(value)).decode("ascii")}
 
 
-def _plain(value: object) -> Any:
+def plain(value: object) -> Any:
     """Converts any value to one that strict JSON can hold."""
     match value:
         case None | bool():
@@ -107,8 +123,8 @@ def _plain(value: object) -> Any:
         case numbers.Real():
             return float(value) if math.isfinite(value) else None
         case Mapping():
-            return {without_surrogates(str(key)): _plain(inner) for key, inner in value.items()}
+            return {without_surrogates(str(key)): plain(inner) for key, inner in value.items()}
         case list() | tuple():
-            return [_plain(inner) for inner in value]
+            return [plain(inner) for inner in value]
         case _:
             return without_surrogates(str(value))

@@ -51,8 +51,9 @@ def thumbnails(sources: Iterable[Any], side: int, max_pixels: int | None = None)
 
 def _thumbnail(source: Any, side: int, max_pixels: int) -> Thumbnail:
     if isinstance(source, Term):
-        if source.text is not None:
-            return Thumbnail("", None, None, text=safe_text(source.text))
+        if source.image is None:
+            own = "a vector" if source.id is None else f"image {source.id}"
+            return Thumbnail("", None, None, text=safe_text(own if source.text is None else source.text))
         source = source.image
     name, path = _name(source)
     if source is None or (isinstance(source, Match) and source.path is None):

@@ -1,13 +1,13 @@
 """Turns query vectors into matches: ranks rows by their stored vectors, then looks up their images."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 
 import numpy as np
 
-from lookalike.errors import UsageError
+from lookalike.errors import NoImageError
 from lookalike.results import Match
 from lookalike.search.options import SearchOptions
 from lookalike.search.snapshot import Snapshot, Snapshots
@@ -37,8 +37,12 @@ class Searcher:
         """The folder that the keys of the images are relative to."""
         return self._folder
 
-    def by_vectors(self, queries: Vectors, options: SearchOptions) -> list[list[Match]]:
+    def by_vectors(
+        self, queries: Vectors, options: SearchOptions, *, leave_out: Collection[int] = ()
+    ) -> list[list[Match]]:
         """Finds, for each unit vector, float32 (n, dim), the images whose vectors have the largest cosine with it.
+
+        The images with the ids in `leave_out` are not found.
 
         Raises:
             UsageError: the vectors have another dimension, or the filter asks for an attribute that no image has.
@@ -48,16 +52,19 @@ class Searcher:
             for patient in attempts:
                 with self._snapshots.current() as snapshot:
                     row_set = snapshot.row_set(options.where) if options.where else snapshot.live
-                scores, rows = snapshot.search(queries, options, row_set)
-                if (matches := self._named(snapshot, rows, scores, options, patient=patient)) is not None:
-                    return matches
+                extra = len(leave_out)
+                scores, rows = snapshot.search(queries, options, row_set, extra=extra)
+                named = self._named(snapshot, rows, scores, options, extra=extra, patient=patient)
+                if named is not None:
+                    return [[match for match in each if match.id not in leave_out][: options.k] for each in named]
         raise AssertionError("attempts do not end")
 
     def by_image(self, image_id: int, options: SearchOptions) -> tuple[Match, list[Match]]:
         """An image of the collection, and the images nearest to it, without itself.
 
         Raises:
-            UsageError: there is no image of that number, or the filter asks for an attribute that no image has.
+            NoImageError: there is no image of that number.
+            UsageError: the filter asks for an attribute that no image has.
             CorruptError: a vector that would have been returned is damaged.
         """
         with self._turn(1), closing(self._attempts(1)) as attempts:
@@ -72,13 +79,26 @@ class Searcher:
                     return self._match(image, 1.0), others[: options.k]
         raise AssertionError("attempts do not end")
 
+    def vector_of(self, image_id: int) -> Vectors:
+        """The unit vector of an image of the collection, float32 (1, dim).
+
+        Raises:
+            NoImageError: there is no image of that number.
+            CorruptError: its vector is damaged.
+        """
+        with self._snapshots.current() as snapshot:
+            row = self._image(snapshot, image_id).row
+            return unit(read_checked(snapshot.catalog, snapshot.vectors, np.array([row])))
+
     def _image(self, snapshot: Snapshot, image_id: int) -> StoredImage:
         if image := snapshot.catalog.image(image_id):
             return image
         if missing := snapshot.catalog.missing(image_id):
             file = self._folder / missing[0].key
-            raise UsageError(f"the image with the id {image_id} is missing; its file {file} is gone or cannot be used")
-        raise UsageError(f"there is no image with the id {image_id}")
+            raise NoImageError(
+                f"the image with the id {image_id} is missing; its file {file} is gone or cannot be used"
+            )
+        raise NoImageError(f"there is no image with the id {image_id}")
 
     def _turn(self, queries: int) -> AbstractContextManager[None]:
         """Lets no more searches run at once than there are processors; one of many queries does not count.

@@ -17,7 +17,8 @@ _OTHERS = """
     mp4 m4v mov avi mkv webm mpg mpeg wmv flv 3gp mts m2ts mp3 m4a aac wav flac ogg opus mid srt vtt ttf otf woff
     woff2 xmp aae thm lrcat lrprev pp3 dop url lnk torrent pid part crdownload
 """
-_SUFFIXES = frozenset(f".{suffix}" for suffix in f"{_IMAGES} {_UNSUPPORTED}".split())
+IMAGE_SUFFIXES = frozenset(f".{suffix}" for suffix in _IMAGES.split())
+_SUFFIXES = IMAGE_SUFFIXES | {f".{suffix}" for suffix in _UNSUPPORTED.split()}
 _NO_IMAGES = frozenset(f".{suffix}" for suffix in _OTHERS.split())
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from lookalike.errors import CorruptError
 from lookalike.filters import Where
 from lookalike.storage import filter_sql, missing, records, schema, seals
+from lookalike.storage.browsing import NO_LIMIT, BrowsedImages
 from lookalike.storage.carrying import Carried
-from lookalike.storage.known_files import KnownFiles
 from lookalike.storage.missing import MissingCounts, MissingImages
 from lookalike.storage.records import MissingImage, NamedRows, State, StoredGeneration, StoredImage, Totals
 from lookalike.storage.sqlite import Connection, Database
@@ -21,10 +21,9 @@ from lookalike.storage.transaction import Transaction
 
 _PAGE = 10_000  # images read at a time
 _PARAMETERS = 1000  # of one statement
-_NO_LIMIT = -1
 
 
-class Catalog(KnownFiles):
+class Catalog(BrowsedImages):
     """The catalog of one collection. Threads may share it: each gets a connection of its own."""
 
     def __init__(self, path: Path, *, on_replaced: Callable[[], None] = lambda: None) -> None:
@@ -147,9 +146,7 @@ class Catalog(KnownFiles):
         with self.reading() as state:
             return NamedRows(state, self.crc32s(rows), self.images_of(rows, where=where, limit=limit))
 
-    def images_of(
-        self, rows: Sequence[int], *, where: Where | None = None, limit: int = _NO_LIMIT
-    ) -> list[StoredImage]:
+    def images_of(self, rows: Sequence[int], *, where: Where | None = None, limit: int = NO_LIMIT) -> list[StoredImage]:
         """The images of these rows that match, in the order of the rows, and for each row in that of the keys.
 
         All copies of an image share a row. At most `limit` come back, unless it is negative.
@@ -166,18 +163,11 @@ class Catalog(KnownFiles):
         """
         return self._images("place", source, condition.sql, (wanted, *condition.values), limit)
 
-    def image(self, id_: int) -> StoredImage | None:
-        """The image of that number, or None."""
-        if not 0 < id_ < 2**63:  # what SQLite can count
-            return None
-        found = self._images("0 AS place", "images", "id = ?", (id_,))
-        return found[0] if found else None
-
     def annotated_images(self) -> list[StoredImage]:
         """The images that have attributes, by key."""
         return self._images("0 AS place", "images", "id IN (SELECT image FROM attributes)", ())
 
-    def live_images(self, after_id: int = 0, *, limit: int = _NO_LIMIT) -> Iterator[tuple[int, int, str | None]]:
+    def live_images(self, after_id: int = 0, *, limit: int = NO_LIMIT) -> Iterator[tuple[int, int, str | None]]:
         """(id, row, label) of the images with a larger id, by id; at most `limit` unless that is negative."""
         query = "SELECT id, row, label FROM images WHERE id > ? ORDER BY id LIMIT ?"
         while limit:
@@ -215,14 +205,6 @@ class Catalog(KnownFiles):
             filter_sql.refuse_unknown_names(connection, where, self.attribute_names)
             query = f"SELECT COUNT(*) FROM images WHERE {condition.sql}"  # noqa: S608
             return int(connection.execute(query, condition.values).fetchone()[0])
-
-    def attribute_names(self) -> list[str]:
-        """The names of the attributes that images have, in order."""
-        with self._database.connection() as connection:
-            names = [name for (name,) in connection.execute("SELECT DISTINCT name FROM attributes ORDER BY name")]
-        if not all(isinstance(name, str) for name in names):
-            raise self._damaged("an attribute has no name")
-        return names
 
     def skipped(self) -> Iterator[tuple[str, str]]:
         """(key, reason) of the skipped files, by key."""
@@ -317,20 +299,6 @@ class Catalog(KnownFiles):
         """
         with self._database.beside(before), self.writing() as transaction:
             return transaction.carry_over(now_ns=time.time_ns())
-
-    def _images(
-        self, place: str, source: str, condition: str, values: Sequence[Any], limit: int = _NO_LIMIT
-    ) -> list[StoredImage]:
-        """The images of a source that meet a condition, in the order of `place` and key, with their attributes."""
-        query = f"""
-            SELECT found.id, key, row, label, width, height, hash, seal, attributes.name, attributes.value FROM (
-                SELECT {place}, id, key, images.row, label, width, height, hash, seal
-                FROM {source} JOIN vectors ON vectors.row = images.row
-                WHERE {condition} ORDER BY place, key LIMIT ?
-            ) AS found LEFT JOIN attributes ON image = found.id ORDER BY place, key, name
-        """  # noqa: S608
-        with self._database.connection() as connection:
-            return seals.unsealed(connection.execute(query, (*values, limit)).fetchall())
 
     def _rows(self, found: Iterable[tuple[int]]) -> "array[int]":
         """Rows of vectors, checked against their number."""

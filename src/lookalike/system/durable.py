@@ -5,6 +5,7 @@ All functions raise OSError if the disk is full or failing; callers turn it into
 
 import hashlib
 import os
+import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -66,6 +67,27 @@ def write_new(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         sync(file.fileno())
+
+
+def put_new(path: Path, data: bytes) -> None:
+    """Writes a file that must not be there yet so that it is there whole or not at all, whatever happens.
+
+    Raises:
+        FileExistsError: there is something of that name.
+    """
+    # A random, hidden name: the folder is the user's, and whoever lists its images is not to find half of one.
+    temporary = path.with_name(f".lookalike-{secrets.token_hex(8)}.tmp")
+    try:
+        write_new(temporary, data)
+        try:
+            os.link(temporary, path)  # which, unlike a rename, replaces nothing
+        except FileExistsError:
+            raise
+        except OSError:  # the file system has no hard links
+            write_new(path, data)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def replace(path: Path, data: bytes) -> None:

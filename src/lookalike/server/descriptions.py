@@ -1,0 +1,66 @@
+"""What OpenAPI's description says of bodies that are read as they arrive, and of answers."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from lookalike.server import bodies
+
+_PROBLEMS = {
+    401: "The token is missing or wrong.",
+    404: "There is no such image, or its file is not the one that was indexed.",
+    409: "There is another file of that name.",
+    413: "The body is larger than it may be.",
+    415: "The body is of a type that the route does not take.",
+    422: "The request or the image cannot be right; `detail` says why.",
+    503: "There is too much to do; `Retry-After` says when to try again.",
+}
+
+
+def answers(kind: type[BaseModel] | None, *statuses: int, status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """The answers of a route: one of some kind, and the problems of these statuses."""
+    described: dict[int | str, dict[str, Any]] = {} if kind is None else {status: {"model": kind}}
+    for each in (401, *statuses):
+        content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetail"}}}
+        described[each] = {"description": _PROBLEMS[each], "content": content}
+    return described
+
+
+def image_answer(kinds: str, description: str) -> dict[int | str, dict[str, Any]]:
+    """The answer of a route that sends an image."""
+    content = {kinds: {"schema": {"type": "string", "format": "binary"}}}
+    return {200: {"description": description, "content": content}, 304: {"description": "It is the one of `ETag`."}}
+
+
+def json_body(kind: type[BaseModel]) -> dict[str, Any]:
+    """The body of a route that takes JSON."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _reference(kind)}}}}
+
+
+def _reference(kind: type[BaseModel]) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}
+
+
+_BINARY = {"type": "string", "format": "binary"}
+_FORM = {"type": "object", "required": ["image"], "properties": {"image": _BINARY}}
+SEARCH_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "image/*": {"schema": _BINARY},
+            "multipart/form-data": {"schema": _FORM},
+            "application/json": {"schema": _reference(bodies.Search)},
+        },
+    }
+}
+IMAGE_BODY = {"requestBody": {"required": True, "content": {"image/*": {"schema": _BINARY}}}}
+
+
+def with_schemas(description: dict[str, Any]) -> dict[str, Any]:
+    """Adds the schemas of bodies that only the descriptions here name."""
+    schemas = description.setdefault("components", {}).setdefault("schemas", {})
+    for kind in (bodies.Search, bodies.Batch, bodies.Session, bodies.Embeddings, bodies.ProblemDetail):
+        made = kind.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= made.pop("$defs", {})
+        schemas[kind.__name__] = made
+    return description

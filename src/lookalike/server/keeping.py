@@ -1,0 +1,77 @@
+"""What the service keeps in memory for a while: counts of facets, and files that are being sent."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from lookalike.collection.browsing import Facets
+from lookalike.collection.collection import Collection
+from lookalike.filters import Where
+from lookalike.server.problems import busy
+
+_FACETS = 64  # filters whose counts are kept
+_PIECE = 2**18  # bytes that are sent at once
+
+
+class FacetCache:
+    """The facets of filters, as long as the collection does not change. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, Where | None], Facets] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, collection: Collection, where: Where | None) -> Facets:
+        """The facets of a filter; raises UsageError for an attribute that no image has."""
+        key = (f"{collection.made_by.fingerprint} {collection.revision()}", where)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = collection.facets(where)
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > _FACETS:
+                self._kept.popitem(last=False)
+        return made
+
+
+class Files:
+    """The files that are being sent, whose bytes stay in memory until the client has taken them."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes, self.held = most_bytes, 0
+
+    def response(self, data: bytes, headers: dict[str, str], media_type: str) -> "FileResponse":
+        """The answer that sends a file, a piece at a time, as fast as the client takes it.
+
+        Raises:
+            ProblemError: 503, other files take all memory that there is for them.
+        """
+        if self.held and self.held + len(data) > self._most_bytes:
+            raise busy(
+                "the files that others are getting take all memory that there is for them; try again in a moment"
+            )
+        return FileResponse(self, data, headers, media_type)
+
+
+class FileResponse(StreamingResponse):
+    """Sends the bytes of a file."""
+
+    def __init__(self, files: Files, data: bytes, headers: dict[str, str], media_type: str) -> None:
+        self._files, self._size = files, len(data)
+        super().__init__(_pieces(data), headers={**headers, "Content-Length": str(len(data))}, media_type=media_type)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._files.held += self._size
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._files.held -= self._size
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), _PIECE):
+        yield data[start : start + _PIECE]

@@ -1,0 +1,222 @@
+"""The routes of searches: by an uploaded image, or by images, texts, ids and vectors that add up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lookalike.collection.collection import Collection
+from lookalike.errors import LookalikeError
+from lookalike.filters import Where, parse
+from lookalike.images.region import Region, cut
+from lookalike.results import Match
+from lookalike.search.options import SearchKeywords
+from lookalike.search.query import Term
+from lookalike.server import bodies, descriptions, problems
+from lookalike.server.answers import answer, match_members
+from lookalike.server.metrics import Steps
+from lookalike.server.requests import (
+    from_texts,
+    is_raw_image,
+    media_type,
+    read_bytes,
+    read_form,
+    read_json,
+    unsupported,
+)
+from lookalike.server.service import Service, TheService
+
+router = APIRouter(prefix="/v1", tags=["search"])
+
+
+class ImageQuery(BaseModel):
+    """The options of a search by an uploaded image, as parameters of the address or fields of the form."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    k: int = Field(10, ge=1, description="The number of matches.")
+    min_score: float | None = Field(None, ge=-1, le=1, description="Leaves out images with a lower score.")
+    label: list[str] = Field([], max_length=1000, description="Only images with this label; repeatable.")
+    under: str | None = Field(None, description="Only images in this folder of the collection.")
+    where: list[str] = Field(
+        [],
+        max_length=100,
+        description="Only images with this attribute: `colour=red,blue`, `price=10..20`; repeatable.",
+    )
+    exact: bool = Field(False, description="Compares with every image, even if there is an index.")
+    recall: float | None = Field(None, gt=0, le=1, description="The target recall.")
+    region: str | None = Field(None, description="A part of the image: `x,y,width,height` in shares of its sides.")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A search: what for, and how."""
+
+    terms: Sequence[Term]
+    options: SearchKeywords
+    region: Region | None = None
+
+    @property
+    def needs_encoder(self) -> bool:
+        """Whether there is an image or a text in it."""
+        return self.region is not None or any(not (term.image is term.text is None) for term in self.terms)
+
+
+@router.post(
+    "/search",
+    summary="Find the images that look like this one",
+    responses=descriptions.answers(bodies.SearchAnswer, 413, 415, 422, 503),
+    openapi_extra=descriptions.SEARCH_BODY,
+)
+async def search(request: Request, service: TheService, query: Annotated[ImageQuery, Query()]) -> Response:
+    """Finds the most similar images, best first.
+
+    The body is the image itself (`Content-Type: image/jpeg` or any other `image/…`), with the options in the address;
+    or a form with the field `image`, and the options as fields; or JSON with positive and negative examples. The
+    score is the cosine similarity, at most 1. Images that the query names by their ids are left out.
+    """
+    steps = service.steps()
+    if media_type(request) == "application/json":
+        if request.query_params:
+            raise problems.invalid("with JSON, the options are members of the body, not of the address")
+        wanted = _of_json(service, await read_json(request, bodies.Search))
+    else:
+        service.encoding.refuse_if_full()
+        with steps.timed("receive"):
+            wanted = await _of_image(request, service, query)
+    matches = await found(service, wanted, steps)
+    return answer({"matches": [match_members(match) for match in matches], "took_ms": steps.total()})
+
+
+@router.post(
+    "/search/batch",
+    summary="Answer several searches",
+    responses=descriptions.answers(bodies.BatchAnswer, 413, 415, 422, 503),
+    openapi_extra=descriptions.json_body(bodies.Batch),
+)
+async def search_batch(request: Request, service: TheService) -> Response:
+    """Answers several searches in their order.
+
+    A query that cannot be answered, such as one with an image that is damaged, has a `problem` in its answer; the
+    others have their matches.
+    """
+    steps, batch = service.steps(), await read_json(request, bodies.Batch)
+    if len(batch.queries) > service.settings.limits.batch:
+        raise problems.invalid(f"queries: more than {service.settings.limits.batch}, the most of one request")
+    answers = [await _answered(service, query, steps) for query in batch.queries]
+    return answer({"answers": answers, "took_ms": steps.total()})
+
+
+async def found(service: Service, wanted: Wanted, steps: Steps) -> Sequence[Match]:
+    """The matches of a search: encodes what has to be on one lane, then searches on the other."""
+
+    async def with_collection(collection: Collection) -> Sequence[Match]:
+        terms = wanted.terms
+        if wanted.needs_encoder:
+            with steps.timed("encode"):
+                terms = await service.encoding.run(lambda: _encoded(collection, wanted))
+        with steps.timed("search"):
+            return await service.searching.run(lambda: _searched(collection, terms, wanted.options))
+
+    return await service.live.use(with_collection)
+
+
+async def _answered(service: Service, query: bodies.Search, steps: Steps) -> dict[str, Any]:
+    try:
+        matches = await found(service, _of_json(service, query), steps)
+        return {"matches": [match_members(match) for match in matches], "problem": None}
+    except LookalikeError as error:
+        problem = problems.of_error(error)
+    except problems.ProblemError as refused:
+        problem = refused
+    if problem.status >= 500:
+        raise problem  # it is no query's fault
+    return {"matches": [], "problem": problem.as_dict()}
+
+
+def _searched(collection: Collection, terms: Sequence[Term], options: SearchKeywords) -> Sequence[Match]:
+    if len(terms) == 1 and terms[0].id is not None and terms[0].weight > 0:
+        return collection.search_id(terms[0].id, **options)  # finds the same in one look at the catalog instead of two
+    return collection.search_terms(terms, **options)
+
+
+def _encoded(collection: Collection, wanted: Wanted) -> list[Term]:
+    """The terms with vectors in place of images and texts."""
+    return [_with_vector(collection, term, wanted.region if term.weight > 0 else None) for term in wanted.terms]
+
+
+def _with_vector(collection: Collection, term: Term, region: Region | None) -> Term:
+    image = term.image
+    if region:
+        source = collection.original(term.id).data if term.id is not None else term.image
+        assert source is not None
+        image = cut(source, region, max_pixels=collection.max_pixels)
+    elif term.id is not None or term.vector is not None:
+        return term
+    vector = collection.embed_text(term.text) if term.text is not None and not region else None
+    if vector is None:
+        assert image is not None
+        vector = collection.embed(image)
+    return Term(vector=vector, weight=term.weight)
+
+
+def _of_json(service: Service, body: bodies.Search) -> Wanted:
+    positive = [_term(example, 1) for example in body.positive]
+    negative = [_term(example, -1) for example in body.negative]
+    where = body.where.where() if body.where else None
+    region = body.cut()
+    if region and (len(positive) > 1 or (positive[0].image is None and positive[0].id is None)):
+        raise problems.invalid("region: give one positive example that is an image or an id")
+    wanted = Wanted([*positive, *negative], _options(body.min_score, where, body.exact, body.recall), region)
+    return _with_k(service, wanted, body.k)
+
+
+def _term(example: bodies.Example, sign: int) -> Term:
+    image = None if example.image is None else bodies.image_bytes(example.image)
+    weight = sign * example.weight
+    return Term(image, example.text, weight, id=example.id, vector=example.vector)
+
+
+async def _of_image(request: Request, service: Service, query: ImageQuery) -> Wanted:
+    if is_raw_image(request):
+        image = await read_bytes(request)
+    elif media_type(request) == "multipart/form-data":
+        form = await read_form(request)
+        image, query = form.image, _with_fields(query, form.fields)
+    else:
+        raise unsupported("that of the image, such as image/jpeg, to multipart/form-data, or to application/json")
+    where = None
+    if query.label or query.under is not None or query.where:
+        where = Where(label=query.label or None, under=query.under, attributes=parse(query.where))
+    options = _options(query.min_score, where, query.exact, query.recall)
+    return _with_k(service, Wanted([Term(image)], options, _region(query.region)), query.k)
+
+
+def _with_fields(query: ImageQuery, fields: Any) -> ImageQuery:
+    lists = ("label", "where")
+    given = {name: values if name in lists else values[-1] for name, values in fields.items()}
+    return from_texts(ImageQuery, {**query.model_dump(exclude_unset=True), **given})
+
+
+def _options(min_score: float | None, where: Where | None, exact: bool, recall: float | None) -> SearchKeywords:
+    return {"min_score": min_score, "where": where, "exact": exact, "recall": recall}
+
+
+def _with_k(service: Service, wanted: Wanted, k: int) -> Wanted:
+    if k > service.settings.limits.k:
+        raise problems.invalid(f"k: {k} is more than {service.settings.limits.k}, the most matches of a search")
+    return replace(wanted, options={**wanted.options, "k": k})
+
+
+def _region(text: str | None) -> Region | None:
+    if text is None:
+        return None
+    try:
+        x, y, width, height = map(float, text.split(","))
+    except ValueError:
+        raise problems.invalid("region: give four numbers, x,y,width,height, such as 0.25,0,0.5,1") from None
+    return Region(x, y, width, height)

@@ -1,0 +1,149 @@
+"""Clients that are slow are cut off while others are served: row 32 of the table of faults, over real sockets."""
+
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from lookalike import Collection
+from lookalike.server.settings import Limits, Settings, SlowClients
+from tests.support.http_service import Running, running
+
+QUICK = SlowClients(head_s=1.0, window_s=1.0, bytes_per_s=1000, idle_s=1.0, drain_s=1.0)
+HEAD = b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n"
+
+
+def connected(service: Running, sent: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", service.port), timeout=15)
+    connection.sendall(sent)
+    return connection
+
+
+def seconds_until_closed(connection: socket.socket, trickle: bytes = b"") -> float:
+    """How long until the service closes a connection on which a byte is sent now and then."""
+    begun = time.monotonic()
+    connection.settimeout(0.2)
+    while time.monotonic() - begun < 12:
+        try:
+            if trickle:
+                connection.sendall(trickle)
+            if not connection.recv(65536):
+                break
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+    else:
+        raise AssertionError("not closed")
+    connection.close()
+    return time.monotonic() - begun
+
+
+SLOW: dict[str, tuple[bytes, bytes]] = {
+    "says nothing": (b"", b""),
+    "sends its head byte by byte": (b"GET / HTTP/1.1\r\n", b"x"),
+    "stops in its head": (HEAD, b""),
+    "stops in its body": (HEAD + b"Content-Length: 5000\r\n\r\nabc", b""),
+    "sends its body byte by byte": (HEAD + b"Content-Length: 5000\r\n\r\n", b"x"),
+    "sends its chunks byte by byte": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    "sends what is refused byte by byte": (HEAD.replace(b"image/png", b"x/y") + b"Content-Length: 5000\r\n\r\n", b"x"),
+    "stops after a request": (b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b""),
+    "stops in its second head": (b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /he", b""),
+}
+
+
+@pytest.mark.parametrize(("sent", "trickle"), SLOW.values(), ids=SLOW)
+def test_a_slow_client_is_cut_off(photos: Collection, sent: bytes, trickle: bytes) -> None:
+    with running(photos, Settings(slow_clients=QUICK)) as service:
+        assert seconds_until_closed(connected(service, sent), trickle) < 6
+
+
+def test_a_client_that_does_not_take_its_answer_is_cut_off(photos: Collection) -> None:
+    import numpy as np
+    from PIL import Image
+
+    noise = np.random.default_rng(1).integers(0, 256, (1500, 1500, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(photos.folder / "large.png")
+    photos.add(photos.folder)
+    own = photos.images()[-1]
+    with running(photos, Settings(slow_clients=QUICK)) as service:
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", service.port))
+        connection.sendall(f"GET /v1/images/{own.id}/original HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        wait_until(lambda: len(service.server.server_state.connections) >= 2)
+        wait_until(lambda: len(service.server.server_state.connections) <= 1)
+        app = service.server.config.app
+        wait_until(lambda: app.state.service.files.held == 0)  # type: ignore[union-attr]
+        connection.close()
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 8
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_a_client_that_is_just_fast_enough_is_served(photos: Collection) -> None:
+    """It sends its picture in a dozen pieces over more than the time of the window."""
+    data = (photos.folder / "00.png").read_bytes() + bytes(6000)
+    with running(photos, Settings(slow_clients=QUICK)) as service:
+        connection = connected(service, HEAD + f"Content-Length: {len(data)}\r\n\r\n".encode())
+        for start in range(0, len(data), 500):
+            connection.sendall(data[start : start + 500])
+            time.sleep(0.15)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        connection.close()
+
+
+def test_200_slow_clients_are_cut_off_while_others_are_served(photos: Collection) -> None:
+    """With the limits that everybody has."""
+    with running(photos, Settings()) as service:
+        kinds = [sent for sent, _ in list(SLOW.values())[:7]]
+        begun = time.monotonic()
+        slow = [connected(service, kinds[number % len(kinds)]) for number in range(200)]
+        times = []
+        while len(service.server.server_state.connections) > 1 and time.monotonic() - begun < 12:
+            once = time.monotonic()
+            assert service.client.post("/v1/search", json={"positive": [{"id": 1}]}).status_code == 200
+            times.append(time.monotonic() - once)
+            for connection in slow[::20]:
+                with suppress(OSError):
+                    connection.send(b"x")
+            time.sleep(0.1)
+        assert time.monotonic() - begun < 10
+        assert len(times) > 10
+        assert max(times) < 2
+        for connection in slow:
+            connection.close()
+
+
+def test_answers_do_not_wait_for_the_clients_acknowledgement(service: Running) -> None:
+    """Nagle's algorithm would hold the body of an answer back until the client has acknowledged its head."""
+    service.client.get("/health")
+    [connection] = service.server.server_state.connections
+    accepted: socket.socket = connection.transport.get_extra_info("socket")
+    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_client_that_ends_its_side_gets_its_answer(service: Running) -> None:
+    with connected(service, b"GET /v1/info HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") as connection:
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"}")
+
+
+def test_more_connections_than_there_may_be_are_closed_at_once(photos: Collection) -> None:
+    with running(photos, Settings(limits=Limits(connections=5), slow_clients=QUICK)) as service:
+        some = [connected(service, b"") for _ in range(8)]
+        assert some[-1].recv(1000).startswith(b"HTTP/1.1 503 ")
+        for connection in some:
+            connection.close()
+        wait_until(lambda: len(service.server.server_state.connections) <= 1)
+        assert service.client.get("/health").status_code == 200
