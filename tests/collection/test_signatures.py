@@ -40,11 +40,13 @@ STRANGE: list[Any] = [Strange(), 1j, {"a": Strange()}, [[Strange()]], b"\xff", n
 # What is strange elsewhere: bytes and arrays may be images, which are looked at when they are decoded.
 TAKES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("query", "queries", "image"), (bytes, np.ndarray)),
+    "data": (bytes,),
     **dict.fromkeys(("progress", "build_progress"), (type(strange_function),)),
 }
 # What Lookalike makes for its callers to read, and what is no class that is called; errors and warnings are neither.
 NOT_CALLED = {
     *("AttributesReport", "BuildProgress", "Evaluation", "Generation", "Info", "MadeOf"),
+    *("Facets", "IndexedImage", "Original", "ValueCount"),
     *("Maintenance", "Match", "Matches", "Missing", "Progress", "Report", "Skipped", "Hint"),
     *("Encoder", "TextEncoder", "ImageSource", "Collection"),
 }
@@ -132,6 +134,13 @@ def methods(photos: Collection, folder: Path) -> dict[str, dict[str, Any]]:
         "maintain": {},
         "count": {"where": Where()},
         "evaluate": {},
+        "image": {"image_id": 1},
+        "images": {},
+        "facets": {},
+        "original": {"image_id": 1},
+        "put": {"key": "a.png", "data": b""},
+        "delete": {"image_id": 1},
+        "warm_up": {},
     }
 
 

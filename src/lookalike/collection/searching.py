@@ -48,8 +48,9 @@ class Searchable:
             IncompatibleError: the encoder is not available here, or is another version.
             CorruptError: a file of the collection is damaged.
         """
+        count = arguments.whole(threads, "threads", least=1)
         self.search_vector(np.ones(self.made_by.dim, np.float32), k=1)
-        self._encoder.for_queries(threads)
+        self._encoder.for_queries(count)
 
     def search(
         self,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lookalike import arguments
 from lookalike.collection.browsing import Browsable
 from lookalike.collection.updating import Updatable
 from lookalike.errors import ImageError, LookalikeError, NameTakenError, NoImageError, UsageError
@@ -71,7 +72,8 @@ class Uploadable(Browsable, Updatable):
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing.
         """
-        path = self._place_for(checked_key(key))
+        path = self._place_for(checked_key(arguments.text(key, "key")))
+        data = arguments.instance(data, bytes, "data", "the bytes of an image file")
         is_new = self._put_new(path, key, data)
         with _undone(path if is_new else None):
             report = self.add([path], threads=1)
@@ -95,7 +97,7 @@ class Uploadable(Browsable, Updatable):
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing.
         """
-        image = self.image(image_id)
+        image, file = self.image(image_id), arguments.flag(file, "file")
         if file and image.key.startswith("/"):
             raise ImageError("not in the collection's folder, so its file is not deleted", image.key)
         if file:
