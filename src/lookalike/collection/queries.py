@@ -78,6 +78,8 @@ def with_queries_marked(matches: Iterable[Match], queries: Iterable[Any]) -> lis
     """The matches, of which those have `is_query` whose files are among the queries, but for negative examples."""
     given = [query.image if isinstance(query, Term) and query.weight > 0 else query for query in queries]
     names = [Path(os.fsdecode(query)) for query in given if isinstance(query, str | os.PathLike)]
+    if not names:
+        return [*matches]
     paths = {path for name in names for path in (absolute(name), name.resolve())}
     return [replace(match, is_query=True) if match.path in paths else match for match in matches]
 
