@@ -1,7 +1,6 @@
 """Paths as people and shells give them: the current folder, none at all, the root, with slashes at the end."""
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -9,13 +8,12 @@ import pytest
 
 import lookalike
 from lookalike.cli import options
-from lookalike.cli.main import cli, main
+from lookalike.cli.main import cli
 from lookalike.demo import KINDS
 from lookalike.errors import UsageError
+from tests.cli.conftest import Run
 from tests.support.commands import run
 from tests.support.pictures import ColourEncoder, draw
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -28,20 +26,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         photos.add(home / "photos")
     monkeypatch.chdir(home)
     return home
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["lookalike", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 def parameters(command: click.Command) -> Iterator[click.Parameter]:

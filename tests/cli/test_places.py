@@ -1,17 +1,14 @@
+from tests.cli.conftest import Run
+
 """Which collection a command asks, and that it says so: folders, collections inside others, the query's own folder."""
 
 import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lookalike.cli.main import main
 from lookalike.demo import write_gallery
 from tests.support.commands import records, run
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -45,21 +42,6 @@ def nested(home: Path) -> Path:
         == "In photos, photos/2023, photos/2024 have collections of their own, which this command leaves as they are.\n"
     )
     return home
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: str, cwd: Path) -> tuple[int, str, str]:
-        monkeypatch.chdir(cwd)
-        monkeypatch.setattr(sys, "argv", ["lookalike", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 def first(out: str) -> str:

@@ -2,19 +2,15 @@
 
 import os
 import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import lookalike
-from lookalike.cli.main import main
 from lookalike.collection import trust
 from lookalike.demo import write_gallery
+from tests.cli.conftest import Run
 from tests.support.commands import records, run
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -31,21 +27,6 @@ def home(made: Path, tmp_path: Path) -> Path:
     """A copy of it."""
     shutil.copytree(made, tmp_path / "home")
     return tmp_path.resolve() / "home"
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: str, cwd: Path) -> tuple[int, str, str]:
-        monkeypatch.chdir(cwd)
-        monkeypatch.setattr(sys, "argv", ["lookalike", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 def names(home: Path, place: str = "photos") -> set[str]:

@@ -8,21 +8,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from lookalike.errors import ImageError
-from lookalike.images.decode import Preprocessing, decode, thumbnail
+from lookalike.images.decode import thumbnail
+from tests.support.decoded_files import reason
 from tests.support.image_samples import Masks, bit_fields, painting, run_length_bmp, saved
-
-WHOLE = Preprocessing(size=32, crop=1.0)
 
 
 def whole(data: bytes) -> NDArray[np.uint8]:
     return np.asarray(thumbnail(data, 1000))
-
-
-def reason(data: bytes) -> str:
-    with pytest.raises(ImageError) as caught:
-        decode(data, WHOLE)
-    return caught.value.reason
 
 
 def opaque(size: tuple[int, int] = (41, 30)) -> NDArray[np.uint8]:

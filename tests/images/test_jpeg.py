@@ -14,19 +14,8 @@ from lookalike.errors import ImageError
 from lookalike.images import limits
 from lookalike.images.decode import Preprocessing, decode
 from lookalike.images.jpeg import open_jpeg
+from tests.support.decoded_files import WHOLE, pixels, reason
 from tests.support.image_samples import close, painting, saved, smooth
-
-WHOLE = Preprocessing(size=32, crop=1.0)
-
-
-def pixels(data: bytes) -> NDArray[np.uint8]:
-    return decode(data, WHOLE).pixels
-
-
-def reason(data: bytes) -> str:
-    with pytest.raises(ImageError) as caught:
-        decode(data, WHOLE)
-    return caught.value.reason
 
 
 def segment(marker: int, content: bytes) -> bytes:

@@ -10,21 +10,15 @@ from PIL import Image
 
 from lookalike.errors import ImageError
 from lookalike.images import limits
-from lookalike.images.decode import Preprocessing, decode, thumbnail
+from lookalike.images.decode import decode, thumbnail
+from tests.support.decoded_files import WHOLE, reason
 from tests.support.image_samples import close, painting, saved
 
-WHOLE = Preprocessing(size=32, crop=1.0)
 SIZE = (41, 30)
 
 
 def whole(data: bytes) -> NDArray[np.uint8]:
     return np.asarray(thumbnail(data, 1000))
-
-
-def reason(data: bytes) -> str:
-    with pytest.raises(ImageError) as caught:
-        decode(data, WHOLE)
-    return caught.value.reason
 
 
 def values(mode: str) -> NDArray[np.uint8]:

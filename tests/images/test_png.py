@@ -7,25 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
-from lookalike.errors import ImageError
 from lookalike.images import png as png_files
-from lookalike.images.decode import Preprocessing, decode
+from lookalike.images.decode import decode
+from tests.support.decoded_files import WHOLE, pixels, reason
 from tests.support.image_samples import END, chunk, exif, painting, png, saved
-
-WHOLE = Preprocessing(size=32, crop=1.0)
-
-
-def pixels(data: bytes) -> NDArray[np.uint8]:
-    return decode(data, WHOLE).pixels
-
-
-def reason(data: bytes) -> str:
-    with pytest.raises(ImageError) as caught:
-        decode(data, WHOLE)
-    return caught.value.reason
 
 
 def after_header(data: bytes, *chunks: bytes) -> bytes:

@@ -5,7 +5,7 @@ A file that is put lands in the collection's folder under a safe name, and never
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lookalike import arguments
@@ -133,11 +133,9 @@ class Uploadable(Browsable, Updatable):
                 raise
         else:
             return True
-        try:
+        with suppress(ImageError):
             if not path.is_symlink() and read(path).data == data:
                 return False
-        except ImageError:
-            pass
         raise NameTakenError(f"{key}: there is another file of that name; give another name, or delete that one")
 
 

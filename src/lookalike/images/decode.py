@@ -9,7 +9,7 @@ import io
 import math
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, TypeAlias, get_args
 
@@ -234,11 +234,9 @@ def _read_file(file: Any, max_bytes: int) -> bytes:
 
 def _rewind(file: Any) -> None:
     """Goes to the beginning of a file, as Pillow does, if it has one: a pipe, or a part of a response, has not."""
-    try:
+    with suppress(AttributeError, OSError):
         if not hasattr(file, "seekable") or file.seekable():
             file.seek(0)
-    except (AttributeError, OSError):
-        pass
 
 
 def _from_array(array: NDArray[np.uint8]) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from lookalike.errors import UsageError
@@ -105,10 +106,8 @@ class Settings:
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach an address or name."""
-    try:
+    with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        pass
     if not host:  # which stands for every address
         return False
     try:
