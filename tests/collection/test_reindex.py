@@ -9,6 +9,7 @@ import pytest
 
 import lookalike
 from lookalike import Collection
+from lookalike.collection import trust
 from lookalike.collection.reindex import reindex
 from lookalike.errors import IncompatibleError, UsageError
 from lookalike.filters import Where
@@ -34,6 +35,20 @@ def test_the_vectors_are_those_of_a_collection_made_with_that_model(photos: Coll
         query = cosines_ready(CoarseEncoder().encode(pixels)[0])
         exact = {key: vector.astype(np.float64) for key, vector in vectors.items()}
         assert_best(again.search(picture(3), k=12), query, exact, 12)
+
+
+def test_a_collection_kept_elsewhere_stays_trusted(photos: Collection, tmp_path: Path) -> None:
+    """Its folder is outside of it, and each model gives it another identity."""
+    with lookalike.create(photos.folder, directory=tmp_path / "elsewhere", encoder=ColourEncoder()) as elsewhere:
+        elsewhere.add(photos.folder)
+        number = len(elsewhere)
+    trust._TRUSTED.clear()  # as in another process
+    for encoder in (CoarseEncoder(), ColourEncoder(), CoarseEncoder()):
+        report = reindex(tmp_path / "elsewhere", encoder=encoder)
+        trust._TRUSTED.clear()
+        assert (report.unchanged, report.added, report.missing) == (number, 0, 0)
+    with lookalike.open(tmp_path / "elsewhere", encoder=CoarseEncoder()) as again:
+        assert again.update().unchanged == number
 
 
 def test_ids_attributes_and_labels_stay(photos: Collection) -> None:

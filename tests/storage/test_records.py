@@ -15,6 +15,7 @@ from lookalike.storage.records import (
     State,
     StoredGeneration,
     StoredImage,
+    checked_count,
     checked_hash,
     is_key,
 )
@@ -66,3 +67,13 @@ def test_a_hash_is_of_bytes() -> None:
     for value in (None, "hash", 5_000_000_000, -1, 2.5):
         with pytest.raises(InvalidRecordError, match="invalid hash"):
             checked_hash(value)
+
+
+@pytest.mark.parametrize("value", [None, "7", b"\xff", -1, 2**48, 1.0])
+def test_a_count_that_is_none_is_refused(value: object) -> None:
+    with pytest.raises(InvalidRecordError, match="a row is no number"):
+        checked_count(value, "a row")
+
+
+def test_a_count_is_returned() -> None:
+    assert [checked_count(value, "a row") for value in (0, 7, 2**48 - 1)] == [0, 7, 2**48 - 1]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Unpack
 
 from lookalike import arguments, encoders
-from lookalike.collection import compatibility
+from lookalike.collection import compatibility, trust
 from lookalike.collection.encoder_choice import EncoderChoice, check_options, max_pixels
 from lookalike.collection.migration import Migration
 from lookalike.collection.sources import CollectionSources, Sources
@@ -31,6 +31,7 @@ from lookalike.ingest.pipeline import Progress, Report
 from lookalike.sources.folder import Source
 from lookalike.storage import directory as directories
 from lookalike.storage import files, layout, lock
+from lookalike.storage import made_of as remembered
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Identity, Manifest
@@ -158,9 +159,17 @@ def reindex(
     directory, start = layout.find_or_raise(path), time.monotonic()
     with lock.locked(directory), _migration(directory, sources, choice, policies) as migration:
         report = migration.run(partial(_encoder, choice), threads, max_pixels(choice), progress, build_progress)
+        _keep_trust(directory, manifests.read(directory), migration.then)
         manifests.switch(directory)
         directories.sweep(directory, migration.then)
     return replace(report, seconds=time.monotonic() - start)
+
+
+def _keep_trust(directory: Path, before: Manifest, then: Manifest) -> None:
+    """Trusts what the collection was made of under the identity that it is about to have, if this user does so now."""
+    made_of = remembered.read(directory)
+    if trust.is_trusted(directory, before, made_of):
+        trust.trust(directory, then, made_of)
 
 
 @contextmanager

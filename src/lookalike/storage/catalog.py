@@ -117,7 +117,7 @@ class Catalog(BrowsedImages):
         """The row of the image file with that SHA-256, dead or alive."""
         with self._database.connection() as connection:
             found = connection.execute("SELECT row FROM vectors WHERE hash = ?", (hash_,)).fetchone()
-            return None if found is None else int(found[0])
+            return None if found is None else records.checked_count(found[0], "a row")
 
     def rows_of(self, hashes: Iterable[bytes]) -> dict[bytes, int]:
         """The rows of the image files with these SHA-256s, by hash, dead or alive; an unknown hash has none."""

@@ -9,7 +9,7 @@ from lookalike.filters import Where
 from lookalike.images import revisions
 from lookalike.images.reading import FileStatus
 from lookalike.storage.filter_sql import below
-from lookalike.storage.records import FileKind, KnownFile, StoredVector, checked_hash
+from lookalike.storage.records import FileKind, KnownFile, StoredVector, checked_count, checked_hash
 from lookalike.storage.spellings import as_stored, only, spellings
 from lookalike.storage.sqlite import Database
 
@@ -69,7 +69,7 @@ class KnownFiles:
         """The revision of the decoders that made the vector of the file with that SHA-256; None if it has none."""
         with self._database.connection() as connection:
             found = connection.execute("SELECT decoding FROM vectors WHERE hash = ?", (hash_,)).fetchone()
-            return None if found is None else int(found[0])
+            return None if found is None else checked_count(found[0], "the revision of the decoders")
 
     def outdated_among(self, rows: Iterable[int]) -> set[int]:
         """Those of these rows whose vectors were made by earlier decoders."""

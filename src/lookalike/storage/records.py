@@ -37,6 +37,13 @@ def is_count(value: object) -> bool:
     return _is_in(value, _COUNT)
 
 
+def checked_count(value: object, what: str) -> int:
+    """A number of rows, of a generation, or of a revision, unless it is none; then it raises InvalidRecordError."""
+    if not (isinstance(value, int) and is_count(value)):
+        raise InvalidRecordError(f"{what} is no number")
+    return value
+
+
 def checked_hash(value: object) -> bytes:
     """A SHA-256, unless it cannot be one; then it raises InvalidRecordError."""
     if not isinstance(value, bytes):
