@@ -12,6 +12,7 @@ _PROBLEMS = {
     409: "There is another file of that name.",
     413: "The body is larger than it may be.",
     415: "The body is of a type that the route does not take.",
+    416: "The file has no such bytes.",
     422: "The request or the image cannot be right; `detail` says why.",
     503: "There is too much to do; `Retry-After` says when to try again.",
 }
@@ -30,6 +31,12 @@ def image_answer(kinds: str, description: str) -> dict[int | str, dict[str, Any]
     """The answer of a route that sends an image."""
     content = {kinds: {"schema": {"type": "string", "format": "binary"}}}
     return {200: {"description": description, "content": content}, 304: {"description": "It is the one of `ETag`."}}
+
+
+def file_answer() -> dict[int | str, dict[str, Any]]:
+    """The answer of the route that sends a file, or a part of it."""
+    whole = image_answer("image/*", "The file.")
+    return {**whole, 206: {**whole[200], "description": "The part of the file that `Range` asks for."}}
 
 
 def json_body(kind: type[BaseModel]) -> dict[str, Any]:

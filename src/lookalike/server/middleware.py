@@ -29,6 +29,23 @@ _HEADERS = {
 }
 
 
+class HeadAsGet:
+    """Answers HEAD as GET without the body, for every route (RFC 9110, section 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self._app({**scope, "method": "GET"}, receive, send_head)
+
+
 class SafeHeaders:
     """Adds the headers that keep browsers from doing more with an answer than showing it."""
 
@@ -93,7 +110,7 @@ class Guard:
             await send(message)
 
         try:
-            self._names.check(Headers(scope=scope))
+            self._names.check(scope["method"], Headers(scope=scope))
             async with asyncio.timeout(self._deadline_s) as deadline:
                 await self._app(scope, receive, note_begin)
         except ProblemError as refused:

@@ -106,6 +106,13 @@ def of_error(error: LookalikeError) -> ProblemError:
     return ProblemError(status, title, error.message, kind=kind, headers=headers, members=members)
 
 
+def of_example(error: errors.NoImageError) -> ProblemError:
+    """The problem of a body that names an image that is not there: 404 would say that of the address."""
+    problem = of_error(error)
+    problem.status = 422
+    return problem
+
+
 def unexpected(error: Exception) -> ProblemError:
     """The problem of an error that nobody expects; what it is stands in the log only."""
     _log.error("an unexpected error", exc_info=error)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lookalike.collection.collection import Collection
-from lookalike.errors import LookalikeError
+from lookalike.errors import LookalikeError, NoImageError
 from lookalike.filters import Where, parse
 from lookalike.images.region import Region, cut
 from lookalike.results import Match
@@ -122,7 +122,10 @@ async def found(service: Service, wanted: Wanted, steps: Steps) -> Sequence[Matc
         with steps.timed("search"):
             return await service.searching.run(lambda: _searched(collection, terms, wanted.options))
 
-    return await service.live.use(with_collection)
+    try:
+        return await service.live.use(with_collection)
+    except NoImageError as error:
+        raise problems.of_example(error) from error
 
 
 async def _answered(service: Service, query: bodies.Search, steps: Steps) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Limits:
         patience_s: so long a request waits, in seconds.
         deadline_s: the most seconds that a request takes, its body included.
         connections: the most connections.
+        quiet_s: so long nobody has written when the index is maintained, in seconds.
         thumbnail_bytes: the size of the cache of thumbnails.
     """
 
@@ -45,6 +46,7 @@ class Limits:
     patience_s: float = 2.0
     deadline_s: float = 60.0
     connections: int = 512
+    quiet_s: float = 10.0
     thumbnail_bytes: int = 64 * _MB
 
 
