@@ -52,8 +52,10 @@ class Measured:
         clients: the number of connections or threads.
         p50_ms, p99_ms: the times of one call in milliseconds.
         per_second: the rate of all together.
+        cpu_ms: the CPU time of one call in milliseconds: of the service, or of this process. It does not depend on what
+            else the machine does.
+        client_cpu_ms: likewise, that of the clients.
         failed: the number of answers that were none.
-        client_cpu_ms: the CPU time of the clients for one call, in milliseconds.
     """
 
     call: str
@@ -62,8 +64,9 @@ class Measured:
     p50_ms: float
     p99_ms: float
     per_second: float
-    failed: int = 0
+    cpu_ms: float
     client_cpu_ms: float = 0.0
+    failed: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,8 @@ def measured(folder: Path | None, place: Path, *, seconds: float, rounds: int) -
         pixels = [decode(image.path.read_bytes(), encoder.preprocessing).pixels[None] for image in images[:ENCODED]]
         encode = _calls(encoder.encode, pixels)
         with serving("-c", place / "collection", log=place / "log") as service:
-            figures = [list(_round(service, queries, encode, seconds)) for _ in range(rounds + 1)][1:]  # the first warms
+            list(_round(service, queries, encode, 0.5))  # warm
+            figures = [list(_round(service, queries, encode, seconds)) for _ in range(rounds)]
     for same in zip(*figures, strict=True):
         yield _median(same)
 
@@ -145,18 +149,18 @@ def over_http(
     service: ServiceProcess, call: str, next_request: Callable[[], bytes], clients: int, seconds: float
 ) -> Measured:
     """Has so many clients send requests, each the next one when it has its answer."""
+    cpu_s = service.cpu_seconds()
     made = asyncio.run(load(service.port, next_request, clients=clients, seconds=seconds))
-    failed = made.statuses.total() - made.statuses[200]
-    own_ms = made.own_cpu_s / made.statuses.total() * 1e3
-    return Measured(
-        call, "HTTP", clients, made.milliseconds(0.5), made.milliseconds(0.99), made.rate(), failed, own_ms
-    )
+    count = made.statuses.total()
+    cpu_ms, own_ms = (each / count * 1e3 for each in (service.cpu_seconds() - cpu_s, made.own_cpu_s))
+    p50, p99 = (made.milliseconds(share) for share in (0.5, 0.99))
+    return Measured(call, "HTTP", clients, p50, p99, made.rate(), cpu_ms, own_ms, count - made.statuses[200])
 
 
 def in_python(call: str, work: Call, threads: int, seconds: float) -> Measured:
     """Has so many threads make calls."""
-    until = time.perf_counter() + seconds
-    begun = time.perf_counter()
+    begun, cpu_s = time.perf_counter(), time.process_time()
+    until = begun + seconds
 
     def run(_: int) -> list[float]:
         times = []
@@ -167,12 +171,13 @@ def in_python(call: str, work: Call, threads: int, seconds: float) -> Measured:
 
     with ThreadPoolExecutor(threads) as pool:
         times = list(itertools.chain.from_iterable(pool.map(run, range(threads))))
-    p50, p99 = np.quantile(times, [0.5, 0.99]) * 1e3
-    return Measured(call, "Python", threads, float(p50), float(p99), len(times) / (time.perf_counter() - begun))
+    took_s, cpu_s = time.perf_counter() - begun, time.process_time() - cpu_s
+    p50, p99 = (float(np.quantile(times, share)) * 1e3 for share in (0.5, 0.99))
+    return Measured(call, "Python", threads, p50, p99, len(times) / took_s, cpu_s / len(times) * 1e3)
 
 
 def _median(figures: Sequence[Measured]) -> Measured:
-    names = ("p50_ms", "p99_ms", "per_second", "client_cpu_ms")
+    names = ("p50_ms", "p99_ms", "per_second", "cpu_ms", "client_cpu_ms")
     middle = {name: float(np.median([getattr(figure, name) for figure in figures])) for name in names}
     first = figures[0]
     return Measured(first.call, first.way, first.clients, failed=sum(each.failed for each in figures), **middle)
@@ -190,11 +195,12 @@ def _calls(call: Callable[[Any], object], queries: Sequence[Any]) -> Call:
 def show(results: Sequence[Measured]) -> None:
     """Prints a table, and what the service reaches of what is asked of it."""
     table = Table("call", "way")
-    for column in ("clients", "p50, ms", "p99, ms", "per second", "failed", "clients' CPU, ms"):
+    for column in ("clients", "p50 ms", "p99 ms", "a second", "CPU ms", "clients' CPU ms", "failed"):
         table.add_column(column, justify="right")
     for each in results:
         times = f"{each.p50_ms:.2f}", f"{each.p99_ms:.2f}", f"{each.per_second:.0f}"
-        table.add_row(each.call, each.way, str(each.clients), *times, str(each.failed), f"{each.client_cpu_ms:.2f}")
+        cpu = f"{each.cpu_ms:.2f}", f"{each.client_cpu_ms:.2f}" if each.way == "HTTP" else ""
+        table.add_row(each.call, each.way, str(each.clients), *times, *cpu, str(each.failed))
     Console().print(table)
     by = {(each.call, each.way, each.clients): each for each in results}
     layer = by["by id", "HTTP", 1].p50_ms - by["by id", "Python", 1].p50_ms

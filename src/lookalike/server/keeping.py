@@ -60,9 +60,7 @@ class Files:
 class FileResponse(StreamingResponse):
     """Sends the bytes of a file, or a part of them."""
 
-    def __init__(
-        self, files: Files, data: bytes, part: range | None, headers: dict[str, str], media_type: str
-    ) -> None:
+    def __init__(self, files: Files, data: bytes, part: range | None, headers: dict[str, str], media_type: str) -> None:
         self._files, self._size = files, len(data)
         sent = range(len(data)) if part is None else part
         headers = {**headers, "Content-Length": str(len(sent))}

@@ -84,6 +84,11 @@ def too_large(most: int) -> ProblemError:
     )
 
 
+def bad_head(status: int, detail: str) -> ProblemError:
+    """The problem of a request whose head is not taken; the connection is closed."""
+    return ProblemError(status, "The head of the request is not taken", detail, headers={"Connection": "close"})
+
+
 def not_found() -> ProblemError:
     """The problem of an address that there is nothing at."""
     return ProblemError(404, "There is nothing here", "there is nothing at this address; /openapi.json describes all")

@@ -9,6 +9,7 @@ from lookalike.errors import UsageError
 from lookalike.system.resources import cores
 
 PORT = 8765
+HEAD_BYTES = 16 * 2**10  # of the line and the headers of a request
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 512  # characters
 _MB = 2**20
 
