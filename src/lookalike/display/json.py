@@ -113,6 +113,8 @@ def _name(field: str, value: str | None) -> dict[str, str | None]:
 
 def plain(value: object) -> Any:
     """Converts any value to one that strict JSON can hold."""
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return value  # most values are such
     match value:
         case None | bool():
             return value

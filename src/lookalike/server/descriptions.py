@@ -44,6 +44,15 @@ def json_body(kind: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": _reference(kind)}}}}
 
 
+def parameters(kind: type[BaseModel]) -> list[dict[str, Any]]:
+    """The members of a kind as parameters of an address."""
+    members = kind.model_json_schema()["properties"]
+    return [
+        {"name": name, "in": "query", "required": False, "description": schema.pop("description", ""), "schema": schema}
+        for name, schema in members.items()
+    ]
+
+
 def _reference(kind: type[BaseModel]) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{kind.__name__}"}
 
