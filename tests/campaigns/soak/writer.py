@@ -48,6 +48,7 @@ class Writer:
         self._random = random.Random(seed)
         self._folder = PhotoFolder(photos.folder, self._random)
         self._images: Images = {}
+        self._missing: Images = {}  # whose files are gone or cannot be used; what is known of them comes back with these
         self.work = Work()
         self._add()
         self._annotate(sorted(self._folder.lasting))
@@ -105,15 +106,24 @@ class Writer:
             step.apply_to(self._images)
 
     def _changed_images(self, keys: Sequence[str]) -> dict[str, Image | None]:
-        """The images that change when these files are added."""
+        """The images that change when these files are added.
+
+        The same path brings back what was known of an image, else the same contents do.
+        """
         changes: dict[str, Image | None] = {}
         for key in keys:
             seed, image = self._folder.seeds[key], self._images.get(key)
             if seed is None and image is not None:
-                changes[key] = None
+                changes[key], self._missing[key] = None, image
             elif seed is not None and (image is None or image.seed != seed):
-                changes[key] = replace(image, seed=seed) if image else Image(seed)
+                known = image or self._returned(key, seed)
+                changes[key] = replace(known, seed=seed) if known else Image(seed)
         return changes
+
+    def _returned(self, key: str, seed: int) -> Image | None:
+        """The missing image that a file brings back."""
+        same = [name for name, image in self._missing.items() if image.seed == seed]
+        return self._missing.pop(key if key in self._missing else same[0] if same else "", None)
 
     def _add(self) -> None:
         """Adds the folder, with a commit for what is new and changed, and then another one for what is gone."""
@@ -127,6 +137,8 @@ class Writer:
                     gone[new] = image
                     new_ids.append(new)
                     break
+            else:
+                self._missing[key] = image
         self._begin(Step(changed), Step(gone, new_ids))
         self._photos.add(self._folder.path, threads=2)
         self._history.done()
