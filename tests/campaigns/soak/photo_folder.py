@@ -22,12 +22,14 @@ class PhotoFolder:
         path: the folder.
         seeds: by key, the seed of the picture in each file; None for a file that is no image.
         lasting: the keys of the files that are never changed.
+        copied: the seeds of pictures of which there have been several files.
     """
 
     def __init__(self, path: Path, rng: random.Random) -> None:
         """Fills the folder."""
         self.path, self._random = path, rng
         self._time_ns, self._next_key, self._next_seed = FUTURE_NS, 0, 0
+        self.copied: set[int | None] = set()
         self._lost: set[int | None] = set()  # seeds of pictures that some file does not have any more
         self.seeds: dict[str, int | None] = {self.new_key(): self._new_seed() for _ in range(PICTURES)}
         for key in self.seeds:
@@ -46,7 +48,11 @@ class PhotoFolder:
         old = [image.seed for image in images.values() if image.seed not in gone | self._lost]
         for _ in range(self._random.randrange(30 if self._random.random() < 0.2 else 14)):
             key = self.new_key()
-            self.seeds[key] = self._random.choice(old) if old and self._random.random() < 0.15 else self._new_seed()
+            if old and self._random.random() < 0.15:
+                self.seeds[key] = self._random.choice(old)
+                self.copied.add(self.seeds[key])
+            else:
+                self.seeds[key] = self._new_seed()
             self._write(key)
 
     def add(self) -> list[str]:

@@ -48,7 +48,7 @@ class Writer:
         self._random = random.Random(seed)
         self._folder = PhotoFolder(photos.folder, self._random)
         self._images: Images = {}
-        self._missing: Images = {}  # whose files are gone or cannot be used; what is known of them comes back with these
+        self._missing: Images = {}  # what is known of them comes back with their files
         self.work = Work()
         self._add()
         self._annotate(sorted(self._folder.lasting))
@@ -158,7 +158,9 @@ class Writer:
         """Removes some images. The files of a few of them stay, so that they come back later."""
         keys = self._folder.some([key for key in self._images if key not in self._folder.lasting], 24)
         for key in keys:
-            if self._random.random() < 0.7 and key in self._folder.seeds:
+            # A copy that came back could be another image whose file has gone or was changed meanwhile.
+            is_copied = self._images[key].seed in self._folder.copied
+            if key in self._folder.seeds and (is_copied or self._random.random() < 0.7):
                 self._folder.delete(key)
         self._begin(Step(dict.fromkeys(keys)))
         assert self._photos.remove([self._folder.path / key for key in keys]) == len(keys)
