@@ -60,7 +60,7 @@ class IndexedImage:
     Attributes:
         id: the image's number in its collection, at least 1, never used again.
         key: the name that it is stored under, relative to the collection's folder (`2024/cat.jpg`).
-        path: the file, absolute.
+        path: the file, absolute, or None if it is on the machine of a service.
         label: by default the name of the folder that holds the image; None if it has none.
         width: of the upright image, in pixels.
         height: of the upright image, in pixels.
@@ -70,7 +70,7 @@ class IndexedImage:
 
     id: int
     key: str
-    path: Path
+    path: Path | Any  # None on the machine of a client only, so that nobody else has to ask
     label: str | None
     width: int
     height: int

@@ -17,7 +17,7 @@ from lookalike.display.html import address
 from lookalike.display.page import fragment, page, write_page
 from lookalike.display.text import safe_text
 from lookalike.results import Match, Matches, Origin
-from lookalike.search.query import Term
+from lookalike.search.terms import Term
 from tests.support import browser
 from tests.support.browser import Inspection
 

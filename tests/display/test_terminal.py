@@ -18,7 +18,7 @@ from rich.text import Text
 
 from lookalike.display.terminal import lines, print_matches, table
 from lookalike.results import Match, Matches
-from lookalike.search.query import Term
+from lookalike.search.terms import Term
 
 RED, BLUE, GREEN = (250, 20, 10), (10, 20, 250), (20, 200, 30)
 VARIABLES = ("TERM", "TERM_PROGRAM", "LC_TERMINAL", "KITTY_WINDOW_ID", "KONSOLE_VERSION")

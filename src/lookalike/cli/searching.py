@@ -12,7 +12,7 @@ from lookalike import errors
 from lookalike.cli import filters, locate, options, output, reports
 
 if TYPE_CHECKING:
-    from lookalike.search.query import Term
+    from lookalike.search.terms import Term
 
 
 @click.command()
@@ -97,7 +97,7 @@ def weighted(text: str) -> tuple[str, float]:
 
 def _image_terms(images: Sequence[str], sign: int) -> "list[Term]":
     """The images of a query: each the name of a file, which its weight may follow."""
-    from lookalike.search.query import Term
+    from lookalike.search.terms import Term
 
     terms = []
     for image in images:
@@ -114,6 +114,6 @@ def _as_on_disk(name: str) -> str:
 
 
 def _text_terms(texts: Sequence[str], sign: int) -> "list[Term]":
-    from lookalike.search.query import Term
+    from lookalike.search.terms import Term
 
     return [Term(text=text, weight=sign * weight) for text, weight in map(weighted, texts)]

@@ -9,19 +9,13 @@ from numpy.typing import ArrayLike
 
 from lookalike import arguments
 from lookalike.collection.encoder import CollectionEncoder
-from lookalike.collection.queries import (
-    checked_image,
-    checked_images,
-    checked_terms,
-    checked_vector,
-    signed_terms,
-    with_queries_marked,
-)
+from lookalike.collection.queries import checked_vector, with_queries_marked
 from lookalike.images.decode import ImageSource
 from lookalike.results import Match, Matches, Origin
 from lookalike.search.options import SearchKeywords, SearchOptions
-from lookalike.search.query import Term, query_vector
+from lookalike.search.query import query_vector
 from lookalike.search.searcher import Searcher
+from lookalike.search.terms import Term, checked_image, checked_images, checked_terms, signed_terms
 from lookalike.storage.manifest import Identity
 from lookalike.storage.vectors import Vectors
 

@@ -20,6 +20,8 @@ from lookalike.images.media_types import media_type
 from lookalike.results import IndexedImage
 from lookalike.server import bodies, descriptions, problems
 from lookalike.server.answers import answer, facets_members, image_members, version_of
+from lookalike.server.keeping import FACETS
+from lookalike.server.requests import read_json
 from lookalike.server.service import Service, TheService
 from lookalike.server.thumbnails import SIDES, draw
 
@@ -57,23 +59,42 @@ TheId = Annotated[int, Depends(the_id)]
 @router.get("", summary="List images", responses=descriptions.answers(bodies.ImagePage, 422, 503))
 async def images(service: TheService, query: Annotated[ImagesQuery, Query()]) -> Response:
     """Lists the images of the collection by id, a page at a time, perhaps with counts of what they have."""
-    most = service.settings.limits.page
-    if query.limit > most:
-        raise problems.invalid(f"limit: {query.limit} is more than {most}, the most images of a page")
     where = None
     if query.label or query.under is not None or query.where:
         where = Where(label=query.label or None, under=query.under, attributes=parse(query.where))
+    return await _page(service, query, where, FACETS if query.facets else None)
+
+
+@router.post(
+    "/list",
+    summary="List images by a filter",
+    responses=descriptions.answers(bodies.ImagePage, 415, 422, 503),
+    openapi_extra=descriptions.json_body(bodies.Listing),
+)
+async def list_images(request: Request, service: TheService) -> Response:
+    """Lists images as `GET /v1/images` does, by a filter that may be longer than an address."""
+    body = await read_json(request, bodies.Listing)
+    return await _page(service, body, body.where.where() if body.where else None, body.facets)
+
+
+async def _page(
+    service: Service, wanted: ImagesQuery | bodies.Listing, where: Where | None, values: int | None
+) -> Response:
+    """A page of images, with the facets' most frequent values if so many of them are wanted."""
+    most, limit = service.settings.limits.page, wanted.limit
+    if limit > most:
+        raise problems.invalid(f"limit: {limit} is more than {most}, the most images of a page")
 
     def page(collection: Collection) -> tuple[list[IndexedImage], Facets | None]:
-        facets = service.facets.of(collection, where) if query.facets else None
-        return collection.images(where=where, after=query.after, limit=query.limit + 1), facets
+        facets = None if values is None else service.facets.of(collection, where, most=values)
+        return collection.images(where=where, after=wanted.after, limit=limit + 1), facets
 
     found, facets = await service.read(page)
-    shown = found[: query.limit]
+    shown = found[:limit]
     return answer(
         {
             "images": [image_members(image) for image in shown],
-            "next": shown[-1].id if len(found) > len(shown) else None,
+            "next": shown[-1].id if shown and len(found) > len(shown) else None,
             "total": facets.images if facets else None,
             "facets": facets_members(facets) if facets else None,
         }

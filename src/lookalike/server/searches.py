@@ -15,7 +15,7 @@ from lookalike.filters import Where, parse
 from lookalike.images.region import Region, cut
 from lookalike.results import Match
 from lookalike.search.options import SearchKeywords
-from lookalike.search.query import Term
+from lookalike.search.terms import Term
 from lookalike.server import bodies, descriptions, problems
 from lookalike.server.answers import answer, match_members
 from lookalike.server.metrics import Steps
@@ -169,7 +169,7 @@ def _of_json(service: Service, body: bodies.Search) -> Wanted:
     negative = [_term(example, -1) for example in body.negative]
     where = body.where.where() if body.where else None
     region = body.cut()
-    if region and (len(positive) > 1 or (positive[0].image is None and positive[0].id is None)):
+    if region and (len(positive) != 1 or (positive[0].image is None and positive[0].id is None)):
         raise problems.invalid("region: give one positive example that is an image or an id")
     wanted = Wanted([*positive, *negative], _options(body.min_score, where, body.exact, body.recall), region)
     return _with_k(service, wanted, body.k)

@@ -16,6 +16,7 @@ from lookalike.server.protocol import protocol_for
 from lookalike.server.settings import Settings
 
 _BACKLOG = 256  # connections that the system holds until they are accepted
+_HERE = ("127.0.0.0/8", "::1")  # a proxy on this machine; nobody else connects from there
 _HEAD_BYTES = 16 * 2**10  # of the line and the headers of a request
 
 
@@ -51,7 +52,8 @@ def make_server(
         log_config=None,
         log_level="error",
         access_log=False,
-        proxy_headers=False,
+        proxy_headers=True,
+        forwarded_allow_ips=[*_HERE, *settings.proxies],
         server_header=False,
         backlog=_BACKLOG,
         h11_max_incomplete_event_size=_HEAD_BYTES,
