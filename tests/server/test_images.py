@@ -4,11 +4,13 @@ import hashlib
 import io
 import socket
 import time
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from lookalike import Collection
+from lookalike import Collection, Where
+from lookalike.server.answers import facets_members
 from tests.support.http_service import Running, problem, running
 from tests.support.pictures import draw
 from tests.support.reindexing import annotate
@@ -175,3 +177,19 @@ def test_after_answers_nothing_is_held(photos: Collection) -> None:
         while files.held and time.monotonic() < until:  # the last answer may just have been sent
             time.sleep(0.01)
         assert files.held == 0
+
+
+def test_a_list_by_a_filter_is_the_page_of_these_images(service: Running, photos: Collection) -> None:
+    where = {"ids": [2, 5, 9, 11], "label": ["cats", "dogs"]}
+    expected = [image.id for image in photos.images(where=Where(label=["cats", "dogs"], ids=[2, 5, 9, 11]))]
+    first = service.client.post("/v1/images/list", json={"where": where, "limit": 1, "facets": 1}).json()
+    rest = service.client.post("/v1/images/list", json={"where": where, "after": first["next"]}).json()
+    assert [image["id"] for image in first["images"] + rest["images"]] == expected
+    assert (first["total"], rest["total"], rest["next"]) == (len(expected), None, None)
+    assert first["facets"] == facets_members(photos.facets(Where(label=["cats", "dogs"], ids=[2, 5, 9, 11]), most=1))
+    nothing = service.client.post("/v1/images/list", json={"limit": 0, "facets": 3}).json()
+    assert (nothing["images"], nothing["next"], nothing["total"]) == ([], None, 12)
+    refused: list[Any] = [{"limit": 501}, {"limit": -1}, {"after": -1}, {"facets": 0}, {"facets": True}, {"x": 1}, []]
+    for wrong in refused:
+        problem(service.client.post("/v1/images/list", json=wrong), 422)
+    problem(service.client.post("/v1/images/list", content=b"{}"), 415)

@@ -1,6 +1,7 @@
 """Searches over HTTP give what the collection gives in Python."""
 
 import base64
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def test_an_uploaded_image_is_searched_as_it_is(service: Running, photos: Collec
         "width": 16,
         "height": 16,
         "attributes": {},
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "thumbnail": f"/v1/images/{found[0]['id']}/thumbnail?v={photos.search(file, k=1)[0].sha256.hex()[:16]}",  # type: ignore[union-attr]
     }
 
@@ -71,6 +73,10 @@ def test_json_mixes_examples_as_python_does(service: Running, photos: Collection
         ({"under": "dogs"}, Where(under="dogs")),
         ({"attributes": {"colour": {"not": ["red"]}}}, Where(attributes={"colour": Not(["red"])})),
         ({"attributes": {"price": {"low": 1.5}}}, Where(attributes={"price": Between(1.5)})),
+        (
+            {"attributes": {"price": {"low": 1, "high": 2.5, "without_low": True}}},
+            Where(attributes={"price": Between(1, 2.5, without_low=True)}),
+        ),
         ({"attributes": {"colour": "red", "price": [1, 2]}}, Where(attributes={"colour": "red", "price": [1, 2]})),
     ],
 )
@@ -79,6 +85,25 @@ def test_filters_are_those_of_python(service: Running, photos: Collection, sent:
     found = search(service.client, positive=[{"id": 12}], where=sent, k=20)
     close(found, list(photos.search_id(12, where=where, k=20)))
     assert found
+
+
+def test_negative_examples_alone_are_a_search_for_what_is_least_like_them(service: Running, photos: Collection) -> None:
+    found = search(service.client, negative=[{"id": 3}], k=4)
+    close(found, list(photos.search_terms([Term(id=3, weight=-1)], k=4)))
+    assert found[0]["score"] > 0
+
+
+def test_labels_and_folders_that_are_not_utf8_are_given_in_base64(photos: Collection) -> None:
+    draw(photos.folder / "caf\udce9" / "x.png", 200)
+    photos.add(photos.folder)
+    name = {"bytes": base64.b64encode(b"caf\xe9").decode()}
+    with running(photos) as service:
+        for where in ({"label": name}, {"label": ["none", name]}, {"under": name}):
+            assert [match["id"] for match in search(service.client, positive=[{"id": 1}], where=where)] == [13]
+        facets = service.client.post("/v1/images/list", json={"limit": 0, "facets": 50}).json()["facets"]
+        assert {"value": r"caf\xe9", "value_bytes": name["bytes"], "images": 1} in facets["labels"]
+        body: dict[str, Any] = {"positive": [{"id": 1}], "where": {"label": {"bytes": "*"}}}
+        assert "bytes: not base64" in problem(service.client.post("/v1/search", json=body), 422)["detail"]
 
 
 def test_filters_in_the_address_are_those_of_the_command_line(service: Running, photos: Collection) -> None:

@@ -158,10 +158,10 @@ def image(answer: Object) -> IndexedImage:
     return IndexedImage(answer.whole("id", 1), _key(answer), None, label, *size, attributes, _sha256(answer))
 
 
-def page(answer: Object, most: int) -> tuple[list[IndexedImage], int | None]:
-    """The images of a page, and the `after` of the next one."""
+def page(answer: Object, after: int, most: int) -> tuple[list[IndexedImage], int | None]:
+    """The images of a page, whose ids are larger than `after`, and the `after` of the next one."""
     found = [image(each) for each in answer.objects("images", most)]
-    if any(first.id >= second.id for first, second in itertools.pairwise(found)):
+    if any(first >= second for first, second in itertools.pairwise([after, *(image.id for image in found)])):
         raise FormError("images are not in the order of their ids")
     following = answer.optional(lambda name: answer.whole(name, 1), "next")
     if following is not None and (not found or following != found[-1].id):

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from lookalike import arguments
 from lookalike.client import answers, bodies, problems
 from lookalike.client.connections import Request
 from lookalike.client.info import ServiceInfo
 from lookalike.client.service import Service
-from lookalike.errors import NoImageError, ServiceError
+from lookalike.errors import ServiceError
 
 _Made = TypeVar("_Made")
 JSON_BYTES = 64 * 2**20  # of an answer
@@ -45,11 +44,3 @@ class Asking:
         except answers.FormError as error:
             wrong = problems.plain(str(error))
             raise ServiceError(f"{self.address}: its answer is not as the API describes it: {wrong}") from None
-
-
-def known_id(image_id: int) -> int:
-    """An id, if there can be an image with it; raises NoImageError for another one, as a collection does."""
-    number = arguments.whole(image_id, "image_id")
-    if number not in range(1, 2**63):
-        raise NoImageError(f"there is no image with the id {number}")
-    return number

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from lookalike import arguments
 from lookalike.display.text import without_surrogates
-from lookalike.errors import UsageError
+from lookalike.errors import NoImageError, UsageError
 from lookalike.filters import Allowed, Between, Not, Value, Where
 from lookalike.images.decode import image_file
 from lookalike.images.region import Region
@@ -84,6 +84,14 @@ def image_address(key: str) -> str:
     return f"/v1/images/{quote(key, safe='/')}"
 
 
+def known_id(image_id: int) -> int:
+    """An id, if there can be an image with it; raises NoImageError for another one, as a collection does."""
+    number = arguments.whole(image_id, "image_id")
+    if number not in range(1, 2**63):
+        raise NoImageError(f"there is no image with the id {number}")
+    return number
+
+
 def region_of(given: Region | Iterable[float] | None) -> Region | None:
     """A part of an image, from its shares: x, y, width, height; raises UsageError for anything else."""
     if given is None or isinstance(given, Region):
@@ -101,7 +109,7 @@ def in_base64(data: bytes) -> str:
 
 def _example(term: Term) -> dict[str, Any]:
     if term.id is not None:
-        return {"id": term.id}
+        return {"id": known_id(term.id)}
     if term.vector is not None:
         return {"vector": _numbers(term.vector)}
     if term.text is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from lookalike import arguments
 from lookalike.client import answers, bodies, problems
-from lookalike.client.asking import JSON_BYTES, known_id
+from lookalike.client.asking import JSON_BYTES
 from lookalike.client.connections import Request
 from lookalike.client.searching import Searching
 from lookalike.client.service import GoneError, Patience, Service
@@ -93,7 +93,7 @@ class Client(Searching):
         Raises:
             NoImageError: there is no image with that id.
         """
-        return self._get(f"/v1/images/{known_id(image_id)}", answers.image)
+        return self._get(f"/v1/images/{bodies.known_id(image_id)}", answers.image)
 
     def images(self, *, where: Where | None = None, after: int = 0, limit: int = 100) -> list[IndexedImage]:
         """The images with a larger id than `after` that a filter admits, by id, at most `limit` of them.
@@ -104,14 +104,18 @@ class Client(Searching):
             UsageError: the filter asks for an attribute that no image has.
         """
         following: int | None = arguments.whole(after, "after", least=0)
-        left, most, found = arguments.whole(limit, "limit", least=1), self.info(fresh=False).limits.page, []
-        members = _filtered(where)
-        while left > 0 and following is not None:
-            body = {**members, "after": min(following, 2**63 - 1), "limit": min(left, most)}
-            page, following = self._post("/v1/images/list", body, lambda answer: answers.page(answer, most))
+        left, members = arguments.whole(limit, "limit", least=1), _filtered(where)
+        most = self.info(fresh=False).limits.page
+        found: list[IndexedImage] = []
+        while left > 0 and following is not None and following < 2**63:
+            page, following = self._page({**members, "after": following, "limit": min(left, most)})
             found += page
             left -= len(page)
         return found
+
+    def _page(self, body: dict[str, Any]) -> tuple[list[IndexedImage], int | None]:
+        """A page of images, and the `after` of the next one."""
+        return self._post("/v1/images/list", body, lambda answer: answers.page(answer, body["after"], body["limit"]))
 
     def facets(self, where: Where | None = None, *, most: int = 20) -> Facets:
         """Counts the images that a filter admits by label, folder and attribute: of each, the `most` frequent values.
@@ -157,7 +161,7 @@ class Client(Searching):
             UsageError: there are no thumbnails of that size.
         """
         side = arguments.whole(size, "size", least=1)
-        target = f"/v1/images/{known_id(image_id)}/thumbnail?size={side}"
+        target = f"/v1/images/{bodies.known_id(image_id)}/thumbnail?size={side}"
         data = self._service.send(Request("GET", target, most_bytes=_THUMBNAIL_BYTES)).body
         if not data.startswith(b"\xff\xd8\xff"):
             raise ServiceError(f"{self.address}: its answer is no JPEG")

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lookalike import arguments
 from lookalike.client import answers, bodies, problems
-from lookalike.client.asking import JSON_BYTES, Asking, known_id
+from lookalike.client.asking import JSON_BYTES, Asking
 from lookalike.client.connections import Request
 from lookalike.images.decode import ImageSource, image_file
 from lookalike.images.region import Region
@@ -92,7 +92,7 @@ class Searching(Asking):
             NoImageError: there is no image with that id.
         """
         number, given = arguments.whole(image_id, "image_id"), SearchOptions(**options)
-        return self._search([Term(id=known_id(number))], given, bodies.region_of(region))
+        return self._search([Term(id=number)], given, bodies.region_of(region))
 
     def search_vector(self, vector: ArrayLike, **options: Unpack[SearchKeywords]) -> Matches:
         """Finds the images whose vectors have the largest cosine to a vector, (dim,) or (1, dim), of any length.

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import lookalike
 from lookalike.collection.collection import Collection
@@ -29,6 +30,8 @@ A score is the cosine similarity of two images' vectors, in [-1, 1]. Errors are 
 """
 
 
+_PROXY_HEADERS: Any = ProxyHeadersMiddleware  # which has its own name for the type of applications
+_HERE = ("127.0.0.0/8", "::1")  # a proxy on this machine; nobody else connects from there
 # Newer versions of FastAPI hand traces to exporters that the environment may set up; nothing is to leave unasked.
 _NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
 
@@ -56,6 +59,7 @@ def create_app(
         telemetry=_NO_TELEMETRY,
         lifespan=_lifespan,
         middleware=[
+            Middleware(_PROXY_HEADERS, trusted_hosts=[*_HERE, *service.settings.proxies]),
             Middleware(SafeHeaders),
             Middleware(Counted, metrics=service.metrics),
             Middleware(Guard, names=Names.of(service.settings), deadline_s=limits.deadline_s),

@@ -16,7 +16,6 @@ from lookalike.server.protocol import protocol_for
 from lookalike.server.settings import Settings
 
 _BACKLOG = 256  # connections that the system holds until they are accepted
-_HERE = ("127.0.0.0/8", "::1")  # a proxy on this machine; nobody else connects from there
 _HEAD_BYTES = 16 * 2**10  # of the line and the headers of a request
 
 
@@ -52,8 +51,7 @@ def make_server(
         log_config=None,
         log_level="error",
         access_log=False,
-        proxy_headers=True,
-        forwarded_allow_ips=[*_HERE, *settings.proxies],
+        proxy_headers=False,  # the application itself decides which proxies count
         server_header=False,
         backlog=_BACKLOG,
         h11_max_incomplete_event_size=_HEAD_BYTES,
