@@ -1,6 +1,8 @@
 """The commands `lookalike models ...`: import, list, show, remove, inspect and compare models."""
 
-from collections.abc import Callable, Iterator
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -10,7 +12,7 @@ import click
 from lookalike import errors
 from lookalike.cli import options, output, progress
 from lookalike.cli.hints import as_command
-from lookalike.display.text import safe_text
+from lookalike.display.text import safe_text, shortened
 
 if TYPE_CHECKING:
     from lookalike.encoders.card import Card
@@ -116,9 +118,7 @@ def list_(as_json: bool) -> None:
         return
     width = max(len(row["name"]) for row in rows)
     for row in rows:
-        text = ", text" if row.get("text") else ""
-        size = output.size_text(row["bytes"])
-        output.say(f"{row['name']:<{width}}  {row['dim']:>5,} dimensions{text}  {size:>7}  {safe_text(row['source'])}")
+        output.say(_line_of(row, width))
 
 
 @models.command()
@@ -256,6 +256,14 @@ def _facts(name: str) -> dict[str, Any]:
         model = registry.read(name)
         location = {"bytes": model.bytes, "path": str(model.folder)}
     return {**card.as_dict(), "fingerprint": card.fingerprint, **location}
+
+
+def _line_of(model: Mapping[str, Any], width: int) -> str:
+    """What a model is, in a line that fits a terminal; its source, which comes last, may end in an ellipsis there."""
+    text = ", text" if model.get("text") else ""
+    size, source = output.size_text(model["bytes"]), safe_text(model["source"])
+    line = f"{model['name']:<{width}}  {model['dim']:>5,} dimensions{text}  {size:>7}  {source}"
+    return shortened(line, shutil.get_terminal_size().columns) if sys.stdout.isatty() else line
 
 
 def _card_rows(card: "Card") -> dict[str, str]:
