@@ -56,7 +56,7 @@ def asking_to_trust(act: Callable[[], _Result], place: Path, *, trust: bool) -> 
         place: the collection's directory.
         trust: whether the user has said that it is to be trusted.
     """
-    import lookalike
+    from lookalike.collection.sources import trust_all
 
     if not trust:
         try:
@@ -66,8 +66,7 @@ def asking_to_trust(act: Callable[[], _Result], place: Path, *, trust: bool) -> 
                 raise
             output.note(error.message)
         click.confirm("Read all of that, and remember it?", abort=True, err=True)
-    with lookalike.open(place) as collection:
-        collection.trust()
+    trust_all(place)
     return act()
 
 
