@@ -34,7 +34,14 @@ _EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
 _STOPPED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _InOrder(click.Group):
+    """Commands that are listed in the order in which they were added, the first ones first."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="lookalike")
 def cli() -> None:
     """Finds the images that look like this one.
@@ -46,6 +53,9 @@ def cli() -> None:
       lookalike demo                 try it on images that it draws itself
 
     Nothing leaves this machine.
+
+    Unless -c or $LOOKALIKE_COLLECTION names a collection, a command uses that of the current folder or of the closest
+    one above it, else that of the image's or table's own folder, else the only one in the folders right below.
 
     \b
     Exit codes:
