@@ -110,7 +110,7 @@ def test_defaults_and_ranges_are_in_the_reference() -> None:
 
 
 def test_help_that_keeps_its_lines_is_code_in_the_reference() -> None:
-    assert 'likewise):\n\n```text\neval "$(lookalike completion bash)"\n```\n' in section("lookalike completion")
+    assert 'to ~/.zshrc:\n\n```text\neval "$(lookalike completion bash)"\n```\n' in section("lookalike completion")
     assert "SOURCE is one of\n\n```text\ntimm:resnet50.a1_in1k " in section("lookalike models import")
     assert "\b" not in PAGE.read_text()
 

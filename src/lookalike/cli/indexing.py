@@ -25,7 +25,7 @@ _LEFT_OUT = 3  # the exit code when nothing could be read, many images are missi
 _HEADINGS = {
     "What is indexed": ("--from-file", "--null", "--exclude", "--include", "--trust", "--take-over"),
     "How": ("--model", "--precision", "--reindex", "--device", "--threads", "--max-pixels"),
-    "What follows": ("--prune", "--strict", "--json"),
+    "Outcome": ("--prune", "--strict", "--json"),
 }
 
 

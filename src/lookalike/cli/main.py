@@ -16,7 +16,19 @@ from types import FrameType
 import click
 
 from lookalike import errors
-from lookalike.cli import demo, indexing, missing, models, output, searching, serving, suggestions, tables, upkeep
+from lookalike.cli import (
+    demo,
+    indexing,
+    missing,
+    models,
+    options,
+    output,
+    searching,
+    serving,
+    suggestions,
+    tables,
+    upkeep,
+)
 from lookalike.cli.hints import as_command
 
 # The first that fits decides.
@@ -34,14 +46,9 @@ _EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
 _STOPPED = 130
 
 
-class _InOrder(click.Group):
-    """Commands that are listed in the order in which they were added, the first ones first."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
-        return list(self.commands)
-
-
-@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=options.OrderedGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="lookalike")
 def cli() -> None:
     """Finds the images that look like this one.

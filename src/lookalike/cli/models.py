@@ -37,7 +37,7 @@ class _PerChannel(click.ParamType[Any]):
         return tuple(numbers * 3 if len(numbers) == 1 else numbers)
 
 
-@click.group()
+@click.group(cls=options.OrderedGroup)
 def models() -> None:
     """Manage the models that turn images into vectors.
 
@@ -76,7 +76,7 @@ def import_(source: str, name: str | None, as_json: bool, **given: Any) -> None:
       torchvision:vgg16
       keras:InceptionV3                         keras.applications, on TensorFlow
       open_clip:ViT-B-32/laion2b_s34b_b79k      embeds text too
-      hf:owner/name                             a Hugging Face repository with ONNX files
+      hf:owner/name                             ONNX files on Hugging Face
       model.onnx, model.tflite, saved_model/, model.xml
 
     It is downloaded if necessary, checked, converted, and saved with a card. Its framework is needed for the import
@@ -140,7 +140,7 @@ def show(name: str, as_json: bool) -> None:
 @models.command()
 @click.argument("name", required=False)
 def path(name: str | None) -> None:
-    """Print the folder of an imported model, or the folder of all of them.
+    """Print the folder of a model, or that of all of them.
 
     A model's folder can be copied to another machine as it is.
     """
@@ -172,9 +172,10 @@ def remove(names: tuple[str, ...]) -> None:
 @click.option("--all", "everything", is_flag=True, help="List every layer, not only the last ones.")
 @options.as_json
 def inspect(file: str, everything: bool, as_json: bool) -> None:
-    """List the layers of the network in FILE whose output can become a vector, the last first.
+    """List the layers that vectors can be taken from.
 
-    The default one is marked with a star. To take another: lookalike models import FILE --output LAYER
+    These are layers of the network in FILE, the last first. The default one is marked with a star. To take another:
+    lookalike models import FILE --output LAYER
     """
     from lookalike.importers import inspect as layers_of
 

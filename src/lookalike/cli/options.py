@@ -25,6 +25,13 @@ class GroupedCommand(click.Command):
         _write_options(ctx, formatter, "Other options", left)
 
 
+class OrderedGroup(click.Group):
+    """Commands whose help lists them in the order in which they were added, not by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
+        return list(self.commands)
+
+
 def _write_options(
     ctx: click.Context, formatter: click.HelpFormatter, heading: str, listed: Sequence[click.Option]
 ) -> None:

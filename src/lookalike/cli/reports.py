@@ -159,6 +159,8 @@ def print_skipped(skipped: Sequence["Skipped"], others: int, *, as_json: bool) -
             print_json(skip_as_dict(skip))
         else:
             say(f"{safe_text(skip.path)}: {safe_text(skip.reason)}")
+    if not skipped:
+        note("No image was left out.")
     if others:
         are = "other file in the folder is" if others == 1 else "other files in the folder are"
         note(f"{others:,} {are} no image{'' if others == 1 else 's'}.")
@@ -174,6 +176,8 @@ def print_pruned(number: int, *, as_json: bool) -> None:
 
 def print_missing(missing: Sequence["Missing"], *, as_json: bool) -> None:
     """Prints the images whose files are gone or cannot be used."""
+    if not missing:
+        note("No image is missing.")
     for image in missing:
         if as_json:
             since = image.since.isoformat()
