@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import lookalike
-from lookalike.cli import locate, nested, options, output, progress, reindexing, reports
+from lookalike.cli import exit_codes, locate, nested, options, output, progress, reindexing, reports
 from lookalike.cli.lists import NamedSources, named_sources
 from lookalike.display.text import safe_text
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from lookalike.collection.collection import Collection
     from lookalike.collection.reindex import ReindexEstimate
     from lookalike.ingest.pipeline import Report
-
-_LEFT_OUT = 3  # the exit code when nothing could be read, many images are missing, or with --strict any was left out
 
 
 _HEADINGS = {
@@ -97,7 +95,7 @@ def index(
         collection = locate.collection_to_index(place, named, directory, **choice)
         report = run.index(collection, is_new=place is None)
     _finish(collection, report, prune=prune, maintain=not change, as_json=as_json)
-    return _code(report, strict=strict)
+    return _exit_code(report, strict=strict)
 
 
 @dataclass(frozen=True)
@@ -254,8 +252,9 @@ def _prune(collection: "Collection", *, spare: bool, as_json: bool) -> None:
         reports.print_pruned(collection.prune(), as_json=as_json)
 
 
-def _code(report: "Report", *, strict: bool) -> int:
+def _exit_code(report: "Report", *, strict: bool) -> int:
+    """Tells nothing that could be read, or many missing images, from success; with `strict`, any file left out."""
     left_out = len(report.skipped) + report.skipped_before
     there = report.added + report.updated + report.renamed + report.returned + report.unchanged
     is_serious = report.misses_many or (left_out and (strict or not there))
-    return _LEFT_OUT if is_serious else 0
+    return exit_codes.INCOMPLETE if is_serious else 0

@@ -1,9 +1,4 @@
-"""The entry point of the command line, and the exit codes.
-
-Exit codes: 0 done, 1 unexpected, 2 usage, 3 done but nothing could be read, or many images are missing, or with
-`index --strict` a file was left out, 4 corrupt or incompatible collection, 5 disk or resources, 6 another process is
-writing, 130 stopped by Ctrl-C.
-"""
+"""The entry point of the command line: its commands, what Ctrl-C does, and how errors are shown."""
 
 import io
 import os
@@ -18,6 +13,7 @@ import click
 from lookalike import errors
 from lookalike.cli import (
     demo,
+    exit_codes,
     indexing,
     missing,
     models,
@@ -33,17 +29,16 @@ from lookalike.cli.hints import as_command
 
 # The first that fits decides.
 _EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
-    (errors.UsageError, 2),
-    (errors.ImageError, 2),
-    (errors.NoCollectionError, 2),
-    (errors.LockedError, 6),
-    (errors.CollectionError, 4),
-    (errors.StorageError, 5),
-    (OSError, 5),
-    (MemoryError, 5),
-    (errors.LookalikeError, 1),
+    (errors.UsageError, exit_codes.USAGE),
+    (errors.ImageError, exit_codes.USAGE),
+    (errors.NoCollectionError, exit_codes.USAGE),
+    (errors.LockedError, exit_codes.LOCKED),
+    (errors.CollectionError, exit_codes.CORRUPT),
+    (errors.StorageError, exit_codes.RESOURCES),
+    (OSError, exit_codes.RESOURCES),
+    (MemoryError, exit_codes.RESOURCES),
+    (errors.LookalikeError, exit_codes.UNEXPECTED),
 )
-_STOPPED = 130
 
 
 @click.group(
@@ -96,7 +91,7 @@ def main() -> None:
     def stop(_number: int, frame: FrameType | None) -> None:
         stopped.set()
         if _is_importing(frame):
-            os._exit(_STOPPED)  # a compiled module would print an error, or raise another one
+            os._exit(exit_codes.STOPPED)  # a compiled module would print an error, or raise another one
         raise KeyboardInterrupt
 
     before = signal.getsignal(signal.SIGINT)
@@ -105,7 +100,7 @@ def main() -> None:
             signal.signal(signal.SIGINT, stop)
         code = cli(standalone_mode=False)
     except BaseException as error:
-        code = _STOPPED if stopped.is_set() else _failed(error)
+        code = exit_codes.STOPPED if stopped.is_set() else _failed(error)
     finally:
         signal.signal(signal.SIGINT, before)
     sys.exit(code or 0)
@@ -123,7 +118,7 @@ def _failed(error: BaseException) -> int:
         suggestions.improved(error).show()
         return error.exit_code
     if isinstance(error, click.Abort | KeyboardInterrupt):
-        return _STOPPED
+        return exit_codes.STOPPED
     code = next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), None)
     if code is None:
         raise error

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli import locate, options, output
+from lookalike.cli import exit_codes, locate, options, output
 from lookalike.display.text import safe_text
 
 if TYPE_CHECKING:
     from lookalike.attributes.apply import AttributesReport
 
-_SKIPPED = 3  # the exit code when no image got attributes
 _SHOWN_CELL = 40  # characters
 
 
@@ -34,7 +33,7 @@ def attributes(table: str, folder: str | None, directory: str | None, as_json: b
         output.print_json(asdict(report))
     else:
         print_attributes(report)
-    return 0 if report.images else _SKIPPED
+    return 0 if report.images else exit_codes.INCOMPLETE
 
 
 def print_attributes(report: "AttributesReport") -> None:

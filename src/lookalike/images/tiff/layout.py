@@ -10,15 +10,15 @@ from lookalike.errors import ImageError
 from lookalike.images.tiff import directory as tags
 from lookalike.images.tiff.directory import Directory
 
-UNCOMPRESSED, JPEG = 1, 7
+UNCOMPRESSED, OLD_JPEG, JPEG = 1, 6, 7
 # What libtiff unpacks to bytes, whatever these mean: LZW, deflate under two numbers, PackBits, LZMA, Zstandard.
 _PREDICTED = {5, 8, 32946, 34925, 50000}  # those that differences may precede
-_BYTE_CODECS = {*_PREDICTED, 32773}
+BYTE_CODECS = {*_PREDICTED, 32773}
 _CODECS = {
     2: "CCITT",
     3: "CCITT Group 3",
     4: "CCITT Group 4",
-    6: "old-style JPEG",
+    OLD_JPEG: "old-style JPEG",
     9: "JBIG",
     10: "JBIG",
     22610: "JPEG XR",
@@ -151,7 +151,7 @@ def layout_of(directory: Directory) -> Layout:
 
 def check_compression(compression: int) -> None:
     """Raises an ImageError that names the codec, unless libtiff reads it to bytes or it is none."""
-    if compression not in _BYTE_CODECS | {UNCOMPRESSED}:
+    if compression not in BYTE_CODECS | {UNCOMPRESSED}:
         name = _CODECS.get(compression, f"compression {compression}")
         raise ImageError(f"{name} in a TIFF is not read")
 
