@@ -138,9 +138,28 @@ def test_a_batch_answers_each_query_and_tells_which_is_wrong(service: Running, p
     close(answers[0]["matches"], list(photos.search_id(1, k=2)))
     close(answers[3]["matches"], list(photos.search_id(3)))
     assert answers[0]["problem"] is None
-    assert [answer["problem"]["status"] for answer in answers[1:3]] == [422, 404]
+    assert [answer["problem"]["status"] for answer in answers[1:3]] == [422, 422]
     assert answers[1]["problem"]["reason"] == "not an image"
     assert answers[1]["matches"] == []
+
+
+def test_an_id_in_a_body_that_names_nothing_is_a_mistake_in_the_body(shared: Running) -> None:
+    """404 would say that there is no search at this address."""
+    bodies: list[dict[str, Any]] = [
+        {"positive": [{"id": 999}]},
+        {"positive": [{"id": 1}], "negative": [{"id": 999}]},
+        {"positive": [{"id": 999}], "region": [0, 0, 0.5, 1]},
+    ]
+    for body in bodies:
+        found = problem(shared.client.post("/v1/search", json=body), 422)
+        assert (found["type"], found["title"]) == ("urn:lookalike:no-image-error", "There is no such image")
+
+
+def test_base64_may_have_line_breaks(service: Running, photos: Collection) -> None:
+    text = base64.encodebytes((photos.folder / "00.png").read_bytes()).decode()
+    assert "\n" in text
+    for form in (text, text.replace("\n", "\r\n"), f"data:image/png;base64,{text}"):
+        assert search(service.client, positive=[{"image": form}], k=1)[0]["key"] == "00.png"
 
 
 def test_text_is_refused_with_the_reason_where_the_model_takes_none(shared: Running) -> None:

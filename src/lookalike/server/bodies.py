@@ -245,7 +245,7 @@ def image_bytes(text: str, name: str = "image") -> bytes:
         if not head.endswith(";base64"):
             raise UsageError(f"{name}: a data: URI without ;base64; give the bytes of the file in base64")
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)  # many programs break its lines
     except (binascii.Error, ValueError):
         raise UsageError(f"{name}: not base64; give the bytes of the file in base64, not an address") from None
 

@@ -18,7 +18,7 @@ from lookalike.errors import ImageError
 from lookalike.filters import Where, parse
 from lookalike.images.media_types import media_type
 from lookalike.results import IndexedImage
-from lookalike.server import bodies, descriptions, problems
+from lookalike.server import bodies, descriptions, problems, ranges
 from lookalike.server.answers import answer, facets_members, image_members, version_of
 from lookalike.server.keeping import FACETS
 from lookalike.server.requests import read_json
@@ -138,10 +138,13 @@ async def thumbnail(
     "/{image_id}/original",
     summary="The file",
     response_class=Response,
-    responses=descriptions.image_answer("image/*", "The file.") | descriptions.answers(None, 404, 503),
+    responses=descriptions.file_answer() | descriptions.answers(None, 404, 416, 503),
 )
 async def original(request: Request, service: TheService, number: TheId) -> Response:
-    """The file of an image, if it is the one that was indexed and no symlink leads out of the folder."""
+    """The file of an image, if it is the one that was indexed and no symlink leads out of the folder.
+
+    With the header `Range`, a part of it: a download that broke off can be carried on.
+    """
     found = await service.read(lambda collection: collection.image(number))
     headers = _headers(f'"{found.sha256.hex()}"', keep=False)
     if _is_known(request, headers["ETag"]):
@@ -153,8 +156,10 @@ async def original(request: Request, service: TheService, number: TheId) -> Resp
     headers |= {
         "Content-Disposition": f"{place}; filename*=UTF-8''{name}",
         "Content-Security-Policy": _FILE_POLICY,
+        "Accept-Ranges": "bytes",
     }
-    return service.files.response(kept.data, headers, kind or "application/octet-stream")
+    part = ranges.wanted(request.headers, headers["ETag"], len(kept.data))
+    return service.files.response(kept.data, part, headers, kind or "application/octet-stream")
 
 
 async def _drawn(service: Service, number: int, side: int) -> bytes:
