@@ -203,7 +203,7 @@ async def _of_image(request: Request, service: Service) -> Wanted:
 
 def _of_address(query: QueryParams) -> ImageQuery:
     """The options in an address. They are read here since the framework takes as long for it as for all the rest."""
-    return _with_fields(ImageQuery(), {name: query.getlist(name) for name in query})
+    return _with_fields(ImageQuery.model_validate({}), {name: query.getlist(name) for name in query})
 
 
 def _with_fields(query: ImageQuery, fields: Mapping[str, list[str]]) -> ImageQuery:
