@@ -1,6 +1,7 @@
 """Searches over HTTP give what the collection gives in Python."""
 
 import base64
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def test_an_uploaded_image_is_searched_as_it_is(service: Running, photos: Collec
         "width": 16,
         "height": 16,
         "attributes": {},
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "thumbnail": f"/v1/images/{found[0]['id']}/thumbnail?v={photos.search(file, k=1)[0].sha256.hex()[:16]}",  # type: ignore[union-attr]
     }
 

@@ -32,12 +32,17 @@ def match_members(match: Match) -> dict[str, Any]:
     """A match as the API shows it: without the place of its file on this machine."""
     members = match_as_dict(match)
     version = match.sha256.hex()[:_VERSION] if match.sha256 else ""
-    return {**members, "thumbnail": thumbnail_address(match.id, version)}
+    sha256 = match.sha256.hex() if match.sha256 else None
+    return {**members, "sha256": sha256, "thumbnail": thumbnail_address(match.id, version)}
 
 
 def image_members(image: IndexedImage) -> dict[str, Any]:
     """An image as the API shows it."""
-    return {**image_as_dict(image), "thumbnail": thumbnail_address(image.id, version_of(image))}
+    return {
+        **image_as_dict(image),
+        "sha256": image.sha256.hex(),
+        "thumbnail": thumbnail_address(image.id, version_of(image)),
+    }
 
 
 def version_of(image: IndexedImage) -> str:
