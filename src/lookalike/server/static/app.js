@@ -287,7 +287,7 @@ export class App {
     this.feed = null;
     this.grid.show([], false);
     this.histogram.show([], null);
-    byId("heading").textContent = "Images";
+    byId("heading").textContent = "No images";
     byId("took").textContent = byId("end").textContent = "";
     explain(error, this.remedies());
   }

@@ -41,6 +41,7 @@ export class Box {
     this.terms = terms;
     chips.replaceChildren(...terms.map((each) => this.#chip(each, old)));
     byId("clear").hidden = terms.length === 0;
+    byId("box").classList.toggle("many", terms.length > 1);
     this.#invite();
     if (held) (chips.querySelector(`[data-key="${CSS.escape(held.key)}"] .${held.kind}`) ?? byId("clear")).focus?.();
   }

@@ -15,7 +15,7 @@ export class Facets {
     this.onToggle = onToggle;
     /** @type {Set<string>} */ this.open = new Set();
     this.signature = "";
-    /** @type {any} */ this.last = null; // what was shown
+    /** @type {[Group[], import("./filters.js").Filters, string] | null} */ this.last = null; // what was shown
   }
 
   /** @param {Group[]} groups @param {import("./filters.js").Filters} filters @param {string} note what is counted */
@@ -43,7 +43,7 @@ export class Facets {
     const more = make("button", { type: "button", class: "more link", "data-key": `more ${key}`, text: `${values.size - FIRST} more` });
     more.addEventListener("click", () => {
       this.open.add(key);
-      this.show(...this.last);
+      if (this.last) this.show(...this.last);
     });
     const list = make("div", { class: "chips-of" }, ...chips, isOpen ? null : more);
     return make("fieldset", { class: "group", "data-group": key }, make("legend", {}, make("bdi", { text: title })), list);
@@ -127,8 +127,9 @@ function group(kind, name, values) {
  * @param {import("./filters.js").Filters} filters @returns {Group} */
 function withChosen({ kind, name, values }, filters) {
   const chosen = { label: filters.labels, folder: filters.under === null ? [] : [filters.under], attribute: filters.where[name] ?? [] }[kind];
-  const missing = chosen.filter((/** @type {any} */ value) => !values.has(value));
-  return { kind, name, values: new Map([...values, ...missing.map((/** @type {any} */ value) => [value, 0])]) };
+  const all = new Map(values);
+  for (const value of chosen) if (!all.has(value)) all.set(value, 0);
+  return { kind, name, values: all };
 }
 
 /** The end of a long folder. @param {string} folder */

@@ -63,7 +63,7 @@ export class SearchFeed {
     this.isDone = false;
     this.isSearch = true;
     this.took = /** @type {number | null} */ (null);
-    this.base = isAny(filters) ? new SearchFeed(terms, NONE, info) : this;
+    /** @type {SearchFeed} */ this.base = isAny(filters) ? new SearchFeed(terms, NONE, info) : this;
   }
 
   get total() {

@@ -1,7 +1,6 @@
 /** What people can do on the page: clicks, touches and keys on the images, the buttons, the dialogs. */
 import { tell } from "./announcer.js";
 import { request } from "./api.js";
-import { nameAndFolder } from "./counts.js";
 import { byId } from "./element.js";
 import { asParameters, NONE } from "./filters.js";
 import { remember } from "./images.js";
@@ -45,7 +44,6 @@ function actionsOf(app, viewer) {
     feedback: (/** @type {Item} */ { image }, /** @type {1 | -1} */ sign) => {
       if (sign < 0 && !app.state.terms.length) return;
       app.go({ terms: withFeedback(app.state.terms, image.id, sign), cut: null });
-      tell(`${sign > 0 ? "More" : "Less"} like ${nameAndFolder(image.key)[0]}`);
     },
     pick: (/** @type {Item} */ { image }) => app.selection.toggle(image),
     range: (/** @type {number} */ to) => selectRange(app, to),

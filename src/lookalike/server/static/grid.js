@@ -128,7 +128,7 @@ export class Grid {
     const caption = Math.round((lines + (hasFacts ? CAPTION_REM.facts : 0)) * rem);
     const gap = isWide ? 14 : 10;
     const ratios = this.items.map((item) => shownRatio(ratioOf(item.image)));
-    const rows = arrange(ratios, { width: this.width, height: isWide ? 216 : 196, gap });
+    const rows = arrange(ratios, { width: this.width, height: isWide ? 216 : 160, gap, most: isWide ? Infinity : 2 });
     return { gap, between: isWide ? 14 : 8, caption, rows };
   }
 

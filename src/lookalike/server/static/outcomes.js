@@ -12,9 +12,10 @@ export function explain(error, { retry, clear, choose }) {
     const again = { label: "Choose the image again", click: choose, isMain: true };
     notify("The image is not in this browser", "An image that is dropped here stays in the browser that it was dropped in. Choose it again to search for it.", { actions: [again, start] });
   } else if (error instanceof Problem) {
+    const mayPass = error.status === 0 || error.status >= 500;
     const again = { label: "Try again", click: retry, isMain: true };
     const detail = error.detail.charAt(0).toUpperCase() + error.detail.slice(1);
-    notify(error.title, detail, { hints: hintNodes(error.hints), actions: [again, start], kind: "error" });
+    notify(error.title, detail, { hints: hintNodes(error.hints), actions: mayPass ? [again, start] : [start], kind: "error" });
   } else {
     console.error(error);
     notify("Something is wrong with this page", String(error), { actions: [{ label: "Load it again", click: () => location.reload() }], kind: "error" });

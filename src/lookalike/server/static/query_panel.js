@@ -47,7 +47,7 @@ export class QueryPanel {
     if (image?.width) [shown.width, shown.height] = [image.width, image.height];
     else ["width", "height"].forEach((side) => shown.removeAttribute(side));
     if (source) shown.src = source;
-    else this.#cannotShow(true);
+    else byId("query-panel").hidden = true;
     byId("stage-name").textContent = name;
     const part = each.region ? `, the part ${inWords(each.region)}` : "";
     byId("stage").setAttribute("aria-label", `The query image ${name}${part}`);

@@ -12,10 +12,11 @@ export function shownRatio(ratio) {
 
 /**
  * @param {number[]} ratios of the images, in their order
- * @param {{width: number, height: number, gap: number}} wanted the width of a row, about its height, between two images
+ * @param {{width: number, height: number, gap: number, most?: number}} wanted the width of a row, about its height, between
+ *   two images, and the most images of a row
  * @returns {Row[]}
  */
-export function arrange(ratios, { width, height, gap }) {
+export function arrange(ratios, { width, height, gap, most = Infinity }) {
   const rows = [];
   let start = 0;
   let sum = 0;
@@ -27,7 +28,7 @@ export function arrange(ratios, { width, height, gap }) {
       [start, sum] = [i, ratios[i]];
     } else sum += ratios[i];
     const full = (width - gap * (i - start)) / sum;
-    if (full <= height) {
+    if (full <= height || i + 1 - start === most) {
       rows.push({ start, end: i + 1, height: full });
       [start, sum] = [i + 1, 0];
     }

@@ -1,8 +1,8 @@
 /** The button that goes through the themes: the system's, light, dark. */
 import { byId } from "./element.js";
 
-const NEXT = { system: "light", light: "dark", dark: "system" };
-const NAMES = { system: "as the system", light: "light", dark: "dark" };
+const NEXT = /** @type {const} */ ({ system: "light", light: "dark", dark: "system" });
+const NAMES = /** @type {const} */ ({ system: "as the system", light: "light", dark: "dark" });
 
 export function setUpThemes() {
   show();
@@ -12,13 +12,15 @@ export function setUpThemes() {
   });
 }
 
-/** @returns {keyof typeof NEXT} */
+/** @typedef {keyof typeof NEXT} Theme */
+
+/** @returns {Theme} */
 function current() {
   const chosen = document.documentElement.dataset.theme;
   return chosen === "light" || chosen === "dark" ? chosen : "system";
 }
 
-/** @param {string} theme */
+/** @param {Theme} theme */
 function choose(theme) {
   if (theme === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
