@@ -35,6 +35,11 @@ class Searchable:
         """The most pixels of an image that is decoded."""
         return self._encoder.max_pixels
 
+    @property
+    def takes_text(self) -> bool:
+        """Whether the collection's model takes text, so that `search_text` finds images."""
+        return self._encoder.takes_text
+
     def warm_up(self, *, threads: int = 1) -> None:
         """Opens its files and loads its encoder for so many threads, which the first searches would else wait for.
 

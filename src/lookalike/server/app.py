@@ -16,7 +16,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 import lookalike
 from lookalike.collection.collection import Collection
 from lookalike.errors import LookalikeError
-from lookalike.server import about, descriptions, embeddings, images, problems, searches, writing
+from lookalike.server import about, descriptions, embeddings, images, page, problems, searches, writing
 from lookalike.server.access import Names, authorized
 from lookalike.server.middleware import BoundedBodies, Counted, Guard, HeadAsGet, SafeHeaders
 from lookalike.server.problems import ProblemError
@@ -77,6 +77,7 @@ def create_app(
     )
     app.state.service = service
     app.include_router(about.public)
+    app.include_router(page.router)
     for router in (about.router, searches.router, images.router, embeddings.router):
         app.include_router(router, dependencies=[Depends(authorized)])
     if service.settings.writable:

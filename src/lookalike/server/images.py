@@ -33,16 +33,27 @@ _YEAR_S = 365 * 24 * 3600
 _FILE_POLICY = "default-src 'none'; sandbox"  # a file of the user's may hold anything behind its pixels
 
 
-class ImagesQuery(BaseModel):
-    """Which images a page has."""
+class Chosen(BaseModel):
+    """Which images a request is about."""
 
     model_config = ConfigDict(extra="forbid")
 
-    after: int = Field(0, ge=0, lt=2**63, description="The id that the page begins after: `next` of the page before.")
-    limit: int = Field(50, ge=1, description="The most images of the page.")
     label: list[str] = Field([], max_length=1000, description="Only images with this label; repeatable.")
     under: str | None = Field(None, description="Only images in this folder of the collection.")
     where: list[str] = Field([], max_length=100, description="Only images with this attribute; repeatable.")
+
+    def filter(self) -> Where | None:
+        """The filter; raises UsageError for a condition that is none."""
+        if self.label or self.under is not None or self.where:
+            return Where(label=self.label or None, under=self.under, attributes=parse(self.where))
+        return None
+
+
+class ImagesQuery(Chosen):
+    """Which images a page has."""
+
+    after: int = Field(0, ge=0, lt=2**63, description="The id that the page begins after: `next` of the page before.")
+    limit: int = Field(50, ge=1, description="The most images of the page.")
     facets: bool = Field(False, description="Also counts the images that match by label, folder and attribute.")
 
 
@@ -59,10 +70,7 @@ TheId = Annotated[int, Depends(the_id)]
 @router.get("", summary="List images", responses=descriptions.answers(bodies.ImagePage, 422, 503))
 async def images(service: TheService, query: Annotated[ImagesQuery, Query()]) -> Response:
     """Lists the images of the collection by id, a page at a time, perhaps with counts of what they have."""
-    where = None
-    if query.label or query.under is not None or query.where:
-        where = Where(label=query.label or None, under=query.under, attributes=parse(query.where))
-    return await _page(service, query, where, FACETS if query.facets else None)
+    return await _page(service, query, query.filter(), FACETS if query.facets else None)
 
 
 @router.post(
@@ -99,6 +107,13 @@ async def _page(
             "facets": facets_members(facets) if facets else None,
         }
     )
+
+
+@router.get("/random", summary="Any image", responses=descriptions.answers(bodies.Image, 404, 422, 503))
+async def any_image(service: TheService, query: Annotated[Chosen, Query()]) -> Response:
+    """An image that chance picks, to begin somewhere."""
+    where = query.filter()
+    return answer(image_members(await service.read(lambda collection: collection.random_image(where))))
 
 
 @router.get("/{image_id}", summary="One image", responses=descriptions.answers(bodies.Image, 404, 503))
