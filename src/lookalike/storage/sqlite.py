@@ -258,7 +258,8 @@ def _needs_a_writable_folder(path: Path) -> bool:
     """
     try:
         with files.opened(path) as file:
-            return file.read(20)[18:] == b"\x02\x02" and not os.access(path.parent, os.W_OK)
+            has_log = file.read(20)[18:] == b"\x02\x02"
+        return has_log and not os.access(path.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
     except (OSError, CorruptError):
         return False
 
