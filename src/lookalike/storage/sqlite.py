@@ -277,7 +277,7 @@ def translated(path: Path) -> Iterator[None]:
         raise CorruptError(f"{path}: the file is damaged") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-        if code & 0xFF == sqlite3.SQLITE_CANTOPEN and _needs_a_writable_folder(path):
+        if code & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) and _needs_a_writable_folder(path):
             raise StorageError(
                 f"{path}: it has a write-ahead log, so it can be read only where its folder can be written to; give"
                 " this user that right, or copy the collection to where it is writable"
