@@ -96,6 +96,7 @@ def test_searches_and_look_ups_are_tried_again(first: Any) -> None:
         (says(503, b"no"), "503"),
         (problem("incompatible-error", 503), "told"),
         (problem("corrupt-error", 500, "Retry-After: 1"), "told"),
+        (says(413, b"<html>too large"), "larger than it takes"),
         (says(502, b"<html>bad gateway"), "502, and not as a service of Lookalike does"),
         (says(429, b"{}", "Retry-After: 0"), "429"),
         (sends(b"SSH-2.0-OpenSSH_9.9\r\n" * 10), "not HTTP"),

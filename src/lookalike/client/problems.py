@@ -25,6 +25,7 @@ _KINDS: tuple[type[LookalikeError], ...] = (
 )
 _BY_NAME = {re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower(): kind for kind in _KINDS}
 _USAGE = (413, 415, 422)  # what the service says of a request that cannot be right, if it names no kind
+_TOO_LARGE = 413
 _DANGEROUS: frozenset[Action] = frozenset(
     ("trust", "forget_sources", "remove_images", "import_model_again", "remove_model", "overwrite")
 )
@@ -58,6 +59,8 @@ def error_of(answer: Answer, address: str, name: str | None) -> LookalikeError:
         return made(f"{address}: {told}", *hints)
     if problem and answer.status in _USAGE:
         return UsageError(told, *hints)
+    if answer.status == _TOO_LARGE:  # a proxy says so
+        return UsageError(f"{address}: what is sent is larger than it takes; send a smaller image")
     if answer.status == 401:
         told = "the token is missing or wrong; give it as token=..., or in $LOOKALIKE_TOKEN"
     elif not problem:

@@ -25,7 +25,8 @@ from lookalike.errors import LookalikeError, NoImageError, ServiceError, UsageEr
 
 _TOKEN = "LOOKALIKE_TOKEN"  # noqa: S105 - the name of a variable
 _FIRST_WAIT_S = 0.1  # before the first repetition; doubled for each one after it
-_AGAIN = (NotSentError, ConnectionError, http.client.IncompleteRead)
+_CUT_OFF = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError, http.client.IncompleteRead)
+_AGAIN = (NotSentError, *_CUT_OFF)
 _LONGEST_TOKEN = 4096  # characters
 
 
@@ -208,9 +209,7 @@ def _reason(error: BaseException | None, timeout_s: float) -> str:
             return "there is no host of that name; check the address"
         case ConnectionRefusedError():
             return "nothing listens there; check the address and whether the service runs"
-        case (
-            http.client.RemoteDisconnected() | ConnectionResetError() | BrokenPipeError() | http.client.IncompleteRead()
-        ):
+        case _ if isinstance(error, _CUT_OFF):
             return "the connection was closed before the answer was there; try again"
         case http.client.HTTPException():
             return "its answer is not HTTP; check the address"
