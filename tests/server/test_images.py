@@ -4,11 +4,13 @@ import hashlib
 import io
 import socket
 import time
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from lookalike import Collection
+from lookalike import Collection, Where
+from lookalike.server.answers import facets_members
 from tests.support.http_service import Running, problem, running
 from tests.support.pictures import draw
 from tests.support.reindexing import annotate
@@ -96,7 +98,7 @@ RANGES: list[tuple[str, slice]] = [
     ("bytes=10-", slice(10, None)),
     ("bytes=-7", slice(-7, None)),
     ("bytes=5-5", slice(5, 6)),
-    ("Bytes= 0-9 ", slice(0, 10)),
+    ("Bytes= 0-9", slice(0, 10)),
     ("bytes=20-99999999999", slice(20, None)),
     ("bytes=-99999999999", slice(0, None)),
 ]
@@ -119,8 +121,8 @@ def test_a_part_of_a_file_is_sent(shared: Running, header: str, part: slice) -> 
 def test_a_range_that_is_none_or_of_another_file_gets_the_whole_file(shared: Running) -> None:
     whole = shared.client.get("/v1/images/2/original").content
     ignored = ["bytes=9-0", "bytes=-", "bytes=0-1,3-4", "bytes=x-", "items=0-1", "bytes=٣-", "bytes=" + "9" * 30 + "-"]
-    headers = [{"Range": each.encode()} for each in ignored]
-    headers += [{"Range": b"bytes=0-1", "If-Range": each} for each in (b'"other"', b"Wed, 21 Oct 2015 07:28:00 GMT")]
+    headers = [{b"Range": each.encode()} for each in ignored]
+    headers += [{b"Range": b"bytes=0-1", b"If-Range": each} for each in (b'"other"', b"Wed, 21 Oct 2015 07:28:00 GMT")]
     for given in headers:
         response = shared.client.get("/v1/images/2/original", headers=given)
         assert (response.status_code, response.content) == (200, whole), given
@@ -214,3 +216,45 @@ def test_after_answers_nothing_is_held(photos: Collection) -> None:
         while files.held and time.monotonic() < until:  # the last answer may just have been sent
             time.sleep(0.01)
         assert files.held == 0
+
+
+def test_a_list_by_a_filter_is_the_page_of_these_images(service: Running, photos: Collection) -> None:
+    where = {"ids": [2, 5, 9, 11], "label": ["cats", "dogs"]}
+    expected = [image.id for image in photos.images(where=Where(label=["cats", "dogs"], ids=[2, 5, 9, 11]))]
+    first = service.client.post("/v1/images/list", json={"where": where, "limit": 1, "facets": 1}).json()
+    rest = service.client.post("/v1/images/list", json={"where": where, "after": first["next"]}).json()
+    assert [image["id"] for image in first["images"] + rest["images"]] == expected
+    assert (first["total"], rest["total"], rest["next"]) == (len(expected), None, None)
+    assert first["facets"] == facets_members(photos.facets(Where(label=["cats", "dogs"], ids=[2, 5, 9, 11]), most=1))
+    nothing = service.client.post("/v1/images/list", json={"limit": 0, "facets": 3}).json()
+    assert (nothing["images"], nothing["next"], nothing["total"]) == ([], None, 12)
+    refused: list[Any] = [{"limit": 501}, {"limit": -1}, {"after": -1}, {"facets": 0}, {"facets": True}, {"x": 1}, []]
+    for wrong in refused:
+        problem(service.client.post("/v1/images/list", json=wrong), 422)
+    problem(service.client.post("/v1/images/list", content=b"{}"), 415)
+
+
+def test_a_random_image_is_any_of_those_that_the_filter_admits(service: Running, photos: Collection) -> None:
+    get = service.client.get
+    found = {get("/v1/images/random").json()["id"] for _ in range(200)}
+    assert found == {image.id for image in photos.images()}
+    cats = {get("/v1/images/random?label=cats").json()["key"] for _ in range(60)}
+    assert cats == {image.key for image in photos.images() if image.label == "cats"}
+    below = get("/v1/images/random?under=dogs").json()
+    assert below == get(f"/v1/images/{below['id']}").json()
+    problem(get("/v1/images/random?label=none"), 404)
+    problem(get("/v1/images/random?where=none=1"), 422)
+    problem(get("/v1/images/random?k=1"), 422)
+    photos.remove([image.path for image in photos.images() if image.id != 7])
+    assert {get("/v1/images/random").json()["id"] for _ in range(20)} == {7}
+    photos.remove([photos.image(7).path])
+    problem(get("/v1/images/random"), 404)
+
+
+def test_identical_files_have_the_same_sha256(service: Running, photos: Collection) -> None:
+    data = (photos.folder / "00.png").read_bytes()
+    (photos.folder / "copy.png").write_bytes(data)
+    photos.add(photos.folder)
+    found = {image["key"]: image["sha256"] for image in service.client.get("/v1/images").json()["images"]}
+    assert found["copy.png"] == found["00.png"] == hashlib.sha256(data).hexdigest()
+    assert len(set(found.values())) == 12

@@ -1,6 +1,7 @@
 """Searches over HTTP give what the collection gives in Python."""
 
 import base64
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def test_an_uploaded_image_is_searched_as_it_is(service: Running, photos: Collec
         "width": 16,
         "height": 16,
         "attributes": {},
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "thumbnail": f"/v1/images/{found[0]['id']}/thumbnail?v={photos.search(file, k=1)[0].sha256.hex()[:16]}",  # type: ignore[union-attr]
     }
 
@@ -71,6 +73,10 @@ def test_json_mixes_examples_as_python_does(service: Running, photos: Collection
         ({"under": "dogs"}, Where(under="dogs")),
         ({"attributes": {"colour": {"not": ["red"]}}}, Where(attributes={"colour": Not(["red"])})),
         ({"attributes": {"price": {"low": 1.5}}}, Where(attributes={"price": Between(1.5)})),
+        (
+            {"attributes": {"price": {"low": 1, "high": 2.5, "without_low": True}}},
+            Where(attributes={"price": Between(1, 2.5, without_low=True)}),
+        ),
         ({"attributes": {"colour": "red", "price": [1, 2]}}, Where(attributes={"colour": "red", "price": [1, 2]})),
     ],
 )
@@ -79,6 +85,25 @@ def test_filters_are_those_of_python(service: Running, photos: Collection, sent:
     found = search(service.client, positive=[{"id": 12}], where=sent, k=20)
     close(found, list(photos.search_id(12, where=where, k=20)))
     assert found
+
+
+def test_negative_examples_alone_are_a_search_for_what_is_least_like_them(service: Running, photos: Collection) -> None:
+    found = search(service.client, negative=[{"id": 3}], k=4)
+    close(found, list(photos.search_terms([Term(id=3, weight=-1)], k=4)))
+    assert found[0]["score"] > 0
+
+
+def test_labels_and_folders_that_are_not_utf8_are_given_in_base64(photos: Collection) -> None:
+    draw(photos.folder / "caf\udce9" / "x.png", 200)
+    photos.add(photos.folder)
+    name = {"bytes": base64.b64encode(b"caf\xe9").decode()}
+    with running(photos) as service:
+        for where in ({"label": name}, {"label": ["none", name]}, {"under": name}):
+            assert [match["id"] for match in search(service.client, positive=[{"id": 1}], where=where)] == [13]
+        facets = service.client.post("/v1/images/list", json={"limit": 0, "facets": 50}).json()["facets"]
+        assert {"value": r"caf\xe9", "value_bytes": name["bytes"], "images": 1} in facets["labels"]
+        body: dict[str, Any] = {"positive": [{"id": 1}], "where": {"label": {"bytes": "*"}}}
+        assert "bytes: not base64" in problem(service.client.post("/v1/search", json=body), 422)["detail"]
 
 
 def test_filters_in_the_address_are_those_of_the_command_line(service: Running, photos: Collection) -> None:
@@ -104,6 +129,35 @@ def test_a_region_is_a_search_for_that_part(service: Running, photos: Collection
     assert by_upload[0]["score"] > 0.99
     sent = {"positive": [{"vector": [1.0] * 25}], "region": right}
     assert "region" in problem(service.client.post("/v1/search", json=sent), 422)["detail"]
+
+
+def test_each_example_may_have_a_region_of_its_own(service: Running, photos: Collection) -> None:
+    """Images whose halves are two pictures: the part that counts decides which of the two is found."""
+    halves = np.hstack([picture(seed).repeat(8, 0).repeat(8, 1) for seed in (100, 101)])
+    whole = photos.folder / "whole.png"
+    Image.fromarray(halves).save(whole)
+    draw(photos.folder / "left.png", 100)
+    photos.add(photos.folder)
+    own = next(image.id for image in photos.images() if image.key == "whole.png")
+    left, right = [0, 0, 0.5, 1], [0.5, 0, 0.5, 1]
+    found = search(
+        service.client,
+        positive=[{"id": own, "region": left}, {"id": 2, "weight": 0.5}],
+        negative=[{"image": in_base64(whole), "region": right, "weight": 0.25}],
+        k=5,
+    )
+    terms = [Term(vector=unit_of(100)), Term(id=2, weight=0.5), Term(vector=unit_of(101), weight=-0.25)]
+    expected = photos.search_terms(terms, k=5)
+    assert [match["id"] for match in found] == [match.id for match in expected]
+    assert [match["score"] for match in found] == pytest.approx([match.score for match in expected], abs=2e-3)
+    for example in (
+        {"vector": [1.0] * 25, "region": left},
+        {"text": "x", "region": left},
+        {"id": 1, "region": [0, 0, 2, 1]},
+    ):
+        problem(service.client.post("/v1/search", json={"positive": [example]}), 422)
+    twice = {"positive": [{"id": own, "region": left}], "region": right}
+    assert "each its own region" in problem(service.client.post("/v1/search", json=twice), 422)["detail"]
 
 
 def test_a_batch_answers_each_query_and_tells_which_is_wrong(service: Running, photos: Collection) -> None:

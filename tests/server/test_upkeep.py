@@ -14,7 +14,7 @@ from lookalike import Collection
 from lookalike.errors import CorruptError, ModelError
 from lookalike.server.settings import Limits, Settings
 from lookalike.storage import layout
-from tests.support.http_service import Running, running, search_image
+from tests.support.http_service import Running, problem, running, search_image
 from tests.support.pictures import ColourEncoder, draw
 from tests.support.small_policies import small_policies
 
@@ -39,10 +39,12 @@ def wait_until(holds: Callable[[], object], seconds: float = 40) -> None:
 
 
 def put(service: Running, folder: Path, seeds: range) -> None:
+    """Uploads pictures, again if an index is just being built."""
     for seed in seeds:
         data = draw(folder.parent / "new.png", seed).read_bytes()
-        response = service.client.put(f"/v1/images/new/{seed}.png", content=data, headers=PNG)
-        assert response.status_code == 201, response.text
+        while (response := service.client.put(f"/v1/images/new/{seed}.png", content=data, headers=PNG)).is_error:
+            assert problem(response, 503)["type"] == "urn:lookalike:locked-error"
+            time.sleep(int(response.headers["retry-after"]))
 
 
 def index(service: Running) -> Any:
@@ -59,7 +61,7 @@ def test_uploads_get_an_index_and_more_of_them_go_into_it(growing: Collection) -
         for seed in (100, 115):
             data = draw(growing.folder.parent / "new.png", seed).read_bytes()
             assert search_image(service.client, data, k=1)[0]["key"] == f"new/{seed}.png"
-        assert 'lookalike_lane_running{lane="building"} 0.0' in service.client.get("/metrics").text
+        wait_until(lambda: 'lane_running{lane="building"} 0.0' in service.client.get("/metrics").text)
     assert growing.check() == []
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from lookalike.results import IndexedImage
 from lookalike.storage import browsing
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.records import StoredImage
+
+_TRIES = 8  # ids that chance picks until one is an image's
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,26 @@ class Browsable:
         found = self._catalog.images_after(start, where=checked_where(where), limit=most)
         return [self._shown(image) for image in found]
 
+    def random_image(self, where: Where | None = None) -> IndexedImage:
+        """An image that chance picks from those that a filter admits.
+
+        All are as likely, but with a filter one after a gap in the ids is more likely: nothing looks at all of them,
+        however many there are.
+
+        Raises:
+            NoImageError: the filter admits none.
+            UsageError: the filter asks for an attribute that no image has.
+        """
+        last = max(self._catalog.last_id(), 1)
+        for _ in range(_TRIES if where is None else 1):
+            number = random.randint(1, last)
+            found = self.images(where=where, after=number - 1, limit=1)
+            if found and found[0].id == number:
+                break
+        if not found and not (found := self.images(where=where, limit=1)):
+            raise NoImageError("there is no image that the filter admits")
+        return found[0]
+
     def facets(self, where: Where | None = None, *, most: int = 20) -> Facets:
         """Counts the images that a filter admits by label, folder and attribute: of each, the `most` frequent values.
 
@@ -123,8 +146,9 @@ class Browsable:
 
     def _file_inside(self, image: IndexedImage) -> Path:
         """The file of an image with all symlinks resolved; raises an ImageError if they lead out of its folder."""
-        folder = image.path.parent if image.key.startswith("/") else self.folder
-        target = Path(os.path.realpath(image.path))
+        path = self.folder / image.key
+        folder = path.parent if image.key.startswith("/") else self.folder
+        target = Path(os.path.realpath(path))
         if not target.is_relative_to(os.path.realpath(folder)):
             raise ImageError("a link to a file outside of the folder", image.key)
         return target

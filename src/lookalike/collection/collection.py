@@ -181,7 +181,7 @@ class Collection(Searchable, Uploadable):
 
     def info(self) -> Info:
         """What the collection is and holds."""
-        return info_of(self.directory, self._manifest, self._snapshots, self.made_of)
+        return info_of(self.directory, self._manifest, self._snapshots, self.made_of, self._sources.leaves_out())
 
     def evaluate(
         self, *, queries: int = search_quality.QUERIES, progress: Callable[[int, int], None] | None = None
@@ -216,7 +216,7 @@ class Collection(Searchable, Uploadable):
 
     def missing(self) -> list[Missing]:
         """The images whose files are gone or cannot be used."""
-        return missing.missing_images(self._catalog, self.folder, self.made_of.exclusion)
+        return missing.missing_images(self._catalog, self.folder, self._sources.leaves_out())
 
     def check(self) -> list[str]:
         """Reads everything, and describes each damage in a sentence; an empty list if there is none."""

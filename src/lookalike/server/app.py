@@ -12,11 +12,12 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import lookalike
 from lookalike.collection.collection import Collection
 from lookalike.errors import LookalikeError
-from lookalike.server import about, descriptions, embeddings, images, problems, searches, writing
+from lookalike.server import about, descriptions, embeddings, images, page, problems, searches, writing
 from lookalike.server.access import Names, authorized
 from lookalike.server.middleware import BoundedBodies, Counted, Guard, HeadAsGet, SafeHeaders
 from lookalike.server.problems import ProblemError
@@ -30,6 +31,8 @@ A score is the cosine similarity of two images' vectors, in [-1, 1]. Errors are 
 """
 
 
+_PROXY_HEADERS: Any = ProxyHeadersMiddleware  # which has its own name for the type of applications
+_HERE = ("127.0.0.0/8", "::1")  # a proxy on this machine; nobody else connects from there
 # Newer versions of FastAPI hand traces to exporters that the environment may set up; nothing is to leave unasked.
 _NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
 
@@ -57,6 +60,7 @@ def create_app(
         telemetry=_NO_TELEMETRY,
         lifespan=_lifespan,
         middleware=[
+            Middleware(_PROXY_HEADERS, trusted_hosts=[*_HERE, *service.settings.proxies]),
             Middleware(HeadAsGet),
             Middleware(SafeHeaders),
             Middleware(Counted, metrics=service.metrics),
@@ -74,6 +78,7 @@ def create_app(
     )
     app.state.service = service
     app.include_router(about.public)
+    app.include_router(page.router)
     for router in (about.router, searches.router, images.router, embeddings.router):
         app.include_router(router, dependencies=[Depends(authorized)])
     if service.settings.writable:

@@ -80,7 +80,9 @@ IMAGE_BODY = {"requestBody": {"required": True, "content": {"image/*": {"schema"
 def with_schemas(description: dict[str, Any]) -> dict[str, Any]:
     """Adds the schemas of bodies that only the descriptions here name."""
     schemas = description.setdefault("components", {}).setdefault("schemas", {})
-    for kind in (bodies.Search, bodies.Batch, bodies.Session, bodies.Embeddings, bodies.ProblemDetail):
+    for kind in (
+        *(bodies.Search, bodies.Batch, bodies.Listing, bodies.Session, bodies.Embeddings, bodies.ProblemDetail),
+    ):
         made = kind.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= made.pop("$defs", {})
         schemas[kind.__name__] = made

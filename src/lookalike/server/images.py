@@ -20,6 +20,8 @@ from lookalike.images.media_types import media_type
 from lookalike.results import IndexedImage
 from lookalike.server import bodies, descriptions, problems, ranges
 from lookalike.server.answers import answer, facets_members, image_members, version_of
+from lookalike.server.keeping import FACETS
+from lookalike.server.requests import read_json
 from lookalike.server.service import Service, TheService
 from lookalike.server.thumbnails import SIDES, draw
 
@@ -31,16 +33,27 @@ _YEAR_S = 365 * 24 * 3600
 _FILE_POLICY = "default-src 'none'; sandbox"  # a file of the user's may hold anything behind its pixels
 
 
-class ImagesQuery(BaseModel):
-    """Which images a page has."""
+class Chosen(BaseModel):
+    """Which images a request is about."""
 
     model_config = ConfigDict(extra="forbid")
 
-    after: int = Field(0, ge=0, lt=2**63, description="The id that the page begins after: `next` of the page before.")
-    limit: int = Field(50, ge=1, description="The most images of the page.")
     label: list[str] = Field([], max_length=1000, description="Only images with this label; repeatable.")
     under: str | None = Field(None, description="Only images in this folder of the collection.")
     where: list[str] = Field([], max_length=100, description="Only images with this attribute; repeatable.")
+
+    def filter(self) -> Where | None:
+        """The filter; raises UsageError for a condition that is none."""
+        if self.label or self.under is not None or self.where:
+            return Where(label=self.label or None, under=self.under, attributes=parse(self.where))
+        return None
+
+
+class ImagesQuery(Chosen):
+    """Which images a page has."""
+
+    after: int = Field(0, ge=0, lt=2**63, description="The id that the page begins after: `next` of the page before.")
+    limit: int = Field(50, ge=1, description="The most images of the page.")
     facets: bool = Field(False, description="Also counts the images that match by label, folder and attribute.")
 
 
@@ -57,27 +70,50 @@ TheId = Annotated[int, Depends(the_id)]
 @router.get("", summary="List images", responses=descriptions.answers(bodies.ImagePage, 422, 503))
 async def images(service: TheService, query: Annotated[ImagesQuery, Query()]) -> Response:
     """Lists the images of the collection by id, a page at a time, perhaps with counts of what they have."""
-    most = service.settings.limits.page
-    if query.limit > most:
-        raise problems.invalid(f"limit: {query.limit} is more than {most}, the most images of a page")
-    where = None
-    if query.label or query.under is not None or query.where:
-        where = Where(label=query.label or None, under=query.under, attributes=parse(query.where))
+    return await _page(service, query, query.filter(), FACETS if query.facets else None)
+
+
+@router.post(
+    "/list",
+    summary="List images by a filter",
+    responses=descriptions.answers(bodies.ImagePage, 415, 422, 503),
+    openapi_extra=descriptions.json_body(bodies.Listing),
+)
+async def list_images(request: Request, service: TheService) -> Response:
+    """Lists images as `GET /v1/images` does, by a filter that may be longer than an address."""
+    body = await read_json(request, bodies.Listing)
+    return await _page(service, body, body.where.where() if body.where else None, body.facets)
+
+
+async def _page(
+    service: Service, wanted: ImagesQuery | bodies.Listing, where: Where | None, values: int | None
+) -> Response:
+    """A page of images, with the facets' most frequent values if so many of them are wanted."""
+    most, limit = service.settings.limits.page, wanted.limit
+    if limit > most:
+        raise problems.invalid(f"limit: {limit} is more than {most}, the most images of a page")
 
     def page(collection: Collection) -> tuple[list[IndexedImage], Facets | None]:
-        facets = service.facets.of(collection, where) if query.facets else None
-        return collection.images(where=where, after=query.after, limit=query.limit + 1), facets
+        facets = None if values is None else service.facets.of(collection, where, most=values)
+        return collection.images(where=where, after=wanted.after, limit=limit + 1), facets
 
     found, facets = await service.read(page)
-    shown = found[: query.limit]
+    shown = found[:limit]
     return answer(
         {
             "images": [image_members(image) for image in shown],
-            "next": shown[-1].id if len(found) > len(shown) else None,
+            "next": shown[-1].id if shown and len(found) > len(shown) else None,
             "total": facets.images if facets else None,
             "facets": facets_members(facets) if facets else None,
         }
     )
+
+
+@router.get("/random", summary="Any image", responses=descriptions.answers(bodies.Image, 404, 422, 503))
+async def any_image(service: TheService, query: Annotated[Chosen, Query()]) -> Response:
+    """An image that chance picks, to begin somewhere."""
+    where = query.filter()
+    return answer(image_members(await service.read(lambda collection: collection.random_image(where))))
 
 
 @router.get("/{image_id}", summary="One image", responses=descriptions.answers(bodies.Image, 404, 503))

@@ -12,7 +12,8 @@ from lookalike.collection.collection import Collection
 from lookalike.filters import Where
 from lookalike.server.problems import busy
 
-_FACETS = 64  # filters whose counts are kept
+FACETS = 20  # the most frequent values of each facet, if no other number is asked for
+_KEPT = 64  # filters whose counts are kept
 _PIECE = 2**18  # bytes that are sent at once
 
 
@@ -20,20 +21,20 @@ class FacetCache:
     """The facets of filters, as long as the collection does not change. Threads may share it."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, Where | None], Facets] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, Where | None, int], Facets] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, collection: Collection, where: Where | None) -> Facets:
+    def of(self, collection: Collection, where: Where | None, *, most: int = FACETS) -> Facets:
         """The facets of a filter; raises UsageError for an attribute that no image has."""
-        key = (f"{collection.made_by.fingerprint} {collection.revision()}", where)
+        key = (f"{collection.made_by.fingerprint} {collection.revision()}", where, most)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        made = collection.facets(where)
+        made = collection.facets(where, most=most)
         with self._lock:
             self._kept[key] = made
-            while len(self._kept) > _FACETS:
+            while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return made
 

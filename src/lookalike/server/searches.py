@@ -16,7 +16,7 @@ from lookalike.filters import Where, parse
 from lookalike.images.region import Region, cut
 from lookalike.results import Match
 from lookalike.search.options import SearchKeywords
-from lookalike.search.query import Term
+from lookalike.search.terms import Term
 from lookalike.server import bodies, descriptions, problems
 from lookalike.server.answers import answer, match_members
 from lookalike.server.metrics import Steps
@@ -55,16 +55,16 @@ class ImageQuery(BaseModel):
 
 @dataclass(frozen=True)
 class Wanted:
-    """A search: what for, and how."""
+    """A search: what for, and how; of each term, `regions` has the part of its image that counts, or None."""
 
     terms: Sequence[Term]
     options: SearchKeywords
-    region: Region | None = None
+    regions: Sequence[Region | None]
 
     @property
     def needs_encoder(self) -> bool:
         """Whether there is an image or a text in it."""
-        return self.region is not None or any(not (term.image is term.text is None) for term in self.terms)
+        return any(self.regions) or any(not (term.image is term.text is None) for term in self.terms)
 
 
 @router.post(
@@ -150,7 +150,7 @@ def _searched(collection: Collection, terms: Sequence[Term], options: SearchKeyw
 
 def _encoded(collection: Collection, wanted: Wanted) -> list[Term]:
     """The terms with vectors in place of images and texts."""
-    return [_with_vector(collection, term, wanted.region if term.weight > 0 else None) for term in wanted.terms]
+    return [_with_vector(collection, term, part) for term, part in zip(wanted.terms, wanted.regions, strict=True)]
 
 
 def _with_vector(collection: Collection, term: Term, region: Region | None) -> Term:
@@ -161,22 +161,29 @@ def _with_vector(collection: Collection, term: Term, region: Region | None) -> T
         image = cut(source, region, max_pixels=collection.max_pixels)
     elif term.id is not None or term.vector is not None:
         return term
-    vector = collection.embed_text(term.text) if term.text is not None and not region else None
-    if vector is None:
-        assert image is not None
-        vector = collection.embed(image)
-    return Term(vector=vector, weight=term.weight)
+    if term.text is not None:
+        return Term(vector=collection.embed_text(term.text), weight=term.weight)
+    assert image is not None
+    return Term(vector=collection.embed(image), weight=term.weight)
 
 
 def _of_json(service: Service, body: bodies.Search) -> Wanted:
     positive = [_term(example, 1) for example in body.positive]
     negative = [_term(example, -1) for example in body.negative]
     where = body.where.where() if body.where else None
-    region = body.cut()
-    if region and (len(positive) > 1 or (positive[0].image is None and positive[0].id is None)):
-        raise problems.invalid("region: give one positive example that is an image or an id")
-    wanted = Wanted([*positive, *negative], _options(body.min_score, where, body.exact, body.recall), region)
-    return _with_k(service, wanted, body.k)
+    options = _options(body.min_score, where, body.exact, body.recall)
+    return _with_k(service, Wanted([*positive, *negative], options, _regions(body)), body.k)
+
+
+def _regions(body: bodies.Search) -> list[Region | None]:
+    """The part of each example that counts; `region` beside the examples is that of the only positive one."""
+    regions = [example.cut() for example in (*body.positive, *body.negative)]
+    if (region := body.cut()) is None:
+        return regions
+    first = body.positive[0] if body.positive else None
+    if first is None or len(body.positive) > 1 or regions[0] or (first.image is None and first.id is None):
+        raise problems.invalid("region: give one positive example that is an image or an id, or each its own region")
+    return [region, *regions[1:]]
 
 
 def _term(example: bodies.Example, sign: int) -> Term:
@@ -198,12 +205,12 @@ async def _of_image(request: Request, service: Service) -> Wanted:
     if query.label or query.under is not None or query.where:
         where = Where(label=query.label or None, under=query.under, attributes=parse(query.where))
     options = _options(query.min_score, where, query.exact, query.recall)
-    return _with_k(service, Wanted([Term(image)], options, _region(query.region)), query.k)
+    return _with_k(service, Wanted([Term(image)], options, [_region(query.region)]), query.k)
 
 
 def _of_address(query: QueryParams) -> ImageQuery:
     """The options in an address. They are read here since the framework takes as long for it as for all the rest."""
-    return _with_fields(ImageQuery(), {name: query.getlist(name) for name in query})
+    return _with_fields(ImageQuery.model_validate({}), {name: query.getlist(name) for name in query})
 
 
 def _with_fields(query: ImageQuery, fields: Mapping[str, list[str]]) -> ImageQuery:

@@ -50,7 +50,7 @@ def make_server(
         log_config=None,
         log_level="error",
         access_log=False,
-        proxy_headers=False,
+        proxy_headers=False,  # the application itself decides which proxies count
         server_header=False,
         backlog=_BACKLOG,
         h11_max_incomplete_event_size=HEAD_BYTES,

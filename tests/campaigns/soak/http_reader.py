@@ -15,7 +15,7 @@ from PIL import Image as PillowImage
 
 from lookalike import Collection, Match
 from lookalike.errors import NoImageError
-from lookalike.filters import Between, Where
+from lookalike.filters import Between, Not, Where
 from tests.campaigns.soak.history import History
 from tests.campaigns.soak.reader import Reader
 from tests.support.pictures import ColourEncoder, picture
@@ -167,10 +167,13 @@ def _query(example: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, 
 
 
 def _filter(where: Where) -> dict[str, Any]:
-    conditions = {
-        name: {"low": allowed.low, "high": allowed.high} if isinstance(allowed, Between) else list(allowed)
-        for name, allowed in where.conditions.items()
-    }
+    conditions: dict[str, Any] = {}
+    for name, allowed in where.conditions.items():
+        assert not isinstance(allowed, Not)
+        if isinstance(allowed, Between):
+            conditions[name] = {"low": allowed.low, "high": allowed.high}
+        else:
+            conditions[name] = list(allowed)
     labels = None if where.labels is None else list(where.labels)
     return {"label": labels, "under": where.under, "attributes": conditions}
 
