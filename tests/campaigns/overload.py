@@ -155,7 +155,8 @@ def _highest(measure: Callable[[], int]) -> Iterator[list[int]]:
 def _be_slow(service: ServiceProcess, large: int, outcome: Outcome) -> None:
     """Has clients stop in all stages of a request, while another one asks."""
     answer = f"GET /v1/images/{large}/original HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
-    kinds = itertools.cycle([*((head, True) for head in _HEADS), (answer, False)])
+    # So few take an answer that the service has memory for all of these files; it would refuse others at once.
+    kinds = itertools.cycle([*((head, True) for head in _HEADS * 3), (answer, False)])
     begun = time.monotonic()
     slow = [(_connected(service.port, head), sends) for head, sends in itertools.islice(kinds, _SLOW)]
     while slow and time.monotonic() - begun < 30:
