@@ -24,7 +24,7 @@ from tests.support.pictures import draw, picture
 NOT_REMOTE = {
     *("add", "update", "remove", "prune", "annotate", "exclude", "include", "trust", "build", "maintain", "warm_up"),
     *("check", "find_damage", "evaluate", "skipped", "missing", "other_files", "named", "is_source", "made_of"),
-    *("directory", "folder", "made_by", "max_pixels", "is_current", "reopen"),
+    *("directory", "folder", "made_by", "max_pixels", "is_current", "reopen", "needs_maintenance", "maintain_apart"),
 }
 # What only a client has: `region` is a part of an image, which the service cuts out; `fresh` asks again.
 ONLY_REMOTE = {"region", "fresh"}

@@ -184,6 +184,13 @@ def test_a_negative_query_is_marked_as_one(seen: Inspection) -> None:
     assert seen.frames["plain"]["roles"] == []
 
 
+def test_a_page_shows_the_attributes_that_were_filtered_by(matches: Matches) -> None:
+    found = [replace(matches[0], attributes={"<b>": "a & b", "year": 2019}), matches[1]]
+    text = page(Matches(found, filtered_by=["<b>", "none"]))
+    assert text.count("<bdi>&lt;b&gt;</bdi>: <bdi>a &amp; b</bdi>") == 1
+    assert "2019" not in text
+
+
 def test_a_page_tells_where_and_when_it_is_from(seen: Inspection, matches: Matches) -> None:
     footer = seen.frames["minus"]["text"].split("nothing in common.")[1].split("\n")
     assert [line for line in footer if line.strip()] == [

@@ -124,6 +124,22 @@ def test_the_query_among_the_matches_is_marked(matches: Matches, screen: Screen)
     assert plain(written(long))[2].rstrip().endswith("… (query)")
 
 
+def test_attributes_that_were_filtered_by_take_the_place_of_the_size(screen: Screen) -> None:
+    """Three at most, each cut to its column; an image without one, as != admits it, has an empty cell."""
+    composed, decomposed = "gr\u00f6\u00dfe", "gro\u0308\u00dfe"
+    found = [
+        Match(1, "a", Path("/p/a.png"), 0.5, width=5, height=7, attributes={"year": 2019, decomposed: "x" * 20}),
+        Match(2, "b", Path("/p/b.png"), 0.5, attributes={"year": 8.5, "[red]": "a\nb"}),
+    ]
+    console = screen(width=80, color_system=None)
+    console.print(table(Matches(found, filtered_by=["year", composed, "[red]", "fourth"])[:2]))
+    head, _, first, second = plain(written(console))
+    assert head.split() == ["id", "score", "label", "year", composed, "[red]", "path"]
+    assert first.split() == ["1", "1", "0.500", "2019", "x" * 11 + "…", "/p/a.png"]
+    assert second.split() == ["2", "2", "0.500", "8.5", "a\\nb", "/p/b.png"]
+    assert second.index("a\\nb") == head.index("[red]")
+
+
 def test_the_query_among_the_matches_has_one_thumbnail(matches: Matches, screen: Screen) -> None:
     found = [replace(matches[0], is_query=True), matches[1]]
     console = screen(height=24)

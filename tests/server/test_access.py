@@ -229,6 +229,31 @@ def test_another_sites_page_is_refused_and_nothing_is_changed(photos: Collection
     assert not (photos.folder / "new.png").exists()
 
 
+def test_a_cookie_that_another_site_of_the_domain_has_added_does_no_harm(photos: Collection) -> None:
+    with running(photos, Settings(token=TOKEN)) as service:
+        bare = httpx.Client(base_url=service.client.base_url)
+        good = f"lookalike_session={Token(TOKEN).new_session()}"
+        for cookie, status in (
+            (f"lookalike_session=1.2; {good}", 200),
+            (f"{good}; lookalike_session=1.2", 200),
+            ("a=b; lookalike_session=1.2;; =; lookalike_session", 401),
+            (good.replace("_session", "_sessions"), 401),
+        ):
+            assert bare.get("/v1/info", headers={"Cookie": cookie}).status_code == status, cookie
+        bare.close()
+
+
+def test_a_form_of_another_sites_page_is_refused(photos: Collection) -> None:
+    """A link to the service is followed, a form that is sent there is not, whatever the browser says of its origin."""
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    with running(photos, Settings(writable=True)) as service:
+        for path in ("/", "/v1/images/1/thumbnail"):
+            assert service.client.get(path, headers=link).status_code == 200
+        data = (photos.folder / "00.png").read_bytes()
+        problem(service.client.post("/v1/search", files={"image": data}, headers=link), 403)
+        problem(service.client.delete("/v1/images/1", headers=link), 403)
+
+
 def test_its_own_page_is_answered(service: Running) -> None:
     own = {"Origin": f"http://127.0.0.1:{service.port}", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
     assert service.client.get("/v1/info", headers=own).status_code == 200

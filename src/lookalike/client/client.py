@@ -13,7 +13,7 @@ from lookalike.client.service import GoneError, Patience, Service
 from lookalike.collection.browsing import Facets, Original
 from lookalike.errors import ImageError, ServiceError, UsageError
 from lookalike.filters import Where, checked_where
-from lookalike.images.decode import MAX_BYTES
+from lookalike.images.reading import MAX_BYTES
 from lookalike.results import IndexedImage
 
 _THUMBNAIL_BYTES = 16 * 2**20

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from lookalike.results import IndexedImage
 from lookalike.storage import browsing
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.records import StoredImage
+
+_TRIES = 8  # ids that chance picks until one is an image's
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,26 @@ class Browsable:
         start, most = arguments.whole(after, "after", least=0), arguments.whole(limit, "limit", least=1)
         found = self._catalog.images_after(start, where=checked_where(where), limit=most)
         return [self._shown(image) for image in found]
+
+    def random_image(self, where: Where | None = None) -> IndexedImage:
+        """An image that chance picks from those that a filter admits.
+
+        All are as likely, but with a filter one after a gap in the ids is more likely: nothing looks at all of them,
+        however many there are.
+
+        Raises:
+            NoImageError: the filter admits none.
+            UsageError: the filter asks for an attribute that no image has.
+        """
+        last = max(self._catalog.last_id(), 1)
+        for _ in range(_TRIES if where is None else 1):
+            number = random.randint(1, last)
+            found = self.images(where=where, after=number - 1, limit=1)
+            if found and found[0].id == number:
+                break
+        if not found and not (found := self.images(where=where, limit=1)):
+            raise NoImageError("there is no image that the filter admits")
+        return found[0]
 
     def facets(self, where: Where | None = None, *, most: int = 20) -> Facets:
         """Counts the images that a filter admits by label, folder and attribute: of each, the `most` frequent values.

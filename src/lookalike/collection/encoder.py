@@ -6,7 +6,7 @@ from pathlib import Path
 from lookalike import encoders
 from lookalike.collection import compatibility
 from lookalike.encoders import Encoder, TextEncoder
-from lookalike.errors import Hint, UsageError
+from lookalike.errors import Hint, LookalikeError, UsageError
 from lookalike.images.decode import ImageSource, prepare
 from lookalike.ingest.embedding import embed, embed_text
 from lookalike.storage.manifest import Manifest
@@ -85,6 +85,16 @@ class CollectionEncoder:
             UsageError: the model does not take text.
         """
         return embed_text(self._load_text(), self._manifest.made_by.dim, text)
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether the model takes text, as its card says; nothing is loaded."""
+        if self._own is not None:
+            return isinstance(self._own, TextEncoder)
+        try:
+            return encoders.card(self._manifest.made_by.model).text is not None
+        except LookalikeError:  # the model is not available here
+            return False
 
     def _load(self, threads: int, device: str) -> Encoder:
         if self._own is not None:

@@ -112,6 +112,8 @@ def named(field: str, value: Any) -> dict[str, Any]:
 
 def plain(value: object) -> Any:
     """Converts any value to one that strict JSON can hold."""
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return value  # most values are such
     match value:
         case None | bool():
             return value

@@ -24,15 +24,13 @@ from lookalike.images.failures import one_image
 from lookalike.images.formats import open_image
 from lookalike.images.isolated import render_apart
 from lookalike.images.limits import MAX_PIXELS
-from lookalike.images.reading import MAX_BYTES, FileBytes, check_bytes, read
+from lookalike.images.reading import MAX_BYTES, check_bytes, read
 from lookalike.images.rendering import Fit, Rendered, View, render
 from lookalike.system import forks
 
 __all__ = [
-    "MAX_BYTES",
     "MAX_PIXELS",
     "DecodedImage",
-    "FileBytes",
     "Fit",
     "ImageSource",
     "Preprocessing",
@@ -40,7 +38,7 @@ __all__ = [
     "decode",
     "image_file",
     "prepare",
-    "read",
+    "reusable_source",
     "thumbnail",
 ]
 

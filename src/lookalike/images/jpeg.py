@@ -171,7 +171,10 @@ def _header(data: bytes) -> Iterator[_Segment]:
 
 
 def _without_short_segments(data: bytes, segments: list[_Segment]) -> bytes:
-    """Leaves out application segments that are too short for what they say they are; decoders ignore these."""
+    """Leaves out application segments that are too short for what they say they are, and any of Photoshop's.
+
+    Pillow fails on them, and the pixels do not depend on them.
+    """
     kept, done = [], 0
     for segment in segments:
         content = data[segment.content : segment.end]

@@ -18,23 +18,6 @@ from lookalike.server.thumbnails import SIDES
 public = APIRouter(tags=["about"])
 router = APIRouter(tags=["about"])
 
-_START = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Lookalike</title>
-<h1>Lookalike</h1>
-<p>This service finds the images of a collection that look like another one. Its API is described in
-<a href="/openapi.json">openapi.json</a>; a search is a <code>POST</code> of an image to <code>/v1/search</code>.</p>
-</html>
-"""
-
-
-@public.get("/", summary="Where to begin", response_class=Response, responses={200: {"content": {"text/html": {}}}})
-async def start() -> Response:
-    """Says where the description of the API is."""
-    return Response(_START, media_type="text/html; charset=utf-8")
-
 
 @public.get("/health", summary="Whether it runs")
 async def health() -> Response:
@@ -89,11 +72,12 @@ async def end_session() -> Response:
 async def info(service: TheService) -> Response:
     """What the collection is and holds, and what may be asked for."""
 
-    def work(collection: Collection) -> tuple[Info, str, list[str]]:
-        return collection.info(), collection.revision(), collection.attribute_names()
+    def work(collection: Collection) -> tuple[Info, dict[str, object]]:
+        names, takes_text = collection.attribute_names(), collection.takes_text
+        return collection.info(), {"revision": collection.revision(), "attributes": names, "takes_text": takes_text}
 
-    found, revision, names = await service.read(work)
-    return answer(_about(service, found) | {"revision": revision, "attributes": names})
+    found, more = await service.read(work)
+    return answer(_about(service, found) | more)
 
 
 @router.get("/metrics", summary="Metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

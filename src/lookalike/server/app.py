@@ -16,9 +16,9 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 import lookalike
 from lookalike.collection.collection import Collection
 from lookalike.errors import LookalikeError
-from lookalike.server import about, descriptions, embeddings, images, problems, searches, writing
+from lookalike.server import about, descriptions, embeddings, images, page, problems, searches, writing
 from lookalike.server.access import Names, authorized
-from lookalike.server.middleware import BoundedBodies, Counted, Guard, SafeHeaders
+from lookalike.server.middleware import BoundedBodies, Counted, Guard, HeadAsGet, SafeHeaders
 from lookalike.server.problems import ProblemError
 from lookalike.server.service import Service
 from lookalike.server.settings import Settings
@@ -60,6 +60,7 @@ def create_app(
         lifespan=_lifespan,
         middleware=[
             Middleware(_PROXY_HEADERS, trusted_hosts=[*_HERE, *service.settings.proxies]),
+            Middleware(HeadAsGet),
             Middleware(SafeHeaders),
             Middleware(Counted, metrics=service.metrics),
             Middleware(Guard, names=Names.of(service.settings), deadline_s=limits.deadline_s),
@@ -76,6 +77,7 @@ def create_app(
     )
     app.state.service = service
     app.include_router(about.public)
+    app.include_router(page.router)
     for router in (about.router, searches.router, images.router, embeddings.router):
         app.include_router(router, dependencies=[Depends(authorized)])
     if service.settings.writable:
@@ -87,11 +89,14 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    warming = asyncio.create_task(service.warm_up())
+    tasks = [asyncio.create_task(service.warm_up())]
+    if service.settings.writable:
+        tasks.append(asyncio.create_task(service.upkeep.run()))
     try:
         yield
     finally:
-        warming.cancel()
+        for task in tasks:
+            task.cancel()
         service.close()
         service.live.collection.close()
 
@@ -119,6 +124,8 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return problems.not_found().response()
     headers = dict(error.headers or {})
+    if "GET" in (allowed := headers.get("Allow", "").split(", ")):
+        headers["Allow"] = ", ".join([*allowed, "HEAD"])
     return ProblemError(
         error.status_code, error.detail, f"{request.method}: {error.detail}", headers=headers
     ).response()

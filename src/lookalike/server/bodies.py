@@ -33,6 +33,10 @@ def _is_one_part(example: "Example") -> None:
         raise ValueError("give one of these: id, text, vector, image")
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+_Region = Annotated[list[Share], Field(min_length=4, max_length=4)]
+
+
 class Example(Body):
     """A part of a query: an image of the collection, a text, a vector, or an image; exactly one of these."""
 
@@ -47,11 +51,20 @@ class Example(Body):
         None, description="The bytes of an image file in base64, perhaps as a `data:` URI. No address is ever fetched."
     )
     weight: float = Field(1.0, gt=0, le=1e6, description="How much it counts, beside the others.")
+    region: _Region | None = Field(
+        None, description="Only this part of the image counts: `[x, y, width, height]` in shares of its sides."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> "Example":
         _is_one_part(self)
+        if self.region is not None and self.image is None and self.id is None:
+            raise ValueError("region: only an image or an id has parts")
         return self
+
+    def cut(self) -> Region | None:
+        """The part of the image that counts; raises UsageError if it is not within."""
+        return None if self.region is None else Region(*self.region)
 
 
 Value = str | int | float
@@ -118,9 +131,6 @@ def _allowed(wanted: Any) -> Any:
     return wanted
 
 
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
 class SearchOptions(Body):
     """The options of a search, whatever it is for."""
 
@@ -129,9 +139,9 @@ class SearchOptions(Body):
     where: Filter | None = Field(None, description="Which images may be found.")
     exact: bool = Field(False, description="Compares with every image, even if there is an index.")
     recall: float | None = Field(None, gt=0, le=1, description="The target recall; by default that of the index.")
-    region: Annotated[list[Share], Field(min_length=4, max_length=4)] | None = Field(
+    region: _Region | None = Field(
         None,
-        description="Searches for a part of the query image: `[x, y, width, height]` in shares of its sides.",
+        description="Searches for a part of the only positive image: `[x, y, width, height]` in shares of its sides.",
     )
 
     def cut(self) -> Region | None:
@@ -245,7 +255,7 @@ def image_bytes(text: str, name: str = "image") -> bytes:
         if not head.endswith(";base64"):
             raise UsageError(f"{name}: a data: URI without ;base64; give the bytes of the file in base64")
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)  # many programs break its lines
     except (binascii.Error, ValueError):
         raise UsageError(f"{name}: not base64; give the bytes of the file in base64, not an address") from None
 
@@ -264,7 +274,7 @@ class Found(BaseModel):
     width: int = Field(description="Of the upright image, in pixels.", examples=[1024])
     height: int = Field(examples=[768])
     attributes: dict[str, Value | None] = Field(examples=[{"year": 2024}])
-    sha256: str = Field(description="Of its file, in hexadecimal digits.")
+    sha256: str = Field(description="Of the file; identical files have the same.", examples=["5f70…"])
     thumbnail: str = Field(examples=["/v1/images/42/thumbnail?v=5f70bf18a086007a"])
 
 
@@ -299,7 +309,7 @@ class Image(BaseModel):
     width: int = Field(examples=[1024])
     height: int = Field(examples=[768])
     attributes: dict[str, Value | None] = Field(examples=[{"year": 2024}])
-    sha256: str = Field(description="Of its file, in hexadecimal digits.")
+    sha256: str = Field(description="Of the file; identical files have the same.", examples=["5f70…"])
     thumbnail: str = Field(examples=["/v1/images/42/thumbnail?v=5f70bf18a086007a"])
 
 

@@ -18,7 +18,7 @@ from lookalike.errors import ImageError
 from lookalike.filters import Where, parse
 from lookalike.images.media_types import media_type
 from lookalike.results import IndexedImage
-from lookalike.server import bodies, descriptions, problems
+from lookalike.server import bodies, descriptions, problems, ranges
 from lookalike.server.answers import answer, facets_members, image_members, version_of
 from lookalike.server.keeping import FACETS
 from lookalike.server.requests import read_json
@@ -33,16 +33,27 @@ _YEAR_S = 365 * 24 * 3600
 _FILE_POLICY = "default-src 'none'; sandbox"  # a file of the user's may hold anything behind its pixels
 
 
-class ImagesQuery(BaseModel):
-    """Which images a page has."""
+class Chosen(BaseModel):
+    """Which images a request is about."""
 
     model_config = ConfigDict(extra="forbid")
 
-    after: int = Field(0, ge=0, lt=2**63, description="The id that the page begins after: `next` of the page before.")
-    limit: int = Field(50, ge=1, description="The most images of the page.")
     label: list[str] = Field([], max_length=1000, description="Only images with this label; repeatable.")
     under: str | None = Field(None, description="Only images in this folder of the collection.")
     where: list[str] = Field([], max_length=100, description="Only images with this attribute; repeatable.")
+
+    def filter(self) -> Where | None:
+        """The filter; raises UsageError for a condition that is none."""
+        if self.label or self.under is not None or self.where:
+            return Where(label=self.label or None, under=self.under, attributes=parse(self.where))
+        return None
+
+
+class ImagesQuery(Chosen):
+    """Which images a page has."""
+
+    after: int = Field(0, ge=0, lt=2**63, description="The id that the page begins after: `next` of the page before.")
+    limit: int = Field(50, ge=1, description="The most images of the page.")
     facets: bool = Field(False, description="Also counts the images that match by label, folder and attribute.")
 
 
@@ -59,10 +70,7 @@ TheId = Annotated[int, Depends(the_id)]
 @router.get("", summary="List images", responses=descriptions.answers(bodies.ImagePage, 422, 503))
 async def images(service: TheService, query: Annotated[ImagesQuery, Query()]) -> Response:
     """Lists the images of the collection by id, a page at a time, perhaps with counts of what they have."""
-    where = None
-    if query.label or query.under is not None or query.where:
-        where = Where(label=query.label or None, under=query.under, attributes=parse(query.where))
-    return await _page(service, query, where, FACETS if query.facets else None)
+    return await _page(service, query, query.filter(), FACETS if query.facets else None)
 
 
 @router.post(
@@ -99,6 +107,13 @@ async def _page(
             "facets": facets_members(facets) if facets else None,
         }
     )
+
+
+@router.get("/random", summary="Any image", responses=descriptions.answers(bodies.Image, 404, 422, 503))
+async def any_image(service: TheService, query: Annotated[Chosen, Query()]) -> Response:
+    """An image that chance picks, to begin somewhere."""
+    where = query.filter()
+    return answer(image_members(await service.read(lambda collection: collection.random_image(where))))
 
 
 @router.get("/{image_id}", summary="One image", responses=descriptions.answers(bodies.Image, 404, 503))
@@ -138,10 +153,13 @@ async def thumbnail(
     "/{image_id}/original",
     summary="The file",
     response_class=Response,
-    responses=descriptions.image_answer("image/*", "The file.") | descriptions.answers(None, 404, 503),
+    responses=descriptions.file_answer() | descriptions.answers(None, 404, 416, 503),
 )
 async def original(request: Request, service: TheService, number: TheId) -> Response:
-    """The file of an image, if it is the one that was indexed and no symlink leads out of the folder."""
+    """The file of an image, if it is the one that was indexed and no symlink leads out of the folder.
+
+    With the header `Range`, a part of it: a download that broke off can be carried on.
+    """
     found = await service.read(lambda collection: collection.image(number))
     headers = _headers(f'"{found.sha256.hex()}"', keep=False)
     if _is_known(request, headers["ETag"]):
@@ -153,8 +171,10 @@ async def original(request: Request, service: TheService, number: TheId) -> Resp
     headers |= {
         "Content-Disposition": f"{place}; filename*=UTF-8''{name}",
         "Content-Security-Policy": _FILE_POLICY,
+        "Accept-Ranges": "bytes",
     }
-    return service.files.response(kept.data, headers, kind or "application/octet-stream")
+    part = ranges.wanted(request.headers, headers["ETag"], len(kept.data))
+    return service.files.response(kept.data, part, headers, kind or "application/octet-stream")
 
 
 async def _drawn(service: Service, number: int, side: int) -> bytes:

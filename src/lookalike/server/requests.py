@@ -53,8 +53,11 @@ async def read_bytes(request: Request) -> bytes:
     """The body of a request.
 
     Raises:
-        ProblemError: 413, it is too large; or 422, it is empty.
+        ProblemError: 413, it is too large; 415, it is compressed; or 422, it is empty.
     """
+    if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+        detail = "send the body as it is, without the header Content-Encoding"
+        raise ProblemError(415, "The body is compressed", detail, headers={"Accept-Encoding": "identity"})
     parts = [part async for part in request.stream()]
     if not (data := b"".join(parts)):
         raise invalid("the body is empty; send the bytes of an image file")

@@ -1,16 +1,17 @@
 """The routes of searches: by an uploaded image, or by images, texts, ids and vectors that add up."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
 from lookalike.collection.collection import Collection
-from lookalike.errors import LookalikeError
+from lookalike.errors import LookalikeError, NoImageError
 from lookalike.filters import Where, parse
 from lookalike.images.region import Region, cut
 from lookalike.results import Match
@@ -54,25 +55,25 @@ class ImageQuery(BaseModel):
 
 @dataclass(frozen=True)
 class Wanted:
-    """A search: what for, and how."""
+    """A search: what for, and how; of each term, `regions` has the part of its image that counts, or None."""
 
     terms: Sequence[Term]
     options: SearchKeywords
-    region: Region | None = None
+    regions: Sequence[Region | None]
 
     @property
     def needs_encoder(self) -> bool:
         """Whether there is an image or a text in it."""
-        return self.region is not None or any(not (term.image is term.text is None) for term in self.terms)
+        return any(self.regions) or any(not (term.image is term.text is None) for term in self.terms)
 
 
 @router.post(
     "/search",
     summary="Find the images that look like this one",
     responses=descriptions.answers(bodies.SearchAnswer, 413, 415, 422, 503),
-    openapi_extra=descriptions.SEARCH_BODY,
+    openapi_extra={**descriptions.SEARCH_BODY, "parameters": descriptions.parameters(ImageQuery)},
 )
-async def search(request: Request, service: TheService, query: Annotated[ImageQuery, Query()]) -> Response:
+async def search(request: Request, service: TheService) -> Response:
     """Finds the most similar images, best first.
 
     The body is the image itself (`Content-Type: image/jpeg` or any other `image/…`), with the options in the address;
@@ -87,7 +88,7 @@ async def search(request: Request, service: TheService, query: Annotated[ImageQu
     else:
         service.encoding.refuse_if_full()
         with steps.timed("receive"):
-            wanted = await _of_image(request, service, query)
+            wanted = await _of_image(request, service)
     matches = await found(service, wanted, steps)
     return answer({"matches": [match_members(match) for match in matches], "took_ms": steps.total()})
 
@@ -122,7 +123,10 @@ async def found(service: Service, wanted: Wanted, steps: Steps) -> Sequence[Matc
         with steps.timed("search"):
             return await service.searching.run(lambda: _searched(collection, terms, wanted.options))
 
-    return await service.live.use(with_collection)
+    try:
+        return await service.live.use(with_collection)
+    except NoImageError as error:
+        raise problems.of_example(error) from error
 
 
 async def _answered(service: Service, query: bodies.Search, steps: Steps) -> dict[str, Any]:
@@ -146,7 +150,7 @@ def _searched(collection: Collection, terms: Sequence[Term], options: SearchKeyw
 
 def _encoded(collection: Collection, wanted: Wanted) -> list[Term]:
     """The terms with vectors in place of images and texts."""
-    return [_with_vector(collection, term, wanted.region if term.weight > 0 else None) for term in wanted.terms]
+    return [_with_vector(collection, term, part) for term, part in zip(wanted.terms, wanted.regions, strict=True)]
 
 
 def _with_vector(collection: Collection, term: Term, region: Region | None) -> Term:
@@ -157,22 +161,29 @@ def _with_vector(collection: Collection, term: Term, region: Region | None) -> T
         image = cut(source, region, max_pixels=collection.max_pixels)
     elif term.id is not None or term.vector is not None:
         return term
-    vector = collection.embed_text(term.text) if term.text is not None and not region else None
-    if vector is None:
-        assert image is not None
-        vector = collection.embed(image)
-    return Term(vector=vector, weight=term.weight)
+    if term.text is not None:
+        return Term(vector=collection.embed_text(term.text), weight=term.weight)
+    assert image is not None
+    return Term(vector=collection.embed(image), weight=term.weight)
 
 
 def _of_json(service: Service, body: bodies.Search) -> Wanted:
     positive = [_term(example, 1) for example in body.positive]
     negative = [_term(example, -1) for example in body.negative]
     where = body.where.where() if body.where else None
-    region = body.cut()
-    if region and (len(positive) != 1 or (positive[0].image is None and positive[0].id is None)):
-        raise problems.invalid("region: give one positive example that is an image or an id")
-    wanted = Wanted([*positive, *negative], _options(body.min_score, where, body.exact, body.recall), region)
-    return _with_k(service, wanted, body.k)
+    options = _options(body.min_score, where, body.exact, body.recall)
+    return _with_k(service, Wanted([*positive, *negative], options, _regions(body)), body.k)
+
+
+def _regions(body: bodies.Search) -> list[Region | None]:
+    """The part of each example that counts; `region` beside the examples is that of the only positive one."""
+    regions = [example.cut() for example in (*body.positive, *body.negative)]
+    if (region := body.cut()) is None:
+        return regions
+    first = body.positive[0] if body.positive else None
+    if first is None or len(body.positive) > 1 or regions[0] or (first.image is None and first.id is None):
+        raise problems.invalid("region: give one positive example that is an image or an id, or each its own region")
+    return [region, *regions[1:]]
 
 
 def _term(example: bodies.Example, sign: int) -> Term:
@@ -181,7 +192,8 @@ def _term(example: bodies.Example, sign: int) -> Term:
     return Term(image, example.text, weight, id=example.id, vector=example.vector)
 
 
-async def _of_image(request: Request, service: Service, query: ImageQuery) -> Wanted:
+async def _of_image(request: Request, service: Service) -> Wanted:
+    query = _of_address(request.query_params)
     if is_raw_image(request):
         image = await read_bytes(request)
     elif media_type(request) == "multipart/form-data":
@@ -193,10 +205,15 @@ async def _of_image(request: Request, service: Service, query: ImageQuery) -> Wa
     if query.label or query.under is not None or query.where:
         where = Where(label=query.label or None, under=query.under, attributes=parse(query.where))
     options = _options(query.min_score, where, query.exact, query.recall)
-    return _with_k(service, Wanted([Term(image)], options, _region(query.region)), query.k)
+    return _with_k(service, Wanted([Term(image)], options, [_region(query.region)]), query.k)
 
 
-def _with_fields(query: ImageQuery, fields: Any) -> ImageQuery:
+def _of_address(query: QueryParams) -> ImageQuery:
+    """The options in an address. They are read here since the framework takes as long for it as for all the rest."""
+    return _with_fields(ImageQuery.model_validate({}), {name: query.getlist(name) for name in query})
+
+
+def _with_fields(query: ImageQuery, fields: Mapping[str, list[str]]) -> ImageQuery:
     lists = ("label", "where")
     given = {name: values if name in lists else values[-1] for name, values in fields.items()}
     return from_texts(ImageQuery, {**query.model_dump(exclude_unset=True), **given})

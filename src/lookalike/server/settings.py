@@ -9,6 +9,7 @@ from lookalike.errors import UsageError
 from lookalike.system.resources import cores
 
 PORT = 8765
+HEAD_BYTES = 16 * 2**10  # of the line and the headers of a request
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 512  # characters
 _MB = 2**20
 
@@ -30,6 +31,7 @@ class Limits:
         patience_s: so long a request waits, in seconds.
         deadline_s: the most seconds that a request takes, its body included.
         connections: the most connections.
+        quiet_s: so long nobody has written when the index is maintained, in seconds.
         thumbnail_bytes: the size of the cache of thumbnails.
     """
 
@@ -45,6 +47,7 @@ class Limits:
     patience_s: float = 2.0
     deadline_s: float = 60.0
     connections: int = 512
+    quiet_s: float = 10.0
     thumbnail_bytes: int = 64 * _MB
 
 

@@ -9,7 +9,7 @@ from lookalike.filters import LABEL, Value, Where, is_value
 from lookalike.storage import filter_sql, seals
 from lookalike.storage.filter_sql import Condition
 from lookalike.storage.known_files import KnownFiles
-from lookalike.storage.records import InvalidRecordError, StoredImage, is_count
+from lookalike.storage.records import InvalidRecordError, StoredImage, checked_count, is_count
 from lookalike.storage.sqlite import Connection
 
 NO_LIMIT = -1
@@ -64,6 +64,12 @@ class BrowsedImages(KnownFiles):
             condition = self._condition(connection, self.as_stored(where) if where else None)
             values = (max(min(after_id, 2**63 - 1), 0), *condition.values)
             return self._images("id AS place", "images", f"id > ? AND ({condition.sql})", values, limit)
+
+    def last_id(self) -> int:
+        """The largest number of an image; 0 if there is none."""
+        with self._database.connection() as connection:
+            (found,) = connection.execute("SELECT MAX(id) FROM images").fetchone()
+        return checked_count(found or 0, "the last id")
 
     def value_counts(self, where: Where | None, *, most: int) -> ValueCounts:
         """Counts the images that match, by label, by folder and by attribute; of each, the `most` frequent values.
