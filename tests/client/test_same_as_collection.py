@@ -180,6 +180,18 @@ def test_images_facets_and_counts_are_the_same(both: Both) -> None:
     assert set(NAMES) == {image.key for image in client.images(limit=10_000)}
 
 
+def test_chance_picks_among_the_images_of_a_filter(both: Both) -> None:
+    everything = {image.id: replace(image, path=None) for image in both.collection.images()}
+    for where in FILTERS[:4]:
+        admitted = {image.id for image in both.collection.images(where=where)}
+        found = [both.client.random_image(where) for _ in range(20)]
+        assert {image.id for image in found} <= admitted
+        assert all(image == everything[image.id] for image in found)
+    assert len({both.client.random_image().id for _ in range(30)}) > 2
+    with pytest.raises(NoImageError):
+        both.client.random_image(Where(label="none"))
+
+
 def test_more_images_than_a_page_has_are_asked_for_page_by_page(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = replace(both.client.info().limits, page=3)
     monkeypatch.setattr(both.client, "_info", replace(both.client.info(), limits=limits))

@@ -113,6 +113,15 @@ class Client(Searching):
             left -= len(page)
         return found
 
+    def random_image(self, where: Where | None = None) -> IndexedImage:
+        """An image that chance picks from those that a filter admits.
+
+        Raises:
+            NoImageError: the filter admits none.
+            UsageError: the filter asks for an attribute that no image has.
+        """
+        return self._post("/v1/images/random", _filtered(where), answers.image)
+
     def _page(self, body: dict[str, Any]) -> tuple[list[IndexedImage], int | None]:
         """A page of images, and the `after` of the next one."""
         return self._post("/v1/images/list", body, lambda answer: answers.page(answer, body["after"], body["limit"]))
