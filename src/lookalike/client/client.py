@@ -140,6 +140,11 @@ class Client(Searching):
         """The number of images that a filter admits; raises UsageError for an attribute that no image has."""
         return self.facets(where, most=1).images
 
+    @property
+    def takes_text(self) -> bool:
+        """Whether the collection's model takes text, so that `search_text` finds images."""
+        return self.info().takes_text
+
     def attribute_names(self) -> list[str]:
         """The names of the attributes that images have, in order."""
         return list(self.info().attributes)
