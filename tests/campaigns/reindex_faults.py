@@ -36,11 +36,11 @@ from lookalike.ingest.embedding import embed
 from lookalike.storage import made_of, manifest, sqlite
 from tests.support.failing_disk import Say, attempt_all, numbers
 from tests.support.pictures import ColourEncoder, draw, stored_vectors
-from tests.support.project import environment
+from tests.support.project import THOROUGH, environment
 from tests.support.reindexing import CoarseEncoder
 from tests.support.small_policies import small_policies
 
-EVERY = 1 if os.environ.get("LOOKALIKE_THOROUGH") == "1" else 45  # every so many calls that write, one fails
+EVERY = 1 if THOROUGH else 45  # every so many calls that write, one fails
 PICTURES = 20
 POLICIES = small_policies(exact=16, young=3, growth=10)
 Facts = dict[str, tuple[int, str | None, dict[str, Any]]]

@@ -32,11 +32,10 @@ from tests.support.catalogs import images_of
 from tests.support.commands import run
 from tests.support.failing_disk import KINDS, Say, attempt_all, numbers, shim
 from tests.support.pictures import ColourEncoder, draw, picture, stored_vectors
-from tests.support.project import environment
+from tests.support.project import THOROUGH, environment
 from tests.support.small_policies import small_policies
 
 __all__ = ["shim"]  # a fixture
-THOROUGH = os.environ.get("LOOKALIKE_THOROUGH") == "1"
 EVERY, EVERY_BUILD = (1, 1) if THOROUGH else (25, 60)
 POLICIES = small_policies(exact=16, young=3, growth=10)
 
