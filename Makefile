@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Tests and campaigns start hundreds of processes: each would compile everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint types crash power fuzz fuzz-http images corrupt hostile soak contention docs picture clean
+.PHONY: demo test lint types crash power fuzz fuzz-http images corrupt hostile soak overload contention docs picture clean
 
 # Installs Lookalike here, draws images and searches them; with FOLDER=~/Pictures, it searches that folder instead.
 demo: $(VENV)/package
@@ -49,9 +49,15 @@ corrupt: $(VENV)/tools
 hostile: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.hostile --count 2000
 
-# Searches from eight threads and four processes for a minute while another writes; `make test` does it for some seconds.
+# Searches from eight threads and four processes for a minute while another writes, and then by 64 clients of a service
+# for five minutes, in which 20 indexes or more are published; `make test` does both for some seconds.
 soak: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.soak --seconds 60
+	$(BIN)/python -m tests.campaigns.soak --http --seconds 300 --generations 20
+
+# Gives a service ten times what it can take, and 200 slow clients; `make test` does so for two seconds.
+overload: $(VENV)/tools
+	$(BIN)/python -m tests.campaigns.overload --seconds 20
 
 # Writes for a minute beside threads and processes that search without a pause, in 16 ways; `make test` does it for seconds.
 contention: $(VENV)/tools

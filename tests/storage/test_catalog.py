@@ -18,6 +18,7 @@ from lookalike.storage.catalog import Catalog
 from lookalike.storage.records import FiledImage, FileKind, KnownFile, MissingImage, Totals
 from lookalike.storage.transaction import Transaction, folder_label
 from tests.support.catalogs import GivenUpError, add_vector, hash_of, labels_of, typed
+from tests.support.project import THOROUGH
 
 ODD_NAMES = (
     *(
@@ -344,7 +345,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=1500 if THOROUGH else 60, deadline=None)
 @given(commits=COMMITS)
 def test_it_holds_what_a_dictionary_would(empty: Path, commits: list[tuple[list[Any], bool]]) -> None:
     """Put, replace, remove, skip, rename, set attributes and compact, in transactions that are kept or given up."""

@@ -205,6 +205,8 @@ def _known_format(name: str | None) -> str | None:
     return name
 
 
+# A GIF of one pixel.
+_EXAMPLE_IMAGE = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 _Format = Annotated[str | None, AfterValidator(_known_format)]
 _Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT)]
 
@@ -214,7 +216,7 @@ class Embeddings(Body):
 
     model_config = ConfigDict(
         extra="ignore",
-        json_schema_extra={"examples": [{"input": [{"image": "/9j/4AAQSkZJRg…"}, {"text": "a red dress"}]}]},
+        json_schema_extra={"examples": [{"input": [{"image": _EXAMPLE_IMAGE}]}, {"input": ["a red dress"]}]},
     )
 
     input: _Text | Input | Annotated[list[_Text | Input], Field(min_length=1)] = Field(

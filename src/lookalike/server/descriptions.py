@@ -7,21 +7,26 @@ from pydantic import BaseModel
 from lookalike.server import bodies, list_bodies
 
 _PROBLEMS = {
+    400: "It is not plain HTTP.",
     401: "The token is missing or wrong.",
+    403: "It comes from another site's page.",
     404: "There is no such image, or its file is not the one that was indexed.",
     409: "There is another file of that name.",
     413: "The body is larger than it may be.",
     415: "The body is of a type that the route does not take.",
     416: "The file has no such bytes.",
+    421: "The name of the service in `Host` is not one of its names.",
     422: "The request or the image cannot be right; `detail` says why.",
+    431: "The address and the headers are too long.",
     503: "There is too much to do; `Retry-After` says when to try again.",
 }
+_OF_ALL = (400, 401, 403, 421, 431, 503)
 
 
 def answers(kind: type[BaseModel] | None, *statuses: int, status: int = 200) -> dict[int | str, dict[str, Any]]:
-    """The answers of a route: one of some kind, and the problems of these statuses."""
+    """The answers of a route: one of some kind, and the problems of these statuses, and those that any may have."""
     described: dict[int | str, dict[str, Any]] = {} if kind is None else {status: {"model": kind}}
-    for each in (401, *statuses):
+    for each in sorted({*_OF_ALL, *statuses}):
         content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetail"}}}
         described[each] = {"description": _PROBLEMS[each], "content": content}
     return described

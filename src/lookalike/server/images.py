@@ -139,7 +139,7 @@ async def image(service: TheService, number: TheId) -> Response:
     "/{image_id}/thumbnail",
     summary="A thumbnail",
     response_class=Response,
-    responses=descriptions.image_answer("image/jpeg", "A JPEG.") | descriptions.answers(None, 404, 503),
+    responses=descriptions.image_answer("image/jpeg", "A JPEG.") | descriptions.answers(None, 404, 422, 503),
 )
 async def thumbnail(
     request: Request,
