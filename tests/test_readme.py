@@ -113,6 +113,7 @@ def test_nothing_is_left_to_fill_in_and_every_target_that_is_named_exists() -> N
 
 
 def test_the_picture_is_there() -> None:
+    assert (README.parent / "docs" / "page.jpg").read_bytes()[:2] == b"\xff\xd8"
     assert (README.parent / "docs" / "lookalikes.jpg").read_bytes()[:2] == b"\xff\xd8"
 
 
