@@ -289,11 +289,11 @@ def known_in_pages(catalog: Catalog, folder: str, size: int) -> list[KnownFile]:
 
 def assert_same_vectors(catalog: Catalog, model: Model) -> None:
     for hash_, row in model.vectors.items():
-        assert catalog.row_of(hash_of(hash_)) == row
+        assert catalog.rows_of([hash_of(hash_)]) == {hash_of(hash_): row}
         assert catalog.crc32s([row]) == {row: 1000 + hash_}
         assert [image.key for image in catalog.images_of([row])] == model.keys_of(hash_)
         assert [image.key for image in catalog.images_of([row], limit=1)] == model.keys_of(hash_)[:1]
-    assert catalog.row_of(b"\xff" * 32) is None
+    assert catalog.rows_of([b"\xff" * 32]) == {}
     expected = {hash_of(hash_): row for hash_, row in model.vectors.items()}
     assert catalog.rows_of([b"\xff" * 32, *expected]) == expected
     assert catalog.crc32s([99]) == {}
