@@ -74,6 +74,7 @@ def test_a_collection_can_be_opened_with_an_encoder_that_has_a_recipe(photos: Co
         assert again.add(photos.folder).unchanged == 12
         with pytest.raises(UsageError, match="colours does not take text: it has no encode_text"):
             again.search_text("4")
+        assert not again.takes_text
 
 
 def test_an_encoder_of_text_with_a_recipe_searches_by_text(photos: Collection) -> None:
@@ -82,6 +83,7 @@ def test_an_encoder_of_text_with_a_recipe_searches_by_text(photos: Collection) -
         [match] = again.search_text("4", k=1)
         assert match.key == "cats/04.png"
         assert match.score == pytest.approx(1, abs=1e-3)
+        assert again.takes_text
 
 
 def test_plan_and_reindex_take_an_encoder_that_has_a_recipe(photos: Collection) -> None:

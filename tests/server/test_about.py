@@ -21,6 +21,7 @@ def test_info_says_what_may_be_asked_for(service: Running, photos: Collection) -
     assert found["model"] == {"name": "colours", "precision": "", "dim": 25}
     assert found["limits"]["k"] == 1000
     assert found["version"] == lookalike.__version__
+    assert found["takes_text"] is False
     assert str(photos.folder) not in json.dumps(found)
 
 

@@ -175,3 +175,29 @@ def test_after_answers_nothing_is_held(photos: Collection) -> None:
         while files.held and time.monotonic() < until:  # the last answer may just have been sent
             time.sleep(0.01)
         assert files.held == 0
+
+
+def test_a_random_image_is_any_of_those_that_the_filter_admits(service: Running, photos: Collection) -> None:
+    get = service.client.get
+    found = {get("/v1/images/random").json()["id"] for _ in range(200)}
+    assert found == {image.id for image in photos.images()}
+    cats = {get("/v1/images/random?label=cats").json()["key"] for _ in range(60)}
+    assert cats == {image.key for image in photos.images() if image.label == "cats"}
+    below = get("/v1/images/random?under=dogs").json()
+    assert below == get(f"/v1/images/{below['id']}").json()
+    problem(get("/v1/images/random?label=none"), 404)
+    problem(get("/v1/images/random?where=none=1"), 422)
+    problem(get("/v1/images/random?k=1"), 422)
+    photos.remove([image.path for image in photos.images() if image.id != 7])
+    assert {get("/v1/images/random").json()["id"] for _ in range(20)} == {7}
+    photos.remove([photos.image(7).path])
+    problem(get("/v1/images/random"), 404)
+
+
+def test_identical_files_have_the_same_sha256(service: Running, photos: Collection) -> None:
+    data = (photos.folder / "00.png").read_bytes()
+    (photos.folder / "copy.png").write_bytes(data)
+    photos.add(photos.folder)
+    found = {image["key"]: image["sha256"] for image in service.client.get("/v1/images").json()["images"]}
+    assert found["copy.png"] == found["00.png"] == hashlib.sha256(data).hexdigest()
+    assert len(set(found.values())) == 12

@@ -108,6 +108,35 @@ def test_a_region_is_a_search_for_that_part(service: Running, photos: Collection
     assert "region" in problem(service.client.post("/v1/search", json=sent), 422)["detail"]
 
 
+def test_each_example_may_have_a_region_of_its_own(service: Running, photos: Collection) -> None:
+    """Images whose halves are two pictures: the part that counts decides which of the two is found."""
+    halves = np.hstack([picture(seed).repeat(8, 0).repeat(8, 1) for seed in (100, 101)])
+    whole = photos.folder / "whole.png"
+    Image.fromarray(halves).save(whole)
+    draw(photos.folder / "left.png", 100)
+    photos.add(photos.folder)
+    own = next(image.id for image in photos.images() if image.key == "whole.png")
+    left, right = [0, 0, 0.5, 1], [0.5, 0, 0.5, 1]
+    found = search(
+        service.client,
+        positive=[{"id": own, "region": left}, {"id": 2, "weight": 0.5}],
+        negative=[{"image": in_base64(whole), "region": right, "weight": 0.25}],
+        k=5,
+    )
+    terms = [Term(vector=unit_of(100)), Term(id=2, weight=0.5), Term(vector=unit_of(101), weight=-0.25)]
+    expected = photos.search_terms(terms, k=5)
+    assert [match["id"] for match in found] == [match.id for match in expected]
+    assert [match["score"] for match in found] == pytest.approx([match.score for match in expected], abs=2e-3)
+    for example in (
+        {"vector": [1.0] * 25, "region": left},
+        {"text": "x", "region": left},
+        {"id": 1, "region": [0, 0, 2, 1]},
+    ):
+        problem(service.client.post("/v1/search", json={"positive": [example]}), 422)
+    twice = {"positive": [{"id": own, "region": left}], "region": right}
+    assert "each its own region" in problem(service.client.post("/v1/search", json=twice), 422)["detail"]
+
+
 def test_a_batch_answers_each_query_and_tells_which_is_wrong(service: Running, photos: Collection) -> None:
     bad = {"positive": [{"image": base64.b64encode(b"no image").decode()}]}
     queries = [{"positive": [{"id": 1}], "k": 2}, bad, {"positive": [{"id": 999}]}, {"positive": [{"id": 3}]}]

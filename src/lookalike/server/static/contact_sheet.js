@@ -21,7 +21,7 @@ export async function drawSheet(images) {
   const ratios = images.map((image) => shownRatio(ratioOf(image)));
   const rows = arrange(ratios, { width: WIDTH - 2 * MARGIN, height: ROW, gap: GAP });
   const canvas = document.createElement("canvas");
-  canvas.width = WIDTH;
+  canvas.width = Math.ceil(2 * MARGIN + Math.max(...rows.map((row) => widthOf(row, ratios))));
   canvas.height = Math.ceil(2 * MARGIN + rows.reduce((sum, row) => sum + row.height + CAPTION, 0));
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { alpha: false }));
   context.fillStyle = "#fff";
@@ -38,6 +38,11 @@ export async function drawSheet(images) {
   return new Promise((resolve, reject) => {
     canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("the sheet is too large"))), "image/jpeg", 0.9);
   });
+}
+
+/** @param {import("./rows.js").Row} row @param {number[]} ratios */
+function widthOf({ start, end, height }, ratios) {
+  return ratios.slice(start, end).reduce((sum, ratio) => sum + ratio * height + GAP, -GAP);
 }
 
 /**

@@ -21,7 +21,7 @@ export class Facets {
   /** @param {Group[]} groups @param {import("./filters.js").Filters} filters @param {string} note what is counted */
   show(groups, filters, note) {
     this.last = [groups, filters, note];
-    const shown = groups.map((group) => withChosen(group, filters)).filter((group) => group.values.size > 0);
+    const shown = groups.filter(isCategory).map((group) => withChosen(group, filters)).filter((group) => group.values.size > 0);
     byId("facets").hidden = shown.length === 0;
     byId("facets-note").textContent = note;
     const signature = JSON.stringify([shown.map(({ kind, name, values }) => [kind, name, [...values.keys()]]), [...this.open]]);
@@ -82,8 +82,7 @@ export function groupsOf({ labels, folders, attributes }) {
 }
 
 /**
- * The groups of some matches, the most frequent values first; values of attributes that nearly every image has another
- * of are left out.
+ * The groups of some matches, the most frequent values first.
  * @param {import("./images.js").Image[]} images
  * @param {(image: import("./images.js").Image) => boolean} isCounted
  */
@@ -102,8 +101,7 @@ export function groupsAmong(images, isCounted) {
       add(/** @type {Group} */ (attributes.get(name)), value, one);
     }
   }
-  const few = [...attributes.values()].filter(({ values }) => values.size <= Math.max(images.length / 2, 5));
-  return [...groups, ...few].map(sorted);
+  return [...groups, ...attributes.values()].map(sorted);
 }
 
 /** Sorts the values by how many of all images have them, so that they stay in place when fewer are counted.
@@ -121,6 +119,13 @@ function add(into, value, one) {
 /** @param {Group["kind"]} kind @param {string} name @param {Map<any, number>} values @returns {any} */
 function group(kind, name, values) {
   return { kind, name, values, all: new Map() };
+}
+
+/** Whether values are shared by several images; numbers that nearly all differ, such as prices, are no chips.
+ * @param {Group} given */
+function isCategory({ values }) {
+  const most = Math.max(0, ...values.values());
+  return values.size <= FIRST || most > 3 || ![...values.keys()].every((value) => typeof value === "number");
 }
 
 /** A group with the values that filter at the moment, even if nothing has them. @param {Group} given

@@ -58,7 +58,7 @@ export class Viewer {
     shown.src = thumbnail(image, SIDES[this.zoom.scale > 1 ? 1 : 0]);
     shown.alt = image.key;
     byId("viewer-name").textContent = name;
-    const facts = [folder, image.label, image.width ? `${number(image.width)} × ${number(image.height)}` : "", attributesText(image)];
+    const facts = [folder && `Folder ${folder}`, image.label && `Label ${image.label}`, image.width ? `${number(image.width)} × ${number(image.height)}` : "", attributesText(image)];
     byId("viewer-facts").textContent = facts.filter(Boolean).join(" · ");
     const caption = image.score === undefined ? "" : `Score ${scoreText(image.score)}`;
     byId("viewer-match").querySelector("figcaption").textContent = caption;
