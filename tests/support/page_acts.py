@@ -48,7 +48,9 @@ def expect_first(page: Page, images: Sequence[Match | IndexedImage], count: int 
     wanted = folded(images)[:count]
     page.wait_for_function(
         """wanted => {
-          const tiles = [...document.querySelectorAll('#grid:not([aria-busy=true], [hidden]) .tile')];
+          const chunks = [...document.querySelectorAll('#grid:not([aria-busy=true], [hidden]) .chunk')];
+          const end = chunks.findIndex(chunk => !chunk.firstChild);  // what is far off the screen is empty
+          const tiles = chunks.slice(0, end < 0 ? Infinity : end).flatMap(chunk => [...chunk.querySelectorAll('.tile')]);
           const shown = tiles.map(tile => Number(tile.dataset.id)).slice(0, wanted.length);
           const isEnough = shown.length >= Math.min(wanted.length, 8);
           return isEnough && JSON.stringify(shown) === JSON.stringify(wanted.slice(0, shown.length));
