@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from lookalike import IndexedImage, Match
 
-FEEDBACK = 0.5  # the weight of a plus or a minus that refines a query
+MINUS = "\N{MINUS SIGN}"  # before a score
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
@@ -50,7 +50,8 @@ def expect_first(page: Page, images: Sequence[Match | IndexedImage], count: int 
         """wanted => {
           const chunks = [...document.querySelectorAll('#grid:not([aria-busy=true], [hidden]) .chunk')];
           const end = chunks.findIndex(chunk => !chunk.firstChild);  // what is far off the screen is empty
-          const tiles = chunks.slice(0, end < 0 ? Infinity : end).flatMap(chunk => [...chunk.querySelectorAll('.tile')]);
+          const whole = chunks.slice(0, end < 0 ? Infinity : end);
+          const tiles = whole.flatMap(chunk => [...chunk.querySelectorAll('.tile')]);
           const shown = tiles.map(tile => Number(tile.dataset.id)).slice(0, wanted.length);
           const isEnough = shown.length >= Math.min(wanted.length, 8);
           return isEnough && JSON.stringify(shown) === JSON.stringify(wanted.slice(0, shown.length));
@@ -61,7 +62,7 @@ def expect_first(page: Page, images: Sequence[Match | IndexedImage], count: int 
 
 def scores(page: Page, count: int = 24) -> list[float]:
     """The scores that the first tiles show."""
-    return [float(text.replace("−", "-")) for text in page.locator(".tile .score").all_text_contents()[:count]]
+    return [float(text.replace(MINUS, "-")) for text in page.locator(".tile .score").all_text_contents()[:count]]
 
 
 def query(page: Page) -> list[tuple[str, str]]:
@@ -88,7 +89,9 @@ def expect_query(page: Page, *wanted: tuple[str, str]) -> None:
 
 def files(page: Page, **contents: bytes) -> Any:
     """A DataTransfer with files, as one that is dropped has; the names have "_" for the dot."""
-    given = [{"name": name.replace("_", "."), "data": base64.b64encode(data).decode()} for name, data in contents.items()]
+    given = [
+        {"name": name.replace("_", "."), "data": base64.b64encode(data).decode()} for name, data in contents.items()
+    ]
     return page.evaluate_handle(
         """files => {
           const transfer = new DataTransfer();

@@ -100,9 +100,7 @@ def test_names_are_text_whatever_they_are(page: Page, gallery: Gallery) -> None:
     assert page.evaluate("() => 'hacked' in window") is False
 
 
-def test_a_thumbnail_that_fails_shows_the_name(
-    open_page: OpenPage, gallery: Gallery, complaints: Complaints
-) -> None:
+def test_a_thumbnail_that_fails_shows_the_name(open_page: OpenPage, gallery: Gallery, complaints: Complaints) -> None:
     complaints.announce("404")
     page = open_page("about:blank")
     page.route("**/v1/images/2/thumbnail*", lambda route: route.fulfill(**problem(404, "its file is gone")))

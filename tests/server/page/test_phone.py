@@ -96,7 +96,8 @@ def test_what_is_tapped_is_large_enough(phone: Page) -> None:
         """() => [...document.querySelectorAll('button, select, a, label.pick, input[type=range]')]
           .filter(each => each.checkVisibility({visibilityProperty: true, opacityProperty: true}))
           .map(each => [each.getBoundingClientRect(), each.getAttribute('aria-label') || each.id || each.className])
-          .filter(([box]) => box.width && box.bottom > 0 && box.top < innerHeight && Math.min(box.width, box.height) < 24)
+          .filter(([box]) => box.width && box.bottom > 0 && box.top < innerHeight)
+          .filter(([box]) => Math.min(box.width, box.height) < 24)
           .map(([box, name]) => `${name} ${box.width}x${box.height}`)"""
     )
     assert small == []

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from lookalike import Where
 from tests.server.page.conftest import Gallery
 from tests.support.gallery import COUNT
-from tests.support.page_acts import address, expect_first, folded, scores
+from tests.support.page_acts import MINUS, address, expect_first, folded, scores
 
 
 def facet(page: Page, group: str, value: str) -> object:
@@ -19,7 +19,9 @@ def facet(page: Page, group: str, value: str) -> object:
 def counts(page: Page, group: str) -> dict[str, int]:
     """The number that each chip of a group shows."""
     chips = page.get_by_role("group", name=group).locator(".facet")
-    values = chips.evaluate_all("all => all.map(chip => [chip.dataset.value, chip.querySelector('.count').textContent])")
+    values = chips.evaluate_all(
+        "all => all.map(chip => [chip.dataset.value, chip.querySelector('.count').textContent])"
+    )
     return {value: int(count.replace(",", "")) for value, count in values}
 
 
@@ -53,7 +55,9 @@ def test_the_histogram_is_a_slider_for_the_keyboard_too(page: Page, gallery: Gal
     cut = float(slider.input_value())
     left = [match for match in matches if match.score >= cut]
     assert 0 < len(left) < len(matches)
-    expect(slider).to_have_attribute("aria-valuetext", f"at least {cut:.3f}: {len(left)} of {len(matches)}".replace("-", "−"))
+    expect(slider).to_have_attribute(
+        "aria-valuetext", f"at least {cut:.3f}: {len(left)} of {len(matches)}".replace("-", MINUS)
+    )
     page.keyboard.press("Home")
     expect(slider).to_have_attribute("aria-valuetext", "nothing is left out")
     expect_first(page, matches)
