@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Tests and campaigns start hundreds of processes: each would compile everything again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test lint types crash power fuzz fuzz-http images corrupt hostile soak contention docs picture page-pictures page-speed clean
 

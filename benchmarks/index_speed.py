@@ -34,7 +34,7 @@ import lookalike
 from lookalike import demo, encoders
 from lookalike.encoders import Encoder
 from lookalike.errors import ImageError
-from lookalike.images import decode
+from lookalike.images import decode, reading
 from lookalike.images.decode import Preprocessing
 from lookalike.sources.folder import Folder
 from lookalike.system.resources import cores
@@ -93,7 +93,7 @@ def ways_to_measure(folder: Path, root: Path, pytorch_images: int) -> dict[str, 
     ways: dict[str, Way] = {
         "index": lambda: index(folder, root, None),
         "index, network loaded": lambda: index(folder, root, encoder),
-        DECODE: lambda: in_threads(lambda path: decode.decode(decode.read(path).data, preprocessing), paths),
+        DECODE: lambda: in_threads(lambda path: decode.decode(reading.read(path).data, preprocessing), paths),
         INFER: lambda: in_threads(lambda image: encoder.encode(image[None]), pixels),
     }
     if importlib.util.find_spec("torch"):

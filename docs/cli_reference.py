@@ -18,6 +18,7 @@ from pathlib import Path
 
 import click
 
+from lookalike.cli import exit_codes as codes
 from lookalike.cli import main as command_line
 
 PAGE = Path(__file__).with_name("cli.md")
@@ -37,7 +38,7 @@ def reference() -> str:
     """Returns the whole page."""
     root = click.Context(command_line.cli, info_name="lookalike")
     sections = [section(context) for context in contexts(root)]
-    return "\n\n".join([HEAD, contents(root), *sections, exit_codes(command_line.__doc__ or "")]) + "\n"
+    return "\n\n".join([HEAD, contents(root), *sections, exit_codes(codes.__doc__ or "")]) + "\n"
 
 
 def contexts(context: click.Context) -> Iterator[click.Context]:
@@ -115,7 +116,7 @@ def exit_codes(text: str) -> str:
     """Returns the section on exit codes, from a text with "Exit codes: 0 done, 1 unexpected, 2 usage." in it."""
     listed = EXIT_CODES.search(text)
     if listed is None:
-        sys.exit(f"{command_line.__name__}: the docstring does not list the exit codes")
+        sys.exit(f"{codes.__name__}: the docstring does not list the exit codes")
     entries = (entry.split(maxsplit=1) for entry in re.split(r",\s+(?=\d)", listed[1]))
     rows = [(code(number), escaped(" ".join(meaning.split()))) for number, meaning in entries]
     return f"## Exit codes\n\n{table(('Code', 'Meaning'), rows)}"

@@ -11,7 +11,9 @@ import pytest
 import lookalike
 from lookalike import Collection
 from lookalike.images.reading import FileStatus
+from lookalike.storage import sqlite
 from tests.support.pictures import ColourEncoder, draw
+from tests.support.unsynced import set_durability, unsynced
 
 
 def pytest_configure() -> None:
@@ -19,6 +21,19 @@ def pytest_configure() -> None:
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.setdefault("LOOKALIKE_TRUST", tempfile.mkdtemp(prefix="lookalike-trust-"))  # and not the user's own
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """No test loses power, so nothing in the tests' own process waits for the disk."""
+    with unsynced():
+        yield
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite waits for the disk as it does for users."""
+    monkeypatch.setattr(sqlite, "_set_durability", set_durability)
 
 
 @pytest.fixture

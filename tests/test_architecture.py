@@ -26,7 +26,7 @@ ROOMS = """
     evaluation
     collection display
     importers
-    server
+    client server
     cli
     __main__
 """
@@ -94,6 +94,7 @@ def test_openvino_is_imported_only_where_it_is_kept_from_reporting() -> None:
         ("lookalike.storage.vectors", {"faiss", "numpy"}),
         ("lookalike.filters", set()),
         ("lookalike.attributes.apply", set()),
+        ("lookalike.client.client", {"PIL", "numpy"}),
         ("lookalike.metrics", {"numpy"}),
         ("lookalike.index.tuning", {"faiss", "numpy"}),
         ("lookalike.collection.collection", {"faiss", "numpy", "PIL"}),

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from lookalike.cli import exit_codes
 from lookalike.cli import main as command_line
 from tests.support.project import ROOT
 
@@ -110,7 +111,7 @@ def test_defaults_and_ranges_are_in_the_reference() -> None:
 
 
 def test_help_that_keeps_its_lines_is_code_in_the_reference() -> None:
-    assert 'likewise):\n\n```text\neval "$(lookalike completion bash)"\n```\n' in section("lookalike completion")
+    assert 'to ~/.zshrc:\n\n```text\neval "$(lookalike completion bash)"\n```\n' in section("lookalike completion")
     assert "SOURCE is one of\n\n```text\ntimm:resnet50.a1_in1k " in section("lookalike models import")
     assert "\b" not in PAGE.read_text()
 
@@ -118,7 +119,7 @@ def test_help_that_keeps_its_lines_is_code_in_the_reference() -> None:
 def test_every_exit_code_is_in_the_reference() -> None:
     codes = [int(number) for number in re.findall(r"^\| `(\d+)` \| \w", section("Exit codes"), re.MULTILINE)]
     assert codes == sorted(codes)
-    assert set(codes) == {0, 3, command_line._STOPPED, *(code for _, code in command_line._EXIT_CODES)}
+    assert set(codes) == {0, 3, exit_codes.STOPPED, *(code for _, code in command_line._EXIT_CODES)}
 
 
 def test_contributing_names_only_targets_that_exist() -> None:

@@ -12,16 +12,17 @@ from PIL import Image
 
 import lookalike
 from lookalike.demo import draw, write_gallery
+from tests.support.forked_programs import Program, be_program
 from tests.support.pictures import cosines_ready, picture, stored_vectors
 from tests.support.project import ROOT
 
 
 def run(program: str, *arguments: str | Path) -> list[list[str]]:
     """The lines that a program prints, split at tabs."""
-    command = [sys.executable, str(ROOT / "examples" / program), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    return [line.split("\t") for line in done.stdout.splitlines()]
+    with Program(be_program, ROOT / "examples" / program, *map(str, arguments)) as started:
+        lines = started.stdout.read().splitlines()
+        assert (started.stderr.read(), started.wait(60)) == ("", 0)
+    return [line.split("\t") for line in lines]
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from hypothesis import strategies as st
 
 from lookalike.errors import UsageError
 from lookalike.filters import Between, Not, Where, parse
-from lookalike.storage import sqlite
 from lookalike.storage.catalog import Catalog
 from tests.support.catalogs import STATUS
 
@@ -153,7 +151,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_filter_finds_what_a_loop_finds(empty: Path, images: list[Image], filters: list[dict[str, Any]]) -> None:
     path = empty.with_name("catalog.sqlite")
     shutil.copyfile(empty, path)
-    with mock.patch.object(sqlite, "_set_durability"), closing(Catalog(path)) as catalog:
+    with closing(Catalog(path)) as catalog:
         write(catalog, images)
         names = {name for image in images for name in image.attributes}
         for wanted in filters:

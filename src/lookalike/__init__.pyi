@@ -1,4 +1,7 @@
 from .attributes.apply import AttributesReport as AttributesReport
+from .client.client import Client as Client
+from .client.info import ServiceInfo as ServiceInfo
+from .client.info import ServiceLimits as ServiceLimits
 from .collection.browsing import Facets as Facets
 from .collection.browsing import Original as Original
 from .collection.browsing import ValueCount as ValueCount
@@ -36,7 +39,7 @@ from .results import Match as Match
 from .results import Matches as Matches
 from .results import Skipped as Skipped
 from .search.options import SearchOptions as SearchOptions
-from .search.query import Term as Term
+from .search.terms import Term as Term
 from .sources.lists import FileList as FileList
 from .storage.made_of import MadeOf as MadeOf
 

@@ -12,7 +12,8 @@ LookalikeError
 │   ├── CorruptError         a file of the collection is damaged
 │   ├── IncompatibleError    the collection was made by another model or a newer Lookalike
 │   └── LockedError          another process is writing to the collection
-└── StorageError             the disk is full or failing; nothing acknowledged is lost
+├── StorageError             the disk is full or failing; nothing acknowledged is lost
+└── ServiceError             a service that cannot be reached, has too much to do, or does not answer as one
 
 Three warnings (UserWarnings): DamagedIndexWarning, when a search goes on without its index, DeviceWarning, when a
 model runs on the CPU instead of the device that was asked for, and FontWarning, when no font has a letter of a name.
@@ -190,6 +191,18 @@ class LockedError(CollectionError):
 
 class StorageError(LookalikeError):
     """The disk is full or failing. What was acknowledged before is there."""
+
+
+class ServiceError(LookalikeError):
+    """A service cannot be reached, refuses the token, has too much to do, or does not answer as a service does.
+
+    Attributes:
+        status: the HTTP status of its answer, such as 401 or 503; None if there was none.
+    """
+
+    def __init__(self, message: str, *hints: Hint, status: int | None = None) -> None:
+        super().__init__(message, *hints)
+        self.status = status
 
 
 class _HintedWarning(UserWarning):

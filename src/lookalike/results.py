@@ -60,7 +60,7 @@ class IndexedImage:
     Attributes:
         id: the image's number in its collection, at least 1, never used again.
         key: the name that it is stored under, relative to the collection's folder (`2024/cat.jpg`).
-        path: the file, absolute.
+        path: the file, absolute, or None if it is on the machine of a service.
         label: by default the name of the folder that holds the image; None if it has none.
         width: of the upright image, in pixels.
         height: of the upright image, in pixels.
@@ -70,7 +70,7 @@ class IndexedImage:
 
     id: int
     key: str
-    path: Path
+    path: Path | Any  # None on the machine of a client only, so that nobody else has to ask
     label: str | None
     width: int
     height: int
@@ -81,9 +81,11 @@ class IndexedImage:
 class Matches(list[Match]):
     """Matches, best first: a list that a notebook shows as thumbnails.
 
-    `queries` holds the query images and terms as they were given, to be shown beside the matches; `origin` is the
-    collection that they come from, or None if that is not known; `max_pixels` is the most pixels of an image that is
-    shown, None for the usual limit.
+    Attributes:
+        queries: the query images and terms as they were given, to be shown beside the matches.
+        origin: the collection that they come from; None if that is not known.
+        max_pixels: the most pixels of an image that is shown; None for the usual limit.
+        filtered_by: the names of the attributes that the search was filtered by, whose values are shown.
     """
 
     def __init__(
@@ -93,19 +95,26 @@ class Matches(list[Match]):
         queries: Iterable[Any] = (),
         origin: Origin | None = None,
         max_pixels: int | None = None,
+        filtered_by: Iterable[str] = (),
     ) -> None:
         super().__init__(matches)
         self.queries, self.origin, self.max_pixels = tuple(queries), origin, max_pixels
+        self.filtered_by = tuple(filtered_by)
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> Match: ...
     @overload
     def __getitem__(self, index: slice) -> "Matches": ...
     def __getitem__(self, index: SupportsIndex | slice) -> "Match | Matches":
-        """Returns one match, or a slice with the same queries, origin and limit."""
+        """Returns one match, or a slice with the same queries, origin, limit and attributes."""
         if isinstance(index, slice):
-            found = super().__getitem__(index)
-            return Matches(found, queries=self.queries, origin=self.origin, max_pixels=self.max_pixels)
+            return Matches(
+                super().__getitem__(index),
+                queries=self.queries,
+                origin=self.origin,
+                max_pixels=self.max_pixels,
+                filtered_by=self.filtered_by,
+            )
         return super().__getitem__(index)
 
     def _repr_html_(self) -> str:

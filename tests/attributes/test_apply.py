@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from lookalike.attributes import apply
-from lookalike.attributes.apply import Ambiguous, AttributesReport, keys_of
+from lookalike.attributes.apply import Ambiguous, AttributesReport
+from lookalike.attributes.image_names import keys_of
 from lookalike.errors import UsageError
 from lookalike.filters import Where
 from lookalike.storage.catalog import Catalog

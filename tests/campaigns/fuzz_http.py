@@ -7,22 +7,20 @@ away as soon as it has the first bytes of an answer.
 """
 
 import base64
-import os
 import random
 import re
 import socket
-import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import lookalike
 from lookalike.demo import write_gallery
 from tests.campaigns import command_line
+from tests.support.service_process import ServiceProcess, serving
 
 _PATIENCE_S = 0.6  # for an answer; some damaged requests wait for more of themselves
 _MEMORY = 600 * 2**20  # bytes that the process may take at most
@@ -107,17 +105,17 @@ def run(folder: Path, *, count: int, seed: int) -> Outcome:
     with lookalike.create(folder / "photos") as collection:
         collection.add(folder / "photos")
     valid, outcome = requests(next((folder / "photos").rglob("*.jpg")).read_bytes()), Outcome()
-    with _service(folder / "photos", folder / "log") as (process, port):
+    with serving(folder / "photos", "--writable", log=folder / "log") as service:
         for number in range(count):
             rng = random.Random(f"{seed} {number}")
-            status = _status(port, damaged(rng.choice(valid), rng))
+            status = _status(service.port, damaged(rng.choice(valid), rng))
             outcome.answers[status] += 1
             if status.startswith("5") and status != "503":
                 outcome.problems[number] = f"answered {status}"
-            if process.poll() is not None:
-                outcome.problems[number] = f"ended the service ({process.returncode})"
+            if not service.is_running:
+                outcome.problems[number] = f"ended the service ({service.process.returncode})"
                 return outcome
-        outcome.problems |= _at_the_end(port, process, folder / "log", count)
+        outcome.problems |= _at_the_end(service, folder / "log", count)
     return outcome
 
 
@@ -130,36 +128,15 @@ def _status(port: int, request: bytes) -> str:
     return "none"
 
 
-def _at_the_end(port: int, process: "subprocess.Popen[bytes]", log: Path, count: int) -> Mapping[int, str]:
+def _at_the_end(service: ServiceProcess, log: Path, count: int) -> Mapping[int, str]:
     """What is wrong with the service after all requests."""
-    if (status := _status(port, _request("GET", "/v1/info"))) != "200":
+    if (status := service.status("/v1/info")) != 200:
         return {count: f"does not answer any more ({status})"}
-    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
-    if found and int(found[1]) * 1024 > _MEMORY:
-        return {count: f"took {int(found[1]) // 1024} MB"}
+    if (peak := service.memory(peak=True)) > _MEMORY:
+        return {count: f"took {peak // 2**20} MB"}
     if said := log.read_text():
         return {count: f"said: {said[:2000]}"}
     return {}
-
-
-@contextmanager
-def _service(folder: Path, log: Path) -> "Iterator[tuple[subprocess.Popen[bytes], int]]":
-    command = [sys.executable, "-m", "lookalike", "serve", str(folder), "--port", "0", "--writable"]
-    environment = {name: value for name, value in os.environ.items() if name != "LOOKALIKE_TOKEN"}
-    with log.open("wb") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environment)
-    try:
-        assert process.stdout
-        found = re.search(rb":(\d+)/", process.stdout.readline())
-        assert found, log.read_text()
-        port, until = int(found[1]), time.monotonic() + 60
-        while _status(port, _request("GET", "/ready")) != "200":
-            assert time.monotonic() < until
-            time.sleep(0.1)
-        yield process, port
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def main() -> int:

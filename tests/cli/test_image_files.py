@@ -37,6 +37,9 @@ def test_images_of_any_name_are_indexed_or_named_others_are_counted(folder: Path
     assert run("info", "--skipped", cwd=folder)[2] == "1 other file in the folder is no image.\n"
     (folder / "data.json").unlink()
     assert run("info", "--skipped", cwd=folder)[2] == ""
+    (folder / "new.jxl").unlink()
+    assert run("index", ".", cwd=folder)[0] == 0
+    assert run("info", "--skipped", cwd=folder) == (0, "", "No image was left out.\n")
 
 
 def test_the_limit_of_pixels_holds_for_every_command_that_decodes_images(folder: Path) -> None:

@@ -111,9 +111,13 @@ def test_filters_by_label_and_folder_leave_the_others_out(gallery: Path) -> None
 
 def test_a_label_or_folder_that_no_image_has_is_named(gallery: Path) -> None:
     code, out, err = run("search", "--id", "7", "--label", "Fish", "--label", "mug", "--under", "fish", cwd=gallery)
-    assert (code, out, err) == (0, "", "No matches.\nNo image has the label 'Fish'.\n")
+    assert (code, out, err) == (0, "", "No matches.\nNo image has the label 'Fish'. Did you mean 'fish'?\n")
     code, out, err = run("search", "--id", "7", "--under", "fisch", cwd=gallery)
-    assert (code, out, err) == (0, "", "No matches.\nNo image is in a folder 'fisch' of the collection.\n")
+    reason = "No image is in a folder 'fisch' of the collection. Did you mean 'fish'?"
+    assert (code, out, err) == (0, "", f"No matches.\n{reason}\n")
+    assert (
+        run("search", "--id", "7", "--label", "zzz", cwd=gallery)[2] == "No matches.\nNo image has the label 'zzz'.\n"
+    )
 
 
 def test_attributes_of_a_table_filter_searches(home: Path) -> None:

@@ -144,10 +144,12 @@ __main__.main()
 
 def test_ctrl_c_at_any_moment_of_a_search_prints_no_traceback(photos: Path) -> None:
     """After Python itself has started, which no program can change."""
-    program = "from lookalike.__main__ import main; main()"
+    program = "from lookalike.__main__ import main; print(flush=True); main()"
     command = [sys.executable, "-c", program, "search", str(next(photos.rglob("*.jpg"))), "-c", str(photos)]
-    for milliseconds in range(100, 1000, 180):
+    for milliseconds in range(10, 900, 180):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout
+        process.stdout.readline()
         time.sleep(milliseconds / 1000)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)

@@ -248,9 +248,12 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_carries_on(tmp_path: Path) -> Non
     with lookalike.open(tmp_path / "photos") as photos:
         done = len(photos)
         assert photos.check() == []
+        left = {f"{number}.jpg" for number in range(900)} - {image.key for image in photos.images(limit=900)}
     assert 0 < done < 900
+    for name in sorted(left)[50:]:  # 50 are enough to see that the next run carries on
+        (tmp_path / "photos" / name).unlink()
     [report] = records(run("index", "photos", "--json", cwd=tmp_path)[1])
-    assert (report["unchanged"], report["added"]) == (done, 900 - done)
+    assert (report["unchanged"], report["added"]) == (done, min(900 - done, 50))
 
 
 def stored_bytes(path: Path) -> int:

@@ -210,9 +210,10 @@ def test_another_version_of_the_model_exits_with_4(run: Run) -> None:
         code, _, err = run(*command)
         assert code == 4
         assert "--reindex" in err
-    code, out, err = run("index", "photos", "--reindex")
+    code, out, err = run("index", "photos", "--reindex", "--exclude", "dogs")
     assert (code, err) == (0, "")
-    assert out.startswith("12 unchanged in ")
+    assert out.startswith("6 unchanged, 6 excluded in ")
+    assert "Indexed again with another version of one (f32): 6 images" in out
     assert run("search", "photos/cats/04.png")[0] == 0
 
 

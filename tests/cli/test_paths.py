@@ -1,6 +1,7 @@
 """Paths as people and shells give them: the current folder, none at all, the root, with slashes at the end."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -9,10 +10,9 @@ import pytest
 import lookalike
 from lookalike.cli import options
 from lookalike.cli.main import cli
-from lookalike.demo import KINDS
+from lookalike.demo import KINDS, write_gallery
 from lookalike.errors import UsageError
 from tests.cli.conftest import Run
-from tests.support.commands import run
 from tests.support.pictures import ColourEncoder, draw
 
 
@@ -99,10 +99,11 @@ def test_a_folder_in_the_place_of_anything_is_never_a_traceback(
     assert "Traceback" not in err
 
 
-def test_demo_draws_in_the_current_folder_too(tmp_path: Path) -> None:
+def test_demo_draws_in_the_current_folder_too(tmp_path: Path, call: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its page is beside that folder, as for any other."""
+    monkeypatch.setattr("lookalike.demo.write_gallery", partial(write_gallery, per_kind=1))
     (tmp_path / "here").mkdir()
-    code, _, err = run("demo", ".", cwd=tmp_path / "here")
+    code, _, err = call("demo", ".", cwd=tmp_path / "here")
     assert (code, err.splitlines()[-1]) == (0, f"Wrote {tmp_path / 'here.html'}")
     assert {path.parent.name for path in (tmp_path / "here").glob("*/*.jpg")} == {*KINDS}
 

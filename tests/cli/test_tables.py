@@ -120,12 +120,12 @@ def test_a_condition_that_the_shell_has_eaten_asks_for_quotes(gallery: Path, con
         ("stars>a", "stars is a number in all images that have it, and 'a' is a text."),
         ("stars>100", None),
         ("note>zzz", None),
-        ("stars=3", None),
+        ("stars=3", "No image has stars=3."),
+        ("note=bat", "No image has note=bat. Did you mean 'bad'?"),
+        ("note=GOOD", "No image has note=GOOD. Did you mean 'good'?"),
     ],
 )
-def test_a_range_of_another_kind_than_the_attribute_is_explained(
-    gallery: Path, condition: str, reason: str | None
-) -> None:
+def test_a_condition_that_no_image_meets_is_explained(gallery: Path, condition: str, reason: str | None) -> None:
     code, out, err = run("search", "--id", "1", "--where", condition, cwd=gallery)
     assert (code, out) == (0, "")
     assert err.splitlines() == ["No matches.", *([reason] if reason else [])]

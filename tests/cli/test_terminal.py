@@ -108,3 +108,11 @@ def test_a_bar_fits_the_width_of_the_terminal(columns: int, tmp_path: Path) -> N
     shown = [[line for line in frame if line] for frame in session.frames]
     assert max(map(len, shown)) == 1  # a bar that is too wide takes a second line
     assert {line.split()[0] for frame in shown for line in frame} == {"Indexing", "Counting"}
+
+
+def test_the_list_of_models_fits_the_width_of_the_terminal(tmp_path: Path) -> None:
+    session = run_in_terminal(["-m", "lookalike", "models", "list"], tmp_path, columns=60)
+    [line] = [line for line in session.lines if line.startswith("efficientnet-lite0")]
+    assert len(line) == 60
+    assert line.endswith("…")
+    assert session.lines[1] == "$"

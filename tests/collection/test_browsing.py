@@ -12,7 +12,6 @@ from lookalike.filters import Between
 from tests.support.pictures import draw, everything
 from tests.support.reindexing import annotate
 
-pytestmark = pytest.mark.usefixtures("without_syncing")
 TABLE = "path,colour,price\n00.png,red,1\n03.png,red,2\ncats/01.png,blue,2.5\ndogs/02.png,blue,3\ncats/04.png,red,1\n"
 
 

@@ -14,7 +14,6 @@ from tests.support.file_history import in_small_steps
 from tests.support.pictures import counts, draw, picture, stored_vectors
 from tests.support.reindexing import CoarseEncoder, annotate, facts_of, stop_after
 
-pytestmark = pytest.mark.usefixtures("without_syncing")
 TABLE = "path,price,label\ncats/01.png,5,lions\ncats/04.png,6,\n00.png,7,\n"
 
 

@@ -12,6 +12,7 @@ import lookalike
 from lookalike import Collection
 from lookalike.demo import write_gallery
 from lookalike.errors import NoCollectionError, UsageError
+from tests.support.forked_programs import Program, be_code
 from tests.support.pictures import ColourEncoder
 from tests.support.project import environment
 from tests.support.small_policies import small_policies
@@ -52,8 +53,16 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def printed(program: str, folder: Path, *arguments: str) -> list[str]:
-    """The lines that a new process prints; its children have 20 seconds each."""
-    command = [sys.executable, "-W", "ignore", "-c", FIRST_LINES + program, str(folder), *arguments]
+    """The lines that a process of its own prints; its children have 20 seconds each."""
+    with Program(be_code, FIRST_LINES + program, str(folder), *arguments) as started:
+        lines = started.stdout.read().splitlines()
+        assert started.wait(150) == 0, started.stderr.read()
+    return lines
+
+
+def printed_by_python(program: str, folder: Path) -> list[str]:
+    """The same of a process that Python itself has started, and whose children end as Python ends."""
+    command = [sys.executable, "-W", "ignore", "-c", FIRST_LINES + program, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=150, env=environment())
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -119,7 +128,7 @@ ids(), photos.evaluate()
 works = [lambda: None, ids, photos.close, lambda: globals().update(photos=None), lambda: photos.add(folder)]
 print([end_of_child(work) for work in works])
 """
-    assert printed(program, gallery) == ["[0, 0, 0, 0, 0]"]
+    assert printed_by_python(program, gallery) == ["[0, 0, 0, 0, 0]"]
 
 
 def test_children_of_a_busy_parent_do_not_wait_for_its_locks(gallery: Path) -> None:
@@ -239,7 +248,7 @@ print(answer_of_child(lambda: encoder.encode(pixels)))
 print(end_of_child(lambda: globals().update(encoder=None)))
 """
     pytest.importorskip("torch")
-    shape, child, end = printed(program, gallery)
+    shape, child, end = printed_by_python(program, gallery)
     assert shape == "(1, 1280)"
     assert child == (
         "UsageError: this encoder was loaded in another process; load it, or open the collection, in each one"

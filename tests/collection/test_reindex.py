@@ -19,8 +19,6 @@ from tests.support.pictures import ColourEncoder, assert_best, cosines_ready, dr
 from tests.support.reindexing import CoarseEncoder, annotate, data_directory, facts_of, names_in
 from tests.support.small_policies import small_policies
 
-pytestmark = pytest.mark.usefixtures("without_syncing")
-
 
 def test_the_vectors_are_those_of_a_collection_made_with_that_model(photos: Collection, tmp_path: Path) -> None:
     fresh = lookalike.create(photos.folder, directory=tmp_path / "fresh", encoder=CoarseEncoder())

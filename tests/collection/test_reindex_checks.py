@@ -18,9 +18,6 @@ from tests.support.pictures import ColourEncoder, picture
 from tests.support.reindexing import CoarseEncoder, begin, names_in
 from tests.support.small_policies import small_policies
 
-pytestmark = pytest.mark.usefixtures("without_syncing")
-
-
 # Refusals
 
 

@@ -13,8 +13,6 @@ from tests.support.reindexing import CoarseEncoder
 
 __all__ = ["shim"]  # a fixture
 
-pytestmark = pytest.mark.usefixtures("without_syncing")
-
 
 def test_readers_in_other_processes_see_the_old_model_or_the_new_one(photos: Collection) -> None:
     expected = {"colours": reindex_faults.answer(photos)}

@@ -18,8 +18,6 @@ from lookalike.storage import manifest
 from tests.support.pictures import ColourEncoder, draw, picture, stored_vectors
 from tests.support.reindexing import CoarseEncoder, CountingEncoder, annotate, begin, facts_of, names_in
 
-pytestmark = pytest.mark.usefixtures("without_syncing")
-
 
 def test_the_next_run_carries_on_with_a_stopped_one(photos: Collection, coarse: CountingEncoder) -> None:
     before = photos.search(picture(0), k=12)

@@ -19,8 +19,6 @@ from lookalike.storage.vectors import VectorWriter
 from tests.support.pictures import ColourEncoder, draw, picture, stored_vectors
 from tests.support.reindexing import CoarseEncoder, CountingEncoder, annotate, begin, facts_of
 
-pytestmark = pytest.mark.usefixtures("without_syncing")
-
 
 @pytest.fixture
 def elsewhere(photos: Collection) -> Path:

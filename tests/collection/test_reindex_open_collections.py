@@ -20,8 +20,6 @@ from lookalike.storage.records import State
 from tests.support.pictures import picture
 from tests.support.reindexing import CoarseEncoder, annotate, begin, names_in
 
-pytestmark = pytest.mark.usefixtures("without_syncing")
-
 
 def in_a_thread(use: Callable[[], object]) -> list[object]:
     """The result or the error of a new thread, which has not used the collection before."""

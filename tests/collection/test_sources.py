@@ -175,6 +175,9 @@ def test_a_list_is_remembered_and_read_again(made: Collection, folder: Path, lis
     assert numbers(made.update()) == {"added": 1, "unchanged": 5, "excluded": 2}
     assert keys(made) == {"00.png", "dogs/05.png", *(f"cats/{n:02}.png" for n in (1, 4, 7, 10))}
     assert numbers(made.update()) == {"unchanged": 6}
+    facts = made.info()
+    assert (facts.images, facts.missing, facts.excluded) == (6, 0, 2)
+    assert all(image.excluded for image in made.missing())
 
 
 def test_a_listed_file_that_goes_is_a_missing_image(made: Collection, folder: Path, listed: FileList) -> None:

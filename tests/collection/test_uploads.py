@@ -12,8 +12,6 @@ from lookalike.errors import ImageError, LockedError, NameTakenError, NoImageErr
 from lookalike.storage import layout
 from tests.support.pictures import draw, picture
 
-pytestmark = pytest.mark.usefixtures("without_syncing")
-
 
 @pytest.fixture
 def data(tmp_path: Path) -> bytes:

@@ -17,7 +17,7 @@ from lookalike.display.html import address
 from lookalike.display.page import fragment, page, write_page
 from lookalike.display.text import safe_text
 from lookalike.results import Match, Matches, Origin
-from lookalike.search.query import Term
+from lookalike.search.terms import Term
 from tests.support import browser
 from tests.support.browser import Inspection
 
@@ -182,6 +182,13 @@ def test_a_negative_query_is_marked_as_one(seen: Inspection) -> None:
     roles = [(role["text"], role["outlined"]) for role in seen.frames["minus"]["roles"]]
     assert roles == [("query", False), ("minus", True), ("minus × 0.5", True)]  # noqa: RUF001 # the multiplication sign
     assert seen.frames["plain"]["roles"] == []
+
+
+def test_a_page_shows_the_attributes_that_were_filtered_by(matches: Matches) -> None:
+    found = [replace(matches[0], attributes={"<b>": "a & b", "year": 2019}), matches[1]]
+    text = page(Matches(found, filtered_by=["<b>", "none"]))
+    assert text.count("<bdi>&lt;b&gt;</bdi>: <bdi>a &amp; b</bdi>") == 1
+    assert "2019" not in text
 
 
 def test_a_page_tells_where_and_when_it_is_from(seen: Inspection, matches: Matches) -> None:

@@ -13,7 +13,7 @@ from lookalike.display.fonts import PILLOWS
 from lookalike.display.sheet import sheet, write_sheet
 from lookalike.errors import FontWarning, UsageError
 from lookalike.results import Match, Matches
-from lookalike.search.query import Term
+from lookalike.search.terms import Term
 
 COLOURS = ((220, 20, 20), (20, 150, 20), (20, 20, 220), (150, 20, 150), (200, 120, 20), (20, 150, 150))
 SIDE = 90

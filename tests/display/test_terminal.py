@@ -18,7 +18,7 @@ from rich.text import Text
 
 from lookalike.display.terminal import lines, print_matches, table
 from lookalike.results import Match, Matches
-from lookalike.search.query import Term
+from lookalike.search.terms import Term
 
 RED, BLUE, GREEN = (250, 20, 10), (10, 20, 250), (20, 200, 30)
 VARIABLES = ("TERM", "TERM_PROGRAM", "LC_TERMINAL", "KITTY_WINDOW_ID", "KONSOLE_VERSION")
@@ -122,6 +122,22 @@ def test_the_query_among_the_matches_is_marked(matches: Matches, screen: Screen)
     long = screen(width=70)
     long.print(table(Matches([Match(1, "a", Path(LONG), 1.0, is_query=True)])))
     assert plain(written(long))[2].rstrip().endswith("… (query)")
+
+
+def test_attributes_that_were_filtered_by_take_the_place_of_the_size(screen: Screen) -> None:
+    """Three at most, each cut to its column; an image without one, as != admits it, has an empty cell."""
+    composed, decomposed = "gr\u00f6\u00dfe", "gro\u0308\u00dfe"
+    found = [
+        Match(1, "a", Path("/p/a.png"), 0.5, width=5, height=7, attributes={"year": 2019, decomposed: "x" * 20}),
+        Match(2, "b", Path("/p/b.png"), 0.5, attributes={"year": 8.5, "[red]": "a\nb"}),
+    ]
+    console = screen(width=80, color_system=None)
+    console.print(table(Matches(found, filtered_by=["year", composed, "[red]", "fourth"])[:2]))
+    head, _, first, second = plain(written(console))
+    assert head.split() == ["id", "score", "label", "year", composed, "[red]", "path"]
+    assert first.split() == ["1", "1", "0.500", "2019", "x" * 11 + "…", "/p/a.png"]
+    assert second.split() == ["2", "2", "0.500", "8.5", "a\\nb", "/p/b.png"]
+    assert second.index("a\\nb") == head.index("[red]")
 
 
 def test_the_query_among_the_matches_has_one_thumbnail(matches: Matches, screen: Screen) -> None:

@@ -1,9 +1,7 @@
 """`Collection.evaluate`, against brute force, and while the collection changes."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -20,7 +18,7 @@ SPEC = "IVF8,PQ4x4fs"
 
 @pytest.fixture(autouse=True)
 def quick() -> Iterator[None]:
-    with one_thread(), mock.patch.object(os, "fsync"):
+    with one_thread():
         yield
 
 

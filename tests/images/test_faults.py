@@ -4,8 +4,6 @@ import importlib.util
 import json
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from PIL import Image
 
 import lookalike
 from lookalike.demo import draw
+from tests.support.commands import run
 from tests.support.image_samples import HEIC, TURNS, exif, painting, png, saved
 
 LIMIT = "is over the limit of 178 million; max_pixels="
@@ -96,10 +95,7 @@ def write_odd_images(folder: Path) -> set[bytes]:
 
 def lookalike_index(folder: Path, *options: str) -> tuple[int, str, str]:
     """Runs `lookalike index`; returns the exit code, the output and the error output."""
-    done = subprocess.run(
-        [sys.executable, "-m", "lookalike", "index", str(folder), *options], capture_output=True, timeout=120
-    )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+    return run("index", folder, *options, cwd=folder)
 
 
 @pytest.fixture(scope="module")
@@ -135,9 +131,9 @@ def test_every_odd_image_is_indexed(first_run: dict[str, Any], photos: Path) -> 
 
 
 def test_names_are_printed_without_control_characters(first_run: dict[str, Any], photos: Path) -> None:
-    command = [sys.executable, "-m", "lookalike", "search", str(photos / "cmyk.jpg"), "-c", str(photos), "-k", "1000"]
     for options in ([], ["--json"]):
-        out = subprocess.run([*command, *options], capture_output=True, check=True).stdout.decode()
+        code, out, _ = run("search", photos / "cmyk.jpg", "-c", photos, "-k", "1000", *options, cwd=photos)
+        assert code == 0
         assert len(out.splitlines()) == len(first_run["odd"])
         assert "\x1b" not in out
     assert "not utf-8 \\\\xff\\\\xfe.jpg" in out

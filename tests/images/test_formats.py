@@ -114,7 +114,8 @@ import sys
 from pathlib import Path
 from typing import Any
 from lookalike.errors import ImageError
-from lookalike.images.decode import Preprocessing, decode, read
+from lookalike.images.decode import Preprocessing, decode
+from lookalike.images.reading import read
 
 def peak() -> int:
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])

@@ -292,10 +292,29 @@ def test_cmyk_of_16_bits_looks_as_its_8_bit_copy() -> None:
     np.testing.assert_array_equal(shown(data), np.asarray(thumbnail(saved(inks, "TIFF"), max(SIZE))))
 
 
-def test_lab_of_16_bits_looks_as_its_8_bit_copy() -> None:
+def test_lab_of_any_numbers_looks_as_its_8_bit_copy() -> None:
+    """Of 16 bits, also where a writer calls them signed, as libvips does; of floats, L is 0 to 100."""
     lab = painting("LAB", SIZE)
-    data = plain_tiff(np.asarray(lab).astype(np.uint16) << 8, {PHOTOMETRIC: 8})
-    np.testing.assert_array_equal(shown(data), np.asarray(thumbnail(saved(lab, "TIFF"), max(SIZE))))
+    raw, expected = np.asarray(lab), np.asarray(thumbnail(saved(lab, "TIFF"), max(SIZE)))
+    wide = raw.astype(np.uint16) << 8
+    floats = np.dstack([raw[..., :1] / 2.55, raw[..., 1:].view(np.int8)])
+    for values in (wide, wide.view(np.int16), raw.view(np.int8), floats.astype(np.float32), floats.astype(">f8")):
+        np.testing.assert_array_equal(shown(plain_tiff(values, {PHOTOMETRIC: 8})), expected)
+    floats[:5] = np.nan
+    assert (shown(plain_tiff(floats, {PHOTOMETRIC: 8}))[:5] >= 254).all()
+    assert reason(plain_tiff(raw.astype(np.uint32), {PHOTOMETRIC: 8})) == (
+        "a TIFF of Lab colours with 32-bit integers is not read"
+    )
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+def test_grey_with_alpha_multiplied_into_it_or_not_is_laid_on_white(kind: int) -> None:
+    alpha = np.full_like(GREY, 255)
+    alpha[:, :10], alpha[:, 10:20] = 0, 128
+    share = alpha / 255
+    values = np.dstack([GREY * share if kind == 1 else GREY, alpha]).astype(np.uint8)
+    data = plain_tiff(values, {EXTRA: kind, PHOTOMETRIC: 1})
+    close(shown(data), np.rint(GREY * share + 255 * (1 - share)).astype(np.uint8), mean=1, most=3)
 
 
 @pytest.mark.parametrize("subsampling", [(1, 1), (2, 1), (2, 2), (4, 2)])

@@ -46,7 +46,6 @@ def test_an_index_is_published_and_described(photos: Collection) -> None:
     assert_sound(photos)
 
 
-@pytest.mark.usefixtures("no_fsync")
 def test_the_target_recall_holds_for_queries_that_were_not_measured(tmp_path: Path) -> None:
     """For a few neighbours and for many, with the index's own target and with another."""
     of_many = QueryCounts(all=200, above_target=100, first=50)
@@ -106,7 +105,6 @@ def test_a_spec_that_takes_more_memory_than_it_may_is_refused(photos: Collection
     "spec", ["Flat", "SQ8", "IVF4,PQ6x4fs", "IVF8_HNSW8,SQ8", "HNSW8", "PCA8,IVF4,SQ8", "IVF4,RaBitQ"]
 )
 @pytest.mark.parametrize("rows", [ROWS, 40])
-@pytest.mark.usefixtures("no_fsync")
 def test_an_index_can_be_named_by_its_factory_string(tmp_path: Path, spec: str, rows: int) -> None:
     """Even of a collection that is too small for a default index."""
     with stocked(tmp_path / "photos", rows) as photos:
@@ -183,7 +181,6 @@ def test_finer_codes_are_tried_until_one_reaches_the_target(
     assert photos.info().index == made
 
 
-@pytest.mark.usefixtures("no_fsync")
 def test_few_images_get_no_index_and_lose_the_one_they_had(tmp_path: Path) -> None:
     with stocked(tmp_path / "photos", 299) as photos:
         assert photos.build() is None
@@ -200,7 +197,6 @@ def test_few_images_get_no_index_and_lose_the_one_they_had(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("spec", [None, "Flat", "IVF1,Flat", "HNSW8"])
 @pytest.mark.parametrize("rows", [0, 1, 2, 10, 11])
-@pytest.mark.usefixtures("no_fsync")
 def test_an_index_of_a_few_images_finds_everything(tmp_path: Path, spec: str | None, rows: int) -> None:
     with stocked(tmp_path / "photos", rows) as photos:
         if rows == 0 and spec == "IVF1,Flat":

@@ -83,7 +83,7 @@ def built(units: Vectors, factory: str = ABOUT.spec) -> Index:
 
 
 @pytest.fixture
-def published(tmp_path: Path, no_fsync: None) -> Published:
+def published(tmp_path: Path) -> Published:
     units = clustered(ROWS, DIM, seed=1).astype(np.float16).astype(np.float32)
     part = mapped(tmp_path / "v.faiss", units.astype(np.float16)).part(0, ROWS)
     return Published(tmp_path, part, units, generation.write(tmp_path, 3, built(units), ABOUT, part))

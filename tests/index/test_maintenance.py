@@ -26,8 +26,6 @@ from tests.support.indexed_collections import (
 )
 from tests.support.vector_collections import clustered, drop, keys_of, put
 
-pytestmark = pytest.mark.usefixtures("no_fsync")
-
 # Removing the vectors of deleted images
 
 

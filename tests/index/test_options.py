@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from lookalike.errors import UsageError
-from lookalike.index.options import BuildOptions, checked_recall, memory_bytes
+from lookalike.index.options import BuildOptions, memory_bytes
+from lookalike.index.policies import checked_recall
 
 
 @pytest.mark.parametrize("recall", [0, -0.1, 1.0001, 2, float("nan"), float("inf")])

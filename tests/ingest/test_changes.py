@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from lookalike.images.reading import UNKNOWN, FileStatus
 from lookalike.ingest.changes import Change, Changed, Unchanged, Vanished, changes, compare
 from lookalike.sources.folder import Files, Folder, Found, Listing, Source, Unreadable, key_of
-from lookalike.storage import sqlite
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.records import FileKind, KnownFile
 from tests.support.catalogs import STATUS
@@ -239,8 +238,7 @@ def test_a_source_covers_the_files_that_it_lists_if_they_are_there(source: Sourc
 
 @pytest.fixture
 def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Catalog]:
-    """An empty one, which does not wait for the disk."""
-    monkeypatch.setattr(sqlite, "_set_durability", lambda _: None)
+    """An empty one."""
     Catalog.create(tmp_path / "catalog.sqlite")
     catalog = Catalog(tmp_path / "catalog.sqlite")
     yield catalog

@@ -16,7 +16,7 @@ from lookalike.filters import Where
 from lookalike.index.policies import TuningPolicy
 from lookalike.search.options import SearchOptions
 from lookalike.search.snapshot import Snapshot, Snapshots
-from lookalike.storage import compaction, sqlite, vectors
+from lookalike.storage import compaction, vectors
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.checksums import crc32s
 from lookalike.storage.manifest import Identity, Manifest
@@ -31,8 +31,7 @@ NEAREST = SearchOptions(k=1)
 
 @pytest.fixture
 def snapshots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Snapshots]:
-    """Those of an empty collection without an index, which does not wait for the disk."""
-    monkeypatch.setattr(sqlite, "_set_durability", lambda _: None)
+    """Those of an empty collection without an index."""
     Catalog.create(tmp_path / "catalog.sqlite")
     vectors.create(tmp_path / "vectors.faiss", DIM)
     with closing(Catalog(tmp_path / "catalog.sqlite")) as catalog:

@@ -22,12 +22,18 @@ def service(photos: Collection) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A service of twelve pictures, for tests that change nothing."""
+def shared_photos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+    """The collection of twelve pictures, for tests that change nothing."""
     folder = tmp_path_factory.mktemp("shared").resolve() / "photos"
     for seed in range(12):
         draw(folder / ("", "cats", "dogs")[seed % 3] / f"{seed:02}.png", seed)
     with lookalike.create(folder, encoder=ColourEncoder()) as collection:
         collection.add(folder, threads=2)
-        with running(collection) as made:
-            yield made
+        yield collection
+
+
+@pytest.fixture(scope="module")
+def shared(shared_photos: Collection) -> Iterator[Running]:
+    """A service of it, for tests that change nothing."""
+    with running(shared_photos) as made:
+        yield made

@@ -18,7 +18,7 @@ from tests.support.http_service import Running, problem, running
 def test_info_says_what_may_be_asked_for(service: Running, photos: Collection) -> None:
     found = service.client.get("/v1/info").json()
     assert found["images"] == 12
-    assert found["model"] == {"name": "colours", "precision": "", "dim": 25}
+    assert found["model"] == {"name": "colours", "precision": "", "dim": 25, "fingerprint": "c0105001"}
     assert found["limits"]["k"] == 1000
     assert found["version"] == lookalike.__version__
     assert found["takes_text"] is False

@@ -1,5 +1,6 @@
 """Who may use the service: rows 35 and 36 of the table of faults, the token, and the session of a page."""
 
+import asyncio
 import http.client
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from lookalike import Collection
 from lookalike.errors import UsageError
 from lookalike.server.access import Token
+from lookalike.server.app import create_app
 from lookalike.server.settings import Settings
 from tests.support.http_service import TOKEN, Running, problem, running
 from tests.support.pictures import draw
@@ -102,6 +104,54 @@ def test_a_page_gets_a_cookie_for_the_token_with_which_images_load(photos: Colle
         problem(page.get("/v1/images/1/thumbnail"), 401)
 
 
+FORWARDED: list[tuple[dict[str, str], bool]] = [
+    ({"X-Forwarded-Proto": "https"}, True),
+    ({"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}, True),
+    ({"X-Forwarded-Proto": "http"}, False),
+    ({"X-Forwarded-Proto": "https; x"}, False),
+    ({}, False),
+]
+
+
+def test_the_cookie_is_for_https_if_the_proxy_was_asked_so(photos: Collection) -> None:
+    with running(photos, Settings(token=TOKEN)) as service:
+        for headers, is_secure in FORWARDED:
+            response = service.client.post("/v1/session", json={"token": TOKEN}, headers=headers)
+            assert ("Secure" in response.headers["set-cookie"]) == is_secure, headers
+
+
+async def _session(proxies: tuple[str, ...], peer: str, photos: Collection) -> str:
+    """The cookie that a peer gets who says that it was asked by https."""
+    settings = Settings(token=TOKEN, proxies=proxies)
+    transport = httpx.ASGITransport(create_app(photos, settings), client=(peer, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        sent = await client.post("/v1/session", json={"token": TOKEN}, headers={"X-Forwarded-Proto": "https"})
+    return sent.headers["set-cookie"]
+
+
+@pytest.mark.parametrize(
+    ("proxies", "peer", "is_secure"),
+    [
+        ((), "127.0.0.1", True),
+        ((), "::1", True),
+        ((), "10.0.0.5", False),
+        (("10.0.0.5",), "10.0.0.5", True),
+        (("10.0.0.0/24",), "10.0.0.77", True),
+        (("10.0.0.0/24",), "10.0.1.7", False),
+    ],
+)
+def test_only_trusted_proxies_say_how_they_were_asked(
+    photos: Collection, proxies: tuple[str, ...], peer: str, is_secure: bool
+) -> None:
+    assert ("Secure" in asyncio.run(_session(proxies, peer, photos))) == is_secure
+
+
+@pytest.mark.parametrize("proxy", ["", "proxy.example.org", "10.0.0.5/8", "10.0.0.0/99", "*"])
+def test_a_proxy_without_an_address_is_refused(proxy: str) -> None:
+    with pytest.raises(UsageError, match="no address of a proxy"):
+        Settings(proxies=(proxy,))
+
+
 def test_a_session_cannot_be_made_up_or_prolonged() -> None:
     token = Token(TOKEN)
     session = token.new_session()
@@ -177,6 +227,31 @@ def test_another_sites_page_is_refused_and_nothing_is_changed(photos: Collection
             assert "access-control-allow-origin" not in client.options("/v1/search", headers=headers).headers
     assert len(photos) == 12
     assert not (photos.folder / "new.png").exists()
+
+
+def test_a_cookie_that_another_site_of_the_domain_has_added_does_no_harm(photos: Collection) -> None:
+    with running(photos, Settings(token=TOKEN)) as service:
+        bare = httpx.Client(base_url=service.client.base_url)
+        good = f"lookalike_session={Token(TOKEN).new_session()}"
+        for cookie, status in (
+            (f"lookalike_session=1.2; {good}", 200),
+            (f"{good}; lookalike_session=1.2", 200),
+            ("a=b; lookalike_session=1.2;; =; lookalike_session", 401),
+            (good.replace("_session", "_sessions"), 401),
+        ):
+            assert bare.get("/v1/info", headers={"Cookie": cookie}).status_code == status, cookie
+        bare.close()
+
+
+def test_a_form_of_another_sites_page_is_refused(photos: Collection) -> None:
+    """A link to the service is followed, a form that is sent there is not, whatever the browser says of its origin."""
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    with running(photos, Settings(writable=True)) as service:
+        for path in ("/", "/v1/images/1/thumbnail"):
+            assert service.client.get(path, headers=link).status_code == 200
+        data = (photos.folder / "00.png").read_bytes()
+        problem(service.client.post("/v1/search", files={"image": data}, headers=link), 403)
+        problem(service.client.delete("/v1/images/1", headers=link), 403)
 
 
 def test_its_own_page_is_answered(service: Running) -> None:

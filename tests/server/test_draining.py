@@ -17,6 +17,8 @@ import pytest
 import lookalike
 from lookalike.cli.serving import serve
 from lookalike.demo import write_gallery
+from tests.support.commands import be_command, run
+from tests.support.forked_programs import Program
 from tests.support.http_service import TOKEN
 
 
@@ -30,20 +32,17 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def served(folder: Path, *options: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def served(folder: Path, *options: str, **variables: str) -> Iterator[tuple[Program, str]]:
     """The program with a free port, and the address that it has printed."""
-    command = [sys.executable, "-m", "lookalike", "serve", str(folder), "--port", "0", *options]
-    environment = {**os.environ, **variables}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    try:
-        assert process.stdout
-        line = process.stdout.readline()
-        found = re.fullmatch(r"Serving 12 images at (http://\S+)/ \(Ctrl-C stops it\)\n", line)
-        assert found, line + (process.stderr.read() if process.stderr else "")
-        yield process, found[1]
-    finally:
-        process.kill()
-        process.communicate()
+    arguments = ("serve", str(folder), "--port", "0", *options)
+    with Program(be_command, *arguments, env={**os.environ, **variables}) as process:
+        try:
+            line = process.stdout.readline()
+            found = re.fullmatch(r"Serving 12 images at (http://\S+)/ \(Ctrl-C stops it\)\n", line)
+            assert found, line + process.stderr.read()
+            yield process, found[1]
+        finally:
+            process.kill()
 
 
 def wait_until_ready(address: str) -> None:
@@ -81,7 +80,6 @@ def test_a_request_that_is_under_way_is_answered_before_the_end(gallery: Path, n
             socket.create_connection(("127.0.0.1", port))
         idle.close()
         connection.close()
-        assert process.stderr
         assert process.stderr.read() == ""
 
 
@@ -107,15 +105,13 @@ def test_clients_that_vanish_do_not_end_it(gallery: Path) -> None:
             with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as connection:
                 connection.sendall(b"nonsense\r\n\r\n")  # which is answered in three parts
         assert httpx.get(f"{address}/health").status_code == 200
-        assert process.poll() is None
+        assert process.returncode is None
 
 
-def refused(folder: Path, *options: str, **variables: str) -> str:
-    command = [sys.executable, "-m", "lookalike", "serve", str(folder), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **variables})
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "Traceback" not in done.stderr
-    return done.stderr
+def refused(folder: Path, *options: str) -> str:
+    code, out, err = run("serve", folder, *options, cwd=folder)
+    assert (code, out) == (2, "")
+    return err
 
 
 def test_another_address_without_a_token_is_refused_with_the_reason(gallery: Path) -> None:

@@ -4,11 +4,13 @@ import hashlib
 import io
 import socket
 import time
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from lookalike import Collection
+from lookalike import Collection, Where
+from lookalike.server.answers import facets_members
 from tests.support.http_service import Running, problem, running
 from tests.support.pictures import draw
 from tests.support.reindexing import annotate
@@ -91,6 +93,45 @@ def test_an_original_is_the_file_in_a_sandbox(service: Running, photos: Collecti
     assert service.client.get(response.url, headers={"If-None-Match": response.headers["etag"]}).status_code == 304
 
 
+RANGES: list[tuple[str, slice]] = [
+    ("bytes=0-9", slice(0, 10)),
+    ("bytes=10-", slice(10, None)),
+    ("bytes=-7", slice(-7, None)),
+    ("bytes=5-5", slice(5, 6)),
+    ("Bytes= 0-9", slice(0, 10)),
+    ("bytes=20-99999999999", slice(20, None)),
+    ("bytes=-99999999999", slice(0, None)),
+]
+
+
+@pytest.mark.parametrize(("header", "part"), RANGES, ids=[header for header, _ in RANGES])
+def test_a_part_of_a_file_is_sent(shared: Running, header: str, part: slice) -> None:
+    whole = shared.client.get("/v1/images/2/original")
+    assert (whole.status_code, whole.headers["accept-ranges"]) == (200, "bytes")
+    for more in ({}, {"If-Range": whole.headers["etag"]}):
+        response = shared.client.get("/v1/images/2/original", headers={"Range": header, **more})
+        assert response.status_code == 206
+        assert response.content == whole.content[part]
+        start, stop, _ = part.indices(len(whole.content))
+        assert response.headers["content-range"] == f"bytes {start}-{stop - 1}/{len(whole.content)}"
+        assert response.headers["content-length"] == str(stop - start)
+        assert response.headers["etag"] == whole.headers["etag"]
+
+
+def test_a_range_that_is_none_or_of_another_file_gets_the_whole_file(shared: Running) -> None:
+    whole = shared.client.get("/v1/images/2/original").content
+    ignored = ["bytes=9-0", "bytes=-", "bytes=0-1,3-4", "bytes=x-", "items=0-1", "bytes=٣-", "bytes=" + "9" * 30 + "-"]
+    headers = [{b"Range": each.encode()} for each in ignored]
+    headers += [{b"Range": b"bytes=0-1", b"If-Range": each} for each in (b'"other"', b"Wed, 21 Oct 2015 07:28:00 GMT")]
+    for given in headers:
+        response = shared.client.get("/v1/images/2/original", headers=given)
+        assert (response.status_code, response.content) == (200, whole), given
+    for beyond in (f"bytes={len(whole)}-", "bytes=999999-9999999", "bytes=-0"):
+        response = shared.client.get("/v1/images/2/original", headers={"Range": beyond})
+        problem(response, 416)
+        assert response.headers["content-range"] == f"bytes */{len(whole)}"
+
+
 def test_a_file_that_was_changed_or_swapped_for_a_link_is_not_sent(service: Running, photos: Collection) -> None:
     first, second, third, *_ = photos.images()
     draw(first.path, 99)
@@ -160,9 +201,9 @@ def test_files_that_are_being_sent_take_bounded_memory(photos: Collection) -> No
 
     files = Files(100)
     files.held = 50
-    files.response(bytes(50), {}, "image/png")
+    files.response(bytes(50), None, {}, "image/png")
     with pytest.raises(ProblemError) as refused:
-        files.response(bytes(51), {}, "image/png")
+        files.response(bytes(51), None, {}, "image/png")
     assert refused.value.status == 503
 
 
@@ -175,6 +216,22 @@ def test_after_answers_nothing_is_held(photos: Collection) -> None:
         while files.held and time.monotonic() < until:  # the last answer may just have been sent
             time.sleep(0.01)
         assert files.held == 0
+
+
+def test_a_list_by_a_filter_is_the_page_of_these_images(service: Running, photos: Collection) -> None:
+    where = {"ids": [2, 5, 9, 11], "label": ["cats", "dogs"]}
+    expected = [image.id for image in photos.images(where=Where(label=["cats", "dogs"], ids=[2, 5, 9, 11]))]
+    first = service.client.post("/v1/images/list", json={"where": where, "limit": 1, "facets": 1}).json()
+    rest = service.client.post("/v1/images/list", json={"where": where, "after": first["next"]}).json()
+    assert [image["id"] for image in first["images"] + rest["images"]] == expected
+    assert (first["total"], rest["total"], rest["next"]) == (len(expected), None, None)
+    assert first["facets"] == facets_members(photos.facets(Where(label=["cats", "dogs"], ids=[2, 5, 9, 11]), most=1))
+    nothing = service.client.post("/v1/images/list", json={"limit": 0, "facets": 3}).json()
+    assert (nothing["images"], nothing["next"], nothing["total"]) == ([], None, 12)
+    refused: list[Any] = [{"limit": 501}, {"limit": -1}, {"after": -1}, {"facets": 0}, {"facets": True}, {"x": 1}, []]
+    for wrong in refused:
+        problem(service.client.post("/v1/images/list", json=wrong), 422)
+    problem(service.client.post("/v1/images/list", content=b"{}"), 415)
 
 
 def test_a_random_image_is_any_of_those_that_the_filter_admits(service: Running, photos: Collection) -> None:

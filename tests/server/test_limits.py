@@ -2,6 +2,8 @@
 
 import asyncio
 import http.client
+import io
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -11,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 import lookalike
 from lookalike import Collection
@@ -210,3 +213,23 @@ def test_a_lane_passes_errors_on_and_goes_on() -> None:
 
 def fail() -> None:
     raise lookalike.LookalikeError("wrong")
+
+
+def test_a_large_form_needs_no_place_for_files(
+    service: Running, photos: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container may have nothing but what it reads."""
+
+    def refuse(*_: object, **__: object) -> str:
+        raise FileNotFoundError("there is no place for temporary files")
+
+    noise = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), dtype=np.uint8)
+    data = io.BytesIO()
+    Image.fromarray(noise).save(data, "PNG")
+    assert len(data.getvalue()) > 2 * 2**20
+    monkeypatch.setattr(tempfile, "gettempdir", refuse)
+    monkeypatch.setattr(tempfile, "_get_default_tempdir", refuse)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    response = service.client.post("/v1/search", files={"image": data.getvalue()}, data={"k": 1})
+    assert response.status_code == 200
+    assert [match["id"] for match in response.json()["matches"]] == [photos.search(noise, k=1)[0].id]

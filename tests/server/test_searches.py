@@ -73,6 +73,10 @@ def test_json_mixes_examples_as_python_does(service: Running, photos: Collection
         ({"under": "dogs"}, Where(under="dogs")),
         ({"attributes": {"colour": {"not": ["red"]}}}, Where(attributes={"colour": Not(["red"])})),
         ({"attributes": {"price": {"low": 1.5}}}, Where(attributes={"price": Between(1.5)})),
+        (
+            {"attributes": {"price": {"low": 1, "high": 2.5, "without_low": True}}},
+            Where(attributes={"price": Between(1, 2.5, without_low=True)}),
+        ),
         ({"attributes": {"colour": "red", "price": [1, 2]}}, Where(attributes={"colour": "red", "price": [1, 2]})),
     ],
 )
@@ -81,6 +85,25 @@ def test_filters_are_those_of_python(service: Running, photos: Collection, sent:
     found = search(service.client, positive=[{"id": 12}], where=sent, k=20)
     close(found, list(photos.search_id(12, where=where, k=20)))
     assert found
+
+
+def test_negative_examples_alone_are_a_search_for_what_is_least_like_them(service: Running, photos: Collection) -> None:
+    found = search(service.client, negative=[{"id": 3}], k=4)
+    close(found, list(photos.search_terms([Term(id=3, weight=-1)], k=4)))
+    assert found[0]["score"] > 0
+
+
+def test_labels_and_folders_that_are_not_utf8_are_given_in_base64(photos: Collection) -> None:
+    draw(photos.folder / "caf\udce9" / "x.png", 200)
+    photos.add(photos.folder)
+    name = {"bytes": base64.b64encode(b"caf\xe9").decode()}
+    with running(photos) as service:
+        for where in ({"label": name}, {"label": ["none", name]}, {"under": name}):
+            assert [match["id"] for match in search(service.client, positive=[{"id": 1}], where=where)] == [13]
+        facets = service.client.post("/v1/images/list", json={"limit": 0, "facets": 50}).json()["facets"]
+        assert {"value": r"caf\xe9", "value_bytes": name["bytes"], "images": 1} in facets["labels"]
+        body: dict[str, Any] = {"positive": [{"id": 1}], "where": {"label": {"bytes": "*"}}}
+        assert "bytes: not base64" in problem(service.client.post("/v1/search", json=body), 422)["detail"]
 
 
 def test_filters_in_the_address_are_those_of_the_command_line(service: Running, photos: Collection) -> None:
@@ -144,9 +167,28 @@ def test_a_batch_answers_each_query_and_tells_which_is_wrong(service: Running, p
     close(answers[0]["matches"], list(photos.search_id(1, k=2)))
     close(answers[3]["matches"], list(photos.search_id(3)))
     assert answers[0]["problem"] is None
-    assert [answer["problem"]["status"] for answer in answers[1:3]] == [422, 404]
+    assert [answer["problem"]["status"] for answer in answers[1:3]] == [422, 422]
     assert answers[1]["problem"]["reason"] == "not an image"
     assert answers[1]["matches"] == []
+
+
+def test_an_id_in_a_body_that_names_nothing_is_a_mistake_in_the_body(shared: Running) -> None:
+    """404 would say that there is no search at this address."""
+    bodies: list[dict[str, Any]] = [
+        {"positive": [{"id": 999}]},
+        {"positive": [{"id": 1}], "negative": [{"id": 999}]},
+        {"positive": [{"id": 999}], "region": [0, 0, 0.5, 1]},
+    ]
+    for body in bodies:
+        found = problem(shared.client.post("/v1/search", json=body), 422)
+        assert (found["type"], found["title"]) == ("urn:lookalike:no-image-error", "There is no such image")
+
+
+def test_base64_may_have_line_breaks(service: Running, photos: Collection) -> None:
+    text = base64.encodebytes((photos.folder / "00.png").read_bytes()).decode()
+    assert "\n" in text
+    for form in (text, text.replace("\n", "\r\n"), f"data:image/png;base64,{text}"):
+        assert search(service.client, positive=[{"image": form}], k=1)[0]["key"] == "00.png"
 
 
 def test_text_is_refused_with_the_reason_where_the_model_takes_none(shared: Running) -> None:

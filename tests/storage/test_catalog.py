@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sqlite3
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from lookalike.filters import Where
 from lookalike.images.reading import FileStatus
-from lookalike.storage import known_files, sqlite
+from lookalike.storage import known_files
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.records import FiledImage, FileKind, KnownFile, MissingImage, Totals
 from lookalike.storage.transaction import Transaction, folder_label
@@ -337,11 +336,6 @@ def assert_same_lists(catalog: Catalog, model: Model) -> None:
 # The test
 
 
-def set_foreign_keys(connection: sqlite3.Connection) -> None:
-    """What a connection needs where loss of power is not what is tried."""
-    connection.execute("PRAGMA foreign_keys = ON")
-
-
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of an empty catalog, to be copied."""
@@ -357,20 +351,19 @@ def test_it_holds_what_a_dictionary_would(empty: Path, commits: list[tuple[list[
     path = empty.with_name("catalog.sqlite")
     shutil.copyfile(empty, path)
     model = Model()
-    with mock.patch.object(sqlite, "_set_durability", set_foreign_keys):
-        catalog = Catalog(path)
-        for operations, kept in commits:
-            changes, draft = catalog.state().changes, model.copy()
-            try:
-                with catalog.writing() as transaction:
-                    for operation in operations:
-                        apply(operation, transaction, draft)
-                    if not kept:
-                        raise GivenUpError
-            except GivenUpError:
-                assert catalog.state().changes == changes
-            else:
-                model = draft
-                assert catalog.state().changes > changes
-            assert_same(catalog, model)
-        catalog.close()
+    catalog = Catalog(path)
+    for operations, kept in commits:
+        changes, draft = catalog.state().changes, model.copy()
+        try:
+            with catalog.writing() as transaction:
+                for operation in operations:
+                    apply(operation, transaction, draft)
+                if not kept:
+                    raise GivenUpError
+        except GivenUpError:
+            assert catalog.state().changes == changes
+        else:
+            model = draft
+            assert catalog.state().changes > changes
+        assert_same(catalog, model)
+    catalog.close()

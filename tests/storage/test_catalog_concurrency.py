@@ -60,7 +60,7 @@ def test_a_transaction_larger_than_the_cache_shuts_no_reader_out(journaled: Cata
     other.close()
 
 
-def test_each_commit_is_on_the_disk_when_it_returns(journaled: Catalog) -> None:
+def test_each_commit_is_on_the_disk_when_it_returns(synced: None, journaled: Catalog) -> None:
     """SQLite calls that EXTRA; the connection of every thread has it."""
     with ThreadPoolExecutor(1) as another:
         for synchronous in (synchronous_of(journaled), another.submit(synchronous_of, journaled).result()):

@@ -27,9 +27,9 @@ from lookalike import Collection
 from lookalike.errors import DamagedIndexWarning, NoCollectionError, StorageError
 from lookalike.images.reading import FileStatus
 from lookalike.ingest import pipeline
-from lookalike.storage import sqlite
 from lookalike.storage.catalog import Catalog
 from tests.support.catalogs import images_of
+from tests.support.commands import run
 from tests.support.failing_disk import KINDS, Say, attempt_all, shim
 from tests.support.pictures import ColourEncoder, draw, picture, stored_vectors
 from tests.support.project import environment
@@ -267,15 +267,7 @@ def attempts(
         yield root / str(number) / "photos", (root / str(number) / "said").read_text().splitlines()
 
 
-@pytest.fixture
-def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looking at what is left does not wait for the disk."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(sqlite, "_set_durability", lambda _: None)
-
-
 @pytest.mark.timeout(1800)
-@pytest.mark.usefixtures("without_waiting")
 @pytest.mark.parametrize("kind", KINDS)
 def test_whichever_write_fails_what_was_acknowledged_is_there(
     shim: Path, undisturbed: Undisturbed, template: Path, tmp_path: Path, kind: str
@@ -291,7 +283,6 @@ def test_whichever_write_fails_what_was_acknowledged_is_there(
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.usefixtures("without_waiting")
 def test_a_collection_goes_on_when_the_disk_is_well_again(shim: Path, template: Path, tmp_path: Path) -> None:
     """Without being opened anew, as in a server."""
     went_on = 0
@@ -304,7 +295,6 @@ def test_a_collection_goes_on_when_the_disk_is_well_again(shim: Path, template: 
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.usefixtures("without_waiting")
 @pytest.mark.parametrize("kind", KINDS)
 def test_whichever_write_of_a_build_fails_the_last_index_serves(
     shim: Path, undisturbed_build: Undisturbed, index_template: Path, tmp_path: Path, kind: str
@@ -385,7 +375,7 @@ def test_the_command_line_ends_with_exit_code_5_and_an_explanation(
     assert done.returncode == 5, done.stderr
     assert ".lookalike" in done.stderr
     assert "Traceback" not in done.stderr
-    assert subprocess.run([*command, "--strict"], capture_output=True).returncode == 3  # since one of them is no image
+    assert run("index", folder, "--strict", cwd=folder)[0] == 3  # since one of them is no image
 
 
 SCENARIOS: dict[str, Callable[[Path, Say], None]] = {

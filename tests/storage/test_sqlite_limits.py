@@ -19,7 +19,7 @@ MAGIC = bytes.fromhex("d9d505f920a163d7")
 def changed(path: Path, *statements: str) -> Path:
     """Changes a catalog as only a stranger would."""
     with closing(sqlite3.connect(path)) as connection:
-        for statement in ("PRAGMA foreign_keys = OFF", *statements):
+        for statement in ("PRAGMA foreign_keys = OFF", "PRAGMA synchronous = OFF", *statements):
             connection.execute(statement)
         connection.commit()
     return path

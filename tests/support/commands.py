@@ -1,10 +1,6 @@
-"""The command line in processes of its own, which are forked from one that has imported what most commands need.
-
-Importing takes most of the time of a short command. test_readme.py and test_interrupt.py start Python itself.
-"""
+"""The command line in processes of its own, which are forked as those of forked_programs.py are."""
 
 import json
-import multiprocessing
 import os
 import sys
 import tempfile
@@ -12,15 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.__main__ import main
+from tests.support.forked_programs import FORKING
+from tests.support.unsynced import unsynced
 
 LIMIT_S = 120
-_FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload(
-    [
-        *("lookalike.cli.main", "lookalike.collection.opening", "lookalike.search.searcher"),
-        *("lookalike.encoders.openvino.image_encoder", "openvino", "faiss", "PIL.JpegImagePlugin", "rich.progress"),
-    ]
-)
 _STREAMS = ("stdin", "stdout", "stderr")
 
 
@@ -30,7 +21,7 @@ def run(*arguments: str | Path, cwd: Path, stdin: bytes | None = None, **environ
         streams = Path(name)
         (streams / "stdin").write_bytes(stdin or b"")
         given = (streams, [os.fspath(argument) for argument in arguments], cwd, {**os.environ, **environment})
-        process = _FORKING.Process(target=_be_command, args=given)
+        process = FORKING.Process(target=_be_command, args=given)
         process.start()
         process.join(LIMIT_S)
         assert process.exitcode is not None, f"{arguments} takes longer than {LIMIT_S} s"
@@ -57,5 +48,11 @@ def _be_command(streams: Path, arguments: list[str], cwd: Path, environment: dic
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
+    be_command(*arguments)
+
+
+def be_command(*arguments: str) -> None:
+    """Does what `lookalike` does with these arguments, and exits."""
     sys.argv = ["lookalike", *arguments]
-    main()
+    with unsynced():
+        main()

@@ -5,7 +5,6 @@ import hashlib
 import itertools
 import os
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +23,6 @@ from lookalike import Collection, Report
 from lookalike.images.reading import FileStatus
 from lookalike.index.policies import DEFAULT, Policies
 from lookalike.ingest import embedding, pipeline
-from lookalike.storage import sqlite
 from tests.support.image_model import ImageModel, ModelImage
 from tests.support.pictures import ColourEncoder, picture
 from tests.support.reindexing import stop_after
@@ -76,8 +74,6 @@ class FileHistory(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.cleanup = contextlib.ExitStack()
-        self.cleanup.enter_context(mock.patch.object(sqlite, "_set_durability", _set_little_durability))
-        self.cleanup.enter_context(mock.patch.object(os, "fsync"))
         self.model = ImageModel()
         self.attributes: dict[int, dict[str, str]] = {}  # by id
         self.is_exact = True  # unless files have changed since a run was stopped
@@ -358,9 +354,3 @@ class FileHistory(RuleBasedStateMachine):
             found = self.photos.search_vector(np.ones(ColourEncoder.dim), k=1000, exact=True)
             expected = {(image.id, key, self.label_of(image)) for key, image in self.images.items()}
             assert {(match.id, match.key, match.label) for match in found} == expected
-
-
-def _set_little_durability(connection: sqlite3.Connection) -> None:
-    """No test loses power."""
-    connection.execute("PRAGMA synchronous = OFF")
-    connection.execute("PRAGMA foreign_keys = ON")

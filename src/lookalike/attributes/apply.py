@@ -1,20 +1,24 @@
 """Sets the attributes of a collection's images from a table."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from lookalike import arguments
-from lookalike.attributes.columns import NotANumber
-from lookalike.attributes.table import read_table
+from lookalike.attributes.columns import NO_VALUE, NotANumber
+from lookalike.attributes.image_names import ImageNames
+from lookalike.attributes.table import Table, read_table
 from lookalike.errors import UsageError
-from lookalike.sources.folder import absolute, key_of
+from lookalike.filters import Value
+from lookalike.sources.folder import absolute
 from lookalike.storage.catalog import Catalog
-from lookalike.storage.spellings import only, spellings
 
 _MAX_NAMED = 5  # unknown and ambiguous paths in a report
+_AT_ONCE = 100_000  # rows whose names are looked for together
 
 _Item = TypeVar("_Item")
 
@@ -39,8 +43,8 @@ class AttributesReport:
     """The result of applying a table to a collection.
 
     Attributes:
-        images: the number of rows whose path is an image of the collection.
-        unknown: the number of the other rows.
+        images: the number of rows that name an image of the collection.
+        unknown: the number of rows that name none.
         first_unknown: the paths in the first five of these.
         names: of the attributes that the table has.
         ambiguous: the number of rows whose path names two images: one beside the table, and one whose key it is.
@@ -48,6 +52,8 @@ class AttributesReport:
         column: the name of the column that names the images; "" if it has none.
         no_value: the number of cells that say that they have no value, as `NA` does; they count as empty.
         not_numbers: for each column of text most of whose cells are numbers, the first that is none.
+        nameless: the number of rows whose cell in that column is empty; they are left out.
+        by_name: the number of rows that name an image by the name of its file, without its folder or its suffix.
     """
 
     images: int
@@ -59,6 +65,8 @@ class AttributesReport:
     column: str = ""
     no_value: int = 0
     not_numbers: tuple[NotANumber, ...] = ()
+    nameless: int = 0
+    by_name: int = 0
 
 
 def apply(catalog: Catalog, folder: Path, path: Path) -> AttributesReport:
@@ -75,22 +83,57 @@ def apply(catalog: Catalog, folder: Path, path: Path) -> AttributesReport:
         UsageError: the table does not exist or cannot be used.
         StorageError: the disk is full or failing.
     """
-    names = _Names(catalog, absolute(path).parent, folder)
-    table = read_table(path, names.is_image)
-    images, unknown, ambiguous = 0, _First[str](), _First[Ambiguous]()
+    names = ImageNames(catalog, absolute(path).parent, folder)
+    table = read_table(path, names.is_image, names.keys_by_name)
+    counts, unknown, ambiguous = Counter[str](), _First[str](), _First[Ambiguous]()
     with catalog.writing() as transaction:
-        for name, values in table.rows():
-            taken = names.key(name)
-            if taken is None:
-                unknown.add(name)
-                continue
-            with _errors_of(path, name):
-                transaction.set_attributes(taken, values)
-            images += 1
-            if taken != name and _is_image(catalog, name):
-                ambiguous.add(Ambiguous(name, taken, name))
-    counted = (images, unknown.count, tuple(unknown.items), table.names, ambiguous.count, tuple(ambiguous.items))
-    return AttributesReport(*counted, table.column, table.no_value, table.not_numbers)
+        for row in _named_rows(table, names):
+            if row.key is not None:
+                with _errors_of(path, row.name):
+                    transaction.set_attributes(row.key, row.values)
+                counts.update(images=1, by_name=row.by_name)
+                if row.key != row.name and names.has_key(row.name):
+                    ambiguous.add(Ambiguous(row.name, row.key, row.name))
+            elif row.name.strip() in NO_VALUE:
+                counts.update(nameless=1)
+            else:
+                unknown.add(row.name)
+    return AttributesReport(
+        counts["images"],
+        unknown.count,
+        tuple(unknown.items),
+        table.names,
+        ambiguous.count,
+        tuple(ambiguous.items),
+        column=table.column,
+        no_value=table.no_value,
+        not_numbers=table.not_numbers,
+        nameless=counts["nameless"],
+        by_name=counts["by_name"],
+    )
+
+
+@dataclass(frozen=True)
+class _NamedRow:
+    """A row of a table: what names the image, its key or None, whether only its file's name says so, the attributes."""
+
+    name: str
+    key: str | None
+    by_name: bool
+    values: Mapping[str, Value | None]
+
+
+def _named_rows(table: Table, names: ImageNames) -> Iterator[_NamedRow]:
+    """Yields the rows of a table with the keys of their images."""
+    rows = table.rows()
+    while some := list(islice(rows, _AT_ONCE)):
+        by_name = names.keys_by_name({name.strip() for name, _ in some}) if table.by_name else {}
+        for name, values in some:
+            key = names.key(name) if name else None
+            if key is None and (found := by_name.get(name.strip())):
+                yield _NamedRow(name, found, True, values)
+            else:
+                yield _NamedRow(name, key, False, values)
 
 
 @contextmanager
@@ -100,31 +143,6 @@ def _errors_of(path: Path, name: str) -> Iterator[None]:
         yield
     except UsageError as error:
         raise UsageError(f"{path}: {arguments.shown(name)}: {error.message}") from None
-
-
-class _Names:
-    """The images that the paths in a table name."""
-
-    def __init__(self, catalog: Catalog, table_folder: Path, folder: Path) -> None:
-        self._catalog, self._table_folder, self._folder = catalog, table_folder, folder
-
-    def is_image(self, name: str) -> bool:
-        """Whether it names an image."""
-        return self.key(name) is not None
-
-    def key(self, name: str) -> str | None:
-        """The key of the image that it names; None if it names none.
-
-        A name that names none as it is may be in another spelling, or have spaces around it.
-        """
-        if key := self._exactly(name):
-            return key
-        others = [*spellings(name), *([bare, *spellings(bare)] if (bare := name.strip()) != name else [])]
-        return only(filter(None, map(self._exactly, others)))
-
-    def _exactly(self, name: str) -> str | None:
-        keys = keys_of(name, table_folder=self._table_folder, folder=self._folder)
-        return next((key for key in keys if _is_image(self._catalog, key)), None)
 
 
 class _First(Generic[_Item]):
@@ -137,29 +155,3 @@ class _First(Generic[_Item]):
         self.count += 1
         if len(self.items) < _MAX_NAMED:
             self.items.append(item)
-
-
-def keys_of(name: str, *, table_folder: Path, folder: Path) -> Iterator[str]:
-    """Yields the keys that a path in a table may stand for, the likeliest first: that of the file beside the table.
-
-    Args:
-        name: the path as it is in the table.
-        table_folder: the folder of the table.
-        folder: the folder that the keys are relative to.
-    """
-    given = []
-    if not name.startswith("/") and table_folder != folder:
-        given.append(f"{key_of(table_folder, folder).rstrip('/')}/{name}")
-    given.append(name)
-    yield from given
-    try:
-        key = key_of(absolute(table_folder / name), folder)
-    except (OSError, ValueError, RuntimeError):  # an impossible file name, or a symlink loop
-        return
-    if key not in given:
-        yield key
-
-
-def _is_image(catalog: Catalog, key: str) -> bool:
-    """Whether it is the key of an image, missing or not."""
-    return catalog.hash_at(key) is not None

@@ -3,8 +3,9 @@
 import math
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lookalike.filters import Value
 
@@ -115,6 +116,7 @@ class ImageColumn:
 
     _MOST_ROWS, _CELLS, _REMEMBERED = 50, 5000, 1000
     _LONGEST = 4096  # characters; no path has more
+    _LONGEST_NAME = 255  # characters; no file system has longer names
 
     def __init__(self, columns: int, names_image: Callable[[str], bool]) -> None:
         """`names_image` says whether a text names an image."""
@@ -123,12 +125,14 @@ class ImageColumn:
         self._rows, self._random = 0, random.Random(0)
         self._found: list[set[str]] = [set() for _ in range(columns)]
         self._hits = [0] * columns
+        self._names: list[list[str]] = []  # in the rows that are tried, those of files, else ""
 
     def add(self, cells: Sequence[object]) -> None:
         """Adds the next row."""
         self._rows += 1
         if self._rows > self._first and self._random.random() * self._rows >= self._first:
             return
+        self._names.append([self._name(cell) for cell in cells])
         for column, cell in enumerate(cells):
             if isinstance(cell, str) and self._is_image(cell):
                 self._hits[column] += 1
@@ -138,13 +142,39 @@ class ImageColumn:
         """The number of rows, of those that were tried, in which the best column names an image."""
         return max(self._hits)
 
-    def best(self, preference: Callable[[int], int]) -> int | None:
+    def best(self, preference: Callable[[int], Any]) -> int | None:
         """The column that names most images; of several, the one with the least preference. None if none names any."""
-        ranked = (
-            (-hits, -len(self._found[column]), preference(column), column) for column, hits in enumerate(self._hits)
-        )
-        hits, *_, column = min(ranked)
-        return column if hits else None
+        column = _best(self._hits, self._found, preference)
+        return column if self._hits[column] else None
+
+    def best_by_name(
+        self,
+        images_named: Callable[[Collection[str]], Collection[str]],
+        preference: Callable[[int], Any],
+        is_usual: Callable[[int], bool],
+    ) -> int | None:
+        """The column that has the names of most files of images, for tables that have no paths.
+
+        Names may be numbers, such as 1163 for `images/1163.jpg`. In a column of another than a usual name, most of the
+        rows that were tried have to name images, since a few numbers do so by chance.
+
+        Args:
+            images_named: which of some names are those of images, perhaps without their suffixes.
+            preference: as for `best`.
+            is_usual: whether a column is called as one that names images often is.
+        """
+        known = images_named({name for row in self._names for name in row if name})
+        columns = [[name for name in column if name in known] for column in zip(*self._names, strict=True)]
+        if not columns:
+            return None
+        column = _best([len(names) for names in columns], [set(names) for names in columns], preference)
+        least = 0 if is_usual(column) else _MOSTLY * len(self._names)
+        return column if len(columns[column]) > least else None
+
+    def _name(self, cell: object) -> str:
+        """What a cell has if it can be the name of a file without its folders; else ""."""
+        text = cell.strip() if isinstance(cell, str) else str(cell) if isinstance(cell, int) else ""
+        return "" if len(text) > self._LONGEST_NAME or "/" in text or "\\" in text else text
 
     def _is_image(self, cell: str) -> bool:
         if not cell or len(cell) > self._LONGEST:
@@ -154,3 +184,8 @@ class ImageColumn:
                 self._known.clear()
             self._known[cell] = self._names_image(cell)
         return self._known[cell]
+
+
+def _best(hits: Sequence[int], found: Sequence[Collection[str]], preference: Callable[[int], Any]) -> int:
+    """The column with most hits; of several, that with most different names, then that with the least preference."""
+    return min(range(len(hits)), key=lambda column: (-hits[column], -len(found[column]), preference(column), column))

@@ -2,8 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from lookalike.filters import LABEL, Value
 from lookalike.filters.where import MAX_TEXT
 
 # Names of a column of paths, without "_" and the like, the likeliest first. The values decide; these only among equals.
-_PATH_COLUMNS = ("path", "filepath", "imagepath", "sourcefile", "file", "filename", "imagefile", "imagename", "image")
+_PATH_COLUMNS = (
+    *("path", "filepath", "imagepath", "sourcefile", "file", "filename", "imagefile", "imagename", "image"),
+    *("imageid", "id"),
+)
 # What pandas calls an index without a name when it has read it from a CSV file, or writes it to a Parquet file.
 _INDEX = re.compile(r"Unnamed: 0(\.\d+)?|__index_level_\d+__")
 _CHANGED = "changed while it was read; try again"
@@ -27,6 +31,9 @@ _PARQUET_HITS, _PARQUET_ROWS = 20, 10_000  # so many images name the column of p
 
 Row = tuple[str, dict[str, Value | None]]
 NamesImage = Callable[[str], bool]
+"""Whether a path names an image."""
+ImagesNamed = Callable[[Collection[str]], Collection[str]]
+"""Which of some names are those of the files of images, perhaps without their suffixes."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +43,12 @@ class Table:
     Attributes:
         path: of the file.
         names: of the attributes, in the order of the columns.
-        rows: reads the file again and yields, for each row, the name of the image and the attributes; None is an empty
-            cell.
+        rows: reads the file again and yields, for each row, what names the image, "" if that is empty, and the
+            attributes; None is an empty cell.
         column: the name of the column that names the images; "" if it has none.
         no_value: the number of cells that say that they have no value, as `NA` does.
         not_numbers: for each column of text most of whose cells are numbers, the first that is none.
+        by_name: whether cells of that column may be names of files without their folders, perhaps without suffixes.
     """
 
     path: Path
@@ -49,13 +57,17 @@ class Table:
     column: str
     no_value: int = 0
     not_numbers: tuple[NotANumber, ...] = ()
+    by_name: bool = False
 
 
-def read_table(path: Path, names_image: NamesImage = lambda _: False) -> Table:
+def read_table(
+    path: Path, names_image: NamesImage = lambda _: False, images_named: ImagesNamed = lambda _: ()
+) -> Table:
     """Opens a table. A CSV file is read once to find the types of its columns.
 
-    The images are named by the column whose cells name most of them, as `names_image` tells; if there is none, by the
-    one named path, file_name or the like, else by the first.
+    The images are named by the column whose cells are paths of most of them, as `names_image` tells; if there is none,
+    by the one that has the names of most files, as `images_named` tells; else by the one named path, file_name or the
+    like, or by the first.
 
     The cells of a CSV file are separated by commas, semicolons or tabs, and it is in UTF-8, or in UTF-16 or UTF-32 with
     a byte order mark. A column is of integers if each of its cells that is not empty is an integer as Python writes it,
@@ -72,17 +84,27 @@ def read_table(path: Path, names_image: NamesImage = lambda _: False) -> Table:
         raise UsageError(f"{path}: attributes are read from .csv, .tsv and .parquet files; save it as one of these")
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file")
-    return _parquet(path, names_image) if suffix == ".parquet" else _csv(path, names_image)
+    finder = _Finder(names_image, images_named)
+    return _parquet(path, finder) if suffix == ".parquet" else _csv(path, finder)
+
+
+@dataclass(frozen=True)
+class _Finder:
+    """Tells whether paths, and which names of files, are those of images."""
+
+    names_image: NamesImage
+    images_named: ImagesNamed
 
 
 @dataclass(frozen=True)
 class _Header:
-    """The columns of a table: their names, which of them are attributes, and which one names the images."""
+    """The columns of a table: their names, which of them are attributes, and which one names the images, and how."""
 
     path: Path
     names: tuple[str, ...]
     attributes: tuple[int, ...]
     paths: int
+    by_name: bool
 
     def row(self, name: str, values: Sequence[Any]) -> Row:
         """A row of the table, of the values of the attributes."""
@@ -114,7 +136,9 @@ def _checked_names(path: Path, given: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _header(path: Path, names: tuple[str, ...], images: ImageColumn, is_filled: Callable[[int], bool]) -> _Header:
+def _header(
+    path: Path, names: tuple[str, ...], images: ImageColumn, finder: _Finder, is_filled: Callable[[int], bool]
+) -> _Header:
     """Decides what the columns are.
 
     A column without a name is no attribute: the first one is an index, as pandas and R write it, and others are empty.
@@ -122,20 +146,37 @@ def _header(path: Path, names: tuple[str, ...], images: ImageColumn, is_filled: 
     Raises:
         UsageError: a column without a name is filled, or there is no attribute.
     """
-    paths = images.best(lambda column: _preference(names[column]))
+
+    def preference(column: int) -> int:
+        return _preference(names[column])
+
+    def is_usual(column: int) -> bool:
+        return preference(column) < len(_PATH_COLUMNS)
+
+    paths, by_name = images.best(preference), False
     if paths is None:
-        paths = min(range(len(names)), key=lambda column: _preference(names[column]))
+        found = images.best_by_name(
+            finder.images_named, lambda column: (_is_index(names[column]), preference(column)), is_usual
+        )
+        paths = min(range(len(names)), key=preference) if found is None else found
+        by_name = found is not None or is_usual(paths)
     for column, name in enumerate(names):
         if not name and column not in (0, paths) and is_filled(column):
             raise UsageError(f"{path}: column {column + 1} has no name; name it, or remove it")
-    named = (column for column, name in enumerate(names) if name and not _INDEX.fullmatch(name))
+    named = (column for column, name in enumerate(names) if not _is_index(name))
     attributes = tuple(column for column in named if column != paths)
     if not attributes:
         raise UsageError(f"{path}: it has a column of paths and none of attributes; add one, with a name")
-    return _Header(path, names, attributes, paths)
+    return _Header(path, names, attributes, paths, by_name)
+
+
+def _is_index(name: str) -> bool:
+    """Whether a column of that name, or of none, is an index, as far as its name tells."""
+    return not name or bool(_INDEX.fullmatch(name))
 
 
 def _preference(name: str) -> int:
+    """How likely a name is that of a column of paths: the less, the likelier."""
     bare = re.sub(r"[\s_-]", "", name).lower()
     return _PATH_COLUMNS.index(bare) if bare in _PATH_COLUMNS else len(_PATH_COLUMNS)
 
@@ -143,21 +184,21 @@ def _preference(name: str) -> int:
 # CSV
 
 
-def _csv(path: Path, names_image: NamesImage) -> Table:
-    dialect = _dialect(path, names_image)
+def _csv(path: Path, finder: _Finder) -> Table:
+    dialect = _dialect(path, finder.names_image)
     lines = csv_text.rows(path, dialect)
     _, first = next(lines, (0, None))
     if first is None:
         raise UsageError(f"{path}: empty; its first line has to name the columns")
     names = _checked_names(path, first)
-    images = ImageColumn(len(names), names_image)
+    images = ImageColumn(len(names), finder.names_image)
     columns = [Column(is_text=name == LABEL, decimal_comma=dialect.delimiter == ";") for name in names]
     for number, cells in lines:
         given = _fitted(path, number, cells, len(names))
         images.add(given)
         for column, cell in zip(columns, given, strict=True):
             column.add(number, cell.strip())
-    header = _header(path, names, images, lambda column: bool(columns[column].filled))
+    header = _header(path, names, images, finder, lambda column: bool(columns[column].filled))
     _check_lengths(header, columns)
     found = [columns[column].not_a_number(names[column]) for column in header.attributes]
     return Table(
@@ -167,6 +208,7 @@ def _csv(path: Path, names_image: NamesImage) -> Table:
         names[header.paths],
         sum(columns[column].no_value for column in header.attributes),
         tuple(filter(None, found)),
+        header.by_name,
     )
 
 
@@ -195,13 +237,11 @@ def _csv_rows(header: _Header, dialect: Dialect, columns: Sequence[Column]) -> I
     for number, cells in lines:
         given = _fitted(header.path, number, cells, len(header.names))
         name = given[header.paths]  # a file name may begin or end with a space
-        if not name.strip():
-            raise UsageError(f"{header.path}: line {number} has no path in {header.described()}")
         try:
             values = [conversion(given[column].strip()) for column, conversion in conversions]
         except ValueError:
             raise UsageError(f"{header.path}: {_CHANGED}") from None
-        yield header.row(name, values)
+        yield header.row(name if name.strip() else "", values)
 
 
 def _fitted(path: Path, number: int, cells: list[str], width: int) -> list[str]:
@@ -225,16 +265,17 @@ def _check_lengths(header: _Header, columns: Sequence[Column]) -> None:
 # Parquet
 
 
-def _parquet(path: Path, names_image: NamesImage) -> Table:
+def _parquet(path: Path, finder: _Finder) -> Table:
     parquet.check(path)
     names = _checked_names(path, parquet.names(path))
-    images = ImageColumn(len(names), names_image)
+    images = ImageColumn(len(names), finder.names_image)
     for cells in islice(parquet.rows(path), _PARQUET_ROWS):
         images.add(cells)
         if images.hits() >= _PARQUET_HITS:
             break
-    header = _header(path, names, images, lambda _: True)
-    return Table(path, header.attribute_names, lambda: _parquet_rows(header), names[header.paths])
+    header = _header(path, names, images, finder, lambda _: True)
+    rows = partial(_parquet_rows, header)
+    return Table(path, header.attribute_names, rows, names[header.paths], by_name=header.by_name)
 
 
 def _parquet_rows(header: _Header) -> Iterator[Row]:
@@ -242,8 +283,8 @@ def _parquet_rows(header: _Header) -> Iterator[Row]:
         if len(cells) != len(header.names):
             raise UsageError(f"{header.path}: {_CHANGED}")
         name = cells[header.paths]
-        if not isinstance(name, str) or not name:
+        if not (name is None or isinstance(name, str) or (header.by_name and isinstance(name, int))):
             raise UsageError(
                 f"{header.path}: row {number} has no path in {header.described()} but {arguments.shown(name)}"
             )
-        yield header.row(name, [cells[column] for column in header.attributes])
+        yield header.row("" if name is None else str(name), [cells[column] for column in header.attributes])

@@ -42,8 +42,12 @@ def completion(context: click.Context, shell: str) -> None:
     """Print the shell completion script.
 
     \b
-    For bash, add this to ~/.bashrc (zsh and fish likewise):
+    For bash, add this to ~/.bashrc, and for zsh likewise to ~/.zshrc:
       eval "$(lookalike completion bash)"
+
+    \b
+    For fish, to ~/.config/fish/config.fish:
+      lookalike completion fish | source
     """
     from click.shell_completion import get_completion_class
 

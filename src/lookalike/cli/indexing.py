@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import lookalike
-from lookalike.cli import locate, nested, options, output, progress, reindexing, reports
+from lookalike.cli import exit_codes, locate, nested, options, output, progress, reindexing, reports
 from lookalike.cli.lists import NamedSources, named_sources
 from lookalike.display.text import safe_text
 
@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from lookalike.collection.reindex import ReindexEstimate
     from lookalike.ingest.pipeline import Report
 
-_LEFT_OUT = 3  # the exit code when nothing could be read, many images are missing, or with --strict any was left out
+
+_HEADINGS = {
+    "What is indexed": ("--from-file", "--null", "--exclude", "--include", "--trust", "--take-over"),
+    "How": ("--model", "--precision", "--reindex", "--device", "--threads", "--max-pixels"),
+    "Outcome": ("--prune", "--strict", "--json"),
+}
 
 
-@click.command()
+@click.command(cls=options.GroupedCommand, headings=_HEADINGS)
 @click.argument("paths", nargs=-1, metavar="[FOLDER | FILE]...", type=options.FilePath(allow_dash=True))
-@options.collection
 @click.option(
     "--from-file",
     "lists",
@@ -36,21 +40,22 @@ _LEFT_OUT = 3  # the exit code when nothing could be read, many images are missi
 @click.option("-0", "--null", is_flag=True, help="The paths in lists end with NUL characters, as of find -print0.")
 @options.exclude
 @click.option("--include", multiple=True, metavar="GLOB", help="Drop an earlier --exclude, or a default; repeatable.")
-@options.model
-@options.precision
-@click.option("--reindex", is_flag=True, help="Index again with another --model, then switch over.")
+@click.option("--trust", is_flag=True, help="Read what a collection of somebody else's names outside of its folder.")
 @click.option(
     "--take-over/--no-take-over",
     default=None,
     help="Take vectors and attributes over from collections below instead of starting anew (default: ask).",
 )
+@options.model
+@options.precision
+@click.option("--reindex", is_flag=True, help="Index again with another --model, then switch over.")
+@options.device
+@options.threads
+@options.max_pixels
 @click.option("--prune", is_flag=True, help="Forget missing images, unless a drive may be away.")
 @click.option("--strict", is_flag=True, help="Exit code 3 if any file was left out.")
-@click.option("--trust", is_flag=True, help="Read whatever the collection says it was made of, also outside of it.")
-@options.device
-@options.max_pixels
-@options.threads
 @options.as_json
+@options.collection
 def index(
     paths: Sequence[str],
     directory: str | None,
@@ -69,19 +74,16 @@ def index(
 ) -> int:
     """Make a folder searchable, or bring it up to date.
 
-    Only new and changed files are processed. An image whose file is gone is missing: it is not found any more, but kept
-    until the file is back, under whatever name, or the image is pruned. A run may be stopped at any time: the next one
-    carries on. Files that cannot be used are named, and do not change the exit code unless nothing else is there;
-    see --strict.
+    Only new and changed files are processed; the files themselves stay as they are. A run may be stopped at any time:
+    the next one carries on. The collection is kept in FOLDER/.lookalike, unless a folder above has one, which FOLDER
+    then becomes part of. It remembers what it was made of: without FOLDER, all of that is brought up to date.
 
-    The collection is kept in FOLDER/.lookalike, unless a folder above has one, which FOLDER then becomes part of. No
-    image is changed. It remembers which folders and lists it was made of: without any, the nearest collection, or that
-    of -c, is brought up to date with them. What it names outside of its folder is read only if you have named it
-    before, or with --trust.
+    Files that cannot be used are named, and the rest goes on. An image whose file is gone is missing: it is not found,
+    but kept until the file is back, under whatever name, or the image is pruned.
 
-    Hidden files and folders are left out, and so are thumbnails and waste of network drives and systems (@eaDir,
-    #recycle, $RECYCLE.BIN, lost+found and the like), contact sheets that Lookalike wrote, and what --exclude has named,
-    now or earlier; symbolic links to folders are not followed.
+    Left out are hidden files and folders, symbolic links to folders, thumbnails and waste of network drives and systems
+    (@eaDir, #recycle, $RECYCLE.BIN, lost+found and the like), Lookalike's own contact sheets, and what --exclude names,
+    now or earlier.
     """
     named = named_sources(paths, lists, null=null)
     place = locate.place_to_index(named.paths, directory, has_lists=named.has_lists)
@@ -93,7 +95,7 @@ def index(
         collection = locate.collection_to_index(place, named, directory, **choice)
         report = run.index(collection, is_new=place is None)
     _finish(collection, report, prune=prune, maintain=not change, as_json=as_json)
-    return _code(report, strict=strict)
+    return _exit_code(report, strict=strict)
 
 
 @dataclass(frozen=True)
@@ -137,11 +139,13 @@ class _Run:
 
     def reindex(self, place: Path, change: "ReindexEstimate", choice: dict[str, Any]) -> "tuple[Collection, Report]":
         """Indexes again with another model, and says what that has done; returns the collection as it is then."""
+        from lookalike.collection.sources import change_what_is_left_out
+
         if self.take_over:
             output.note("--take-over has no effect with --reindex.")
         if any(self.patterns):
-            with lookalike.open(place) as before:
-                _leave_out(before, *self.patterns)
+            exclude, include = self.patterns
+            change_what_is_left_out(place, exclude=exclude, include=include)
         again = partial(reindexing.reindexed, change, self.named.sources, self.threads, choice)
         report = nested.asking_to_trust(again, place, trust=self.trust)
         collection = lookalike.open(place)
@@ -248,8 +252,9 @@ def _prune(collection: "Collection", *, spare: bool, as_json: bool) -> None:
         reports.print_pruned(collection.prune(), as_json=as_json)
 
 
-def _code(report: "Report", *, strict: bool) -> int:
+def _exit_code(report: "Report", *, strict: bool) -> int:
+    """Tells nothing that could be read, or many missing images, from success; with `strict`, any file left out."""
     left_out = len(report.skipped) + report.skipped_before
     there = report.added + report.updated + report.renamed + report.returned + report.unchanged
     is_serious = report.misses_many or (left_out and (strict or not there))
-    return _LEFT_OUT if is_serious else 0
+    return exit_codes.INCOMPLETE if is_serious else 0

@@ -1,9 +1,4 @@
-"""The entry point of the command line, and the exit codes.
-
-Exit codes: 0 done, 1 unexpected, 2 usage, 3 done but nothing could be read, or many images are missing, or with
-`index --strict` a file was left out, 4 corrupt or incompatible collection, 5 disk or resources, 6 another process is
-writing, 130 stopped by Ctrl-C.
-"""
+"""The entry point of the command line: its commands, what Ctrl-C does, and how errors are shown."""
 
 import io
 import os
@@ -16,25 +11,39 @@ from types import FrameType
 import click
 
 from lookalike import errors
-from lookalike.cli import demo, indexing, missing, models, output, searching, serving, suggestions, tables, upkeep
+from lookalike.cli import (
+    demo,
+    exit_codes,
+    indexing,
+    missing,
+    models,
+    options,
+    output,
+    searching,
+    serving,
+    suggestions,
+    tables,
+    upkeep,
+)
 from lookalike.cli.hints import as_command
 
 # The first that fits decides.
 _EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
-    (errors.UsageError, 2),
-    (errors.ImageError, 2),
-    (errors.NoCollectionError, 2),
-    (errors.LockedError, 6),
-    (errors.CollectionError, 4),
-    (errors.StorageError, 5),
-    (OSError, 5),
-    (MemoryError, 5),
-    (errors.LookalikeError, 1),
+    (errors.UsageError, exit_codes.USAGE),
+    (errors.ImageError, exit_codes.USAGE),
+    (errors.NoCollectionError, exit_codes.USAGE),
+    (errors.LockedError, exit_codes.LOCKED),
+    (errors.CollectionError, exit_codes.CORRUPT),
+    (errors.StorageError, exit_codes.RESOURCES),
+    (OSError, exit_codes.RESOURCES),
+    (MemoryError, exit_codes.RESOURCES),
+    (errors.LookalikeError, exit_codes.UNEXPECTED),
 )
-_STOPPED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=options.OrderedGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="lookalike")
 def cli() -> None:
     """Finds the images that look like this one.
@@ -46,6 +55,9 @@ def cli() -> None:
       lookalike demo                 try it on images that it draws itself
 
     Nothing leaves this machine.
+
+    Unless -c or $LOOKALIKE_COLLECTION names a collection, a command uses that of the current folder or of the closest
+    one above it, else that of the image's or table's own folder, else the only one in the folders right below.
 
     \b
     Exit codes:
@@ -79,7 +91,7 @@ def main() -> None:
     def stop(_number: int, frame: FrameType | None) -> None:
         stopped.set()
         if _is_importing(frame):
-            os._exit(_STOPPED)  # a compiled module would print an error, or raise another one
+            os._exit(exit_codes.STOPPED)  # a compiled module would print an error, or raise another one
         raise KeyboardInterrupt
 
     before = signal.getsignal(signal.SIGINT)
@@ -88,7 +100,7 @@ def main() -> None:
             signal.signal(signal.SIGINT, stop)
         code = cli(standalone_mode=False)
     except BaseException as error:
-        code = _STOPPED if stopped.is_set() else _failed(error)
+        code = exit_codes.STOPPED if stopped.is_set() else _failed(error)
     finally:
         signal.signal(signal.SIGINT, before)
     sys.exit(code or 0)
@@ -106,7 +118,7 @@ def _failed(error: BaseException) -> int:
         suggestions.improved(error).show()
         return error.exit_code
     if isinstance(error, click.Abort | KeyboardInterrupt):
-        return _STOPPED
+        return exit_codes.STOPPED
     code = next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), None)
     if code is None:
         raise error

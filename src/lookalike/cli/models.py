@@ -1,6 +1,8 @@
 """The commands `lookalike models ...`: import, list, show, remove, inspect and compare models."""
 
-from collections.abc import Callable, Iterator
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -10,7 +12,7 @@ import click
 from lookalike import errors
 from lookalike.cli import options, output, progress
 from lookalike.cli.hints import as_command
-from lookalike.display.text import safe_text
+from lookalike.display.text import safe_text, shortened
 
 if TYPE_CHECKING:
     from lookalike.encoders.card import Card
@@ -35,7 +37,7 @@ class _PerChannel(click.ParamType[Any]):
         return tuple(numbers * 3 if len(numbers) == 1 else numbers)
 
 
-@click.group()
+@click.group(cls=options.OrderedGroup)
 def models() -> None:
     """Manage the models that turn images into vectors.
 
@@ -74,7 +76,7 @@ def import_(source: str, name: str | None, as_json: bool, **given: Any) -> None:
       torchvision:vgg16
       keras:InceptionV3                         keras.applications, on TensorFlow
       open_clip:ViT-B-32/laion2b_s34b_b79k      embeds text too
-      hf:owner/name                             a Hugging Face repository with ONNX files
+      hf:owner/name                             ONNX files on Hugging Face
       model.onnx, model.tflite, saved_model/, model.xml
 
     It is downloaded if necessary, checked, converted, and saved with a card. Its framework is needed for the import
@@ -116,9 +118,7 @@ def list_(as_json: bool) -> None:
         return
     width = max(len(row["name"]) for row in rows)
     for row in rows:
-        text = ", text" if row.get("text") else ""
-        size = output.size_text(row["bytes"])
-        output.say(f"{row['name']:<{width}}  {row['dim']:>5,} dimensions{text}  {size:>7}  {safe_text(row['source'])}")
+        output.say(_line_of(row, width))
 
 
 @models.command()
@@ -140,7 +140,7 @@ def show(name: str, as_json: bool) -> None:
 @models.command()
 @click.argument("name", required=False)
 def path(name: str | None) -> None:
-    """Print the folder of an imported model, or the folder of all of them.
+    """Print the folder of a model, or that of all of them.
 
     A model's folder can be copied to another machine as it is.
     """
@@ -172,9 +172,10 @@ def remove(names: tuple[str, ...]) -> None:
 @click.option("--all", "everything", is_flag=True, help="List every layer, not only the last ones.")
 @options.as_json
 def inspect(file: str, everything: bool, as_json: bool) -> None:
-    """List the layers of the network in FILE whose output can become a vector, the last first.
+    """List the layers that vectors can be taken from.
 
-    The default one is marked with a star. To take another: lookalike models import FILE --output LAYER
+    These are layers of the network in FILE, the last first. The default one is marked with a star. To take another:
+    lookalike models import FILE --output LAYER
     """
     from lookalike.importers import inspect as layers_of
 
@@ -256,6 +257,14 @@ def _facts(name: str) -> dict[str, Any]:
         model = registry.read(name)
         location = {"bytes": model.bytes, "path": str(model.folder)}
     return {**card.as_dict(), "fingerprint": card.fingerprint, **location}
+
+
+def _line_of(model: Mapping[str, Any], width: int) -> str:
+    """What a model is, in a line that fits a terminal; its source, which comes last, may end in an ellipsis there."""
+    text = ", text" if model.get("text") else ""
+    size, source = output.size_text(model["bytes"]), safe_text(model["source"])
+    line = f"{model['name']:<{width}}  {model['dim']:>5,} dimensions{text}  {size:>7}  {source}"
+    return shortened(line, shutil.get_terminal_size().columns) if sys.stdout.isatty() else line
 
 
 def _card_rows(card: "Card") -> dict[str, str]:

@@ -1,6 +1,5 @@
 """What `lookalike index` asks before it reads what a collection names, or takes over what other collections have."""
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -56,18 +55,17 @@ def asking_to_trust(act: Callable[[], _Result], place: Path, *, trust: bool) -> 
         place: the collection's directory.
         trust: whether the user has said that it is to be trusted.
     """
-    import lookalike
+    from lookalike.collection.sources import trust_all
 
     if not trust:
         try:
             return act()
         except UsageError as error:
-            if not any(hint.action == "trust" for hint in error.hints) or not _is_terminal():
+            if not any(hint.action == "trust" for hint in error.hints) or not output.is_with_a_person():
                 raise
             output.note(error.message)
         click.confirm("Read all of that, and remember it?", abort=True, err=True)
-    with lookalike.open(place) as collection:
-        collection.trust()
+    trust_all(place)
     return act()
 
 
@@ -77,11 +75,7 @@ def _is_agreed(usable: "Sequence[CollectionBelow]") -> bool:
     more = f" and {len(usable) - _SHOWN:,} more" if len(usable) > _SHOWN else ""
     has, their = ("has a collection", "its") if len(usable) == 1 else ("have collections", "their")
     told = f"{names}{more} {has} of {output.counted(images, 'image')}"
-    if _is_terminal():
+    if output.is_with_a_person():
         return click.confirm(f"{told}. Take over {their} vectors and attributes?", default=True, err=True)
     output.note(f"{told}; to take over {their} vectors and attributes instead of starting anew, add --take-over")
     return False
-
-
-def _is_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()

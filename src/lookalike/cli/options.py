@@ -1,12 +1,42 @@
-"""Options that several commands share."""
+"""Options that several commands share, and help that lists many options under headings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 RECALL = click.FloatRange(0, 1, min_open=True)
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists its options under headings; those under none come last."""
+
+    def __init__(self, *arguments: Any, headings: Mapping[str, Sequence[str]], **given: Any) -> None:
+        """`headings` has the names of the options under each heading, as `--json`."""
+        super().__init__(*arguments, **given)
+        self.headings = headings
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        left = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
+        for heading, names in self.headings.items():
+            _write_options(ctx, formatter, heading, [each for each in left if not set(names).isdisjoint(each.opts)])
+            left = [each for each in left if set(names).isdisjoint(each.opts)]
+        _write_options(ctx, formatter, "Other options", left)
+
+
+class OrderedGroup(click.Group):
+    """Commands whose help lists them in the order in which they were added, not by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
+        return list(self.commands)
+
+
+def _write_options(
+    ctx: click.Context, formatter: click.HelpFormatter, heading: str, listed: Sequence[click.Option]
+) -> None:
+    with formatter.section(heading):
+        formatter.write_dl([record for each in listed if (record := each.get_help_record(ctx))])
 
 
 class FilePath(click.Path):
@@ -47,9 +77,7 @@ collection = click.option(
     metavar="DIR",
     type=FilePath(),
     envvar="LOOKALIKE_COLLECTION",
-    help="The folder that was indexed, or the collection itself (default: $LOOKALIKE_COLLECTION, else the nearest one"
-    " in the current folder or above it, else that of the image's or table's own folder, else the only one in the"
-    " folders right below).",
+    help="The collection: the folder that was indexed, or its directory (default: the nearest, see lookalike --help).",
 )
 folder = click.argument("folder", required=False, metavar="[FOLDER]", type=FilePath(file_okay=False))
 exclude = click.option(
@@ -71,8 +99,7 @@ device = click.option(
 max_pixels = click.option(
     "--max-pixels",
     type=click.IntRange(1),
-    help="Most pixels of an image that are decoded (default: 178000000). Decoding may take 6 bytes of memory for each,"
-    " 1.07 GB by default. JPEGs are decoded at a smaller scale, and so may be larger.",
+    help="Largest image to decode, in pixels; each takes up to 6 bytes of memory (default: 178000000).",
 )
 threads = click.option("--threads", type=click.IntRange(1), help="Images to process at once (default: one per core).")
 html = click.option("--html", type=OUTPUT_FILE, help="Write a page of thumbnails.")

@@ -15,6 +15,8 @@ from lookalike.cli.hints import as_command
 from lookalike.display.text import printable, without_surrogates
 from lookalike.errors import DamagedIndexWarning, FontWarning, IncompatibleError, UsageError, with_hints
 
+UNTIL_RATE_S = 1.0  # before, the rate of a run is mostly that of loading the model
+
 # JSON escapes the control characters of ASCII by itself, but not these, which a terminal may act upon.
 _UNSEEN = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
@@ -54,6 +56,11 @@ def note(text: str) -> None:
 def print_script(text: str) -> None:
     """A program of Lookalike's own for a shell, as it is."""
     click.echo(text)
+
+
+def is_with_a_person() -> bool:
+    """Whether a person can be asked: what they type is read, and what is asked is seen."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def counted(number: int, noun: str) -> str:

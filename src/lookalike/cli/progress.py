@@ -1,7 +1,6 @@
 """Progress bars, shown only if a person can see them.
 
-What is printed while a bar is shown comes above it, on lines of its own. A rate is shown only after a second: before,
-it is that of loading the model.
+What is printed while a bar is shown comes above it, on lines of its own. A rate is shown only after a second.
 """
 
 import signal
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.output import counted, duration, note
+from lookalike.cli import exit_codes
+from lookalike.cli.output import UNTIL_RATE_S, counted, duration, note
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from lookalike.index.build_progress import BuildProgress
     from lookalike.ingest.pipeline import Progress
 
-_UNTIL_RATE_S = 1.0
 _BAR_COLUMNS = 8, 40  # the shortest and the longest bar
 _BESIDE_COLUMNS = 56  # for what stands beside it
 
@@ -46,7 +45,7 @@ def indexing() -> Iterator[Callable[["Progress"], None]]:
 
 def _rate(task: "Task") -> str:
     """The rate of a task and the time that it still takes; "" before the first second is over."""
-    if (task.elapsed or 0) < _UNTIL_RATE_S or not task.speed:
+    if (task.elapsed or 0) < UNTIL_RATE_S or not task.speed:
         return ""
     left = "" if task.time_remaining is None else f", {duration(task.time_remaining)} left"
     return f"{task.speed:,.0f} images/s{left}"
@@ -140,6 +139,6 @@ def _interruptible() -> Iterator[Callable[[], None]]:
         yield stop_if_asked
     except KeyboardInterrupt:
         note("Stopped. What was done is kept: run the same command again to carry on.")
-        raise click.exceptions.Exit(128 + signal.SIGINT) from None
+        raise click.exceptions.Exit(exit_codes.STOPPED) from None
     finally:
         signal.signal(signal.SIGINT, before)

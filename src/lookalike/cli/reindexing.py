@@ -51,9 +51,12 @@ def print_change(change: "ReindexEstimate", report: "Report", *, as_json: bool) 
     if as_json:
         output.print_json({"reindexed": kept + report.added, "from": str(before), "to": str(after)})
         return
+    is_same_name = str(before) == str(after)
+    models = f"another version of {after}" if is_same_name else f"{after} instead of {before}"
+    new = f", {report.added:,} new" if report.added else ""
     output.say(
-        f"Indexed again with {after} instead of {before}: {output.counted(kept, 'image')} with their ids and attributes"
-        f"{f', {report.added:,} new' if report.added else ''}. The data of {before} are deleted."
+        f"Indexed again with {models}: {output.counted(kept, 'image')} with their ids and attributes{new}."
+        f" The data of {'the earlier one' if is_same_name else before} are deleted."
     )
 
 

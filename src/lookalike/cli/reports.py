@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.cli.hints import as_command
 from lookalike.cli.made_of import exclusion_text, sources_text
-from lookalike.cli.output import OutputFiles, counted, duration, note, print_json, say, size_text
+from lookalike.cli.output import UNTIL_RATE_S, OutputFiles, counted, duration, note, print_json, say, size_text
 from lookalike.display.json import as_dict, skip_as_dict
 from lookalike.display.text import safe_text, share_text, time_text
 from lookalike.errors import Hint, with_hints
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from lookalike.results import Matches, Skipped
 
 _SHOWN_SKIPS = 20
-_UNTIL_RATE_S = 1.0  # in less time, a rate is mostly that of loading the model
 
 
 def print_report(report: "Report", collection: "Collection", *, as_json: bool) -> None:
@@ -50,7 +49,7 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
     if report.missing_before:
         told.append(f"{report.missing_before:,} missing before and not back")
     worked = report.added + report.updated + report.reencoded
-    rate = f" ({worked / report.seconds:,.0f} images/s)" if worked and report.seconds >= _UNTIL_RATE_S else ""
+    rate = f" ({worked / report.seconds:,.0f} images/s)" if worked and report.seconds >= UNTIL_RATE_S else ""
     say(f"{', '.join(told) or 'No images found'} in {max(report.seconds, 0.1):.1f} s{rate}.")
     say(f"{counted(len(collection), 'image')} in {safe_text(collection.directory)}")
     if report.added and report.added == len(collection) and sys.stderr.isatty():  # for a person, the first time
@@ -159,6 +158,8 @@ def print_skipped(skipped: Sequence["Skipped"], others: int, *, as_json: bool) -
             print_json(skip_as_dict(skip))
         else:
             say(f"{safe_text(skip.path)}: {safe_text(skip.reason)}")
+    if not skipped:
+        note("No image was left out.")
     if others:
         are = "other file in the folder is" if others == 1 else "other files in the folder are"
         note(f"{others:,} {are} no image{'' if others == 1 else 's'}.")
@@ -174,6 +175,8 @@ def print_pruned(number: int, *, as_json: bool) -> None:
 
 def print_missing(missing: Sequence["Missing"], *, as_json: bool) -> None:
     """Prints the images whose files are gone or cannot be used."""
+    if not missing:
+        note("No image is missing.")
     for image in missing:
         if as_json:
             since = image.since.isoformat()

@@ -12,30 +12,35 @@ from lookalike import errors
 from lookalike.cli import filters, locate, options, output, reports
 
 if TYPE_CHECKING:
-    from lookalike.search.query import Term
+    from lookalike.search.terms import Term
 
 
-@click.command()
+_HEADINGS = {
+    "What to search for": ("--id", "--text", "--minus", "--minus-text", "--max-pixels"),
+    "Which images to find": ("-k", "--min-score", "--label", "--under", "--where", "--exact", "--recall"),
+    "What to show": ("--thumbnails", "--html", "--open", "--sheet", "--overwrite", "--json"),
+}
+
+
+@click.command(cls=options.GroupedCommand, headings=_HEADINGS)
 @click.argument("queries", nargs=-1, metavar="[IMAGE]...", type=options.FilePath(allow_dash=True))
-@options.collection
+@click.option("--id", "image_id", type=int, help="Search by the collection's own image with this id.")
+@click.option("--text", "texts", multiple=True, metavar="TEXT", help="Search by a description; repeatable.")
+@click.option("--minus", multiple=True, metavar="IMAGE", type=options.FilePath(), help="Negative example; repeatable.")
+@click.option("--minus-text", multiple=True, metavar="TEXT", help="Negative description; repeatable.")
+@options.max_pixels
 @click.option("-k", default=10, show_default=True, type=options.COUNT, help="Number of images to find.")
 @click.option("--min-score", type=click.FloatRange(-1, 1), help="Leave out images with a lower score, from -1 to 1.")
-@click.option("--id", "image_id", type=int, help="Search by the collection's own image with this id.")
-@click.option("--text", "texts", multiple=True, metavar="TEXT", help="Search by a description; may be repeated.")
-@click.option(
-    "--minus", multiple=True, metavar="IMAGE", type=options.FilePath(), help="Negative example; may be repeated."
-)
-@click.option("--minus-text", multiple=True, metavar="TEXT", help="Negative description; may be repeated.")
 @options.filters
-@options.max_pixels
 @click.option("--exact", is_flag=True, help="Compare with every image even if there is an index.")
 @click.option("--recall", type=options.RECALL, help="Target recall (default: the index's).")
+@click.option("--thumbnails/--no-thumbnails", default=True, help="Thumbnails in the terminal, if it can show them.")
 @options.html
 @options.open_page
 @click.option("--sheet", type=options.OUTPUT_FILE, help="Write a contact sheet, .jpg or .png.")
 @options.overwrite
-@click.option("--thumbnails/--no-thumbnails", default=True, help="Thumbnails in the terminal, if it can show them.")
 @options.as_json
+@options.collection
 def search(
     queries: Sequence[str],
     directory: str | None,
@@ -97,7 +102,7 @@ def weighted(text: str) -> tuple[str, float]:
 
 def _image_terms(images: Sequence[str], sign: int) -> "list[Term]":
     """The images of a query: each the name of a file, which its weight may follow."""
-    from lookalike.search.query import Term
+    from lookalike.search.terms import Term
 
     terms = []
     for image in images:
@@ -114,6 +119,6 @@ def _as_on_disk(name: str) -> str:
 
 
 def _text_terms(texts: Sequence[str], sign: int) -> "list[Term]":
-    from lookalike.search.query import Term
+    from lookalike.search.terms import Term
 
     return [Term(text=text, weight=sign * weight) for text, weight in map(weighted, texts)]

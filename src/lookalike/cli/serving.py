@@ -32,6 +32,13 @@ _LONGEST_FILE = 4096  # bytes
     help="The token itself, which other users of this machine may see; better set $LOOKALIKE_TOKEN, or a file.",
 )
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="Name that clients use; repeatable.")
+@click.option(
+    "--trusted-proxy",
+    "proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Address or network of a reverse proxy on another machine, whose X-Forwarded-Proto counts; repeatable.",
+)
 @click.option("--writable", is_flag=True, help="Let clients add images, and delete images and their files.")
 @click.option("--max-upload", default=32, show_default=True, type=click.IntRange(1, 1024), help="Most MB of a request.")
 @options.max_pixels
@@ -67,14 +74,12 @@ def _server() -> Any:
     return run
 
 
-def _settings(
-    *, token: str | None, token_file: str | None, hosts: tuple[str, ...], max_upload: int, **given: Any
-) -> "Settings":
+def _settings(*, token: str | None, token_file: str | None, max_upload: int, **given: Any) -> "Settings":
     from lookalike.server.settings import Limits, Settings
 
     if token_file is not None:
         token = _read_token(token_file)
-    return Settings(token=token or None, hosts=hosts, limits=Limits(body_bytes=max_upload * 2**20), **given)
+    return Settings(token=token or None, limits=Limits(body_bytes=max_upload * 2**20), **given)
 
 
 def _read_token(file: str) -> str:

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli import locate, options, output
+from lookalike.cli import exit_codes, locate, options, output
 from lookalike.display.text import safe_text
 
 if TYPE_CHECKING:
     from lookalike.attributes.apply import AttributesReport
 
-_SKIPPED = 3  # the exit code when no image got attributes
 _SHOWN_CELL = 40  # characters
 
 
@@ -24,16 +23,17 @@ def attributes(table: str, folder: str | None, directory: str | None, as_json: b
     """Import attributes of images, to filter searches by.
 
     TABLE is a CSV, TSV or Parquet file, as spreadsheets, exiftool or pandas write it. One of its columns names the
-    images, relative to TABLE or else to the collection's folder: the one whose cells name most of them. The others are
-    attributes; one named label becomes the image's label. An empty cell, or one that says NA, NaN or None, removes an
-    attribute; what TABLE does not mention stays.
+    images: the one whose cells are paths of most of them, relative to TABLE or else to the collection's folder. If none
+    has paths, names of files will do, with or without their suffixes, where only one image can be meant. The other
+    columns are attributes; one named label becomes the image's label. An empty cell, or one that says NA, NaN or None,
+    removes an attribute; what TABLE does not mention stays.
     """
     report = locate.open_collection(directory, near=[table], folder=folder).annotate(table)
     if as_json:
         output.print_json(asdict(report))
     else:
         print_attributes(report)
-    return 0 if report.images else _SKIPPED
+    return 0 if report.images else exit_codes.INCOMPLETE
 
 
 def print_attributes(report: "AttributesReport") -> None:
@@ -41,6 +41,10 @@ def print_attributes(report: "AttributesReport") -> None:
     names = ", ".join(safe_text(name) for name in report.names)
     column = f"column '{safe_text(report.column)}'" if report.column else "a column without a name"
     output.say(f"{output.counted(report.images, 'image')}, named by {column}, now with: {names}")
+    if report.by_name:
+        output.note(f"{report.by_name:,} of them by the names of their files alone, with or without the suffix")
+    if report.nameless:
+        output.note(f"{output.counted(report.nameless, 'row')} without a path in {column}: left out")
     if report.no_value:
         output.note(f"{output.counted(report.no_value, 'cell')} with NA, NaN, None or the like: taken as empty")
     for each in report.not_numbers:

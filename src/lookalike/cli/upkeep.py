@@ -1,17 +1,14 @@
 """The commands that look after a collection: evaluate, info, check, remove."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from lookalike import errors
-from lookalike.cli import locate, options, output, progress, quality, reports
+from lookalike.cli import exit_codes, locate, options, output, progress, quality, reports
 from lookalike.cli.hints import as_command
 from lookalike.display.text import safe_text
-
-_DAMAGED = 4  # the exit code when something is damaged
 
 
 @click.command()
@@ -81,7 +78,7 @@ def check(folder: str | None, directory: str | None, as_json: bool) -> int:
                 f"To rebuild the collection, delete {safe_text(collection.directory)} and index the folder again."
                 " Then import your attribute tables again."
             )
-    return _DAMAGED if damages else 0
+    return exit_codes.CORRUPT if damages else 0
 
 
 @click.command()
@@ -116,6 +113,6 @@ def remove(paths: Sequence[str], directory: str | None, everything: bool, as_jso
 
 def _confirm_emptying(images: int) -> None:
     """Asks at a terminal whether all images are to be removed; raises UsageError elsewhere, and Abort if not."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not output.is_with_a_person():
         raise errors.UsageError(f"this would remove all {images:,} images of the collection; if it should, add --all")
     click.confirm(f"Remove all {images:,} images of the collection?", abort=True, err=True)

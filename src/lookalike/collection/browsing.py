@@ -146,8 +146,9 @@ class Browsable:
 
     def _file_inside(self, image: IndexedImage) -> Path:
         """The file of an image with all symlinks resolved; raises an ImageError if they lead out of its folder."""
-        folder = image.path.parent if image.key.startswith("/") else self.folder
-        target = Path(os.path.realpath(image.path))
+        path = self.folder / image.key
+        folder = path.parent if image.key.startswith("/") else self.folder
+        target = Path(os.path.realpath(path))
         if not target.is_relative_to(os.path.realpath(folder)):
             raise ImageError("a link to a file outside of the folder", image.key)
         return target

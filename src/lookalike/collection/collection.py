@@ -7,6 +7,7 @@ index/maintenance.py.
 """
 
 import dataclasses
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from lookalike.collection import compatibility, missing
 from lookalike.collection.damage import find_damage
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.info import Info, info_of
+from lookalike.collection.maintaining import maintain_apart
 from lookalike.collection.missing import Missing
 from lookalike.collection.searching import Searchable
 from lookalike.collection.sources import CollectionSources
@@ -28,7 +30,7 @@ from lookalike.evaluation.results import Evaluation
 from lookalike.filters import Where, checked_where
 from lookalike.index.build_progress import BuildProgress
 from lookalike.index.generation import Generation
-from lookalike.index.maintenance import Maintenance
+from lookalike.index.maintenance import Maintenance, is_due
 from lookalike.index.options import BuildOptions, memory_bytes
 from lookalike.index.policies import DEFAULT, TARGET_RECALL, Policies
 from lookalike.results import Skipped
@@ -154,6 +156,23 @@ class Collection(Searchable, Uploadable):
         with self._write_access.index(arguments.callback(progress, "progress")) as maintainer:
             return maintainer.maintain()
 
+    def needs_maintenance(self) -> bool:
+        """Whether `maintain` has something to do, as far as can be told without reading the index; this is quick."""
+        place = self._manifest.data_directory(self.directory)
+        return is_due(self._catalog, place, self.made_by.dim, self._policies)
+
+    def maintain_apart(self, stopped: threading.Event) -> Maintenance:
+        """Does as `maintain`, in a process of its own with the lowest priority, unless the event is set meanwhile.
+
+        Raises:
+            ModelError: it was stopped, or its process was killed; nothing of it is left.
+            CorruptError: a vector is damaged.
+            LockedError: another process is writing to the collection.
+            StorageError: the disk is full or failing; the present index still serves.
+        """
+        stopped = arguments.instance(stopped, threading.Event, "stopped", "a threading.Event")
+        return maintain_apart(self.directory, self._policies, stopped)
+
     # Looking after it
 
     def count(self, where: Where) -> int:
@@ -162,7 +181,7 @@ class Collection(Searchable, Uploadable):
 
     def info(self) -> Info:
         """What the collection is and holds."""
-        return info_of(self.directory, self._manifest, self._snapshots, self.made_of)
+        return info_of(self.directory, self._manifest, self._snapshots, self.made_of, self._sources.leaves_out())
 
     def evaluate(
         self, *, queries: int = search_quality.QUERIES, progress: Callable[[int, int], None] | None = None
@@ -197,7 +216,7 @@ class Collection(Searchable, Uploadable):
 
     def missing(self) -> list[Missing]:
         """The images whose files are gone or cannot be used."""
-        return missing.missing_images(self._catalog, self.folder, self.made_of.exclusion)
+        return missing.missing_images(self._catalog, self.folder, self._sources.leaves_out())
 
     def check(self) -> list[str]:
         """Reads everything, and describes each damage in a sentence; an empty list if there is none."""

@@ -1,5 +1,6 @@
 """What a collection is and holds, as values."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,10 +54,14 @@ class Info:
     generation: int | None = None
 
 
-def info_of(directory: Path, manifest: Manifest, snapshots: Snapshots, made_of: MadeOf) -> Info:
-    """Looks up what a collection is and holds, without reading its vectors or index."""
+def info_of(
+    directory: Path, manifest: Manifest, snapshots: Snapshots, made_of: MadeOf, leaves_out: Callable[[str], bool]
+) -> Info:
+    """Looks up what a collection is and holds, without reading its vectors or index.
+
+    `leaves_out` says of a key whether its file is left out.
+    """
     totals, state = snapshots.catalog.totals(), snapshots.catalog.state()
-    leaves_out = made_of.exclusion.leaves_out
     counts = snapshots.catalog.missing_among(None, since_ns=0, leaves_out=leaves_out)
     index, damage = None, None
     try:

@@ -1,13 +1,13 @@
 """The images of a collection whose files are gone or cannot be used."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from lookalike import arguments
 from lookalike.errors import UsageError
-from lookalike.sources.exclusion import Exclusion
 from lookalike.storage.catalog import Catalog
 
 
@@ -19,7 +19,7 @@ class Missing:
         id: its number.
         path: where its file was.
         since: when it was missed first, in UTC.
-        excluded: whether its file is left out, and may be there.
+        excluded: whether its file is left out, by its name or as no list names it any more; it may be there.
     """
 
     id: int
@@ -28,14 +28,20 @@ class Missing:
     excluded: bool = False
 
 
-def missing_images(catalog: Catalog, folder: Path, exclusion: Exclusion) -> list[Missing]:
-    """The missing images, by path; `folder` is the one that the keys are relative to."""
+def missing_images(catalog: Catalog, folder: Path, leaves_out: Callable[[str], bool]) -> list[Missing]:
+    """The missing images, by path.
+
+    Args:
+        catalog: of the collection.
+        folder: the one that the keys are relative to.
+        leaves_out: says of a key whether its file is left out.
+    """
     return [
         Missing(
             image.id,
             folder / image.key,
             datetime.fromtimestamp(image.since_ns / 1e9, UTC),
-            excluded=exclusion.leaves_out(image.key),
+            excluded=leaves_out(image.key),
         )
         for image in catalog.missing()
     ]

@@ -9,19 +9,13 @@ from numpy.typing import ArrayLike
 
 from lookalike import arguments
 from lookalike.collection.encoder import CollectionEncoder
-from lookalike.collection.queries import (
-    checked_image,
-    checked_images,
-    checked_terms,
-    checked_vector,
-    signed_terms,
-    with_queries_marked,
-)
+from lookalike.collection.queries import checked_vector, with_queries_marked
 from lookalike.images.decode import ImageSource
 from lookalike.results import Match, Matches, Origin
 from lookalike.search.options import SearchKeywords, SearchOptions
-from lookalike.search.query import Term, query_vector
+from lookalike.search.query import query_vector
 from lookalike.search.searcher import Searcher
+from lookalike.search.terms import Term, checked_image, checked_images, checked_terms, signed_terms
 from lookalike.storage.manifest import Identity
 from lookalike.storage.vectors import Vectors
 
@@ -111,7 +105,7 @@ class Searchable:
         if not images:
             return []
         found = self._searcher.by_vectors(np.concatenate([self.embed(image) for image in images]), given)
-        return [self._matches(matches, [image]) for image, matches in zip(images, found, strict=True)]
+        return [self._matches(matches, [image], given) for image, matches in zip(images, found, strict=True)]
 
     def search_id(self, image_id: int, **options: Unpack[SearchKeywords]) -> Matches:
         """Finds the images that are most similar to one of the collection's own, which is left out.
@@ -119,9 +113,9 @@ class Searchable:
         Raises:
             NoImageError: there is no image with that id.
         """
-        number = arguments.whole(image_id, "image_id")
-        image, others = self._searcher.by_image(number, SearchOptions(**options))
-        return self._matches(others, [image])
+        number, given = arguments.whole(image_id, "image_id"), SearchOptions(**options)
+        image, others = self._searcher.by_image(number, given)
+        return self._matches(others, [image], given)
 
     def search_vector(self, vector: ArrayLike, **options: Unpack[SearchKeywords]) -> Matches:
         """Finds the images whose vectors have the largest cosine to a vector, (dim,) or (1, dim), of any length.
@@ -129,9 +123,9 @@ class Searchable:
         Raises:
             UsageError: the vector has another dimension, is zero, or is not finite.
         """
-        query = checked_vector(vector, self.made_by.dim)
-        [matches] = self._searcher.by_vectors(query, SearchOptions(**options))
-        return self._matches(matches, [])
+        query, given = checked_vector(vector, self.made_by.dim), SearchOptions(**options)
+        [matches] = self._searcher.by_vectors(query, given)
+        return self._matches(matches, [], given)
 
     def _by_terms(self, terms: list[Term], options: SearchOptions) -> Matches:
         vectors = [self._term_vector(term) for term in terms]
@@ -139,7 +133,7 @@ class Searchable:
         query = vectors[0] if is_one else query_vector(terms, vectors)
         own = {term.id for term in terms if term.id is not None}
         [matches] = self._searcher.by_vectors(query, options, leave_out=own)
-        return self._matches(matches, terms)
+        return self._matches(matches, terms, options)
 
     def _term_vector(self, term: Term) -> Vectors:
         if term.id is not None:
@@ -167,10 +161,14 @@ class Searchable:
         """
         return self._encoder.text_vector(arguments.text(text, "text"))
 
-    def _matches(self, matches: Iterable[Match], queries: Iterable[Any]) -> Matches:
-        asked = [*queries]
-        marked = with_queries_marked(matches, asked)
-        return Matches(marked, queries=asked, origin=self._origin(), max_pixels=self._encoder.max_pixels)
+    def _matches(self, matches: Iterable[Match], queries: Sequence[Any], options: SearchOptions) -> Matches:
+        return Matches(
+            with_queries_marked(matches, queries),
+            queries=queries,
+            origin=self._origin(),
+            max_pixels=self._encoder.max_pixels,
+            filtered_by=options.where.conditions if options.where else (),
+        )
 
     def _origin(self) -> Origin:
         now = datetime.now().astimezone()

@@ -1,7 +1,8 @@
 """What a collection is made of: turns what a caller names into sources, remembers it, and names it again later."""
 
 import os
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -22,8 +23,9 @@ from lookalike.sources.folder import (
     source_of,
 )
 from lookalike.sources.lists import FileList, listed_paths
-from lookalike.storage import layout
+from lookalike.storage import layout, lock
 from lookalike.storage import made_of as remembered
+from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.made_of import ListSource, MadeOf
 from lookalike.storage.manifest import Manifest
@@ -56,6 +58,30 @@ class Named:
 def exclusion(directory: Path | None) -> Exclusion:
     """What a collection leaves out, or a new one if there is none."""
     return (remembered.read(directory) if directory else MadeOf()).exclusion
+
+
+def change_what_is_left_out(directory: Path, *, exclude: Sequence[str], include: Sequence[str]) -> None:
+    """Has a collection leave more out, and some no more, whether its encoder is available here or not.
+
+    Raises:
+        UsageError: something is no glob, or is not what is left out.
+        LockedError: another process is writing to the collection.
+    """
+    with lock.locked(directory):
+        sources = CollectionSources(directory, manifests.read(directory))
+        sources.include(include)
+        sources.exclude(exclude)
+
+
+def trust_all(directory: Path) -> None:
+    """Trusts whatever a collection names, whether its encoder is available here or not.
+
+    Raises:
+        LockedError: another process is writing to the collection.
+    """
+    manifest = manifests.read(directory)
+    with lock.locked(directory), closing(Catalog(manifest.data_directory(directory) / layout.CATALOG)) as catalog:
+        CollectionSources(directory, manifest).trust(catalog)
 
 
 class CollectionSources:
@@ -105,22 +131,34 @@ class CollectionSources:
             hint = Hint("relocate", {"path": str(self._directory), "old": str(self._folder), "new": ...})
             raise UsageError(f"{self._folder}: there is no such folder any more", hint)
         listing = self._listing(made_of.exclusion)
-        sources: list[Source] = [self._folder_again(key, listing) for key in made_of.folders]
-        for each in made_of.lists:
-            listed = FileList(self._folder / each.path, self._folder / each.base, each.null)
-            sources.extend(self._listed(listed, listing))
+        sources = [*self._folders_again(made_of, listing), *self._lists_again(made_of, listing)]
         if made_of.single:
             keys = [known.key for known in Named(tuple(sources)).unnamed(catalog)]
             paths = [self._folder / key for key in keys if made_of.elsewhere or not key.startswith("/")]
             sources.append(KnownFiles(paths, base=self._folder))
         return Named(tuple(sources), is_everything=not made_of.single and bool(made_of.lists))
 
+    def leaves_out(self) -> Callable[[str], bool]:
+        """The function that says of a key whether its file is left out: by its name, or as no list names it any more.
+
+        A list that cannot be read, or that this user has not trusted, leaves nothing out.
+        """
+        made_of = self.made_of
+        exclusion, listing = made_of.exclusion, self._listing(made_of.exclusion)
+        if not made_of.lists or made_of.single or not trust.is_trusted(self._directory, self._manifest, made_of):
+            return exclusion.leaves_out
+        try:
+            sources = [*self._folders_again(made_of, listing), *self._lists_again(made_of, listing)]
+        except UsageError:
+            return exclusion.leaves_out
+        return lambda key: exclusion.leaves_out(key) or not any(source.covers(key) for source in sources)
+
     def folders(self) -> list[Folder]:
         """The folders that the collection was made of and that are there; none if they are not trusted."""
         made_of = self.made_of
         if not trust.is_trusted(self._directory, self._manifest, made_of):
             return []
-        found = (self._folder_again(key, self._listing(made_of.exclusion)) for key in made_of.folders)
+        found = self._folders_again(made_of, self._listing(made_of.exclusion))
         return [each for each in found if isinstance(each, Folder)]
 
     def trust(self, catalog: Catalog) -> None:
@@ -245,11 +283,14 @@ class CollectionSources:
         files = (path for path in paths if path not in known)
         yield Files(files, base=self._folder, exclusion=only_globs, is_whole=True)
 
-    def _folder_again(self, key: str, listing: Listing) -> Source:
-        path = self._folder / key
-        if os.path.isdir(path):
-            return Folder(path, base=self._folder, listing=listing)
-        return GoneFolder(key)
+    def _folders_again(self, made_of: MadeOf, listing: Listing) -> Iterator[Source]:
+        for key in made_of.folders:
+            path = self._folder / key
+            yield Folder(path, base=self._folder, listing=listing) if os.path.isdir(path) else GoneFolder(key)
+
+    def _lists_again(self, made_of: MadeOf, listing: Listing) -> Iterator[Source]:
+        for each in made_of.lists:
+            yield from self._listed(FileList(self._folder / each.path, self._folder / each.base, each.null), listing)
 
     def _as_key(self, glob: str) -> str:
         """A glob as it is kept: a path that is there becomes the key of that file or folder."""

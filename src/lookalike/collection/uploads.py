@@ -102,11 +102,12 @@ class Uploadable(Browsable, Updatable):
             raise ImageError("not in the collection's folder, so its file is not deleted", image.key)
         if file:
             self._indexed_bytes(image)
-        if not self.remove([image.path]):
+        path = self.folder / image.key
+        if not self.remove([path]):
             raise NoImageError(f"there is no image with the id {image_id}")
         if file:
-            with durable.storage_errors(image.path):
-                image.path.unlink(missing_ok=True)
+            with durable.storage_errors(path):
+                path.unlink(missing_ok=True)
         return image
 
     def _place_for(self, key: str) -> Path:

@@ -27,16 +27,16 @@ def as_dict(match: Match) -> dict[str, Any]:
     None, since JSON has no such number.
     """
     path = None if match.path is None else str(match.path)
-    return {**match_as_dict(match), **_name("path", path), "is_query": match.is_query}
+    return {**match_as_dict(match), **named("path", path), "is_query": match.is_query}
 
 
 def match_as_dict(match: Match) -> dict[str, Any]:
     """Converts a match without the path of its file, for whoever has no access to it; see `as_dict`."""
     return {
         "id": match.id,
-        **_name("key", match.key),
+        **named("key", match.key),
         "score": plain(match.score),
-        **_name("label", match.label),
+        **named("label", match.label),
         "width": match.width,
         "height": match.height,
         "attributes": plain(match.attributes),
@@ -47,8 +47,8 @@ def image_as_dict(image: IndexedImage) -> dict[str, Any]:
     """Converts an image of a collection without the path of its file; see `as_dict`."""
     return {
         "id": image.id,
-        **_name("key", image.key),
-        **_name("label", image.label),
+        **named("key", image.key),
+        **named("label", image.label),
         "width": image.width,
         "height": image.height,
         "attributes": plain(image.attributes),
@@ -57,7 +57,7 @@ def image_as_dict(image: IndexedImage) -> dict[str, Any]:
 
 def skip_as_dict(skip: Skipped) -> dict[str, Any]:
     """Converts a skipped file; see `as_dict`."""
-    return {**_name("path", str(skip.path)), "reason": skip.reason}
+    return {**named("path", str(skip.path)), "reason": skip.reason}
 
 
 def evaluation_as_dict(evaluation: "Evaluation") -> dict[str, Any]:
@@ -78,7 +78,7 @@ def evaluation_as_dict(evaluation: "Evaluation") -> dict[str, Any]:
 
 def _origin_as_dict(origin: Origin) -> dict[str, Any]:
     facts = {"model": origin.model, "fingerprint": origin.fingerprint, "date": origin.date.isoformat()}
-    return {**_name("folder", str(origin.folder)), **plain(facts)}
+    return {**named("folder", str(origin.folder)), **plain(facts)}
 
 
 def _point_as_dict(point: "OperatingPoint", kind: str) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _point_as_dict(point: "OperatingPoint", kind: str) -> dict[str, Any]:
 
 
 def _label_as_dict(quality: "LabelQuality") -> dict[str, Any]:
-    return {**plain(vars(quality)), **_name("label", quality.label)}
+    return {**plain(vars(quality)), **named("label", quality.label)}
 
 
 def _worst_as_dict(worst: "WorstQuery") -> dict[str, Any]:
@@ -99,13 +99,12 @@ def _worst_as_dict(worst: "WorstQuery") -> dict[str, Any]:
 
 
 def _briefly(match: Match) -> dict[str, Any]:
-    return {"id": match.id, **_name("key", match.key), **_name("label", match.label)}
+    return {"id": match.id, **named("key", match.key), **named("label", match.label)}
 
 
-def _name(field: str, value: str | None) -> dict[str, str | None]:
-    if value is None:
-        return {field: None}
-    text = without_surrogates(value)
+def named(field: str, value: Any) -> dict[str, Any]:
+    """A member with a name of the file system or another value; a name that is not UTF-8 as `as_dict` gives it."""
+    text = without_surrogates(value) if isinstance(value, str) else value
     if text == value:
         return {field: value}
     return {field: text, f"{field}_bytes": base64.b64encode(os.fsencode(value)).decode("ascii")}
@@ -113,6 +112,8 @@ def _name(field: str, value: str | None) -> dict[str, str | None]:
 
 def plain(value: object) -> Any:
     """Converts any value to one that strict JSON can hold."""
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return value  # most values are such
     match value:
         case None | bool():
             return value

@@ -2,12 +2,13 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from lookalike import arguments
 from lookalike.display import write_file
 from lookalike.display.html import Tile, origin_text, render, tile
-from lookalike.display.text import role_text, safe_text, score_text, size_text
+from lookalike.display.text import attribute_text, role_text, safe_text, score_text, size_text
 from lookalike.display.thumbnail import Thumbnail, thumbnails
 from lookalike.results import Match, Matches
 
@@ -65,7 +66,10 @@ class _QueryTile(Tile):
 
 @dataclasses.dataclass(frozen=True)
 class _MatchTile(Tile):
-    """A match as the templates show it; `bar` is its score in percent, at least 0."""
+    """A match as the templates show it; `bar` is its score in percent, at least 0.
+
+    `attributes` are those that the search was filtered by, each with its name and value.
+    """
 
     id: str
     score: str
@@ -73,6 +77,7 @@ class _MatchTile(Tile):
     label: str
     size: str
     is_query: bool
+    attributes: list[tuple[str, str]]
 
 
 def _render(
@@ -89,7 +94,9 @@ def _render(
         template,
         title=_title(queries) if title is None else safe_text(title),
         queries=[_query_tile(*pair, path) for pair in zip(matches.queries, queries, strict=True)],
-        matches=[_match_tile(*pair, path) for pair in zip(matches, shown[len(queries) :], strict=True)],
+        matches=[
+            _match_tile(*pair, path, matches.filtered_by) for pair in zip(matches, shown[len(queries) :], strict=True)
+        ],
         origin=origin_text(matches.origin),
     )
 
@@ -110,7 +117,9 @@ def _query_tile(query: Any, thumbnail: Thumbnail, page: str | os.PathLike[str] |
     )
 
 
-def _match_tile(match: Match, thumbnail: Thumbnail, page: str | os.PathLike[str] | None) -> _MatchTile:
+def _match_tile(
+    match: Match, thumbnail: Thumbnail, page: str | os.PathLike[str] | None, filtered_by: Sequence[str]
+) -> _MatchTile:
     plain = vars(tile(thumbnail, page))
     label = safe_text(match.label or "")
     folder = "" if plain["folder"] == label else plain["folder"]  # most labels are the folder's name
@@ -122,4 +131,5 @@ def _match_tile(match: Match, thumbnail: Thumbnail, page: str | os.PathLike[str]
         label=label,
         size=size_text(match).replace("x", " \N{MULTIPLICATION SIGN} "),
         is_query=match.is_query,
+        attributes=[(safe_text(name), value) for name in filtered_by if (value := attribute_text(match, name))],
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike.display.text import safe_text, score_text, shortened, shortened_path, size_text
+from lookalike.display.text import attribute_text, safe_text, score_text, shortened, shortened_path, size_text
 from lookalike.results import Match, Matches
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _HEAD = 2  # lines of the table above the first match
 _BESIDE = 2  # lines that stay free: a message, and the prompt of the shell
 _LABEL_COLUMNS = 16
+_ATTRIBUTES, _ATTRIBUTE_COLUMNS = 3, 12  # the attributes that are shown, and the columns of each
 _QUERY_MARK = " (query)"
 _MIN_COLUMNS = 8  # of a name, however narrow the terminal
 
@@ -48,7 +49,8 @@ def table(matches: Matches) -> "Table":
     """Returns a table with a row for each match.
 
     A path below the current folder is relative to it. Each match takes one line: a label or a name that is too long for
-    it ends in an ellipsis, and a path loses its first folders; the link of the path leads to the file all the same.
+    it ends in an ellipsis, and a path loses its first folders; the link of the path leads to the file all the same. If
+    the search was filtered by attributes, the first few of these take the place of the size.
     """
     from rich.box import SIMPLE_HEAD
     from rich.style import Style
@@ -60,17 +62,22 @@ def table(matches: Matches) -> "Table":
     table.add_column("id", justify="right", style="dim", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("label", no_wrap=True)
-    table.add_column("size", justify="right", style="dim", no_wrap=True)
+    shown = matches.filtered_by[:_ATTRIBUTES]
+    for name in shown:
+        table.add_column(Text(shortened(safe_text(name), _ATTRIBUTE_COLUMNS)), no_wrap=True)
+    if not shown:
+        table.add_column("size", justify="right", style="dim", no_wrap=True)
     table.add_column("path", no_wrap=True, ratio=1)
     for rank, match in enumerate(matches, 1):
         number, id_, score, label, size, name = _cells(rank, match)
+        facts = [shortened(attribute_text(match, each), _ATTRIBUTE_COLUMNS) for each in shown] or [size]
         link = None
         if match.path:
             name, link = safe_text(_from_here(match.path)), Style(link=match.path.absolute().as_uri())
         mark = _QUERY_MARK if match.is_query else ""
         cell = _Cell(shortened(label, _LABEL_COLUMNS), shortened), _Cell(name, shortened_path, mark, link)
         # rich reads plain strings as markup, in which [red].jpg is a colour.
-        table.add_row(Text(number), Text(id_), Text(score), cell[0], Text(size), cell[1])
+        table.add_row(Text(number), Text(id_), Text(score), cell[0], *map(Text, facts), cell[1])
     return table
 
 

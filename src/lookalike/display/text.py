@@ -96,6 +96,13 @@ def size_text(match: Match) -> str:
     return f"{match.width}x{match.height}" if match.width and match.height else ""
 
 
+def attribute_text(match: Match, name: str) -> str:
+    """Formats the value of an attribute of a match; "" if it has none. Accents in the name may be composed or not."""
+    form = unicodedata.normalize("NFC", name)
+    values = (value for known, value in match.attributes.items() if unicodedata.normalize("NFC", known) == form)
+    return safe_text(str(next(values, "")))
+
+
 def share_text(share: float) -> str:
     """Formats a share with three decimals, rounded down, so that 1.000 means all and a lower bound stays one."""
     return f"{math.floor(share * 1000 + 1e-6) / 1000:.3f}"

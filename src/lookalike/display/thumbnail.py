@@ -15,7 +15,7 @@ from lookalike.errors import ImageError, LookalikeError
 from lookalike.images import decode
 from lookalike.images.reading import read
 from lookalike.results import Match
-from lookalike.search.query import Term
+from lookalike.search.terms import Term
 
 
 @dataclass(frozen=True)

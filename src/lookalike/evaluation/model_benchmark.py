@@ -15,7 +15,7 @@ from lookalike.encoders import Encoder
 from lookalike.errors import ImageError, ModelError
 from lookalike.evaluation import edits
 from lookalike.evaluation.comparison_results import ComparedModel, CopyRecall
-from lookalike.images import decode
+from lookalike.images import decode, reading
 from lookalike.ingest import embedding
 from lookalike.ingest import sampling as samples
 from lookalike.metrics import Labels, Numbers, Quality, Rows
@@ -111,7 +111,7 @@ def _usable(encoder: Encoder, task: Task, progress: Callable[[int], None]) -> tu
 def _vectors(encoder: Encoder, found: Found) -> Vectors | None:
     """The unit vectors of an image and its edited copies, (1 + edits, dim); None if one of them is unusable."""
     try:
-        data = decode.read(found.path).data
+        data = reading.read(found.path).data
         images = [decode.decode(data, encoder.preprocessing, name=found.key)]
         images += [decode.prepare(copy, encoder.preprocessing) for copy in edits.edited_copies(data)]
         return np.concatenate([embedding.embed(encoder, image) for image in images])

@@ -23,7 +23,7 @@ from lookalike.errors import ImageError, UsageError
 from lookalike.evaluation import edits, model_benchmark
 from lookalike.evaluation.comparison_results import Comparison
 from lookalike.evaluation.model_benchmark import Task
-from lookalike.images import decode, marks
+from lookalike.images import marks, reading
 from lookalike.ingest import sampling as samples
 from lookalike.results import Skipped
 from lookalike.sources.folder import Folder, Found
@@ -166,7 +166,7 @@ def _images(drawn: Sequence[Found], threads: int, steps: _Steps) -> tuple[tuple[
 def _digest(found: Found) -> bytes | Skipped | None:
     """The SHA-256 of an image's size and pixels, the same for all that look exactly alike; None for a contact sheet."""
     try:
-        data = decode.read(found.path).data
+        data = reading.read(found.path).data
         if marks.has_mark(data, marks.SHEET):
             return None
         image = edits.original(data)

@@ -25,6 +25,15 @@ _FIELDS = (3, 6)  # kinds of compression: bit fields without and with alpha
 _OF_WINDOWS = {4: "a JPEG", 5: "a PNG"}
 _OF_OS2 = {3: "of Huffman codes", 4: "of 24-bit run lengths"}
 _USUAL = {16: (0x7C00, 0x3E0, 0x1F, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}  # masks, if a file gives none
+# The masks of colours that Pillow knows, by the bits of a pixel, each with those of alpha that it knows beside them.
+_OF_PILLOW: dict[int, dict[tuple[int, ...], tuple[int, ...]]] = {
+    16: {(0xF800, 0x7E0, 0x1F): (0,), (0x7C00, 0x3E0, 0x1F): (0,)},
+    32: {
+        (0xFF, 0xFF00, 0xFF0000): (0xFF000000,),
+        (0xFF0000, 0xFF00, 0xFF): (0, 0xFF000000),
+        (0xFF000000, 0xFF0000, 0xFF00): (0, 0xFF),
+    },
+}
 _STRIP = 500_000  # pixels that are converted at once
 
 
@@ -92,7 +101,7 @@ def open_bmp(data: bytes) -> ImageFile.ImageFile:
     """
     header = _header(data)
     _check_kind(header)
-    if header.compression in _FIELDS and header.bits in _USUAL and not _is_known(header, data):
+    if header.compression in _FIELDS and header.bits in _USUAL and not _pillow_decodes(header, data):
         image: ImageFile.ImageFile = _BitFields(io.BytesIO(data))
     else:
         image = BmpImagePlugin.BmpImageFile(io.BytesIO(_usual_header(data, header)))
@@ -145,22 +154,11 @@ def _true_masks(data: bytes, header: _Header) -> _Masks:
     return colours[0], colours[1], colours[2], alpha if has_alpha else 0
 
 
-def _is_known(header: _Header, data: bytes) -> bool:
+def _pillow_decodes(header: _Header, data: bytes) -> bool:
     """Whether Pillow decodes an image of bit fields, and rightly."""
     *colours, alpha = header.masks
-    known = _PILLOWS[header.bits].get(tuple(colours), ())
+    known = _OF_PILLOW[header.bits].get(tuple(colours), ())
     return header.compression == 3 and alpha in known and _true_masks(data, header) == header.masks
-
-
-# The masks of colours that Pillow knows, with those of alpha.
-_PILLOWS: dict[int, dict[tuple[int, ...], tuple[int, ...]]] = {
-    16: {(0xF800, 0x7E0, 0x1F): (0,), (0x7C00, 0x3E0, 0x1F): (0,)},
-    32: {
-        (0xFF, 0xFF00, 0xFF0000): (0xFF000000,),
-        (0xFF0000, 0xFF00, 0xFF): (0, 0xFF000000),
-        (0xFF000000, 0xFF0000, 0xFF00): (0, 0xFF),
-    },
-}
 
 
 def _rows(data: bytes, header: _Header) -> NDArray[Any]:

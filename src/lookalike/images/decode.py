@@ -24,22 +24,21 @@ from lookalike.images.failures import one_image
 from lookalike.images.formats import open_image
 from lookalike.images.isolated import render_apart
 from lookalike.images.limits import MAX_PIXELS
-from lookalike.images.reading import MAX_BYTES, FileBytes, check_bytes, read
+from lookalike.images.reading import MAX_BYTES, check_bytes, read
 from lookalike.images.rendering import Fit, Rendered, View, render
 from lookalike.system import forks
 
 __all__ = [
-    "MAX_BYTES",
     "MAX_PIXELS",
     "DecodedImage",
-    "FileBytes",
     "Fit",
     "ImageSource",
     "Preprocessing",
     "Recipe",
     "decode",
+    "image_file",
     "prepare",
-    "read",
+    "reusable_source",
     "thumbnail",
 ]
 
@@ -162,6 +161,27 @@ def thumbnail(
 
     with one_image(_name(source)):
         return _rendered(source, view_of, max_bytes, max_pixels).image
+
+
+def image_file(source: ImageSource, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> bytes:
+    """The bytes of an image file: those of a path, a file or bytes as they are, a PIL image or an array as a PNG.
+
+    The PNG is upright, in RGB and of the full size.
+
+    Raises:
+        ImageError: the image cannot be read, or has more bytes than that; it is not decoded.
+        UsageError: `source` is of a type or shape that is not an image.
+    """
+    with one_image(_name(source)):
+        if not isinstance(source, Image.Image | np.ndarray):
+            return _bytes(source, max_bytes)
+        written = io.BytesIO()
+        _rendered(source, _whole, max_bytes, max_pixels).image.save(written, "PNG", compress_level=1)
+        return written.getvalue()
+
+
+def _whole(size: tuple[int, int]) -> View:
+    return View(size, covers=size, part=None, resample=Image.Resampling.BICUBIC)
 
 
 def _name(source: ImageSource) -> str:

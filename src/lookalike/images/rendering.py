@@ -66,6 +66,8 @@ def render(draft: Draft, view: View) -> Rendered:
     """Decodes an image, and crops and scales it to a view."""
     image = draft.image
     image.load()
+    if image.mode == "La":  # grey with alpha multiplied into it, which Pillow converts to one mode only
+        image = image.convert("LA")
     extent = draft.extent or image.size
     box = _centre(extent, view.part, view.fit) if view.part else (0, 0, *extent)
     profile = image.info.get("icc_profile")

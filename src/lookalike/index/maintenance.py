@@ -22,7 +22,7 @@ from lookalike.index.policies import DEFAULT, MaintenancePolicy, Policies
 from lookalike.storage import compaction
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.mapped_vectors import MappedVectors
-from lookalike.storage.records import State
+from lookalike.storage.records import State, StoredGeneration
 from lookalike.storage.rows import RowSet
 
 
@@ -82,6 +82,16 @@ def what_is_due(state: IndexState, policy: MaintenancePolicy) -> Due:
     return Due.JOIN if young >= max(policy.young_rows, policy.young_share * state.card.rows) else Due.NOTHING
 
 
+def is_due(catalog: Catalog, data_directory: Path, dim: int, policies: Policies) -> bool:
+    """Whether something is due, as far as can be told without reading the index; it takes no lock."""
+    totals, stored = catalog.totals(), catalog.state().generation
+    card = _card(stored, data_directory, dim)
+    live = totals.vectors - totals.dead
+    wants_index = not policies.tuning.searches_exactly(dim, live)
+    state = IndexState(live, totals.dead, card, stored is not None and card is None, wants_index)
+    return what_is_due(state, policies.maintenance) is not Due.NOTHING
+
+
 class IndexMaintainer:
     """Builds and maintains the index of one collection."""
 
@@ -120,7 +130,7 @@ class IndexMaintainer:
             StorageError: the disk is full or failing; the present index still serves.
         """
         state, vectors = self._opened()
-        card = self._card(state)
+        card = _card(state.generation, self._directory, self._dim)
         match what_is_due(self._index_state(state, vectors, card), self._policies.maintenance):
             case Due.NOTHING:
                 return Maintenance()
@@ -149,15 +159,6 @@ class IndexMaintainer:
             is_damaged=stored is not None and (card is None or not generation.is_sound(self._directory, stored)),
             wants_index=not self._policies.tuning.searches_exactly(self._dim, live),
         )
-
-    def _card(self, state: State) -> Generation | None:
-        """What is known of the index; None if there is none, or its card is damaged."""
-        if state.generation is None:
-            return None
-        try:
-            return generation.read_card(self._directory, state.generation, dim=self._dim)
-        except CorruptError:
-            return None
 
     def _join(self, state: State, vectors: IndexableVectors, card: Generation) -> Maintenance:
         """Takes young vectors into the index as it is, unless it then no longer reaches its recall."""
@@ -221,3 +222,13 @@ class IndexMaintainer:
             with suppress(LookalikeError):
                 self.sweep()
             raise
+
+
+def _card(stored: StoredGeneration | None, data_directory: Path, dim: int) -> Generation | None:
+    """What is known of the index; None if there is none, or its card is damaged."""
+    if stored is None:
+        return None
+    try:
+        return generation.read_card(data_directory, stored, dim=dim)
+    except CorruptError:
+        return None

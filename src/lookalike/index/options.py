@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lookalike import arguments
 from lookalike.errors import UsageError
 from lookalike.index import defaults
-from lookalike.index.policies import TARGET_RECALL, TuningPolicy
+from lookalike.index.policies import TARGET_RECALL, TuningPolicy, checked_recall
 from lookalike.index.spec import IndexSpec
 
 
@@ -61,18 +61,6 @@ class BuildOptions:
                 " an index"
             )
         return small
-
-
-def checked_recall(recall: float) -> float:
-    """A target recall.
-
-    Raises:
-        UsageError: it is not above 0 and at most 1.
-    """
-    number = arguments.number(recall, "recall", finite=False)
-    if not 0 < number <= 1:
-        raise UsageError(f"recall={number:g}: give a share, above 0 and at most 1")
-    return number
 
 
 def memory_bytes(size: str | int) -> int:

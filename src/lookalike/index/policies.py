@@ -12,6 +12,18 @@ from lookalike.errors import UsageError
 TARGET_RECALL = 0.98
 
 
+def checked_recall(recall: float) -> float:
+    """A target recall.
+
+    Raises:
+        UsageError: it is not above 0 and at most 1.
+    """
+    number = arguments.number(recall, "recall", finite=False)
+    if not 0 < number <= 1:
+        raise UsageError(f"recall={number:g}: give a share, above 0 and at most 1")
+    return number
+
+
 @dataclass(frozen=True)
 class QueryCounts:
     """The number of queries that measure an operating point.

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import ImageError, ModelError, UsageError
 from lookalike.images import marks, revisions
-from lookalike.images.decode import MAX_PIXELS, DecodedImage, decode, read
-from lookalike.images.reading import UNKNOWN, FileStatus
+from lookalike.images.decode import MAX_PIXELS, DecodedImage, decode
+from lookalike.images.reading import UNKNOWN, FileStatus, read
 from lookalike.ingest.changes import Unchanged
 from lookalike.ingest.suspects import UnderWay
 from lookalike.ingest.takeover import OtherCollections

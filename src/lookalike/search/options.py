@@ -5,7 +5,7 @@ from typing import TypedDict
 
 from lookalike import arguments
 from lookalike.filters import Where, checked_where
-from lookalike.index.options import checked_recall
+from lookalike.index.policies import checked_recall
 
 _LARGEST_K = 2**31  # more than any collection has, and few enough for FAISS and SQLite to count
 

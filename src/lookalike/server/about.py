@@ -95,7 +95,12 @@ def _about(service: Service, found: Info) -> dict[str, object]:
         "images": found.images,
         "missing": found.missing,
         "skipped": found.skipped,
-        "model": {"name": made_by.model, "precision": made_by.precision, "dim": made_by.dim},
+        "model": {
+            "name": made_by.model,
+            "precision": made_by.precision,
+            "dim": made_by.dim,
+            "fingerprint": made_by.fingerprint,
+        },
         "index": None
         if index is None
         else {

@@ -25,6 +25,7 @@ from lookalike.server.settings import Settings
 
 COOKIE = "lookalike_session"
 SESSION_S = 30 * 24 * 3600  # for so long a page needs no token again
+_MOST_COOKIES = 8  # of the same name that are looked at
 _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[^:\[\]/@\s]+)(?::\d{1,5})?")
 _OWN_PAGES = ("same-origin", "none")
 
@@ -41,7 +42,7 @@ class Names:
         own = socket.gethostname() if settings.token is not None else "localhost"
         return cls(frozenset(map(_plain, ("localhost", own, settings.host, *settings.hosts))))
 
-    def check(self, headers: Headers) -> None:
+    def check(self, method: str, headers: Headers) -> None:
         """Checks the names in a request; an attacker can have a name point here, but not an address.
 
         Raises:
@@ -59,8 +60,8 @@ class Names:
                 raise ProblemError(
                     403, "Not from this service's own page", "another site's page asks; it gets no answer"
                 )
-        site, mode = headers.get("sec-fetch-site", "none"), headers.get("sec-fetch-mode")
-        if site not in _OWN_PAGES and mode != "navigate":
+        is_link = method in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
+        if headers.get("sec-fetch-site", "none") not in _OWN_PAGES and not is_link:
             raise ProblemError(403, "Not from this service's own page", "another site's page asks; it gets no answer")
 
 
@@ -84,7 +85,7 @@ class Token:
         """
         if self._token is None or self.is_right(_bearer(request.headers)):
             return
-        if (cookie := request.cookies.get(COOKIE)) and self._is_session(cookie):
+        if any(map(self._is_session, _sessions(request.headers))):
             return
         raise ProblemError(
             401,
@@ -131,6 +132,12 @@ def _bearer(headers: Headers) -> str | None:
         if scheme.lower() == "bearer":
             return token.strip()
     return None
+
+
+def _sessions(headers: Headers) -> list[str]:
+    """The cookies of sessions; another site of the same domain may have added one of that name, which is then wrong."""
+    pairs = [pair.strip().partition("=") for header in headers.getlist("cookie") for pair in header.split(";")]
+    return [value for name, _, value in pairs if name == COOKIE][:_MOST_COOKIES]
 
 
 def _plain(name: str) -> str:

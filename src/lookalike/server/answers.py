@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import Response
 
 from lookalike.collection.browsing import Facets, ValueCount
-from lookalike.display.json import image_as_dict, match_as_dict
+from lookalike.display.json import image_as_dict, match_as_dict, named
 from lookalike.display.text import without_surrogates
 from lookalike.results import IndexedImage, Match
 
@@ -31,18 +31,14 @@ def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None)
 def match_members(match: Match) -> dict[str, Any]:
     """A match as the API shows it: without the place of its file on this machine."""
     members = match_as_dict(match)
-    version = match.sha256.hex()[:_VERSION] if match.sha256 else ""
-    sha256 = match.sha256.hex() if match.sha256 else None
-    return {**members, "sha256": sha256, "thumbnail": thumbnail_address(match.id, version)}
+    sha256 = match.sha256.hex() if match.sha256 else ""
+    return {**members, "sha256": sha256, "thumbnail": thumbnail_address(match.id, sha256[:_VERSION])}
 
 
 def image_members(image: IndexedImage) -> dict[str, Any]:
     """An image as the API shows it."""
-    return {
-        **image_as_dict(image),
-        "sha256": image.sha256.hex(),
-        "thumbnail": thumbnail_address(image.id, version_of(image)),
-    }
+    thumbnail = thumbnail_address(image.id, version_of(image))
+    return {**image_as_dict(image), "sha256": image.sha256.hex(), "thumbnail": thumbnail}
 
 
 def version_of(image: IndexedImage) -> str:
@@ -65,4 +61,4 @@ def facets_members(facets: Facets) -> dict[str, Any]:
 
 
 def _counts(counts: tuple[ValueCount, ...]) -> list[dict[str, Any]]:
-    return [{"value": count.value, "images": count.images} for count in counts]
+    return [{**named("value", count.value), "images": count.images} for count in counts]

@@ -11,13 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import lookalike
 from lookalike.collection.collection import Collection
 from lookalike.errors import LookalikeError
 from lookalike.server import about, descriptions, embeddings, images, page, problems, searches, writing
 from lookalike.server.access import Names, authorized
-from lookalike.server.middleware import BoundedBodies, Counted, Guard, SafeHeaders
+from lookalike.server.middleware import BoundedBodies, Counted, Guard, HeadAsGet, SafeHeaders
 from lookalike.server.problems import ProblemError
 from lookalike.server.service import Service
 from lookalike.server.settings import Settings
@@ -29,6 +30,8 @@ A score is the cosine similarity of two images' vectors, in [-1, 1]. Errors are 
 """
 
 
+_PROXY_HEADERS: Any = ProxyHeadersMiddleware  # which has its own name for the type of applications
+_HERE = ("127.0.0.0/8", "::1")  # a proxy on this machine; nobody else connects from there
 # Newer versions of FastAPI hand traces to exporters that the environment may set up; nothing is to leave unasked.
 _NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
 
@@ -56,6 +59,8 @@ def create_app(
         telemetry=_NO_TELEMETRY,
         lifespan=_lifespan,
         middleware=[
+            Middleware(_PROXY_HEADERS, trusted_hosts=[*_HERE, *service.settings.proxies]),
+            Middleware(HeadAsGet),
             Middleware(SafeHeaders),
             Middleware(Counted, metrics=service.metrics),
             Middleware(Guard, names=Names.of(service.settings), deadline_s=limits.deadline_s),
@@ -84,11 +89,14 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    warming = asyncio.create_task(service.warm_up())
+    tasks = [asyncio.create_task(service.warm_up())]
+    if service.settings.writable:
+        tasks.append(asyncio.create_task(service.upkeep.run()))
     try:
         yield
     finally:
-        warming.cancel()
+        for task in tasks:
+            task.cancel()
         service.close()
         service.live.collection.close()
 
@@ -116,6 +124,8 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return problems.not_found().response()
     headers = dict(error.headers or {})
+    if "GET" in (allowed := headers.get("Allow", "").split(", ")):
+        headers["Allow"] = ", ".join([*allowed, "HEAD"])
     return ProblemError(
         error.status_code, error.detail, f"{request.method}: {error.detail}", headers=headers
     ).response()

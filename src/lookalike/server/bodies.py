@@ -6,6 +6,7 @@ not finite.
 
 import base64
 import binascii
+import os
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -69,11 +70,23 @@ class Example(Body):
 Value = str | int | float
 
 
+class Name(Body):
+    """A label or a folder whose name is not UTF-8."""
+
+    in_base64: str = Field(alias="bytes", description="The bytes of the name in base64, as `key_bytes` has them.")
+
+    def text(self) -> str:
+        """The name as Python has it; raises UsageError for what is not base64."""
+        return os.fsdecode(image_bytes(self.in_base64, "bytes"))
+
+
 class Range(Body):
-    """A range of an attribute's values, both ends included; without an end it has no limit there."""
+    """A range of an attribute's values; without an end it has no limit there."""
 
     low: Value | None = None
     high: Value | None = None
+    without_low: bool = Field(False, description="Leaves out the low end itself.")
+    without_high: bool = Field(False, description="Leaves out the high end itself.")
 
 
 class Unlike(Body):
@@ -85,10 +98,12 @@ class Unlike(Body):
 class Filter(Body):
     """Which images may be found: those that meet every condition that is given."""
 
-    label: str | Annotated[list[str], Field(max_length=_MAX_VALUES)] | None = Field(
+    label: str | Name | Annotated[list[str | Name], Field(max_length=_MAX_VALUES)] | None = Field(
         None, description="The label, or several, one of which the image has."
     )
-    under: str | None = Field(None, description="The folder that the image is in or below, such as `2024/summer`.")
+    under: str | Name | None = Field(
+        None, description="The folder that the image is in or below, such as `2024/summer`."
+    )
     ids: Annotated[list[int], Field(max_length=100_000)] | None = Field(None, description="The ids of the images.")
     attributes: dict[str, Value | Annotated[list[Value], Field(max_length=_MAX_VALUES)] | Range | Unlike] = Field(
         default_factory=dict,
@@ -98,13 +113,19 @@ class Filter(Body):
     def where(self) -> Where:
         """The filter; raises UsageError for a value that no attribute can have."""
         attributes: dict[str, Any] = {name: _allowed(wanted) for name, wanted in self.attributes.items()}
-        return Where(label=self.label, under=self.under, ids=self.ids, attributes=attributes)
+        label = [_text(each) for each in self.label] if isinstance(self.label, list) else _text(self.label)
+        return Where(label=label, under=_text(self.under), ids=self.ids, attributes=attributes)
+
+
+def _text(name: Any) -> Any:
+    return name.text() if isinstance(name, Name) else name
 
 
 def _allowed(wanted: Any) -> Any:
     match wanted:
         case Range():
-            return Between(wanted.low, wanted.high)
+            ends = {"without_low": wanted.without_low, "without_high": wanted.without_high}
+            return Between(wanted.low, wanted.high, **ends)
         case Unlike():
             return Not(wanted.values)
     return wanted
@@ -139,8 +160,14 @@ class Search(SearchOptions):
 
     model_config = ConfigDict(json_schema_extra={"examples": _SEARCH_EXAMPLES})
 
-    positive: Annotated[list[Example], Field(min_length=1, max_length=_MAX_TERMS)]
+    positive: Annotated[list[Example], Field(max_length=_MAX_TERMS)] = Field(default_factory=list)
     negative: Annotated[list[Example], Field(max_length=_MAX_TERMS)] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _check(self) -> "Search":
+        if not self.positive and not self.negative:
+            raise ValueError("give at least one positive or negative example")
+        return self
 
 
 class Batch(Body):
@@ -151,6 +178,19 @@ class Batch(Body):
     )
 
     queries: Annotated[list[Search], Field(min_length=1)]
+
+
+class Listing(Body):
+    """Which images a list has."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"where": {"label": "cat"}, "limit": 100}]})
+
+    where: Filter | None = Field(None, description="Which images it has; all of them by default.")
+    after: int = Field(0, ge=0, lt=2**63, description="The id that it begins after: `next` of the page before.")
+    limit: int = Field(50, ge=0, description="The most images; with 0 there are only facets.")
+    facets: int | None = Field(
+        None, ge=1, le=1000, description="Also counts all images that match: of each facet so many of its values."
+    )
 
 
 class Session(Body):
@@ -204,7 +244,7 @@ class Embeddings(Body):
         return [Input(image=None, text=each) if isinstance(each, str) else each for each in given]
 
 
-def image_bytes(text: str) -> bytes:
+def image_bytes(text: str, name: str = "image") -> bytes:
     """The bytes of an image that is given in base64, with or without `data:image/jpeg;base64,` before it.
 
     Raises:
@@ -213,11 +253,11 @@ def image_bytes(text: str) -> bytes:
     if text.startswith("data:"):
         head, _, text = text.partition(",")
         if not head.endswith(";base64"):
-            raise UsageError("image: a data: URI without ;base64; give the bytes of the file in base64")
+            raise UsageError(f"{name}: a data: URI without ;base64; give the bytes of the file in base64")
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)  # many programs break its lines
     except (binascii.Error, ValueError):
-        raise UsageError("image: not base64; give the bytes of the file in base64, not an address") from None
+        raise UsageError(f"{name}: not base64; give the bytes of the file in base64, not an address") from None
 
 
 # What the API answers
@@ -234,7 +274,7 @@ class Found(BaseModel):
     width: int = Field(description="Of the upright image, in pixels.", examples=[1024])
     height: int = Field(examples=[768])
     attributes: dict[str, Value | None] = Field(examples=[{"year": 2024}])
-    sha256: str | None = Field(description="Of the file; identical files have the same.", examples=["5f70…"])
+    sha256: str = Field(description="Of the file; identical files have the same.", examples=["5f70…"])
     thumbnail: str = Field(examples=["/v1/images/42/thumbnail?v=5f70bf18a086007a"])
 
 
@@ -277,6 +317,7 @@ class ValueImages(BaseModel):
     """A value and the number of images that have it."""
 
     value: Value | None = Field(examples=["cats"])
+    value_bytes: str | None = None
     images: int = Field(examples=[120])
 
 

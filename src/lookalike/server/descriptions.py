@@ -12,6 +12,7 @@ _PROBLEMS = {
     409: "There is another file of that name.",
     413: "The body is larger than it may be.",
     415: "The body is of a type that the route does not take.",
+    416: "The file has no such bytes.",
     422: "The request or the image cannot be right; `detail` says why.",
     503: "There is too much to do; `Retry-After` says when to try again.",
 }
@@ -32,9 +33,24 @@ def image_answer(kinds: str, description: str) -> dict[int | str, dict[str, Any]
     return {200: {"description": description, "content": content}, 304: {"description": "It is the one of `ETag`."}}
 
 
+def file_answer() -> dict[int | str, dict[str, Any]]:
+    """The answer of the route that sends a file, or a part of it."""
+    whole = image_answer("image/*", "The file.")
+    return {**whole, 206: {**whole[200], "description": "The part of the file that `Range` asks for."}}
+
+
 def json_body(kind: type[BaseModel]) -> dict[str, Any]:
     """The body of a route that takes JSON."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": _reference(kind)}}}}
+
+
+def parameters(kind: type[BaseModel]) -> list[dict[str, Any]]:
+    """The members of a kind as parameters of an address."""
+    members = kind.model_json_schema()["properties"]
+    return [
+        {"name": name, "in": "query", "required": False, "description": schema.pop("description", ""), "schema": schema}
+        for name, schema in members.items()
+    ]
 
 
 def _reference(kind: type[BaseModel]) -> dict[str, Any]:
@@ -59,7 +75,9 @@ IMAGE_BODY = {"requestBody": {"required": True, "content": {"image/*": {"schema"
 def with_schemas(description: dict[str, Any]) -> dict[str, Any]:
     """Adds the schemas of bodies that only the descriptions here name."""
     schemas = description.setdefault("components", {}).setdefault("schemas", {})
-    for kind in (bodies.Search, bodies.Batch, bodies.Session, bodies.Embeddings, bodies.ProblemDetail):
+    for kind in (
+        *(bodies.Search, bodies.Batch, bodies.Listing, bodies.Session, bodies.Embeddings, bodies.ProblemDetail),
+    ):
         made = kind.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= made.pop("$defs", {})
         schemas[kind.__name__] = made

@@ -18,8 +18,10 @@ from lookalike.errors import ImageError
 from lookalike.filters import Where, parse
 from lookalike.images.media_types import media_type
 from lookalike.results import IndexedImage
-from lookalike.server import bodies, descriptions, problems
+from lookalike.server import bodies, descriptions, problems, ranges
 from lookalike.server.answers import answer, facets_members, image_members, version_of
+from lookalike.server.keeping import FACETS
+from lookalike.server.requests import read_json
 from lookalike.server.service import Service, TheService
 from lookalike.server.thumbnails import SIDES, draw
 
@@ -68,21 +70,39 @@ TheId = Annotated[int, Depends(the_id)]
 @router.get("", summary="List images", responses=descriptions.answers(bodies.ImagePage, 422, 503))
 async def images(service: TheService, query: Annotated[ImagesQuery, Query()]) -> Response:
     """Lists the images of the collection by id, a page at a time, perhaps with counts of what they have."""
-    most = service.settings.limits.page
-    if query.limit > most:
-        raise problems.invalid(f"limit: {query.limit} is more than {most}, the most images of a page")
-    where = query.filter()
+    return await _page(service, query, query.filter(), FACETS if query.facets else None)
+
+
+@router.post(
+    "/list",
+    summary="List images by a filter",
+    responses=descriptions.answers(bodies.ImagePage, 415, 422, 503),
+    openapi_extra=descriptions.json_body(bodies.Listing),
+)
+async def list_images(request: Request, service: TheService) -> Response:
+    """Lists images as `GET /v1/images` does, by a filter that may be longer than an address."""
+    body = await read_json(request, bodies.Listing)
+    return await _page(service, body, body.where.where() if body.where else None, body.facets)
+
+
+async def _page(
+    service: Service, wanted: ImagesQuery | bodies.Listing, where: Where | None, values: int | None
+) -> Response:
+    """A page of images, with the facets' most frequent values if so many of them are wanted."""
+    most, limit = service.settings.limits.page, wanted.limit
+    if limit > most:
+        raise problems.invalid(f"limit: {limit} is more than {most}, the most images of a page")
 
     def page(collection: Collection) -> tuple[list[IndexedImage], Facets | None]:
-        facets = service.facets.of(collection, where) if query.facets else None
-        return collection.images(where=where, after=query.after, limit=query.limit + 1), facets
+        facets = None if values is None else service.facets.of(collection, where, most=values)
+        return collection.images(where=where, after=wanted.after, limit=limit + 1), facets
 
     found, facets = await service.read(page)
-    shown = found[: query.limit]
+    shown = found[:limit]
     return answer(
         {
             "images": [image_members(image) for image in shown],
-            "next": shown[-1].id if len(found) > len(shown) else None,
+            "next": shown[-1].id if shown and len(found) > len(shown) else None,
             "total": facets.images if facets else None,
             "facets": facets_members(facets) if facets else None,
         }
@@ -133,10 +153,13 @@ async def thumbnail(
     "/{image_id}/original",
     summary="The file",
     response_class=Response,
-    responses=descriptions.image_answer("image/*", "The file.") | descriptions.answers(None, 404, 503),
+    responses=descriptions.file_answer() | descriptions.answers(None, 404, 416, 503),
 )
 async def original(request: Request, service: TheService, number: TheId) -> Response:
-    """The file of an image, if it is the one that was indexed and no symlink leads out of the folder."""
+    """The file of an image, if it is the one that was indexed and no symlink leads out of the folder.
+
+    With the header `Range`, a part of it: a download that broke off can be carried on.
+    """
     found = await service.read(lambda collection: collection.image(number))
     headers = _headers(f'"{found.sha256.hex()}"', keep=False)
     if _is_known(request, headers["ETag"]):
@@ -148,8 +171,10 @@ async def original(request: Request, service: TheService, number: TheId) -> Resp
     headers |= {
         "Content-Disposition": f"{place}; filename*=UTF-8''{name}",
         "Content-Security-Policy": _FILE_POLICY,
+        "Accept-Ranges": "bytes",
     }
-    return service.files.response(kept.data, headers, kind or "application/octet-stream")
+    part = ranges.wanted(request.headers, headers["ETag"], len(kept.data))
+    return service.files.response(kept.data, part, headers, kind or "application/octet-stream")
 
 
 async def _drawn(service: Service, number: int, side: int) -> bytes:

@@ -12,7 +12,8 @@ from lookalike.collection.collection import Collection
 from lookalike.filters import Where
 from lookalike.server.problems import busy
 
-_FACETS = 64  # filters whose counts are kept
+FACETS = 20  # the most frequent values of each facet, if no other number is asked for
+_KEPT = 64  # filters whose counts are kept
 _PIECE = 2**18  # bytes that are sent at once
 
 
@@ -20,20 +21,20 @@ class FacetCache:
     """The facets of filters, as long as the collection does not change. Threads may share it."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, Where | None], Facets] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, Where | None, int], Facets] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, collection: Collection, where: Where | None) -> Facets:
+    def of(self, collection: Collection, where: Where | None, *, most: int = FACETS) -> Facets:
         """The facets of a filter; raises UsageError for an attribute that no image has."""
-        key = (f"{collection.made_by.fingerprint} {collection.revision()}", where)
+        key = (f"{collection.made_by.fingerprint} {collection.revision()}", where, most)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        made = collection.facets(where)
+        made = collection.facets(where, most=most)
         with self._lock:
             self._kept[key] = made
-            while len(self._kept) > _FACETS:
+            while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return made
 
@@ -44,8 +45,8 @@ class Files:
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes, self.held = most_bytes, 0
 
-    def response(self, data: bytes, headers: dict[str, str], media_type: str) -> "FileResponse":
-        """The answer that sends a file, a piece at a time, as fast as the client takes it.
+    def response(self, data: bytes, part: range | None, headers: dict[str, str], media_type: str) -> "FileResponse":
+        """The answer that sends a file, or a part of it, a piece at a time, as fast as the client takes it.
 
         Raises:
             ProblemError: 503, other files take all memory that there is for them.
@@ -54,15 +55,19 @@ class Files:
             raise busy(
                 "the files that others are getting take all memory that there is for them; try again in a moment"
             )
-        return FileResponse(self, data, headers, media_type)
+        return FileResponse(self, data, part, headers, media_type)
 
 
 class FileResponse(StreamingResponse):
-    """Sends the bytes of a file."""
+    """Sends the bytes of a file, or a part of them."""
 
-    def __init__(self, files: Files, data: bytes, headers: dict[str, str], media_type: str) -> None:
+    def __init__(self, files: Files, data: bytes, part: range | None, headers: dict[str, str], media_type: str) -> None:
         self._files, self._size = files, len(data)
-        super().__init__(_pieces(data), headers={**headers, "Content-Length": str(len(data))}, media_type=media_type)
+        sent = range(len(data)) if part is None else part
+        headers = {**headers, "Content-Length": str(len(sent))}
+        if part is not None:
+            headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{len(data)}"
+        super().__init__(_pieces(data, sent), 200 if part is None else 206, headers, media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._files.held += self._size
@@ -72,6 +77,6 @@ class FileResponse(StreamingResponse):
             self._files.held -= self._size
 
 
-async def _pieces(data: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), _PIECE):
-        yield data[start : start + _PIECE]
+async def _pieces(data: bytes, part: range) -> AsyncIterator[bytes]:
+    for start in range(part.start, part.stop, _PIECE):
+        yield data[start : min(start + _PIECE, part.stop)]

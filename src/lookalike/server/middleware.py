@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lookalike.server.access import Names
 from lookalike.server.metrics import Metrics
-from lookalike.server.problems import ProblemError, busy, too_large, unexpected
-from lookalike.server.settings import Limits
+from lookalike.server.problems import ProblemError, bad_head, busy, too_large, unexpected
+from lookalike.server.settings import HEAD_BYTES, Limits
 
 # https://www.w3.org/TR/CSP3/: nothing but the page's own modules, styles and images runs or is shown.
 _POLICY = (
@@ -27,6 +27,23 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+
+
+class HeadAsGet:
+    """Answers HEAD as GET without the body, for every route (RFC 9110, section 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self._app({**scope, "method": "GET"}, receive, send_head)
 
 
 class SafeHeaders:
@@ -73,7 +90,7 @@ class Counted:
 
 
 class Guard:
-    """Refuses requests under a foreign name or from a foreign page, and those that take longer than they may.
+    """Refuses what is not plain HTTP, comes under a foreign name or from a foreign page, or takes longer than it may.
 
     Errors that nobody expects end here, too: they are logged, and the connection goes on.
     """
@@ -93,7 +110,8 @@ class Guard:
             await send(message)
 
         try:
-            self._names.check(Headers(scope=scope))
+            _check_head(scope)
+            self._names.check(scope["method"], Headers(scope=scope))
             async with asyncio.timeout(self._deadline_s) as deadline:
                 await self._app(scope, receive, note_begin)
         except ProblemError as refused:
@@ -106,6 +124,23 @@ class Guard:
         else:
             return
         await problem.response()(scope, receive, send)
+
+
+def _check_head(scope: Scope) -> None:
+    """Refuses a head that is too long, or that two servers may understand in two ways.
+
+    The parser limits only a head that arrives in parts. A proxy before this service may have gone by the other length,
+    so that the rest of the body would be a request of the client's own making (RFC 9112, section 6.3).
+
+    Raises:
+        ProblemError: 431, or 400.
+    """
+    sizes = [len(name) + len(value) + 4 for name, value in scope["headers"]]
+    if sum(sizes) + len(scope["raw_path"]) + len(scope["query_string"]) > HEAD_BYTES:
+        raise bad_head(431, f"the address and the headers have more than {HEAD_BYTES // 2**10} kB; send fewer")
+    names = {name for name, _ in scope["headers"]}
+    if {b"content-length", b"transfer-encoding"} <= names:
+        raise bad_head(400, "Content-Length and Transfer-Encoding: give one of the two")
 
 
 class BoundedBodies:

@@ -84,6 +84,11 @@ def too_large(most: int) -> ProblemError:
     )
 
 
+def bad_head(status: int, detail: str) -> ProblemError:
+    """The problem of a request whose head is not taken; the connection is closed."""
+    return ProblemError(status, "The head of the request is not taken", detail, headers={"Connection": "close"})
+
+
 def not_found() -> ProblemError:
     """The problem of an address that there is nothing at."""
     return ProblemError(404, "There is nothing here", "there is nothing at this address; /openapi.json describes all")
@@ -104,6 +109,13 @@ def of_error(error: LookalikeError) -> ProblemError:
     kind = f"urn:lookalike:{_dashed(type(error).__name__)}"
     members = {"hints": [_hint(hint) for hint in error.hints], **reason}
     return ProblemError(status, title, error.message, kind=kind, headers=headers, members=members)
+
+
+def of_example(error: errors.NoImageError) -> ProblemError:
+    """The problem of a body that names an image that is not there: 404 would say that of the address."""
+    problem = of_error(error)
+    problem.status = 422
+    return problem
 
 
 def unexpected(error: Exception) -> ProblemError:

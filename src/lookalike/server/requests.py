@@ -1,14 +1,14 @@
 """Reads the bodies of requests: an image as it is, a form with an image, or JSON; each counted as it arrives."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
-from starlette.types import Message
 
 from lookalike.server.problems import ProblemError, invalid
 
@@ -25,6 +25,12 @@ class Form:
 
     image: bytes
     fields: Mapping[str, list[str]]
+
+
+class _InMemory(MultiPartParser):
+    """A parser of forms that writes no file: there may be no place for one, and the body is in memory anyway."""
+
+    spool_max_size = 0  # without a limit
 
 
 def media_type(request: Request) -> str:
@@ -47,8 +53,11 @@ async def read_bytes(request: Request) -> bytes:
     """The body of a request.
 
     Raises:
-        ProblemError: 413, it is too large; or 422, it is empty.
+        ProblemError: 413, it is too large; 415, it is compressed; or 422, it is empty.
     """
+    if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+        detail = "send the body as it is, without the header Content-Encoding"
+        raise ProblemError(415, "The body is compressed", detail, headers={"Accept-Encoding": "identity"})
     parts = [part async for part in request.stream()]
     if not (data := b"".join(parts)):
         raise invalid("the body is empty; send the bytes of an image file")
@@ -94,20 +103,23 @@ async def read_form(request: Request) -> Form:
     """
     data = await read_bytes(request)  # first, so that the parser never stops halfway with files open
 
-    async def receive() -> Message:
-        return {"type": "http.request", "body": data, "more_body": False}
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        yield data
+        yield b""  # its end
 
-    whole = Request(request.scope, receive)
+    parser = _InMemory(request.headers, pieces(), max_files=1, max_fields=_MOST_FIELDS, max_part_size=_FIELD_BYTES)
     try:
-        async with whole.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=_FIELD_BYTES) as form:
+        async with AsyncExitStack() as stack:
+            form = await parser.parse()
+            stack.push_async_callback(form.close)
             image = form.get("image")
             if not isinstance(image, UploadFile):
                 raise invalid("the form has no file in the field image")
             others = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
             fields = {name: [value for other, value in others if other == name] for name, _ in others}
             return Form(await image.read(), fields)
-    except HTTPException as error:  # what the parser says of a form that is damaged
-        raise invalid(f"the form cannot be read: {error.detail}") from None
+    except MultiPartException as error:  # what the parser says of a form that is damaged
+        raise invalid(f"the form cannot be read: {error.message}") from None
 
 
 def _mistakes(error: ValidationError) -> ProblemError:

@@ -1,21 +1,22 @@
 """The routes of searches: by an uploaded image, or by images, texts, ids and vectors that add up."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
 from lookalike.collection.collection import Collection
-from lookalike.errors import LookalikeError
+from lookalike.errors import LookalikeError, NoImageError
 from lookalike.filters import Where, parse
 from lookalike.images.region import Region, cut
 from lookalike.results import Match
 from lookalike.search.options import SearchKeywords
-from lookalike.search.query import Term
+from lookalike.search.terms import Term
 from lookalike.server import bodies, descriptions, problems
 from lookalike.server.answers import answer, match_members
 from lookalike.server.metrics import Steps
@@ -70,9 +71,9 @@ class Wanted:
     "/search",
     summary="Find the images that look like this one",
     responses=descriptions.answers(bodies.SearchAnswer, 413, 415, 422, 503),
-    openapi_extra=descriptions.SEARCH_BODY,
+    openapi_extra={**descriptions.SEARCH_BODY, "parameters": descriptions.parameters(ImageQuery)},
 )
-async def search(request: Request, service: TheService, query: Annotated[ImageQuery, Query()]) -> Response:
+async def search(request: Request, service: TheService) -> Response:
     """Finds the most similar images, best first.
 
     The body is the image itself (`Content-Type: image/jpeg` or any other `image/…`), with the options in the address;
@@ -87,7 +88,7 @@ async def search(request: Request, service: TheService, query: Annotated[ImageQu
     else:
         service.encoding.refuse_if_full()
         with steps.timed("receive"):
-            wanted = await _of_image(request, service, query)
+            wanted = await _of_image(request, service)
     matches = await found(service, wanted, steps)
     return answer({"matches": [match_members(match) for match in matches], "took_ms": steps.total()})
 
@@ -122,7 +123,10 @@ async def found(service: Service, wanted: Wanted, steps: Steps) -> Sequence[Matc
         with steps.timed("search"):
             return await service.searching.run(lambda: _searched(collection, terms, wanted.options))
 
-    return await service.live.use(with_collection)
+    try:
+        return await service.live.use(with_collection)
+    except NoImageError as error:
+        raise problems.of_example(error) from error
 
 
 async def _answered(service: Service, query: bodies.Search, steps: Steps) -> dict[str, Any]:
@@ -176,8 +180,8 @@ def _regions(body: bodies.Search) -> list[Region | None]:
     regions = [example.cut() for example in (*body.positive, *body.negative)]
     if (region := body.cut()) is None:
         return regions
-    [first, *others] = body.positive
-    if others or regions[0] or (first.image is None and first.id is None):
+    first = body.positive[0] if body.positive else None
+    if first is None or len(body.positive) > 1 or regions[0] or (first.image is None and first.id is None):
         raise problems.invalid("region: give one positive example that is an image or an id, or each its own region")
     return [region, *regions[1:]]
 
@@ -188,7 +192,8 @@ def _term(example: bodies.Example, sign: int) -> Term:
     return Term(image, example.text, weight, id=example.id, vector=example.vector)
 
 
-async def _of_image(request: Request, service: Service, query: ImageQuery) -> Wanted:
+async def _of_image(request: Request, service: Service) -> Wanted:
+    query = _of_address(request.query_params)
     if is_raw_image(request):
         image = await read_bytes(request)
     elif media_type(request) == "multipart/form-data":
@@ -203,7 +208,12 @@ async def _of_image(request: Request, service: Service, query: ImageQuery) -> Wa
     return _with_k(service, Wanted([Term(image)], options, [_region(query.region)]), query.k)
 
 
-def _with_fields(query: ImageQuery, fields: Any) -> ImageQuery:
+def _of_address(query: QueryParams) -> ImageQuery:
+    """The options in an address. They are read here since the framework takes as long for it as for all the rest."""
+    return _with_fields(ImageQuery.model_validate({}), {name: query.getlist(name) for name in query})
+
+
+def _with_fields(query: ImageQuery, fields: Mapping[str, list[str]]) -> ImageQuery:
     lists = ("label", "where")
     given = {name: values if name in lists else values[-1] for name, values in fields.items()}
     return from_texts(ImageQuery, {**query.model_dump(exclude_unset=True), **given})

@@ -17,6 +17,7 @@ from lookalike.server.live import LiveCollection
 from lookalike.server.metrics import Metrics, Steps
 from lookalike.server.settings import Settings
 from lookalike.server.thumbnails import ThumbnailCache
+from lookalike.server.upkeep import Upkeep
 
 _Result = TypeVar("_Result")
 _WRITES_WAITING = 16  # uploads and deletions that wait for the one that is under way
@@ -35,6 +36,7 @@ class Service:
         writing: the lane of uploads and deletions, one at a time.
         thumbnails: those that have been drawn.
         facets: those that have been counted.
+        upkeep: what keeps the index current.
         files: those that are being sent.
         metrics: what is counted.
         is_warm: whether the collection and its model have been loaded.
@@ -55,6 +57,8 @@ class Service:
         self.drawing, self.writing = lane("drawing", limits.drawing), lane("writing", 1, _WRITES_WAITING)
         self.thumbnails, self.facets = ThumbnailCache(limits.thumbnail_bytes), FacetCache()
         self.files = Files(limits.all_bodies_bytes)
+        self._building = lane("building", 1)
+        self.upkeep = Upkeep(self.live, self._building, limits.quiet_s)
         self.metrics = Metrics(self._lanes())
         self.is_warm = False
 
@@ -73,6 +77,7 @@ class Service:
 
     def close(self) -> None:
         """Stops the lanes."""
+        self.upkeep.stop()
         for lane in self._lanes():
             lane.close()
 
@@ -86,7 +91,7 @@ class Service:
         return opened
 
     def _lanes(self) -> Iterable[Lane]:
-        return self.encoding, self.searching, self.drawing, self.writing
+        return self.encoding, self.searching, self.drawing, self.writing, self._building
 
 
 async def the_service(request: Request) -> Service:

@@ -13,10 +13,9 @@ from lookalike.collection.collection import Collection
 from lookalike.errors import UsageError
 from lookalike.server.app import create_app
 from lookalike.server.protocol import protocol_for
-from lookalike.server.settings import Settings
+from lookalike.server.settings import HEAD_BYTES, Settings
 
 _BACKLOG = 256  # connections that the system holds until they are accepted
-_HEAD_BYTES = 16 * 2**10  # of the line and the headers of a request
 
 
 def serve(collection: Collection, settings: Settings, *, on_ready: Callable[[str], object] = lambda _: None) -> None:
@@ -51,10 +50,10 @@ def make_server(
         log_config=None,
         log_level="error",
         access_log=False,
-        proxy_headers=False,
+        proxy_headers=False,  # the application itself decides which proxies count
         server_header=False,
         backlog=_BACKLOG,
-        h11_max_incomplete_event_size=_HEAD_BYTES,
+        h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_keep_alive=round(settings.slow_clients.idle_s),
         timeout_graceful_shutdown=round(settings.stop_s),
     )

@@ -9,6 +9,7 @@ from lookalike.errors import UsageError
 from lookalike.system.resources import cores
 
 PORT = 8765
+HEAD_BYTES = 16 * 2**10  # of the line and the headers of a request
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 512  # characters
 _MB = 2**20
 
@@ -30,6 +31,7 @@ class Limits:
         patience_s: so long a request waits, in seconds.
         deadline_s: the most seconds that a request takes, its body included.
         connections: the most connections.
+        quiet_s: so long nobody has written when the index is maintained, in seconds.
         thumbnail_bytes: the size of the cache of thumbnails.
     """
 
@@ -45,6 +47,7 @@ class Limits:
     patience_s: float = 2.0
     deadline_s: float = 60.0
     connections: int = 512
+    quiet_s: float = 10.0
     thumbnail_bytes: int = 64 * _MB
 
 
@@ -77,12 +80,15 @@ class Settings:
         token: what clients have to know, at least 16 characters; None lets everybody on this machine in.
         writable: whether images may be added and deleted.
         hosts: the names, besides `host` and IP addresses, under which clients may reach it: that of a reverse proxy.
+        proxies: the addresses or networks of reverse proxies, besides this machine: if one of them says that it was
+            asked by https (`X-Forwarded-Proto`), the cookie of a session is for https only.
         limits: how much it takes at once.
         slow_clients: when a client that is slow is cut off.
         stop_s: so long requests that are under way may take when it is told to stop.
 
     Raises:
-        UsageError: it would be open to other machines without a token, or the token is too short to be safe.
+        UsageError: it would be open to other machines without a token, the token is too short to be safe, or a proxy
+            has no address.
     """
 
     host: str = "127.0.0.1"
@@ -90,11 +96,14 @@ class Settings:
     token: str | None = field(default=None, repr=False)
     writable: bool = False
     hosts: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     slow_clients: SlowClients = field(default_factory=SlowClients)
     stop_s: float = 8.0
 
     def __post_init__(self) -> None:
+        for proxy in self.proxies:
+            _check_network(proxy)
         if self.token is not None:
             _check_token(self.token)
         elif not is_loopback(self.host):
@@ -115,6 +124,15 @@ def is_loopback(host: str) -> bool:
     except (OSError, UnicodeError):
         raise UsageError(f"{host!r}: there is no such address; give 127.0.0.1 or another one of this machine") from None
     return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
+
+
+def _check_network(proxy: str) -> None:
+    try:
+        ipaddress.ip_network(proxy)
+    except ValueError:
+        raise UsageError(
+            f"{proxy!r}: no address of a proxy; give one such as 10.0.0.5, or a network, 10.0.0.0/24"
+        ) from None
 
 
 def _check_token(token: str) -> None:

@@ -45,6 +45,7 @@ async def put(
 
     with service.steps().timed("write"):
         image = await service.live.use(lambda collection: service.writing.run(lambda: work(collection)))
+    service.upkeep.note_write()
     return answer(image_members(image), 201, {"Location": f"/v1/images/{image.id}"})
 
 
@@ -76,4 +77,5 @@ async def delete(
             raise problems.ProblemError(
                 409, "The file is not deleted", detail, members={"reason": error.reason}
             ) from error
+    service.upkeep.note_write()
     return Response(status_code=204)

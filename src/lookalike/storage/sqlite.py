@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lookalike.errors import CorruptError, IncompatibleError, StorageError
-from lookalike.storage import sqlite_limits
+from lookalike.storage import files, sqlite_limits
 from lookalike.storage.read_gate import gate_of
 from lookalike.storage.records import InvalidRecordError
 from lookalike.storage.sqlite_limits import WorkLimit
@@ -251,6 +251,19 @@ def _set_durability(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
+def _needs_a_writable_folder(path: Path) -> bool:
+    """Whether a file cannot be read since SQLite would have to put its log's index beside it.
+
+    https://www.sqlite.org/wal.html#read_only_databases; bytes 18 and 19 of the header are 2 then.
+    """
+    try:
+        with files.opened(path) as file:
+            has_log = file.read(20)[18:] == b"\x02\x02"
+        return has_log and not os.access(path.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+    except (OSError, CorruptError):
+        return False
+
+
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Turns SQLite's errors into Lookalike's."""
@@ -264,6 +277,11 @@ def translated(path: Path) -> Iterator[None]:
         raise CorruptError(f"{path}: the file is damaged") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+        if code & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) and _needs_a_writable_folder(path):
+            raise StorageError(
+                f"{path}: it has a write-ahead log, so it can be read only where its folder can be written to; give"
+                " this user that right, or copy the collection to where it is writable"
+            ) from error
         if code & 0xFF in _DISK_CODES:
             raise StorageError(f"{path}: {error}") from error
         if code == sqlite3.SQLITE_INTERRUPT:  # see sqlite_limits

@@ -22,6 +22,7 @@ from lookalike.system import resources
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+_LOOK_S = 0.1  # between two looks at whether the work is still under way
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from lookalike.system import worker; worker.serve()"
 
 
@@ -82,24 +83,31 @@ def run(
         EndedError: the process ended without a result.
         TimeoutError: the work took longer than `seconds`.
     """
-    command = [sys.executable, "-P", "-c", _PROGRAM, *sys.path]
     with ExitStack() as ending:
-        with _without_ctrl_c():
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
-            ending.callback(_end, process)
+        process = _started(ending)
         late = ending.enter_context(_deadline(process, seconds))
-        assert process.stdin is not None
-        assert process.stdout is not None
         try:
-            with suppress(BrokenPipeError):  # reading the result raises the better error
-                pickle.dump((work, task, memory), process.stdin)
-                process.stdin.flush()  # it stays open: its end tells the process that this one has ended
-            result: Result = _result(process.stdout, progress)
-        except (EOFError, pickle.UnpicklingError):  # the output ended, perhaps within a message
-            code = process.wait()
+            result: Result = _worked(process, (work, task, memory), name, progress)
+        except EndedError:
             if late.is_set():
                 raise TimeoutError(f"{name}: not done after {seconds} seconds") from None
-            raise EndedError(name, code) from None
+            raise
+        return result
+
+
+def run_stoppable(
+    work: Callable[[Task, Callable[[int], None]], Result], task: Task, *, name: str, stopped: threading.Event
+) -> Result:
+    """Runs `work(task, progress)` as `run` does, without progress, and ends it soon after an event is set.
+
+    Raises:
+        LookalikeError, MemoryError: `work` raised it.
+        EndedError: the process ended without a result, perhaps since it was stopped.
+    """
+    with ExitStack() as ending:
+        process = _started(ending)
+        ending.enter_context(_ended_by(process, stopped))
+        result: Result = _worked(process, (work, task, None), name, lambda _: None)
         return result
 
 
@@ -128,6 +136,30 @@ def _end_with_the_caller() -> None:
     while os.read(0, 1):  # nothing more is written
         pass
     os._exit(1)
+
+
+def _started(ending: ExitStack) -> subprocess.Popen[bytes]:
+    """A new process that waits for its work, and is ended with the block."""
+    command = [sys.executable, "-P", "-c", _PROGRAM, *sys.path]
+    with _without_ctrl_c():
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
+        ending.callback(_end, process)
+    return process
+
+
+def _worked(
+    process: subprocess.Popen[bytes], given: tuple[Any, Any, int | None], name: str, progress: Callable[[int], None]
+) -> Any:
+    """Gives a process its work and returns the result."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        with suppress(BrokenPipeError):  # reading the result raises the better error
+            pickle.dump(given, process.stdin)
+            process.stdin.flush()  # it stays open: its end tells the process that this one has ended
+        return _result(process.stdout, progress)
+    except (EOFError, pickle.UnpicklingError):  # the output ended, perhaps within a message
+        raise EndedError(name, process.wait()) from None
 
 
 def _result(output: IO[bytes], progress: Callable[[int], None]) -> Any:
@@ -170,6 +202,26 @@ def _deadline(process: subprocess.Popen[bytes], seconds: float | None) -> Iterat
     finally:
         timer.cancel()
         timer.join()
+
+
+@contextmanager
+def _ended_by(process: subprocess.Popen[bytes], stopped: threading.Event) -> Iterator[None]:
+    """Kills a process when the event is set."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            if stopped.wait(_LOOK_S):
+                process.kill()
+                return
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

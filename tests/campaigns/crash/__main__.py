@@ -1,24 +1,10 @@
-"""Runs the campaign, or is the process that is killed."""
-
-import json
-import sys
-from pathlib import Path
+"""Runs the campaign."""
 
 from tests.campaigns import command_line, crash
-from tests.campaigns.crash import killer, victim
-from tests.campaigns.crash.victim import Change
+from tests.campaigns.crash import killer
 
 
 def main() -> None:
-    """Reads the command line."""
-    match sys.argv[1:]:
-        case ["victim", folder, encoder, changes]:
-            victim.run(Path(folder), encoder, [Change(**change) for change in json.loads(changes)])
-        case _:
-            run_campaign()
-
-
-def run_campaign() -> None:
     """Kills as many processes as the command line says."""
     parser = command_line.parser(crash)
     parser.add_argument("--kills", type=int, default=100, help="number of processes to kill (default: 100)")

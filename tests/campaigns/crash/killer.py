@@ -1,12 +1,9 @@
 """Starts processes, kills them, and examines what they leave behind."""
 
 import contextlib
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -22,13 +19,14 @@ from lookalike.errors import DamagedIndexWarning, NoCollectionError
 from lookalike.images.decode import prepare
 from lookalike.ingest import embedding
 from tests.campaigns.crash import state as states
+from tests.campaigns.crash import victim
 from tests.campaigns.crash.photo_folder import PhotoFolder
 from tests.campaigns.crash.record import Record
 from tests.campaigns.crash.state import State, is_same
 from tests.campaigns.crash.tally import Tally
 from tests.campaigns.crash.victim import Change, encoder_of, policies_for
+from tests.support.forked_programs import Program
 from tests.support.pictures import picture, stored_vectors
-from tests.support.project import environment
 
 # How long a commit, a creation and a build take, approximately.
 COMMIT_S = 0.02
@@ -106,13 +104,7 @@ class Killer:
 
     def _lines_until_killed(self, waiting: int, changes: Sequence[Change]) -> tuple[list[str], int]:
         """What the process reported, and its exit code."""
-        encoded = json.dumps([vars(change) for change in changes])
-        arguments = ["victim", str(self.folder), self._encoder_name, encoded]
-        command = [sys.executable, "-m", "tests.campaigns.crash", *arguments]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment()) as process:
-            assert process.stdout
-            assert process.stderr
+        with Program(victim.run, self.folder, self._encoder_name, changes) as process:
             last, seconds = self._random_instant(waiting, len(changes))
             lines = []
             for line in process.stdout:

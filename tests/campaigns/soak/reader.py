@@ -132,14 +132,18 @@ class Reader:
         except UsageError as error:
             if not any(said in str(error) for said in ("no image with the id", "is missing; its file")):
                 raise
-            self.tally.gone += 1
-            if not self._history.may_have_another_id(key, since, self._history.now()[1]):
-                self.tally.wrong.append(f"{key}, id {id_}: it exists, and yet: {error}")
+            self._note_gone(id_, key, since, error)
             return
         [image] = found.queries
         if image.id != id_ or any(match.id == id_ for match in found):
             self.tally.wrong.append(f"{key}, id {id_}: asked for its neighbours, and got {image} and {found}")
         self._judge(found, None, question, first, own=image.key)
+
+    def _note_gone(self, id_: int, key: str, since: int, error: Exception) -> None:
+        """Notes an answer that there is no image with an id, which had this key after that many commits."""
+        self.tally.gone += 1
+        if not self._history.may_have_another_id(key, since, self._history.now()[1]):
+            self.tally.wrong.append(f"{key}, id {id_}: it exists, and yet: {error}")
 
     def _count_images(self) -> None:
         first = self._history.now()[0]

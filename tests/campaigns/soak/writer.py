@@ -72,6 +72,12 @@ class Writer:
                 self._build()
         self.work.done[name] += 1
 
+    @property
+    def generation(self) -> int:
+        """The number of the newest index; 0 if there is none."""
+        stored = self._photos._catalog.state().generation
+        return stored.number if stored else 0
+
     def check_end(self) -> None:
         """Checks that the collection holds what was written, and nothing else.
 

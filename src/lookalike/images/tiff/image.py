@@ -10,7 +10,7 @@ from PIL import Image, ImageFile
 from lookalike.images.deep_colour import deep_conversion
 from lookalike.images.tiff import directory as tags
 from lookalike.images.tiff.directory import Directory, first_offset, main_directory
-from lookalike.images.tiff.layout import JPEG, UNCOMPRESSED
+from lookalike.images.tiff.layout import BYTE_CODECS, JPEG, OLD_JPEG, UNCOMPRESSED
 from lookalike.images.tiff.pixels import Picture, bands_of, picture_of
 from lookalike.images.tiff.segments import AT_ONCE, Unpack
 
@@ -43,8 +43,11 @@ def is_usual_file(data: bytes) -> bool:
     return _is_usual(directory) and directory.offset == first_offset(data)
 
 
-# The codecs that Pillow reads: the last are two of JPEG, CCITT's three, ThunderScan and the other bytes'.
-_BY_PILLOW = {UNCOMPRESSED, JPEG, 6, 2, 3, 4, 5, 8, 32771, 32773, 32809, 32946, 34925, 50000}
+_BY_PILLOW = {  # codecs
+    *(UNCOMPRESSED, JPEG, OLD_JPEG, *BYTE_CODECS),
+    *(2, 3, 4, 32771),  # CCITT, the last with rows that begin at words
+    32809,  # ThunderScan
+}
 _GREY, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = {0, 1}, 2, 3, 5, 6, 8
 
 

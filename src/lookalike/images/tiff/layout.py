@@ -10,15 +10,15 @@ from lookalike.errors import ImageError
 from lookalike.images.tiff import directory as tags
 from lookalike.images.tiff.directory import Directory
 
-UNCOMPRESSED, JPEG = 1, 7
+UNCOMPRESSED, OLD_JPEG, JPEG = 1, 6, 7
 # What libtiff unpacks to bytes, whatever these mean: LZW, deflate under two numbers, PackBits, LZMA, Zstandard.
 _PREDICTED = {5, 8, 32946, 34925, 50000}  # those that differences may precede
-_BYTE_CODECS = {*_PREDICTED, 32773}
+BYTE_CODECS = {*_PREDICTED, 32773}
 _CODECS = {
     2: "CCITT",
     3: "CCITT Group 3",
     4: "CCITT Group 4",
-    6: "old-style JPEG",
+    OLD_JPEG: "old-style JPEG",
     9: "JBIG",
     10: "JBIG",
     22610: "JPEG XR",
@@ -50,8 +50,11 @@ _COLOURS = {
     32845: "LogLuv",
 }
 _PALETTE = 3
+LAB = 8
+_LAB_KINDS = {("u", 8), ("u", 16), ("f", 16), ("f", 32), ("f", 64)}
 _MAX_SEGMENTS = 200_000  # each takes some 20 microseconds
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}  # by the sample format; 4 is "not known"
+_NUMBERS = {"u": "integers", "i": "signed integers", "f": "floats"}
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,7 @@ def layout_of(directory: Directory) -> Layout:
 
 def check_compression(compression: int) -> None:
     """Raises an ImageError that names the codec, unless libtiff reads it to bytes or it is none."""
-    if compression not in _BYTE_CODECS | {UNCOMPRESSED}:
+    if compression not in BYTE_CODECS | {UNCOMPRESSED}:
         name = _CODECS.get(compression, f"compression {compression}")
         raise ImageError(f"{name} in a TIFF is not read")
 
@@ -166,6 +169,8 @@ def _kind(directory: Directory, samples: int) -> str:
     if set(found) <= {5, 6}:
         raise ImageError("a TIFF of complex numbers is not read")
     kinds = {_KINDS.get(kind, "") for kind in found}
+    if kinds == {"i"} and directory.number(tags.PHOTOMETRIC, 0) == LAB:
+        return "u"  # L is unsigned, a and b are signed (TIFF 6.0, section 23), whatever a writer calls them
     if len(kinds) > 1 or kinds == {""}:
         raise ImageError(f"a TIFF with numbers of the formats {', '.join(map(str, found[:8]))} is not read")
     return kinds.pop()
@@ -183,12 +188,14 @@ def _check(layout: Layout) -> None:
         check_compression(layout.compression)
     depths = {"f": {16, 32, 64}, "u": {*range(1, 33), 64}, "i": {8, 16, 32, 64}}
     if layout.bits not in depths[layout.kind]:
-        raise ImageError(f"a TIFF with {layout.bits}-bit {'floats' if layout.kind == 'f' else 'integers'} is not read")
+        raise ImageError(f"a TIFF with {layout.bits}-bit {_NUMBERS[layout.kind]} is not read")
     if layout.photometric not in _PHOTOMETRICS:
         name = _COLOURS.get(layout.photometric, f"colours of kind {layout.photometric}")
         raise ImageError(f"a TIFF of this layout with {name} is not read")
     if layout.samples < layout.colours:
         raise ImageError(f"damaged: {layout.samples} channels of {layout.colours}")
+    if layout.photometric == LAB and (layout.kind, layout.bits) not in _LAB_KINDS:
+        raise ImageError(f"a TIFF of Lab colours with {layout.bits}-bit {_NUMBERS[layout.kind]} is not read")
     if layout.photometric == _PALETTE and (layout.kind != "u" or layout.bits > 16):
         raise ImageError("a TIFF whose palette is not of 1 to 16 bits is not read")
     if layout.compression == JPEG and (layout.bits, layout.in_segment) == (8, 1):

@@ -14,12 +14,13 @@ from lookalike.images.deep_colour import DeepConversion
 from lookalike.images.depth import Range, eight_bits, range_of, sixteen_bits
 from lookalike.images.tiff import directory as tags
 from lookalike.images.tiff.directory import Directory
-from lookalike.images.tiff.layout import Layout, layout_of
+from lookalike.images.tiff.layout import LAB, Layout, layout_of
 from lookalike.images.tiff.numbers import numbers
 from lookalike.images.tiff.segments import Unpack, read_segments
 
-_WHITE_IS_ZERO, _RGB, _PALETTE, _CMYK, _LAB = 0, 2, 3, 5, 8
-_MODES = {_RGB: "RGB", _PALETTE: "RGB", _CMYK: "CMYK", _LAB: "LAB"}
+_WHITE_IS_ZERO, _RGB, _PALETTE, _CMYK = 0, 2, 3, 5
+_MODES = {_RGB: "RGB", _PALETTE: "RGB", _CMYK: "CMYK", LAB: "LAB"}
+_LAB_UNITS = (100 / 255, 1.0, 1.0)  # of L, a and b as floats, that are 1 in 8 bits
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of an extra sample that is alpha; the first is multiplied into the colours
 _MAX_EXTRA = 64  # of the kinds of extra samples, and of the numbers or letters of other tags
 _PIXELS_AT_ONCE = 500_000  # that are scaled to 8 bits
@@ -60,7 +61,7 @@ class Picture:
     def full_range(self) -> Range | None:
         """The range of numbers that always use it: 8 bits and fewer, inks, Lab, indices of a palette."""
         layout = self.layout
-        always = layout.bits <= 8 or layout.photometric in (_CMYK, _LAB)
+        always = layout.bits <= 8 or layout.photometric in (_CMYK, LAB)
         return Range(0, 2**layout.bits - 1) if always and layout.kind == "u" else None
 
 
@@ -69,7 +70,7 @@ def picture_of(directory: Directory) -> Picture:
     kinds = directory.values(tags.EXTRA_SAMPLES)[: min(layout.samples - layout.colours, _MAX_EXTRA)].tolist()
     if tags.EXTRA_SAMPLES not in directory.tags and (layout.photometric, layout.samples) == (_RGB, 4):
         kinds = [_UNASSOCIATED]  # as Pillow and libtiff take it
-    if layout.photometric in (_CMYK, _LAB):
+    if layout.photometric in (_CMYK, LAB):
         kinds = []
     alpha = [index for index, kind in enumerate(kinds) if kind in (_ASSOCIATED, _UNASSOCIATED)][:1]
     return Picture(
@@ -110,6 +111,8 @@ def bands_of(
         values = _values(directory, picture, unpack)
         if picture.layout.photometric == _PALETTE:
             return _through_palette(values, directory, picture)
+        if picture.layout.photometric == LAB and picture.layout.kind == "f":
+            return _lab(values, picture)
         return _scaled(values, picture, conversion)
 
 
@@ -126,6 +129,18 @@ def _scaled(values: NDArray[Any], picture: Picture, conversion: DeepConversion |
             _divide(into)
         if (blank := _blank(part[..., :colours], picture)) is not None:
             into[blank, :colours] = 0 if picture.mode == "CMYK" else 255
+    return found
+
+
+def _lab(values: NDArray[Any], picture: Picture) -> NDArray[np.uint8]:
+    """Lab colours of floats in the 8 bits of TIFF 6.0, section 23, where a and b are signed."""
+    found = np.empty(values.shape, np.uint8)
+    for part, into in zip(_parts(values), _parts(found), strict=True):
+        whole = np.rint(np.nan_to_num(part / np.array(_LAB_UNITS)))
+        into[..., 0] = np.clip(whole[..., 0], 0, 255)
+        into[..., 1:] = np.clip(whole[..., 1:], -128, 127).astype(np.int8).view(np.uint8)
+        if (blank := _blank(part, picture)) is not None:
+            into[blank] = (255, 0, 0)  # white
     return found
 
 

@@ -51,7 +51,7 @@ export function post(path, value, signal) {
 /** @param {string} path @param {RequestInit} options */
 async function reached(path, options) {
   try {
-    return await fetch(path, { credentials: "same-origin", ...options });
+    return await (asked(path) ?? fetch(path, { credentials: "same-origin", ...options }));
   } catch (error) {
     if (options.signal?.aborted) throw error;
     const detail = navigator.onLine
@@ -59,6 +59,14 @@ async function reached(path, options) {
       : "This device is offline.";
     throw new Problem({ status: 0, title: "The service cannot be reached", detail });
   }
+}
+
+/** The answer that `early.js` has asked for, once. @param {string} path @returns {Promise<Response> | undefined} */
+function asked(path) {
+  const { early } = /** @type {any} */ (globalThis);
+  const answer = early?.get(path);
+  early?.delete(path);
+  return answer;
 }
 
 /** @param {Response} response */
