@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageStat
 
 import lookalike
 from lookalike.demo import write_gallery
@@ -115,6 +116,18 @@ def test_nothing_is_left_to_fill_in_and_every_target_that_is_named_exists() -> N
 def test_the_picture_is_there() -> None:
     assert (README.parent / "docs" / "page.jpg").read_bytes()[:2] == b"\xff\xd8"
     assert (README.parent / "docs" / "lookalikes.jpg").read_bytes()[:2] == b"\xff\xd8"
+
+
+def test_the_pictures_of_the_page_are_there_in_light_and_dark_and_small() -> None:
+    names = re.findall(r"docs/([a-z-]+\.webp)", README.read_text())
+    assert sorted(names) == ["page-dark.webp", "page-light.webp", "phone-dark.webp", "phone-light.webp"]
+    for name in names:
+        path = README.parent / "docs" / name
+        assert path.stat().st_size < 150_000
+        with Image.open(path) as image:
+            assert image.size == ((1280, 800) if name.startswith("page") else (390, 844))
+            brightness = ImageStat.Stat(image.convert("L")).mean[0]
+        assert (brightness < 128) == ("dark" in name)
 
 
 def test_commands_are_told_by_help_as_they_are_in_the_readme() -> None:
