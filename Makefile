@@ -42,7 +42,7 @@ images: $(VENV)/tools
 fuzz-http: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.fuzz_http --count 20000
 
-# Damages the files of collections 5,000 times; `make test` does it 150 times.
+# Damages the files of collections 5,000 times; `make test` does it 80 times.
 corrupt: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.corrupt --count 5000
 
