@@ -27,7 +27,8 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
     """Reads the header of an image, whose pixels are decoded by `load()`. To be called inside `one_image`."""
     if not data:
         raise ImageError("empty file")
-    if kind := kinds.read_kind(data):
+    found = kinds.FIRST_BYTES.match(data, 0, kinds.START)  # as `read_kind`, which would take another call
+    if kind := found.lastgroup if found else kinds.read_brand(data):
         return _OPENERS[kind](data)
     if other := kinds.kind_not_read(data):
         raise ImageError(f"{other} is not read")
