@@ -144,7 +144,7 @@ def test_without_the_extra_the_message_says_what_to_install(gallery: Path) -> No
 def test_a_port_that_is_taken_is_told(gallery: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         message = refused(gallery, "--port", str(other.getsockname()[1]))
-    assert "cannot listen there" in message
+    assert "cannot listen there (Address already in use); give" in message
     assert "give another port" in message
 
 

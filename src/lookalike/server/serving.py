@@ -1,6 +1,7 @@
 """Runs the application until it is told to stop, and lets the requests that are under way finish."""
 
 import logging
+import os
 import signal
 import socket
 import threading
@@ -71,7 +72,8 @@ def listening(settings: Settings) -> Iterator[socket.socket]:
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        number = getattr(error, "errno", None)  # the text of the error repeats the address
+        reason = os.strerror(number) if number and number > 0 else str(error)
         raise UsageError(
             f"{settings.host}:{settings.port}: cannot listen there ({reason}); give another port or address"
         ) from error

@@ -20,7 +20,7 @@ from tests.support.threads import working
 CLIENTS = 64
 _PROGRAM = "-m", "tests.campaigns.soak", "serve"
 _WARM_S = 10  # after which memory has to stay as it is
-_MORE_MEMORY = 64 * 2**20  # bytes that it may grow by all the same
+_MORE_MEMORY = 128 * 2**20  # bytes that it may grow by all the same
 # Clients, judges, writer and service share the cores, so that 64 clients may wait for longer than usual.
 _PATIENT = Limits(patience_s=120, deadline_s=600)
 
