@@ -136,7 +136,7 @@ def measure(browser: Browser, address: str, *, opened: int = OPENED, tiles: int 
 
 
 def scroll(page: Page, tiles: int) -> tuple[list[float], int]:
-    """Scrolls until so many tiles have been on the screen; returns the lengths of the frames, and the number of tiles."""
+    """Scrolls until so many tiles have been on the screen; returns the lengths of frames, and the number of tiles."""
     page.mouse.move(SIZE["width"] / 2, SIZE["height"] / 2)
     page.evaluate(_FRAMES)
     seen = before = 0
