@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 # Tests and campaigns start hundreds of processes: each would compile everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint types crash power fuzz fuzz-http images corrupt hostile soak contention docs picture page-pictures page-speed clean
+.PHONY: demo test lint types crash power fuzz fuzz-http images corrupt hostile soak overload contention docs picture \
+    page-pictures page-speed clean
 
 # Installs Lookalike here, draws images and searches them; with FOLDER=~/Pictures, it searches that folder instead.
 demo: $(VENV)/package
@@ -41,7 +42,7 @@ images: $(VENV)/tools
 fuzz-http: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.fuzz_http --count 20000
 
-# Damages the files of collections 5,000 times; `make test` does it 150 times.
+# Damages the files of collections 5,000 times; `make test` does it 80 times.
 corrupt: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.corrupt --count 5000
 
@@ -49,9 +50,15 @@ corrupt: $(VENV)/tools
 hostile: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.hostile --count 2000
 
-# Searches from eight threads and four processes for a minute while another writes; `make test` does it for some seconds.
+# Searches from eight threads and four processes for a minute while another writes, and then by 64 clients of a service
+# for five minutes, in which 20 indexes or more are published; `make test` does both for some seconds.
 soak: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.soak --seconds 60
+	$(BIN)/python -m tests.campaigns.soak --http --seconds 300 --generations 20
+
+# Gives a service ten times what it can take, and 200 slow clients; `make test` does so for two seconds.
+overload: $(VENV)/tools
+	$(BIN)/python -m tests.campaigns.overload --seconds 20
 
 # Writes for a minute beside threads and processes that search without a pause, in 16 ways; `make test` does it for seconds.
 contention: $(VENV)/tools

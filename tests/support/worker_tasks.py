@@ -4,6 +4,7 @@ import os
 import signal as signals
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from lookalike.errors import ImageError, MissingExtraError, UsageError
 
@@ -48,6 +49,12 @@ def sleep(_task: None, progress: OnProgress) -> None:
     while True:
         time.sleep(0.1)
         progress(0)
+
+
+def sleep_noted(note: Path, progress: OnProgress) -> None:
+    """Writes its process id into a file, and then says nothing until it is stopped."""
+    note.write_text(str(os.getpid()))
+    time.sleep(60)
 
 
 def wait(_task: None, progress: OnProgress) -> None:

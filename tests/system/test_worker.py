@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,3 +161,21 @@ def test_modules_are_imported_from_the_callers_path(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout == b"8\n"
+
+
+def test_work_can_be_stopped_and_leaves_no_process_and_no_thread(tmp_path: Path) -> None:
+    before, stopped, note = threading.enumerate(), threading.Event(), tmp_path / "process"
+
+    def stop() -> None:
+        while not note.exists() or not note.read_text():
+            time.sleep(0.02)
+        stopped.set()
+
+    threading.Thread(target=stop).start()
+    with pytest.raises(worker.EndedError, match="the work: the process that ran it was killed"):
+        worker.run_stoppable(worker_tasks.sleep_noted, note, name="the work", stopped=stopped)
+    assert has_ended(int(note.read_text()))
+    result = worker.run_stoppable(worker_tasks.count, 2, name="the work", stopped=threading.Event())
+    assert isinstance(result, tuple)
+    assert result[2] == [0, 1]
+    assert [thread for thread in threading.enumerate() if thread not in before and thread.is_alive()] == []

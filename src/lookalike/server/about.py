@@ -19,7 +19,7 @@ public = APIRouter(tags=["about"])
 router = APIRouter(tags=["about"])
 
 
-@public.get("/health", summary="Whether it runs")
+@public.get("/health", summary="Whether it runs", responses=descriptions.answers(None))
 async def health() -> Response:
     """Answers as long as the service runs, whatever the state of the collection."""
     return answer({"status": "ok"})
@@ -60,7 +60,13 @@ async def begin_session(request: Request, service: TheService) -> Response:
     return response
 
 
-@public.delete("/v1/session", summary="End the session", status_code=204, response_class=Response)
+@public.delete(
+    "/v1/session",
+    summary="End the session",
+    status_code=204,
+    response_class=Response,
+    responses=descriptions.answers(None),
+)
 async def end_session() -> Response:
     """Takes the cookie back."""
     response = Response(status_code=204)
@@ -80,7 +86,12 @@ async def info(service: TheService) -> Response:
     return answer(_about(service, found) | more)
 
 
-@router.get("/metrics", summary="Metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get(
+    "/metrics",
+    summary="Metrics",
+    response_class=Response,
+    responses={**descriptions.answers(None), 200: {"content": {"text/plain": {}}}},
+)
 async def prometheus(service: TheService) -> Response:
     """What the service has counted, for Prometheus."""
     found = await service.read(lambda collection: collection.info())

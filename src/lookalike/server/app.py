@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import lookalike
@@ -124,8 +125,16 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return problems.not_found().response()
     headers = dict(error.headers or {})
-    if "GET" in (allowed := headers.get("Allow", "").split(", ")):
-        headers["Allow"] = ", ".join([*allowed, "HEAD"])
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_allowed(request))
     return ProblemError(
         error.status_code, error.detail, f"{request.method}: {error.detail}", headers=headers
     ).response()
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods that an address takes; the framework names those of one route only."""
+    scopes = {method: {**request.scope, "method": method} for method in ("GET", "POST", "PUT", "DELETE")}
+    routes = request.app.router.routes
+    found = [name for name, scope in scopes.items() if any(each.matches(scope)[0] is Match.FULL for each in routes)]
+    return [*found, "HEAD"] if "GET" in found else found

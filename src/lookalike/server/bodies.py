@@ -180,19 +180,6 @@ class Batch(Body):
     queries: Annotated[list[Search], Field(min_length=1)]
 
 
-class Listing(Body):
-    """Which images a list has."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"where": {"label": "cat"}, "limit": 100}]})
-
-    where: Filter | None = Field(None, description="Which images it has; all of them by default.")
-    after: int = Field(0, ge=0, lt=2**63, description="The id that it begins after: `next` of the page before.")
-    limit: int = Field(50, ge=0, description="The most images; with 0 there are only facets.")
-    facets: int | None = Field(
-        None, ge=1, le=1000, description="Also counts all images that match: of each facet so many of its values."
-    )
-
-
 class Session(Body):
     """The token, for which a page gets a cookie."""
 
@@ -218,6 +205,8 @@ def _known_format(name: str | None) -> str | None:
     return name
 
 
+# A GIF of one pixel.
+_EXAMPLE_IMAGE = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 _Format = Annotated[str | None, AfterValidator(_known_format)]
 _Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT)]
 
@@ -227,7 +216,7 @@ class Embeddings(Body):
 
     model_config = ConfigDict(
         extra="ignore",
-        json_schema_extra={"examples": [{"input": [{"image": "/9j/4AAQSkZJRg…"}, {"text": "a red dress"}]}]},
+        json_schema_extra={"examples": [{"input": [{"image": _EXAMPLE_IMAGE}]}, {"input": ["a red dress"]}]},
     )
 
     input: _Text | Input | Annotated[list[_Text | Input], Field(min_length=1)] = Field(

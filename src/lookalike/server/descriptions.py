@@ -4,24 +4,29 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from lookalike.server import bodies
+from lookalike.server import bodies, list_bodies
 
 _PROBLEMS = {
+    400: "It is not plain HTTP.",
     401: "The token is missing or wrong.",
+    403: "It comes from another site's page.",
     404: "There is no such image, or its file is not the one that was indexed.",
     409: "There is another file of that name.",
     413: "The body is larger than it may be.",
     415: "The body is of a type that the route does not take.",
     416: "The file has no such bytes.",
+    421: "The name of the service in `Host` is not one of its names.",
     422: "The request or the image cannot be right; `detail` says why.",
+    431: "The address and the headers are too long.",
     503: "There is too much to do; `Retry-After` says when to try again.",
 }
+_OF_ALL = (400, 401, 403, 421, 431, 503)
 
 
 def answers(kind: type[BaseModel] | None, *statuses: int, status: int = 200) -> dict[int | str, dict[str, Any]]:
-    """The answers of a route: one of some kind, and the problems of these statuses."""
+    """The answers of a route: one of some kind, and the problems of these statuses, and those that any may have."""
     described: dict[int | str, dict[str, Any]] = {} if kind is None else {status: {"model": kind}}
-    for each in (401, *statuses):
+    for each in sorted({*_OF_ALL, *statuses}):
         content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetail"}}}
         described[each] = {"description": _PROBLEMS[each], "content": content}
     return described
@@ -76,7 +81,15 @@ def with_schemas(description: dict[str, Any]) -> dict[str, Any]:
     """Adds the schemas of bodies that only the descriptions here name."""
     schemas = description.setdefault("components", {}).setdefault("schemas", {})
     for kind in (
-        *(bodies.Search, bodies.Batch, bodies.Listing, bodies.Session, bodies.Embeddings, bodies.ProblemDetail),
+        *(
+            bodies.Search,
+            bodies.Batch,
+            list_bodies.Listing,
+            list_bodies.AnyImage,
+            bodies.Session,
+            bodies.Embeddings,
+            bodies.ProblemDetail,
+        ),
     ):
         made = kind.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= made.pop("$defs", {})

@@ -6,6 +6,7 @@ begins when the head is there. So its protocol is watched here: each connection 
 
 import asyncio
 import socket
+import struct
 from typing import Any
 
 import h11
@@ -80,9 +81,16 @@ class PatientProtocol(H11Protocol):
         if stage != self._stage:
             self._stage, self._since_s, self._mark = stage, now_s, self._progress(stage)
         elif stage and self._is_too_slow(stage, now_s - self._since_s):
-            self.transport.abort()  # a client that does not read would keep `close` waiting
+            self._cut_off(stage)
         elif stage in ("body", "answer") and now_s - self._since_s >= self.slow_clients.window_s:
             self._since_s, self._mark = now_s, self._progress(stage)
+
+    def _cut_off(self, stage: str) -> None:
+        if stage == "answer":
+            # Else the system would go on for minutes, and hold megabytes that the client does not take.
+            connection: socket.socket = self.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()  # a client that does not read would keep `close` waiting
 
     def _stage_now(self) -> str:
         """What the client is to do next: nothing is "", as while its request is worked on or between two requests."""

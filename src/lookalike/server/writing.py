@@ -54,7 +54,7 @@ async def put(
     summary="Delete an image",
     status_code=204,
     response_class=Response,
-    responses=descriptions.answers(None, 404, 409, 503),
+    responses=descriptions.answers(None, 404, 409, 422, 503),
 )
 async def delete(
     service: TheService,

@@ -20,7 +20,7 @@ from tests.campaigns.soak.history import History
 from tests.campaigns.soak.reader import Reader
 from tests.support.pictures import ColourEncoder, picture
 
-_PATIENCE_S = 60
+_PATIENCE_S = 600
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import lookalike
 from lookalike.server.serving import serve as run_service
-from lookalike.server.settings import Settings
+from lookalike.server.settings import Limits, Settings
 from tests.campaigns.soak.campaign import POLICIES, prepared
 from tests.campaigns.soak.history import History, HistoryWriter
 from tests.campaigns.soak.http_reader import HttpReader
@@ -21,6 +21,8 @@ CLIENTS = 64
 _PROGRAM = "-m", "tests.campaigns.soak", "serve"
 _WARM_S = 10  # after which memory has to stay as it is
 _MORE_MEMORY = 64 * 2**20  # bytes that it may grow by all the same
+# Clients, judges, writer and service share the cores, so that 64 clients may wait for longer than usual.
+_PATIENT = Limits(patience_s=120, deadline_s=600)
 
 
 @dataclass
@@ -108,4 +110,6 @@ def _write(
 def serve(folder: Path) -> None:
     """Serves a collection, as a process of its own, until it is killed."""
     with lookalike.open(folder, encoder=ColourEncoder(), policies=POLICIES) as photos:
-        run_service(photos, Settings(port=0), on_ready=lambda address: print(f"{address}/", flush=True))
+        run_service(
+            photos, Settings(port=0, limits=_PATIENT), on_ready=lambda address: print(f"{address}/", flush=True)
+        )

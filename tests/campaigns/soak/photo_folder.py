@@ -22,12 +22,15 @@ class PhotoFolder:
         path: the folder.
         seeds: by key, the seed of the picture in each file; None for a file that is no image.
         lasting: the keys of the files that are never changed.
+        copied: the seeds of pictures of which there have been several files.
     """
 
     def __init__(self, path: Path, rng: random.Random) -> None:
         """Fills the folder."""
         self.path, self._random = path, rng
         self._time_ns, self._next_key, self._next_seed = FUTURE_NS, 0, 0
+        self.copied: set[int | None] = set()
+        self._lost: set[int | None] = set()  # seeds of pictures that some file does not have any more
         self.seeds: dict[str, int | None] = {self.new_key(): self._new_seed() for _ in range(PICTURES)}
         for key in self.seeds:
             self._write(key)
@@ -41,10 +44,15 @@ class PhotoFolder:
             # Every file with a picture that is gone stays as it is, lest one be taken for the other, renamed.
             if self.seeds[key] not in gone:
                 gone |= self._alter(key, images)
-        old = [image.seed for image in images.values() if image.seed not in gone]
+        # A copy of an image that is missing would be taken for that one, even if there is another copy of it.
+        old = [image.seed for image in images.values() if image.seed not in gone | self._lost]
         for _ in range(self._random.randrange(30 if self._random.random() < 0.2 else 14)):
             key = self.new_key()
-            self.seeds[key] = self._random.choice(old) if old and self._random.random() < 0.15 else self._new_seed()
+            if old and self._random.random() < 0.15:
+                self.seeds[key] = self._random.choice(old)
+                self.copied.add(self.seeds[key])
+            else:
+                self.seeds[key] = self._new_seed()
             self._write(key)
 
     def add(self) -> list[str]:
@@ -58,7 +66,7 @@ class PhotoFolder:
     def delete(self, key: str) -> None:
         """Deletes a file."""
         (self.path / key).unlink()
-        del self.seeds[key]
+        self._lost.add(self.seeds.pop(key))
 
     def passing(self) -> list[str]:
         """The keys of the files that may be changed."""
@@ -87,8 +95,10 @@ class PhotoFolder:
         """Changes, spoils or renames a file; returns the seed of the image that is gone from its key then, if any."""
         match self._random.choice(["change", "change", "spoil", "rename"]):
             case "change":
+                self._lost.add(self.seeds[key])
                 self.seeds[key] = self._new_seed()
             case "spoil":
+                self._lost.add(self.seeds[key])
                 self.seeds[key] = None
             case "rename" if self._is_renamable(key, images):
                 new = self.new_key()
@@ -102,9 +112,11 @@ class PhotoFolder:
     def _is_renamable(self, key: str, images: Images) -> bool:
         """Whether the picture exists once, so that it is clear which file has become which."""
         seed = self.seeds[key]
-        return [name for name, image in images.items() if image.seed == seed] == [key] and list(
-            self.seeds.values()
-        ).count(seed) == 1
+        return (
+            seed not in self._lost
+            and [name for name, image in images.items() if image.seed == seed] == [key]
+            and list(self.seeds.values()).count(seed) == 1
+        )
 
     def _new_seed(self) -> int:
         self._next_seed += 1

@@ -48,6 +48,7 @@ class Writer:
         self._random = random.Random(seed)
         self._folder = PhotoFolder(photos.folder, self._random)
         self._images: Images = {}
+        self._missing: Images = {}  # what is known of them comes back with their files
         self.work = Work()
         self._add()
         self._annotate(sorted(self._folder.lasting))
@@ -105,15 +106,24 @@ class Writer:
             step.apply_to(self._images)
 
     def _changed_images(self, keys: Sequence[str]) -> dict[str, Image | None]:
-        """The images that change when these files are added."""
+        """The images that change when these files are added.
+
+        The same path brings back what was known of an image, else the same contents do.
+        """
         changes: dict[str, Image | None] = {}
         for key in keys:
             seed, image = self._folder.seeds[key], self._images.get(key)
             if seed is None and image is not None:
-                changes[key] = None
+                changes[key], self._missing[key] = None, image
             elif seed is not None and (image is None or image.seed != seed):
-                changes[key] = replace(image, seed=seed) if image else Image(seed)
+                known = image or self._returned(key, seed)
+                changes[key] = replace(known, seed=seed) if known else Image(seed)
         return changes
+
+    def _returned(self, key: str, seed: int) -> Image | None:
+        """The missing image that a file brings back."""
+        same = [name for name, image in self._missing.items() if image.seed == seed]
+        return self._missing.pop(key if key in self._missing else same[0] if same else "", None)
 
     def _add(self) -> None:
         """Adds the folder, with a commit for what is new and changed, and then another one for what is gone."""
@@ -127,6 +137,8 @@ class Writer:
                     gone[new] = image
                     new_ids.append(new)
                     break
+            else:
+                self._missing[key] = image
         self._begin(Step(changed), Step(gone, new_ids))
         self._photos.add(self._folder.path, threads=2)
         self._history.done()
@@ -146,7 +158,9 @@ class Writer:
         """Removes some images. The files of a few of them stay, so that they come back later."""
         keys = self._folder.some([key for key in self._images if key not in self._folder.lasting], 24)
         for key in keys:
-            if self._random.random() < 0.7 and key in self._folder.seeds:
+            # A copy that came back could be another image whose file has gone or was changed meanwhile.
+            is_copied = self._images[key].seed in self._folder.copied
+            if key in self._folder.seeds and (is_copied or self._random.random() < 0.7):
                 self._folder.delete(key)
         self._begin(Step(dict.fromkeys(keys)))
         assert self._photos.remove([self._folder.path / key for key in keys]) == len(keys)
