@@ -151,7 +151,7 @@ def tasks_in(trace: dict[str, Any]) -> list[float]:
 
 
 def scroll(page: Page, tiles: int) -> tuple[list[float], int]:
-    """Scrolls until so many tiles have been on the screen; returns the lengths of the frames, and the number of tiles."""
+    """Scrolls until so many tiles have been on the screen; returns the lengths of the frames, and the tiles."""
     page.mouse.move(SIZE["width"] / 2, SIZE["height"] / 2)
     page.evaluate(_FRAMES)
     seen = before = 0
