@@ -4,7 +4,8 @@
 
 The collection has drawn pictures in as many files as are wanted, each with other bytes; with `--place` it is kept for
 the next time. `--slow 4` has the browser compute four times slower, as a phone does. The page is opened with empty
-caches each time. A frame is the time between two calls of `requestAnimationFrame` while the page scrolls.
+caches each time. A frame is the time between two calls of `requestAnimationFrame` while the page scrolls; it grows with
+whatever else the machine does. The time that a task takes of the processor, which delays a frame, does not.
 """
 
 import json
@@ -79,12 +80,14 @@ class Measured:
         tiles: for each time that the page was opened, until the first tiles had their places.
         images: until all images on the screen were there.
         frames: the length of each frame while it was scrolled.
+        tasks: the processor's time for each task of the page's main thread meanwhile.
         scrolled: the number of tiles that were scrolled through.
     """
 
     tiles: list[float]
     images: list[float]
     frames: list[float]
+    tasks: list[float]
     scrolled: int
 
     def facts(self) -> dict[str, Any]:
@@ -99,6 +102,7 @@ class Measured:
                 "worst": round(max(self.frames), 1),
             },
             "frames_over_100_ms": sum(frame > 100 for frame in self.frames),
+            "worst_task_cpu_ms": round(max(self.tasks), 1),
             "tiles_scrolled": self.scrolled,
         }
 
@@ -118,7 +122,7 @@ def main(images: int, place: Path | None, slow: float) -> None:
 def measure(browser: Browser, address: str, *, opened: int = OPENED, tiles: int = TILES, slow: float = 1) -> Measured:
     """Opens the page some times, and scrolls through so many tiles the last time."""
     first_tiles, first_images = list[float](), list[float]()
-    frames, scrolled = list[float](), 0
+    frames, tasks, scrolled = list[float](), list[float](), 0
     for number in range(opened + 1):  # the first one warms up the service
         context = browser.new_context(viewport=SIZE)  # type: ignore[arg-type]
         context.add_init_script(_WATCH)
@@ -130,13 +134,24 @@ def measure(browser: Browser, address: str, *, opened: int = OPENED, tiles: int 
             first_tiles.append(page.evaluate("() => seen.tiles"))
             first_images.append(page.evaluate("() => seen.images"))
         if number == opened:
+            browser.start_tracing(page=page, categories=["toplevel"])
             frames, scrolled = scroll(page, tiles)
+            tasks = tasks_in(json.loads(browser.stop_tracing()))
         context.close()
-    return Measured(first_tiles, first_images, frames, scrolled)
+    return Measured(first_tiles, first_images, frames, tasks, scrolled)
+
+
+def tasks_in(trace: dict[str, Any]) -> list[float]:
+    """The milliseconds of the processor that each task of the main threads of pages took, from a trace of Chromium."""
+    events = trace["traceEvents"]
+    names = [event for event in events if event["name"] == "thread_name"]
+    main = {(event["pid"], event["tid"]) for event in names if event["args"]["name"] == "CrRendererMain"}
+    tasks = [event for event in events if event["name"].endswith("::RunTask") and "tdur" in event]
+    return [event["tdur"] / 1000 for event in tasks if (event["pid"], event["tid"]) in main]
 
 
 def scroll(page: Page, tiles: int) -> tuple[list[float], int]:
-    """Scrolls until so many tiles have been on the screen; returns the lengths of frames, and the number of tiles."""
+    """Scrolls until so many tiles have been on the screen; returns the lengths of the frames, and the tiles."""
     page.mouse.move(SIZE["width"] / 2, SIZE["height"] / 2)
     page.evaluate(_FRAMES)
     seen = before = 0

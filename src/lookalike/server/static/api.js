@@ -32,8 +32,10 @@ export async function request(path, options = {}) {
     const response = await reached(path, options);
     if (response.ok) return response.status === 204 ? null : await response.json();
     const problem = await problemOf(response);
-    if (response.status === 401 && path !== "/v1/session") await gate.ask();
-    else if (response.status === 503 && attempt < ATTEMPTS) await wait(response, attempt, options.signal);
+    if (response.status === 401 && path !== "/v1/session") {
+      /** @type {any} */ (globalThis).early?.clear(); // what was asked for without the token has no better answer
+      await gate.ask();
+    } else if (response.status === 503 && attempt < ATTEMPTS) await wait(response, attempt, options.signal);
     else throw problem;
   }
 }
