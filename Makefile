@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 # Tests and campaigns start hundreds of processes: each would compile everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint types crash power fuzz fuzz-http images corrupt hostile soak overload contention docs picture clean
+.PHONY: demo test lint types crash power fuzz fuzz-http images corrupt hostile soak overload contention docs picture \
+    page-pictures page-speed clean
 
 # Installs Lookalike here, draws images and searches them; with FOLDER=~/Pictures, it searches that folder instead.
 demo: $(VENV)/package
@@ -41,7 +42,7 @@ images: $(VENV)/tools
 fuzz-http: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.fuzz_http --count 20000
 
-# Damages the files of collections 5,000 times; `make test` does it 150 times.
+# Damages the files of collections 5,000 times; `make test` does it 80 times.
 corrupt: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.corrupt --count 5000
 
@@ -70,6 +71,14 @@ docs: $(VENV)/package
 # Draws the README's picture again.
 picture: demo
 	$(BIN)/lookalike search -c lookalike-demo --id 4 -k 11 --sheet docs/lookalikes.jpg --overwrite
+
+# Draws the README's pictures of the page again.
+page-pictures: demo $(VENV)/tools
+	$(BIN)/python docs/page_pictures.py lookalike-demo
+
+# Opens and scrolls the page of a collection of 100,000 images in a browser; `make test` does it with 60.
+page-speed: $(VENV)/tools
+	$(BIN)/python benchmarks/page_speed.py
 
 clean:
 	rm -rf $(VENV) lookalike-demo lookalike-demo.html

@@ -144,8 +144,10 @@ def test_systemd_takes_the_unit_and_finds_it_safe(tmp_path: Path) -> None:
 def test_the_commands_of_the_page_are_commands() -> None:
     text = "\n".join(blocks(PAGE, "sh")).replace("\\\n", " ")
     lines = [shlex.split(line) for line in text.splitlines()]
-    ours = [words[1:] for words in lines if words[0].endswith("/lookalike") and words[1] in cli.commands]
-    assert [parsed(words)["folders"] for words in ours] == [("/srv/photos",)]
+    ours = [
+        words[1:] for words in lines if len(words) > 1 and words[0].endswith("/lookalike") and words[1] in cli.commands
+    ]
+    assert [parsed(words)["paths"] for words in ours] == [("/srv/photos",)]
     found = re.findall(r"--[a-z-]+", " ".join(re.findall(r"`(--[^`]+)`", PAGE.read_text())))
     options = {name for command in cli.commands.values() for each in command.params for name in each.opts}
     assert {"--allow-host", "--trusted-proxy", "--writable"} <= set(found) <= options

@@ -19,6 +19,7 @@ from lookalike.errors import UsageError
 from lookalike.filters import Between, Not, Where, parse
 from lookalike.storage.catalog import Catalog
 from tests.support.catalogs import STATUS
+from tests.support.project import THOROUGH
 
 # Compared with a loop over dictionaries
 
@@ -146,7 +147,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3000 if THOROUGH else 100, deadline=None)
 @given(images=IMAGES, filters=st.lists(FILTERS, min_size=1, max_size=8))
 def test_a_filter_finds_what_a_loop_finds(empty: Path, images: list[Image], filters: list[dict[str, Any]]) -> None:
     path = empty.with_name("catalog.sqlite")

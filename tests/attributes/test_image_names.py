@@ -52,7 +52,7 @@ def test_a_name_is_that_of_the_only_image_or_of_the_only_one_beside_the_table(
 
 def test_numbers_name_images_where_no_column_has_paths(catalog: Catalog, table: Callable[..., Path]) -> None:
     path = table("year,id,colour\n2012,1163,red\n2013,1164,blue\n2014,77,green\n2015,9999,grey\n")
-    assert applied(catalog, path) == AttributesReport(3, 1, ("9999",), ("year", "colour"), column="id", by_name=True)
+    assert applied(catalog, path) == AttributesReport(3, 1, ("9999",), ("year", "colour"), column="id", by_name=3)
     assert with_value(catalog, "colour", "blue") == ["images/1164.jpg"]
     assert with_value(catalog, "year", 2014) == ["images/77.png"]
 
@@ -60,13 +60,13 @@ def test_numbers_name_images_where_no_column_has_paths(catalog: Catalog, table: 
 @needs_pyarrow
 def test_numbers_of_a_parquet_file_name_images(catalog: Catalog, parquet: Callable[..., Path]) -> None:
     report = applied(catalog, parquet({"id": [1163, 1164, None], "x": [1, 2, 3]}))
-    assert (report.images, report.nameless, report.by_name) == (2, 1, True)
+    assert (report.images, report.nameless, report.by_name) == (2, 1, 2)
     assert with_value(catalog, "x", 2) == ["images/1164.jpg"]
 
 
 def test_paths_go_before_names(catalog: Catalog, table: Callable[..., Path]) -> None:
     report = applied(catalog, table("id,file\n77,images/1163.jpg\n1164,gone.jpg\n"))
-    assert (report.column, report.images, report.by_name) == ("file", 1, False)
+    assert (report.column, report.images, report.by_name) == ("file", 1, 0)
     assert with_value(catalog, "id", 77) == ["images/1163.jpg"]
 
 
@@ -77,7 +77,17 @@ def test_an_index_goes_after_a_column_with_a_name(catalog: Catalog, table: Calla
 def test_a_few_names_among_others_are_a_coincidence(catalog: Catalog, table: Callable[..., Path]) -> None:
     """Half of the first rows is not enough: the column is perhaps of something else."""
     report = applied(catalog, table("name,pieces\nx.jpg,77\ny.jpg,1163\nz.jpg,3\nw.jpg,4\n"))
-    assert (report.column, report.images, report.by_name) == ("name", 0, False)
+    assert (report.column, report.images, report.by_name) == ("name", 0, 0)
+
+
+def test_few_images_of_a_large_table_are_found_if_its_column_is_called_as_usual(
+    catalog: Catalog, table: Callable[..., Path]
+) -> None:
+    lines = [f"{number},{number % 7}" for number in range(20_000, 0, -1)]
+    report = applied(catalog, table("\n".join(["id,x", *lines])))
+    assert (report.column, report.images, report.by_name) == ("id", 3, 3)
+    assert with_value(catalog, "x", 1163 % 7) == ["images/1163.jpg"]
+    assert applied(catalog, table("\n".join(["pieces,x", *lines]))).images == 0
 
 
 def test_rows_without_a_path_are_left_out_and_counted(catalog: Catalog, table: Callable[..., Path]) -> None:
@@ -94,6 +104,6 @@ def test_rows_of_a_parquet_file_without_a_path_are_left_out(catalog: Catalog, pa
 
 
 @needs_pyarrow
-def test_a_column_of_paths_that_is_of_numbers_is_refused(catalog: Catalog, parquet: Callable[..., Path]) -> None:
-    with pytest.raises(UsageError, match="row 1 has no path in the column 'path' but 5"):
-        applied(catalog, parquet({"path": [5, 6], "x": [1, 2]}))
+def test_a_column_of_paths_that_is_of_fractions_is_refused(catalog: Catalog, parquet: Callable[..., Path]) -> None:
+    with pytest.raises(UsageError, match=r"row 1 has no path in the column 'path' but 5\.5"):
+        applied(catalog, parquet({"path": [5.5, 6.5], "x": [1, 2]}))

@@ -102,7 +102,7 @@ def test_a_large_parquet_file_is_read_in_parts(parquet: Callable[..., Path]) -> 
         ({"path": ["a"]}, "has only 'path'"),
         ({"path": ["a"], "": [1]}, "column 2 has no name"),
         ({"path": ["a"], "x": [1], " x": [1]}, "two columns are named 'x'"),
-        ({"path": [1, 2], "x": [1, 2]}, "row 1 has no path in the column 'path' but 1"),
+        ({"path": [1.5, 2.5], "x": [1, 2]}, "row 1 has no path in the column 'path' but 1.5"),
     ],
 )
 def test_an_invalid_parquet_file_is_refused_with_the_row_or_column(

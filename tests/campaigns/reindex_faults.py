@@ -34,13 +34,13 @@ from lookalike.images.decode import prepare
 from lookalike.ingest import embedding, pipeline
 from lookalike.ingest.embedding import embed
 from lookalike.storage import made_of, manifest, sqlite
-from tests.support.failing_disk import Say, attempt_all
+from tests.support.failing_disk import Say, attempt_all, numbers
 from tests.support.pictures import ColourEncoder, draw, stored_vectors
-from tests.support.project import environment
+from tests.support.project import THOROUGH, environment
 from tests.support.reindexing import CoarseEncoder
 from tests.support.small_policies import small_policies
 
-EVERY = 1 if os.environ.get("LOOKALIKE_THOROUGH") == "1" else 25  # every so many calls that write, one fails
+EVERY = 1 if THOROUGH else 45  # every so many calls that write, one fails
 PICTURES = 20
 POLICIES = small_policies(exact=16, young=3, growth=10)
 Facts = dict[str, tuple[int, str | None, dict[str, Any]]]
@@ -143,7 +143,7 @@ def attempts(shim: Path, root: Path, kind: int) -> Iterator[tuple[Path, Path, li
     subprocess.run(command, env=environment(LD_PRELOAD=str(shim), OPENBLAS_NUM_THREADS="1"), check=True)
     calls = int((root / "0" / "calls").read_text())
     assert (root / "0" / "said").read_text().splitlines() == ["reindexed", "done"]
-    for number in range(EVERY, calls + 1, EVERY):
+    for number in numbers(kind, EVERY, calls):
         yield root / str(number) / "photos", template, (root / str(number) / "said").read_text().splitlines()
 
 

@@ -34,6 +34,7 @@ WRITABLE = {
     "revision": "1",
     "attributes": [],
     "writable": True,
+    "takes_text": False,
     "limits": {"body_bytes": 10**6, "k": 10, "page": 5, "batch": 2, "thumbnail_sizes": [128]},
 }
 

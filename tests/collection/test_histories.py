@@ -1,13 +1,12 @@
 """Whatever happens to files and runs, each image is known by its contents, then by its path, and no id is ever lost."""
 
-import os
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 
 from tests.support.file_history import MANY, FileHistory
+from tests.support.project import THOROUGH
 
 
 class AnyHistory(FileHistory):
@@ -20,6 +19,4 @@ class AnyHistory(FileHistory):
 
 
 TestAnyHistory = pytest.mark.timeout(7200)(AnyHistory.TestCase)
-TestAnyHistory.settings = settings(
-    max_examples=2_000 if os.environ.get("LOOKALIKE_THOROUGH") == "1" else 25, stateful_step_count=30, deadline=None
-)
+TestAnyHistory.settings = settings(max_examples=2_000 if THOROUGH else 25, stateful_step_count=30, deadline=None)

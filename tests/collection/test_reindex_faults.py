@@ -40,5 +40,5 @@ def test_whichever_write_fails_one_model_serves_and_the_next_run_completes(
         assert said[-1] == "done" or said[-1].startswith("StorageError "), (folder, said)
         ends.append(said[-1])
         reindex_faults.complete(folder, template)
-    assert len(ends) > 10
+    assert len(ends) > 5
     assert ends.count("done") < len(ends) / 2

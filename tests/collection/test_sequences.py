@@ -1,7 +1,6 @@
 """Any sequence of changes to a folder and its collection, against a dictionary and brute force."""
 
 import itertools
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from unittest import mock
@@ -26,6 +25,7 @@ from tests.support.pictures import (
     stored_vectors,
     unit_of,
 )
+from tests.support.project import THOROUGH
 from tests.support.vector_collections import one_thread
 
 # The index is measured for one and for four neighbours, so that more are searched for exactly.
@@ -231,6 +231,4 @@ def _admits(where: Where | None, key: str, label: str | None) -> bool:
 
 
 TestAnySequence = pytest.mark.timeout(3600)(AnySequence.TestCase)
-TestAnySequence.settings = settings(
-    max_examples=10_000 if os.environ.get("LOOKALIKE_THOROUGH") == "1" else 25, stateful_step_count=30, deadline=None
-)
+TestAnySequence.settings = settings(max_examples=10_000 if THOROUGH else 25, stateful_step_count=30, deadline=None)

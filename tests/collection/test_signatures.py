@@ -1,6 +1,7 @@
 """Every parameter of every public function: a value of another type is a UsageError that names the parameter."""
 
 import inspect
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,11 +134,13 @@ def methods(photos: Collection, folder: Path) -> dict[str, dict[str, Any]]:
         "annotate": {"table": folder / "none.csv"},
         "build": {},
         "maintain": {},
+        "maintain_apart": {"stopped": threading.Event()},
         "count": {"where": Where()},
         "evaluate": {},
         "image": {"image_id": 1},
         "images": {},
         "facets": {},
+        "random_image": {},
         "original": {"image_id": 1},
         "put": {"key": "a.png", "data": b""},
         "delete": {"image_id": 1},

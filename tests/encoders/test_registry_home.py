@@ -1,5 +1,6 @@
 """Users without a home directory, or with one that cannot be read or written: the bundled model works."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -152,6 +153,22 @@ def test_a_model_without_one_of_its_files_has_no_size(tmp_path: Path, monkeypatc
         registry.read("colours").bytes  # noqa: B018
 
 
+# Runs commands in one process, and prints what each exits with and prints.
+COMMANDS = """
+import contextlib, io, json, sys
+from lookalike.cli.main import main
+
+for command in sys.argv[1:]:
+    sys.argv = ["lookalike", *command.split()]
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+    print(json.dumps([code, out.getvalue(), err.getvalue()]))
+"""
+
+
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="changes the user, which only root can")
 @pytest.mark.parametrize("home", [{}, {"HOME": ""}, {"HOME": "/dev/null"}, {"HOME": "/nonexistent"}])
 def test_an_unknown_user_indexes_searches_and_lists_models(open_folder: Path, home: dict[str, str]) -> None:
@@ -161,20 +178,28 @@ def test_an_unknown_user_indexes_searches_and_lists_models(open_folder: Path, ho
     user = ["setpriv", "--reuid=12345", "--clear-groups", f"--inh-caps={rights}", f"--ambient-caps={rights}"]
     path = environment()["PYTHONPATH"]
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        command = [*user, sys.executable, "-m", "lookalike", *arguments]
-        done = subprocess.run(
-            command, cwd=open_folder, env={"PYTHONPATH": path} | home, capture_output=True, text=True, timeout=100
-        )
-        assert "Traceback" not in done.stderr
-        return done.returncode, done.stdout, done.stderr
-
-    assert run("index", "photos")[0] == 0
-    code, out, _ = run("search", "photos/mug/mug-01.jpg", "-c", "photos", "-k", "1")
+    commands = (
+        "index photos",
+        "search photos/mug/mug-01.jpg -c photos -k 1",
+        "models list",
+        "models import model.onnx",
+    )
+    done = subprocess.run(
+        [*user, sys.executable, "-c", COMMANDS, *commands],
+        cwd=open_folder,
+        env={"PYTHONPATH": path} | home,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert "Traceback" not in done.stderr
+    indexed, searched, listed, imported = map(json.loads, done.stdout.splitlines())
+    assert indexed[0] == 0
+    code, out, _ = searched
     assert (code, out.split()[-1]) == (0, str(open_folder / "photos/mug/mug-01.jpg"))
-    code, out, err = run("models", "list")
+    code, out, err = listed
     assert (code, out.split()[0]) == (0, encoders.BUNDLED)
     assert err == "" or err.startswith("Warning: ")
-    code, _, err = run("models", "import", "model.onnx")
+    code, _, err = imported
     assert code in (1, 2, 5)
     assert err.startswith("Error: ")

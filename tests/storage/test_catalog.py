@@ -18,6 +18,7 @@ from lookalike.storage.catalog import Catalog
 from lookalike.storage.records import FiledImage, FileKind, KnownFile, MissingImage, Totals
 from lookalike.storage.transaction import Transaction, folder_label
 from tests.support.catalogs import GivenUpError, add_vector, hash_of, labels_of, typed
+from tests.support.project import THOROUGH
 
 ODD_NAMES = (
     *(
@@ -288,11 +289,11 @@ def known_in_pages(catalog: Catalog, folder: str, size: int) -> list[KnownFile]:
 
 def assert_same_vectors(catalog: Catalog, model: Model) -> None:
     for hash_, row in model.vectors.items():
-        assert catalog.row_of(hash_of(hash_)) == row
+        assert catalog.rows_of([hash_of(hash_)]) == {hash_of(hash_): row}
         assert catalog.crc32s([row]) == {row: 1000 + hash_}
         assert [image.key for image in catalog.images_of([row])] == model.keys_of(hash_)
         assert [image.key for image in catalog.images_of([row], limit=1)] == model.keys_of(hash_)[:1]
-    assert catalog.row_of(b"\xff" * 32) is None
+    assert catalog.rows_of([b"\xff" * 32]) == {}
     expected = {hash_of(hash_): row for hash_, row in model.vectors.items()}
     assert catalog.rows_of([b"\xff" * 32, *expected]) == expected
     assert catalog.crc32s([99]) == {}
@@ -344,7 +345,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=1500 if THOROUGH else 60, deadline=None)
 @given(commits=COMMITS)
 def test_it_holds_what_a_dictionary_would(empty: Path, commits: list[tuple[list[Any], bool]]) -> None:
     """Put, replace, remove, skip, rename, set attributes and compact, in transactions that are kept or given up."""

@@ -1,7 +1,7 @@
 """A disk that is full or failing, at every single write: an error that says so, and all that was acknowledged.
 
-One of ten calls that write is tried, or of 25 if an index is built; all with LOOKALIKE_THOROUGH=1 in the
-environment. This module also runs the attempts, in a process of its own:
+One of 25 calls that write is tried, or of 60 if an index is built, with each kind of disk another one; all with
+LOOKALIKE_THOROUGH=1 in the environment. This module also runs the attempts, in a process of its own:
 
     python -m tests.storage.test_disk_faults ROOT KIND SCENARIO TEMPLATE EVERY
 """
@@ -30,14 +30,13 @@ from lookalike.ingest import pipeline
 from lookalike.storage.catalog import Catalog
 from tests.support.catalogs import images_of
 from tests.support.commands import run
-from tests.support.failing_disk import KINDS, Say, attempt_all, shim
+from tests.support.failing_disk import KINDS, Say, attempt_all, numbers, shim
 from tests.support.pictures import ColourEncoder, draw, picture, stored_vectors
-from tests.support.project import environment
+from tests.support.project import THOROUGH, environment
 from tests.support.small_policies import small_policies
 
 __all__ = ["shim"]  # a fixture
-THOROUGH = os.environ.get("LOOKALIKE_THOROUGH") == "1"
-EVERY, EVERY_BUILD = (1, 1) if THOROUGH else (10, 25)
+EVERY, EVERY_BUILD = (1, 1) if THOROUGH else (25, 60)
 POLICIES = small_policies(exact=16, young=3, growth=10)
 
 
@@ -263,7 +262,7 @@ def attempts(
         str(every),
     ]
     subprocess.run(command, env=environment(LD_PRELOAD=str(shim), OPENBLAS_NUM_THREADS="1"), check=True)
-    for number in range(every, int((root / "0" / "calls").read_text()) + 1, every):
+    for number in numbers(KINDS[kind], every, int((root / "0" / "calls").read_text())):
         yield root / str(number) / "photos", (root / str(number) / "said").read_text().splitlines()
 
 

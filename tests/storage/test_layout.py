@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.errors import LockedError, NoCollectionError, StorageError
+import lookalike
+from lookalike.errors import LockedError, NoCollectionError, StorageError, UsageError
 from lookalike.storage import layout, lock
 
 # Names
@@ -156,6 +157,20 @@ def test_a_directory_is_found_through_a_link_by_its_own_name(tmp_path: Path) -> 
     directory = make(tmp_path.resolve() / "photos" / ".lookalike")
     (tmp_path / "link").symlink_to(tmp_path / "photos")
     assert layout.find(tmp_path / "link") == directory
+
+
+def test_a_directory_that_is_a_link_itself_is_no_collection_of_its_folder(tmp_path: Path) -> None:
+    """Its images would be those beside what it leads to. Named as what it leads to, it is found."""
+    elsewhere = make(tmp_path.resolve() / "elsewhere" / "kept")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / ".lookalike").symlink_to(elsewhere)
+    photos = tmp_path / "photos"
+    assert layout.find(photos) is layout.find(photos / ".lookalike") is layout.nearest(photos) is None
+    for use in (layout.find_or_raise, lookalike.open, lookalike.create):
+        with pytest.raises(UsageError, match=f"a link to {elsewhere}, through which no collection is found"):
+            use(photos)
+    assert [*elsewhere.iterdir()] == [elsewhere / "collection.json"]
+    assert layout.find(elsewhere) == elsewhere
 
 
 def test_a_missing_collection_is_an_error_that_says_how_to_make_one(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ REASONS = {
     ("attributes/csv_text.py", "rows", "path.open"): "a table of the user's, which may be a link",
     ("attributes/csv_text.py", "_encoding", "path.open"): "likewise",
     ("attributes/csv_text.py", "_first_lines", "path.open"): "likewise",
+    ("collection/maintaining.py", "_maintain", "opening.open"): "it is lookalike.open, of a collection",
     ("collection/opening.py", "reopened", "open"): "it is lookalike.open, of a collection",
     ("collection/trust.py", "trust", "note.touch"): "an empty note in a folder of the user's own",
     ("collection/uploads.py", "delete", "path.unlink"): "an image of the user's; of a link, it removes the link",

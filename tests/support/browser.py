@@ -117,14 +117,19 @@ def screenshot(page: Path, size: tuple[int, int], *, dark: bool) -> Image.Image:
             return image.convert("RGB")
 
 
-def _chromium(*arguments: str) -> str:
-    program = next(filter(None, map(shutil.which, _NAMES)), None)
-    if program is None:
+def program() -> str:
+    """The path of the Chromium of this machine; without one, the test is skipped, and fails in CI."""
+    found = next(filter(None, map(shutil.which, _NAMES)), None)
+    if found is None:
         if os.environ.get("CI"):
             pytest.fail("no Chromium is installed: CI has to inspect the pages")
         pytest.skip("no Chromium is installed")
+    return found
+
+
+def _chromium(*arguments: str) -> str:
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        command = [program, *_OPTIONS, f"--user-data-dir={profile}", *arguments]
+        command = [program(), *_OPTIONS, f"--user-data-dir={profile}", *arguments]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=True)
     return done.stdout
 

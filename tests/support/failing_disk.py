@@ -161,6 +161,11 @@ def attempt(folder: Path, said: Path, scenario: Callable[[Path, Say], None]) -> 
             say(f"{type(error).__name__} {error}")
 
 
+def numbers(kind: int, every: int, calls: int) -> range:
+    """Which of the calls fail: one of so many, and with each kind of disk others."""
+    return range(max(1, every * kind // len(KINDS)), calls + 1, every)
+
+
 def attempt_all(root: Path, kind: int, scenario: Callable[[Path, Say], None], template: Path, every: int) -> None:
     """Lets each of the calls that write fail once, every time in a process of its own, a fork of this one.
 
@@ -172,8 +177,8 @@ def attempt_all(root: Path, kind: int, scenario: Callable[[Path, Say], None], te
         every: one of so many calls fails; in the first attempt none does, and they are counted.
     """
     library = ctypes.CDLL(None)
-    number = calls = 0
-    while number <= calls:
+
+    def attempt_one(number: int) -> int:
         attempted = root / str(number)
         shutil.copytree(template, attempted / "photos")
         child = os.fork()
@@ -184,5 +189,7 @@ def attempt_all(root: Path, kind: int, scenario: Callable[[Path, Say], None], te
             (attempted / "calls").write_text(str(library.fault_calls()))
             os._exit(0)
         os.waitpid(child, 0)
-        calls = calls or int((attempted / "calls").read_text())
-        number += every
+        return int((attempted / "calls").read_text())
+
+    for number in numbers(kind, every, attempt_one(0)):
+        attempt_one(number)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+THOROUGH = os.environ.get("LOOKALIKE_THOROUGH") == "1"  # each write fails once, and random tests are longer
 
 
 def environment(**changes: str) -> dict[str, str]:

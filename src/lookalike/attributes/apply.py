@@ -1,5 +1,6 @@
 """Sets the attributes of a collection's images from a table."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ class AttributesReport:
         no_value: the number of cells that say that they have no value, as `NA` does; they count as empty.
         not_numbers: for each column of text most of whose cells are numbers, the first that is none.
         nameless: the number of rows whose cell in that column is empty; they are left out.
-        by_name: whether the column has only names of files, without folders, and perhaps without suffixes.
+        by_name: the number of rows that name an image by the name of its file, without its folder or its suffix.
     """
 
     images: int
@@ -65,7 +66,7 @@ class AttributesReport:
     no_value: int = 0
     not_numbers: tuple[NotANumber, ...] = ()
     nameless: int = 0
-    by_name: bool = False
+    by_name: int = 0
 
 
 def apply(catalog: Catalog, folder: Path, path: Path) -> AttributesReport:
@@ -84,21 +85,21 @@ def apply(catalog: Catalog, folder: Path, path: Path) -> AttributesReport:
     """
     names = ImageNames(catalog, absolute(path).parent, folder)
     table = read_table(path, names.is_image, names.keys_by_name)
-    images, nameless, unknown, ambiguous = 0, 0, _First[str](), _First[Ambiguous]()
+    counts, unknown, ambiguous = Counter[str](), _First[str](), _First[Ambiguous]()
     with catalog.writing() as transaction:
-        for name, taken, values in _named_rows(table, names):
-            if taken is not None:
-                with _errors_of(path, name):
-                    transaction.set_attributes(taken, values)
-                images += 1
-                if taken != name and names.has_key(name):
-                    ambiguous.add(Ambiguous(name, taken, name))
-            elif name.strip() in NO_VALUE:
-                nameless += 1
+        for row in _named_rows(table, names):
+            if row.key is not None:
+                with _errors_of(path, row.name):
+                    transaction.set_attributes(row.key, row.values)
+                counts.update(images=1, by_name=row.by_name)
+                if row.key != row.name and names.has_key(row.name):
+                    ambiguous.add(Ambiguous(row.name, row.key, row.name))
+            elif row.name.strip() in NO_VALUE:
+                counts.update(nameless=1)
             else:
-                unknown.add(name)
+                unknown.add(row.name)
     return AttributesReport(
-        images,
+        counts["images"],
         unknown.count,
         tuple(unknown.items),
         table.names,
@@ -107,20 +108,32 @@ def apply(catalog: Catalog, folder: Path, path: Path) -> AttributesReport:
         column=table.column,
         no_value=table.no_value,
         not_numbers=table.not_numbers,
-        nameless=nameless,
-        by_name=table.by_name,
+        nameless=counts["nameless"],
+        by_name=counts["by_name"],
     )
 
 
-def _named_rows(table: Table, names: ImageNames) -> Iterator[tuple[str, str | None, Mapping[str, Value | None]]]:
-    """Yields the rows of a table: what names the image, its key, None if there is none, and the attributes."""
+@dataclass(frozen=True)
+class _NamedRow:
+    """A row of a table: what names the image, its key or None, whether only its file's name says so, the attributes."""
+
+    name: str
+    key: str | None
+    by_name: bool
+    values: Mapping[str, Value | None]
+
+
+def _named_rows(table: Table, names: ImageNames) -> Iterator[_NamedRow]:
+    """Yields the rows of a table with the keys of their images."""
     rows = table.rows()
-    if not table.by_name:
-        yield from ((name, names.key(name) if name else None, values) for name, values in rows)
-        return
     while some := list(islice(rows, _AT_ONCE)):
-        keys = names.keys_by_name({name.strip() for name, _ in some})
-        yield from ((name, keys.get(name.strip()), values) for name, values in some)
+        by_name = names.keys_by_name({name.strip() for name, _ in some}) if table.by_name else {}
+        for name, values in some:
+            key = names.key(name) if name else None
+            if key is None and (found := by_name.get(name.strip())):
+                yield _NamedRow(name, found, True, values)
+            else:
+                yield _NamedRow(name, key, False, values)
 
 
 @contextmanager

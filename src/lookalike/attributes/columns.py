@@ -125,15 +125,14 @@ class ImageColumn:
         self._rows, self._random = 0, random.Random(0)
         self._found: list[set[str]] = [set() for _ in range(columns)]
         self._hits = [0] * columns
-        self._names: list[list[str]] = []  # in the first rows, those of files, else ""
+        self._names: list[list[str]] = []  # in the rows that are tried, those of files, else ""
 
     def add(self, cells: Sequence[object]) -> None:
         """Adds the next row."""
         self._rows += 1
-        if self._rows <= self._first:
-            self._names.append([self._name(cell) for cell in cells])
         if self._rows > self._first and self._random.random() * self._rows >= self._first:
             return
+        self._names.append([self._name(cell) for cell in cells])
         for column, cell in enumerate(cells):
             if isinstance(cell, str) and self._is_image(cell):
                 self._hits[column] += 1
@@ -149,22 +148,28 @@ class ImageColumn:
         return column if self._hits[column] else None
 
     def best_by_name(
-        self, images_named: Callable[[Collection[str]], Collection[str]], preference: Callable[[int], Any]
+        self,
+        images_named: Callable[[Collection[str]], Collection[str]],
+        preference: Callable[[int], Any],
+        is_usual: Callable[[int], bool],
     ) -> int | None:
-        """The column that has the names of most files of images, in more than half of the first rows.
+        """The column that has the names of most files of images, for tables that have no paths.
 
-        For tables that have no paths, but names, or numbers such as 1163 for `images/1163.jpg`.
+        Names may be numbers, such as 1163 for `images/1163.jpg`. In a column of another than a usual name, most of the
+        rows that were tried have to name images, since a few numbers do so by chance.
 
         Args:
             images_named: which of some names are those of images, perhaps without their suffixes.
             preference: as for `best`.
+            is_usual: whether a column is called as one that names images often is.
         """
         known = images_named({name for row in self._names for name in row if name})
         columns = [[name for name in column if name in known] for column in zip(*self._names, strict=True)]
         if not columns:
             return None
         column = _best([len(names) for names in columns], [set(names) for names in columns], preference)
-        return column if len(columns[column]) > _MOSTLY * len(self._names) else None
+        least = 0 if is_usual(column) else _MOSTLY * len(self._names)
+        return column if len(columns[column]) > least else None
 
     def _name(self, cell: object) -> str:
         """What a cell has if it can be the name of a file without its folders; else ""."""

@@ -48,7 +48,7 @@ class Table:
         column: the name of the column that names the images; "" if it has none.
         no_value: the number of cells that say that they have no value, as `NA` does.
         not_numbers: for each column of text most of whose cells are numbers, the first that is none.
-        by_name: whether that column has names of files without their folders, and perhaps without their suffixes.
+        by_name: whether cells of that column may be names of files without their folders, perhaps without suffixes.
     """
 
     path: Path
@@ -150,12 +150,16 @@ def _header(
     def preference(column: int) -> int:
         return _preference(names[column])
 
+    def is_usual(column: int) -> bool:
+        return preference(column) < len(_PATH_COLUMNS)
+
     paths, by_name = images.best(preference), False
     if paths is None:
-        paths = images.best_by_name(finder.images_named, lambda column: (_is_index(names[column]), preference(column)))
-        by_name = paths is not None
-    if paths is None:
-        paths = min(range(len(names)), key=preference)
+        found = images.best_by_name(
+            finder.images_named, lambda column: (_is_index(names[column]), preference(column)), is_usual
+        )
+        paths = min(range(len(names)), key=preference) if found is None else found
+        by_name = found is not None or is_usual(paths)
     for column, name in enumerate(names):
         if not name and column not in (0, paths) and is_filled(column):
             raise UsageError(f"{path}: column {column + 1} has no name; name it, or remove it")

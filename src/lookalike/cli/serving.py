@@ -44,7 +44,7 @@ _LONGEST_FILE = 4096  # bytes
 @options.max_pixels
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 def serve(folder: str | None, directory: str | None, max_pixels: int | None, open_page: bool, **given: Any) -> None:
-    """Serve a collection over HTTP, until Ctrl-C: a page for people, and an API.
+    """Serve a collection over HTTP: a page, and an API.
 
     The page is at the address that is shown; --open opens it. Programs search at /v1/search; /openapi.json describes
     all that they can do. Images that are added, changed or

@@ -42,7 +42,7 @@ def print_attributes(report: "AttributesReport") -> None:
     column = f"column '{safe_text(report.column)}'" if report.column else "a column without a name"
     output.say(f"{output.counted(report.images, 'image')}, named by {column}, now with: {names}")
     if report.by_name:
-        output.note(f"{column} has no paths: its cells were compared with the names of files, with and without suffix")
+        output.note(f"{report.by_name:,} of them by the names of their files alone, with or without the suffix")
     if report.nameless:
         output.note(f"{output.counted(report.nameless, 'row')} without a path in {column}: left out")
     if report.no_value:

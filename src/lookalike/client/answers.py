@@ -194,6 +194,7 @@ def info(answer: Object) -> ServiceInfo:
         precision=model.text("precision"),
         dim=model.whole("dim", 1),
         fingerprint=model.text("fingerprint"),
+        takes_text=answer.flag("takes_text"),
         generation=None if index is None else index.optional(index.whole, "generation"),
         recall=None if index is None else index.optional(index.number, "recall"),
         damage=answer.optional(answer.text, "damage"),

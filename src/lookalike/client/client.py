@@ -113,6 +113,15 @@ class Client(Searching):
             left -= len(page)
         return found
 
+    def random_image(self, where: Where | None = None) -> IndexedImage:
+        """An image that chance picks from those that a filter admits.
+
+        Raises:
+            NoImageError: the filter admits none.
+            UsageError: the filter asks for an attribute that no image has.
+        """
+        return self._post("/v1/images/random", _filtered(where), answers.image)
+
     def _page(self, body: dict[str, Any]) -> tuple[list[IndexedImage], int | None]:
         """A page of images, and the `after` of the next one."""
         return self._post("/v1/images/list", body, lambda answer: answers.page(answer, body["after"], body["limit"]))
@@ -130,6 +139,11 @@ class Client(Searching):
     def count(self, where: Where) -> int:
         """The number of images that a filter admits; raises UsageError for an attribute that no image has."""
         return self.facets(where, most=1).images
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether the collection's model takes text, so that `search_text` finds images."""
+        return self.info().takes_text
 
     def attribute_names(self) -> list[str]:
         """The names of the attributes that images have, in order."""

@@ -36,6 +36,7 @@ class ServiceInfo:
         precision: of that model: "int8", "f32", "bf16" or "".
         dim: the dimension of the vectors.
         fingerprint: of that model; only scores with the same fingerprint can be compared.
+        takes_text: whether that model takes text, so that `search_text` finds images.
         generation: the number of the index; None if every search is exact.
         recall: what the index reached when it was measured; None if every search is exact.
         damage: why there is no index although there should be; else None.
@@ -54,6 +55,7 @@ class ServiceInfo:
     precision: str
     dim: int
     fingerprint: str
+    takes_text: bool
     generation: int | None
     recall: float | None
     damage: str | None

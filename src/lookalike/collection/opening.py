@@ -46,6 +46,7 @@ def create(
     if not os.path.isdir(here):
         raise UsageError(f"{folder}: there is no such folder")
     place = arguments.path(directory, "directory").resolve() if directory is not None else here / layout.DIRECTORY
+    layout.check_is_no_link(place)
     check_options(policies, choice)
     manifest = Manifest(compatibility.new_identity(choice), here)
     with directories.making(place):

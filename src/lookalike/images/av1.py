@@ -1,10 +1,10 @@
 """Reads how large the frames are that an AVIF file's decoder will allocate, which need not be the size it declares.
 
-A file is made of boxes (ISO/IEC 14496-12), which say where its items are; an item of the type "av01" is a sequence of
-OBUs (AV1 specification, 5.3), of which the sequence headers have the size of the frames.
+The boxes of a file say where its items are; an item of the type "av01" is a sequence of OBUs (AV1 specification, 5.3),
+of which the sequence headers have the size of the frames.
 """
 
-from collections.abc import Iterator
+from lookalike.images.boxes import boxes
 
 _SEQUENCE_HEADER = 1
 
@@ -24,19 +24,6 @@ def frame_pixels(data: bytes) -> int | None:
     except (KeyError, IndexError, ValueError):
         return None
     return max(frames) if frames and all(frames) else None
-
-
-def boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """The type of each box in a range, and where its content begins and ends."""
-    while at + 8 <= end:
-        size, kind, start = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], at + 8
-        if size == 1:
-            size, start = int.from_bytes(data[at + 8 : at + 16], "big"), at + 16
-        stop = at + size if size else end
-        if not start <= stop <= end:
-            raise ValueError("a box that is larger than the one around it")
-        yield kind, start, stop
-        at = stop
 
 
 def _box(data: bytes, wanted: bytes, at: int, end: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lookalike.images.colour import is_of_other_space
-from lookalike.images.colour_spaces import SRGB_COLORANTS, profile_of, tags_of
+from lookalike.images.icc import SRGB_COLORANTS, profile_of, tags_of
 
 _AT_ONCE = 32_768  # pixels, which fit into the processor's caches
 _CURVES = {1: (b"kTRC",), 3: (b"rTRC", b"gTRC", b"bTRC")}  # by the number of channels

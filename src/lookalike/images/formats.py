@@ -19,6 +19,7 @@ from lookalike.images.gif import open_gif
 from lookalike.images.jpeg import open_jpeg
 from lookalike.images.netpbm import open_netpbm
 from lookalike.images.png import open_png
+from lookalike.images.tiff import directory as tags
 from lookalike.images.tiff.image import open_tiff
 
 
@@ -26,14 +27,15 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
     """Reads the header of an image, whose pixels are decoded by `load()`. To be called inside `one_image`."""
     if not data:
         raise ImageError("empty file")
-    if kind := kinds.read_kind(data):
+    found = kinds.FIRST_BYTES.match(data, 0, kinds.START)  # as `read_kind`, which would take another call
+    if kind := found.lastgroup if found else kinds.read_brand(data):
         return _OPENERS[kind](data)
     if other := kinds.kind_not_read(data):
         raise ImageError(f"{other} is not read")
     raise ImageError("not an image")
 
 
-_PHOTOMETRIC, _YCBCR, _SUBSAMPLING = 262, 6, 530  # tags of a TIFF, and a value (TIFF 6.0, section 21)
+_YCBCR = 6  # TIFF 6.0, section 21
 
 
 class _Tiff(TiffImagePlugin.TiffImageFile):
@@ -41,8 +43,8 @@ class _Tiff(TiffImagePlugin.TiffImageFile):
 
     def _setup(self) -> None:
         super()._setup()
-        is_ycbcr = self.tag_v2.get(_PHOTOMETRIC) == _YCBCR
-        if is_ycbcr and not self.use_load_libtiff and self.tag_v2.get(_SUBSAMPLING, (1, 1)) != (1, 1):
+        is_ycbcr = self.tag_v2.get(tags.PHOTOMETRIC) == _YCBCR
+        if is_ycbcr and not self.use_load_libtiff and self.tag_v2.get(tags.SUBSAMPLING, (1, 1)) != (1, 1):
             # Pillow takes what is not compressed as it lies, but the colours of several pixels are stored once.
             self.use_load_libtiff, self._mode = True, "RGB"
             whole = (0, 0, *self._tile_size)

@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 START = 4096  # bytes of a file that are enough to recognize it
 
-# Files of the formats that are read, in the group of that name; AVIF and HEIF are told by their brands.
-_FIRST_BYTES = re.compile(
+FIRST_BYTES = re.compile(
     rb"(?P<JPEG>\xff\xd8\xff)|(?P<PNG>\x89PNG\r\n\x1a\n)|(?P<GIF>GIF8[79]a)|(?P<TIFF>II[*+]\0|MM\0[*+])"
     rb"|(?P<WEBP>RIFF.{4}WEBP)"
     rb"|(?P<BMP>BM.{13}\0\0\0)"  # the length of the header; text may begin with BM, too
     rb"|(?P<PNM>P[1-6][ \t\r\n]+(?:#[^\n]*\n\s*)*[0-9]+\s|P7\n(?:#[^\n]*\n)*[A-Z]+\ |Pf\s+[0-9]+\s+[0-9]+\s)",
     re.DOTALL,
 )
+"""Matches files of the formats that are read, in the group of that name; AVIF and HEIF are told by `read_brand`."""
 
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 
@@ -77,11 +77,11 @@ _XBM = re.compile(rb"(/\*[^*]*\*/\s*)?#define [ \t]*\w*width[ \t]+[0-9]+\s+#defi
 
 def read_kind(data: bytes) -> str | None:
     """The format of a file that is read and begins with these bytes: JPEG, PNG, ...; None if it is none of them."""
-    found = _FIRST_BYTES.match(data, 0, START)
-    return found.lastgroup if found else _kind_by_brand(data)
+    found = FIRST_BYTES.match(data, 0, START)
+    return found.lastgroup if found else read_brand(data)
 
 
-def _kind_by_brand(data: bytes) -> str | None:
+def read_brand(data: bytes) -> str | None:
     """AVIF or HEIF if a file of boxes says so, as both begin alike; None for any other file."""
     if data[4:8] != b"ftyp":
         return None

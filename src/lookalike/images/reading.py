@@ -6,6 +6,7 @@ import stat
 from dataclasses import dataclass
 
 from lookalike.errors import ImageError
+from lookalike.system.regular_file import SAFELY
 
 MAX_BYTES = 256 * 2**20  # of an image file
 
@@ -110,7 +111,7 @@ def read_start(path: str | os.PathLike[str], size: int) -> bytes:
     Raises:
         OSError: the file cannot be read.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    handle = os.open(path, os.O_RDONLY | SAFELY)
     try:
         return os.read(handle, size) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
     finally:
@@ -127,8 +128,7 @@ def check_bytes(size: int, max_bytes: int, name: str) -> None:
 
 def _read_once(name: str, max_bytes: int) -> FileBytes | None:
     """Returns the bytes of a file, or None if it changed while it was read."""
-    # Without O_NONBLOCK, opening a pipe waits for a writer; without O_NOCTTY, a terminal may become this process's own.
-    handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    handle = os.open(name, os.O_RDONLY | SAFELY)
     try:
         before = os.fstat(handle)
         if stat.S_ISDIR(before.st_mode):

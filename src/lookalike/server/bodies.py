@@ -180,19 +180,6 @@ class Batch(Body):
     queries: Annotated[list[Search], Field(min_length=1)]
 
 
-class Listing(Body):
-    """Which images a list has."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"where": {"label": "cat"}, "limit": 100}]})
-
-    where: Filter | None = Field(None, description="Which images it has; all of them by default.")
-    after: int = Field(0, ge=0, lt=2**63, description="The id that it begins after: `next` of the page before.")
-    limit: int = Field(50, ge=0, description="The most images; with 0 there are only facets.")
-    facets: int | None = Field(
-        None, ge=1, le=1000, description="Also counts all images that match: of each facet so many of its values."
-    )
-
-
 class Session(Body):
     """The token, for which a page gets a cookie."""
 

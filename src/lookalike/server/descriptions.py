@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from lookalike.server import bodies
+from lookalike.server import bodies, list_bodies
 
 _PROBLEMS = {
     400: "It is not plain HTTP.",
@@ -81,7 +81,15 @@ def with_schemas(description: dict[str, Any]) -> dict[str, Any]:
     """Adds the schemas of bodies that only the descriptions here name."""
     schemas = description.setdefault("components", {}).setdefault("schemas", {})
     for kind in (
-        *(bodies.Search, bodies.Batch, bodies.Listing, bodies.Session, bodies.Embeddings, bodies.ProblemDetail),
+        *(
+            bodies.Search,
+            bodies.Batch,
+            list_bodies.Listing,
+            list_bodies.AnyImage,
+            bodies.Session,
+            bodies.Embeddings,
+            bodies.ProblemDetail,
+        ),
     ):
         made = kind.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= made.pop("$defs", {})

@@ -18,7 +18,7 @@ from lookalike.errors import ImageError
 from lookalike.filters import Where, parse
 from lookalike.images.media_types import media_type
 from lookalike.results import IndexedImage
-from lookalike.server import bodies, descriptions, problems, ranges
+from lookalike.server import bodies, descriptions, list_bodies, problems, ranges
 from lookalike.server.answers import answer, facets_members, image_members, version_of
 from lookalike.server.keeping import FACETS
 from lookalike.server.requests import read_json
@@ -77,16 +77,16 @@ async def images(service: TheService, query: Annotated[ImagesQuery, Query()]) ->
     "/list",
     summary="List images by a filter",
     responses=descriptions.answers(bodies.ImagePage, 415, 422, 503),
-    openapi_extra=descriptions.json_body(bodies.Listing),
+    openapi_extra=descriptions.json_body(list_bodies.Listing),
 )
 async def list_images(request: Request, service: TheService) -> Response:
     """Lists images as `GET /v1/images` does, by a filter that may be longer than an address."""
-    body = await read_json(request, bodies.Listing)
-    return await _page(service, body, body.where.where() if body.where else None, body.facets)
+    body = await read_json(request, list_bodies.Listing)
+    return await _page(service, body, body.chosen(), body.facets)
 
 
 async def _page(
-    service: Service, wanted: ImagesQuery | bodies.Listing, where: Where | None, values: int | None
+    service: Service, wanted: ImagesQuery | list_bodies.Listing, where: Where | None, values: int | None
 ) -> Response:
     """A page of images, with the facets' most frequent values if so many of them are wanted."""
     most, limit = service.settings.limits.page, wanted.limit
@@ -113,6 +113,19 @@ async def _page(
 async def any_image(service: TheService, query: Annotated[Chosen, Query()]) -> Response:
     """An image that chance picks, to begin somewhere."""
     where = query.filter()
+    return answer(image_members(await service.read(lambda collection: collection.random_image(where))))
+
+
+@router.post(
+    "/random",
+    summary="Any image of a filter",
+    responses=descriptions.answers(bodies.Image, 404, 415, 422, 503),
+    openapi_extra=descriptions.json_body(list_bodies.AnyImage),
+)
+async def any_image_of(request: Request, service: TheService) -> Response:
+    """An image that chance picks, by a filter that may be longer than an address."""
+    body = await read_json(request, list_bodies.AnyImage)
+    where = body.chosen()
     return answer(image_members(await service.read(lambda collection: collection.random_image(where))))
 
 

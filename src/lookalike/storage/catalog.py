@@ -113,12 +113,6 @@ class Catalog(BrowsedImages):
             query = f"SELECT key, since_ns FROM missing WHERE {within.sql}"  # noqa: S608
             return MissingCounts.of(connection.execute(query, within.values), since_ns, leaves_out)
 
-    def row_of(self, hash_: bytes) -> int | None:
-        """The row of the image file with that SHA-256, dead or alive."""
-        with self._database.connection() as connection:
-            found = connection.execute("SELECT row FROM vectors WHERE hash = ?", (hash_,)).fetchone()
-            return None if found is None else records.checked_count(found[0], "a row")
-
     def rows_of(self, hashes: Iterable[bytes]) -> dict[bytes, int]:
         """The rows of the image files with these SHA-256s, by hash, dead or alive; an unknown hash has none."""
         wanted = list(hashes)

@@ -17,7 +17,7 @@ import re
 from pathlib import Path
 
 from lookalike import arguments
-from lookalike.errors import Hint, NoCollectionError, StorageError
+from lookalike.errors import Hint, NoCollectionError, StorageError, UsageError
 from lookalike.system import durable
 
 DIRECTORY = ".lookalike"
@@ -39,9 +39,12 @@ _CATALOG_FILES = re.compile(rf"{re.escape(CATALOG)}(?:-journal|-wal|-shm)?")
 
 
 def find(path: Path) -> Path | None:
-    """The directory of the collection that a path names: the path itself, or the one inside it."""
+    """The directory of the collection that a path names: the path itself, or the one inside it, unless that is a link.
+
+    The folder of a collection is the one that its directory is in, which is another one behind a link.
+    """
     for directory in (path, path / DIRECTORY):
-        if os.path.exists(directory / MANIFEST):
+        if os.path.exists(directory / MANIFEST) and not _is_link(directory):
             return directory.resolve()
     return None
 
@@ -50,7 +53,7 @@ def find_or_raise(path: str | os.PathLike[str]) -> Path:
     """The directory of the collection that a path names.
 
     Raises:
-        UsageError: it is no path.
+        UsageError: it is no path, or the directory of a collection is a link.
         StorageError: there is a directory of one that this user may not enter.
         NoCollectionError: there is none.
     """
@@ -58,9 +61,23 @@ def find_or_raise(path: str | os.PathLike[str]) -> Path:
     if directory := find(found):
         return directory
     for folder in (found, found / DIRECTORY):
+        check_is_no_link(folder)
         if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
             raise StorageError(f"{folder}: this user may not read it; ask its owner for the right")
     raise NoCollectionError(f"{path}: there is no collection", Hint("create", {"path": os.fspath(path)}))
+
+
+def check_is_no_link(directory: Path) -> None:
+    """Raises UsageError if the directory of a collection, in the folder of its images, is a link."""
+    if _is_link(directory):
+        raise UsageError(
+            f"{directory}: a link to {os.path.realpath(directory)}, through which no collection is found, since its"
+            " images would be those beside that; keep the collection here, or make one in a directory of another name"
+        )
+
+
+def _is_link(directory: Path) -> bool:
+    return directory.name == DIRECTORY and directory.is_symlink()
 
 
 def nearest(folder: Path) -> Path | None:

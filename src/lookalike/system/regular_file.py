@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 # Without O_NONBLOCK, opening a pipe waits; without O_NOCTTY, a terminal may become this process's own.
-_SAFELY = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+SAFELY = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class NotRegularError(OSError):
@@ -46,7 +46,7 @@ def descriptor(path: Path, flags: int = os.O_RDONLY, *, follow_links: bool = Tru
         OSError: there is no such file, or it cannot be opened.
     """
     check(path, path.stat(follow_symlinks=follow_links))  # opening a device may do something by itself
-    handle = os.open(path, flags | _SAFELY | (0 if follow_links else os.O_NOFOLLOW))
+    handle = os.open(path, flags | SAFELY | (0 if follow_links else os.O_NOFOLLOW))
     try:
         check(path, os.fstat(handle))
     except BaseException:

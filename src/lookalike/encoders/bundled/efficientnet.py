@@ -25,7 +25,6 @@ _STAGES = (
 _STEM_CHANNELS = 32
 _BATCH_NORM_EPSILON = 1e-3
 
-DIM = 1280
 SIZE = 224
 # Pixels enter the network as (x - 127) / 128.
 PIXEL_MEAN = 127.0

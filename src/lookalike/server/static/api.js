@@ -32,8 +32,10 @@ export async function request(path, options = {}) {
     const response = await reached(path, options);
     if (response.ok) return response.status === 204 ? null : await response.json();
     const problem = await problemOf(response);
-    if (response.status === 401 && path !== "/v1/session") await gate.ask();
-    else if (response.status === 503 && attempt < ATTEMPTS) await wait(response, attempt, options.signal);
+    if (response.status === 401 && path !== "/v1/session") {
+      /** @type {any} */ (globalThis).early?.clear(); // what was asked for without the token has no better answer
+      await gate.ask();
+    } else if (response.status === 503 && attempt < ATTEMPTS) await wait(response, attempt, options.signal);
     else throw problem;
   }
 }
@@ -51,7 +53,7 @@ export function post(path, value, signal) {
 /** @param {string} path @param {RequestInit} options */
 async function reached(path, options) {
   try {
-    return await fetch(path, { credentials: "same-origin", ...options });
+    return await (asked(path) ?? fetch(path, { credentials: "same-origin", ...options }));
   } catch (error) {
     if (options.signal?.aborted) throw error;
     const detail = navigator.onLine
@@ -59,6 +61,14 @@ async function reached(path, options) {
       : "This device is offline.";
     throw new Problem({ status: 0, title: "The service cannot be reached", detail });
   }
+}
+
+/** The answer that `early.js` has asked for, once. @param {string} path @returns {Promise<Response> | undefined} */
+function asked(path) {
+  const { early } = /** @type {any} */ (globalThis);
+  const answer = early?.get(path);
+  early?.delete(path);
+  return answer;
 }
 
 /** @param {Response} response */

@@ -217,7 +217,8 @@ export class App {
     if (!feed) return "No images";
     if (!feed.isSearch) return feed.total === null ? "Images" : counted(feed.total, "image");
     const all = counted(feed.images.length, "match", "matches");
-    return shown < feed.images.length ? `${number(shown)} of ${all}` : all;
+    if (shown < feed.images.length) return `${number(shown)} of ${feed.isAll ? "" : "the best "}${all}`;
+    return feed.isAll ? all : `The best ${all}`;
   }
 
   #spoken() {
@@ -314,6 +315,7 @@ export class App {
 guardWithToken();
 setUpThemes();
 waiting.on = (seconds) => {
+  byId("took").classList.toggle("busy", seconds > 0);
   byId("took").textContent = seconds ? `The service is busy; trying again in ${counted(Math.round(seconds), "second")} …` : "";
 };
 const app = new App();

@@ -4,6 +4,7 @@ import { byId, make } from "./element.js";
 import { canFilter, has } from "./filters.js";
 
 const FIRST = 10; // values that are shown before "more"
+const SOME = 20; // matches that count about as much as the best one when values are put in order
 
 /**
  * @typedef {{kind: "label" | "folder" | "attribute", name: string, values: Map<any, number>}} Group
@@ -82,7 +83,8 @@ export function groupsOf({ labels, folders, attributes }) {
 }
 
 /**
- * The groups of some matches, the most frequent values first.
+ * The groups of some matches, best first. The values that the best have come first, and stay in place when fewer are
+ * counted.
  * @param {import("./images.js").Image[]} images
  * @param {(image: import("./images.js").Image) => boolean} isCounted
  */
@@ -90,35 +92,34 @@ export function groupsAmong(images, isCounted) {
   const groups = [group("label", "", new Map()), group("folder", "", new Map())];
   /** @type {Map<string, Group>} */
   const attributes = new Map();
-  for (const image of images) {
+  for (const [place, image] of images.entries()) {
     const one = isCounted(image) ? 1 : 0;
-    if (image.label) add(groups[0], image.label, one);
+    if (image.label) add(groups[0], image.label, one, place);
     const [, folder] = nameAndFolder(image.key);
-    if (folder) add(groups[1], folder, one);
+    if (folder) add(groups[1], folder, one, place);
     for (const [name, value] of Object.entries(image.attributes)) {
       if (value === null || !canFilter(name)) continue;
       if (!attributes.has(name)) attributes.set(name, group("attribute", name, new Map()));
-      add(/** @type {Group} */ (attributes.get(name)), value, one);
+      add(/** @type {Group} */ (attributes.get(name)), value, one, place);
     }
   }
   return [...groups, ...attributes.values()].map(sorted);
 }
 
-/** Sorts the values by how many of all images have them, so that they stay in place when fewer are counted.
- * @param {any} given */
-function sorted({ kind, name, values, all }) {
-  return group(kind, name, new Map([...values].sort(([a], [b]) => all.get(b) - all.get(a))));
+/** @param {any} given */
+function sorted({ kind, name, values, weights }) {
+  return group(kind, name, new Map([...values].sort(([a], [b]) => weights.get(b) - weights.get(a))));
 }
 
-/** @param {any} into @param {any} value @param {number} one */
-function add(into, value, one) {
+/** @param {any} into @param {any} value @param {number} one @param {number} place among the matches */
+function add(into, value, one, place) {
   into.values.set(value, (into.values.get(value) ?? 0) + one);
-  into.all.set(value, (into.all.get(value) ?? 0) + 1);
+  into.weights.set(value, (into.weights.get(value) ?? 0) + 1 / (place + SOME));
 }
 
 /** @param {Group["kind"]} kind @param {string} name @param {Map<any, number>} values @returns {any} */
 function group(kind, name, values) {
-  return { kind, name, values, all: new Map() };
+  return { kind, name, values, weights: new Map() };
 }
 
 /** Whether values are shared by several images; numbers that nearly all differ, such as prices, are no chips.

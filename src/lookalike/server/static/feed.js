@@ -21,6 +21,7 @@ export class CollectionFeed {
     this.info = info;
     this.images = /** @type {Image[]} */ ([]);
     this.isDone = false;
+    this.isAll = true;
     this.isSearch = false;
     this.total = isAny(filters) ? null : info.images;
     this.took = null;
@@ -61,6 +62,7 @@ export class SearchFeed {
     this.info = info;
     this.images = /** @type {Image[]} */ ([]);
     this.isDone = false;
+    this.isAll = false; // whether nothing else matches
     this.isSearch = true;
     this.took = /** @type {number | null} */ (null);
     /** @type {SearchFeed} */ this.base = isAny(filters) ? new SearchFeed(terms, NONE, info) : this;
@@ -78,7 +80,8 @@ export class SearchFeed {
     remember(found.matches);
     this.images = found.matches;
     this.took = found.took_ms.total;
-    this.isDone = found.matches.length < k || k === this.info.limits.k;
+    this.isAll = found.matches.length < k;
+    this.isDone = this.isAll || k === this.info.limits.k;
   }
 
   /** The matches without any filter, among which labels and the like are counted. @param {AbortSignal} signal */

@@ -7,8 +7,8 @@ import { ratioOf } from "./images.js";
 import { arrange, shownRatio } from "./rows.js";
 import { makeTile, setActive, showState } from "./tile.js";
 
-const ROWS = 6; // of a chunk
-const KEPT = 14; // chunks that stay in the page when they are off the screen
+const ROWS = 3; // of a chunk
+const KEPT = 24; // chunks that stay in the page when they are off the screen
 const EAGER = 8; // images that are loaded at once
 const CAPTION_REM = { browse: 2.75, search: 3.625, facts: 1.125 };
 const WIDE = 640; // pixels of the page
