@@ -15,7 +15,7 @@ def enlarge(page: Page, gallery: Gallery) -> list[int]:
     expect_first(page, matches)
     tile(page, matches[1].id).hover()
     tile(page, matches[1].id).locator(".enlarge").click()
-    expect(page.locator("#viewer")).to_be_visible()
+    expect(page.locator("#viewer-query")).to_be_visible()
     return [match.id for match in matches]
 
 
