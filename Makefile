@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 # Tests and campaigns start hundreds of processes: each would compile everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint types crash power fuzz fuzz-http images corrupt hostile soak overload contention docs picture
-.PHONY: page-pictures page-speed clean
+.PHONY: demo test lint types crash power fuzz fuzz-http images corrupt hostile soak overload contention docs clean
+.PHONY: picture page-pictures page-speed
 
 # Installs Lookalike here, draws images and searches them; with FOLDER=~/Pictures, it searches that folder instead.
 demo: $(VENV)/package

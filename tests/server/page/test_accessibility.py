@@ -130,6 +130,7 @@ def test_a_screen_reader_hears_the_names_of_everything(page: Page, gallery: Gall
     label = f", label {first.label}" if first.label else ""
     name = f"More like {first.key}, score {first.score:.3f}{label}"
     grid = page.get_by_role("grid")
+    expect(grid.get_by_role("gridcell").first).to_have_accessible_name(first.key)
     expect(grid.get_by_role("gridcell").first.get_by_role("button", name=name, exact=True)).to_be_attached()
 
 

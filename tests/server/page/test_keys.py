@@ -76,7 +76,7 @@ def test_space_shows_an_image_large_and_escape_leads_back(page: Page, first: lis
     expect(page.locator("#viewer")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#viewer")).to_be_hidden()
-    assert focused_id(page) == first[1]
+    expect(tile(page, first[1]).locator(".alike")).to_be_focused()
 
 
 def test_plus_and_minus_are_feedback(page: Page, gallery: Gallery, first: list[int]) -> None:
@@ -126,7 +126,7 @@ def test_a_question_mark_opens_the_help(page: Page, first: list[int]) -> None:
     expect(page.get_by_role("dialog", name="How to search")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#help")).to_be_hidden()
-    assert focused_id(page) == first[0]
+    expect(tile(page, first[0]).locator(".alike")).to_be_focused()
 
 
 def test_tab_leads_through_the_page_and_into_one_tile_only(page: Page) -> None:

@@ -100,7 +100,7 @@ def test_files_are_chosen_or_photographed(
     path = tmp_path / "chosen.png"
     path.write_bytes(DROPPED)
     with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name=button).click()
+        page.get_by_role("button", name=button, exact=True).click()
     chooser.value.set_files(path)
     expect_first(page, gallery.collection.search(picture(50), k=100), count=8)
 

@@ -1,13 +1,15 @@
 """The scores as a histogram that cuts, and labels, folders and attributes as chips with counts that filter."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from lookalike import Where
-from tests.server.page.conftest import Gallery
-from tests.support.gallery import COUNT
+from tests.server.page.conftest import Gallery, OpenPage, address_of
+from tests.support.gallery import COUNT, make_gallery
+from tests.support.http_service import running
 from tests.support.page_acts import MINUS, address, expect_first, folded, scores
 
 
@@ -61,6 +63,24 @@ def test_the_histogram_is_a_slider_for_the_keyboard_too(page: Page, gallery: Gal
     page.keyboard.press("Home")
     expect(slider).to_have_attribute("aria-valuetext", "nothing is left out")
     expect_first(page, matches)
+
+
+def test_the_histogram_and_the_counts_follow_when_more_is_loaded(
+    open_page: OpenPage, gallery: Gallery, tmp_path: Path
+) -> None:
+    folder = tmp_path.resolve() / "pictures"
+    folder.mkdir()
+    with make_gallery(folder, 320) as collection, running(collection) as service:
+        page = open_page("/?plus=id:5", base=address_of(service))
+        expect(page.locator("#heading")).to_have_text("The best 300 matches")
+        page.locator(".tile .alike").first.focus()
+        page.keyboard.press("End")
+        page.keyboard.press("End")
+        expect(page.locator("#heading")).to_have_text("321 matches")
+        expect(page.locator("#facets-note")).to_contain_text("321")
+        slider = page.get_by_role("slider", name="Least score")
+        least = collection.search_id(5, k=1000)[-1].score
+        assert float(slider.get_attribute("min") or 0) == pytest.approx(least, abs=0.006)
 
 
 def test_chips_have_the_counts_of_the_collection(page: Page, gallery: Gallery) -> None:

@@ -41,6 +41,16 @@ def test_the_address_is_the_state(page: Page, gallery: Gallery) -> None:
     expect_first(page, found)
 
 
+def test_what_makes_no_sense_in_an_address_is_left_out(page: Page, gallery: Gallery) -> None:
+    page.goto("/?plus=id:5@0,0,9,9&plus=id:x&plus=colour:red&cut=abc&where=colour")
+    expect_query(page, ("plus", "id:5@0,0,9,9"), ("plus", "id:x"), ("plus", "colour:red"))  # until something is done
+    expect(page.locator("#chips .chip")).to_have_count(1)
+    expect_first(page, gallery.collection.search_id(5, k=100))
+    page.goto("/?plus=id:5@0.1235,0.5,0.8766,0.5")  # rounded, it ends a little beyond the image
+    expect(page.locator("#region")).to_be_visible()
+    page.locator(".tile").first.wait_for()
+
+
 def test_back_and_forward_lead_through_the_searches(page: Page, gallery: Gallery) -> None:
     collection = gallery.collection
     tile(page, 5).locator(".alike").click()

@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.server.page.conftest import Gallery
-from tests.support.page_acts import drag, expect_first, expect_query, focused_id, tile
+from tests.support.page_acts import drag, expect_first, expect_query, folded, tile
 
 
 def enlarge(page: Page, gallery: Gallery) -> list[int]:
@@ -15,7 +15,7 @@ def enlarge(page: Page, gallery: Gallery) -> list[int]:
     expect_first(page, matches)
     tile(page, matches[1].id).hover()
     tile(page, matches[1].id).locator(".enlarge").click()
-    expect(page.locator("#viewer")).to_be_visible()
+    expect(page.locator("#viewer-query")).to_be_visible()
     return [match.id for match in matches]
 
 
@@ -77,7 +77,20 @@ def test_arrows_lead_to_the_next_one_and_the_focus_follows(page: Page, gallery: 
     expect(page.locator("#viewer-previous")).to_be_disabled()
     page.keyboard.press("Escape")
     expect(page.locator("#viewer")).to_be_hidden()
-    assert focused_id(page) == shown[0]
+    expect(tile(page, shown[0]).locator(".alike")).to_be_focused()
+
+
+def test_arrows_lead_on_beyond_what_is_loaded(page: Page, gallery: Gallery) -> None:
+    everything = folded(gallery.collection.images(limit=1000))
+    tile(page, everything[0]).locator(".alike").focus()
+    page.keyboard.press("Space")
+    for number in range(1, 135):  # the collection is loaded by 120 images
+        page.keyboard.press("ArrowRight")
+        if number % 40 == 0 or number > 132:
+            shown = re.compile(f"/{everything[number]}/thumbnail")
+            expect(page.locator("#viewer-match img")).to_have_attribute("src", shown)
+    expect(page.locator("#viewer-next")).to_be_enabled()
+    expect(page.locator("#end")).to_be_empty()  # which would say that more could not be loaded
 
 
 def test_more_like_this_and_the_original_are_a_click_away(page: Page, gallery: Gallery) -> None:

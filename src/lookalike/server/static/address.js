@@ -55,9 +55,15 @@ function readTerm(state, sign, value) {
   const found = TERM.exec(value);
   if (!found) return;
   const [, weight, kind, name, ...rest] = found;
-  const shares = rest.slice(0, 4).map(Number);
-  const more = { sign, weight: Number(weight ?? 1) || 1, region: rest[0] === undefined ? null : shares };
+  if (kind === "id" && !/^\d{1,15}$/.test(name)) return;
+  const more = { sign, weight: Number(weight ?? 1) || 1, region: rest[0] === undefined ? null : regionOf(rest.slice(0, 4).map(Number)) };
   state.terms.push(kind ? term(/** @type {any} */ (kind), name, /** @type {any} */ (more)) : term("text", rest[4], /** @type {any} */ (more)));
+}
+
+/** The part of an image, or null if there is no such part; what rounding has added is taken off. @param {number[]} shares */
+function regionOf([x, y, width, height]) {
+  const [across, down] = [Math.min(width, 1 - x), Math.min(height, 1 - y)];
+  return across > 0 && down > 0 && width - across < 0.001 && height - down < 0.001 ? [x, y, across, down] : null;
 }
 
 /** @param {State} state @param {string} text */

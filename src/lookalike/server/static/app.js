@@ -42,6 +42,7 @@ export class App {
     /** @type {any} */ this.counts = null; // the facets of the collection
     this.run = new AbortController();
     this.isLoading = false;
+    this.onMore = () => {}; // called when more images have been loaded
     this.selection = new Selection(() => this.grid.refresh());
     this.grid = new Grid(byId("grid"), this.#context());
     this.box = new Box({ onChange: (terms) => this.go({ terms, cut: null }), onShow: (each) => this.#showTerm(each) });
@@ -62,7 +63,7 @@ export class App {
     }
     rememberScroll(() => this.feed?.images.length ?? 0);
     addEventListener("popstate", () => this.#back());
-    new IntersectionObserver((entries) => entries.at(-1)?.isIntersecting && this.#more(), { rootMargin: AHEAD }).observe(byId("sentinel"));
+    new IntersectionObserver((entries) => entries.at(-1)?.isIntersecting && this.more(), { rootMargin: AHEAD }).observe(byId("sentinel"));
     await this.#show(savedScroll());
   }
 
@@ -177,19 +178,22 @@ export class App {
   }
 
   /** Loads what follows, as soon as the end comes near. */
-  async #more() {
+  async more() {
     const { feed, run } = this;
     if (!feed || feed.isDone || this.isLoading || !feed.images.length || this.state.cut !== null) return;
     this.isLoading = true;
     try {
       await feed.more(run.signal);
-      if (feed === this.feed) this.#arrange();
+      if (feed !== this.feed) return;
+      this.#arrange();
+      this.onMore();
+      if (feed instanceof SearchFeed) await this.#refine(feed, run.signal);
     } catch (error) {
       if (!run.signal.aborted) byId("end").textContent = `More could not be loaded: ${/** @type {Error} */ (error).message}`;
     } finally {
       this.isLoading = false;
     }
-    if (feed === this.feed && !feed.isDone && byId("sentinel").getBoundingClientRect().top < innerHeight + 1500) void this.#more();
+    if (feed === this.feed && !feed.isDone && byId("sentinel").getBoundingClientRect().top < innerHeight + 1500) void this.more();
   }
 
   /** Arranges the images that are not cut off, and says how many there are. */

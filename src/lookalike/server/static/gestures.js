@@ -10,6 +10,7 @@ import { term, withFeedback, withTerm } from "./query.js";
 import { setUpSelectionBar } from "./selection_bar.js";
 import { Viewer } from "./viewer.js";
 
+const AHEAD = 10; // images before the last one that is loaded, more are asked for
 const LONG_TOUCH_MS = 450;
 
 /**
@@ -21,6 +22,7 @@ const LONG_TOUCH_MS = 450;
 /** @param {App} app */
 export function listenToGestures(app) {
   const viewer = new Viewer(viewing(app));
+  app.onMore = () => viewer.refresh();
   const actions = actionsOf(app, viewer);
   app.grid.root.addEventListener("click", (event) => clicked(app, actions, event));
   app.grid.root.addEventListener("change", (event) => picked(app, event));
@@ -122,7 +124,11 @@ function listenToLongTouches(app) {
 /** What the viewer needs of the page. @param {App} app @returns {import("./viewer.js").Listener} */
 function viewing(app) {
   return {
-    step: (image, by) => app.grid.items[app.grid.placeOf(image.id) + by]?.image ?? null,
+    step: (image, by) => {
+      const place = app.grid.placeOf(image.id) + by;
+      if (place + AHEAD > app.grid.items.length) void app.more();
+      return app.grid.items[place]?.image ?? null;
+    },
     alike: (image) => app.go({ terms: [term("id", image.id)], cut: null }),
     closed: (image) => app.grid.focus(app.grid.placeOf(image.id)),
     query: () => app.panel.term,

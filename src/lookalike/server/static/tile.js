@@ -103,6 +103,7 @@ function name(tile, { image, copies }) {
   if (image.score !== undefined) facts.push(`score ${scoreText(image.score)}`);
   if (image.label) facts.push(`label ${image.label}`);
   const [base] = nameAndFolder(image.key);
+  tile.setAttribute("aria-label", image.key); // else it would be called what all of its buttons are called
   say(".alike", `More like ${facts.join(", ")}`, false);
   say(".pick input", `Select ${image.key}`, false);
   tile.querySelector(".pick").title = "Select (X)";

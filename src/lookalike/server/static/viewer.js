@@ -63,8 +63,14 @@ export class Viewer {
     const caption = image.score === undefined ? "" : `Score ${scoreText(image.score)}`;
     byId("viewer-match").querySelector("figcaption").textContent = caption;
     byId("viewer-original").href = `/v1/images/${image.id}/original`;
-    byId("viewer-previous").disabled = !this.listener.step(image, -1);
-    byId("viewer-next").disabled = !this.listener.step(image, 1);
+    this.refresh();
+  }
+
+  /** Shows whether there is an image before and after this one, which changes when more are loaded. */
+  refresh() {
+    if (!this.image) return;
+    byId("viewer-previous").disabled = !this.listener.step(this.image, -1);
+    byId("viewer-next").disabled = !this.listener.step(this.image, 1);
   }
 
   async #showQuery() {
