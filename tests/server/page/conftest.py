@@ -11,12 +11,13 @@ from tests.support.optional_packages import needs
 
 needs("playwright", "axe_playwright_python")
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support.gallery import make_gallery
 from tests.support.http_service import Running, running
 from tests.support.watched_pages import SIZE, Complaints, chromium, clean, watched_page
 
+_PATIENCE_MS = 20_000  # for a machine that has more to do
 OpenPage = Callable[..., Page]
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},
@@ -50,6 +51,7 @@ def browser() -> Iterator[Browser]:
 
     It ends before other tests begin: as long as it runs, its event loop keeps them from running one of their own.
     """
+    expect.set_options(timeout=_PATIENCE_MS)
     with chromium() as browser:
         yield browser
 

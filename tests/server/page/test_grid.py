@@ -1,7 +1,7 @@
 """The grid: true ratios, scores, labels and attributes, copies behind one tile, endless, and nothing ever jumps."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.server.page.conftest import Gallery, OpenPage
 from tests.support.gallery import COPIED, COUNT, ODD_NAMES
@@ -52,6 +52,26 @@ def test_nothing_jumps(open_page: OpenPage, gallery: Gallery) -> None:
     expect_query(page, ("plus", page.url.partition("plus=")[2]))
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(200)
+    assert shifts(page) == []
+
+
+def test_nothing_jumps_when_an_answer_comes_late(page: Page) -> None:
+    """A browser forgives what moves within half a second of a click."""
+    page.wait_for_load_state("networkidle")
+
+    def answer_late(route: Route) -> None:
+        page.wait_for_timeout(700)
+        route.continue_()
+
+    page.route("**/v1/search*", answer_late)
+    tile(page, ids(page)[3]).locator(".alike").click()
+    expect(page.locator("#scores")).to_be_visible()
+    expect(page.locator("#facets")).to_be_visible()
+    page.wait_for_timeout(200)
+    page.unroute("**/v1/search*")
+    page.go_back()
+    expect(page.locator("#scores")).to_be_hidden()
+    expect(page.locator("#facets")).to_be_visible()
     assert shifts(page) == []
 
 
@@ -108,7 +128,7 @@ def test_a_thumbnail_that_fails_shows_the_name(open_page: OpenPage, gallery: Gal
     tile(page, 2).wait_for()
     page.wait_for_load_state("networkidle")
     name = gallery.collection.image(2).key.rpartition("/")[2]
-    expect(tile(page, 2).locator(".failed")).to_have_text(name, timeout=15_000)  # it is asked for once more before
+    expect(tile(page, 2).locator(".failed")).to_have_text(name)  # it is asked for once more before
     expect(tile(page, 2).locator(".failed")).to_be_visible()
     expect(tile(page, 3).locator(".failed")).to_be_hidden()
 

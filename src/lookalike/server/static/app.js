@@ -147,7 +147,11 @@ export class App {
     this.box.show(terms);
     this.panel.show(terms);
     byId("unfilter").hidden = !isAny(this.state);
-    document.documentElement.classList.toggle("searching", terms.length > 0);
+    const { classList } = document.documentElement;
+    if (classList.contains("searching") !== terms.length > 0) {
+      byId("scores").hidden = byId("facets").hidden = true; // until there are those of what comes, so that nothing moves
+    }
+    classList.toggle("searching", terms.length > 0);
     const [first] = terms;
     const image = first?.kind === "id" ? remembered(Number(first.value)) : null;
     const name = image ? nameAndFolder(image.key)[0] : first && defaultName(first);
