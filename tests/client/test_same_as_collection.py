@@ -89,7 +89,7 @@ OPTIONS: list[SearchKeywords] = [
 OPTIONS += [{"where": where, "k": 20} for where in FILTERS]
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=range(len(OPTIONS)))  # the text of a set is never the same
 def test_every_search_finds_the_same_with_all_options(both: Both, options: SearchKeywords) -> None:
     collection, client = both.collection, both.client
     file = collection.folder / NAMES[1]
