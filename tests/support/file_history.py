@@ -225,7 +225,8 @@ class FileHistory(RuleBasedStateMachine):
     def add_with_stops(self, stops: list[int], between: str, key: str, batch: int) -> None:
         """A run that is stopped again and again has the same outcome as one that is not."""
         for done in stops:
-            self._stop_after(done, batch)
+            if not self._stop_after(done, batch):  # it was through before
+                self._update_model(self._covered(""))
             match between:
                 case "annotate":
                     self.annotate(key, {"note": f"after {done}"})
@@ -244,9 +245,14 @@ class FileHistory(RuleBasedStateMachine):
         self.is_exact = False
         self._stop_after(done, batch)
 
-    def _stop_after(self, done: int, batch: int) -> None:
-        with contextlib.suppress(KeyboardInterrupt), in_small_steps(batch, 1):
-            self.photos.add(self.folder, threads=1, progress=stop_after(done))
+    def _stop_after(self, done: int, batch: int) -> bool:
+        """Stops a run after so many files; returns False if it had no more."""
+        try:
+            with in_small_steps(batch, 1):
+                self.photos.add(self.folder, threads=1, progress=stop_after(done))
+        except KeyboardInterrupt:
+            return True
+        return False
 
     @rule(key=NAMES, values=ATTRIBUTES)
     def annotate(self, key: str, values: dict[str, str]) -> None:
