@@ -13,7 +13,7 @@ from lookalike import Collection
 from lookalike.images.reading import FileStatus
 from lookalike.storage import sqlite
 from tests.support.pictures import ColourEncoder, draw
-from tests.support.unsynced import set_durability, unsynced
+from tests.support.unsynced import fsync, set_durability, unsynced
 
 
 def pytest_configure() -> None:
@@ -37,8 +37,9 @@ def no_waiting_for_the_disk() -> Iterator[None]:
 
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite waits for the disk as it does for users."""
+    """Commits wait for the disk as they do for users."""
     monkeypatch.setattr(sqlite, "_set_durability", set_durability)
+    monkeypatch.setattr(os, "fsync", fsync)
 
 
 @pytest.fixture

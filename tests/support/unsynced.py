@@ -12,7 +12,8 @@ from unittest import mock
 
 from lookalike.storage import sqlite
 
-set_durability = sqlite._set_durability  # what it is outside of tests
+# What they are outside of tests.
+set_durability, fsync = sqlite._set_durability, os.fsync
 
 
 @contextmanager

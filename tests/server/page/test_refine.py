@@ -81,6 +81,7 @@ def test_the_histogram_and_the_counts_follow_when_more_is_loaded(
         slider = page.get_by_role("slider", name="Least score")
         least = collection.search_id(5, k=1000)[-1].score
         assert float(slider.get_attribute("min") or 0) == pytest.approx(least, abs=0.006)
+        open_page("about:blank")  # before the service of its thumbnails ends
 
 
 def test_chips_have_the_counts_of_the_collection(page: Page, gallery: Gallery) -> None:
