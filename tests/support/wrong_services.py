@@ -65,7 +65,9 @@ def _receive(connection: socket.socket, asked: Asked) -> bool:
     lines = head.decode("latin1")
     length = next((int(line[15:]) for line in lines.split("\r\n") if line.lower().startswith("content-length:")), 0)
     while len(body) < length:
-        body += connection.recv(65536)
+        if not (part := connection.recv(65536)):
+            return False
+        body += part
     asked.heads.append(lines)
     asked.bodies.append(body)
     return True
