@@ -1,7 +1,9 @@
 """What tests of the command line share."""
 
+import signal
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -10,6 +12,15 @@ import pytest
 from lookalike.cli.main import main
 
 Run: TypeAlias = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Takes back what `main` sets for its process: that a pipe without a reader ends it, and how warnings look."""
+    before = signal.getsignal(signal.SIGPIPE)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    yield
+    signal.signal(signal.SIGPIPE, before)
 
 
 @pytest.fixture

@@ -3,9 +3,8 @@
 import json
 import re
 import shlex
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -38,9 +37,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the command line in this process: exit code, standard output, standard error."""
-    sigpipe = signal.getsignal(signal.SIGPIPE)
     monkeypatch.setattr("warnings.showwarning", output.show_warning)
 
     def run(*arguments: str) -> tuple[int, str, str]:
@@ -51,8 +49,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         assert "Traceback" not in err
         return int(ended.value.code or 0), out, err
 
-    yield run
-    signal.signal(signal.SIGPIPE, sigpipe)
+    return run
 
 
 def records(out: str) -> list[dict[str, Any]]:
