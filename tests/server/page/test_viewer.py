@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.server.page.conftest import Gallery
 from tests.support.page_acts import drag, expect_first, expect_query, folded, tile
@@ -91,6 +91,21 @@ def test_arrows_lead_on_beyond_what_is_loaded(page: Page, gallery: Gallery) -> N
             expect(page.locator("#viewer-match img")).to_have_attribute("src", shown)
     expect(page.locator("#viewer-next")).to_be_enabled()
     expect(page.locator("#end")).to_be_empty()  # which would say that more could not be loaded
+
+
+def test_steps_ahead_of_what_is_loaded_are_taken_when_it_is_there(page: Page, gallery: Gallery) -> None:
+    everything = folded(gallery.collection.images(limit=1000))
+    held: list[Route] = []
+    page.route(re.compile(r"/v1/images\?.*after=[1-9]"), lambda route: held.append(route))
+    page.goto("/")
+    tile(page, everything[0]).locator(".alike").focus()
+    page.keyboard.press("Space")
+    for _ in range(134):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator("#viewer-match img")).to_have_attribute("src", re.compile(f"/{everything[119]}/thumbnail"))
+    assert len(held) == 1
+    held[0].continue_()
+    expect(page.locator("#viewer-match img")).to_have_attribute("src", re.compile(f"/{everything[134]}/thumbnail"))
 
 
 def test_more_like_this_and_the_original_are_a_click_away(page: Page, gallery: Gallery) -> None:

@@ -19,6 +19,7 @@ export class Viewer {
     this.listener = listener;
     this.dialog = byId("viewer");
     /** @type {Image | null} */ this.image = null;
+    this.ahead = 0; // steps beyond the last image that is loaded, taken as soon as more are
     const stages = [...this.dialog.querySelectorAll(".zoom")];
     this.zoom = new Zoom(stages, (scale) => this.#zoomed(scale));
     this.#listen();
@@ -27,6 +28,7 @@ export class Viewer {
   /** @param {Image} image */
   open(image) {
     this.zoom.reset();
+    this.ahead = 0;
     this.#show(image);
     void this.#showQuery();
     if (!this.dialog.open) this.dialog.showModal();
@@ -66,8 +68,11 @@ export class Viewer {
     this.refresh();
   }
 
-  /** Shows whether there is an image before and after this one, which changes when more are loaded. */
+  /** Takes the steps that had to wait until more are loaded, and shows whether there is an image before and after. */
   refresh() {
+    const waited = this.ahead;
+    this.ahead = 0;
+    for (let step = 0; step < waited; step++) this.#step(1);
     if (!this.image) return;
     byId("viewer-previous").disabled = !this.listener.step(this.image, -1);
     byId("viewer-next").disabled = !this.listener.step(this.image, 1);
@@ -102,6 +107,8 @@ export class Viewer {
   /** @param {1 | -1} by */
   #step(by) {
     const next = this.image && this.listener.step(this.image, by);
+    if (by < 0) this.ahead = 0;
+    else if (!next) this.ahead += 1;
     if (next) this.#show(next);
   }
 
