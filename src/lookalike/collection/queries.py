@@ -13,7 +13,6 @@ from lookalike import arguments
 from lookalike.errors import UsageError
 from lookalike.results import Match
 from lookalike.search.terms import Term
-from lookalike.sources.folder import absolute
 from lookalike.storage.vectors import Vectors, unit
 
 
@@ -35,8 +34,15 @@ def checked_vector(given: ArrayLike, dim: int) -> Vectors:
 def with_queries_marked(matches: Iterable[Match], queries: Iterable[Any]) -> list[Match]:
     """The matches, of which those have `is_query` whose files are among the queries, but for negative examples."""
     given = [query.image if isinstance(query, Term) and query.weight > 0 else query for query in queries]
-    names = [Path(os.fsdecode(query)) for query in given if isinstance(query, str | os.PathLike)]
-    if not names:
+    files = [str(Path(os.fsdecode(query))) for query in given if isinstance(query, str | os.PathLike)]
+    if not files:
         return [*matches]
-    paths = {path for name in names for path in (absolute(name), name.resolve())}
-    return [replace(match, is_query=True) if match.path in paths else match for match in matches]
+    places = {place for file in files for place in _places(file)}
+    return [replace(match, is_query=True) if str(match.path) in places else match for match in matches]
+
+
+def _places(file: str) -> list[str]:
+    """Where a file is without the symlinks that lead to its folder and, if it is a symlink itself, without that one."""
+    folder, name = os.path.split(file)  # of every search, and pathlib takes twice as long
+    place = os.path.join(os.path.realpath(folder), name)  # noqa: PTH118
+    return [place, os.path.realpath(place)] if os.path.islink(place) else [place]  # noqa: PTH114
