@@ -18,7 +18,7 @@ from lookalike.ingest import embedding
 from tests.support.pictures import ColourEncoder, picture
 
 COLOURS = ("red", "green", "blue")  # values of the attribute
-_KEPT_STATES = 500
+_KEPT_STATES = 5000  # more than are committed while one answer is waited for
 
 Vector = NDArray[np.float64]
 
