@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from lookalike.server.problems import busy
 
@@ -44,14 +44,14 @@ class Lane:
         await self._take_place()
         loop = asyncio.get_running_loop()
         self.running += 1
-        future = self._threads.submit(work)
+        answer: asyncio.Future[_Result] = loop.create_future()
 
-        def leave(_: Future[Any]) -> None:
+        def tell(done: Future[_Result]) -> None:
             with suppress(RuntimeError):  # the loop is closed: the service has stopped
-                loop.call_soon_threadsafe(self._leave)
+                loop.call_soon_threadsafe(self._leave, done, answer)
 
-        future.add_done_callback(leave)
-        return await asyncio.wrap_future(future)
+        self._threads.submit(work).add_done_callback(tell)
+        return await answer
 
     def refuse_if_full(self) -> None:
         """Refuses a request that would have to wait behind too many others, before its body is read.
@@ -79,6 +79,15 @@ class Lane:
         finally:
             self.waiting -= 1
 
-    def _leave(self) -> None:
+    def _leave(self, done: Future[_Result], answer: "asyncio.Future[_Result]") -> None:
+        """Frees the place, and answers, both at once: to wake the loop takes as long as many a search."""
         self.running -= 1
         self._places.release()
+        if answer.cancelled():
+            return
+        if done.cancelled():
+            answer.cancel()
+        elif error := done.exception():
+            answer.set_exception(error)
+        else:
+            answer.set_result(done.result())

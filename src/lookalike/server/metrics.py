@@ -61,9 +61,9 @@ class Steps:
         self.milliseconds: dict[str, float] = {}
 
     @contextmanager
-    def timed(self, step: str) -> Iterator[None]:
-        """Measures what is done within, waiting included."""
-        begun = time.perf_counter()
+    def timed(self, step: str, *, since_s: float | None = None) -> Iterator[None]:
+        """Measures what is done within, or all since an earlier `time.perf_counter()`: then waiting counts, too."""
+        begun = time.perf_counter() if since_s is None else since_s
         try:
             yield
         finally:

@@ -1,5 +1,6 @@
 """The routes of searches: by an uploaded image, or by images, texts, ids and vectors that add up."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -113,15 +114,16 @@ async def search_batch(request: Request, service: TheService) -> Response:
 
 
 async def found(service: Service, wanted: Wanted, steps: Steps) -> Sequence[Match]:
-    """The matches of a search: encodes what has to be on one lane, then searches on the other."""
+    """The matches of a search.
+
+    What has to be encoded is searched for at once on the same thread: to hand it to another one takes as long as many a
+    search.
+    """
+    lane = service.encoding if wanted.needs_encoder else service.searching
 
     async def with_collection(collection: Collection) -> Sequence[Match]:
-        terms = wanted.terms
-        if wanted.needs_encoder:
-            with steps.timed("encode"):
-                terms = await service.encoding.run(lambda: _encoded(collection, wanted))
-        with steps.timed("search"):
-            return await service.searching.run(lambda: _searched(collection, terms, wanted.options))
+        begun = time.perf_counter()
+        return await lane.run(lambda: _encoded_and_searched(collection, wanted, steps, begun))
 
     try:
         return await service.live.use(with_collection)
@@ -140,6 +142,16 @@ async def _answered(service: Service, query: bodies.Search, steps: Steps) -> dic
     if problem.status >= 500:
         raise problem  # it is no query's fault
     return {"matches": [], "problem": problem.as_dict()}
+
+
+def _encoded_and_searched(collection: Collection, wanted: Wanted, steps: Steps, begun: float) -> Sequence[Match]:
+    if not wanted.needs_encoder:
+        with steps.timed("search", since_s=begun):
+            return _searched(collection, wanted.terms, wanted.options)
+    with steps.timed("encode", since_s=begun):
+        terms = _encoded(collection, wanted)
+    with steps.timed("search"):
+        return _searched(collection, terms, wanted.options)
 
 
 def _searched(collection: Collection, terms: Sequence[Term], options: SearchKeywords) -> Sequence[Match]:
