@@ -9,9 +9,8 @@ whatever else the machine does. The time that a task takes of the processor, whi
 """
 
 import json
-import shutil
+import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,12 +21,14 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 import lookalike
 from lookalike import Collection, Preprocessing, demo
-from lookalike.server.serving import listening, make_server
-from lookalike.server.settings import Settings
+
+sys.path.append(str(Path(__file__).parents[1]))
+from tests.support.http_service import running
+from tests.support.watched_pages import chromium
 
 DRAWN = 1200  # pictures, which the files share
 SIDE = 224  # pixels
@@ -114,8 +115,8 @@ class Measured:
 def main(images: int, place: Path | None, slow: float) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = (place or Path(temporary)) / f"pictures-{images}"
-        with prepared(folder, images) as collection, served(collection) as address, chromium() as browser:
-            measured = measure(browser, address, slow=slow)
+        with prepared(folder, images) as collection, running(collection) as service, chromium() as browser:
+            measured = measure(browser, f"http://127.0.0.1:{service.port}", slow=slow)
     click.echo(json.dumps({"images": images, "slow": slow, **measured.facts()}, indent=2))
 
 
@@ -209,34 +210,6 @@ def write_images(folder: Path, count: int) -> None:
         comment = f"{number:08}".encode()
         data = drawn[number % len(drawn)]
         path.write_bytes(data[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + data[2:])
-
-
-@contextmanager
-def served(collection: Collection) -> Iterator[str]:
-    """Serves a collection at a free port, and gives the address."""
-    started, settings = threading.Event(), Settings(port=0)
-    with listening(settings) as listener:
-        server = make_server(collection, settings, listener, lambda _: started.set())
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            started.wait(30)
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(30)
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """The Chromium of this machine, without a window."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--disable-gpu"])
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 if __name__ == "__main__":

@@ -7,19 +7,18 @@ It takes the extra `server` and the tools of development, among them Chromium.
 
 import argparse
 import io
-import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 import lookalike
-from lookalike.server.serving import listening, make_server
-from lookalike.server.settings import Settings
+
+sys.path.append(str(Path(__file__).parents[1]))
+from tests.support.http_service import running
+from tests.support.watched_pages import chromium
 
 HERE = Path(__file__).parent
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
@@ -35,11 +34,12 @@ def main() -> None:
     parser.add_argument("collection", type=Path, help="the demo gallery, which `make demo` indexes")
     with lookalike.open(parser.parse_args().collection) as collection:
         ids = {image.path.name: image.id for image in collection.images(limit=10_000)}
-        query = f"/?plus=id:{ids[PLUS[0]]}&plus=0.5*id:{ids[PLUS[1]]}&minus=0.5*id:{ids[MINUS]}"
-        with served(collection) as address, chromium() as browser:
+        query = f"plus=id:{ids[PLUS[0]]}&plus=0.5*id:{ids[PLUS[1]]}&minus=0.5*id:{ids[MINUS]}"
+        with running(collection) as service, chromium() as browser:
+            address = f"http://127.0.0.1:{service.port}/?{query}"
             for scheme in SCHEMES:
-                draw(browser, address + query, f"page-{scheme}", {**DESKTOP, "color_scheme": scheme})
-                draw(browser, address + query, f"phone-{scheme}", {**PHONE, "color_scheme": scheme})
+                draw(browser, address, f"page-{scheme}", {**DESKTOP, "color_scheme": scheme})
+                draw(browser, address, f"phone-{scheme}", {**PHONE, "color_scheme": scheme})
 
 
 def draw(browser: Browser, address: str, name: str, options: dict[str, Any]) -> None:
@@ -64,34 +64,6 @@ def wait_for_images(page: Page) -> None:
           return box.width && box.top < innerHeight && box.bottom > 0;
         }).every(image => image.complete && image.naturalWidth)"""
     )
-
-
-@contextmanager
-def served(collection: lookalike.Collection) -> Iterator[str]:
-    """Serves a collection at a free port, and gives the address."""
-    started, settings = threading.Event(), Settings(port=0)
-    with listening(settings) as listener:
-        server = make_server(collection, settings, listener, lambda _: started.set())
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            started.wait(30)
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(30)
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """The Chromium of this machine, without a window."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program)
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 if __name__ == "__main__":

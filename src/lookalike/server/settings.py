@@ -40,7 +40,7 @@ class Limits:
     k: int = 1000
     page: int = 500
     batch: int = 64
-    encoding: int = field(default_factory=cores)
+    encoding: int = field(default_factory=lambda: cores() + 1)  # or a core waits while the loop hands on the next image
     searching: int = field(default_factory=lambda: 4 * cores())
     drawing: int = field(default_factory=cores)
     waiting: int = 64
