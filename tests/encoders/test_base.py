@@ -113,7 +113,7 @@ def test_an_encoder_with_a_recipe_is_adapted() -> None:
     np.testing.assert_array_equal(encoder.encode(np.zeros((3, 8, 8, 3), np.uint8)), np.full((3, 2), 7))
     assert not isinstance(encoder, TextEncoder)
     assert not hasattr(encoder, "device")
-    assert encoders.threads_for(encoder, 8) == 8
+    assert encoders.threads_for(encoder, 8) == 10
     assert checked_encoder(encoder) is encoder
     assert copy.copy(encoder).preprocessing is encoder.preprocessing
 

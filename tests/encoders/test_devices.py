@@ -167,6 +167,6 @@ def test_a_usage_error_on_the_gpu_stays_an_error() -> None:
 
 
 def test_a_gpu_gets_more_decoding_threads_than_there_are_cores() -> None:
-    assert [devices.threads_for("cpu", cores) for cores in (1, 8)] == [1, 8]
+    assert [devices.threads_for("cpu", cores) for cores in (1, 2, 8)] == [2, 3, 10]
     assert [devices.threads_for(device, 8) for device in ("cuda", "cuda:1", "mps")] == [12, 12, 12]
     assert devices.threads_for("cuda", 1) == 3

@@ -165,7 +165,7 @@ class _TextRecipeEncoder(_RecipeEncoder):
 
 
 def threads_for(encoder: Encoder, cores: int) -> int:
-    """The number of threads that should decode images for an encoder: one a core, and more for a GPU."""
+    """The number of threads that should decode images for an encoder: some more than cores."""
     from lookalike.encoders import devices
 
     device = getattr(checked_encoder(encoder), "device", "cpu")

@@ -70,8 +70,8 @@ def fall_back_to_cpu(device: str) -> Iterator[None]:
 
 
 def threads_for(device: str, cores: int) -> int:
-    """The number of threads that should decode images for a device: on a GPU more, as some always wait for it."""
-    return cores if device == "cpu" else cores + max(2, cores // 2)
+    """The number of threads that should decode images for a device: more than cores, as some always wait for it."""
+    return cores + (max(1, cores // 4) if device == "cpu" else max(2, cores // 2))
 
 
 def _warn(device: str, reason: str) -> None:
