@@ -21,6 +21,8 @@ class SearchOptions:
         exact: compares with every vector, whether or not there is an index.
         recall: the target recall, in (0, 1]; None is that of the index. If the index cannot reach it, the search is
             exact.
+        refine: orders the images by what the nearest of them have in common, which finds more things of a kind; the
+            scores stay cosines, and copies stay first. It takes some milliseconds more.
 
     Raises:
         UsageError: an option is of another type, or out of range.
@@ -31,6 +33,7 @@ class SearchOptions:
     where: Where | None = field(default=None, kw_only=True)
     exact: bool = field(default=False, kw_only=True)
     recall: float | None = field(default=None, kw_only=True)
+    refine: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", min(arguments.whole(self.k, "k", least=1), _LARGEST_K))
@@ -39,6 +42,7 @@ class SearchOptions:
         object.__setattr__(self, "where", checked_where(self.where))
         object.__setattr__(self, "exact", arguments.flag(self.exact, "exact"))
         object.__setattr__(self, "recall", None if self.recall is None else checked_recall(self.recall))
+        object.__setattr__(self, "refine", arguments.flag(self.refine, "refine"))
 
 
 class SearchKeywords(TypedDict, total=False):
@@ -49,3 +53,4 @@ class SearchKeywords(TypedDict, total=False):
     where: Where | None
     exact: bool
     recall: float | None
+    refine: bool

@@ -10,10 +10,10 @@ import numpy as np
 from lookalike.errors import NoImageError
 from lookalike.results import Match
 from lookalike.search.options import SearchOptions
+from lookalike.search.ranking import Ranked, ranked
 from lookalike.search.snapshot import Snapshot, Snapshots
 from lookalike.storage.checksums import check_rows, read_checked
 from lookalike.storage.records import StoredImage
-from lookalike.storage.rows import Rows
 from lookalike.storage.vectors import Vectors, unit
 from lookalike.system.resources import cores
 from lookalike.system.turns import Turns
@@ -52,9 +52,11 @@ class Searcher:
             for patient in attempts:
                 with self._snapshots.current() as snapshot:
                     row_set = snapshot.row_set(options.where) if options.where else snapshot.live
+                    if options.refine:
+                        snapshot.centre()  # from this state of the catalog
                 extra = len(leave_out)
-                scores, rows = snapshot.search(queries, options, row_set, extra=extra)
-                named = self._named(snapshot, rows, scores, options, extra=extra, patient=patient)
+                answers = ranked(snapshot, queries, options, row_set, extra=extra)
+                named = self._named(snapshot, answers, options, extra=extra, patient=patient)
                 if named is not None:
                     return [[match for match in each if match.id not in leave_out][: options.k] for each in named]
         raise AssertionError("attempts do not end")
@@ -73,8 +75,10 @@ class Searcher:
                     image = self._image(snapshot, image_id)
                     query = unit(read_checked(snapshot.catalog, snapshot.vectors, np.array([image.row])))
                     row_set = snapshot.row_set(options.where) if options.where else snapshot.live
-                scores, rows = snapshot.search(query, options, row_set, extra=1)  # it finds itself
-                if (matches := self._named(snapshot, rows, scores, options, extra=1, patient=patient)) is not None:
+                    if options.refine:
+                        snapshot.centre()
+                answers = ranked(snapshot, query, options, row_set, extra=1)  # it finds itself
+                if (matches := self._named(snapshot, answers, options, extra=1, patient=patient)) is not None:
                     others = [match for match in matches[0] if match.id != image_id]
                     return self._match(image, 1.0), others[: options.k]
         raise AssertionError("attempts do not end")
@@ -131,8 +135,7 @@ class Searcher:
     def _named(
         self,
         snapshot: Snapshot,
-        rows: Rows,
-        scores: Vectors,
+        answers: list[Ranked],
         options: SearchOptions,
         *,
         extra: int = 0,
@@ -144,15 +147,15 @@ class Searcher:
         Otherwise, images that were removed meanwhile are left out.
         """
         matches = []
-        for found, near in zip(rows, scores, strict=True):
+        for answer in answers:
             if options.min_score is not None:
-                found = found[: np.searchsorted(-near, -options.min_score, "right")]
-            named = snapshot.catalog.named(found.tolist(), where=options.where, limit=options.k + extra)
+                answer = answer[answer.scores >= options.min_score]
+            named = snapshot.catalog.named(answer.rows.tolist(), where=options.where, limit=options.k + extra)
             seen = snapshot.state
             if named.state.files != seen.files or (patient and named.state != seen):
                 return None
-            check_rows(snapshot.vectors, found, named.crc32s)
-            score_of = dict(zip(found.tolist(), near.tolist(), strict=False))
+            check_rows(snapshot.vectors, answer.rows, named.crc32s)
+            score_of = dict(zip(answer.rows.tolist(), answer.scores.tolist(), strict=True))
             matches.append([self._match(image, score_of[image.row]) for image in named.images])
         return matches
 

@@ -18,6 +18,7 @@ from lookalike.index.generation import Generation
 from lookalike.index.operating_point import SearchParameters
 from lookalike.index.policies import TuningPolicy
 from lookalike.search.options import SearchOptions
+from lookalike.search.refinement import Centre
 from lookalike.storage import checksums
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
@@ -28,6 +29,7 @@ from lookalike.storage.vectors import Vectors
 from lookalike.system import forks
 
 _FILTERS = 32  # the row sets that a snapshot keeps
+_SAMPLE = 1000  # rows that tell the mean of all
 
 
 class _DamagedIndexError(CorruptError):
@@ -64,6 +66,7 @@ class Snapshot:
     policy: TuningPolicy
     give_up_index: Callable[[CorruptError, State], None] = field(compare=False, repr=False)
     _filtered: OrderedDict[Where, RowSet] = field(default_factory=OrderedDict, compare=False, repr=False)
+    _centre: list[Centre] = field(default_factory=list, compare=False, repr=False)
     _lock: threading.Lock = field(default_factory=forks.lock, compare=False, repr=False)
 
     def search(
@@ -105,6 +108,19 @@ class Snapshot:
             while len(self._filtered) > _FILTERS:
                 self._filtered.popitem(last=False)
         return row_set
+
+    def centre(self) -> Centre:
+        """The mean of the live rows, of which at most a thousand, evenly spread, are read.
+
+        Raises:
+            CorruptError: one of them is damaged.
+        """
+        with self._lock:
+            if not self._centre:
+                rows = self.live.rows()
+                sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE)).astype(np.int64)]
+                self._centre.append(Centre(checksums.read_checked(self.catalog, self.vectors, sample)))
+            return self._centre[0]
 
     def parameters(
         self, k: int, row_set: RowSet, *, recall: float | None = None, exact: bool = False

@@ -1,0 +1,82 @@
+"""Ranks the rows of a snapshot for a query: by their cosines alone, or in a refined order."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.errors import CorruptError
+from lookalike.search import refinement
+from lookalike.search.options import SearchOptions
+from lookalike.search.refinement import NEIGHBOURS, POOL
+from lookalike.search.snapshot import Snapshot
+from lookalike.storage.rows import Rows, RowSet
+from lookalike.storage.vectors import Vectors
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The rows that answer a query, best first.
+
+    Attributes:
+        rows: int64 (k,).
+        scores: their cosines with the query, float32 (k,).
+        refined: their refined scores, float32 (k,), NaN for those that are not refined; None if none is.
+    """
+
+    rows: Rows
+    scores: Vectors
+    refined: Vectors | None = None
+
+    def __getitem__(self, kept: slice | NDArray[np.bool_]) -> "Ranked":
+        """The rows of a slice, or those that are True."""
+        return Ranked(self.rows[kept], self.scores[kept], None if self.refined is None else self.refined[kept])
+
+
+def ranked(
+    snapshot: Snapshot, queries: Vectors, options: SearchOptions, row_set: RowSet, *, extra: int = 0
+) -> list[Ranked]:
+    """Ranks the rows nearest to each unit vector, float32 (n, dim): `options.k` of them, and a few extra ones.
+
+    Raises:
+        UsageError: the queries have another dimension.
+        CorruptError: the vectors are not finite.
+    """
+    if not options.refine:
+        scores, rows = snapshot.search(queries, options, row_set, extra=extra)
+        return [Ranked(*each) for each in zip(rows, scores, strict=True)]
+    return [_refined(snapshot, query[None], options, row_set, options.k + extra) for query in queries]
+
+
+def _refined(snapshot: Snapshot, query: Vectors, options: SearchOptions, row_set: RowSet, count: int) -> Ranked:
+    """Ranks rows that are near to a query and to what its nearest rows add to it.
+
+    Rows that are the query itself come first, and do not count as neighbours. Behind the pool, if more rows are wanted,
+    they go by the expanded query.
+    """
+    centre, around = snapshot.centre(), snapshot.centre().taken_off(query)
+    nearest = snapshot.search(query, replace(options, k=NEIGHBOURS + 1), row_set)[1][0]
+    vectors = _vectors(snapshot, nearest)
+    others = vectors[~refinement.is_same(vectors @ query[0])][:NEIGHBOURS]
+    expanded = refinement.expanded(around, centre.taken_off(others))
+
+    wide = snapshot.search(expanded, replace(options, k=max(POOL, count)), row_set)[1][0]
+    rows = np.union1d(nearest, wide)
+    vectors = _vectors(snapshot, rows)
+    scores, centred = vectors @ query[0], centre.taken_off(vectors)
+    by_expanded = np.argsort(-(centred @ expanded[0] / np.linalg.norm(centred, axis=1)), kind="stable")
+    is_same = refinement.is_same(scores[by_expanded])
+    same, pool, tail = by_expanded[is_same], *np.split(by_expanded[~is_same], [POOL])
+    found = refinement.refine(around, centred[pool])
+    refined = np.full(len(rows), np.nan, np.float32)
+    refined[pool] = found.scores
+    order = np.concatenate([same[np.argsort(-scores[same])], pool[refinement.guarded_order(found)], tail])[:count]
+    return Ranked(rows[order], scores[order], refined[order])
+
+
+def _vectors(snapshot: Snapshot, rows: Rows) -> Vectors:
+    """The vectors of rows in single precision; whether they are what was written is checked when they are named."""
+    vectors = snapshot.vectors.stored(rows).astype(np.float32)
+    if not np.isfinite(vectors).all():
+        raise CorruptError(f"{snapshot.vectors.path}: there are vectors in it that are not finite")
+    return vectors
