@@ -34,7 +34,7 @@ def _slow_order(vectors: Vectors, query: Vectors, rows: list[int]) -> list[int]:
     centred = {row: left[row] / np.linalg.norm(left[row]) for row in rows}
     asked = around / np.linalg.norm(around)
     nearest = sorted(rows, key=lambda row: -(vectors[row] @ query))[:NEIGHBOURS]
-    wide = asked + sum(max(centred[row] @ asked, 0) ** 2 * centred[row] for row in nearest)
+    wide = asked + sum(max(float(centred[row] @ asked), 0.0) ** 2 * centred[row] for row in nearest)
     by_wide = sorted(rows, key=lambda row: -(centred[row] @ wide))
     pool, tail = by_wide[:POOL], by_wide[POOL:]
     members = {**{row: centred[row] for row in pool}, -1: asked}
@@ -48,8 +48,8 @@ def _slow_order(vectors: Vectors, query: Vectors, rows: list[int]) -> list[int]:
 
 def _mean_of_nearest(members: dict[int, Vectors], vector: Vectors) -> Vectors:
     nearest = sorted(members.values(), key=lambda other: -(other @ vector))[: NEIGHBOURS + 1]
-    mean = sum(max(other @ vector, 0) ** 2 * other for other in nearest)
-    return mean / np.linalg.norm(mean)
+    mean = sum(max(float(other @ vector), 0.0) ** 2 * other for other in nearest)
+    return np.asarray(mean / np.linalg.norm(mean))
 
 
 def _rows(matches: list[Match]) -> list[int]:
@@ -81,7 +81,8 @@ def test_a_filter_and_a_least_score_hold(many: Collection) -> None:
     assert len(within) == 50
     assert all(match.key.startswith("few/") for match in within)
     low = many.search_vector(query, k=900, refine=True, min_score=0.5)
-    assert low and all(match.score >= 0.5 for match in low)
+    assert low
+    assert all(match.score >= 0.5 for match in low)
     assert {match.id for match in low} == {match.id for match in many.search_vector(query, k=900, min_score=0.5)}
 
 

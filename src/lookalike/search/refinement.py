@@ -27,7 +27,7 @@ class Centre:
     """The mean of a collection's vectors, which all of them have in common and none is told apart by."""
 
     def __init__(self, sample: StoredVectors) -> None:
-        """`sample`: stored vectors, half precision (n, dim), of which some hundred are enough; the mean of none is 0."""
+        """Some hundred stored vectors are enough: half precision, (n, dim). The mean of none is 0."""
         self._mean: Vectors = sample.astype(np.float32).sum(axis=0) / max(len(sample), 1)
 
     def taken_off(self, vectors: Vectors) -> Vectors:
