@@ -84,6 +84,7 @@ OPTIONS: list[SearchKeywords] = [
     {"min_score": 1.5},
     {"min_score": float("-inf")},
     {"exact": True},
+    {"refine": True},
     {"recall": 0.5},
 ]
 OPTIONS += [{"where": where, "k": 20} for where in FILTERS]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _HEADINGS = {
     "What to search for": ("--id", "--text", "--minus", "--minus-text", "--max-pixels"),
-    "Which images to find": ("-k", "--min-score", "--label", "--under", "--where", "--exact", "--recall"),
+    "Which images to find": ("-k", "--min-score", "--label", "--under", "--where", "--exact", "--recall", "--refine"),
     "What to show": ("--thumbnails", "--html", "--open", "--sheet", "--overwrite", "--json"),
 }
 
@@ -34,6 +34,7 @@ _HEADINGS = {
 @options.filters
 @click.option("--exact", is_flag=True, help="Compare with every image even if there is an index.")
 @click.option("--recall", type=options.RECALL, help="Target recall (default: the index's).")
+@click.option("--refine", is_flag=True, help="Order by what the nearest have in common: more of a kind.")
 @click.option("--thumbnails/--no-thumbnails", default=True, help="Thumbnails in the terminal, if it can show them.")
 @options.html
 @options.open_page
@@ -63,7 +64,7 @@ def search(
     terms = [*_image_terms(queries, 1), *_text_terms(texts, 1), *_image_terms(minus, -1), *_text_terms(minus_text, -1)]
     if (image_id is None) != bool(queries or texts) or (image_id is not None and terms):
         raise errors.UsageError("search: give one or more images or --text, or the --id of one image, which goes alone")
-    wanted = {name: given.pop(name) for name in ("k", "min_score", "exact", "recall")}
+    wanted = {name: given.pop(name) for name in ("k", "min_score", "exact", "recall", "refine")}
     files = output.OutputFiles(given.pop("html"), given.pop("sheet"), given.pop("overwrite"))
     output.check_files(files)
     collection = locate.open_collection(directory, near=_files(queries), is_named=True, max_pixels=max_pixels)

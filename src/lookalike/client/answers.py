@@ -19,6 +19,7 @@ from lookalike.client.info import ServiceInfo, ServiceLimits
 from lookalike.collection.browsing import Facets, ValueCount
 from lookalike.display.text import without_surrogates
 from lookalike.results import IndexedImage, Match
+from lookalike.search.options import SearchOptions
 
 _Made = TypeVar("_Made")
 _MOST_VALUES = 2_000_000  # of an answer, each of which takes far more memory than its text
@@ -142,10 +143,10 @@ def parsed(body: bytes) -> Object:
         raise FormError("it is not JSON") from None
 
 
-def matches(answer: Object, most: int) -> list[Match]:
+def matches(answer: Object, options: SearchOptions) -> list[Match]:
     """The matches of a search, best first, without the paths of their files, which are on another machine."""
-    found = [_match(each) for each in answer.objects("matches", most)]
-    if any(first.score < second.score for first, second in itertools.pairwise(found)):
+    found = [_match(each) for each in answer.objects("matches", options.k)]
+    if not options.refine and any(first.score < second.score for first, second in itertools.pairwise(found)):
         raise FormError("matches are not in the order of their scores")
     return found
 

@@ -151,6 +151,8 @@ def _options(options: SearchOptions) -> dict[str, Any]:
         members["exact"] = True
     if options.recall is not None:
         members["recall"] = options.recall
+    if options.refine:
+        members["refine"] = True
     return members
 
 

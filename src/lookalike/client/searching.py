@@ -140,7 +140,7 @@ class Searching(Asking):
 
     def _found(self, request: Request, queries: Sequence[Any], options: SearchOptions) -> Matches:
         name = problems.name_of(queries[0]) if len(queries) == 1 else None
-        matches = self._read(request, lambda answer: answers.matches(answer, options.k), name)
+        matches = self._read(request, lambda answer: answers.matches(answer, options), name)
         return _matches(matches, queries, options)
 
     def _batches(self, images: Sequence[ImageSource], options: SearchOptions) -> Iterator[list[_Encoded]]:
@@ -176,7 +176,7 @@ class Searching(Asking):
         """The matches of one query of several; raises the error that is in its place."""
         if (problem := answer.optional(answer.members, "problem")) is not None:
             raise problems.of_member(problem, self.address, problems.name_of(image))
-        return _matches(answers.matches(answer, options.k), [image], options)
+        return _matches(answers.matches(answer, options), [image], options)
 
     def _embedded(self, given: dict[str, str], name: str | None) -> NDArray[np.float32]:
         body = bodies.json_body({"input": [given], "encoding_format": "base64"})

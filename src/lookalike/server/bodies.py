@@ -139,6 +139,7 @@ class SearchOptions(Body):
     where: Filter | None = Field(None, description="Which images may be found.")
     exact: bool = Field(False, description="Compares with every image, even if there is an index.")
     recall: float | None = Field(None, gt=0, le=1, description="The target recall; by default that of the index.")
+    refine: bool = Field(False, description="Orders by what the nearest have in common, which finds more of a kind.")
     region: _Region | None = Field(
         None,
         description="Searches for a part of the only positive image: `[x, y, width, height]` in shares of its sides.",

@@ -51,6 +51,7 @@ class ImageQuery(BaseModel):
     )
     exact: bool = Field(False, description="Compares with every image, even if there is an index.")
     recall: float | None = Field(None, gt=0, le=1, description="The target recall.")
+    refine: bool = Field(False, description="Orders by what the nearest have in common, which finds more of a kind.")
     region: str | None = Field(None, description="A part of the image: `x,y,width,height` in shares of its sides.")
 
 
@@ -183,7 +184,7 @@ def _of_json(service: Service, body: bodies.Search) -> Wanted:
     positive = [_term(example, 1) for example in body.positive]
     negative = [_term(example, -1) for example in body.negative]
     where = body.where.where() if body.where else None
-    options = _options(body.min_score, where, body.exact, body.recall)
+    options = _options(body, where)
     return _with_k(service, Wanted([*positive, *negative], options, _regions(body)), body.k)
 
 
@@ -216,7 +217,7 @@ async def _of_image(request: Request, service: Service) -> Wanted:
     where = None
     if query.label or query.under is not None or query.where:
         where = Where(label=query.label or None, under=query.under, attributes=parse(query.where))
-    options = _options(query.min_score, where, query.exact, query.recall)
+    options = _options(query, where)
     return _with_k(service, Wanted([Term(image)], options, [_region(query.region)]), query.k)
 
 
@@ -231,8 +232,14 @@ def _with_fields(query: ImageQuery, fields: Mapping[str, list[str]]) -> ImageQue
     return from_texts(ImageQuery, {**query.model_dump(exclude_unset=True), **given})
 
 
-def _options(min_score: float | None, where: Where | None, exact: bool, recall: float | None) -> SearchKeywords:
-    return {"min_score": min_score, "where": where, "exact": exact, "recall": recall}
+def _options(given: bodies.SearchOptions | ImageQuery, where: Where | None) -> SearchKeywords:
+    return {
+        "min_score": given.min_score,
+        "where": where,
+        "exact": given.exact,
+        "recall": given.recall,
+        "refine": given.refine,
+    }
 
 
 def _with_k(service: Service, wanted: Wanted, k: int) -> Wanted:
