@@ -1,0 +1,141 @@
+"""Measures what a refined order is good for, and what not: things of a kind, and copies of one thing.
+
+    python benchmarks/likeness.py FOLDER [--copied 200]
+
+The label of an image is the name of the folder that it is in. Each image searches for the others: by its cosine, by the
+cosine when the collection's mean is taken off ("centred"), and in the refined order. Then two edited copies of some
+images join the collection, and these images search again: the share of those whose first answer is one of their copies
+is "copy first". Times are medians of a search for ten images on one thread, the ways taking turns.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
+
+import lookalike
+from lookalike import Collection, metrics
+
+WAYS = ("cosine", "refined")
+_TIMED = 200  # searches
+
+Edit = Callable[[Image.Image], Image.Image]
+
+
+def _cropped(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    return image.crop((width // 6, height // 6, width, height))
+
+
+def _written_on(image: Image.Image) -> Image.Image:
+    written = image.copy()
+    draw = ImageDraw.Draw(written)
+    draw.rectangle((0, image.height * 5 // 6, image.width, image.height), fill="white")
+    draw.text((8, image.height * 5 // 6 + 4), "LOOK WHAT I FOUND", fill="black", font_size=max(image.height // 10, 8))
+    return written
+
+
+EDITS: dict[str, Edit] = {
+    "cropped": _cropped,
+    "small": lambda image: image.resize((max(image.width // 5, 1), max(image.height // 5, 1))),
+    "mirrored": ImageOps.mirror,
+    "turned by 7 degrees": lambda image: image.rotate(7, Image.Resampling.BICUBIC),
+    "grey": lambda image: ImageOps.grayscale(image).convert("RGB"),
+    "darker": lambda image: ImageEnhance.Brightness(image).enhance(0.6),
+    "vivid": lambda image: ImageEnhance.Color(image).enhance(1.8),
+    "framed": lambda image: ImageOps.expand(image, max(image.width // 10, 1), "black"),
+    "written on": _written_on,
+    "blurred": lambda image: image.filter(ImageFilter.GaussianBlur(max(image.size) / 150)),
+}
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--copied", default=200, show_default=True, help="Images that get two edited copies each.")
+def main(folder: Path, copied: int) -> None:
+    with (
+        tempfile.TemporaryDirectory() as place,
+        lookalike.create(folder, directory=Path(place) / "collection") as collection,
+    ):
+        collection.add(folder)
+        found = {way: kinds(collection, way) for way in WAYS}
+        found["centred"] = centred_kinds(collection)
+        times = milliseconds(collection)
+        pictures = copies(collection, copied, Path(place) / "copies")
+        collection.add(pictures)
+        first = {way: copies_first(collection, pictures, way) for way in WAYS}
+    click.echo(f"{'order':<10}{'mAP':>8}{'P@1':>8}{'P@10':>8}{'copy first':>12}{'ms':>8}")
+    for way in ("cosine", "centred", "refined"):
+        numbers = "".join(f"{number:>8.4f}" for number in found[way])
+        copy_first = f"{first[way]:>12.4f}{times[way]:>8.2f}" if way in first else ""
+        click.echo(f"{way:<10}{numbers}{copy_first}")
+
+
+def kinds(collection: Collection, way: str) -> tuple[float, float, float]:
+    """mAP, P@1 and P@10 by label, each image a query that is left out of its own answer."""
+    count, relevant = len(collection), []
+    for image in collection.images(limit=count):
+        matches = collection.search_id(image.id, k=count - 1, refine=way == "refined")
+        relevant.append([match.label == image.label for match in matches])
+    return _quality(np.array(relevant))
+
+
+def centred_kinds(collection: Collection) -> tuple[float, float, float]:
+    """The same by the cosines of the images' vectors without their mean."""
+    images = collection.images(limit=len(collection))
+    vectors = np.concatenate([collection.embed(image.path) for image in images])
+    vectors -= vectors.mean(axis=0)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    scores, labels = vectors @ vectors.T, np.array([image.label for image in images])
+    np.fill_diagonal(scores, -2)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :-1]
+    return _quality(labels[order] == labels[:, None])
+
+
+def _quality(relevant: NDArray[np.bool_]) -> tuple[float, float, float]:
+    at = [float(np.mean(metrics.precision(relevant, k))) for k in (1, 10)]
+    return float(np.nanmean(metrics.average_precision(relevant))), at[0], at[1]
+
+
+def copies(collection: Collection, count: int, folder: Path) -> Path:
+    """Writes two edited copies of some images, which are spread over the collection, as `ID-EDIT.jpg`."""
+    folder.mkdir()
+    images, names = collection.images(limit=len(collection)), list(EDITS)
+    for number, place in enumerate(np.linspace(0, len(images) - 1, min(count, len(images))).astype(int).tolist()):
+        with Image.open(images[place].path) as opened:
+            upright = ImageOps.exif_transpose(opened).convert("RGB")
+        for name in (names[number % len(names)], names[(number + 3) % len(names)]):
+            EDITS[name](upright).save(folder / f"{images[place].id}-{name.replace(' ', '-')}.jpg", quality=50)
+    return folder
+
+
+def copies_first(collection: Collection, pictures: Path, way: str) -> float:
+    """The share of the copied images whose first answer is one of their copies."""
+    originals = sorted({int(path.name.partition("-")[0]) for path in pictures.iterdir()})
+    return float(np.mean([_is_copy(collection, original, way) for original in originals]))
+
+
+def _is_copy(collection: Collection, original: int, way: str) -> bool:
+    [match] = collection.search_id(original, k=1, refine=way == "refined")
+    return Path(match.key).name.startswith(f"{original}-")
+
+
+def milliseconds(collection: Collection) -> dict[str, float]:
+    """The median time of a search by id for ten images, the ways taking turns."""
+    ids: Sequence[int] = [image.id for image in collection.images(limit=_TIMED)]
+    times: dict[str, list[float]] = {way: [] for way in WAYS}
+    for image_id in ids:
+        for way in WAYS:
+            begun = time.perf_counter()
+            collection.search_id(image_id, k=10, refine=way == "refined")
+            times[way].append(time.perf_counter() - begun)
+    return {way: float(np.median(seconds)) * 1000 for way, seconds in times.items()}
+
+
+if __name__ == "__main__":
+    main()
