@@ -10,48 +10,19 @@ is "copy first". Times are medians of a search for ten images on one thread, the
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 import lookalike
 from lookalike import Collection, metrics
+from lookalike.evaluation.edits import EDITS, edited_copies
 
 WAYS = ("cosine", "refined")
 _TIMED = 200  # searches
-
-Edit = Callable[[Image.Image], Image.Image]
-
-
-def _cropped(image: Image.Image) -> Image.Image:
-    width, height = image.size
-    return image.crop((width // 6, height // 6, width, height))
-
-
-def _written_on(image: Image.Image) -> Image.Image:
-    written = image.copy()
-    draw = ImageDraw.Draw(written)
-    draw.rectangle((0, image.height * 5 // 6, image.width, image.height), fill="white")
-    draw.text((8, image.height * 5 // 6 + 4), "LOOK WHAT I FOUND", fill="black", font_size=max(image.height // 10, 8))
-    return written
-
-
-EDITS: dict[str, Edit] = {
-    "cropped": _cropped,
-    "small": lambda image: image.resize((max(image.width // 5, 1), max(image.height // 5, 1))),
-    "mirrored": ImageOps.mirror,
-    "turned by 7 degrees": lambda image: image.rotate(7, Image.Resampling.BICUBIC),
-    "grey": lambda image: ImageOps.grayscale(image).convert("RGB"),
-    "darker": lambda image: ImageEnhance.Brightness(image).enhance(0.6),
-    "vivid": lambda image: ImageEnhance.Color(image).enhance(1.8),
-    "framed": lambda image: ImageOps.expand(image, max(image.width // 10, 1), "black"),
-    "written on": _written_on,
-    "blurred": lambda image: image.filter(ImageFilter.GaussianBlur(max(image.size) / 150)),
-}
 
 
 @click.command()
@@ -103,14 +74,13 @@ def _quality(relevant: NDArray[np.bool_]) -> tuple[float, float, float]:
 
 
 def copies(collection: Collection, count: int, folder: Path) -> Path:
-    """Writes two edited copies of some images, which are spread over the collection, as `ID-EDIT.jpg`."""
+    """Writes two edited copies of some images, which are spread over the collection, as `ID-EDIT.png`."""
     folder.mkdir()
     images, names = collection.images(limit=len(collection)), list(EDITS)
     for number, place in enumerate(np.linspace(0, len(images) - 1, min(count, len(images))).astype(int).tolist()):
-        with Image.open(images[place].path) as opened:
-            upright = ImageOps.exif_transpose(opened).convert("RGB")
-        for name in (names[number % len(names)], names[(number + 3) % len(names)]):
-            EDITS[name](upright).save(folder / f"{images[place].id}-{name.replace(' ', '-')}.jpg", quality=50)
+        edited = dict(zip(names, edited_copies(images[place].path.read_bytes()), strict=True))
+        for name in (names[number % len(names)], names[(number + 1) % len(names)]):
+            edited[name].save(folder / f"{images[place].id}-{name}.png")
     return folder
 
 
