@@ -1,7 +1,7 @@
 """Brings a collection up to date with a source: find, read, decode, encode, commit, on every core.
 
-Some more threads than there are cores read, decode and encode. The calling thread compares with the catalog and commits, in the source's
-order, so that the same source always gives the same rows.
+Some more threads than there are cores read, decode and encode. The calling thread compares with the catalog and
+commits, in the source's order, so that the same source always gives the same rows.
 """
 
 import os

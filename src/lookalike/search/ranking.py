@@ -21,16 +21,14 @@ class Ranked:
     Attributes:
         rows: int64 (k,).
         scores: their cosines with the query, float32 (k,).
-        refined: their refined scores, float32 (k,), NaN for those that are not refined; None if none is.
     """
 
     rows: Rows
     scores: Vectors
-    refined: Vectors | None = None
 
     def __getitem__(self, kept: slice | NDArray[np.bool_]) -> "Ranked":
         """The rows of a slice, or those that are True."""
-        return Ranked(self.rows[kept], self.scores[kept], None if self.refined is None else self.refined[kept])
+        return Ranked(self.rows[kept], self.scores[kept])
 
 
 def ranked(
@@ -68,10 +66,8 @@ def _refined(snapshot: Snapshot, query: Vectors, options: SearchOptions, row_set
     is_same = refinement.is_same(scores[by_expanded])
     same, pool, tail = by_expanded[is_same], *np.split(by_expanded[~is_same], [POOL])
     found = refinement.refine(around, centred[pool])
-    refined = np.full(len(rows), np.nan, np.float32)
-    refined[pool] = found.scores
     order = np.concatenate([same[np.argsort(-scores[same])], pool[refinement.guarded_order(found)], tail])[:count]
-    return Ranked(rows[order], scores[order], refined[order])
+    return Ranked(rows[order], scores[order])
 
 
 def _vectors(snapshot: Snapshot, rows: Rows) -> Vectors:
