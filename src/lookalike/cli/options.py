@@ -101,7 +101,9 @@ max_pixels = click.option(
     type=click.IntRange(1),
     help="Largest image to decode, in pixels; each takes up to 6 bytes of memory (default: 178000000).",
 )
-threads = click.option("--threads", type=click.IntRange(1), help="Images to process at once (default: cores and a few).")
+threads = click.option(
+    "--threads", type=click.IntRange(1), help="Images to process at once (default: cores and a few)."
+)
 html = click.option("--html", type=OUTPUT_FILE, help="Write a page of thumbnails.")
 overwrite = click.option("--overwrite", is_flag=True, help="Replace a file even if Lookalike has not written it.")
 open_page = click.option("--open", "open_page", is_flag=True, help="Open the page of thumbnails in the browser.")
