@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from lookalike import Collection, MaintenancePolicy, Policies
 from lookalike.index.generation import Generation
 from lookalike.index.operating_point import OperatingPoint, SearchParameters
 from lookalike.index.tuning import Tuner
+from lookalike.search.snapshot import Snapshot, Snapshots
 from tests.support.project import environment
 from tests.support.searched_collections import DIM, QUERIES, QUICK, RecordedSearches, stocked, vector_of
 from tests.support.vector_collections import (
@@ -52,9 +54,30 @@ def test_a_collection_that_is_open_elsewhere_sees_each_index(indexed: Collection
         both()
         indexed.build()  # none: there are too few
         assert other.info().index is None
+        both()  # the first search goes by the state before, and again by this one
         assert searches.of(both) == []
         indexed.build(spec="IVF4,Flat")
         assert searches.of(both) != []
+
+
+def test_a_search_goes_by_the_state_before_until_that_has_changed(
+    indexed: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[None] = []
+    current = Snapshots.current
+
+    def counted(snapshots: Snapshots) -> AbstractContextManager[Snapshot]:
+        looks.append(None)
+        return current(snapshots)
+
+    monkeypatch.setattr(Snapshots, "current", counted)
+    indexed.search_vector(QUERIES[0])
+    looks.clear()
+    indexed.search_vector(QUERIES[0])
+    assert looks == []
+    put(indexed, QUERIES[:1], ["the query itself"])
+    assert indexed.search_vector(QUERIES[0])[0].key == "the query itself"
+    assert len(looks) >= 1
 
 
 READER = """

@@ -14,6 +14,7 @@ from lookalike.search.ranking import Ranked, ranked
 from lookalike.search.snapshot import Snapshot, Snapshots
 from lookalike.storage.checksums import check_rows, read_checked
 from lookalike.storage.records import StoredImage
+from lookalike.storage.rows import RowSet
 from lookalike.storage.vectors import Vectors, unit
 from lookalike.system.resources import cores
 from lookalike.system.turns import Turns
@@ -49,11 +50,8 @@ class Searcher:
             CorruptError: a vector that would have been returned is damaged.
         """
         with self._turn(len(queries)), closing(self._attempts(len(queries))) as attempts:
-            for patient in attempts:
-                with self._snapshots.current() as snapshot:
-                    row_set = snapshot.row_set(options.where) if options.where else snapshot.live
-                    if options.refine:
-                        snapshot.centre()  # from this state of the catalog
+            for number, patient in enumerate(attempts):
+                snapshot, row_set = self._searchable(options, is_first=number == 0)
                 extra = len(leave_out)
                 answers = ranked(snapshot, queries, options, row_set, extra=extra)
                 named = self._named(snapshot, answers, options, extra=extra, patient=patient)
@@ -82,6 +80,20 @@ class Searcher:
                     others = [match for match in matches[0] if match.id != image_id]
                     return self._match(image, 1.0), others[: options.k]
         raise AssertionError("attempts do not end")
+
+    def _searchable(self, options: SearchOptions, *, is_first: bool) -> tuple[Snapshot, RowSet]:
+        """A state, and the rows of it that may be found.
+
+        The first attempt goes by the state that was used last, which is mostly the newest one: `_named` tells, so that
+        the catalog is read once instead of twice. A filter and a refined order need what only the catalog has.
+        """
+        needs_catalog = options.where is not None or options.refine
+        if is_first and not needs_catalog and (last := self._snapshots.last()):
+            return last, last.live
+        with self._snapshots.current() as snapshot:
+            if options.refine:
+                snapshot.centre()  # from this state of the catalog
+            return snapshot, snapshot.row_set(options.where) if options.where else snapshot.live
 
     def vector_of(self, image_id: int) -> Vectors:
         """The unit vector of an image of the collection, float32 (1, dim).
@@ -154,7 +166,7 @@ class Searcher:
             seen = snapshot.state
             if named.state.files != seen.files or (patient and named.state != seen):
                 return None
-            check_rows(snapshot.vectors, answer.rows, named.crc32s)
+            check_rows(snapshot.vectors, np.array([*named.crc32s], np.int64), named.crc32s)
             score_of = dict(zip(answer.rows.tolist(), answer.scores.tolist(), strict=True))
             matches.append([self._match(image, score_of[image.row]) for image in named.images])
         return matches

@@ -210,6 +210,13 @@ class Snapshots:
                     return
             self._load(state)
 
+    def last(self) -> Snapshot | None:
+        """The state that was used last, if its files are open; it need not be the newest one."""
+        with self._lock:
+            newest = self._newest
+            is_usable = newest and newest.vectors is self._vectors and newest.vectors.is_current()
+            return newest if newest and is_usable and newest.opened is self._open_index(newest.state) else None
+
     def index_card(self) -> Generation | None:
         """What is known of the index, without reading it; None if there is none.
 
@@ -263,7 +270,7 @@ class Snapshots:
     def _snapshot(self, state: State) -> Snapshot:
         with self._lock:
             assert self._vectors
-            opened = self._index[1] if self._index and self._uses_index(state) else None
+            opened = self._open_index(state)
             newest = self._newest
             is_same = newest and newest.state == state
             if newest and is_same and newest.opened is opened and newest.vectors is self._vectors:
@@ -271,6 +278,9 @@ class Snapshots:
             live = newest.live if newest and is_same else self._live(state)
             self._newest = Snapshot(state, self.catalog, self._vectors, live, opened, self._policy, self._give_up_index)
             return self._newest
+
+    def _open_index(self, state: State) -> OpenIndex | None:
+        return self._index[1] if self._index and self._uses_index(state) else None
 
     def is_loaded(self, state: State) -> bool:
         """Whether the files of a state are open."""

@@ -106,15 +106,22 @@ class BrowsedImages(KnownFiles):
         self, place: str, source: str, condition: str, values: Sequence[Any], limit: int = NO_LIMIT
     ) -> list[StoredImage]:
         """The images of a source that meet a condition, in the order of `place` and key, with their attributes."""
+        return self._images_and_crc32s(place, source, condition, values, limit)[0]
+
+    def _images_and_crc32s(
+        self, place: str, source: str, condition: str, values: Sequence[Any], limit: int = NO_LIMIT
+    ) -> tuple[list[StoredImage], dict[int, int]]:
+        """Images, see `_images`, and the checksums of their vectors by row."""
         query = f"""
-            SELECT found.id, key, row, label, width, height, hash, seal, attributes.name, attributes.value FROM (
-                SELECT {place}, id, key, images.row, label, width, height, hash, seal
+            SELECT found.id, key, row, label, width, height, hash, seal, attributes.name, attributes.value, crc32 FROM (
+                SELECT {place}, id, key, images.row, label, width, height, hash, seal, crc32
                 FROM {source} JOIN vectors ON vectors.row = images.row
                 WHERE {condition} ORDER BY place, key LIMIT ?
             ) AS found LEFT JOIN attributes ON image = found.id ORDER BY place, key, name
         """  # noqa: S608
         with self._database.connection() as connection:
-            return seals.unsealed(connection.execute(query, (*values, limit)).fetchall())
+            rows = connection.execute(query, (*values, limit)).fetchall()
+            return seals.unsealed(row[:-1] for row in rows), {row[2]: row[-1] for row in rows}
 
 
 def _counted(connection: Connection, column: str, condition: Condition, most: int) -> Counts:

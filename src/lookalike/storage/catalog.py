@@ -136,15 +136,20 @@ class Catalog(BrowsedImages):
             return dict(connection.execute(query, values).fetchall())
 
     def named(self, rows: Sequence[int], *, where: Where | None, limit: int) -> NamedRows:
-        """The checksums and the images of rows, in one committed state; see `images_of`."""
+        """The images of rows and the checksums of their vectors, in one committed state; see `images_of`."""
         with self.reading() as state:
-            return NamedRows(state, self.crc32s(rows), self.images_of(rows, where=where, limit=limit))
+            return NamedRows(state, *self._of_rows(rows, where, limit))
 
     def images_of(self, rows: Sequence[int], *, where: Where | None = None, limit: int = NO_LIMIT) -> list[StoredImage]:
         """The images of these rows that match, in the order of the rows, and for each row in that of the keys.
 
         All copies of an image share a row. At most `limit` come back, unless it is negative.
         """
+        return self._of_rows(rows, where, limit)[0]
+
+    def _of_rows(
+        self, rows: Sequence[int], where: Where | None, limit: int
+    ) -> tuple[list[StoredImage], dict[int, int]]:
         wanted = json.dumps([*rows])
         if where is not None and where.ids is not None:  # there may be many more of them than images of these rows
             query = "SELECT id FROM images WHERE row IN (SELECT value FROM json_each(?))"
@@ -155,7 +160,7 @@ class Catalog(BrowsedImages):
         source = """
             (SELECT key AS place, value AS wanted FROM json_each(?)) CROSS JOIN images ON images.row = wanted
         """
-        return self._images("place", source, condition.sql, (wanted, *condition.values), limit)
+        return self._images_and_crc32s("place", source, condition.sql, (wanted, *condition.values), limit)
 
     def annotated_images(self) -> list[StoredImage]:
         """The images that have attributes, by key."""

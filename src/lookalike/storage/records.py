@@ -288,10 +288,10 @@ class NamedRows:
 
     Attributes:
         state: the state.
-        crc32s: the checksums of at least these rows, by row.
         images: the images of these rows, in the order of the rows.
+        crc32s: the checksums of their vectors, by row.
     """
 
     state: State
-    crc32s: Mapping[int, int]
     images: list[StoredImage]
+    crc32s: Mapping[int, int]
