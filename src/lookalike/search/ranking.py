@@ -12,6 +12,7 @@ from lookalike.search.refinement import NEIGHBOURS, POOL
 from lookalike.search.snapshot import Snapshot
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Vectors
+from lookalike.system.blas import one_thread
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def ranked(
     if not options.refine:
         scores, rows = snapshot.search(queries, options, row_set, extra=extra)
         return [Ranked(*each) for each in zip(rows, scores, strict=True)]
-    return [_refined(snapshot, query[None], options, row_set, options.k + extra) for query in queries]
+    with one_thread():
+        return [_refined(snapshot, query[None], options, row_set, options.k + extra) for query in queries]
 
 
 def _refined(snapshot: Snapshot, query: Vectors, options: SearchOptions, row_set: RowSet, count: int) -> Ranked:
