@@ -72,7 +72,7 @@ def refine(query: Vectors, pool: Vectors) -> Refined:
     """
     cosines = _cosines(np.concatenate([query, pool]))
     count = min(NEIGHBOURS + 1, len(cosines))  # each is its own nearest
-    near = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
+    near = _nearest(cosines, count)
     weights = _weights(np.take_along_axis(cosines, near, axis=1))
     # Of the means m = sum(w v), only their products with the query's mean and their lengths are needed.
     with_query = cosines[:, near[0]] @ weights[0]
@@ -97,6 +97,15 @@ def guarded_order(refined: Refined) -> Order:
 def is_same(cosines: Vectors) -> NDArray[np.bool_]:
     """Which images are the query itself, by their cosines: bool (n,)."""
     return cosines >= _SAME
+
+
+def _nearest(cosines: Vectors, count: int) -> Order:
+    """Where the largest values of each row are, int64 (n, count), in any order."""
+    least = np.partition(cosines, -count, axis=1)[:, -count, None]
+    columns = np.nonzero(cosines >= least)[1]
+    if len(columns) == len(cosines) * count:
+        return columns.reshape(len(cosines), count)
+    return np.argpartition(-cosines, count - 1, axis=1)[:, :count]  # slower, but among equals it takes as many as asked
 
 
 def _weights(cosines: Vectors) -> Vectors:
