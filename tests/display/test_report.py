@@ -236,7 +236,13 @@ def test_a_report_fits_the_width_of_a_phone(seen: Inspection) -> None:
 def test_screen_readers_find_headings_and_language(seen: Inspection) -> None:
     found = seen.frames["labelled"]
     assert found["language"] == "en"
-    expected = ["Photos", "Recall and time", "Precision of 2 labels, lowest first", "Worst queries"]
+    expected = [
+        "Photos",
+        "Recall and time",
+        "Order of the matches",
+        "Precision of 2 labels, lowest first",
+        "Worst queries",
+    ]
     assert found["headings"] == expected
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from lookalike.evaluation.results import Evaluation, WorstQuery
+from lookalike.evaluation.results import Evaluation, OrderQuality, WorstQuery
 from lookalike.index.operating_point import OperatingPoint, SearchParameters
 from lookalike.metrics import LabelQuality
 from lookalike.results import Match, Matches
@@ -57,6 +57,10 @@ def labelled_evaluation(folder: Path) -> Evaluation:
         precision_at_10=0.6254,
         mean_average_precision=0.5,
         labels=(LabelQuality("dress", 4000, 10, 0.5, 0.25, 0.3), LabelQuality("hat", 30, 30, 1.0, 0.75, 0.7)),
+        orders=(
+            OrderQuality("cosine", 0.75, 0.625, 0.5, 0.975, 0.9),
+            OrderQuality("refined", 0.7725, 0.6754, 0.6125, 0.9, 8.4),
+        ),
         worst=(WorstQuery(query, Matches(found), 1 / 3), WorstQuery(found[1], Matches(), 0.0)),
     )
 

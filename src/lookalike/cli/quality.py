@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lookalike.cli.output import OutputFiles, counted, note, print_json, say
+from lookalike.display.advice import order_advice
 from lookalike.display.text import safe_text, score_text, share_text, time_text
 
 if TYPE_CHECKING:
-    from lookalike.evaluation.results import Evaluation
+    from lookalike.evaluation.results import Evaluation, OrderQuality
     from lookalike.metrics import LabelQuality
 
 _SHOWN_LABELS = 40
@@ -39,6 +40,7 @@ def _print_quality(evaluation: "Evaluation") -> None:
     say(f"{'time':<14} {time_text(evaluation.milliseconds)} a query; {exact}")
     if evaluation.precision_at_1 is None:
         say("Precision was not measured: it needs at least two labels, one of them with at least two images.")
+        _print_orders(evaluation.orders)
         return
     for name, mean in (
         ("precision@1", evaluation.precision_at_1),
@@ -47,7 +49,22 @@ def _print_quality(evaluation: "Evaluation") -> None:
     ):
         if mean is not None:
             say(f"{name:<14} {score_text(mean)}")
+    _print_orders(evaluation.orders)
     _print_labels(evaluation.labels)
+
+
+def _print_orders(orders: "Sequence[OrderQuality]") -> None:
+    """Prints the orders side by side, and says what each is better for."""
+    if not any(order.copies_first is not None or order.precision_at_1 is not None for order in orders):
+        return
+    say(f"\n{'order':<8}  {'precision@1':>11}  {'precision@10':>12}  {'mAP':>5}  {'copy first':>10}  time")
+    for order in orders:
+        numbers = (order.precision_at_1, order.precision_at_10, order.mean_average_precision, order.copies_first)
+        texts = ["-" if number is None else score_text(number) for number in numbers]
+        time = "-" if order.milliseconds is None else time_text(order.milliseconds)
+        say(f"{order.name:<8}  {texts[0]:>11}  {texts[1]:>12}  {texts[2]:>5}  {texts[3]:>10}  {time}")
+    for sentence in order_advice(orders):
+        say(sentence)
 
 
 def _print_labels(labels: "Sequence[LabelQuality]") -> None:

@@ -25,7 +25,8 @@ from lookalike.collection.sources import CollectionSources
 from lookalike.collection.uploads import Uploadable
 from lookalike.collection.writing import WriteAccess
 from lookalike.errors import CollectionError, CorruptError
-from lookalike.evaluation import search_quality
+from lookalike.evaluation import edits, search_quality
+from lookalike.evaluation.orders import Copied
 from lookalike.evaluation.results import Evaluation
 from lookalike.filters import Where, checked_where
 from lookalike.index.build_progress import BuildProgress
@@ -188,7 +189,8 @@ class Collection(Searchable, Uploadable):
     ) -> Evaluation:
         """Measures the search with the collection's own images as queries, each left out of its own answer.
 
-        The recall is against exact search; precision and mAP are by label.
+        The recall is against exact search; precision and mAP are by label. The orders that a search can give are
+        compared, too, also with edited copies of some images as queries.
 
         Args:
             queries: the most images to use as queries, drawn at random and always the same.
@@ -199,8 +201,12 @@ class Collection(Searchable, Uploadable):
             CorruptError: a vector is damaged.
         """
         progress = arguments.callback(progress, "progress")
-        found = search_quality.evaluate_search(self._snapshots, self._searcher, queries, progress)
+        found = search_quality.evaluate_search(self._snapshots, self._searcher, self._copied, queries, progress)
         return dataclasses.replace(found, origin=self._origin())
+
+    def _copied(self, image_id: int) -> Copied:
+        original = self.original(image_id)
+        return Copied(original.image.sha256, [self.embed(copy) for copy in edits.edited_copies(original.data)])
 
     def skipped(self) -> list[Skipped]:
         """The files that were left out, with the reasons."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # metrics loads numpy
     from lookalike.metrics import LabelQuality
 
 # The fields of an Evaluation that are left out, or converted in a way of their own.
-_OTHERS = ("kind", "target_recall", "points", "labels", "worst", "origin")
+_OTHERS = ("kind", "target_recall", "points", "labels", "worst", "origin", "orders")
 
 
 def as_dict(match: Match) -> dict[str, Any]:
@@ -72,6 +72,7 @@ def evaluation_as_dict(evaluation: "Evaluation") -> dict[str, Any]:
         "points": [_point_as_dict(point, evaluation.kind) for point in evaluation.points],
         "origin": evaluation.origin and _origin_as_dict(evaluation.origin),
         "labels": [_label_as_dict(label) for label in evaluation.labels],
+        "orders": [plain(vars(order)) for order in evaluation.orders],
         "worst": [_worst_as_dict(query) for query in evaluation.worst],
     }
 

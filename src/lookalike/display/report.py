@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lookalike import arguments
 from lookalike.display import write_file
+from lookalike.display.advice import order_advice
 from lookalike.display.html import Tile, origin_text, render, tile
 from lookalike.display.plot import plot
 from lookalike.display.text import safe_text
@@ -29,6 +30,7 @@ def report(evaluation: Evaluation, *, title: str | None = None, path: str | os.P
         title="Search quality" if title is None else safe_text(title),
         evaluation=evaluation,
         plot=plot(evaluation) if evaluation.points else None,
+        advice=order_advice(evaluation.orders),
         worst=list(_worst(evaluation.worst, path)),
         origin=origin_text(evaluation.origin),
     )

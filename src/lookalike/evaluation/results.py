@@ -23,6 +23,28 @@ class WorstQuery:
 
 
 @dataclass(frozen=True)
+class OrderQuality:
+    """How good one order of the matches is, for things of a kind and for copies of one thing.
+
+    Attributes:
+        name: "cosine" or "refined".
+        precision_at_1: the share of queries whose first match has the query's label, in [0, 1]; None without labels.
+        precision_at_10: the mean share of the first ten matches that have it, likewise.
+        mean_average_precision: over the first thousand matches, likewise.
+        copies_first: the share of edited copies whose original is the first match, in [0, 1]; None if no file could be
+            read, or the encoder is not on this machine.
+        milliseconds: the median time of a search for ten images on one thread, or None.
+    """
+
+    name: str
+    precision_at_1: float | None = None
+    precision_at_10: float | None = None
+    mean_average_precision: float | None = None
+    copies_first: float | None = None
+    milliseconds: float | None = None
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """How good a collection's search is.
 
@@ -47,6 +69,7 @@ class Evaluation:
         worst: the queries with the lowest precision, the worst first.
         k: the number of neighbours that a query was to find.
         origin: the collection that was measured, or None if that is not known.
+        orders: the orders that a search can give, each measured with the same queries, fewer than above.
     """
 
     images: int
@@ -67,3 +90,4 @@ class Evaluation:
     worst: tuple[WorstQuery, ...] = ()
     k: int = 10
     origin: Origin | None = None
+    orders: tuple[OrderQuality, ...] = ()

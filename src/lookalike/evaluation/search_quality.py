@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from lookalike import arguments, metrics
 from lookalike.errors import UsageError
+from lookalike.evaluation import orders
+from lookalike.evaluation.orders import CopiesOf
 from lookalike.evaluation.results import Evaluation, WorstQuery
 from lookalike.index import tuning
 from lookalike.index.generation import Generation
@@ -43,6 +45,7 @@ class _Images:
 def evaluate_search(
     snapshots: Snapshots,
     searcher: Searcher,
+    copies_of: CopiesOf,
     queries: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -51,6 +54,7 @@ def evaluate_search(
     Args:
         snapshots: the collection's states, of which the newest is measured.
         searcher: answers the queries.
+        copies_of: makes edited copies of an image.
         queries: the most images to use as queries, at least 1.
         progress: called with the number of steps that are done, and their total.
 
@@ -61,7 +65,7 @@ def evaluate_search(
     queries = arguments.whole(queries, "queries", least=1)
     with snapshots.current() as snapshot:
         images = _images(snapshot.catalog)
-    return _Measurement(snapshot, images, searcher, progress).evaluation(queries)
+    return _Measurement(snapshot, images, searcher, copies_of, progress).evaluation(queries)
 
 
 class _Measurement:
@@ -72,9 +76,10 @@ class _Measurement:
         snapshot: Snapshot,
         images: _Images,
         searcher: Searcher,
+        copies_of: CopiesOf,
         progress: Callable[[int, int], None] | None,
     ) -> None:
-        self._snapshot, self._images, self._searcher = snapshot, images, searcher
+        self._snapshot, self._images, self._searcher, self._copies_of = snapshot, images, searcher, copies_of
         self._progress = progress or (lambda _done, _total: None)
         self._steps, self._done = 0, 0
 
@@ -83,7 +88,9 @@ class _Measurement:
             raise UsageError("there are fewer than two images that differ; there is nothing to compare")
         answerable = self._images.labels.answerable()
         asked = np.sort(np.random.default_rng(_SEED).permutation(answerable)[:queries])
+        compared, copied = asked[orders.drawn(len(asked), orders.QUERIES)], self._copied(queries)
         self._steps = min(queries, self._snapshot.live.size) + 2 * len(asked)
+        self._steps += orders.steps(len(compared), len(copied))
         recalls, milliseconds, exact_milliseconds = self._recalls(queries)
         exact = self._parameters() is None  # which finds everything by definition
         answered = {position: answer for position in asked if (answer := self._answer(int(self._images.ids[position])))}
@@ -104,6 +111,7 @@ class _Measurement:
             mean_average_precision=quality.mean_average_precision,
             labels=metrics.by_label(self._images.labels, asked, at_1, at_10, average),
             worst=_worst(answers, average),
+            orders=orders.compare(self._searcher, self._with_others(compared), copied, self._copies_of, self._step),
             **({} if self._snapshot.opened is None else _index_facts(self._snapshot.opened.card)),
         )
 
@@ -121,6 +129,17 @@ class _Measurement:
         scores, rows = map(np.concatenate, zip(*found, strict=True))
         recalls = metrics.recall(tuning.without_self(scores, rows, probes.rows), probes.best[:, :_K])
         return recalls, statistics.median(seconds) * 1e3, probes.milliseconds
+
+    def _copied(self, queries: int) -> list[int]:
+        """The ids of the images whose edited copies are searched for."""
+        drawn = orders.drawn(len(self._images.ids), min(queries, orders.COPIED))
+        return [int(image_id) for image_id in self._images.ids[drawn]]
+
+    def _with_others(self, positions: Rows) -> list[tuple[int, int]]:
+        """The ids of images that have a label, each with the number of other images that have it."""
+        codes = self._images.labels.codes
+        counts = np.bincount(codes[codes >= 0]) - 1
+        return list(zip(self._images.ids[positions].tolist(), counts[codes[positions]].tolist(), strict=True))
 
     def _parameters(self) -> SearchParameters | None:
         return self._snapshot.parameters(_K, self._snapshot.live)
