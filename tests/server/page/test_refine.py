@@ -140,3 +140,34 @@ def test_filters_that_nothing_meets_say_so_and_lead_back(page: Page, gallery: Ga
     expect(page.locator("#notice")).to_be_visible()
     page.locator("#notice-actions button").first.click()
     expect_first(page, gallery.collection.images(limit=60))
+
+
+def test_the_order_may_be_that_of_a_kind(page: Page, gallery: Gallery) -> None:
+    nearest, refined = gallery.collection.search_id(5, k=300), gallery.collection.search_id(5, k=300, refine=True)
+    assert [match.id for match in nearest] != [match.id for match in refined]
+    page.goto("/")
+    expect(page.locator("#order")).to_be_hidden()
+    page.goto("/?plus=id:5")
+    expect_first(page, nearest)
+    near, kind = (page.get_by_role("button", name=name) for name in ("Nearest first", "More of a kind"))
+    expect(near).to_have_attribute("aria-pressed", "true")
+    kind.click()
+    expect_first(page, refined)
+    expect(kind).to_have_attribute("aria-pressed", "true")
+    assert ("order", "kind") in address(page)
+    page.go_back()
+    expect_first(page, nearest)
+    page.goto("/?plus=id:5&order=kind")
+    expect_first(page, refined)
+    near.click()
+    expect_first(page, nearest)
+    assert "order" not in dict(address(page))
+
+
+def test_an_upload_may_be_searched_for_in_the_order_of_a_kind(page: Page, gallery: Gallery) -> None:
+    path = gallery.collection.image(9).path
+    page.goto("/?order=kind")
+    page.locator("#file").set_input_files(path)
+    expect_first(page, gallery.collection.search(path, k=300, refine=True))
+    page.get_by_role("button", name="Nearest first").click()
+    expect_first(page, gallery.collection.search(path, k=300))

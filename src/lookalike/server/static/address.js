@@ -3,7 +3,8 @@ import { term } from "./query.js";
 
 /**
  * @typedef {import("./filters.js").Filters} Filters
- * @typedef {Filters & {terms: import("./query.js").Term[], cut: number | null}} State
+ * @typedef {Filters & {terms: import("./query.js").Term[], cut: number | null, refine: boolean}} State
+ *   `refine` orders by what the nearest matches have in common
  */
 
 const TERM = /^(?:(\d*\.?\d+)\*)?(?:(id|image):([\w-]+)(?:@([\d.]+),([\d.]+),([\d.]+),([\d.]+))?|text:(.+))$/s;
@@ -15,24 +16,26 @@ const KNOWN = { plus: 1, minus: -1 };
  */
 export function read(search) {
   /** @type {State} */
-  const state = { terms: [], labels: [], under: null, where: {}, cut: null };
+  const state = { terms: [], labels: [], under: null, where: {}, cut: null, refine: false };
   for (const [name, value] of new URLSearchParams(search)) {
     if (name === "plus" || name === "minus") readTerm(state, KNOWN[name], value);
     else if (name === "label") state.labels.push(value);
     else if (name === "under") state.under = value;
     else if (name === "where") readCondition(state, value);
+    else if (name === "order") state.refine = value === "kind";
     else if (name === "cut" && Math.abs(Number(value)) <= 1) state.cut = Number(value);
   }
   return state;
 }
 
 /** @param {State} state */
-export function write({ terms, labels, under, where, cut }) {
+export function write({ terms, labels, under, where, cut, refine }) {
   const parameters = [
     ...terms.map((each) => [each.sign > 0 ? "plus" : "minus", termText(each)]),
     ...labels.map((label) => ["label", label]),
     ...(under === null ? [] : [["under", under]]),
     ...Object.entries(where).flatMap(([name, values]) => values.map((value) => ["where", condition(name, value)])),
+    ...(refine && terms.length ? [["order", "kind"]] : []),
     ...(cut === null ? [] : [["cut", String(cut)]]),
   ];
   const readable = (/** @type {string} */ text) => encodeURIComponent(text).replace(/%3A|%2C|%2F|%40|%2A/gi, decodeURIComponent);

@@ -15,6 +15,7 @@ import { Histogram } from "./histogram.js";
 import { remembered } from "./images.js";
 import { clearNotice } from "./notice.js";
 import { explain, explainEmpty } from "./outcomes.js";
+import { Order } from "./order.js";
 import { isComplete, withTerm } from "./query.js";
 import { QueryPanel } from "./query_panel.js";
 import { rememberScroll, savedScroll, saveScroll } from "./scrolling.js";
@@ -50,6 +51,7 @@ export class App {
       onRegion: (each, region) => this.go({ terms: withTerm(this.state.terms, { ...each, region }), cut: null }),
     });
     this.histogram = new Histogram({ onCut: (cut, isDone) => this.#cut(cut, isDone) });
+    this.order = new Order((refine) => this.go({ refine }));
     this.facets = new Facets({ onToggle: (kind, name, value) => this.go(toggled(this.state, kind, name, value)) });
   }
 
@@ -146,6 +148,7 @@ export class App {
     const { terms } = this.state;
     this.box.show(terms);
     this.panel.show(terms);
+    this.order.show(this.state);
     byId("unfilter").hidden = !isAny(this.state);
     const { classList } = document.documentElement;
     if (classList.contains("searching") !== terms.length > 0) {
@@ -167,12 +170,12 @@ export class App {
   /** The feed of the state; a search that is known is not done again. */
   #feed() {
     const key = write({ ...this.state, cut: null });
-    const { labels, under, where, terms } = this.state;
+    const { labels, under, where, terms, refine } = this.state;
     const filters = { labels, under, where };
     const known = this.feeds.get(key);
-    const feed = known ?? (terms.length ? new SearchFeed(terms, filters, this.info) : new CollectionFeed(filters, this.info));
+    const feed = known ?? (terms.length ? new SearchFeed(terms, filters, refine, this.info) : new CollectionFeed(filters, this.info));
     if (!known && feed instanceof SearchFeed && isAny(filters)) {
-      const base = this.feeds.get(write({ terms, ...NONE, cut: null }));
+      const base = this.feeds.get(write({ terms, ...NONE, cut: null, refine }));
       if (base instanceof SearchFeed) feed.base = base;
     }
     this.feeds.delete(key);

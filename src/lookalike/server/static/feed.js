@@ -55,17 +55,19 @@ export class CollectionFeed {
 
 /** The matches of a search. */
 export class SearchFeed {
-  /** @param {import("./query.js").Term[]} terms @param {import("./filters.js").Filters} filters @param {any} info */
-  constructor(terms, filters, info) {
+  /** @param {import("./query.js").Term[]} terms @param {import("./filters.js").Filters} filters @param {boolean} refine
+   * @param {any} info */
+  constructor(terms, filters, refine, info) {
     this.terms = terms;
     this.filters = filters;
+    this.refine = refine;
     this.info = info;
     this.images = /** @type {Image[]} */ ([]);
     this.isDone = false;
     this.isAll = false; // whether nothing else matches
     this.isSearch = true;
     this.took = /** @type {number | null} */ (null);
-    /** @type {SearchFeed} */ this.base = isAny(filters) ? new SearchFeed(terms, NONE, info) : this;
+    /** @type {SearchFeed} */ this.base = isAny(filters) ? new SearchFeed(terms, NONE, refine, info) : this;
   }
 
   get total() {
@@ -94,7 +96,7 @@ export class SearchFeed {
   async search(k, signal) {
     const [only] = this.terms;
     if (this.terms.length === 1 && only.kind === "image" && !only.region) return this.searchUpload(only.value, k, signal);
-    const body = { ...(await examples(this.terms, async (key) => base64((await upload(key)).blob))), k };
+    const body = { ...(await examples(this.terms, async (key) => base64((await upload(key)).blob))), k, refine: this.refine };
     const where = asBody(this.filters);
     return post("/v1/search", where ? { ...body, where } : body, signal);
   }
@@ -103,7 +105,7 @@ export class SearchFeed {
   async searchUpload(key, k, signal) {
     const { blob } = await upload(key);
     const kind = blob.type.startsWith("image/") ? blob.type : "application/octet-stream";
-    const parameters = new URLSearchParams([...asParameters(this.filters), ["k", String(k)]]);
+    const parameters = new URLSearchParams([...asParameters(this.filters), ["k", String(k)], ["refine", String(this.refine)]]);
     const headers = { "Content-Type": kind };
     return request(`/v1/search?${parameters}`, { method: "POST", headers, body: blob, signal });
   }
