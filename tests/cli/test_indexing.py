@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import lookalike
 from lookalike.demo import write_gallery
 from tests.support.commands import records, run
 
@@ -103,6 +104,13 @@ def test_an_exact_search_and_one_for_all_of_the_recall_agree(gallery: Path) -> N
     assert keys(gallery, "--exact") == keys(gallery, "--recall", "1")
 
 
+def test_a_refined_order_has_the_images_in_the_order_of_python(gallery: Path) -> None:
+    with lookalike.open(gallery / "photos") as photos:
+        refined = photos.search_id(7, k=60, refine=True)
+        assert [match.key for match in refined] != [match.key for match in photos.search_id(7, k=60)]
+    assert keys(gallery, "-k", "60", "--refine") == [match.key for match in refined]
+
+
 def test_filters_by_label_and_folder_leave_the_others_out(gallery: Path) -> None:
     assert {key.split("/")[0] for key in keys(gallery, "--label", "fish", "--label", "mug")} == {"fish", "mug"}
     for folder in ("fish", "photos/fish", "photos/fish/", str(gallery / "photos" / "fish")):
@@ -161,6 +169,10 @@ def test_evaluate_prints_numbers_and_writes_a_report(gallery: Path, tmp_path: Pa
     assert record["spec"] == SPEC
     assert 0.9 < record["precision_at_1"] <= 1  # the kinds of the drawn gallery are easily told apart
     assert len(record["labels"]) == 12
+    assert [order["name"] for order in record["orders"]] == ["cosine", "refined"]
+    assert all(0.5 < order["copies_first"] <= 1 for order in record["orders"])
+    assert "For copies of one picture" in out
+    assert "--refine" in out or "both orders are as good" in out or "by cosine is better" in out
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "card"])
