@@ -172,6 +172,8 @@ def test_evaluate_prints_numbers_and_writes_a_report(gallery: Path, tmp_path: Pa
     assert [order["name"] for order in record["orders"]] == ["cosine", "refined"]
     assert all(0.5 < order["copies_first"] <= 1 for order in record["orders"])
     assert "For copies of one picture" in out
+    assert "For copies of one picture" in run("info", cwd=gallery)[1]
+    assert records(run("info", "--json", cwd=gallery)[1])[0]["orders"]["images"] == record["images"]
     assert "--refine" in out or "both orders are as good" in out or "by cosine is better" in out
 
 

@@ -1,6 +1,8 @@
 """The orders of a search side by side: their numbers by brute force, and what is said of them."""
 
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -97,3 +99,33 @@ def test_what_is_better_is_said_in_words(kinds: float | None, copies: float | No
     assert len(said) == len(expected)
     assert all(part in sentence for part, sentence in zip(expected, said, strict=True))
     assert order_advice([cosine]) == order_advice([]) == []
+
+
+def test_what_was_found_is_kept_until_it_is_damaged(photos: Collection) -> None:
+    assert photos.info().orders is None
+    found = photos.evaluate()
+    compared = photos.info().orders
+    assert compared is not None
+    assert (compared.orders, compared.images) == (found.orders, ROWS)
+    assert abs((datetime.now(UTC) - compared.date).total_seconds()) < 60
+    path = photos.directory / "orders.json"
+    facts = json.loads(path.read_text())
+    for damaged in (
+        b"",
+        b"{}",
+        b"[" * 5000,
+        json.dumps({**facts, "images": True}).encode(),
+        json.dumps({**facts, "date": 5}).encode(),
+        json.dumps({**facts, "orders": [{**facts["orders"][0], "name": "another"}]}).encode(),
+        json.dumps({**facts, "orders": [{**facts["orders"][0], "precision_at_1": "1"}]}).encode(),
+        json.dumps({**facts, "orders": [{"name": "cosine"}]}).encode(),
+        json.dumps(facts).replace("null", "NaN").encode(),
+        json.dumps(facts).encode() + b" " * 20_000,
+    ):
+        path.write_bytes(damaged)
+        assert photos.info().orders is None
+    assert photos.check() == []
+    path.unlink()
+    path.mkdir()  # nothing can be kept there, and nothing is lost
+    assert len(photos.evaluate().orders) == 2
+    assert photos.info().orders is None

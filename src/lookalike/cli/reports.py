@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lookalike.cli.hints import as_command
 from lookalike.cli.made_of import exclusion_text, sources_text
 from lookalike.cli.output import UNTIL_RATE_S, OutputFiles, counted, duration, note, print_json, say, size_text
+from lookalike.display.advice import order_advice
 from lookalike.display.json import as_dict, skip_as_dict
 from lookalike.display.text import safe_text, share_text, time_text
 from lookalike.errors import Hint, with_hints
@@ -226,7 +227,7 @@ def _write_page(matches: "Matches", files: OutputFiles, *, open_page: bool) -> N
 def print_info(info: "Info", *, as_json: bool) -> None:
     """Prints what a collection is and holds."""
     if as_json:
-        print_json({**asdict(info), "index": _index_facts(info.index)})
+        print_json({**asdict(info), "index": _index_facts(info.index), "orders": _order_facts(info)})
         return
     rows = {
         "folder": safe_text(info.folder),
@@ -239,6 +240,9 @@ def print_info(info: "Info", *, as_json: bool) -> None:
         "skipped": f"{info.skipped:,}" + (", see: lookalike info --skipped" if info.skipped else ""),
         "index": info.index.spec if info.index else "none: every search compares with every vector",
     }
+    if info.orders and (advice := order_advice(info.orders.orders)):
+        of = f"(evaluated {info.orders.date:%Y-%m-%d} with {counted(info.orders.images, 'image')})"
+        rows["order"] = "\n            ".join([*advice, of])
     if excluded := exclusion_text(info):
         rows["leaves out"] = excluded
     if info.outdated:
@@ -271,6 +275,10 @@ def _index_facts(index: "Generation | None") -> dict[str, Any] | None:
     from lookalike.index.generation import as_facts
 
     return None if index is None else as_facts(index)
+
+
+def _order_facts(info: "Info") -> dict[str, Any] | None:
+    return {**asdict(info.orders), "date": info.orders.date.isoformat()} if info.orders else None
 
 
 def _plain(plan: "Plan") -> dict[str, Any]:

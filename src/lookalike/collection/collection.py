@@ -25,7 +25,7 @@ from lookalike.collection.sources import CollectionSources
 from lookalike.collection.uploads import Uploadable
 from lookalike.collection.writing import WriteAccess
 from lookalike.errors import CollectionError, CorruptError
-from lookalike.evaluation import edits, search_quality
+from lookalike.evaluation import edits, kept, search_quality
 from lookalike.evaluation.orders import Copied
 from lookalike.evaluation.results import Evaluation
 from lookalike.filters import Where, checked_where
@@ -190,7 +190,7 @@ class Collection(Searchable, Uploadable):
         """Measures the search with the collection's own images as queries, each left out of its own answer.
 
         The recall is against exact search; precision and mAP are by label. The orders that a search can give are
-        compared, too, also with edited copies of some images as queries.
+        compared, too, also with edited copies of some images as queries; `info` then tells what is better.
 
         Args:
             queries: the most images to use as queries, drawn at random and always the same.
@@ -202,6 +202,7 @@ class Collection(Searchable, Uploadable):
         """
         progress = arguments.callback(progress, "progress")
         found = search_quality.evaluate_search(self._snapshots, self._searcher, self._copied, queries, progress)
+        kept.keep(self._manifest.data_directory(self.directory), found)
         return dataclasses.replace(found, origin=self._origin())
 
     def _copied(self, image_id: int) -> Copied:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.errors import CorruptError
+from lookalike.evaluation import kept
+from lookalike.evaluation.kept import ComparedOrders
 from lookalike.index.generation import Generation
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage import layout
@@ -33,6 +35,7 @@ class Info:
         index: what is known of the index, or None if every search is exact.
         made_of: the folders and lists that it was made of, and what is left out.
         generation: the number of the index, which no earlier one has had; None if there is none.
+        orders: what `evaluate` has found of the orders that a search can give, or None.
         damage: why there is no index although there should be, as far as can be told without reading it; else None.
     """
 
@@ -52,6 +55,7 @@ class Info:
     made_of: MadeOf
     damage: str | None
     generation: int | None = None
+    orders: ComparedOrders | None = None
 
 
 def info_of(
@@ -85,4 +89,5 @@ def info_of(
         made_of=made_of,
         damage=damage,
         generation=state.generation.number if state.generation else None,
+        orders=kept.kept(manifest.data_directory(directory)),
     )

@@ -8,6 +8,7 @@ photos/.lookalike/            the directory of the collection, if no other is na
   decoding                    the files that it decodes at the moment
   catalog.sqlite              the images
   vectors.faiss               their vectors; vectors.000001.faiss after the first compaction
+  orders.json                 which order of the matches is better, as `evaluate` has found
   index/000003.faiss, .json   a generation of the index, and what is known of it
   data.000001/                catalog, vectors and index of a later model, in place of those above
 """
@@ -26,6 +27,7 @@ NEXT_MANIFEST = "reindexing.json"
 SOURCES = "sources.json"
 CATALOG = "catalog.sqlite"
 VECTORS = "vectors.faiss"
+ORDERS = "orders.json"
 _INDEX = "index"
 _LOCK = "lock"
 DECODING = "decoding"
@@ -124,7 +126,8 @@ def is_earlier_data(name: str, current: str | None) -> bool:
 
 def is_first_data(name: str) -> bool:
     """Whether that is a file or directory of the first model's data, which are not in a data directory."""
-    return bool(_CATALOG_FILES.fullmatch(name)) or is_vectors(name) or name == _INDEX
+    is_orders = name in (ORDERS, durable.beside(Path(ORDERS)).name)
+    return bool(_CATALOG_FILES.fullmatch(name)) or is_vectors(name) or name == _INDEX or is_orders
 
 
 def is_of_collection(name: str) -> bool:
