@@ -6,6 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, SupportsIndex, overload
 
+# So many images expected as near to a query by chance, or fewer, are beyond chance; with up to so many, near it.
+BEYOND_CHANCE, NEAR_CHANCE = 0.1, 1.0
+
 
 @dataclass(frozen=True)
 class Match:
@@ -22,6 +25,9 @@ class Match:
         attributes: the image's attributes, by name.
         is_query: whether its file is the one that was given as the query.
         sha256: of the file as it was indexed, or None; another file at `path` is not shown.
+        expected: how many images of the collection are expected as near to the query by chance, from 0 on: at most 0.1
+            is beyond chance, 1 and more is what any query finds. It does not tell whether the label is right, and
+            knows nothing of filters. None if the collection is too small to tell.
     """
 
     id: int
@@ -34,6 +40,7 @@ class Match:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     is_query: bool = False
     sha256: bytes | None = field(default=None, repr=False, compare=False)
+    expected: float | None = None
 
 
 @dataclass(frozen=True)

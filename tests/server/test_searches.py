@@ -36,6 +36,7 @@ def test_an_uploaded_image_is_searched_as_it_is(service: Running, photos: Collec
         "id": photos.search(file, k=1)[0].id,
         "key": "cats/04.png",
         "score": pytest.approx(1, abs=1e-3),
+        "expected": None,
         "label": "cats",
         "width": 16,
         "height": 16,

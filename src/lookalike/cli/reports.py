@@ -13,7 +13,7 @@ from lookalike.cli.made_of import exclusion_text, sources_text
 from lookalike.cli.output import UNTIL_RATE_S, OutputFiles, counted, duration, note, print_json, say, size_text
 from lookalike.display.advice import order_advice
 from lookalike.display.json import as_dict, skip_as_dict
-from lookalike.display.text import safe_text, share_text, time_text
+from lookalike.display.text import is_all_chance, safe_text, share_text, time_text
 from lookalike.errors import Hint, with_hints
 
 if TYPE_CHECKING:
@@ -205,6 +205,8 @@ def print_matches(
         from lookalike.display import terminal
 
         terminal.print_matches(matches, Console(), thumbnails=thumbnails)
+        if is_all_chance(matches):
+            note("Nothing here is nearer than chance.")
     if files.sheet:
         from lookalike.display.sheet import write_sheet
 

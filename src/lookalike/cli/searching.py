@@ -12,12 +12,23 @@ from lookalike import errors
 from lookalike.cli import filters, locate, options, output, reports
 
 if TYPE_CHECKING:
+    from lookalike.collection.collection import Collection
     from lookalike.search.terms import Term
 
 
 _HEADINGS = {
     "What to search for": ("--id", "--text", "--minus", "--minus-text", "--max-pixels"),
-    "Which images to find": ("-k", "--min-score", "--label", "--under", "--where", "--exact", "--recall", "--refine"),
+    "Which images to find": (
+        "-k",
+        "--min-score",
+        "--label",
+        "--under",
+        "--where",
+        "--exact",
+        "--recall",
+        "--refine",
+        "--confident",
+    ),
     "What to show": ("--thumbnails", "--html", "--open", "--sheet", "--overwrite", "--json"),
 }
 
@@ -35,6 +46,7 @@ _HEADINGS = {
 @click.option("--exact", is_flag=True, help="Compare with every image even if there is an index.")
 @click.option("--recall", type=options.RECALL, help="Target recall (default: the index's).")
 @click.option("--refine", is_flag=True, help="Order by what the nearest have in common: more of a kind.")
+@click.option("--confident", is_flag=True, help="Leave out what may be as near by chance: over 0.1 expected.")
 @click.option("--thumbnails/--no-thumbnails", default=True, help="Thumbnails in the terminal, if it can show them.")
 @options.html
 @options.open_page
@@ -64,7 +76,7 @@ def search(
     terms = [*_image_terms(queries, 1), *_text_terms(texts, 1), *_image_terms(minus, -1), *_text_terms(minus_text, -1)]
     if (image_id is None) != bool(queries or texts) or (image_id is not None and terms):
         raise errors.UsageError("search: give one or more images or --text, or the --id of one image, which goes alone")
-    wanted = {name: given.pop(name) for name in ("k", "min_score", "exact", "recall", "refine")}
+    wanted = {name: given.pop(name) for name in ("k", "min_score", "exact", "recall", "refine", "confident")}
     files = output.OutputFiles(given.pop("html"), given.pop("sheet"), given.pop("overwrite"))
     output.check_files(files)
     collection = locate.open_collection(directory, near=_files(queries), is_named=True, max_pixels=max_pixels)
@@ -76,6 +88,20 @@ def search(
     reports.print_matches(matches, files, **given)
     if not matches:
         filters.explain_nothing(collection, wanted["where"])
+        if wanted["confident"]:
+            _explain_chance(collection)
+
+
+def _explain_chance(collection: "Collection") -> None:
+    """Says why there may be no confident matches."""
+    from lookalike.search.chance import FEWEST
+
+    if len(collection) < FEWEST:
+        output.note(
+            f"Of fewer than {FEWEST} images, nobody can tell which are nearer than chance; leave out --confident."
+        )
+    else:
+        output.note("Nothing here is beyond chance; without --confident, what is nearest is shown.")
 
 
 def _files(queries: Sequence[str]) -> list[str]:

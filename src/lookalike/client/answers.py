@@ -218,9 +218,12 @@ def _match(answer: Object) -> Match:
     score = answer.number("score")
     if abs(score) > 1 + _ROUNDING:
         raise FormError("a score is not in [-1, 1]")
+    expected = answer.optional(answer.number, "expected")
+    if expected is not None and expected < 0:
+        raise FormError("an expected number is below 0")
     shown = image(answer)
     facts = shown.label, shown.width, shown.height, shown.attributes
-    return Match(shown.id, shown.key, None, score, *facts, sha256=shown.sha256)
+    return Match(shown.id, shown.key, None, score, *facts, sha256=shown.sha256, expected=expected)
 
 
 def _key(answer: Object) -> str:

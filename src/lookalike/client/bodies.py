@@ -151,8 +151,7 @@ def _options(options: SearchOptions) -> dict[str, Any]:
         members["exact"] = True
     if options.recall is not None:
         members["recall"] = options.recall
-    if options.refine:
-        members["refine"] = True
+    members |= {name: True for name in ("refine", "confident") if getattr(options, name)}
     return members
 
 

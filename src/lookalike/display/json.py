@@ -36,6 +36,7 @@ def match_as_dict(match: Match) -> dict[str, Any]:
         "id": match.id,
         **named("key", match.key),
         "score": plain(match.score),
+        "expected": plain(match.expected),
         **named("label", match.label),
         "width": match.width,
         "height": match.height,

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike.display.text import attribute_text, safe_text, score_text, shortened, shortened_path, size_text
+from lookalike.display.text import (
+    attribute_text,
+    chance_text,
+    safe_text,
+    score_text,
+    shortened,
+    shortened_path,
+    size_text,
+)
 from lookalike.results import Match, Matches
 
 if TYPE_CHECKING:
@@ -50,7 +58,8 @@ def table(matches: Matches) -> "Table":
 
     A path below the current folder is relative to it. Each match takes one line: a label or a name that is too long for
     it ends in an ellipsis, and a path loses its first folders; the link of the path leads to the file all the same. If
-    the search was filtered by attributes, the first few of these take the place of the size.
+    the search was filtered by attributes, the first few of these take the place of the size. Which matches are beyond
+    chance or near it (`chance_text`) has a column of its own, if any of them is.
     """
     from rich.box import SIMPLE_HEAD
     from rich.style import Style
@@ -61,6 +70,9 @@ def table(matches: Matches) -> "Table":
     table.add_column("", justify="right", style="dim", no_wrap=True)
     table.add_column("id", justify="right", style="dim", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
+    has_chance = any(map(chance_text, matches))
+    if has_chance:
+        table.add_column("chance", no_wrap=True)
     table.add_column("label", no_wrap=True)
     shown = matches.filtered_by[:_ATTRIBUTES]
     for name in shown:
@@ -77,7 +89,8 @@ def table(matches: Matches) -> "Table":
         mark = _QUERY_MARK if match.is_query else ""
         cell = _Cell(shortened(label, _LABEL_COLUMNS), shortened), _Cell(name, shortened_path, mark, link)
         # rich reads plain strings as markup, in which [red].jpg is a colour.
-        table.add_row(Text(number), Text(id_), Text(score), cell[0], *map(Text, facts), cell[1])
+        told = [score, chance_text(match)] if has_chance else [score]
+        table.add_row(Text(number), Text(id_), *map(Text, told), cell[0], *map(Text, facts), cell[1])
     return table
 
 

@@ -4,10 +4,11 @@ import math
 import os
 import re
 import unicodedata
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from lookalike.results import Match
+from lookalike.results import BEYOND_CHANCE, NEAR_CHANCE, Match
 
 _SHORT = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 # The two zero-width joiners are invisible, but Persian, the Indic scripts and many emoji need them.
@@ -89,6 +90,19 @@ def role_text(query: Any) -> str:
 def score_text(score: float) -> str:
     """Formats a cosine with three decimals, never as a negative zero."""
     return f"{round(score, 3) + 0.0:.3f}"
+
+
+def chance_text(match: Match) -> str:
+    """Whether a match is "beyond" chance or "near" it; "" if as many are near by chance, or nobody can tell."""
+    if match.expected is None or match.expected > NEAR_CHANCE:
+        return ""
+    return "beyond" if match.expected <= BEYOND_CHANCE else "near"
+
+
+def is_all_chance(matches: Iterable[Match]) -> bool:
+    """Whether there are matches, besides the query itself, and chance finds as near ones as each of them."""
+    expected = [match.expected for match in matches if not match.is_query]
+    return bool(expected) and all(each is not None and each > NEAR_CHANCE for each in expected)
 
 
 def size_text(match: Match) -> str:

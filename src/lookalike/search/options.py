@@ -23,6 +23,8 @@ class SearchOptions:
             exact.
         refine: orders the images by what the nearest of them have in common, which finds more things of a kind; the
             scores stay cosines, and copies stay first. It takes some milliseconds more.
+        confident: leaves out images that may be as near by chance: those of which more than 0.1 are expected, or of
+            which nobody can tell (`Match.expected`).
 
     Raises:
         UsageError: an option is of another type, or out of range.
@@ -34,6 +36,7 @@ class SearchOptions:
     exact: bool = field(default=False, kw_only=True)
     recall: float | None = field(default=None, kw_only=True)
     refine: bool = field(default=False, kw_only=True)
+    confident: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", min(arguments.whole(self.k, "k", least=1), _LARGEST_K))
@@ -43,6 +46,7 @@ class SearchOptions:
         object.__setattr__(self, "exact", arguments.flag(self.exact, "exact"))
         object.__setattr__(self, "recall", None if self.recall is None else checked_recall(self.recall))
         object.__setattr__(self, "refine", arguments.flag(self.refine, "refine"))
+        object.__setattr__(self, "confident", arguments.flag(self.confident, "confident"))
 
 
 class SearchKeywords(TypedDict, total=False):
@@ -54,3 +58,4 @@ class SearchKeywords(TypedDict, total=False):
     exact: bool
     recall: float | None
     refine: bool
+    confident: bool

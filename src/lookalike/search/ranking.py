@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import CorruptError
+from lookalike.results import BEYOND_CHANCE
 from lookalike.search import refinement
+from lookalike.search.chance import Numbers
 from lookalike.search.options import SearchOptions
 from lookalike.search.refinement import NEIGHBOURS, POOL
 from lookalike.search.snapshot import Snapshot
@@ -27,8 +29,8 @@ class Ranked:
     rows: Rows
     scores: Vectors
 
-    def __getitem__(self, kept: slice | NDArray[np.bool_]) -> "Ranked":
-        """The rows of a slice, or those that are True."""
+    def __getitem__(self, kept: NDArray[np.bool_]) -> "Ranked":
+        """The rows that are True."""
         return Ranked(self.rows[kept], self.scores[kept])
 
 
@@ -78,3 +80,17 @@ def _vectors(snapshot: Snapshot, rows: Rows) -> Vectors:
     if not np.isfinite(vectors).all():
         raise CorruptError(f"{snapshot.vectors.path}: there are vectors in it that are not finite")
     return vectors
+
+
+def judged(snapshot: Snapshot, query: Vectors, answer: Ranked, options: SearchOptions) -> tuple[Ranked, Numbers]:
+    """The rows of an answer that the options do not leave out, and how many are expected as near by chance.
+
+    The numbers are float64 (k,), NaN if nobody can tell. The query is a unit vector, float32 (1, dim).
+    """
+    if options.min_score is not None:
+        answer = answer[answer.scores >= options.min_score]
+    expected = snapshot.expected(query, answer.rows)
+    if not options.confident:
+        return answer, expected
+    is_beyond = expected <= BEYOND_CHANCE
+    return answer[is_beyond], expected[is_beyond]

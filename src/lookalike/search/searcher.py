@@ -1,5 +1,6 @@
 """Turns query vectors into matches: ranks rows by their stored vectors, then looks up their images."""
 
+import math
 import time
 from collections.abc import Collection, Generator
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -10,7 +11,7 @@ import numpy as np
 from lookalike.errors import NoImageError
 from lookalike.results import Match
 from lookalike.search.options import SearchOptions
-from lookalike.search.ranking import Ranked, ranked
+from lookalike.search.ranking import Ranked, judged, ranked
 from lookalike.search.snapshot import Snapshot, Snapshots
 from lookalike.storage.checksums import check_rows, read_checked
 from lookalike.storage.records import StoredImage
@@ -54,7 +55,7 @@ class Searcher:
                 snapshot, row_set = self._searchable(options, is_first=number == 0)
                 extra = len(leave_out)
                 answers = ranked(snapshot, queries, options, row_set, extra=extra)
-                named = self._named(snapshot, answers, options, extra=extra, patient=patient)
+                named = self._named(snapshot, queries, answers, options, extra=extra, patient=patient)
                 if named is not None:
                     return [[match for match in each if match.id not in leave_out][: options.k] for each in named]
         raise AssertionError("attempts do not end")
@@ -76,7 +77,7 @@ class Searcher:
                     if options.refine:
                         snapshot.centre()
                 answers = ranked(snapshot, query, options, row_set, extra=1)  # it finds itself
-                if (matches := self._named(snapshot, answers, options, extra=1, patient=patient)) is not None:
+                if (matches := self._named(snapshot, query, answers, options, extra=1, patient=patient)) is not None:
                     others = [match for match in matches[0] if match.id != image_id]
                     return self._match(image, 1.0), others[: options.k]
         raise AssertionError("attempts do not end")
@@ -147,6 +148,7 @@ class Searcher:
     def _named(
         self,
         snapshot: Snapshot,
+        queries: Vectors,
         answers: list[Ranked],
         options: SearchOptions,
         *,
@@ -159,21 +161,22 @@ class Searcher:
         Otherwise, images that were removed meanwhile are left out.
         """
         matches = []
-        for answer in answers:
-            if options.min_score is not None:
-                answer = answer[answer.scores >= options.min_score]
+        for query, ranking in zip(queries, answers, strict=True):
+            answer, expected = judged(snapshot, query[None], ranking, options)
             named = snapshot.catalog.named(answer.rows.tolist(), where=options.where, limit=options.k + extra)
             seen = snapshot.state
             if named.state.files != seen.files or (patient and named.state != seen):
                 return None
             check_rows(snapshot.vectors, np.array([*named.crc32s], np.int64), named.crc32s)
-            score_of = dict(zip(answer.rows.tolist(), answer.scores.tolist(), strict=True))
-            matches.append([self._match(image, score_of[image.row]) for image in named.images])
+            told = zip(answer.scores.tolist(), expected.tolist(), strict=True)
+            told_of = dict(zip(answer.rows.tolist(), told, strict=True))
+            matches.append([self._match(image, *told_of[image.row]) for image in named.images])
         return matches
 
-    def _match(self, image: StoredImage, score: float) -> Match:
+    def _match(self, image: StoredImage, score: float, expected: float = math.nan) -> Match:
         # Stored vectors are rounded to half precision, which leaves their lengths within some 1e-4 of 1.
         cosine = min(max(score, -1.0), 1.0)
         path = self._folder / image.key
         facts = image.label, image.width, image.height, image.attributes
-        return Match(image.id, image.key, path, cosine, *facts, sha256=image.sha256)
+        known = None if math.isnan(expected) else expected
+        return Match(image.id, image.key, path, cosine, *facts, sha256=image.sha256, expected=known)

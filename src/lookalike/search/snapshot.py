@@ -17,6 +17,8 @@ from lookalike.index.faiss_index import Index
 from lookalike.index.generation import Generation
 from lookalike.index.operating_point import SearchParameters
 from lookalike.index.policies import TuningPolicy
+from lookalike.search import chance
+from lookalike.search.chance import Chance, Numbers
 from lookalike.search.options import SearchOptions
 from lookalike.search.refinement import Centre
 from lookalike.storage import checksums
@@ -30,6 +32,7 @@ from lookalike.system import forks
 
 _FILTERS = 32  # the row sets that a snapshot keeps
 _SAMPLE = 1000  # rows that tell the mean of all
+_BLOCK = 4096  # rows whose vectors are compared with what is expected by chance at a time
 
 
 class _DamagedIndexError(CorruptError):
@@ -67,6 +70,7 @@ class Snapshot:
     give_up_index: Callable[[CorruptError, State], None] = field(compare=False, repr=False)
     _filtered: OrderedDict[Where, RowSet] = field(default_factory=OrderedDict, compare=False, repr=False)
     _centre: list[Centre] = field(default_factory=list, compare=False, repr=False)
+    _chance: list[Chance] = field(default_factory=list, compare=False, repr=False)
     _lock: threading.Lock = field(default_factory=forks.lock, compare=False, repr=False)
 
     def search(
@@ -121,6 +125,22 @@ class Snapshot:
                 sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE)).astype(np.int64)]
                 self._centre.append(Centre(checksums.read_checked(self.catalog, self.vectors, sample)))
             return self._centre[0]
+
+    def expected(self, query: Vectors, rows: Rows) -> Numbers:
+        """How many live rows are expected as near to a query by chance as each of some rows: float64 (k,).
+
+        NaN if there are too few to tell. Whether vectors are damaged is not checked.
+
+        Args:
+            query: a unit vector, float32 (1, dim).
+            rows: int64 (k,).
+        """
+        with self._lock:
+            if not self._chance:
+                self._chance.append(chance.sampled(self.vectors, self.live))
+            known = self._chance[0]
+        blocks = np.split(rows, range(_BLOCK, len(rows), _BLOCK))
+        return np.concatenate([known.expected(query, self.vectors.stored(block), block) for block in blocks])
 
     def parameters(
         self, k: int, row_set: RowSet, *, recall: float | None = None, exact: bool = False

@@ -140,6 +140,7 @@ class SearchOptions(Body):
     exact: bool = Field(False, description="Compares with every image, even if there is an index.")
     recall: float | None = Field(None, gt=0, le=1, description="The target recall; by default that of the index.")
     refine: bool = Field(False, description="Orders by what the nearest have in common, which finds more of a kind.")
+    confident: bool = Field(False, description="Leaves out images that may be as near by chance: `expected` over 0.1.")
     region: _Region | None = Field(
         None,
         description="Searches for a part of the only positive image: `[x, y, width, height]` in shares of its sides.",
@@ -260,6 +261,13 @@ class Found(BaseModel):
     key: str = Field(description="Its name in the collection.", examples=["cats/tom.jpg"])
     key_bytes: str | None = Field(None, description="The bytes of the name in base64, if they are not UTF-8.")
     score: float = Field(description="The cosine similarity to the query, in [-1, 1].", examples=[0.873])
+    expected: float | None = Field(
+        ge=0,
+        description="How many images of the collection are expected as near to the query by chance, whatever the"
+        " filter: at most 0.1 is beyond chance. It does not tell whether the label is right. Null if nobody can tell,"
+        " since there are too few images.",
+        examples=[0.004],
+    )
     label: str | None = Field(None, examples=["cats"])
     width: int = Field(description="Of the upright image, in pixels.", examples=[1024])
     height: int = Field(examples=[768])

@@ -52,6 +52,7 @@ class ImageQuery(BaseModel):
     exact: bool = Field(False, description="Compares with every image, even if there is an index.")
     recall: float | None = Field(None, gt=0, le=1, description="The target recall.")
     refine: bool = Field(False, description="Orders by what the nearest have in common, which finds more of a kind.")
+    confident: bool = Field(False, description="Leaves out images that may be as near by chance: `expected` over 0.1.")
     region: str | None = Field(None, description="A part of the image: `x,y,width,height` in shares of its sides.")
 
 
@@ -239,6 +240,7 @@ def _options(given: bodies.SearchOptions | ImageQuery, where: Where | None) -> S
         "exact": given.exact,
         "recall": given.recall,
         "refine": given.refine,
+        "confident": given.confident,
     }
 
 

@@ -1,0 +1,118 @@
+"""How many images come as near to a query as a match by chance: an E-value beside the score.
+
+The mean of the collection is taken off, and the query is compared with a random sample of the stored vectors. Where
+directions are random, a squared cosine of at least c^2 has a probability of about (1 - c^2)^((d - 1) / 2), with d the
+dimension: -log(1 - c^2) has an exponential tail. The vectors of a model do not fill their space, so that the slope is
+not known, but it shows in the largest hundredth of the sample. What is expected among n images is n times the
+probability.
+
+The slope is estimated from few cosines. A match is therefore judged by the distribution of one more excess, t of them
+being known: P(X > x) = (1 + x / sum)^-t, which is exact for an exponential tail, and tends to exp(-x / mean). One that
+is itself in the sample is judged by the others, or it would hide its own surprise.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.search.refinement import Centre
+from lookalike.storage.mapped_vectors import MappedVectors
+from lookalike.storage.rows import Rows, RowSet
+from lookalike.storage.vectors import StoredVectors, Vectors, unit
+
+FEWEST = 100  # vectors; of fewer, the tail that the estimate takes would be no tail
+_SAMPLE = 1500
+_TAIL, _LEAST_TAIL = 0.01, 7  # of the sample: the share whose cosines tell the slope, and the least number
+_SAME = 0.999  # cosine: the query itself, or its copy, which is not near by chance
+_LONGEST = 0.01  # what a stored length differs from 1, if it is not damaged
+_MOST_SQUARE = 1 - 1e-7  # of a cosine, in single precision
+
+Numbers = NDArray[np.float64]
+
+
+class Chance:
+    """A sample of a collection, by which to tell how near to a query its vectors come by chance.
+
+    Threads may share it.
+    """
+
+    def __init__(self, stored: StoredVectors, rows: Rows, count: int) -> None:
+        """Takes a sample as it is stored; damaged vectors are left out.
+
+        Args:
+            stored: half precision, (n, dim).
+            rows: their rows, ascending, int64 (n,).
+            count: the number of vectors that they are a sample of.
+        """
+        vectors = stored.astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sound = np.abs(np.linalg.norm(vectors, axis=1) - 1) < _LONGEST  # not, if there is one that is not finite
+        self._rows, self._count = rows[sound], count
+        self._centre = Centre(stored[sound])
+        self._sample = unit(self._centre.taken_off(vectors[sound]))
+
+    def expected(self, query: Vectors, stored: StoredVectors, rows: Rows) -> Numbers:
+        """How many vectors of the collection are expected as near to a query as each of some: float64 (k,).
+
+        NaN if there are too few to tell.
+
+        Args:
+            query: a unit vector, float32 (1, dim).
+            stored: vectors of the collection, half precision, (k, dim).
+            rows: their rows, int64 (k,).
+        """
+        around = unit(self._centre.taken_off(query))[0]
+        cosines = self._sample @ around
+        others = cosines[cosines < _SAME]
+        if len(others) < FEWEST:
+            return np.full(len(rows), np.nan)
+        with np.errstate(over="ignore", invalid="ignore"):  # a damaged vector is refused by whoever names it
+            centred = self._centre.taken_off(stored.astype(np.float32))
+            # By einsum, whose result for one vector does not depend, in its last bits, on how many there are.
+            found = np.einsum("ij,j->i", centred, around) / np.linalg.norm(centred, axis=1)
+        places = np.minimum(np.searchsorted(self._rows, rows), len(self._rows) - 1)
+        is_sampled = (self._rows[places] == rows) & (cosines[places] < _SAME)
+        shares = _shares(_surprise(found), np.sort(_surprise(others)), is_sampled)
+        return np.minimum(self._count * shares, self._count)
+
+
+def sampled(vectors: MappedVectors, live: RowSet) -> Chance:
+    """Reads a random sample of the live rows, which changes no more than they do."""
+    rows = live.rows()
+    if len(rows) > _SAMPLE:
+        rows = np.sort(rows[np.argpartition(_lots(rows), _SAMPLE)[:_SAMPLE]])
+    return Chance(vectors.stored(rows), rows, live.size)
+
+
+def _lots(rows: Rows) -> NDArray[np.uint64]:
+    """A random number for each row, always the same (the finalizer of SplitMix64, Steele et al., OOPSLA 2014)."""
+    lots = rows.astype(np.uint64)
+    lots = (lots ^ (lots >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    lots = (lots ^ (lots >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return lots ^ (lots >> np.uint64(31))
+
+
+def _surprise(cosines: Vectors) -> Numbers:
+    """What has an exponential tail, of cosines: grows with them, and is below 0 where they are."""
+    doubles = cosines.astype(np.float64)
+    return np.copysign(np.log1p(-np.minimum(doubles**2, _MOST_SQUARE)), doubles)
+
+
+def _shares(found: Numbers, sample: Numbers, is_sampled: NDArray[np.bool_]) -> Numbers:
+    """The share of vectors as near as each that was found, by a sample in ascending order: float64 (k,).
+
+    Args:
+        found: by `_surprise`, float64 (k,).
+        sample: likewise, float64 (n,).
+        is_sampled: which of those that were found are in the sample, bool (k,).
+    """
+    count = len(sample)
+    tail = max(_LEAST_TAIL, round(_TAIL * count))
+    threshold = sample[-tail - 1]
+    total = np.sum(sample[-tail:] - threshold)
+    counted = (count - np.searchsorted(sample, found)) / count
+    excess = np.maximum(found - threshold, 0)
+    # One of the sample is judged by the others: there is one less in the tail, and one excess less in the sum.
+    left = tail - is_sampled
+    rest = np.maximum(total - np.where(is_sampled, excess, 0), np.finfo(np.float64).tiny)
+    beyond = left / (count - is_sampled) * np.exp(-left * np.log1p(excess / rest))
+    return np.where(excess > 0, beyond, counted)
