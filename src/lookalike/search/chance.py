@@ -25,6 +25,7 @@ _TAIL, _LEAST_TAIL = 0.01, 7  # of the sample: the share whose cosines tell the 
 _SAME = 0.999  # cosine: the query itself, or its copy, which is not near by chance
 _LONGEST = 0.01  # what a stored length differs from 1, if it is not damaged
 _MOST_SQUARE = 1 - 1e-7  # of a cosine, in single precision
+_ROUNDING = 1e-6  # what is as near may differ by this much
 
 Numbers = NDArray[np.float64]
 
@@ -109,10 +110,10 @@ def _shares(found: Numbers, sample: Numbers, is_sampled: NDArray[np.bool_]) -> N
     tail = max(_LEAST_TAIL, round(_TAIL * count))
     threshold = sample[-tail - 1]
     total = np.sum(sample[-tail:] - threshold)
-    counted = (count - np.searchsorted(sample, found)) / count
+    counted = (count - np.searchsorted(sample, found - _ROUNDING)) / count
     excess = np.maximum(found - threshold, 0)
     # One of the sample is judged by the others: there is one less in the tail, and one excess less in the sum.
     left = tail - is_sampled
-    rest = np.maximum(total - np.where(is_sampled, excess, 0), np.finfo(np.float64).tiny)
+    rest = np.maximum(total - np.where(is_sampled, excess, 0), _ROUNDING)
     beyond = left / (count - is_sampled) * np.exp(-left * np.log1p(excess / rest))
-    return np.where(excess > 0, beyond, counted)
+    return np.where(excess > _ROUNDING, beyond, counted)
