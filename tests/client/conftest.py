@@ -14,6 +14,7 @@ from tests.support.reindexing import annotate
 needs("fastapi", "uvicorn", "prometheus_client", "python_multipart", "httpx")
 
 from lookalike.server.settings import Settings
+from tests.support.crowds import crowd
 from tests.support.http_service import TOKEN, running
 
 NAMES = [
@@ -51,6 +52,17 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
             Client(f"http://127.0.0.1:{service.port}/", token=TOKEN) as client,
         ):
             yield Both(collection, client)
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    """301 vectors, enough to tell chance, for tests that change nothing."""
+    with (
+        crowd(tmp_path_factory.mktemp("crowded").resolve() / "photos") as collection,
+        running(collection) as service,
+        Client(f"http://127.0.0.1:{service.port}") as client,
+    ):
+        yield Both(collection, client)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from lookalike.images.region import Region, cut
 from lookalike.search.options import SearchKeywords
 from tests.client.conftest import NAMES, Both
 from tests.collection.test_signatures import STRANGE, TAKES, methods
+from tests.support.crowds import directions
 from tests.support.pictures import draw, picture
 
 # What a service does not do for a client: what is about the disk of its machine, and what takes minutes.
@@ -85,6 +86,7 @@ OPTIONS: list[SearchKeywords] = [
     {"min_score": float("-inf")},
     {"exact": True},
     {"refine": True},
+    {"confident": True},
     {"recall": 0.5},
 ]
 OPTIONS += [{"where": where, "k": 20} for where in FILTERS]
@@ -111,6 +113,24 @@ def test_every_search_finds_the_same_with_all_options(both: Both, options: Searc
         client.search_many(many, **options), collection.search_many(many, **options), strict=True
     ):
         same(found, expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"confident": True}, {"refine": True, "k": 301}, {"where": Where(under="a")}])
+def test_as_many_are_expected_by_chance(crowded: Both, options: SearchKeywords) -> None:
+    terms = [Term(id=1, weight=2), Term(id=7, weight=-0.5)]
+    searches: list[Callable[[Any], Any]] = [
+        lambda it: it.search_id(1, **options),
+        lambda it: it.search_vector(directions(1, 5), **options),
+        lambda it: it.search_terms(terms, **options),
+    ]
+    for search in searches:
+        found, expected = search(crowded.client), search(crowded.collection)
+        assert [match.id for match in found] == [match.id for match in expected]
+        numbers = [match.expected for match in expected]
+        assert None not in numbers
+        assert [match.expected for match in found] == pytest.approx(numbers, rel=1e-4)
+    [copy] = crowded.client.search_id(1, confident=True)
+    assert copy.key == "copy.jpg"
 
 
 SOURCES: list[Callable[[Path], Any]] = [

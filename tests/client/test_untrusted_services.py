@@ -37,6 +37,11 @@ WRONG: dict[str, bytes] = {
     "a score that is true": found({**MATCH, "score": True}),
     "a score of 2": found({**MATCH, "score": 2}),
     "no score": found(IMAGE),
+    "an expected number below 0": found({**MATCH, "expected": -1}),
+    "an expected number of text": found({**MATCH, "expected": "0.5"}),
+    "an expected number that is true": found({**MATCH, "expected": True}),
+    "an expected number that is infinite": b'{"matches": [%s]}'
+    % json.dumps({**MATCH, "expected": 7}).replace("7}", "1e999}").encode(),
     "no id": found({**MATCH, "id": None}),
     "id 0": found({**MATCH, "id": 0}),
     "id of a float": found({**MATCH, "id": 7.0}),

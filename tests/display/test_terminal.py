@@ -124,6 +124,20 @@ def test_the_query_among_the_matches_is_marked(matches: Matches, screen: Screen)
     assert plain(written(long))[2].rstrip().endswith("… (query)")
 
 
+def test_what_is_beyond_chance_or_near_it_has_a_column_if_anything_is(screen: Screen) -> None:
+    numbers = [0.0, 0.1, 0.11, 1.0, 1.01, None]
+    found = Matches(Match(place, "a", Path("/a.png"), 0.5, "hat", expected=each) for place, each in enumerate(numbers))
+    console = screen(width=80, color_system=None)
+    console.print(table(found))
+    head, _, *rows = plain(written(console))
+    assert head.split() == ["id", "score", "chance", "label", "size", "path"]
+    words = [row[head.index("chance") :].partition("hat")[0].strip() for row in rows]
+    assert words == ["beyond", "beyond", "near", "near", "", ""]
+    plainer = screen(width=80, color_system=None)
+    plainer.print(table(found[4:]))
+    assert "chance" not in written(plainer)
+
+
 def test_attributes_that_were_filtered_by_take_the_place_of_the_size(screen: Screen) -> None:
     """Three at most, each cut to its column; an image without one, as != admits it, has an empty cell."""
     composed, decomposed = "gr\u00f6\u00dfe", "gro\u0308\u00dfe"

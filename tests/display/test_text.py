@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike.display.text import safe_text, score_text, share_text, size_text, time_text
+from lookalike.display.text import is_all_chance, safe_text, score_text, share_text, size_text, time_text
 from lookalike.results import Match
 
 SHORT = {"\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
@@ -84,3 +84,13 @@ def test_a_share_is_rounded_down(share: float, expected: str) -> None:
 )
 def test_a_time_has_two_significant_digits(milliseconds: float, expected: str) -> None:
     assert time_text(milliseconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [([], False), ([1.01, 30.0], True), ([1.0, 30.0], False), ([0.05], False), ([None, 2.0], False), ([None], False)],
+)
+def test_all_is_chance_if_every_match_is_expected_more_than_once(numbers: list[float | None], expected: bool) -> None:
+    found = [Match(1, "a", None, 0.5, expected=number) for number in numbers]
+    assert is_all_chance(found) is expected
+    assert is_all_chance([Match(2, "q", None, 1.0, is_query=True, expected=0.0), *found]) is expected

@@ -12,6 +12,7 @@ from PIL import Image
 
 from lookalike import Collection, Match, Term, Where
 from lookalike.filters import Between, Not
+from tests.support.crowds import DIM, crowd
 from tests.support.http_service import Running, in_base64, problem, running, search, search_image
 from tests.support.pictures import draw, picture, unit_of
 from tests.support.reindexing import annotate
@@ -44,6 +45,23 @@ def test_an_uploaded_image_is_searched_as_it_is(service: Running, photos: Collec
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "thumbnail": f"/v1/images/{found[0]['id']}/thumbnail?v={photos.search(file, k=1)[0].sha256.hex()[:16]}",  # type: ignore[union-attr]
     }
+
+
+def test_what_is_expected_by_chance_is_told_and_cut(tmp_path: Path) -> None:
+    with crowd(tmp_path.resolve() / "photos") as collection, running(collection) as service:
+        found = search(service.client, positive=[{"id": 1}], k=3)
+        told = [match.expected for match in collection.search_id(1, k=3)]
+        assert [match["expected"] for match in found] == pytest.approx(told, rel=1e-4)
+        [copy] = search(service.client, positive=[{"id": 1}], confident=True)
+        assert copy["key"] == "copy.jpg"
+        assert search(service.client, positive=[{"vector": [1.0] * DIM}], confident=True) == []
+
+
+def test_an_uploaded_image_may_ask_for_what_is_beyond_chance(service: Running, photos: Collection) -> None:
+    """Of twelve pictures, nobody can tell."""
+    image = (photos.folder / "cats" / "04.png").read_bytes()
+    assert search_image(service.client, image, confident="false")
+    assert search_image(service.client, image, confident="true") == []
 
 
 def test_a_form_is_searched_like_a_raw_body(service: Running, photos: Collection) -> None:

@@ -23,7 +23,7 @@ FEWEST = 100  # vectors; of fewer, the tail that the estimate takes would be no 
 _SAMPLE = 1500
 _TAIL, _LEAST_TAIL = 0.01, 7  # of the sample: the share whose cosines tell the slope, and the least number
 _SAME = 0.999  # cosine: the query itself, or its copy, which is not near by chance
-_LONGEST = 0.01  # what a stored length differs from 1, if it is not damaged
+_LENGTH_ERROR = 0.01  # a stored length differs from 1 by less, if it is not damaged
 _MOST_SQUARE = 1 - 1e-7  # of a cosine, in single precision
 _ROUNDING = 1e-6  # what is as near may differ by this much
 
@@ -46,7 +46,9 @@ class Chance:
         """
         vectors = stored.astype(np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
-            sound = np.abs(np.linalg.norm(vectors, axis=1) - 1) < _LONGEST  # not, if there is one that is not finite
+            sound = (
+                np.abs(np.linalg.norm(vectors, axis=1) - 1) < _LENGTH_ERROR
+            )  # not, if there is one that is not finite
         self._rows, self._count = rows[sound], count
         self._centre = Centre(stored[sound])
         self._sample = unit(self._centre.taken_off(vectors[sound]))
