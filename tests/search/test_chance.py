@@ -33,7 +33,7 @@ def of(vectors: Vectors) -> Chance:
 
 def expected(vectors: Vectors, query: Vectors) -> Numbers:
     """What is expected as near to a query as each of these vectors."""
-    return of(vectors).expected(query, vectors.astype(np.float16), np.arange(len(vectors)))
+    return of(vectors).expected(query, np.arange(len(vectors)), vectors.astype(np.float16).__getitem__)
 
 
 # Numbers
@@ -65,7 +65,7 @@ def test_foreign_queries_find_as_many_as_are_expected(
     rows = np.arange(count)
     sampled = rows[np.sort(np.argsort(chance._lots(rows))[:1500])]
     known = Chance(vectors[sampled], sampled, count)
-    told = np.array([known.expected(query[None], vectors, rows) for query in foreign(300, 2)])
+    told = np.array([known.expected(query[None], rows, vectors.__getitem__) for query in foreign(300, 2)])
     for least in (0.1, 0.3, 1, 3, 10):
         found = np.mean(np.sum(told <= least, axis=1))
         assert least / 3 < found < least * 3, least
@@ -90,8 +90,10 @@ def _slow(vectors: Vectors, query: Vectors, place: int) -> float:
 def test_the_numbers_are_those_of_the_definition() -> None:
     vectors = clustered(400, 24, seed=5)
     for query in clustered(3, 24, seed=6)[:, None]:
-        told = expected(vectors, query)
-        assert told == pytest.approx([_slow(vectors, query, place) for place in range(400)], rel=1e-3, abs=1e-6)
+        told, defined = expected(vectors, query), np.array([_slow(vectors, query, place) for place in range(400)])
+        is_fitted = defined < 7
+        assert told[is_fitted] == pytest.approx(defined[is_fitted], rel=1e-3)
+        assert told[~is_fitted] == pytest.approx(defined[~is_fitted], abs=1)  # two may be as near but for rounding
 
 
 def test_what_is_nearer_is_expected_less() -> None:
@@ -111,8 +113,9 @@ def test_turning_everything_changes_nothing() -> None:
 def test_the_size_of_a_collection_scales_what_is_expected() -> None:
     vectors, query = directions(1500, 9).astype(np.float16), directions(1, 10)
     of_few, of_many = (Chance(vectors, np.arange(1500), count) for count in (1500, 150_000))
-    foreign = directions(50, 11).astype(np.float16), np.arange(5000, 5050)
-    assert of_many.expected(query, *foreign) == pytest.approx(100 * of_few.expected(query, *foreign))
+    foreign = directions(50, 11).astype(np.float16)
+    told = [each.expected(query, np.arange(5000, 5050), lambda _: foreign) for each in (of_few, of_many)]
+    assert told[1] == pytest.approx(100 * told[0])
 
 
 # Searches
@@ -248,7 +251,9 @@ def test_copies_of_the_query_do_not_hide_each_other() -> None:
 def test_damaged_vectors_are_left_out_of_the_sample(damage: float) -> None:
     vectors, query = directions(400, 1).astype(np.float16), directions(1, 2)
     rows = np.arange(400)
-    sound = Chance(np.delete(vectors, 7, axis=0), np.delete(rows, 7), 400).expected(query, vectors[20:30], rows[20:30])
+    some = vectors[20:30]
+    sound = Chance(np.delete(vectors, 7, axis=0), np.delete(rows, 7), 400).expected(query, rows[20:30], lambda _: some)
     vectors[7] = damage
-    assert np.array_equal(Chance(vectors, rows, 400).expected(query, vectors[20:30], rows[20:30]), sound)
-    assert np.isfinite(Chance(vectors, rows, 400).expected(query, vectors, rows)).sum() >= 399
+    damaged = Chance(vectors, rows, 400)
+    assert np.array_equal(damaged.expected(query, rows[20:30], vectors.__getitem__), sound)
+    assert np.isfinite(damaged.expected(query, rows, vectors.__getitem__)).sum() >= 399

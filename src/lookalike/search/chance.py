@@ -11,6 +11,8 @@ being known: P(X > x) = (1 + x / sum)^-t, which is exact for an exponential tail
 is itself in the sample is judged by the others, or it would hide its own surprise.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,29 +55,35 @@ class Chance:
         self._centre = Centre(stored[sound])
         self._sample = unit(self._centre.taken_off(vectors[sound]))
 
-    def expected(self, query: Vectors, stored: StoredVectors, rows: Rows) -> Numbers:
-        """How many vectors of the collection are expected as near to a query as each of some: float64 (k,).
+    def expected(self, query: Vectors, rows: Rows, stored: Callable[[Rows], StoredVectors]) -> Numbers:
+        """How many vectors of the collection are expected as near to a query as those of some rows: float64 (k,).
 
         NaN if there are too few to tell.
 
         Args:
             query: a unit vector, float32 (1, dim).
-            stored: vectors of the collection, half precision, (k, dim).
-            rows: their rows, int64 (k,).
+            rows: int64 (k,).
+            stored: reads the vectors of rows, half precision, (k, dim).
         """
-        around = unit(self._centre.taken_off(query))[0]
-        cosines = self._sample @ around
-        others = cosines[cosines < _SAME]
+        around = self._centre.taken_off(query)[0]
+        # A threaded matrix product would wait for other threads, and its last bits depend on the number of vectors.
+        cosines = np.vecdot(self._sample, around) / np.sqrt(np.vecdot(around, around))
+        others = np.sort(cosines[cosines < _SAME])
         if len(others) < FEWEST:
             return np.full(len(rows), np.nan)
+        places = np.minimum(np.searchsorted(self._rows, rows), len(self._rows) - 1)
+        is_sampled = self._rows[places] == rows
+        found = cosines[places]
+        if not is_sampled.all():
+            found[~is_sampled] = self._cosines(around, stored(rows[~is_sampled]))
+        return np.minimum(self._count * _shares(found, others, is_sampled & (found < _SAME)), self._count)
+
+    def _cosines(self, around: Vectors, stored: StoredVectors) -> Vectors:
         with np.errstate(over="ignore", invalid="ignore"):  # a damaged vector is refused by whoever names it
             centred = self._centre.taken_off(stored.astype(np.float32))
-            # By einsum, whose result for one vector does not depend, in its last bits, on how many there are.
-            found = np.einsum("ij,j->i", centred, around) / np.linalg.norm(centred, axis=1)
-        places = np.minimum(np.searchsorted(self._rows, rows), len(self._rows) - 1)
-        is_sampled = (self._rows[places] == rows) & (cosines[places] < _SAME)
-        shares = _shares(_surprise(found), np.sort(_surprise(others)), is_sampled)
-        return np.minimum(self._count * shares, self._count)
+            lengths = np.sqrt(np.vecdot(centred, centred) * np.vecdot(around, around))
+            cosines: Vectors = np.vecdot(centred, around) / lengths
+        return cosines
 
 
 def sampled(vectors: MappedVectors, live: RowSet) -> Chance:
@@ -100,22 +108,22 @@ def _surprise(cosines: Vectors) -> Numbers:
     return np.copysign(np.log1p(-np.minimum(doubles**2, _MOST_SQUARE)), doubles)
 
 
-def _shares(found: Numbers, sample: Numbers, is_sampled: NDArray[np.bool_]) -> Numbers:
+def _shares(found: Vectors, sample: Vectors, is_sampled: NDArray[np.bool_]) -> Numbers:
     """The share of vectors as near as each that was found, by a sample in ascending order: float64 (k,).
 
     Args:
-        found: by `_surprise`, float64 (k,).
-        sample: likewise, float64 (n,).
+        found: cosines, float32 (k,).
+        sample: likewise, float32 (n,).
         is_sampled: which of those that were found are in the sample, bool (k,).
     """
     count = len(sample)
     tail = max(_LEAST_TAIL, round(_TAIL * count))
-    threshold = sample[-tail - 1]
-    total = np.sum(sample[-tail:] - threshold)
-    counted = (count - np.searchsorted(sample, found - _ROUNDING)) / count
-    excess = np.maximum(found - threshold, 0)
+    surprises = _surprise(np.concatenate([sample[-tail - 1 :], found]))
+    threshold = surprises[0]
+    excess = np.maximum(surprises[tail + 1 :] - threshold, 0)
     # One of the sample is judged by the others: there is one less in the tail, and one excess less in the sum.
     left = tail - is_sampled
-    rest = np.maximum(total - np.where(is_sampled, excess, 0), _ROUNDING)
-    beyond = left / (count - is_sampled) * np.exp(-left * np.log1p(excess / rest))
+    rest = np.maximum(np.sum(surprises[: tail + 1] - threshold) - is_sampled * excess, _ROUNDING)
+    beyond = left / (count - is_sampled) * (1 + excess / rest) ** -left
+    counted = (count - np.searchsorted(sample, found - np.float32(_ROUNDING))) / count
     return np.where(excess > _ROUNDING, beyond, counted)

@@ -140,7 +140,7 @@ class Snapshot:
                 self._chance.append(chance.sampled(self.vectors, self.live))
             known = self._chance[0]
         blocks = np.split(rows, range(_BLOCK, len(rows), _BLOCK))
-        return np.concatenate([known.expected(query, self.vectors.stored(block), block) for block in blocks])
+        return np.concatenate([known.expected(query, block, self.vectors.stored) for block in blocks])
 
     def parameters(
         self, k: int, row_set: RowSet, *, recall: float | None = None, exact: bool = False
