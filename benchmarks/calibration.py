@@ -1,12 +1,12 @@
 """Measures whether what is expected by chance is found: foreign queries in collections of another kind.
 
-    python benchmarks/calibration.py FOLDER [--drawn 1500] [--queries 300]
+    python benchmarks/calibration.py FOLDER [--drawn 2000] [--queries 300]
 
 FOLDER holds photographs, whose label is the name of the folder that they are in. Beside them, a gallery, textures and
 noise are drawn. None of the queries of a line has anything to do with the images of the collection, so that all that is
-near is near by chance: of the matches that are expected at most e times, there should be e a query. "photos but
-its own" takes the photographs of each label as queries in a collection of all others. Two lines follow on what chance does not
-tell: how well the number expected, and the score of the best match, tell whether its label is the query's (AUROC).
+near is near by chance: of the matches that are expected at most e times, there should be e a query. "photos but its
+own" takes the photographs of each label as queries in a collection of all others. Two lines follow on what chance does
+not tell: how well the number expected, and the score of the best match, tell whether its label is the query's (AUROC).
 """
 
 import tempfile
@@ -41,7 +41,7 @@ _K = 500  # more matches than are expected ten times, in any of these collection
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--drawn", default=1500, show_default=True, help="Images of each drawn kind.")
+@click.option("--drawn", default=2000, show_default=True, help="Images of each drawn kind.")
 @click.option("--queries", default=300, show_default=True, help="Queries of each line, at most.")
 def main(folder: Path, drawn: int, queries: int) -> None:
     with tempfile.TemporaryDirectory() as place:
