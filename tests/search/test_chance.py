@@ -16,7 +16,7 @@ from lookalike.storage.rows import RowSet
 from lookalike.storage.vectors import Vectors, unit
 from tests.support.crowds import DIM, crowd, directions
 from tests.support.searched_collections import QUERIES, ROWS
-from tests.support.vector_collections import clustered, create, drop, keys_of, put
+from tests.support.vector_collections import clustered, create, drop, keys_of, put, reopened
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +208,32 @@ def test_the_sample_changes_no_more_than_the_collection(tmp_path: Path) -> None:
     assert len(before & after) > 1450
     assert min(after) >= 40
     assert abs(np.mean(list(before)) - 2000) < 100  # from all over the file
+
+
+def test_the_sample_serves_while_few_images_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    sampled = chance.sampled
+
+    def counting(vectors: MappedVectors, live: RowSet) -> Chance:
+        read.append(live.size)
+        return sampled(vectors, live)
+
+    monkeypatch.setattr(chance, "sampled", counting)
+    with create(tmp_path / "photos", DIM) as collection:
+        put(collection, directions(4000, 1), keys_of(4000))
+        collection.search_id(200)
+        put(collection, directions(80, 2), keys_of(80, 4000))
+        drop(collection, keys_of(100))
+        collection.search_id(200, refine=True)
+        assert read == [4000]
+        put(collection, directions(200, 3), keys_of(200, 5000))
+        collection.search_id(200)
+        assert read == [4000, 4180]
+        collection.build()  # compacts: the rows have other numbers then
+        [match] = collection.search_id(200, k=1)
+        assert len(read) == 3
+        with reopened(collection) as other:
+            assert other.search_id(200, k=1)[0].expected == match.expected
 
 
 def _sampled_rows(collection: Collection) -> set[int]:

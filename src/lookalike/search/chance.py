@@ -20,6 +20,7 @@ from lookalike.search.refinement import Centre
 from lookalike.storage.mapped_vectors import MappedVectors
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import StoredVectors, Vectors, unit
+from lookalike.system import forks
 
 FEWEST = 100  # vectors; of fewer, the tail that the estimate takes would be no tail
 _SAMPLE = 1500
@@ -27,6 +28,7 @@ _TAIL, _LEAST_TAIL = 0.01, 7  # of the sample: the share whose cosines tell the 
 _SAME = 0.999  # cosine: the query itself, or its copy, which is not near by chance
 _LENGTH_ERROR = 0.01  # a stored length differs from 1 by less, if it is not damaged
 _MOST_SQUARE = 1 - 1e-7  # of a cosine, in single precision
+_CHANGE = 0.02  # of the number of vectors, up to which a sample serves; the numbers that are expected differ as much
 _ROUNDING = 1e-6  # what is as near may differ by this much
 
 Numbers = NDArray[np.float64]
@@ -36,6 +38,9 @@ class Chance:
     """A sample of a collection, by which to tell how near to a query its vectors come by chance.
 
     Threads may share it.
+
+    Attributes:
+        centre: the mean of the sample.
     """
 
     def __init__(self, stored: StoredVectors, rows: Rows, count: int) -> None:
@@ -48,12 +53,11 @@ class Chance:
         """
         vectors = stored.astype(np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
-            sound = (
-                np.abs(np.linalg.norm(vectors, axis=1) - 1) < _LENGTH_ERROR
-            )  # not, if there is one that is not finite
+            lengths = np.linalg.norm(vectors, axis=1)  # of one that is not finite, it is not near 1
+            sound = np.abs(lengths - 1) < _LENGTH_ERROR
         self._rows, self._count = rows[sound], count
-        self._centre = Centre(stored[sound])
-        self._sample = unit(self._centre.taken_off(vectors[sound]))
+        self.centre = Centre(stored[sound])
+        self._sample = unit(self.centre.taken_off(vectors[sound]))
 
     def expected(self, query: Vectors, rows: Rows, stored: Callable[[Rows], StoredVectors]) -> Numbers:
         """How many vectors of the collection are expected as near to a query as those of some rows: float64 (k,).
@@ -65,7 +69,7 @@ class Chance:
             rows: int64 (k,).
             stored: reads the vectors of rows, half precision, (k, dim).
         """
-        around = self._centre.taken_off(query)[0]
+        around = self.centre.taken_off(query)[0]
         # A threaded matrix product would wait for other threads, and its last bits depend on the number of vectors.
         cosines = np.vecdot(self._sample, around) / np.sqrt(np.vecdot(around, around))
         others = np.sort(cosines[cosines < _SAME])
@@ -80,10 +84,33 @@ class Chance:
 
     def _cosines(self, around: Vectors, stored: StoredVectors) -> Vectors:
         with np.errstate(over="ignore", invalid="ignore"):  # a damaged vector is refused by whoever names it
-            centred = self._centre.taken_off(stored.astype(np.float32))
+            centred = self.centre.taken_off(stored.astype(np.float32))
             lengths = np.sqrt(np.vecdot(centred, centred) * np.vecdot(around, around))
             cosines: Vectors = np.vecdot(centred, around) / lengths
         return cosines
+
+
+class KeptSample:
+    """A sample that is taken when it is first asked for, and that later states share while few vectors come and go."""
+
+    def __init__(self) -> None:
+        self._lock = forks.lock()
+        self._taken: Chance | None = None
+        self._size = 0
+
+    def of(self, vectors: MappedVectors, live: RowSet) -> Chance:
+        """The sample; if there is none yet, it is taken of these rows."""
+        with self._lock:
+            if self._taken is None:
+                self._taken, self._size = sampled(vectors, live), live.size
+            return self._taken
+
+    def serves(self, live: RowSet) -> bool:
+        """Whether the sample tells enough of these rows, which are of the same file.
+
+        A small collection is read whole, which is quick.
+        """
+        return self._size > _SAMPLE and abs(live.size - self._size) <= _CHANGE * self._size
 
 
 def sampled(vectors: MappedVectors, live: RowSet) -> Chance:

@@ -74,8 +74,6 @@ class Searcher:
                     image = self._image(snapshot, image_id)
                     query = unit(read_checked(snapshot.catalog, snapshot.vectors, np.array([image.row])))
                     row_set = snapshot.row_set(options.where) if options.where else snapshot.live
-                    if options.refine:
-                        snapshot.centre()
                 answers = ranked(snapshot, query, options, row_set, extra=1)  # it finds itself
                 if (matches := self._named(snapshot, query, answers, options, extra=1, patient=patient)) is not None:
                     others = [match for match in matches[0] if match.id != image_id]
@@ -86,14 +84,11 @@ class Searcher:
         """A state, and the rows of it that may be found.
 
         The first attempt goes by the state that was used last, which is mostly the newest one: `_named` tells, so that
-        the catalog is read once instead of twice. A filter and a refined order need what only the catalog has.
+        the catalog is read once instead of twice. Only a filter needs what the catalog has.
         """
-        needs_catalog = options.where is not None or options.refine
-        if is_first and not needs_catalog and (last := self._snapshots.last()):
+        if is_first and options.where is None and (last := self._snapshots.last()):
             return last, last.live
         with self._snapshots.current() as snapshot:
-            if options.refine:
-                snapshot.centre()  # from this state of the catalog
             return snapshot, snapshot.row_set(options.where) if options.where else snapshot.live
 
     def vector_of(self, image_id: int) -> Vectors:

@@ -17,8 +17,7 @@ from lookalike.index.faiss_index import Index
 from lookalike.index.generation import Generation
 from lookalike.index.operating_point import SearchParameters
 from lookalike.index.policies import TuningPolicy
-from lookalike.search import chance
-from lookalike.search.chance import Chance, Numbers
+from lookalike.search.chance import KeptSample, Numbers
 from lookalike.search.options import SearchOptions
 from lookalike.search.refinement import Centre
 from lookalike.storage import checksums
@@ -31,7 +30,6 @@ from lookalike.storage.vectors import Vectors
 from lookalike.system import forks
 
 _FILTERS = 32  # the row sets that a snapshot keeps
-_SAMPLE = 1000  # rows that tell the mean of all
 _BLOCK = 4096  # rows whose vectors are compared with what is expected by chance at a time
 
 
@@ -59,6 +57,7 @@ class Snapshot:
         opened: the index, if there is one that can be used.
         policy: decides which row sets are small enough for exact search.
         give_up_index: is told why the index cannot be searched, which then is exact.
+        sample: of the live rows; states with nearly the same rows share it.
     """
 
     state: State
@@ -68,9 +67,8 @@ class Snapshot:
     opened: OpenIndex | None
     policy: TuningPolicy
     give_up_index: Callable[[CorruptError, State], None] = field(compare=False, repr=False)
+    sample: KeptSample = field(default_factory=KeptSample, compare=False, repr=False)
     _filtered: OrderedDict[Where, RowSet] = field(default_factory=OrderedDict, compare=False, repr=False)
-    _centre: list[Centre] = field(default_factory=list, compare=False, repr=False)
-    _chance: list[Chance] = field(default_factory=list, compare=False, repr=False)
     _lock: threading.Lock = field(default_factory=forks.lock, compare=False, repr=False)
 
     def search(
@@ -114,17 +112,8 @@ class Snapshot:
         return row_set
 
     def centre(self) -> Centre:
-        """The mean of the live rows, of which at most a thousand, evenly spread, are read.
-
-        Raises:
-            CorruptError: one of them is damaged.
-        """
-        with self._lock:
-            if not self._centre:
-                rows = self.live.rows()
-                sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE)).astype(np.int64)]
-                self._centre.append(Centre(checksums.read_checked(self.catalog, self.vectors, sample)))
-            return self._centre[0]
+        """The mean of the live rows, as far as a sample of them tells."""
+        return self.sample.of(self.vectors, self.live).centre
 
     def expected(self, query: Vectors, rows: Rows) -> Numbers:
         """How many live rows are expected as near to a query by chance as each of some rows: float64 (k,).
@@ -135,10 +124,7 @@ class Snapshot:
             query: a unit vector, float32 (1, dim).
             rows: int64 (k,).
         """
-        with self._lock:
-            if not self._chance:
-                self._chance.append(chance.sampled(self.vectors, self.live))
-            known = self._chance[0]
+        known = self.sample.of(self.vectors, self.live)
         blocks = np.split(rows, range(_BLOCK, len(rows), _BLOCK))
         return np.concatenate([known.expected(query, block, self.vectors.stored) for block in blocks])
 
@@ -296,7 +282,12 @@ class Snapshots:
             if newest and is_same and newest.opened is opened and newest.vectors is self._vectors:
                 return newest
             live = newest.live if newest and is_same else self._live(state)
-            self._newest = Snapshot(state, self.catalog, self._vectors, live, opened, self._policy, self._give_up_index)
+            sample = KeptSample()
+            if newest and newest.state.files[:2] == state.files[:2] and newest.sample.serves(live):
+                sample = newest.sample
+            self._newest = Snapshot(
+                state, self.catalog, self._vectors, live, opened, self._policy, self._give_up_index, sample
+            )
             return self._newest
 
     def _open_index(self, state: State) -> OpenIndex | None:
