@@ -1,0 +1,116 @@
+"""Finds the map that lays one small picture over another, if they show the same, and how well they agree then."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from lookalike.copies.agreement import Agreement, agreement
+from lookalike.copies.features import STEP
+from lookalike.copies.matching import WAYS, Placement, place
+from lookalike.copies.prepared import PreparedPicture
+from lookalike.copies.registration import Affine, correlation, refined
+
+_COARSE = 2  # the level, of half the size, on which a map is tried
+_COARSE_STEPS, _FINE_STEPS = 6, 3
+_PROMISING = 0.3  # correlation on that level, without which the map is not tried at full size
+_SAME_FRAME = 0.6  # correlation of two whole pictures of 16 x 16 pixels, for trying whether their frames are the same
+_CERTAIN = 0.75  # correlation of the blocks after which no other map is tried
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How one picture lies over another.
+
+    Attributes:
+        affine: the map from the first picture to the second.
+        agreement: how well they agree.
+    """
+
+    affine: Affine
+    agreement: Agreement
+
+
+def align(first: PreparedPicture, second: PreparedPicture) -> Alignment | None:
+    """The map by which two pictures agree best, or None if there is none by which they agree at all."""
+    best: Alignment | None = None
+    for affine in _proposed(first, second):
+        found = _tried(first, second, affine)
+        if found and (best is None or found.agreement.correlation > best.agreement.correlation):
+            best = found
+        if best and best.agreement.correlation > _CERTAIN:
+            break
+    return best
+
+
+def _proposed(first: PreparedPicture, second: PreparedPicture) -> Iterator[Affine]:
+    likeness = first.icons @ second.icons[0]
+    way = int(likeness.argmax())
+    if likeness[way] > _SAME_FRAME:
+        yield _frame_to_frame(first, second, way)
+    for placement in place(first.corners, first.turned, second.corners, max(second.levels[0].shape)):
+        yield _of_placement(placement)
+
+
+def _of_placement(placement: Placement) -> Affine:
+    across, down = placement.factor.real, placement.factor.imag
+    matrix = np.array([[across, -down], [down, across]])
+    if placement.mirrored:
+        matrix = matrix @ np.diag([1.0, -1.0])
+    return Affine(matrix, np.array([placement.shift.real, placement.shift.imag]))
+
+
+def _frame_to_frame(first: PreparedPicture, second: PreparedPicture, way: int) -> Affine:
+    """The map of the whole first picture to the whole second, in one of `WAYS`."""
+    mirrored, quarters = WAYS[way]
+    (height, width), (to_height, to_width) = first.levels[0].shape, second.levels[0].shape
+    turn = np.linalg.matrix_power(np.array([[0.0, -1.0], [1.0, 0.0]]), quarters)
+    matrix = turn @ np.diag([-1.0 if mirrored else 1.0, 1.0])
+    matrix = np.diag([to_width, to_height]) @ matrix @ np.diag([1 / width, 1 / height])
+    return Affine(matrix, np.array([to_width, to_height]) / 2 - matrix @ np.array([width, height]) / 2)
+
+
+def _tried(first: PreparedPicture, second: PreparedPicture, affine: Affine) -> Alignment | None:
+    """The agreement by a map that has been made exact, or None if it does not lay the same over the same."""
+    if not affine.usable():
+        return None
+    if affine.scale() < 1:  # the picture with the larger pixels comes first
+        found = _tried(second, first, affine.inverse())
+        return found and Alignment(found.affine.inverse(), found.agreement.swapped())
+    coarse = _refined(first, second, affine, _COARSE, _COARSE_STEPS)
+    if coarse is None or _correlation(first, second, coarse) < _PROMISING:
+        return None
+    fine = _refined(first, second, coarse, 0, _FINE_STEPS)
+    if fine is None:
+        return None
+    other = _level(second, fine, 0)
+    return Alignment(fine, agreement(first.levels[0], second.levels[other], _scaled(first, second, fine, 0, other)))
+
+
+def _refined(first: PreparedPicture, second: PreparedPicture, affine: Affine, level: int, steps: int) -> Affine | None:
+    other = _level(second, affine, level)
+    scaled = _scaled(first, second, affine, level, other)
+    scaled = refined(first.normal[level], second.normal[other], scaled, steps=steps)
+    found = _scaled(first, second, scaled, level, other, back=True)
+    return found if found.usable() else None
+
+
+def _correlation(first: PreparedPicture, second: PreparedPicture, affine: Affine) -> float:
+    other = _level(second, affine, _COARSE)
+    return correlation(first.normal[_COARSE], second.normal[other], _scaled(first, second, affine, _COARSE, other))
+
+
+def _level(second: PreparedPicture, affine: Affine, level: int) -> int:
+    """The level of the second picture whose pixels are as large as those of a level of the first."""
+    return min(level + max(0, round(np.log(affine.scale()) / -np.log(STEP))), len(second.levels) - 1)
+
+
+def _scaled(
+    first: PreparedPicture, second: PreparedPicture, affine: Affine, level: int, other: int, *, back: bool = False
+) -> Affine:
+    """A map between full sizes as one between two levels, or, `back`, the other way round."""
+    small = np.array(first.levels[level].shape[::-1]) / first.levels[0].shape[::-1]
+    aim = np.array(second.levels[other].shape[::-1]) / second.levels[0].shape[::-1]
+    if back:
+        small, aim = 1 / small, 1 / aim
+    return Affine(aim[:, None] * affine.matrix / small, aim * affine.shift)

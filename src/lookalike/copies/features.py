@@ -1,0 +1,153 @@
+"""Finds the corners of a small picture, at several scales, and describes what is around each of them.
+
+A description is a grid of 4 x 4 cells with the strength of the edges in 8 directions, as in SIFT (Lowe 2004), sampled
+from blurred maps as in DAISY (Tola et al. 2010). It is upright: a quarter turn or a mirror image only permutes it, so that
+one picture is compared in all eight ways without describing it again.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+STEP = 2**-0.5  # from one scale to the next
+CORNERS = (60, 45, 35, 25, 15)  # at most, on each level
+_CELLS = np.array([-6.0, -2.0, 2.0, 6.0])  # pixels from the corner
+_DIRECTIONS = 8
+_PAD = 8  # pixels around a level, so that cells may lie outside
+_APART = 2  # pixels: a corner is the strongest within a square of this half side
+_STRONGEST = 0.3  # of a description of length 1, as in SIFT: a single edge does not decide alone
+
+Plane = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Features:
+    """The corners of a picture and their descriptions.
+
+    Attributes:
+        positions: complex64, shape (n,): x + iy in pixels of the picture, from its upper left corner.
+        scales: float32, shape (n,): how many pixels of the picture one pixel of the corner's level is.
+        descriptions: float32, shape (n, 128): of length 1.
+    """
+
+    positions: NDArray[np.complex64]
+    scales: NDArray[np.float32]
+    descriptions: NDArray[np.float32]
+
+
+def levels_of(grey: Plane, count: int) -> list[Plane]:
+    """A picture at several scales, each 0.71 times as wide and high as the one before, the first as it is."""
+    image, levels = Image.fromarray(grey), [grey]
+    for level in range(1, count):
+        size = max(1, round(image.width * STEP**level)), max(1, round(image.height * STEP**level))
+        levels.append(np.asarray(image.resize(size, Image.Resampling.BOX)))
+    return levels
+
+
+def features(levels: list[Plane]) -> Features:
+    """Finds and describes the corners of a picture.
+
+    Args:
+        levels: what `levels_of` returns, as many as `CORNERS` has; grey values from 0 to 255.
+    """
+    height, width = levels[0].shape
+    positions, scales, descriptions = [], [], []
+    for plane, most in zip(levels, CORNERS, strict=True):
+        if min(plane.shape) < 8:
+            continue
+        dx, dy = _slopes(plane)
+        y, x = _corners(dx, dy, most)
+        scale_x, scale_y = width / plane.shape[1], height / plane.shape[0]
+        positions.append((x + 0.5) * scale_x + 1j * (y + 0.5) * scale_y)
+        scales.append(np.full(len(x), max(scale_x, scale_y)))
+        descriptions.append(_describe(dx, dy, x, y))
+    if not positions:
+        return Features(np.zeros(0, np.complex64), np.zeros(0, np.float32), np.zeros((0, 128), np.float32))
+    return Features(
+        np.concatenate(positions).astype(np.complex64),
+        np.concatenate(scales).astype(np.float32),
+        np.concatenate(descriptions).astype(np.float32),
+    )
+
+
+def blurred(planes: Plane, times: int = 1) -> Plane:
+    """Blurs the last two axes by the binomial 1 4 6 4 1, a standard deviation of one pixel, `times` times."""
+    for _ in range(times):
+        for axis in (-1, -2):
+            planes = _blurred_along(planes, axis)
+    return planes
+
+
+def _blurred_along(planes: Plane, axis: int) -> Plane:
+    widths = [(0, 0)] * planes.ndim
+    widths[axis] = (2, 2)
+    padded = np.moveaxis(np.pad(planes, widths, mode="edge"), axis, 0)
+    length = planes.shape[axis]
+    a, b, c, d, e = (padded[start : start + length] for start in range(5))
+    return np.moveaxis(((a + e) + np.float32(4) * (b + d) + np.float32(6) * c) / np.float32(16), 0, axis)
+
+
+def _slopes(plane: Plane) -> tuple[Plane, Plane]:
+    padded = np.pad(plane, 1, mode="edge")
+    return (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2, (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2
+
+
+def _corners(dx: Plane, dy: Plane, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of the strongest corners, by the harmonic mean of the structure tensor's eigenvalues."""
+    xx, yy, xy = blurred(np.stack((dx * dx, dy * dy, dx * dy)))
+    strength = (xx * yy - xy * xy) / (xx + yy + 1)
+    peak = (strength == _highest_near(strength)) & (strength > 1)
+    rows, columns = np.nonzero(peak)
+    best = np.argsort(-strength[rows, columns], kind="stable")[:most]
+    return rows[best], columns[best]
+
+
+def _highest_near(plane: Plane) -> Plane:
+    size = 2 * _APART + 1
+    for axis in (0, 1):
+        widths = [(0, 0), (0, 0)]
+        widths[axis] = (_APART, _APART)
+        padded = np.moveaxis(np.pad(plane, widths, mode="constant"), axis, 0)
+        length = plane.shape[axis]
+        plane = np.moveaxis(np.max([padded[start : start + length] for start in range(size)], axis=0), 0, axis)
+    return plane
+
+
+def _describe(dx: Plane, dy: Plane, x: NDArray[np.int64], y: NDArray[np.int64]) -> Plane:
+    angles = np.arange(_DIRECTIONS, dtype=np.float32)[:, None, None] * np.float32(2 * np.pi / _DIRECTIONS)
+    along = np.cos(angles) * dx + np.sin(angles) * dy
+    edges = np.maximum(along - np.float32(0.6) * np.hypot(dx, dy), 0)  # those within 53 degrees of the direction
+    maps = np.pad(blurred(edges, 2), ((0, 0), (_PAD, _PAD), (_PAD, _PAD)))
+    offsets = _CELLS.astype(np.int64) + _PAD
+    rows, columns = y[:, None, None] + offsets[None, :, None], x[:, None, None] + offsets[None, None, :]
+    cells = np.moveaxis(maps[:, rows, columns], 0, -1).reshape(len(x), -1)
+    cells = np.minimum(cells / _length(cells), _STRONGEST)
+    found: Plane = cells / _length(cells)
+    return found
+
+
+def _length(rows: Plane) -> Plane:
+    return np.linalg.norm(rows, axis=1, keepdims=True) + np.float32(1e-6)
+
+
+def turned_order(mirrored: bool, quarters: int) -> NDArray[np.int64]:
+    """How a description is permuted when its picture is mirrored, if so, and then turned clockwise by quarters.
+
+    Returns:
+        Shape (128,): `descriptions[:, turned_order(...)]` are those of the turned picture.
+    """
+    cells = _CELLS[None, :] + 1j * _CELLS[:, None]  # x + iy; the y axis points down, so that i turns clockwise
+    directions = np.exp(2j * np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS)
+    back = (-1j) ** quarters
+
+    def before(turned: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        turned = turned * back
+        return -turned.conj() if mirrored else turned
+
+    source = before(cells)
+    columns = np.rint((source.real - _CELLS[0]) / 4).astype(np.int64)
+    rows = np.rint((source.imag - _CELLS[0]) / 4).astype(np.int64)
+    turns = np.rint(np.angle(before(directions)) / (2 * np.pi / _DIRECTIONS)).astype(np.int64) % _DIRECTIONS
+    return ((rows * 4 + columns)[:, :, None] * _DIRECTIONS + turns).reshape(-1)

@@ -1,0 +1,165 @@
+"""Finds how a part of one small picture lies in another, from corners that look the same in both.
+
+A placement is a similarity in complex numbers: a point z of the first picture lies at `factor * z + shift` in the second,
+or at `factor * conj(z) + shift` if it is mirrored. The factor holds the scale and the turn.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.copies.features import Features, turned_order
+
+WAYS = tuple((mirrored, quarters) for mirrored in (False, True) for quarters in range(4))
+_ORDERS = np.stack([turned_order(mirrored, quarters) for mirrored, quarters in WAYS])
+_LEAST_ALIKE = 0.75  # cosine of two descriptions
+_LARGEST_RATIO = 1.7  # of the scale of a pair of corners to that of the placement; one level is 1.41
+_LARGEST_ANGLE = np.pi / 7  # off the quarter turn; descriptions are upright
+_NEAR = 0.05  # of the longer side, for a first count of the corners that agree
+_NEARER = 0.025  # for the last
+_PAIRED = 48  # the most alike corners, of which each two make a placement
+_ROUNDS = 3
+
+Points = NDArray[np.complex64]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a picture lies in another: a point z is found at `factor * z + shift`, z conjugated if mirrored.
+
+    Attributes:
+        mirrored: whether left and right are exchanged before the turn.
+        factor: scale and turn.
+        shift: in pixels.
+        votes: the corners that agree with it.
+    """
+
+    mirrored: bool
+    factor: complex
+    shift: complex
+    votes: int
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """Corners of two pictures that look the same when the first is mirrored or turned in some way."""
+
+    way: int
+    first: Points  # conjugated if mirrored
+    second: Points
+    ratios: NDArray[np.float32]  # pixels of the second picture for one of the first
+    cosines: NDArray[np.float32]
+
+
+def turned_descriptions(found: Features) -> NDArray[np.float32]:
+    """The descriptions of a picture's corners in each of `WAYS`, shape (8, n, 128)."""
+    return np.ascontiguousarray(np.moveaxis(found.descriptions[:, _ORDERS], 1, 0))
+
+
+def place(
+    first: Features, turned: NDArray[np.float32], second: Features, side: float, *, tried: int = 2
+) -> list[Placement]:
+    """The likeliest placements of the first picture in the second, the best first.
+
+    Args:
+        first: the corners of the first picture.
+        turned: their descriptions, by `turned_descriptions`.
+        second: the corners of the second picture.
+        side: the longer side of the second picture, in pixels.
+        tried: for how many of the eight ways a placement is looked for.
+    """
+    if min(len(first.positions), len(second.positions)) < 3:
+        return []
+    cosines = turned.reshape(-1, turned.shape[2]) @ second.descriptions.T
+    tables = cosines.reshape(len(WAYS), len(first.positions), -1)
+    alike = [_mutual(way, table, first, second) for way, table in enumerate(tables)]
+    votes = [_rough_votes(each, side) for each in alike]
+    likeliest = sorted(range(len(WAYS)), key=lambda way: -votes[way])[:tried]
+    found = [_placement(alike[way], side) for way in likeliest if votes[way] >= 3]
+    return sorted((each for each in found if each), key=lambda each: -each.votes)
+
+
+def _mutual(way: int, cosines: NDArray[np.float32], first: Features, second: Features) -> _Alike:
+    """Pairs of corners each of which is the other's nearest."""
+    of_first = cosines.argmax(axis=1)
+    rows = np.flatnonzero(cosines.argmax(axis=0)[of_first] == np.arange(len(of_first)))
+    best = cosines[rows, of_first[rows]]
+    rows = rows[best > _LEAST_ALIKE]
+    columns = of_first[rows]
+    positions = first.positions[rows]
+    return _Alike(
+        way,
+        positions.conj() if WAYS[way][0] else positions,
+        second.positions[columns],
+        second.scales[columns] / first.scales[rows],
+        best[best > _LEAST_ALIKE],
+    )
+
+
+def _turn(way: int) -> complex:
+    """The factor of a placement of scale 1 in one of `WAYS`, of conjugated points if it is mirrored."""
+    mirrored, quarters = WAYS[way]
+    return complex((-1 if mirrored else 1) * 1j**quarters)
+
+
+def _rough_votes(alike: _Alike, side: float) -> int:
+    """The most pairs that agree with the placement that one pair makes alone, by its levels."""
+    if len(alike.first) < 3:
+        return 0
+    factors = alike.ratios * _turn(alike.way)
+    shifts = alike.second - factors * alike.first
+    return int(_agreeing(alike, factors, shifts, 2 * _NEAR * side).sum(axis=1).max())
+
+
+def _agreeing(
+    alike: _Alike, factors: NDArray[np.complex64], shifts: NDArray[np.complex64], near: float
+) -> NDArray[np.bool_]:
+    """Which pairs agree with which placement: shape (placements, pairs)."""
+    off = factors[:, None] * alike.first[None, :] + (shifts[:, None] - alike.second[None, :])
+    ratios = np.log(alike.ratios)[None, :] - np.log(np.abs(factors))[:, None]
+    return (off.real**2 + off.imag**2 < near**2) & (np.abs(ratios) < np.log(_LARGEST_RATIO))
+
+
+def _placement(alike: _Alike, side: float) -> Placement | None:
+    factors, shifts = _of_two(alike)
+    if not len(factors):
+        return None
+    agreeing = _agreeing(alike, factors, shifts, _NEAR * side)
+    best = int(agreeing.sum(axis=1).argmax())
+    factor, shift, members = factors[best], shifts[best], agreeing[best]
+    for _ in range(_ROUNDS):
+        if members.sum() < 2:
+            return None
+        factor, shift = _fitted(alike.first[members], alike.second[members])
+        if not abs(factor) > 0:
+            return None
+        [members] = _agreeing(alike, np.array([factor]), np.array([shift]), _NEARER * side)
+    return Placement(WAYS[alike.way][0], complex(factor), complex(shift), int(members.sum()))
+
+
+def _of_two(alike: _Alike) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
+    """The placements of each two of the pairs that are most alike, if they have a plausible scale and turn."""
+    strongest = np.argsort(-alike.cosines, kind="stable")[:_PAIRED]
+    first, second, ratios = alike.first[strongest], alike.second[strongest], alike.ratios[strongest]
+    i, j = np.triu_indices(len(first), 1)
+    apart = first[j] - first[i]
+    i, j, apart = (each[np.abs(apart) > 4] for each in (i, j, apart))
+    factors = (second[j] - second[i]) / apart
+    factors = np.where(np.abs(factors) > 0, factors, np.complex64(1e-6))
+    off = np.log(factors / np.complex64(_turn(alike.way)))
+    sizes = np.log(ratios)
+    fits = np.abs(off.imag) < _LARGEST_ANGLE
+    for each in (i, j):
+        fits &= np.abs(off.real - sizes[each]) < np.log(_LARGEST_RATIO)
+    factors = factors[fits].astype(np.complex64)
+    return factors, second[i[fits]] - factors * first[i[fits]]
+
+
+def _fitted(first: Points, second: Points) -> tuple[np.complex64, np.complex64]:
+    """The placement with the least squared distances."""
+    centre, aim = first.mean(), second.mean()
+    from_centre = first - centre
+    spread = np.vdot(from_centre, from_centre).real
+    factor = np.vdot(from_centre, second - aim) / spread if spread else np.complex64(0)
+    return np.complex64(factor), np.complex64(aim - factor * centre)

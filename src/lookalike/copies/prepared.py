@@ -1,0 +1,59 @@
+"""Prepares a small picture for comparison with many others."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lookalike.copies import features
+from lookalike.copies.features import Features, Plane
+from lookalike.copies.matching import WAYS, turned_descriptions
+from lookalike.copies.registration import normalised
+
+LEVELS = 8  # scales, each 0.71 times the one before: from 128 pixels to 11
+_ICON = 16  # pixels, the side of the square that stands for the whole picture
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # of red, green and blue, as in JPEG
+
+
+@dataclass(frozen=True)
+class PreparedPicture:
+    """A small picture with all that a comparison needs of it.
+
+    Attributes:
+        rgb: its pixels, uint8, shape (h, w, 3).
+        levels: its brightness at `LEVELS` scales, slightly blurred, from 0 to 255.
+        normal: the same without the local mean, divided by the local deviation.
+        corners: its corners.
+    """
+
+    rgb: NDArray[np.uint8]
+    levels: tuple[Plane, ...]
+    normal: tuple[Plane, ...]
+    corners: Features
+
+    @cached_property
+    def turned(self) -> NDArray[np.float32]:
+        """The descriptions of the corners in each of `WAYS`."""
+        return turned_descriptions(self.corners)
+
+    @cached_property
+    def icons(self) -> Plane:
+        """The picture as 16 x 16 values of mean 0 and length 1, in each of `WAYS`: shape (8, 256)."""
+        small = np.asarray(Image.fromarray(self.levels[0]).resize((_ICON, _ICON), Image.Resampling.BOX))
+        small = small - small.mean()
+        small = small / (np.linalg.norm(small) + 1)
+        turned = [np.rot90(small[:, ::-1] if mirrored else small, -quarters) for mirrored, quarters in WAYS]
+        return np.stack(turned).reshape(len(WAYS), -1)
+
+
+def prepare(rgb: NDArray[np.uint8]) -> PreparedPicture:
+    """Prepares a small picture.
+
+    Args:
+        rgb: uint8, shape (h, w, 3), as `thumbnails.unpack` returns it.
+    """
+    levels = features.levels_of(features.blurred((rgb @ _LUMA).astype(np.float32)), LEVELS)
+    corners = features.features(levels[: len(features.CORNERS)])
+    return PreparedPicture(rgb, tuple(levels), tuple(map(normalised, levels)), corners)

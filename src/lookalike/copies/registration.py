@@ -1,0 +1,157 @@
+"""Lays one small picture exactly over another.
+
+A placement from `matching` is a beginning. Gauss-Newton steps on locally normalised brightness (Lucas and Kanade 1981,
+with an affine map and weights that leave out what does not fit) make it exact to a part of a pixel.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.copies.features import Plane, blurred
+
+_NOISE = 4.0  # grey values: weaker variation is mostly what compression made
+_POINTS = 1200  # that a map is fitted to
+LEAST_POINTS = 32
+_OUTLIER = 1.0  # standard deviations of the local brightness
+_SETTLED = 0.02  # pixels
+
+
+@dataclass(frozen=True)
+class Affine:
+    """The map of points of one picture to another: `matrix @ (x, y) + shift`, in pixels.
+
+    Attributes:
+        matrix: float64, shape (2, 2).
+        shift: float64, shape (2,).
+    """
+
+    matrix: NDArray[np.float64]
+    shift: NDArray[np.float64]
+
+    def inverse(self) -> "Affine":
+        """The map back.
+
+        Raises:
+            numpy.linalg.LinAlgError: there is none.
+        """
+        back = np.linalg.inv(self.matrix)
+        return Affine(back, -back @ self.shift)
+
+    def usable(self) -> bool:
+        """Whether it maps pictures to pictures: neither to a line nor to something a hundred times as large."""
+        size = abs(np.linalg.det(self.matrix)) if np.isfinite(self.matrix).all() else 0
+        return bool(1e-4 < size < 1e4 and np.isfinite(self.shift).all())
+
+    def scale(self) -> float:
+        """How many pixels of the second picture one of the first is, in the geometric mean."""
+        return float(np.sqrt(abs(np.linalg.det(self.matrix))))
+
+
+def normalised(plane: Plane) -> Plane:
+    """A picture's brightness without its local mean, divided by its local deviation."""
+    mean = blurred(plane, 6)
+    rest = plane - mean
+    return rest / np.sqrt(blurred(rest * rest, 6) + np.float32(_NOISE**2))
+
+
+def sampled(planes: Plane, x: Plane, y: Plane) -> Plane:
+    """Values between the pixels of one or more planes, by bilinear interpolation; a pixel's centre is at a half.
+
+    Args:
+        planes: shape (..., h, w).
+        x: columns, of any shape; a point outside has the value of the nearest pixel.
+        y: rows, of the same shape.
+    """
+    height, width = planes.shape[-2:]
+    x, y = np.clip(x - np.float32(0.5), 0, width - 1), np.clip(y - np.float32(0.5), 0, height - 1)
+    left, top = np.minimum(x.astype(np.int32), max(0, width - 2)), np.minimum(y.astype(np.int32), max(0, height - 2))
+    right, down = x - left, y - top
+    flat, start = planes.reshape(*planes.shape[:-2], -1), top * width + left
+    step, row = min(1, width - 1), width * min(1, height - 1)
+    upper, lower = flat[..., start], flat[..., start + row]
+    upper = upper + (flat[..., start + step] - upper) * right
+    lower = lower + (flat[..., start + row + step] - lower) * right
+    found: Plane = upper + (lower - upper) * down
+    return found
+
+
+@lru_cache(maxsize=256)
+def grid(shape: tuple[int, ...]) -> tuple[Plane, Plane]:
+    """The x and y of the centres of all pixels."""
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32) + np.float32(0.5)
+    return x, y
+
+
+def mapped(affine: Affine, x: Plane, y: Plane) -> tuple[Plane, Plane]:
+    """Points of the first picture, in the second."""
+    (a, b), (c, d) = affine.matrix.astype(np.float32)
+    e, f = affine.shift.astype(np.float32)
+    return a * x + b * y + e, c * x + d * y + f
+
+
+def inside(shape: tuple[int, ...], x: Plane, y: Plane) -> NDArray[np.bool_]:
+    """Which points lie in a picture."""
+    return (x >= 0) & (x <= shape[1]) & (y >= 0) & (y <= shape[0])
+
+
+def refined(first: Plane, second: Plane, affine: Affine, *, steps: int) -> Affine:
+    """Makes a map exact, by the least squared differences of two locally normalised pictures.
+
+    Args:
+        first: `normalised`; its pixels are the larger ones.
+        second: `normalised`.
+        affine: the map from the first to the second, right to some pixels.
+        steps: at most so many.
+    """
+    px, py = _spread_inside(first, second, affine)
+    if len(px) < LEAST_POINTS:
+        return affine
+    here = sampled(first, px, py)
+    planes = np.stack((second, *_slopes(second)))
+    corners = np.array([[0, first.shape[1]], [0, first.shape[0]], [1, 1]])
+    for _ in range(steps):
+        to_x, to_y = mapped(affine, px, py)
+        there, gx, gy = sampled(planes, to_x, to_y)
+        rest = here - there
+        weight = inside(second.shape, to_x, to_y) / (1 + (rest / np.float32(_OUTLIER)) ** 2)
+        change = _step(px, py, gx, gy, rest, weight)
+        affine = Affine(affine.matrix + change[:, :2], affine.shift + change[:, 2])
+        if np.abs(change @ corners).max() < _SETTLED:
+            break
+    return affine
+
+
+def _spread_inside(first: Plane, second: Plane, affine: Affine) -> tuple[Plane, Plane]:
+    """The centres of some pixels of the first picture that lie in the second, evenly spread."""
+    x, y = grid(first.shape)
+    lies = inside(second.shape, *mapped(affine, x, y))
+    px, py = x[lies], y[lies]
+    every = max(1, len(px) // _POINTS)
+    return px[::every], py[::every]
+
+
+def _slopes(plane: Plane) -> tuple[Plane, Plane]:
+    padded = np.pad(plane, 1, mode="edge")
+    return (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2, (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2
+
+
+def _step(px: Plane, py: Plane, gx: Plane, gy: Plane, rest: Plane, weight: Plane) -> NDArray[np.float64]:
+    """The change of a map, shape (2, 3), that makes the weighted squares of the rest least."""
+    terms = np.stack((gx * px, gx * py, gx, gy * px, gy * py, gy))
+    normal = ((terms * weight) @ terms.T).astype(np.float64)
+    aim = ((terms * weight) @ rest).astype(np.float64)
+    normal[np.diag_indices(6)] *= 1.001
+    normal[np.diag_indices(6)] += 1e-3
+    return np.linalg.solve(normal, aim).reshape(2, 3)
+
+
+def correlation(first: Plane, second: Plane, affine: Affine) -> float:
+    """The correlation of two registered, normalised pictures where they overlap; 0 if they hardly do."""
+    x, y = _spread_inside(first, second, affine)
+    if len(x) < LEAST_POINTS:
+        return 0.0
+    here, there = sampled(first, x, y), sampled(second, *mapped(affine, x, y))
+    return float(here @ there / (np.linalg.norm(here) * np.linalg.norm(there) + 1e-6))
