@@ -12,8 +12,10 @@ from lookalike.copies.prepared import PreparedPicture
 from lookalike.copies.registration import Affine, correlation, refined
 
 _COARSE = 2  # the level, of half the size, on which a map is tried
-_COARSE_STEPS, _FINE_STEPS = 6, 3
-_PROMISING = 0.3  # correlation on that level, without which the map is not tried at full size
+_COARSE_STEPS, _FINE_STEPS = 5, 3
+# Correlations on that level without which a map is given up, before and after it is made exact there. Of the right maps
+# for 230 edited copies the lowest were 0.34 and 0.43, of the wrong ones for others the medians 0.20 and 0.27.
+_POSSIBLE, _PROMISING = 0.2, 0.35
 _SAME_FRAME = 0.6  # correlation of two whole pictures of 16 x 16 pixels, for trying whether their frames are the same
 _CERTAIN = 0.75  # correlation of the blocks after which no other map is tried
 
@@ -77,6 +79,8 @@ def _tried(first: PreparedPicture, second: PreparedPicture, affine: Affine) -> A
     if affine.scale() < 1:  # the picture with the larger pixels comes first
         found = _tried(second, first, affine.inverse())
         return found and Alignment(found.affine.inverse(), found.agreement.swapped())
+    if _correlation(first, second, affine) < _POSSIBLE:
+        return None
     coarse = _refined(first, second, affine, _COARSE, _COARSE_STEPS)
     if coarse is None or _correlation(first, second, coarse) < _PROMISING:
         return None

@@ -20,6 +20,7 @@ _NEAR = 0.05  # of the longer side, for a first count of the corners that agree
 _NEARER = 0.025  # for the last
 _PAIRED = 48  # the most alike corners, of which each two make a placement
 _ROUNDS = 3
+_FEWEST = 4  # corners that have to agree; 4 was the least for the right placement of 230 edited copies
 
 Points = NDArray[np.complex64]
 
@@ -76,8 +77,8 @@ def place(
     alike = [_mutual(way, table, first, second) for way, table in enumerate(tables)]
     votes = [_rough_votes(each, side) for each in alike]
     likeliest = sorted(range(len(WAYS)), key=lambda way: -votes[way])[:tried]
-    found = [_placement(alike[way], side) for way in likeliest if votes[way] >= 3]
-    return sorted((each for each in found if each), key=lambda each: -each.votes)
+    found = [_placement(alike[way], side) for way in likeliest if votes[way] >= _FEWEST]
+    return sorted((each for each in found if each and each.votes >= _FEWEST), key=lambda each: -each.votes)
 
 
 def _mutual(way: int, cosines: NDArray[np.float32], first: Features, second: Features) -> _Alike:
