@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from lookalike.copies.features import Plane
 from lookalike.copies.registration import Affine, grid, inside, mapped, sampled
 
-# Of block sides 6, 8, 12, noise 1.5, 2.5, 4, 6 and faintness 2, 4, 8, 16, these separated 330 edited copies from the 462
-# most similar other photographs best; the mean of the correlations did better than shares above a correlation.
+# Of block sides 6, 8, 12, noise 1.5, 2.5, 4, 6 and faintness 2, 4, 8, 16, these separated 330 edited copies best from
+# the 462 most similar other photographs; the mean of the correlations did better than shares above a correlation.
 _BLOCK = 6  # pixels, the side of a block
 _NOISE = 1.5  # grey values, the deviation of what compression makes of a plain area
 _FAINT = 4.0  # grey values: a block of this deviation counts a half

@@ -1,5 +1,6 @@
 """Finds the map that lays one small picture over another, if they show the same, and how well they agree then."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -106,7 +107,7 @@ def _correlation(first: PreparedPicture, second: PreparedPicture, affine: Affine
 
 def _level(second: PreparedPicture, affine: Affine, level: int) -> int:
     """The level of the second picture whose pixels are as large as those of a level of the first."""
-    return min(level + max(0, round(np.log(affine.scale()) / -np.log(STEP))), len(second.levels) - 1)
+    return min(level + max(0, round(math.log(affine.scale(), 1 / STEP))), len(second.levels) - 1)
 
 
 def _scaled(

@@ -37,8 +37,8 @@ class Changes:
     Attributes:
         extent: what the first shows of the second.
         mirrored: whether left and right are exchanged.
-        angle: by how many degrees it is turned clockwise, after mirroring, in (-180, 180]; exactly a multiple of 90 if it
-            is within 1.5 degrees of one.
+        angle: by how many degrees it is turned clockwise, after mirroring, in (-180, 180]; a multiple of 90 if it is
+            within 1.5 degrees of one.
         stretched: whether width and height are scaled differently.
         tone: "grey", "colourless" (the second one is grey, the first is not), "colours" (other colours), "brighter",
             "darker", or "" if there is no such difference.

@@ -1,8 +1,8 @@
 """Finds the corners of a small picture, at several scales, and describes what is around each of them.
 
 A description is a grid of 4 x 4 cells with the strength of the edges in 8 directions, as in SIFT (Lowe 2004), sampled
-from blurred maps as in DAISY (Tola et al. 2010). It is upright: a quarter turn or a mirror image only permutes it, so that
-one picture is compared in all eight ways without describing it again.
+from blurred maps as in DAISY (Tola et al. 2010). It is upright: a quarter turn or a mirror image only permutes it, so
+that one picture is compared in all eight ways without describing it again.
 """
 
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ def features(levels: list[Plane]) -> Features:
     for plane, most in zip(levels, CORNERS, strict=True):
         if min(plane.shape) < 8:
             continue
-        dx, dy = _slopes(plane)
+        dx, dy = slopes(plane)
         y, x = _corners(dx, dy, most)
         scale_x, scale_y = width / plane.shape[1], height / plane.shape[0]
         positions.append((x + 0.5) * scale_x + 1j * (y + 0.5) * scale_y)
@@ -89,9 +89,11 @@ def _blurred_along(planes: Plane, axis: int) -> Plane:
     return np.moveaxis(((a + e) + np.float32(4) * (b + d) + np.float32(6) * c) / np.float32(16), 0, axis)
 
 
-def _slopes(plane: Plane) -> tuple[Plane, Plane]:
+def slopes(plane: Plane) -> tuple[Plane, Plane]:
+    """The change of brightness along x and along y, per pixel."""
     padded = np.pad(plane, 1, mode="edge")
-    return (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2, (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2
+    half = np.float32(0.5)
+    return (padded[1:-1, 2:] - padded[1:-1, :-2]) * half, (padded[2:, 1:-1] - padded[:-2, 1:-1]) * half
 
 
 def _corners(dx: Plane, dy: Plane, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -129,7 +131,8 @@ def _describe(dx: Plane, dy: Plane, x: NDArray[np.int64], y: NDArray[np.int64]) 
 
 
 def _length(rows: Plane) -> Plane:
-    return np.linalg.norm(rows, axis=1, keepdims=True) + np.float32(1e-6)
+    found: Plane = np.linalg.norm(rows, axis=1, keepdims=True) + np.float32(1e-6)
+    return found
 
 
 def turned_order(mirrored: bool, quarters: int) -> NDArray[np.int64]:
@@ -150,4 +153,5 @@ def turned_order(mirrored: bool, quarters: int) -> NDArray[np.int64]:
     columns = np.rint((source.real - _CELLS[0]) / 4).astype(np.int64)
     rows = np.rint((source.imag - _CELLS[0]) / 4).astype(np.int64)
     turns = np.rint(np.angle(before(directions)) / (2 * np.pi / _DIRECTIONS)).astype(np.int64) % _DIRECTIONS
-    return ((rows * 4 + columns)[:, :, None] * _DIRECTIONS + turns).reshape(-1)
+    order: NDArray[np.int64] = ((rows * 4 + columns)[:, :, None] * _DIRECTIONS + turns).reshape(-1)
+    return order

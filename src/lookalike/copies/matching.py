@@ -1,7 +1,7 @@
 """Finds how a part of one small picture lies in another, from corners that look the same in both.
 
-A placement is a similarity in complex numbers: a point z of the first picture lies at `factor * z + shift` in the second,
-or at `factor * conj(z) + shift` if it is mirrored. The factor holds the scale and the turn.
+A placement is a similarity in complex numbers: a point z of the first picture lies at `factor * z + shift` in the
+second, or at `factor * conj(z) + shift` if it is mirrored. The factor holds the scale and the turn.
 """
 
 from dataclasses import dataclass
@@ -119,7 +119,8 @@ def _agreeing(
     """Which pairs agree with which placement: shape (placements, pairs)."""
     off = factors[:, None] * alike.first[None, :] + (shifts[:, None] - alike.second[None, :])
     ratios = np.log(alike.ratios)[None, :] - np.log(np.abs(factors))[:, None]
-    return (off.real**2 + off.imag**2 < near**2) & (np.abs(ratios) < np.log(_LARGEST_RATIO))
+    found: NDArray[np.bool_] = (off.real**2 + off.imag**2 < near**2) & (np.abs(ratios) < np.log(_LARGEST_RATIO))
+    return found
 
 
 def _placement(alike: _Alike, side: float) -> Placement | None:

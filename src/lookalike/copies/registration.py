@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.copies.features import Plane, blurred
+from lookalike.copies.features import Plane, blurred, slopes
 
 _NOISE = 4.0  # grey values: weaker variation is mostly what compression made
 _POINTS = 1200  # that a map is fitted to
@@ -37,7 +37,7 @@ class Affine:
         Raises:
             numpy.linalg.LinAlgError: there is none.
         """
-        back = np.linalg.inv(self.matrix)
+        back = np.linalg.inv(self.matrix).astype(np.float64)
         return Affine(back, -back @ self.shift)
 
     def usable(self) -> bool:
@@ -54,7 +54,8 @@ def normalised(plane: Plane) -> Plane:
     """A picture's brightness without its local mean, divided by its local deviation."""
     mean = blurred(plane, 6)
     rest = plane - mean
-    return rest / np.sqrt(blurred(rest * rest, 6) + np.float32(_NOISE**2))
+    found: Plane = rest / np.sqrt(blurred(rest * rest, 6) + np.float32(_NOISE**2))
+    return found
 
 
 def sampled(planes: Plane, x: Plane, y: Plane) -> Plane:
@@ -110,7 +111,7 @@ def refined(first: Plane, second: Plane, affine: Affine, *, steps: int) -> Affin
     if len(px) < LEAST_POINTS:
         return affine
     here = sampled(first, px, py)
-    planes = np.stack((second, *_slopes(second)))
+    planes = np.stack((second, *slopes(second)))
     corners = np.array([[0, first.shape[1]], [0, first.shape[0]], [1, 1]])
     for _ in range(steps):
         to_x, to_y = mapped(affine, px, py)
@@ -129,13 +130,8 @@ def _spread_inside(first: Plane, second: Plane, affine: Affine) -> tuple[Plane, 
     x, y = grid(first.shape)
     lies = inside(second.shape, *mapped(affine, x, y))
     px, py = x[lies], y[lies]
-    every = max(1, len(px) // _POINTS)
+    every = len(px) // _POINTS | 1  # odd, so that they do not all lie in a few columns
     return px[::every], py[::every]
-
-
-def _slopes(plane: Plane) -> tuple[Plane, Plane]:
-    padded = np.pad(plane, 1, mode="edge")
-    return (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2, (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2
 
 
 def _step(px: Plane, py: Plane, gx: Plane, gy: Plane, rest: Plane, weight: Plane) -> NDArray[np.float64]:
@@ -145,7 +141,7 @@ def _step(px: Plane, py: Plane, gx: Plane, gy: Plane, rest: Plane, weight: Plane
     aim = ((terms * weight) @ rest).astype(np.float64)
     normal[np.diag_indices(6)] *= 1.001
     normal[np.diag_indices(6)] += 1e-3
-    return np.linalg.solve(normal, aim).reshape(2, 3)
+    return np.linalg.solve(normal, aim).reshape(2, 3).astype(np.float64)
 
 
 def correlation(first: Plane, second: Plane, affine: Affine) -> float:

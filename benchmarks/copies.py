@@ -1,0 +1,202 @@
+"""Measures how many edited copies of photographs are recognised, by their kind of edit, and what is taken for one.
+
+    python benchmarks/copies.py FOLDER [--copied 80]
+
+The label of an image is the name of the folder that it is in. Some images are edited in each way of `copy_edits.py`.
+Candidates for the original of an edited copy are the ten nearest by cosine among all images of the folder; hard negatives
+are the ten nearest other images of the same label as the image that is copied. Pairs are judged by their verification,
+and by the cosine and two perceptual hashes alone. Each way has the threshold that keeps its precision on one half of the
+copied images, and is measured on the other half. The column "among 10" is what the candidates allow.
+"""
+
+import hashlib
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import lookalike
+from copy_edits import EDITS
+from lookalike import Collection
+from lookalike.copies import thumbnails
+from lookalike.copies.verification import LEAST_SCORE, PreparedPicture, compare, prepare
+from lookalike.evaluation.edits import original
+
+CANDIDATES = 10
+PRECISION = 0.99
+WAYS = ("verified", "cosine", "PDQ", "pHash")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of an image: its vector, its kept picture, prepared, and its hashes."""
+
+    vector: NDArray[np.float32]
+    kept: bytes
+    picture: PreparedPicture
+    hashes: dict[str, NDArray[np.bool_]]
+
+
+@dataclass
+class Pairs:
+    """Pairs of images with what each way says of them.
+
+    Attributes:
+        edits: of each pair, the kind of edit, or "other" for two photographs.
+        halves: 0 or 1, the half of the photographs that the copied one is in.
+        copies: whether the pair is a copy and its original.
+        scores: what each of `WAYS` says, the higher the likelier a copy.
+        seconds: what the verification took.
+        candidate: of each edited copy, its kind, half and whether its original is among the candidates.
+    """
+
+    edits: list[str] = field(default_factory=list)
+    halves: list[int] = field(default_factory=list)
+    copies: list[bool] = field(default_factory=list)
+    scores: dict[str, list[float]] = field(default_factory=lambda: {way: [] for way in WAYS})
+    seconds: list[float] = field(default_factory=list)
+    candidate: list[tuple[str, int, bool]] = field(default_factory=list)
+
+    def add(self, edit: str, half: int, copy: bool, first: Known, second: Known) -> None:
+        """Judges a pair and adds it."""
+        begun = time.perf_counter()
+        score = compare(first.picture, second.picture).score
+        self.seconds.append(time.perf_counter() - begun)
+        self.edits.append(edit)
+        self.halves.append(half)
+        self.copies.append(copy)
+        self.scores["verified"].append(score)
+        self.scores["cosine"].append(float(first.vector @ second.vector))
+        for name, bits in first.hashes.items():
+            self.scores[name].append(float((bits == second.hashes[name]).mean()))
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--copied", default=80, show_default=True, help="Images that are edited in every way.")
+def main(folder: Path, copied: int) -> None:
+    with (
+        tempfile.TemporaryDirectory() as place,
+        lookalike.create(folder, directory=Path(place) / "collection") as collection,
+    ):
+        collection.add(folder)
+        images = collection.images(limit=len(collection))
+        known = [about(collection, Image.open(image.path)) for image in images]
+        chosen = random.Random(1).sample(range(len(images)), min(copied, len(images)))
+        pairs = Pairs()
+        for turn, number in enumerate(chosen):
+            labelled = [other for other, image in enumerate(images) if image.label == images[number].label]
+            add_others(pairs, turn % 2, number, labelled, known)
+            for edit, copy in edited(images[number].path.read_bytes()):
+                add_copies(pairs, turn % 2, edit, about(collection, copy), number, known)
+    report(pairs)
+    sizes = [len(each.kept) for each in known]
+    click.echo(f"bytes kept of an image: mean {np.mean(sizes):.0f}, largest {max(sizes)}")
+
+
+def about(collection: Collection, image: Image.Image) -> Known:
+    """What is known of an image once it has been indexed."""
+    [vector] = collection.embed(image)
+    kept = thumbnails.pack(image)
+    return Known(vector, kept, prepare(thumbnails.unpack(kept)), {"PDQ": pdq(image), "pHash": phash(image)})
+
+
+def edited(data: bytes) -> Iterator[tuple[str, Image.Image]]:
+    """An edited copy of an image in each way, with its name; the same bytes give the same copies."""
+    image, seed = original(data), hashlib.sha256(data).digest()
+    for name, edit in EDITS.items():
+        yield name, edit(image, random.Random(seed + name.encode()))
+
+
+def add_copies(pairs: Pairs, half: int, edit: str, copy: Known, number: int, known: list[Known]) -> None:
+    """Adds the pairs of an edited copy and its candidates."""
+    nearest = np.argsort([-float(copy.vector @ each.vector) for each in known], kind="stable")[:CANDIDATES]
+    pairs.candidate.append((edit, half, number in nearest))
+    for other in nearest.tolist():
+        pairs.add(edit, half, other == number, copy, known[other])
+
+
+def add_others(pairs: Pairs, half: int, number: int, labelled: list[int], known: list[Known]) -> None:
+    """Adds the pairs of a photograph and the nearest others of its label."""
+    others = [other for other in labelled if other != number]
+    cosines = [float(known[number].vector @ known[other].vector) for other in others]
+    for place in np.argsort(cosines)[::-1][:CANDIDATES].tolist():
+        pairs.add("other", half, False, known[number], known[others[place]])
+
+
+def report(pairs: Pairs) -> None:
+    """Prints recall by edit, precision, thresholds and times, of the second half of the copied images."""
+    edits, copies = np.array(pairs.edits), np.array(pairs.copies)
+    second = np.array(pairs.halves) == 1
+    scores = {way: np.array(values) for way, values in pairs.scores.items()}
+    limits = {way: threshold(values[~second], copies[~second]) for way, values in scores.items()}
+    click.echo(f"{'recall of':<22}{'among 10':>10}" + "".join(f"{way:>10}" for way in WAYS))
+    for edit in [*EDITS, "all"]:
+        found = [is_there for name, half, is_there in pairs.candidate if half == 1 and edit in (name, "all")]
+        of_edit = second & copies & ((edits == edit) | (edit == "all"))
+        recalls = [float((scores[way][of_edit] >= limits[way]).sum()) / max(1, len(found)) for way in WAYS]
+        click.echo(f"{edit:<22}{np.mean(found):>10.3f}" + "".join(f"{recall:>10.3f}" for recall in recalls))
+    exact = [precision(scores[way][second], copies[second], limits[way]) for way in WAYS]
+    click.echo(f"{'precision':<32}" + "".join(f"{value:>10.4f}" for value in exact))
+    click.echo(f"{'threshold':<32}" + "".join(f"{limits[way]:>10.3f}" for way in WAYS))
+    report_fixed(scores["verified"], copies, edits)
+    seconds = np.array(pairs.seconds) * 1000
+    click.echo(f"ms a pair: copies {np.mean(seconds[copies]):.1f}, others {np.mean(seconds[~copies]):.1f}")
+
+
+def report_fixed(scores: NDArray[np.float64], copies: NDArray[np.bool_], edits: NDArray[np.str_]) -> None:
+    """Prints what the built-in threshold does, and the highest scores of other photographs."""
+    taken = scores >= LEAST_SCORE
+    click.echo(
+        f"at the built-in {LEAST_SCORE}, both halves: {taken[copies].mean():.4f} of the candidates that are originals, "
+        f"{int(taken[~copies].sum())} of {int((~copies).sum())} other pairs, "
+        f"{int(taken[edits == 'other'].sum())} of {int((edits == 'other').sum())} of the same label"
+    )
+    highest = np.sort(scores[~copies])[::-1]
+    click.echo("highest scores of other pairs: " + " ".join(f"{score:.2f}" for score in highest[:12]))
+
+
+def threshold(scores: NDArray[np.float64], copies: NDArray[np.bool_]) -> float:
+    """The lowest threshold with a precision of at least `PRECISION`; pairs of the same score are taken together."""
+    order = np.argsort(-scores, kind="stable")
+    exact = np.cumsum(copies[order]) / np.arange(1, len(order) + 1)
+    last = np.append(scores[order][1:] != scores[order][:-1], True)
+    kept = np.flatnonzero(last & (exact >= PRECISION))
+    return float(scores[order][kept[-1]]) if len(kept) else float("inf")
+
+
+def precision(scores: NDArray[np.float64], copies: NDArray[np.bool_], limit: float) -> float:
+    taken = scores >= limit
+    return float(copies[taken].mean()) if taken.any() else 1.0
+
+
+def cosines(count: int, frequencies: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Rows of the discrete cosine transform of `count` values."""
+    return np.cos(np.pi / count * frequencies[:, None] * (np.arange(count) + 0.5))
+
+
+def pdq(image: Image.Image) -> NDArray[np.bool_]:
+    """The 256 bits of PDQ: a 64 x 64 luminance, its lowest 16 x 16 frequencies without the zeroth, above their median."""
+    small = np.asarray(image.convert("L").resize((64, 64), Image.Resampling.BOX), np.float64)
+    rows = cosines(64, np.arange(1, 17))
+    values = rows @ small @ rows.T
+    return (values > np.median(values)).ravel()
+
+
+def phash(image: Image.Image) -> NDArray[np.bool_]:
+    """The 64 bits of pHash: a 32 x 32 luminance, its lowest 8 x 8 frequencies, above their median."""
+    small = np.asarray(image.convert("L").resize((32, 32), Image.Resampling.LANCZOS), np.float64)
+    rows = cosines(32, np.arange(8))
+    values = rows @ small @ rows.T
+    return (values > np.median(values)).ravel()
+
+
+if __name__ == "__main__":
+    main()
