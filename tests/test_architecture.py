@@ -18,7 +18,7 @@ ROOMS = """
     arguments
     filters metrics results system
     images
-    demo sources
+    copies demo sources
     encoders
     storage
     attributes index ingest
@@ -96,6 +96,7 @@ def test_openvino_is_imported_only_where_it_is_kept_from_reporting() -> None:
         ("lookalike.attributes.apply", set()),
         ("lookalike.client.client", {"PIL", "numpy"}),
         ("lookalike.metrics", {"numpy"}),
+        ("lookalike.copies.verification", {"PIL", "numpy"}),
         ("lookalike.index.tuning", {"faiss", "numpy"}),
         ("lookalike.collection.collection", {"faiss", "numpy", "PIL"}),
     ],

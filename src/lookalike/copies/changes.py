@@ -19,9 +19,8 @@ the second in a frame, itself in a frame in the second, or each shows a part of 
 # without.
 _WHOLE = 0.96  # share of a picture that lies in the other from which on all of it does; a trimmed edge goes unnoticed
 _WHOLE_TURNED = 0.8  # the same if it is turned by a small angle, which moves corners out
-_LEAST_ANGLE = 1.5  # degrees
-_LEAST_STRETCH = 1.12  # ratio of the scales along and across; a change of perspective reaches 1.09
-_BORDER = 1.6  # strength of the edges along a border; crops have up to 1.5, frames and collages from 1.1 to 12
+_LEAST_SKEW = 0.12  # logarithm of the ratio of the scales in two directions; a change of perspective reaches 0.09
+_BORDER = 1.7  # strength of the edges along a border; crops have up to 1.5, frames and collages from 1.1 to 12
 _GREY, _COLOURED = 3.0, 8.0  # mean spread of red, green and blue, at most and at least
 _OTHER_COLOURS = 8.0  # mean difference of the colours, without the brightness; a logo makes up to 6
 _OTHER_BRIGHTNESS = 20.0  # mean difference
@@ -102,25 +101,9 @@ def changes(first: PreparedPicture, second: PreparedPicture, affine: Affine, agr
         affine: the map from the first to the second.
         agreement: how well they agree by it.
     """
-    mirrored, angle = _turn(affine)
-    stretch = np.linalg.svd(affine.matrix, compute_uv=False)
-    straight = angle % 90 == 0
-    extent = _extent(first, second, affine, agreement, _WHOLE if straight else _WHOLE_TURNED)
-    stretched = bool(stretch[0] / stretch[1] > _LEAST_STRETCH)
-    return Changes(extent, mirrored, angle, stretched, _tone(first, second, affine))
-
-
-def _turn(affine: Affine) -> tuple[bool, float]:
-    """Whether the second picture has to be mirrored, and by how much turned clockwise, to get the first."""
-    back = affine.inverse().matrix
-    mirrored = bool(np.linalg.det(back) < 0)
-    if mirrored:
-        back = back @ np.diag([-1.0, 1.0])
-    angle = float(np.degrees(np.arctan2(back[1, 0] - back[0, 1], back[0, 0] + back[1, 1])))
-    quarter = 90.0 * round(angle / 90)
-    if abs(angle - quarter) < _LEAST_ANGLE:
-        angle = quarter
-    return mirrored, 180.0 if angle == -180 else angle + 0.0
+    mirrored, angle = affine.inverse().turn()
+    extent = _extent(first, second, affine, agreement, _WHOLE if affine.is_upright() else _WHOLE_TURNED)
+    return Changes(extent, mirrored, angle, affine.skew() > _LEAST_SKEW, _tone(first, second, affine))
 
 
 def _extent(

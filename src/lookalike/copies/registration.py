@@ -17,6 +17,7 @@ _POINTS = 1200  # that a map is fitted to
 LEAST_POINTS = 32
 _OUTLIER = 1.0  # standard deviations of the local brightness
 _SETTLED = 0.02  # pixels
+_LEAST_ANGLE = 1.5  # degrees; a smaller turn is not told from none
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,29 @@ class Affine:
     def scale(self) -> float:
         """How many pixels of the second picture one of the first is, in the geometric mean."""
         return float(np.sqrt(abs(np.linalg.det(self.matrix))))
+
+    def skew(self) -> float:
+        """The logarithm of the ratio of its largest scale in any direction to its smallest."""
+        largest, smallest = np.linalg.svd(self.matrix, compute_uv=False)
+        return float(np.log(largest / smallest))
+
+    def turn(self) -> tuple[bool, float]:
+        """Whether it mirrors, and by how many degrees it turns clockwise after that, in (-180, 180].
+
+        An angle close to a multiple of 90 is exactly that.
+        """
+        matrix, mirrors = self.matrix, bool(np.linalg.det(self.matrix) < 0)
+        if mirrors:
+            matrix = matrix @ np.diag([-1.0, 1.0])
+        angle = float(np.degrees(np.arctan2(matrix[1, 0] - matrix[0, 1], matrix[0, 0] + matrix[1, 1])))
+        quarter = 90.0 * round(angle / 90)
+        if abs(angle - quarter) < _LEAST_ANGLE:
+            angle = quarter
+        return mirrors, 180.0 if angle == -180 else angle + 0.0
+
+    def is_upright(self) -> bool:
+        """Whether it turns by quarters only."""
+        return self.turn()[1] % 90 == 0
 
 
 def normalised(plane: Plane) -> Plane:
