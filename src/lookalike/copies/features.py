@@ -15,6 +15,7 @@ STEP = 2**-0.5  # from one scale to the next
 CORNERS = (60, 45, 35, 25, 15)  # at most, on each level
 _CELLS = np.array([-6.0, -2.0, 2.0, 6.0])  # pixels from the corner
 _DIRECTIONS = 8
+DIMENSIONS = len(_CELLS) ** 2 * _DIRECTIONS  # of a description
 _PAD = 8  # pixels around a level, so that cells may lie outside
 _APART = 2  # pixels: a corner is the strongest within a square of this half side
 _STRONGEST = 0.3  # of a description of length 1, as in SIFT: a single edge does not decide alone
@@ -64,7 +65,7 @@ def features(levels: list[Plane]) -> Features:
         scales.append(np.full(len(x), max(scale_x, scale_y)))
         descriptions.append(_describe(dx, dy, x, y))
     if not positions:
-        return Features(np.zeros(0, np.complex64), np.zeros(0, np.float32), np.zeros((0, 128), np.float32))
+        return Features(np.zeros(0, np.complex64), np.zeros(0, np.float32), np.zeros((0, DIMENSIONS), np.float32))
     return Features(
         np.concatenate(positions).astype(np.complex64),
         np.concatenate(scales).astype(np.float32),
@@ -124,7 +125,7 @@ def _describe(dx: Plane, dy: Plane, x: NDArray[np.int64], y: NDArray[np.int64]) 
     maps = np.pad(blurred(edges, 2), ((0, 0), (_PAD, _PAD), (_PAD, _PAD)))
     offsets = _CELLS.astype(np.int64) + _PAD
     rows, columns = y[:, None, None] + offsets[None, :, None], x[:, None, None] + offsets[None, None, :]
-    cells = np.moveaxis(maps[:, rows, columns], 0, -1).reshape(len(x), -1)
+    cells = np.moveaxis(maps[:, rows, columns], 0, -1).reshape(len(x), DIMENSIONS)
     cells = np.minimum(cells / _length(cells), _STRONGEST)
     found: Plane = cells / _length(cells)
     return found
