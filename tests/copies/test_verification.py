@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
 from lookalike.copies.verification import LEAST_SCORE, PreparedPicture, compare, prepare
-from lookalike.demo import KINDS, draw
+from lookalike.demo import draw
 from tests.support.edited_pictures import EDITED, kept, part, scene
 
 SCENE = 3
@@ -56,7 +56,7 @@ def test_different_scenes_are_no_copies() -> None:
 
 
 def test_drawings_of_a_kind_are_no_copies() -> None:
-    for kind in list(KINDS)[:6]:
+    for kind in ("balloon", "cactus", "fish", "flower", "pizza", "sailboat"):
         pictures = [kept(draw(kind, np.random.default_rng(seed))) for seed in range(4)]
         for first, second in itertools.combinations(pictures, 2):
             assert compare(first, second).grade == "different", kind

@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from lookalike.copies import thumbnails
 from lookalike.copies.prepared import PreparedPicture, prepare
@@ -67,10 +67,9 @@ def screenshot(image: Image.Image) -> Image.Image:
     return screen
 
 
-def hues(image: Image.Image) -> Image.Image:
-    hsv = np.array(image.convert("HSV"))
-    hsv[..., 0] += np.uint8(40)  # modulo 256, as hues are
-    return Image.frombytes("HSV", image.size, hsv.tobytes()).convert("RGB")
+def tinted(image: Image.Image) -> Image.Image:
+    red, green, blue = image.split()
+    return Image.merge("RGB", (red.point([round(value * 0.6) for value in range(256)]), green, blue))
 
 
 # What was done, and how a comparison says it of the edited copy A and its original B.
@@ -105,8 +104,8 @@ EDITED: dict[str, tuple[Callable[[Image.Image], Image.Image], str]] = {
     ),
     "stretched": (lambda i: i.resize((i.width, round(i.height * 1.4))), "A is B, stretched"),
     "grey": (lambda i: i.convert("L").convert("RGB"), "A is B, in grey"),
-    "other hues": (hues, "A is B, in other colours"),
-    "darker": (lambda i: ImageEnhance.Brightness(i.convert("L").convert("RGB")).enhance(0.6), "A is B, in grey"),
+    "tinted": (tinted, "A is B, in other colours"),
+    "darker": (lambda i: i.point([value * 5 // 8 for value in range(256)] * 3), "A is B, darker"),
     "framed": (
         lambda i: ImageOps.expand(i, i.width // 8, "black"),
         "A shows B within a frame or other content",

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lookalike.copies.agreement import Agreement
 from lookalike.copies.features import Plane
@@ -24,7 +23,7 @@ _BORDER = 1.7  # strength of the edges along a border; crops have up to 1.5, fra
 _GREY, _COLOURED = 3.0, 8.0  # mean spread of red, green and blue, at most and at least
 _OTHER_COLOURS = 8.0  # mean difference of the colours, without the brightness; a logo makes up to 6
 _OTHER_BRIGHTNESS = 20.0  # mean difference
-_GRID = 24  # points along a side at which colours are compared
+_GRID, _POINTS = 6, 5  # places along a side where colours are compared, and points along the side of a place
 _BORDER_POINTS = np.linspace(0.1, 0.9, 40, dtype=np.float32)
 _DEPTHS = (0.0, 3.0, 5.0, 7.0)  # where jumps are measured, in steps from the border
 
@@ -149,7 +148,7 @@ def _line(shape: tuple[int, ...], side: int, depth: float) -> tuple[Plane, Plane
 
 
 def _tone(first: PreparedPicture, second: PreparedPicture, affine: Affine) -> str:
-    here, there = _same_points(first, second, affine)
+    here, there = _same_places(first, second, affine)
     if not len(here):
         return ""
     coloured, other = float(np.ptp(here, axis=1).mean()), float(np.ptp(there, axis=1).mean())
@@ -164,19 +163,28 @@ def _tone(first: PreparedPicture, second: PreparedPicture, affine: Affine) -> st
     return "" if abs(brighter) < _OTHER_BRIGHTNESS else "brighter" if brighter > 0 else "darker"
 
 
-def _same_points(
-    first: PreparedPicture, second: PreparedPicture, affine: Affine
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Red, green and blue at points that both pictures show, shape (n, 3) each."""
+def _same_places(first: PreparedPicture, second: PreparedPicture, affine: Affine) -> tuple[Plane, Plane]:
+    """The mean red, green and blue of places that both pictures show, shape (n, 3) each."""
     height, width = first.levels[0].shape
-    x, y = grid((_GRID, _GRID))
-    x, y = x * np.float32(width / _GRID), y * np.float32(height / _GRID)
+    x, y = grid((_GRID * _POINTS, _GRID * _POINTS))
+    x, y = x * np.float32(width / len(x)), y * np.float32(height / len(y))
     to_x, to_y = mapped(affine, x, y)
     lies = inside(second.levels[0].shape, to_x, to_y)
-    return _colours(first, x[lies], y[lies]), _colours(second, to_x[lies], to_y[lies])
+    count = _place_sums(lies[None].astype(np.float32))
+    here, there = (
+        _place_sums(_colours(picture, *points) * lies) for picture, points in ((first, (x, y)), (second, (to_x, to_y)))
+    )
+    shown = count[:, 0] > _POINTS**2 / 2
+    return here[shown] / count[shown], there[shown] / count[shown]
 
 
-def _colours(picture: PreparedPicture, x: Plane, y: Plane) -> NDArray[np.float32]:
-    height, width = picture.rgb.shape[:2]
-    rows, columns = np.clip(y.astype(np.int64), 0, height - 1), np.clip(x.astype(np.int64), 0, width - 1)
-    return picture.rgb[rows, columns].astype(np.float32)
+def _place_sums(planes: Plane) -> Plane:
+    sums: Plane = planes.reshape(-1, _GRID, _POINTS, _GRID, _POINTS).sum(axis=(2, 4)).reshape(-1, _GRID**2).T
+    return sums
+
+
+def _colours(picture: PreparedPicture, x: Plane, y: Plane) -> Plane:
+    """Red, green and blue around points of a picture, shape (3, ...)."""
+    height, width = picture.levels[0].shape
+    planes = picture.colours
+    return sampled(planes, x * np.float32(planes.shape[2] / width), y * np.float32(planes.shape[1] / height))

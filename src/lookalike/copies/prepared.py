@@ -14,6 +14,7 @@ from lookalike.copies.registration import normalised
 
 LEVELS = 8  # scales, each 0.71 times the one before: from 128 pixels to 11
 _ICON = 16  # pixels, the side of the square that stands for the whole picture
+_COLOUR_SQUARE = 4  # pixels
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # of red, green and blue, as in JPEG
 
 
@@ -23,7 +24,7 @@ class PreparedPicture:
 
     Attributes:
         rgb: its pixels, uint8, shape (h, w, 3).
-        levels: its brightness at `LEVELS` scales, slightly blurred, from 0 to 255.
+        levels: its brightness at `LEVELS` scales, from 0 to 255.
         normal: the same without the local mean, divided by the local deviation.
         corners: its corners.
     """
@@ -37,6 +38,12 @@ class PreparedPicture:
     def turned(self) -> NDArray[np.float32]:
         """The descriptions of the corners in each of `WAYS`."""
         return turned_descriptions(self.corners)
+
+    @cached_property
+    def colours(self) -> Plane:
+        """Its mean red, green and blue in squares of 4 pixels, shape (3, rows, columns)."""
+        reduced = Image.fromarray(self.rgb).reduce(_COLOUR_SQUARE)
+        return np.moveaxis(np.asarray(reduced, np.float32), -1, 0)
 
     @cached_property
     def icons(self) -> Plane:
@@ -54,6 +61,6 @@ def prepare(rgb: NDArray[np.uint8]) -> PreparedPicture:
     Args:
         rgb: uint8, shape (h, w, 3), as `thumbnails.unpack` returns it.
     """
-    levels = features.levels_of(features.blurred((rgb @ _LUMA).astype(np.float32)), LEVELS)
+    levels = features.levels_of((rgb @ _LUMA).astype(np.float32), LEVELS)
     corners = features.features(levels[: len(features.CORNERS)])
     return PreparedPicture(rgb, tuple(levels), tuple(map(normalised, levels)), corners)
