@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lookalike.copies import features
+from lookalike.copies import features, perceptual_hash
 from lookalike.copies.features import Features, Plane
 from lookalike.copies.matching import WAYS, turned_descriptions
 from lookalike.copies.registration import normalised
@@ -38,6 +38,11 @@ class PreparedPicture:
     def turned(self) -> NDArray[np.float32]:
         """The descriptions of the corners in each of `WAYS`."""
         return turned_descriptions(self.corners)
+
+    @cached_property
+    def hashes(self) -> NDArray[np.bool_]:
+        """Its perceptual hashes in each of `WAYS`: shape (8, 256)."""
+        return perceptual_hash.hashes(self.levels[0])
 
     @cached_property
     def colours(self) -> Plane:

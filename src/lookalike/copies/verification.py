@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from lookalike.copies import perceptual_hash
 from lookalike.copies.alignment import Alignment, align
 from lookalike.copies.changes import Changes, changes
 from lookalike.copies.prepared import PreparedPicture, prepare
@@ -25,6 +26,9 @@ _LEAST_SHARE = 0.1  # of each picture that lies in the other
 _LEAST_BLOCKS = 60.0  # that show something; edited copies had 118 or more
 _WHOLE, _WHOLE_TURNED = 0.985, 0.88  # the share of one of the pictures, which an edit leaves in the other
 _SAME_FRAME = 0.95  # the share of both from which on the whole picture may be stretched
+# Other photographs reach 0.73. On 792 edited copies of 24 photographs, like hashes raise the share of copies above all
+# but 2 of the other pairs from 0.946 to 0.975, and above all but 5 from 0.965 to 0.982.
+_LIKE_HASH = 0.7  # share of the bits
 _FREE_SKEW, _SKEW_COUNTS = 0.03, 2.0  # logarithm of the ratio of the scales in two directions
 _SAME = Changes("same", mirrored=False, angle=0.0, stretched=False, tone="")
 
@@ -35,8 +39,8 @@ class Comparison:
 
     Attributes:
         grade: "edited copy" if one is an edited copy of the other, else "different".
-        score: how well they agree where one lies over the other, in [0, 1], less what is unusual for an edit; copies
-            have at least `LEAST_SCORE`.
+        score: how well they agree where one lies over the other, in [0, 1], less what is unusual for an edit, more if
+            their perceptual hashes are alike; copies have at least `LEAST_SCORE`.
         changes: what was done to the second to make the first; None if they are different.
     """
 
@@ -64,14 +68,14 @@ def compare(first: PreparedPicture, second: PreparedPicture) -> Comparison:
     found = align(first, second)
     if found is None:
         return Comparison("different", 0.0, None)
-    score = _score(found)
+    score = _score(found, perceptual_hash.likeness(first.hashes, second.hashes))
     if score < LEAST_SCORE:
         return Comparison("different", score, None)
     return Comparison("edited copy", score, changes(first, second, found.affine, found.agreement))
 
 
-def _score(found: Alignment) -> float:
-    """The correlation, less what is unusual for an edit, or 0 if the overlap is too small to tell.
+def _score(found: Alignment, hash_likeness: float) -> float:
+    """The correlation, less what is unusual for an edit, more for like hashes; 0 if the overlap is too small to tell.
 
     Two photographs of one place overlap in parts, and their perspectives differ. An edit leaves one picture whole, and
     scales it alike in both directions, unless it stretches the whole picture.
@@ -81,4 +85,5 @@ def _score(found: Alignment) -> float:
         return 0.0
     missing = max(0.0, (_WHOLE if found.affine.is_upright() else _WHOLE_TURNED) - shares[1])
     skew = 0.0 if shares[0] > _SAME_FRAME else max(0.0, found.affine.skew() - _FREE_SKEW)
-    return max(0.0, found.agreement.correlation - missing - _SKEW_COUNTS * skew)
+    witness = max(0.0, hash_likeness - _LIKE_HASH)
+    return min(1.0, max(0.0, found.agreement.correlation - missing - _SKEW_COUNTS * skew + witness))
