@@ -24,7 +24,7 @@ _STRONGEST = 0.3  # of a description of length 1, as in SIFT: a single edge does
 Plane = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Features:
     """The corners of a picture and their descriptions.
 

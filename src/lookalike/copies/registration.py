@@ -20,7 +20,7 @@ _SETTLED = 0.02  # pixels
 _LEAST_ANGLE = 1.5  # degrees; a smaller turn is not told from none
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Affine:
     """The map of points of one picture to another: `matrix @ (x, y) + shift`, in pixels.
 

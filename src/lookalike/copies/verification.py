@@ -1,7 +1,11 @@
 """Decides whether one of two images is an edited copy of the other, from the small pictures that are kept of them.
 
-first, second = prepare(unpack(kept[0])), prepare(unpack(kept[1]))
-compare(first, second).reason("holiday.jpg", "IMG_1234.jpg")  # "holiday.jpg is a crop of IMG_1234.jpg, mirrored"
+Such a picture is `thumbnails.pack(image)`. With the bytes of two,
+
+    first, second = prepare(thumbnails.unpack(one)), prepare(thumbnails.unpack(other))
+    compare(first, second).reason("holiday.jpg", "IMG_1234.jpg")
+
+is, say, "holiday.jpg is a crop of IMG_1234.jpg, mirrored".
 """
 
 from dataclasses import dataclass
@@ -61,7 +65,7 @@ def compare(first: PreparedPicture, second: PreparedPicture) -> Comparison:
     What is recognised: compression, another size, crops down to a sixth of the area, mirror images, turns by a quarter,
     by a small angle or both, stretching, other colours, frames, text, logos, screenshots and collages. A picture
     without anything visible is a copy only of one with the same pixels. Two photographs of a burst between which little
-    moved cannot be told from copies.
+    moved cannot be told from copies. To compare one picture with many, let it be the first.
     """
     if first.rgb.shape == second.rgb.shape and np.array_equal(first.rgb, second.rgb):
         return Comparison("edited copy", 1.0, _SAME)
