@@ -12,7 +12,7 @@ from lookalike.copies.features import Features, Plane
 from lookalike.copies.matching import WAYS, turned_descriptions
 from lookalike.copies.registration import normalised
 
-LEVELS = 8  # scales, each 0.71 times the one before: from 160 pixels to 14
+LEVELS = 8  # scales, each 0.71 times the one before: from 128 pixels to 11
 _ICON = 16  # pixels, the side of the square that stands for the whole picture
 _COLOUR_SQUARE = 4  # pixels
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # of red, green and blue, as in JPEG
@@ -20,7 +20,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # of red, green and b
 
 @dataclass(frozen=True, eq=False)
 class PreparedPicture:
-    """A small picture with all that a comparison needs of it, some 500 kB, and 1.5 MB once it was compared first.
+    """A small picture with all that a comparison needs of it, some 300 kB, and 1.2 MB once it was compared first.
 
     Attributes:
         rgb: its pixels, uint8, shape (h, w, 3).
