@@ -20,7 +20,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # of red, green and b
 
 @dataclass(frozen=True, eq=False)
 class PreparedPicture:
-    """A small picture with all that a comparison needs of it, some 300 kB, and 1.2 MB once it was compared first.
+    """A small picture with all that a comparison needs of it, some 350 kB, and 1.3 MB once it was compared first.
 
     Attributes:
         rgb: its pixels, uint8, shape (h, w, 3).

@@ -15,9 +15,9 @@ from lookalike.errors import ImageError
 from lookalike.images import decode
 from lookalike.images.decode import ImageSource
 
-# A compromise that was measured: 96 pixels of quality 60 and 112 of 45 take as many bytes and verify worse; 160 pixels of
-# quality 10 take a tenth less, verified better on 330 edited copies, not so on 528 others, and take longer. JPEG takes
-# 1.4 times as much as WebP for the same error, grey a tenth less than colour.
+# A compromise that was measured: 96 pixels of quality 60 and 112 of 45 take as many bytes and verify worse; 160 pixels
+# of quality 10 take a tenth less, verified better on 330 edited copies, not so on 528 others, and take longer. JPEG
+# takes 1.4 times as much as WebP for the same error, grey a tenth less than colour.
 SIDE = 128  # pixels, the longer side of a kept picture
 QUALITY = 30  # of its WebP, of 100: 1 kB on average for photographs
 _LARGEST = 2**16  # bytes; the worst picture of this size, noise, takes 10 kB
