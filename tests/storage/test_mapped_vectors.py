@@ -11,9 +11,9 @@ import pytest
 
 from lookalike.errors import CorruptError, UsageError
 from lookalike.storage import mapped_vectors
-from lookalike.storage.mapped_vectors import MappedVectors, searching_threads
+from lookalike.storage.mapped_vectors import MappedVectors
 from lookalike.storage.rows import RowSet
-from lookalike.storage.vectors import unit
+from lookalike.storage.vectors import faiss_threads, unit
 from tests.support.vector_files import append, assert_best, exact_scores, mapped, random_units, write
 
 
@@ -154,7 +154,7 @@ def test_vectors_that_are_not_numbers_are_damage_and_never_an_answer(tmp_path: P
 def test_a_search_uses_no_more_threads_than_it_has_queries() -> None:
     before = faiss.omp_get_max_threads()
     for queries in (0, 1, 2, 1000):
-        with searching_threads(queries):
+        with faiss_threads(queries):
             assert faiss.omp_get_max_threads() == max(1, min(before, queries))
         assert faiss.omp_get_max_threads() == before
 

@@ -22,6 +22,15 @@ DIMS = [1, 7, 25, 383, 1280]
 # The layout of the file
 
 
+def test_half_precision_is_read_as_numpy_reads_it() -> None:
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    stored = np.repeat(every[:, None], 3, axis=1)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(vectors.single(stored), stored.astype(np.float32))
+        np.testing.assert_array_equal(vectors.single(stored[::2, ::2]), stored[::2, ::2].astype(np.float32))
+    assert vectors.single(np.empty((0, 3), np.float16)).shape == (0, 3)
+
+
 @pytest.mark.parametrize("dim", DIMS)
 def test_the_file_is_byte_for_byte_the_one_that_faiss_writes(tmp_path: Path, dim: int) -> None:
     stored = write(tmp_path / "ours.faiss", random_units(9, dim))

@@ -20,7 +20,7 @@ from lookalike.ingest import embedding
 from lookalike.ingest import sampling as samples
 from lookalike.metrics import Labels, Numbers, Quality, Rows
 from lookalike.sources.folder import Found
-from lookalike.storage.vectors import Vectors
+from lookalike.storage.vectors import Vectors, single
 
 _EQUAL = 1e-9  # cosines in double precision that differ by no more are taken as equal: the rest is rounding
 
@@ -76,7 +76,7 @@ def measure_model(task: Task, progress: Callable[[int], None]) -> ComparedModel:
         copies=copies,
         recall_at_1=statistics.fmean(copy.recall_at_1 for copy in copies),
         recall_at_10=statistics.fmean(copy.recall_at_10 for copy in copies),
-        **asdict(_quality(gallery.astype(np.float32), labels)),
+        **asdict(_quality(single(gallery), labels)),
         images_per_second=indexed.files_per_second,
         loading_seconds=indexed.loading_seconds,
         memory_bytes=indexed.memory_bytes,  # measured before there were copies

@@ -25,6 +25,7 @@ from lookalike.search.searcher import Searcher
 from lookalike.search.snapshot import Snapshot, Snapshots
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.rows import Rows
+from lookalike.storage.vectors import single
 
 QUERIES = 1000
 _K = 10
@@ -172,11 +173,11 @@ class _Measurement:
     def _scores(self, positions: Rows) -> NDArray[np.float32]:
         """The inner product of some images' vectors with every row."""
         vectors, count = self._snapshot.vectors, self._snapshot.state.count
-        queries = vectors.stored(self._images.rows[positions]).astype(np.float32)
+        queries = single(vectors.stored(self._images.rows[positions]))
         scores = np.empty((len(queries), count), np.float32)
         for start in range(0, count, _VECTOR_ROWS):
             rows = np.arange(start, min(start + _VECTOR_ROWS, count))
-            scores[:, rows] = queries @ vectors.stored(rows).astype(np.float32).T
+            scores[:, rows] = queries @ single(vectors.stored(rows)).T
         return scores
 
     def _step(self, steps: int = 1) -> None:

@@ -18,7 +18,7 @@ from lookalike.storage.catalog import Catalog
 from lookalike.storage.checksums import read_checked_blocks
 from lookalike.storage.mapped_vectors import MappedVectors
 from lookalike.storage.rows import Rows, RowSet
-from lookalike.storage.vectors import StoredVectors, Vectors
+from lookalike.storage.vectors import StoredVectors, Vectors, single
 
 _SEED = 11
 
@@ -102,7 +102,7 @@ def add_missing(index: Index, vectors: IndexableVectors, schedule: BuildReporter
     """
     count = vectors.live.count
     for block in vectors.blocks(np.arange(index.rows, count)):
-        index.add(block.astype(np.float32))
+        index.add(single(block))
         if schedule:
             schedule.at("adding", index.rows, count)
 

@@ -15,9 +15,9 @@ import numpy as np
 from lookalike.errors import CorruptError, DeviceWarning, UsageError
 from lookalike.index.operating_point import SearchParameters
 from lookalike.index.spec import ITERATIONS, IndexSpec, core_of, faiss_errors, quantizer_of, transforms_of
-from lookalike.storage.mapped_vectors import Part, searching_threads
+from lookalike.storage.mapped_vectors import Part
 from lookalike.storage.rows import Rows, RowSet
-from lookalike.storage.vectors import Vectors
+from lookalike.storage.vectors import Vectors, faiss_threads
 from lookalike.system import forks
 
 _SEED = 1234
@@ -112,7 +112,7 @@ class Index:
             k_factor=min(parameters.candidates, max(self.rows / k, 1)) + 0.5 / k,
             base_index_params=self._faiss_parameters(min(parameters.nprobe, max(self.rows, 1)), selector),
         )
-        with searching_threads(len(queries)), _search_errors():
+        with faiss_threads(len(queries)), _search_errors():
             scores, rows = refined.search(np.ascontiguousarray(queries, np.float32), k, params=refining)
         return scores, rows
 

@@ -21,7 +21,7 @@ from lookalike.index.spec import IndexSpec
 from lookalike.metrics import Scores
 from lookalike.storage.mapped_vectors import MappedVectors, Part
 from lookalike.storage.rows import Rows, RowSet
-from lookalike.storage.vectors import Vectors
+from lookalike.storage.vectors import Vectors, single
 
 OnProgress = Callable[[int, int], None]
 
@@ -79,7 +79,7 @@ def draw(
     rows = row_set.rows()
     count = min(queries or policy.most_queries, len(rows))
     drawn = np.random.default_rng(_SEED).choice(rows, count, replace=False)
-    vectors = stored.stored(drawn).astype(np.float32)
+    vectors = single(stored.stored(drawn))
     k = min(k or max(policy.queries), row_set.size - 1)
     smallest_k, deep = min(policy.queries), policy.most_deep_queries
     best = np.full((count, k), -np.inf, np.float32)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lookalike.search.refinement import Centre
 from lookalike.storage.mapped_vectors import MappedVectors
 from lookalike.storage.rows import Rows, RowSet
-from lookalike.storage.vectors import StoredVectors, Vectors, unit
+from lookalike.storage.vectors import StoredVectors, Vectors, single, unit
 from lookalike.system import forks
 
 FEWEST = 100  # vectors; of fewer, the tail that the estimate takes would be no tail
@@ -51,7 +51,7 @@ class Chance:
             rows: their rows, ascending, int64 (n,).
             count: the number of vectors that they are a sample of.
         """
-        vectors = stored.astype(np.float32)
+        vectors = single(stored)
         with np.errstate(over="ignore", invalid="ignore"):
             lengths = np.linalg.norm(vectors, axis=1)  # of one that is not finite, it is not near 1
             sound = np.abs(lengths - 1) < _LENGTH_ERROR
@@ -84,7 +84,7 @@ class Chance:
 
     def _cosines(self, around: Vectors, stored: StoredVectors) -> Vectors:
         with np.errstate(over="ignore", invalid="ignore"):  # a damaged vector is refused by whoever names it
-            centred = self.centre.taken_off(stored.astype(np.float32))
+            centred = self.centre.taken_off(single(stored))
             lengths = np.sqrt(np.vecdot(centred, centred) * np.vecdot(around, around))
             cosines: Vectors = np.vecdot(centred, around) / lengths
         return cosines

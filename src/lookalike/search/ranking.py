@@ -13,7 +13,7 @@ from lookalike.search.options import SearchOptions
 from lookalike.search.refinement import NEIGHBOURS, POOL
 from lookalike.search.snapshot import Snapshot
 from lookalike.storage.rows import Rows, RowSet
-from lookalike.storage.vectors import Vectors
+from lookalike.storage.vectors import Vectors, single
 from lookalike.system.blas import one_thread
 
 
@@ -56,30 +56,33 @@ def _refined(snapshot: Snapshot, query: Vectors, options: SearchOptions, row_set
     Rows that are the query itself come first, and do not count as neighbours. Behind the pool, if more rows are wanted,
     they go by the expanded query.
     """
-    centre, around = snapshot.centre(), snapshot.centre().taken_off(query)
+    around = snapshot.centre().taken_off(query)
     nearest = snapshot.search(query, replace(options, k=NEIGHBOURS + 1), row_set)[1][0]
-    vectors = _vectors(snapshot, nearest)
-    others = vectors[~refinement.is_same(vectors @ query[0])][:NEIGHBOURS]
-    expanded = refinement.expanded(around, centre.taken_off(others))
+    left, scores = _left(snapshot, nearest, query)
+    expanded = refinement.expanded(around, left[~refinement.is_same(scores)][:NEIGHBOURS])
 
     wide = snapshot.search(expanded, replace(options, k=max(POOL, count)), row_set)[1][0]
     rows = np.union1d(nearest, wide)
-    vectors = _vectors(snapshot, rows)
-    scores, centred = vectors @ query[0], centre.taken_off(vectors)
-    by_expanded = np.argsort(-(centred @ expanded[0] / np.linalg.norm(centred, axis=1)), kind="stable")
+    left, scores = _left(snapshot, rows, query)
+    by_expanded = np.argsort(-(left @ expanded[0] / np.sqrt(np.vecdot(left, left))), kind="stable")
     is_same = refinement.is_same(scores[by_expanded])
     same, pool, tail = by_expanded[is_same], *np.split(by_expanded[~is_same], [POOL])
-    found = refinement.refine(around, centred[pool])
+    found = refinement.refine(around, left[pool])
     order = np.concatenate([same[np.argsort(-scores[same])], pool[refinement.guarded_order(found)], tail])[:count]
     return Ranked(rows[order], scores[order])
 
 
-def _vectors(snapshot: Snapshot, rows: Rows) -> Vectors:
-    """The vectors of rows in single precision; whether they are what was written is checked when they are named."""
-    vectors = snapshot.vectors.stored(rows).astype(np.float32)
-    if not np.isfinite(vectors).all():
+def _left(snapshot: Snapshot, rows: Rows, query: Vectors) -> tuple[Vectors, Vectors]:
+    """What is left of the vectors of rows without the mean, float32 (n, dim), and their cosines with a query, (n,).
+
+    Whether they are what was written is checked when they are named.
+    """
+    centre = snapshot.centre()
+    left = centre.taken_off(single(snapshot.vectors.stored(rows)))
+    scores = left @ query[0] + np.float32(centre.along(query))
+    if not np.isfinite(scores).all():
         raise CorruptError(f"{snapshot.vectors.path}: there are vectors in it that are not finite")
-    return vectors
+    return left, scores
 
 
 def judged(snapshot: Snapshot, query: Vectors, answer: Ranked, options: SearchOptions) -> tuple[Ranked, Numbers]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.storage.vectors import StoredVectors, Vectors, unit
+from lookalike.storage.vectors import StoredVectors, Vectors, single, unit
 
 POOL = 400  # the nearest images that are ranked anew
 NEIGHBOURS = 20  # whose mean takes the place of an image
@@ -28,13 +28,17 @@ class Centre:
 
     def __init__(self, sample: StoredVectors) -> None:
         """Some hundred stored vectors are enough: half precision, (n, dim). The mean of none is 0."""
-        self._mean: Vectors = sample.astype(np.float32).sum(axis=0) / max(len(sample), 1)
+        self._mean: Vectors = single(sample).sum(axis=0) / max(len(sample), 1)
 
     def taken_off(self, vectors: Vectors) -> Vectors:
         """What is left of vectors, float32 (n, dim), of any length; one that is the mean itself stays as it is."""
         left = vectors - self._mean
         left[~left.any(axis=1)] = self._mean
         return left
+
+    def along(self, query: Vectors) -> float:
+        """The inner product of the mean with a query, float32 (1, dim)."""
+        return float(self._mean @ query[0])
 
 
 def expanded(query: Vectors, nearest: Vectors) -> Vectors:
@@ -70,7 +74,7 @@ def refine(query: Vectors, pool: Vectors) -> Refined:
         query: centred, float32 (1, dim).
         pool: centred, float32 (n, dim).
     """
-    cosines = _cosines(np.concatenate([query, pool]))
+    cosines = _cosines(query, pool)
     count = min(NEIGHBOURS + 1, len(cosines))  # each is its own nearest
     near = _nearest(cosines, count)
     weights = _weights(np.take_along_axis(cosines, near, axis=1))
@@ -112,9 +116,12 @@ def _weights(cosines: Vectors) -> Vectors:
     return np.maximum(cosines, 0) ** 2
 
 
-def _cosines(vectors: Vectors) -> Vectors:
-    """The cosines of vectors of any length with each other, float32 (n, n)."""
-    products: Vectors = vectors @ vectors.T
+def _cosines(query: Vectors, pool: Vectors) -> Vectors:
+    """The cosines of a query and a pool of vectors, of any length, with each other, float32 (1 + n, 1 + n)."""
+    products = np.empty((1 + len(pool), 1 + len(pool)), np.float32)
+    products[0, 0] = query[0] @ query[0]
+    products[0, 1:] = products[1:, 0] = pool @ query[0]
+    products[1:, 1:] = pool @ pool.T
     lengths = np.sqrt(np.maximum(products.diagonal(), _TINY))
     products /= lengths
     products /= lengths[:, None]

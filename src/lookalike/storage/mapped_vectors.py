@@ -2,8 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +106,7 @@ class MappedVectors:
         part = self.part(start, row_set.count)
         bitmap = row_set.bitmap(start, row_set.count)
         parameters = None if bitmap is None else faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bitmap))
-        with searching_threads(len(queries)):
+        with vectors.faiss_threads(len(queries)):
             scores, rows = part.faiss.search(np.ascontiguousarray(queries, np.float32), k, params=parameters)
         self._refuse_missing(rows)
         return scores, rows + start
@@ -122,7 +120,7 @@ class MappedVectors:
         for offset in range(0, len(rows), step):
             block = rows[offset : offset + step]
             scores, found = faiss.knn(
-                queries, self.stored(block).astype(np.float32), min(k, len(block)), faiss.METRIC_INNER_PRODUCT
+                queries, vectors.single(self.stored(block)), min(k, len(block)), faiss.METRIC_INNER_PRODUCT
             )
             self._refuse_missing(found)
             best.add_result(scores, block[found])
@@ -140,17 +138,6 @@ class MappedVectors:
         view.codes = faiss.MaybeOwnedVectorUInt8.create_view(faiss.swig_ptr(codes), codes.nbytes, owner)
         view.ntotal = stop - start
         return view
-
-
-@contextmanager
-def searching_threads(queries: int) -> Iterator[None]:
-    """Limits FAISS to as many threads as there are queries; idle ones would wait by spinning."""
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(max(1, min(threads, queries)))  # for this thread alone
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(threads)
 
 
 def _mapped_index(path: Path, dim: int) -> tuple[Any, tuple[int, int]]:
