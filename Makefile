@@ -13,7 +13,7 @@ demo: $(VENV)/package
 	@$(BIN)/lookalike demo $(FOLDER)
 
 test: $(VENV)/tools
-	$(BIN)/pytest --numprocesses 2 --dist worksteal
+	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
 lint: $(VENV)/tools
 	$(BIN)/ruff check
