@@ -36,7 +36,7 @@ def test_the_address_is_the_state(page: Page, gallery: Gallery) -> None:
     expect_first(page, found)
     expect(page.locator("#chips .chip")).to_have_count(2)
     expect(page.locator("#chips .weight").first).to_have_value("2")
-    expect(page.locator(".facet[aria-pressed=true]")).to_have_count(3)
+    expect(page.locator("#facets .facet[aria-pressed=true]")).to_have_count(3)
     page.reload()
     expect_first(page, found)
 
