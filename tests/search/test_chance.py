@@ -178,15 +178,21 @@ def test_of_too_few_images_nobody_can_tell(tmp_path: Path) -> None:
         assert None not in {match.expected for match in collection.search_vector(query, k=200)}
 
 
-def test_the_sample_is_read_once_for_a_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[int] = []
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the collections that samples have been taken of, as they are taken."""
+    sizes: list[int] = []
     sampled = chance.sampled
 
     def counting(vectors: MappedVectors, live: RowSet) -> Chance:
-        read.append(live.size)
+        sizes.append(live.size)
         return sampled(vectors, live)
 
     monkeypatch.setattr(chance, "sampled", counting)
+    return sizes
+
+
+def test_the_sample_is_read_once_for_a_state(tmp_path: Path, read: list[int]) -> None:
     with crowd(tmp_path / "photos") as collection:
         for seed in range(3):
             collection.search_vector(directions(1, seed))
@@ -210,15 +216,7 @@ def test_the_sample_changes_no_more_than_the_collection(tmp_path: Path) -> None:
     assert abs(np.mean(list(before)) - 2000) < 100  # from all over the file
 
 
-def test_the_sample_serves_while_few_images_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[int] = []
-    sampled = chance.sampled
-
-    def counting(vectors: MappedVectors, live: RowSet) -> Chance:
-        read.append(live.size)
-        return sampled(vectors, live)
-
-    monkeypatch.setattr(chance, "sampled", counting)
+def test_the_sample_serves_while_few_images_come_and_go(tmp_path: Path, read: list[int]) -> None:
     with create(tmp_path / "photos", DIM) as collection:
         put(collection, directions(4000, 1), keys_of(4000))
         collection.search_id(200)

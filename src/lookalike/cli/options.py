@@ -102,7 +102,7 @@ max_pixels = click.option(
     help="Largest image to decode, in pixels; each takes up to 6 bytes of memory (default: 178000000).",
 )
 threads = click.option(
-    "--threads", type=click.IntRange(1), help="Images to process at once (default: cores and a few)."
+    "--threads", type=click.IntRange(1), help="Images to process at once (default: a few more than cores)."
 )
 html = click.option("--html", type=OUTPUT_FILE, help="Write a page of thumbnails.")
 overwrite = click.option("--overwrite", is_flag=True, help="Replace a file even if Lookalike has not written it.")

@@ -25,8 +25,9 @@ def evaluate(
 
     The queries are images of the collection, each left out of its own matches. Recall is the share of the ten nearest
     images that a search finds; precision is the share of matches that have the label of the query; mAP is the mean
-    average precision over exact rankings. The label of an image is the folder that it is in, unless a table gives it
-    another one.
+    average precision over exact rankings. The order by score and that of --refine are compared, also by edited copies
+    of some images ("copy first": the original is the first match). The label of an image is the folder that it is in,
+    unless a table gives it another one.
     """
     files = output.OutputFiles(html, overwrite=overwrite)
     output.check_files(files)

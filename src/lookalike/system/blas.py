@@ -29,13 +29,13 @@ class _OneThread:
         self._give_back()
 
     def enter(self) -> None:
-        with self._lock:
+        with forks.held_off(), self._lock:  # threadpoolctl has a lock of its own
             if not self._inside:
                 self._limits = _pools().limit(limits=1)
             self._inside += 1
 
     def leave(self) -> None:
-        with self._lock:
+        with forks.held_off(), self._lock:
             self._inside -= 1
             if not self._inside:
                 self._give_back()
