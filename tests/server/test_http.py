@@ -21,10 +21,24 @@ CHUNKED = IMAGE + b"Transfer-Encoding: chunked\r\n\r\n"
 HEALTH = b"GET /health HTTP/1.1\r\n" + HOST + b"\r\n"
 
 
-def exchanged(port: int, sent: bytes, *, half: bool = False, wait_s: float = 1.0) -> tuple[list[int], bool]:
-    """The statuses of all answers, and whether the service has closed the connection."""
+def exchanged(
+    port: int, sent: bytes, *, answers: int = 1, half: bool = False, wait_s: float = 1.0
+) -> tuple[list[int], bool]:
+    """The statuses of all answers, and whether the service has closed the connection.
+
+    Args:
+        port: the service's.
+        sent: what is sent at once.
+        answers: how many are expected: these may take as long as a busy machine needs.
+        half: nothing more will be sent, and the service is told so.
+        wait_s: how long more is waited for after them: for an answer too many, and for the end of the connection.
+    """
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=wait_s) as connection:
+
+    def statuses() -> list[int]:
+        return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", received)]
+
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(sent)
         if half:
             connection.shutdown(socket.SHUT_WR)
@@ -33,9 +47,10 @@ def exchanged(port: int, sent: bytes, *, half: bool = False, wait_s: float = 1.0
             with suppress(ConnectionResetError):
                 while part := connection.recv(65536):
                     received += part
+                    connection.settimeout(wait_s if len(statuses()) >= answers else 30)
         except TimeoutError:
             is_closed = False
-    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", received)], is_closed
+    return statuses(), is_closed
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +128,7 @@ TAKEN: dict[str, tuple[bytes, list[int]]] = {
 
 @pytest.mark.parametrize(("sent", "statuses"), TAKEN.values(), ids=TAKEN)
 def test_what_is_unusual_but_clear_is_answered(port: int, sent: bytes, statuses: list[int]) -> None:
-    assert exchanged(port, sent) == (statuses, False)
+    assert exchanged(port, sent, answers=len(statuses)) == (statuses, False)
 
 
 REFUSED: dict[str, tuple[bytes, list[int], bool]] = {
@@ -130,7 +145,7 @@ REFUSED: dict[str, tuple[bytes, list[int], bool]] = {
 
 @pytest.mark.parametrize(("sent", "statuses", "is_closed"), REFUSED.values(), ids=REFUSED)
 def test_what_is_not_for_this_service_is_refused(port: int, sent: bytes, statuses: list[int], is_closed: bool) -> None:
-    assert exchanged(port, sent) == (statuses, is_closed)
+    assert exchanged(port, sent, answers=len(statuses)) == (statuses, is_closed)
 
 
 def test_a_refusal_comes_before_the_body_is_sent(port: int) -> None:
@@ -143,7 +158,7 @@ def test_a_refusal_comes_before_the_body_is_sent(port: int) -> None:
 def test_a_client_that_goes_away_halfway_leaves_nothing(shared: Running) -> None:
     for sent in (IMAGE + b"Content-Length: 500\r\n\r\nabc", IMAGE[:30], CHUNKED + b"5\r\nab"):
         assert exchanged(shared.port, sent, half=True) == ([], True)
-    assert exchanged(shared.port, HEALTH * 3, half=True) == ([200] * 3, True)
+    assert exchanged(shared.port, HEALTH * 3, answers=3, half=True) == ([200] * 3, True)
     # One connection is that of the client that waited until it was ready.
     until = time.monotonic() + 5
     while len(shared.server.server_state.connections) > 1:
@@ -162,7 +177,7 @@ def test_every_get_takes_head_and_gives_the_same_head(shared: Running) -> None:
         assert [head.headers.get(name) for name in same] == [full.headers.get(name) for name in same]
         if path not in ("/metrics", "/v1/images/random"):  # which are others each time
             assert head.headers["content-length"] == full.headers["content-length"]
-    assert exchanged(shared.port, HEALTH.replace(b"GET", b"HEAD") + HEALTH) == ([200, 200], False)
+    assert exchanged(shared.port, HEALTH.replace(b"GET", b"HEAD") + HEALTH, answers=2) == ([200, 200], False)
     assert client.delete("/health").headers["allow"] == "GET, HEAD"
     problem(client.delete("/health"), 405)
     assert client.head("/none").status_code == 404
@@ -194,7 +209,7 @@ def test_a_small_image_of_gigapixels_is_refused_by_its_header(shared: Running) -
     begun = time.monotonic()
     response = shared.client.post("/v1/search", content=bomb, headers={"Content-Type": "image/png"})
     assert "pixels" in problem(response, 422)["reason"]
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
 
 
 def test_a_put_to_a_foreign_address_writes_nothing(photos: Collection) -> None:

@@ -165,18 +165,19 @@ def test_ten_times_the_load_gets_only_503_and_other_searches_go_on(photos: Colle
 
 def test_a_request_that_takes_too_long_is_given_up(photos: Collection, encoder: SlowEncoder) -> None:
     with running(photos, Settings(limits=Limits(deadline_s=0.3, encoding=1, patience_s=0.1))) as service:
-        encoder.delay_s = 1.0
+        encoder.delay_s = 3.0
         data = (photos.folder / "00.png").read_bytes()
         begun = time.monotonic()
         response = service.client.post("/v1/search", content=data, headers={"Content-Type": "image/png"})
         assert "took longer than" in problem(response, 503)["detail"]
-        assert time.monotonic() - begun < 0.9
+        assert time.monotonic() - begun < 2.9
         # The encoder is still at it, so that its place is not given to another one.
         again = service.client.post("/v1/search", content=data, headers={"Content-Type": "image/png"})
         assert "did not begin" in problem(again, 503)["detail"]
         encoder.delay_s = 0
-        time.sleep(1)
-        assert service.client.post("/v1/search", content=data, headers={"Content-Type": "image/png"}).is_success
+        until = time.monotonic() + 30
+        while not service.client.post("/v1/search", content=data, headers={"Content-Type": "image/png"}).is_success:
+            assert time.monotonic() < until
 
 
 def test_a_lane_lets_some_in_has_some_wait_and_refuses_the_rest() -> None:
