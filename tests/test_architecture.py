@@ -23,6 +23,7 @@ ROOMS = """
     storage
     attributes index ingest
     search
+    duplicates
     evaluation
     collection display
     importers

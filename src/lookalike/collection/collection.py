@@ -24,7 +24,7 @@ from lookalike.collection.searching import Searchable
 from lookalike.collection.sources import CollectionSources
 from lookalike.collection.uploads import Uploadable
 from lookalike.collection.writing import WriteAccess
-from lookalike.copies.results import Duplicates
+from lookalike.duplicates.results import Duplicates
 from lookalike.errors import CollectionError, CorruptError
 from lookalike.evaluation import edits, kept, search_quality
 from lookalike.evaluation.orders import Copied

@@ -6,6 +6,7 @@ that one picture is compared in all eight ways without describing it again.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,20 +79,22 @@ def features(levels: list[Plane]) -> Features:
 
 
 def blurred(planes: Plane, times: int = 1) -> Plane:
-    """Blurs the last two axes by the binomial 1 4 6 4 1, a standard deviation of one pixel, `times` times."""
-    for _ in range(times):
-        for axis in (-1, -2):
-            planes = _blurred_along(planes, axis)
-    return planes
+    """Blurs the last two axes by the binomial 1 4 6 4 1, a standard deviation of one pixel, `times` times.
+
+    Beyond an edge lies more of its last pixel. Planes are so small that a product with a matrix is quickest.
+    """
+    height, width = planes.shape[-2:]
+    found: Plane = _blur(height, times) @ planes @ _blur(width, times).T
+    return found
 
 
-def _blurred_along(planes: Plane, axis: int) -> Plane:
-    widths = [(0, 0)] * planes.ndim
-    widths[axis] = (2, 2)
-    padded = np.moveaxis(np.pad(planes, widths, mode="edge"), axis, 0)
-    length = planes.shape[axis]
-    a, b, c, d, e = (padded[start : start + length] for start in range(5))
-    return np.moveaxis(((a + e) + np.float32(4) * (b + d) + np.float32(6) * c) / np.float32(16), 0, axis)
+@lru_cache(maxsize=1024)
+def _blur(length: int, times: int) -> Plane:
+    """The matrix that blurs a column of a plane."""
+    once, row = np.zeros((length, length)), np.arange(length)
+    for offset, weight in zip((-2, -1, 0, 1, 2), (1, 4, 6, 4, 1), strict=True):
+        np.add.at(once, (row, np.clip(row + offset, 0, length - 1)), weight / 16)
+    return np.linalg.matrix_power(once, times).astype(np.float32)
 
 
 def slopes(plane: Plane) -> tuple[Plane, Plane]:

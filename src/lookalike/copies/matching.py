@@ -72,29 +72,42 @@ def place(
     """
     if min(len(first.positions), len(second.positions)) < 3:
         return []
-    cosines = turned.reshape(-1, turned.shape[2]) @ second.descriptions.T
-    tables = cosines.reshape(len(WAYS), len(first.positions), -1)
-    alike = [_mutual(way, table, first, second) for way, table in enumerate(tables)]
+    alike = _mutual(turned, first, second)
     votes = [_rough_votes(each, side) for each in alike]
     likeliest = sorted(range(len(WAYS)), key=lambda way: -votes[way])[:tried]
     found = [_placement(alike[way], side) for way in likeliest if votes[way] >= _FEWEST]
     return sorted((each for each in found if each and each.votes >= _FEWEST), key=lambda each: -each.votes)
 
 
-def _mutual(way: int, cosines: NDArray[np.float32], first: Features, second: Features) -> _Alike:
-    """Pairs of corners each of which is the other's nearest."""
-    of_first = cosines.argmax(axis=1)
-    rows = np.flatnonzero(cosines.argmax(axis=0)[of_first] == np.arange(len(of_first)))
-    best = cosines[rows, of_first[rows]]
-    rows = rows[best > _LEAST_ALIKE]
-    columns = of_first[rows]
-    positions = first.positions[rows]
+def _mutual(turned: NDArray[np.float32], first: Features, second: Features) -> list[_Alike]:
+    """In each of `WAYS`, the pairs of corners each of which is the other's nearest."""
+    cosines = turned.reshape(-1, turned.shape[2]) @ second.descriptions.T
+    cosines = cosines.reshape(len(WAYS), len(first.positions), -1)
+    nearest = cosines.argmax(axis=2)
+    best = np.take_along_axis(cosines, nearest[:, :, None], axis=2)[:, :, 0]
+    # The largest of each column is cheaper to find than its place.
+    is_mutual = best >= np.take_along_axis(cosines.max(axis=1), nearest, axis=1)
+    return [
+        _pairs(way, np.flatnonzero(chosen), nearest[way], best[way], first, second)
+        for way, chosen in enumerate(is_mutual & (best > _LEAST_ALIKE))
+    ]
+
+
+def _pairs(
+    way: int,
+    rows: NDArray[np.int64],
+    nearest: NDArray[np.int64],
+    cosines: NDArray[np.float32],
+    first: Features,
+    second: Features,
+) -> _Alike:
+    positions, columns = first.positions[rows], nearest[rows]
     return _Alike(
         way,
         positions.conj() if WAYS[way][0] else positions,
         second.positions[columns],
         second.scales[columns] / first.scales[rows],
-        best[best > _LEAST_ALIKE],
+        cosines[rows],
     )
 
 
@@ -106,7 +119,7 @@ def _turn(way: int) -> complex:
 
 def _rough_votes(alike: _Alike, side: float) -> int:
     """The most pairs that agree with the placement that one pair makes alone, by its levels."""
-    if len(alike.first) < 3:
+    if len(alike.first) < _FEWEST:
         return 0
     factors = alike.ratios * _turn(alike.way)
     shifts = alike.second - factors * alike.first

@@ -131,10 +131,9 @@ def refined(first: Plane, second: Plane, affine: Affine, *, steps: int) -> Affin
         affine: the map from the first to the second, right to some pixels.
         steps: at most so many.
     """
-    px, py = _spread_inside(first, second, affine)
+    px, py, here = _spread_inside(first, second, affine)
     if len(px) < LEAST_POINTS:
         return affine
-    here = sampled(first, px, py)
     planes = np.stack((second, *slopes(second)))
     corners = np.array([[0, first.shape[1]], [0, first.shape[0]], [1, 1]])
     for _ in range(steps):
@@ -149,13 +148,12 @@ def refined(first: Plane, second: Plane, affine: Affine, *, steps: int) -> Affin
     return affine
 
 
-def _spread_inside(first: Plane, second: Plane, affine: Affine) -> tuple[Plane, Plane]:
-    """The centres of some pixels of the first picture that lie in the second, evenly spread."""
+def _spread_inside(first: Plane, second: Plane, affine: Affine) -> tuple[Plane, Plane, Plane]:
+    """The centres, x and y, and the values of some pixels of the first picture that lie in the second, evenly spread."""
     x, y = grid(first.shape)
-    lies = inside(second.shape, *mapped(affine, x, y))
-    px, py = x[lies], y[lies]
-    every = len(px) // _POINTS | 1  # odd, so that they do not all lie in a few columns
-    return px[::every], py[::every]
+    lies = np.flatnonzero(inside(second.shape, *mapped(affine, x, y)))
+    chosen = lies[:: len(lies) // _POINTS | 1]  # odd, so that they do not all lie in a few columns
+    return x.ravel()[chosen], y.ravel()[chosen], first.ravel()[chosen]
 
 
 def _step(px: Plane, py: Plane, gx: Plane, gy: Plane, rest: Plane, weight: Plane) -> NDArray[np.float64]:
@@ -170,8 +168,8 @@ def _step(px: Plane, py: Plane, gx: Plane, gy: Plane, rest: Plane, weight: Plane
 
 def correlation(first: Plane, second: Plane, affine: Affine) -> float:
     """The correlation of two registered, normalised pictures where they overlap; 0 if they hardly do."""
-    x, y = _spread_inside(first, second, affine)
+    x, y, here = _spread_inside(first, second, affine)
     if len(x) < LEAST_POINTS:
         return 0.0
-    here, there = sampled(first, x, y), sampled(second, *mapped(affine, x, y))
+    there = sampled(second, *mapped(affine, x, y))
     return float(here @ there / (np.linalg.norm(here) * np.linalg.norm(there) + 1e-6))

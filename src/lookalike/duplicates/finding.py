@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from lookalike.copies import thumbnails
 from lookalike.copies.groups import Group, group
-from lookalike.copies.results import Copy, CopyGroup, Duplicates
+from lookalike.duplicates.results import Copy, CopyGroup, Duplicates
 from lookalike.copies.verification import LEAST_SCORE, PreparedPicture, compare, prepare
 from lookalike.errors import ImageError, NoImageError
 from lookalike.images.decode import ImageSource

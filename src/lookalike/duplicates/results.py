@@ -1,0 +1,76 @@
+"""What a search for copies found: groups of images, each with one to keep, and why the others are its copies."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from lookalike.results import IndexedImage
+
+Grade: TypeAlias = Literal["same bytes", "same pixels", "edited copy", "same scene", "alike"]
+"""How close a copy is: the same file, another file that shows the same, a changed picture, another picture of the same,
+or one that only looks like it."""
+GRADES: tuple[Grade, ...] = ("same bytes", "same pixels", "edited copy", "same scene", "alike")
+
+
+@dataclass(frozen=True)
+class Copy:
+    """An image that is a copy of another one.
+
+    Attributes:
+        image: the copy.
+        grade: how close it is to the image that is suggested to be kept.
+        score: how well the two pictures agree, in [0, 1]; 1 for the same bytes or pixels. For images that are only
+            alike, their cosine similarity.
+        reason: why, in words: "b.jpg is a crop of a.jpg".
+    """
+
+    image: IndexedImage
+    grade: Grade
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class CopyGroup:
+    """An image and its copies.
+
+    Attributes:
+        keep: the image that is suggested to be kept; with a reference collection, its image.
+        why: why that one: "the most pixels".
+        copies: the others, the closest first; at least one.
+    """
+
+    keep: IndexedImage
+    why: str
+    copies: tuple[Copy, ...]
+
+    def __iter__(self) -> Iterator[IndexedImage]:
+        """All of its images, the one to keep first."""
+        yield self.keep
+        yield from (copy.image for copy in self.copies)
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """The copies in a collection.
+
+    Attributes:
+        groups: each image is in one at most, the largest group first.
+        images: the number of images that were looked at.
+        compared: the number of pairs that were compared by their pictures in this run; others were known from an
+            earlier one.
+        unread: the images that could not be compared, since their files are gone or have changed.
+        against: the folder of the reference collection, which the images to keep are in; None if there is none.
+    """
+
+    groups: tuple[CopyGroup, ...]
+    images: int
+    compared: int
+    unread: tuple[IndexedImage, ...] = ()
+    against: Path | None = None
+
+    @property
+    def copies(self) -> int:
+        """The number of images that are copies of others, those to keep not counted."""
+        return sum(len(group.copies) for group in self.groups)
