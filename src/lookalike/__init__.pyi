@@ -12,6 +12,9 @@ from .collection.opening import create as create
 from .collection.opening import open as open
 from .collection.reindex import reindex as reindex
 from .collection.relocation import relocate as relocate
+from .duplicates.results import Copy as Copy
+from .duplicates.results import CopyGroup as CopyGroup
+from .duplicates.results import Duplicates as Duplicates
 from .encoders.base import Encoder as Encoder
 from .encoders.base import TextEncoder as TextEncoder
 from .errors import DamagedIndexWarning as DamagedIndexWarning
