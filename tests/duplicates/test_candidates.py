@@ -7,11 +7,12 @@ import pytest
 from numpy.typing import NDArray
 
 from lookalike.duplicates import candidates
-from lookalike.duplicates.candidates import LEAST_COSINE, NEAREST, Candidates
+from lookalike.duplicates.candidates import LEAST_COSINE, Candidates
 from lookalike.search.snapshot import Snapshot
 from tests.support import vector_collections as of_vectors
 
 DIM, COUNT = 24, 700
+NEAREST = 7
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def pairs_of(*found: Candidates) -> set[tuple[int, int]]:
 
 def test_each_image_is_compared_with_its_nearest(snapshot: Snapshot) -> None:
     done: list[int] = []
-    found = candidates.nearest(snapshot, snapshot.live.rows(), done.append)
+    found = candidates.nearest(snapshot, snapshot.live.rows(), NEAREST, done.append)
     assert pairs_of(found.pairs) == expected(snapshot)
     table, place = cosines(snapshot), {row: at for at, row in enumerate(snapshot.live.rows().tolist())}
     for first, second, cosine in zip(found.pairs.first, found.pairs.second, found.pairs.cosines, strict=True):
@@ -73,7 +74,7 @@ def test_new_images_are_compared_as_if_all_were_new(snapshot: Snapshot) -> None:
     new, older = rows[::9], np.setdiff1d(rows, rows[::9])
     table, at = cosines(snapshot), np.flatnonzero(~np.isin(rows, new))
     reaches = np.sort(table[np.ix_(at, at)], axis=1)[:, -NEAREST].astype(np.float32)
-    found = candidates.nearest(snapshot, new, lambda _: None)
+    found = candidates.nearest(snapshot, new, NEAREST, lambda _: None)
     nearer = candidates.nearer(snapshot, new, older, reaches)
     wanted = {pair for pair in expected(snapshot) if set(pair) & set(new.tolist())}
     assert wanted <= pairs_of(found.pairs, nearer)
@@ -84,7 +85,7 @@ def test_pairs_between_collections_are_found_both_ways(snapshot: Snapshot, tmp_p
     other = of_vectors.create(tmp_path / "other", DIM)
     of_vectors.put(other, of_vectors.clustered(90, DIM, seed=2), of_vectors.keys_of(90))
     with other._snapshots.current() as current:
-        found = candidates.between(snapshot, current, lambda _: None)
+        found = candidates.between(snapshot, current, NEAREST, lambda _: None)
     ours, theirs = (each.vectors.stored(each.live.rows()).astype(np.float64) for each in (snapshot, current))
     rows, there = snapshot.live.rows(), ours / np.linalg.norm(ours, axis=1, keepdims=True) @ theirs.T
     back = theirs / np.linalg.norm(theirs, axis=1, keepdims=True) @ ours.T
@@ -106,6 +107,6 @@ def test_few_images_have_few_candidates(tmp_path: Path) -> None:
     collection = of_vectors.create(tmp_path / "few", DIM)
     of_vectors.put(collection, of_vectors.clustered(3, DIM, seed=3), of_vectors.keys_of(3))
     with collection._snapshots.current() as current:
-        found = candidates.nearest(current, current.live.rows(), lambda _: None)
+        found = candidates.nearest(current, current.live.rows(), NEAREST, lambda _: None)
     assert pairs_of(found.pairs) <= {(0, 1), (0, 2), (1, 2)}
     assert set(found.reaches.values()) == {-1.0}

@@ -129,6 +129,14 @@ def test_only_what_is_new_is_compared(collection: Collection, scenes: Path) -> N
     assert anew.compared > max(before, later.compared)
 
 
+def test_more_candidates_are_looked_for_if_asked(collection: Collection) -> None:
+    few = collection.duplicates(nearest=1)
+    assert 7 <= few.compared <= 14
+    assert told(few).items() <= ALL.items()
+    assert told(collection.duplicates(nearest=13)) == ALL
+    assert collection.duplicates(nearest=5).compared == 0
+
+
 def test_an_image_that_is_gone_is_in_no_group(collection: Collection, scenes: Path) -> None:
     collection.duplicates()
     (scenes / "0.png").unlink()
@@ -219,7 +227,7 @@ def test_a_collection_that_cannot_be_written_is_compared_all_the_same(
 
 
 def test_wrong_arguments_are_refused(collection: Collection) -> None:
-    for wrong in ({"grade": "copies"}, {"processes": -1}, {"against": "folder"}, {"progress": 3}):
+    for wrong in ({"grade": "copies"}, {"processes": -1}, {"nearest": 0}, {"against": "folder"}, {"progress": 3}):
         with pytest.raises(UsageError):
             collection.duplicates(**wrong)
 

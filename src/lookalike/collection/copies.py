@@ -33,6 +33,7 @@ class Comparable(Browsable):
         *,
         grade: Grade = "edited copy",
         against: "Comparable | None" = None,
+        nearest: int | None = None,
         processes: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Duplicates:
@@ -44,6 +45,8 @@ class Comparable(Browsable):
         Args:
             grade: the loosest grade that counts: "same bytes", "same pixels", "edited copy", "same scene" or "alike".
             against: another collection of the same model: only copies of its images are told, which are those to keep.
+            nearest: how many of the nearest images of each are compared with it (default: 10, or 5 if there are more
+                than 20,000): of edited copies of photographs, 0.98 are among 10, and 0.97 among 5.
             processes: how many compare at the same time (default: one a core); 0 compares nothing, and goes by what
                 earlier calls have found.
             progress: called with the steps that are done, and their total; an exception that it raises ends the work,
@@ -67,6 +70,7 @@ class Comparable(Browsable):
             self._examined(),
             None if against is None else against._examined(),
             None if against is None else against.folder,
+            None if nearest is None else arguments.whole(nearest, "nearest", least=1),
             count,
             lambda share: report(round(share * _STEPS), _STEPS),
         )

@@ -30,17 +30,19 @@ class Effort:
     """How much is done at the same time, and who is told.
 
     Attributes:
+        nearest: how many of the nearest of each image are compared with it.
         processes: how many compare.
         progress: is called with the share that is done, in [0, 1].
     """
 
+    nearest: int
     processes: int
     progress: Callable[[float], None]
 
 
 def compare_copies(numbered: Numbered, kept: KeptPictures, effort: Effort) -> int:
     """Compares what may be copies within a collection and has not been compared; returns the number of pairs."""
-    _look_for_candidates(numbered, kept, lambda share: effort.progress(share * _SEARCHED / 100))
+    _look_for_candidates(numbered, kept, effort)
     live = numbered.row_of
     waiting = [pair for pair in kept.uncompared() if pair[0] in live and pair[1] in live]
     return _compare(kept, waiting, [numbered], effort)
@@ -50,7 +52,7 @@ def compare_between(numbered: Numbered, other: Numbered, kept: KeptPictures, eff
     """Compares what may be copies of images of another collection; returns the number of pairs."""
     total = max(1, len(numbered.rows) + len(other.rows))
     snapshots = numbered.snapshot, other.snapshot
-    pairs = candidates.between(*snapshots, lambda done: effort.progress(done / total * _SEARCHED / 100))
+    pairs = candidates.between(*snapshots, effort.nearest, lambda done: effort.progress(done / total * _SEARCHED / 100))
     _add(kept, pairs, numbered.numbers, other.numbers)
     ours, theirs = numbered.row_of, other.row_of
     waiting = [
@@ -61,22 +63,26 @@ def compare_between(numbered: Numbered, other: Numbered, kept: KeptPictures, eff
     return _compare(kept, waiting, [numbered, other], effort)
 
 
-def _look_for_candidates(numbered: Numbered, kept: KeptPictures, progress: Callable[[float], None]) -> None:
+def _look_for_candidates(numbered: Numbered, kept: KeptPictures, effort: Effort) -> None:
     """Adds the pairs of images that are new, or of all if many are."""
     snapshot, rows, numbers = numbered.snapshot, numbered.rows, numbered.numbers
-    known = kept.reaches()
+    known = kept.reaches(effort.nearest)
     is_new = np.array([numbers[row] not in known for row in rows.tolist()], bool)
     if is_new.sum() > _FEW * len(rows):
         is_new[:] = True
     new, older = rows[is_new], rows[~is_new]
     if not len(new):
         return
-    found = candidates.nearest(snapshot, new, lambda done: progress(done / len(new)))
+
+    def progress(done: int) -> None:
+        effort.progress(done / len(new) * _SEARCHED / 100)
+
+    found = candidates.nearest(snapshot, new, effort.nearest, progress)
     reaches = np.array([known[numbers[row]] for row in older.tolist()], np.float32)
     _add(kept, found.pairs, numbers, numbers)
     _add(kept, candidates.nearer(snapshot, new, older, reaches), numbers, numbers)
     # After the pairs, so that none is missed if this is stopped between.
-    kept.keep_reaches({numbers[row]: reach for row, reach in found.reaches.items()})
+    kept.keep_reaches({numbers[row]: reach for row, reach in found.reaches.items()}, effort.nearest)
 
 
 def _add(kept: KeptPictures, pairs: Candidates, first: Mapping[int, int], second: Mapping[int, int]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lookalike.duplicates import comparing, finding
+from lookalike.duplicates import candidates, comparing, finding
 from lookalike.duplicates.examined import Examined, Numbered
 from lookalike.duplicates.finding import Effort
 from lookalike.duplicates.grading import Grader
@@ -26,6 +26,7 @@ class Wanted:
         ours: the collection.
         theirs: another one, if only copies of its images are wanted.
         against: its folder.
+        nearest: how many of the nearest of each image are compared with it; None is 10, or 5 of more than 20,000.
         processes: how many compare at the same time; 0 compares nothing, and goes by what is known.
         progress: is called with the share that is done, in [0, 1].
     """
@@ -34,6 +35,7 @@ class Wanted:
     ours: Examined
     theirs: Examined | None
     against: Path | None
+    nearest: int | None
     processes: int
     progress: Callable[[float], None]
 
@@ -70,7 +72,8 @@ def _find(path: Path, wanted: Wanted) -> Duplicates:
 def _compare(ours: Numbered, theirs: Numbered | None, kept: KeptPictures, wanted: Wanted) -> int:
     if wanted.processes == 0 or wanted.grade == "same bytes":
         return 0
-    effort = Effort(wanted.processes, wanted.progress)
+    nearest = wanted.nearest or candidates.default_nearest(max(ours.images, theirs.images if theirs else 0))
+    effort = Effort(nearest, wanted.processes, wanted.progress)
     if theirs:
         return finding.compare_between(ours, theirs, kept, effort)
     return finding.compare_copies(ours, kept, effort)

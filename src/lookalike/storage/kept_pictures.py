@@ -23,7 +23,8 @@ _SCRIPT = """
         hash BLOB NOT NULL UNIQUE,   -- SHA-256 of the image's file
         packed BLOB,                 -- the small picture; NULL until it is made, or if it cannot be
         pixels BLOB,                 -- SHA-256 of the pixels; NULL until it is asked for
-        reach REAL                   -- the cosine of the last of its nearest; NULL until they are looked for
+        nearest INTEGER NOT NULL DEFAULT 0,  -- how many of its nearest were looked for
+        reach REAL                   -- the cosine of the last of them
     ) STRICT;
     CREATE TABLE compared (
         first INTEGER NOT NULL,      -- the numbers of two pictures, the smaller first
@@ -145,15 +146,18 @@ class KeptPictures:
         """Keeps the SHA-256 of the pixels of an image."""
         self._update("UPDATE pictures SET pixels = ? WHERE number = ?", {number: pixels})
 
-    def reaches(self) -> dict[int, float]:
-        """The cosines of the last of the nearest of those pictures whose nearest have been looked for."""
+    def reaches(self, nearest: int) -> dict[int, float]:
+        """The cosines of the last of the nearest of those pictures of which at least so many were looked for."""
         with self._reading() as connection:
-            query = "SELECT number, reach FROM pictures WHERE reach IS NOT NULL"
-            return dict(connection.execute(query))
+            query = "SELECT number, reach FROM pictures WHERE nearest >= ? AND reach IS NOT NULL"
+            return dict(connection.execute(query, (nearest,)))
 
-    def keep_reaches(self, reaches: Mapping[int, float]) -> None:
-        """Keeps these cosines, by the numbers of the pictures."""
-        self._update("UPDATE pictures SET reach = ? WHERE number = ?", reaches)
+    def keep_reaches(self, reaches: Mapping[int, float], nearest: int) -> None:
+        """Keeps these cosines, by the numbers of the pictures, and how many were looked for."""
+        for part in _parts(list(reaches.items())):
+            with self._writing() as connection:
+                query = "UPDATE pictures SET reach = ?, nearest = ? WHERE number = ?"
+                connection.executemany(query, ((reach, nearest, number) for number, reach in part))
 
     # Pairs
 
