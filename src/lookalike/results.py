@@ -28,6 +28,7 @@ class Match:
         expected: how many images of the collection are expected as near to the query by chance, from 0 on: at most 0.1
             is beyond chance, 1 and more is what any query finds. It does not tell whether the label is right, and
             knows nothing of filters. None if the collection is too small to tell.
+        copies: images that were found, too, but are copies of this one, if the answer is folded; else none.
     """
 
     id: int
@@ -41,6 +42,7 @@ class Match:
     is_query: bool = False
     sha256: bytes | None = field(default=None, repr=False, compare=False)
     expected: float | None = None
+    copies: tuple["Match", ...] = ()
 
 
 @dataclass(frozen=True)

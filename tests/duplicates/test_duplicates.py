@@ -5,27 +5,16 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import lookalike
 from lookalike import Collection
 from lookalike.duplicates.results import CopyGroup, Duplicates, Grade
 from lookalike.errors import IncompatibleError, UsageError
-from tests.support.edited_pictures import EDITED, scene
+from tests.support.edited_pictures import EDITED, DimEncoder, scene
 from tests.support.pictures import ColourEncoder
 
 SCENES = 8
-
-
-class DimEncoder(ColourEncoder):
-    """One that finds all images rather alike, so that each is a candidate for each."""
-
-    def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        vectors = super().encode(pixels)
-        vectors[:, -1] = 400
-        return vectors
 
 
 EDITS = {0: "grey", 1: "cropped to two thirds", 2: "mirrored", 3: "framed"}

@@ -24,6 +24,7 @@ from lookalike.collection.searching import Searchable
 from lookalike.collection.sources import CollectionSources
 from lookalike.collection.uploads import Uploadable
 from lookalike.collection.writing import WriteAccess
+from lookalike.duplicates.folding import Folds
 from lookalike.errors import CollectionError, CorruptError
 from lookalike.evaluation import edits, kept, search_quality
 from lookalike.evaluation.orders import Copied
@@ -65,7 +66,8 @@ class Collection(Searchable, Uploadable):
         compatibility.check_catalog(directory, manifest, self._catalog)
         self._snapshots = Snapshots(self._catalog, directory, manifest, policies.tuning)
         access = WriteAccess(self._catalog, directory, manifest, policies)
-        Searchable.__init__(self, Searcher(self._snapshots, self.folder), encoder, manifest.made_by)
+        folds = Folds(manifest.data_directory(directory) / layout.PICTURES)
+        Searchable.__init__(self, Searcher(self._snapshots, self.folder), folds, encoder, manifest.made_by)
         Uploadable.__init__(self, manifest, self._catalog, access, CollectionSources(directory, manifest), encoder)
 
     def __len__(self) -> int:

@@ -115,6 +115,12 @@ class KeptPictures:
             known = dict(connection.execute("SELECT hash, number FROM pictures"))
         return [int(known[each]) for each in wanted]
 
+    def hashes(self, numbers: set[int]) -> dict[int, bytes]:
+        """The SHA-256s of the files of pictures, by their numbers."""
+        with self._reading() as connection:
+            known = connection.execute("SELECT number, hash FROM pictures")
+            return {number: bytes(hash_) for number, hash_ in known if number in numbers}
+
     def packed(self, number: int) -> bytes | None:
         """The small picture with a number; None if it has not been made, or cannot be."""
         return self._one("SELECT packed FROM pictures WHERE number = ?", number)
