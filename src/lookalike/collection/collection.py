@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from lookalike import arguments
-from lookalike.collection import compatibility, duplicates, missing
+from lookalike.collection import compatibility, missing
 from lookalike.collection.damage import find_damage
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.info import Info, info_of
 from lookalike.collection.maintaining import maintain_apart
 from lookalike.collection.missing import Missing
+from lookalike.collection.reviewing import Reviewable
 from lookalike.collection.searching import Searchable
 from lookalike.collection.sources import CollectionSources
 from lookalike.collection.uploads import Uploadable
 from lookalike.collection.writing import WriteAccess
+from lookalike.duplicates import finding
 from lookalike.duplicates.results import Duplicates
 from lookalike.errors import CollectionError, CorruptError
 from lookalike.evaluation import edits, kept, search_quality
@@ -45,7 +47,7 @@ from lookalike.storage.manifest import Manifest
 from lookalike.system.resources import cores
 
 
-class Collection(Searchable, Uploadable):
+class Collection(Searchable, Uploadable, Reviewable):
     """An open collection, made by `lookalike.open` or `lookalike.create`. Threads may share it.
 
     The search methods take the fields of `lookalike.SearchOptions` as keyword arguments.
@@ -223,7 +225,7 @@ class Collection(Searchable, Uploadable):
         report = arguments.callback(progress, "progress") or (lambda _done, _total: None)
         with self._snapshots.current() as snapshot:
             pass
-        return duplicates.find(
+        return finding.find(
             snapshot, self.image, lambda image_id: self.original(image_id).data, threads=count, progress=report
         )
 
