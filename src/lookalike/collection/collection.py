@@ -15,6 +15,7 @@ from typing import Any
 
 from lookalike import arguments
 from lookalike.collection import compatibility, missing
+from lookalike.collection.copies import Comparable
 from lookalike.collection.damage import find_damage
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.info import Info, info_of
@@ -25,8 +26,6 @@ from lookalike.collection.searching import Searchable
 from lookalike.collection.sources import CollectionSources
 from lookalike.collection.uploads import Uploadable
 from lookalike.collection.writing import WriteAccess
-from lookalike.duplicates import finding
-from lookalike.duplicates.results import Duplicates
 from lookalike.errors import CollectionError, CorruptError
 from lookalike.evaluation import edits, kept, search_quality
 from lookalike.evaluation.orders import Copied
@@ -44,10 +43,9 @@ from lookalike.storage import layout
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
-from lookalike.system.resources import cores
 
 
-class Collection(Searchable, Uploadable, Reviewable):
+class Collection(Searchable, Uploadable, Comparable, Reviewable):
     """An open collection, made by `lookalike.open` or `lookalike.create`. Threads may share it.
 
     The search methods take the fields of `lookalike.SearchOptions` as keyword arguments.
@@ -208,26 +206,6 @@ class Collection(Searchable, Uploadable, Reviewable):
         found = search_quality.evaluate_search(self._snapshots, self._searcher, self._copied, queries, progress)
         kept.keep(self._manifest.data_directory(self.directory), found)
         return dataclasses.replace(found, origin=self._origin())
-
-    def duplicates(
-        self, *, threads: int | None = None, progress: Callable[[int, int], None] | None = None
-    ) -> Duplicates:
-        """Finds the images that are copies of one another: the same bytes, the same pixels, or edited copies.
-
-        Args:
-            threads: the number of threads that compare (default: one a core).
-            progress: called with the number of images that are done, and their total.
-
-        Raises:
-            CorruptError: a file of the collection is damaged.
-        """
-        count = cores() if threads is None else arguments.whole(threads, "threads", least=1)
-        report = arguments.callback(progress, "progress") or (lambda _done, _total: None)
-        with self._snapshots.current() as snapshot:
-            pass
-        return finding.find(
-            snapshot, self.image, lambda image_id: self.original(image_id).data, threads=count, progress=report
-        )
 
     def _copied(self, image_id: int) -> Copied:
         original = self.original(image_id)

@@ -15,8 +15,8 @@ from lookalike.copies.registration import Affine, correlation, refined
 _COARSE = 2  # the level, of half the size, on which a map is tried
 _COARSE_STEPS, _FINE_STEPS = 5, 3
 # Correlations on that level without which a map is given up, before and after it is made exact there. Of the right maps
-# for 1,956 edited copies the lowest were 0.30 and 0.50; of the wrong ones, for the nearest of 713 other photographs, one
-# in two reaches the first, and one in three the second.
+# for 1,956 edited copies the lowest were 0.30 and 0.50; of the wrong ones, for the nearest of 713 other photographs,
+# one in two reaches the first, and one in three the second.
 _POSSIBLE, _PROMISING = 0.3, 0.5
 _SAME_FRAME = 0.6  # correlation of two whole pictures of 16 x 16 pixels, for trying whether their frames are the same
 _CERTAIN = 0.75  # correlation of the blocks after which no other map is tried

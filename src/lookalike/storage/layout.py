@@ -12,6 +12,7 @@ photos/.lookalike/            the directory of the collection, if no other is na
   catalog.sqlite              the images
   vectors.faiss               their vectors; vectors.000001.faiss after the first compaction
   orders.json                 which order of the matches is better, as `evaluate` has found
+  pictures.sqlite             small pictures of the images, and which are copies, as `duplicates` has found
   index/000003.faiss, .json   a generation of the index, and what is known of it
   data.000001/                catalog, vectors and index of a later model, in place of those above
 """
@@ -34,14 +35,14 @@ _ACTIONS = "actions"
 CATALOG = "catalog.sqlite"
 VECTORS = "vectors.faiss"
 ORDERS = "orders.json"
+PICTURES = "pictures.sqlite"
 _INDEX = "index"
 _LOCK = "lock"
 DECODING = "decoding"
 _VECTORS = re.compile(r"vectors(?:\.([0-9]{6}))?\.faiss")
 _DATA = re.compile(r"data\.([0-9]{6})")
 _ACTION_LOG = re.compile(r"([0-9]{6})\.jsonl")
-# SQLite's own files beside the catalog.
-_CATALOG_FILES = re.compile(rf"{re.escape(CATALOG)}(?:-journal|-wal|-shm)?")
+_BESIDE_SQLITE = ("-journal", "-wal", "-shm")  # SQLite's own files beside one of its files
 
 
 # Finding a collection
@@ -134,7 +135,8 @@ def is_earlier_data(name: str, current: str | None) -> bool:
 def is_first_data(name: str) -> bool:
     """Whether that is a file or directory of the first model's data, which are not in a data directory."""
     is_orders = name in (ORDERS, durable.beside(Path(ORDERS)).name)
-    return bool(_CATALOG_FILES.fullmatch(name)) or is_vectors(name) or name == _INDEX or is_orders
+    is_sqlite = any(name == file.name for each in (CATALOG, PICTURES) for file in sqlite_files(Path(each)))
+    return is_sqlite or is_vectors(name) or name == _INDEX or is_orders
 
 
 def is_of_collection(name: str) -> bool:
@@ -142,6 +144,11 @@ def is_of_collection(name: str) -> bool:
     beside = {durable.beside(Path(each)).name for each in (MANIFEST, NEXT_MANIFEST, SOURCES, MARKS)}
     own = {_LOCK, DECODING, MANIFEST, NEXT_MANIFEST, SOURCES, MARKS, _MARKS_LOCK, _ACTIONS} | beside
     return name in own or is_first_data(name) or is_data(name)
+
+
+def sqlite_files(path: Path) -> list[Path]:
+    """A file of SQLite's and those that it may keep beside it."""
+    return [path.with_name(path.name + end) for end in ("", *_BESIDE_SQLITE)]
 
 
 def lock_file(directory: Path) -> Path:

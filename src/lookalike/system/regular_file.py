@@ -85,10 +85,6 @@ def digest(path: Path) -> tuple[os.stat_result, bytes]:
         before = os.fstat(file.fileno())
         found = hashlib.file_digest(file, "sha256").digest()
         after = os.fstat(file.fileno())
-    if (before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (
-        after.st_size,
-        after.st_mtime_ns,
-        after.st_ctime_ns,
-    ):
+    if any(getattr(before, name) != getattr(after, name) for name in ("st_size", "st_mtime_ns", "st_ctime_ns")):
         raise OSError(errno.EAGAIN, "changed while it was read", str(path))
     return before, found
