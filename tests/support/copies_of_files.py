@@ -1,4 +1,4 @@
-"""A collection with files that have the same bytes, groups of its images as if they were copies, and what its files are."""
+"""Groups of images as if they were copies of one another, and what the files of a folder are."""
 
 import hashlib
 import os

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from lookalike import arguments
@@ -129,8 +128,9 @@ class Reviewable(Browsable):
             plan, unmarked = self._still_marked(plan)
             if not plan.actions:
                 return ActionReport(None, plan.action, (), (*plan.left, *unmarked))
-            log, run = ActionLog.create(self.directory, plan.action, plan.to, datetime.now(UTC))
-            trust.note_run(run.token)
+            token = action_log.new_token()
+            trust.note_run(token)
+            log, run = ActionLog.create(self.directory, token, plan.action, plan.to)
             applying = Applying(plan, self.folder, log)
             try:
                 with closing(log):

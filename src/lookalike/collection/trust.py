@@ -16,8 +16,10 @@ from pathlib import Path
 
 import platformdirs
 
+from lookalike.errors import StorageError
 from lookalike.storage.made_of import MadeOf
 from lookalike.storage.manifest import Manifest
+from lookalike.system import durable
 
 SINGLE = "single files elsewhere"  # which only the catalog names
 _ENVIRONMENT = "LOOKALIKE_TRUST"
@@ -47,25 +49,37 @@ def trust(directory: Path, manifest: Manifest, made_of: MadeOf) -> None:
     """Notes that this user trusts what a collection was made of; without a folder for notes, in this process only."""
     if not outside(directory, manifest, made_of):
         return
-    _write(_note(directory, manifest, made_of))
+    with suppress(StorageError):
+        _write(_note(directory, manifest, made_of))
 
 
 def note_run(token: str) -> None:
-    """Notes that this user has done a run of actions on copies; without a folder for notes, in this process only."""
-    _write(_place(hashlib.sha256(f"run {token}".encode()).hexdigest()))
+    """Notes that this user is doing a run of actions on copies; without a folder for notes, in this process only.
+
+    Raises:
+        StorageError: the disk is full or failing.
+    """
+    _write(_place(_run_name(token)))
 
 
 def is_own_run(token: str) -> bool:
     """Whether this user has done that run: another one's log may name any file of this user's."""
-    note = _place(hashlib.sha256(f"run {token}".encode()).hexdigest())
+    note = _place(_run_name(token))
     return note.name in _TRUSTED or note.is_file()
+
+
+def _run_name(token: str) -> str:
+    return hashlib.sha256(f"run {token}".encode()).hexdigest()
 
 
 def _write(note: Path) -> None:
     _TRUSTED.add(note.name)
-    with suppress(OSError):
+    try:
         note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         note.touch(mode=0o600)
+    except OSError as error:  # a home that is not there, or may not be written to
+        if error.errno in durable.DISK_ERRORS:
+            raise StorageError(f"{note.parent}: {error.strerror}") from error
 
 
 def _note(directory: Path, manifest: Manifest, made_of: MadeOf) -> Path:

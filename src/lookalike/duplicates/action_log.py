@@ -14,10 +14,11 @@ after them. Of a file that is neither done nor back, its places tell (see undoin
 import json
 import os
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -113,10 +114,8 @@ class ActionLog:
         self._path, self._descriptor = path, descriptor
 
     @classmethod
-    def create(
-        cls, directory: Path, action: ActionName, to: Path | None, began: datetime
-    ) -> tuple["ActionLog", LoggedRun]:
-        """Begins the log of a new run of the collection in a directory."""
+    def create(cls, directory: Path, token: str, action: ActionName, to: Path | None) -> tuple["ActionLog", LoggedRun]:
+        """Begins the log of a new run of the collection in a directory, which has that token."""
         folder = layout.actions_folder(directory)
         with durable.storage_errors(folder):
             if not files.check_directory(folder):
@@ -125,9 +124,9 @@ class ActionLog:
             number = 1 + max(map(layout.action_number, files.names_in(folder)), default=0)
             path = layout.action_log(directory, number)
             log = cls(path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
-        run = LoggedRun(number, os.urandom(16).hex(), action, to, began)
-        facts = {"run": run.token, "action": action, "to": None if to is None else str(to), "began": began.isoformat()}
-        log.append({"format": _FORMAT, **facts})
+        run = LoggedRun(number, token, action, to, datetime.now(UTC))
+        facts = {"run": token, "action": action, "to": None if to is None else str(to)}
+        log.append({"format": _FORMAT, **facts, "began": run.began.isoformat()})
         with durable.storage_errors(folder):
             durable.sync_folder(folder)
         return log, run
@@ -174,6 +173,11 @@ class ActionLog:
                 durable.sync(self._descriptor)
         finally:
             os.close(self._descriptor)
+
+
+def new_token() -> str:
+    """A random text for a run."""
+    return secrets.token_hex(16)
 
 
 def numbers(directory: Path) -> list[int]:
