@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,7 @@ def test_another_image_may_stay_than_the_one_that_is_suggested(photos: Collectio
     assert (photos.folder / SAME[1]).exists()
 
 
-CHANGES = {
+CHANGES: dict[str, Callable[[Path], object]] = {
     "changed since it was indexed": lambda path: draw(path, 777),
     "gone": lambda path: path.unlink(),
     "a symlink": lambda path: (path.rename(path.with_name("x")), path.symlink_to(path.with_name("x"))),
@@ -190,7 +191,7 @@ def test_a_link_replaces_the_same_bytes_only(photos: Collection) -> None:
     before = facts(photos.folder)
     mark(photos, *SAME[1:])
     plan = photos.plan_action(grouped(photos, SAME), "link")
-    assert reasons(plan) == {SAME[1]: "no image that stays has the same bytes, and a link would lose a picture"}
+    assert reasons(plan) == {SAME[1]: "no image that stays has the same bytes: a link would lose a picture"}
     [done] = photos.act_on_copies(plan).done
     assert (done.key, done.place) == (SAME[2], photos.folder / SAME[0])
     assert (photos.folder / SAME[2]).samefile(photos.folder / SAME[0])

@@ -28,7 +28,7 @@ class FileFacts:
 
 def facts(folder: Path) -> dict[str, FileFacts]:
     """What the files of a folder are, by their paths in it, without those of the collection in it."""
-    found = {}
+    found = dict[str, FileFacts]()
     for name, folders, names in os.walk(folder):
         folders[:] = [each for each in folders if each != ".lookalike"]
         paths = (Path(name, each) for each in names)

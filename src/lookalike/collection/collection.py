@@ -15,7 +15,6 @@ from typing import Any
 
 from lookalike import arguments
 from lookalike.collection import compatibility, missing
-from lookalike.collection.copies import Comparable
 from lookalike.collection.damage import find_damage
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.info import Info, info_of
@@ -45,7 +44,7 @@ from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
 
 
-class Collection(Searchable, Uploadable, Comparable, Reviewable):
+class Collection(Searchable, Uploadable, Reviewable):
     """An open collection, made by `lookalike.open` or `lookalike.create`. Threads may share it.
 
     The search methods take the fields of `lookalike.SearchOptions` as keyword arguments.

@@ -18,8 +18,8 @@ from lookalike.duplicates.actions import (
     ActionPlan,
     ActionReport,
     ActionRun,
-    Left,
     UndoReport,
+    Untouched,
 )
 from lookalike.duplicates.applying import Applying
 from lookalike.duplicates.marks import Decision, Marks
@@ -208,11 +208,11 @@ class Reviewable(Browsable):
                     self._set_aside(entry.act.key for entry in settled if entry.state == "done")
                     self._bring_back(run)
 
-    def _still_marked(self, plan: ActionPlan) -> tuple[ActionPlan, tuple[Left, ...]]:
+    def _still_marked(self, plan: ActionPlan) -> tuple[ActionPlan, tuple[Untouched, ...]]:
         """A plan without what has been unmarked since."""
         decisions = self.copy_marks()
         marked = [each for each in plan.actions if decisions.get(each.image.id) == "marked"]
-        unmarked = [Left(each.image.key, "not marked any more") for each in plan.actions if each not in marked]
+        unmarked = [Untouched(each.image.key, "not marked any more") for each in plan.actions if each not in marked]
         return ActionPlan(plan.action, plan.to, tuple(marked), plan.left), tuple(unmarked)
 
     def _check_is_not_indexed(self, folder: Path) -> None:

@@ -84,7 +84,7 @@ def blurred(planes: Plane, times: int = 1) -> Plane:
     Beyond an edge lies more of its last pixel. Planes are so small that a product with a matrix is quickest.
     """
     height, width = planes.shape[-2:]
-    found: Plane = _blur(height, times) @ planes @ _blur(width, times).T
+    found: Plane = (_blur(height, times) @ planes @ _blur(width, times).T).astype(np.float32, copy=False)
     return found
 
 

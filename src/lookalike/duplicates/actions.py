@@ -15,7 +15,7 @@ ACTIONS: tuple[ActionName, ...] = ("move", "link", "trash")
 
 
 @dataclass(frozen=True)
-class Left:
+class Untouched:
     """A file that is left where it is.
 
     Attributes:
@@ -58,11 +58,11 @@ class ActionPlan:
     action: ActionName
     to: Path | None
     actions: tuple[PlannedAction, ...]
-    left: tuple[Left, ...]
+    left: tuple[Untouched, ...]
 
 
 @dataclass(frozen=True)
-class Acted:
+class ActedOn:
     """A copy that was acted upon.
 
     Attributes:
@@ -87,8 +87,8 @@ class ActionReport:
 
     run: int | None
     action: ActionName
-    done: tuple[Acted, ...]
-    left: tuple[Left, ...]
+    done: tuple[ActedOn, ...]
+    left: tuple[Untouched, ...]
 
 
 @dataclass(frozen=True)
@@ -126,4 +126,4 @@ class UndoReport:
 
     run: int
     restored: tuple[str, ...]
-    left: tuple[Left, ...]
+    left: tuple[Untouched, ...]

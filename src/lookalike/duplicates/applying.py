@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lookalike.duplicates import planning, trash
 from lookalike.duplicates.action_log import Act, ActionLog
-from lookalike.duplicates.actions import Acted, ActionPlan, Left, PlannedAction
+from lookalike.duplicates.actions import ActedOn, ActionPlan, PlannedAction, Untouched
 from lookalike.duplicates.checks import Checks, UnusableError, check_apart, reason_of
 from lookalike.errors import StorageError
 from lookalike.images.reading import FileStatus
@@ -45,7 +45,7 @@ class Applying:
         """`folder` is the collection's."""
         self._plan, self._folder, self._log = plan, folder, log
         self._checks = Checks(folder)
-        self.done, self.left = list[Acted](), list[Left]()
+        self.done, self.left = list[ActedOn](), list[Untouched]()
 
     def run(self, progress: Callable[[int, int], None]) -> None:
         """Does it.
@@ -56,9 +56,9 @@ class Applying:
         for number, planned in enumerate(self._plan.actions, 1):
             try:
                 place = self._act(number, self._ready(planned))
-                self.done.append(Acted(planned.image.key, place))
+                self.done.append(ActedOn(planned.image.key, place))
             except UnusableError as error:
-                self.left.append(Left(planned.image.key, str(error)))
+                self.left.append(Untouched(planned.image.key, str(error)))
             progress(number, len(self._plan.actions))
 
     def _ready(self, planned: PlannedAction) -> _Ready:

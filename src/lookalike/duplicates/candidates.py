@@ -16,6 +16,7 @@ NEAREST = 10
 LEAST_COSINE = 0.3  # 0.998 of them have at least that
 _BLOCK = 256  # queries at a time
 _COMPARED = 8192  # rows that new ones are compared with at a time
+_ROUNDING = np.float32(1e-3)  # of a cosine, by half precision
 
 Found = Callable[[int], None]
 
@@ -82,7 +83,7 @@ def nearer(snapshot: Snapshot, rows: Rows, older: Rows, reaches: NDArray[np.floa
     for start in range(0, len(older), _COMPARED):
         block, reach = older[start : start + _COMPARED], reaches[start : start + _COMPARED]
         cosines = _vectors(snapshot, block) @ vectors.T
-        old, new = np.nonzero(cosines > np.maximum(reach, LEAST_COSINE)[:, None])
+        old, new = np.nonzero(cosines >= np.maximum(reach - _ROUNDING, LEAST_COSINE)[:, None])
         pairs.append(Candidates(block[old], rows[new], cosines[old, new]))
     return _joined(pairs)
 

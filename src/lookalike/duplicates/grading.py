@@ -68,15 +68,17 @@ class Grader:
     def groups_against(self) -> Iterator[CopyGroup]:
         """The images of the other collection that have copies in this one, each with those, in no order."""
         assert self._theirs
-        best = dict[int, tuple[float, int]]()
+        best = dict[int, tuple[float, bool, int]]()
         for (first, second), pair in self._pairs.items():
             for number, original in ((first, second), (second, first)):
                 if number in self._ours.row_of and original in self._theirs.row_of and self._counts(pair):
-                    best[number] = max(best.get(number, (-1.0, 0)), (_rank(pair), original))
-        best |= {number: (_NEVER, number) for number in self._ours.row_of if number in self._theirs.row_of}
+                    changes = _changes(pair, number)
+                    rank = _rank(pair), changes is not None and not changes.tone, -original
+                    best[number] = max(best.get(number, rank), rank)
+        best |= {number: (_NEVER, True, -number) for number in self._ours.row_of if number in self._theirs.row_of}
         copies = dict[int, list[int]]()
-        for number, (_, original) in best.items():
-            copies.setdefault(original, []).append(number)
+        for number, (*_, original) in best.items():
+            copies.setdefault(-original, []).append(number)
         for original, numbers in copies.items():
             [keep, *_] = _images(original, self._theirs)
             members = [member for number in numbers for member in _images(number, self._ours)]
@@ -98,18 +100,8 @@ class Grader:
         centre, *others = numbers
         found = [member for number in numbers for member in _images(number, self._ours)]
         made, backwards = keeping.derived(dict(self._changes_from(centre, others)))
-        statuses = {
-            known.key: known.status for known in self._ours.catalog.known_among([each.image.key for each in found])
-        }
         keep, why = keeping.best(
-            [
-                Member(
-                    each.image,
-                    statuses.get(each.image.key),
-                    each.number in made or (each.number == centre and backwards),
-                )
-                for each in found
-            ],
+            [Member(each.image, each.number in made or (each.number == centre and backwards)) for each in found],
             same_pixels=all(self._same_pixels(pair) for each in others if (pair := self._pair(centre, each))),
         )
         kept = next(each for each in found if each.image.id == keep.id)

@@ -1,11 +1,11 @@
 """Suggests which image of a group is kept: the whole picture, then resolution, age and format decide."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from lookalike.copies.changes import Changes
-from lookalike.images.reading import FileStatus
 from lookalike.results import IndexedImage
 
 _LOSSLESS = {".png", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".gif"}
@@ -18,12 +18,10 @@ class Member:
 
     Attributes:
         image: the image.
-        status: what the catalog knows of its file; None if that is not known.
         is_derived: whether it shows a part, a frame or the grey of another one of the group.
     """
 
     image: IndexedImage
-    status: FileStatus | None
     is_derived: bool
 
 
@@ -58,6 +56,14 @@ def derived(changes: Mapping[int, Changes]) -> tuple[set[int], bool]:
 
 
 def _rank(member: Member, same_pixels: bool) -> tuple[bool, int, int, bool, int]:
-    image, status = member.image, member.status
+    image = member.image
     lossy = PurePosixPath(image.key).suffix.lower() not in _LOSSLESS and not same_pixels
-    return member.is_derived, -image.width * image.height, status.mtime_ns if status else 0, lossy, image.id
+    return member.is_derived, -image.width * image.height, _age(image), lossy, image.id
+
+
+def _age(image: IndexedImage) -> int:
+    """When the file was changed last, in nanoseconds; what the catalog knows of a young file matches nothing."""
+    try:
+        return os.stat(image.path).st_mtime_ns  # noqa: PTH116 - the path may not be one of this system
+    except OSError:
+        return 0

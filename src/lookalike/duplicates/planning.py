@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from lookalike.duplicates.actions import ActionName, ActionPlan, Left, PlannedAction
+from lookalike.duplicates.actions import ActionName, ActionPlan, PlannedAction, Untouched
 from lookalike.duplicates.marks import Decision
 from lookalike.duplicates.results import CopyGroup, Duplicates, Grade
 from lookalike.results import IndexedImage
@@ -24,7 +24,7 @@ def plan(duplicates: Duplicates, decisions: Mapping[int, Decision], action: Acti
     planner = _Planner(duplicates, {id_ for id_, decision in decisions.items() if decision == "marked"}, action, to)
     found = [each for group in duplicates.groups for each in planner.of_group(group)]
     actions = tuple(each for each in found if isinstance(each, PlannedAction))
-    return ActionPlan(action, to, actions, tuple(each for each in found if isinstance(each, Left)))
+    return ActionPlan(action, to, actions, tuple(each for each in found if isinstance(each, Untouched)))
 
 
 class _Planner:
@@ -33,20 +33,20 @@ class _Planner:
         self._has_reference = duplicates.against is not None
         self._taken: set[Path] = set()
 
-    def of_group(self, group: CopyGroup) -> Iterator[PlannedAction | Left]:
+    def of_group(self, group: CopyGroup) -> Iterator[PlannedAction | Untouched]:
         marked = [image for image in self._own(group) if image.id in self._marked]
         for image in marked:
             if image.key.startswith("/"):
-                yield Left(image.key, "not in the collection's folder")
+                yield Untouched(image.key, "not in the collection's folder")
                 continue
             stays = self._stays(group, image)
             if self._action == "link" and (stays or len(marked) < len(list(group))):
                 stays = [each for each in stays if each.sha256 == image.sha256]
                 if not stays:
-                    yield Left(image.key, "no image that stays has the same bytes, and a link would lose a picture")
+                    yield Untouched(image.key, "no image that stays has the same bytes: a link would lose a picture")
                     continue
             if not stays:
-                yield Left(image.key, "all images of its group are marked; one has to stay")
+                yield Untouched(image.key, "all images of its group are marked; one has to stay")
                 continue
             yield PlannedAction(image, _grade(group, image), tuple(stays), self._place(image))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lookalike.duplicates import trash
 from lookalike.duplicates.action_log import ActionLog, Entry, LoggedRun
-from lookalike.duplicates.actions import Left, UndoReport
+from lookalike.duplicates.actions import UndoReport, Untouched
 from lookalike.duplicates.checks import UnusableError, check_inside, reason_of
 from lookalike.errors import StorageError
 from lookalike.system import durable, moves, regular_file
@@ -39,18 +39,18 @@ class Undoing:
             StorageError: the disk is full or failing; those that were restored stay so.
         """
         self.settle()
-        restored, left = list[str](), list[Left]()
+        restored, left = list[str](), list[Untouched]()
         away = [entry for entry in self._run.entries.values() if entry.state != "back"]
         for done, entry in enumerate(reversed(away), 1):
             try:
                 self._restore(entry)
                 restored.append(entry.act.key)
             except UnusableError as error:
-                left.append(Left(entry.act.key, str(error)))
+                left.append(Untouched(entry.act.key, str(error)))
             except OSError as error:
                 if error.errno in durable.DISK_ERRORS:
                     raise StorageError(f"{error.filename or entry.act.key}: {error.strerror}") from error
-                left.append(Left(entry.act.key, reason_of(error)))
+                left.append(Untouched(entry.act.key, reason_of(error)))
             progress(done, len(away))
         for folder in reversed(self._run.folders):
             with suppress(OSError):  # it is not empty, or gone
