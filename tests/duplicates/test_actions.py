@@ -80,6 +80,8 @@ def test_nothing_that_is_not_marked_is_touched(photos: Collection, elsewhere: Pa
     photos.unmark_copies([images[SAME[2]].id])
     plan = planned(photos, elsewhere, SAME)
     assert (plan.actions, plan.left) == ((), ())
+    mark(photos, "03.png")
+    assert reasons(planned(photos, elsewhere, SAME)) == {"03.png": "not among the copies that were found"}
     report = photos.act_on_copies(plan)
     assert (report.run, report.done) == (None, ())
     assert photos.action_runs() == []
@@ -112,8 +114,8 @@ def test_another_image_may_stay_than_the_one_that_is_suggested(photos: Collectio
 CHANGES: dict[str, Callable[[Path], object]] = {
     "changed since it was indexed": lambda path: draw(path, 777),
     "gone": lambda path: path.unlink(),
-    "a symlink": lambda path: (path.rename(path.with_name("x")), path.symlink_to(path.with_name("x"))),
-    "a directory": lambda path: (path.unlink(), path.mkdir()),
+    "a symlink": lambda path: path.symlink_to(path.rename(path.with_name("x"))),
+    "a directory": lambda path: os.mkdir(path.rename(path.with_name("x")) and path),  # noqa: PTH102
 }
 
 

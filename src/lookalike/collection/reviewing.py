@@ -69,9 +69,16 @@ class Reviewable(Browsable):
 
     def copy_marks(self) -> dict[int, Decision]:
         """What was decided on images, "marked" or "kept", by id, as far as their files are the same."""
-        marks = self._marks()
-        found = (self._catalog.image(id_) for id_ in marks.ids())
-        return marks.on(self._shown(image) for image in found if image)
+        return self._marks().on(self._decided_on())
+
+    def _decided_on(self) -> list[IndexedImage]:
+        """The images that were decided on, by id, whatever their files are now."""
+        found = (self._catalog.image(id_) for id_ in self._marks().ids())
+        return [self._shown(image) for image in found if image]
+
+    def _marked(self) -> list[IndexedImage]:
+        decisions = self._marks().on(images := self._decided_on())
+        return [image for image in images if decisions.get(image.id) == "marked"]
 
     def _marks(self) -> Marks:
         return Marks(self.directory)
@@ -105,7 +112,7 @@ class Reviewable(Browsable):
             raise UsageError(f"to={arguments.shown(to)}: give the folder that files are moved to, for a move only")
         if folder:
             self._check_is_not_indexed(folder)
-        return planning.plan(duplicates, self.copy_marks(), action, folder)
+        return planning.plan(duplicates, self._marked(), action, folder)
 
     def act_on_copies(self, plan: ActionPlan, *, progress: Callable[[int, int], None] | None = None) -> ActionReport:
         """Does what was planned, file by file, and keeps a log by which it can be undone.
@@ -139,7 +146,8 @@ class Reviewable(Browsable):
                 done = f"{len(applying.done)} of {len(plan.actions)} copies were acted upon before"
                 raise StorageError(f"{error.message}; {done}, in run {run.number}, which can be undone") from error
             finally:
-                self._set_aside(acted.key for acted in applying.done)
+                with suppress(StorageError):  # the next run notices it, too
+                    self._set_aside(acted.key for acted in applying.done)
             return ActionReport(run.number, plan.action, tuple(applying.done), (*plan.left, *unmarked, *applying.left))
 
     def action_runs(self) -> list[ActionRun]:
@@ -182,7 +190,8 @@ class Reviewable(Browsable):
                 with closing(ActionLog.resume(self.directory, found.number)) as log:
                     return Undoing(found, self.folder, log).undo(report)
             finally:
-                self._bring_back(found)
+                with suppress(StorageError):  # the next run notices it, too
+                    self._bring_back(found)
 
     def _to_undo(self, number: int | None) -> LoggedRun:
         """The run of that number, or the last one of which something is away."""
@@ -210,9 +219,11 @@ class Reviewable(Browsable):
 
     def _still_marked(self, plan: ActionPlan) -> tuple[ActionPlan, tuple[Untouched, ...]]:
         """A plan without what has been unmarked since."""
-        decisions = self.copy_marks()
-        marked = [each for each in plan.actions if decisions.get(each.image.id) == "marked"]
-        unmarked = [Untouched(each.image.key, "not marked any more") for each in plan.actions if each not in marked]
+        ids = {image.id for image in self._marked()}
+        marked = [each for each in plan.actions if each.image.id in ids]
+        unmarked = [
+            Untouched(each.image.key, "not marked any more") for each in plan.actions if each.image.id not in ids
+        ]
         return ActionPlan(plan.action, plan.to, tuple(marked), plan.left), tuple(unmarked)
 
     def _check_is_not_indexed(self, folder: Path) -> None:

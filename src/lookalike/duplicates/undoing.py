@@ -107,6 +107,8 @@ class Undoing:
     def _move_back(self, entry: Entry, home: Path, away: Path) -> None:
         sha256 = bytes.fromhex(entry.act.sha256)
         if not os.path.lexists(away):
+            if _is_regular(home) and regular_file.digest(home)[1] == sha256:
+                return  # somebody has moved it back
             raise UnusableError(f"it is not at {away} any more")
         if regular_file.digest(away)[1] != sha256:
             raise UnusableError(f"{away} has changed since")
@@ -153,6 +155,10 @@ class Undoing:
 def _set_times(path: Path, entry: Entry) -> None:
     """Gives a file the times and permissions that it had, as far as its file system and this user can."""
     with suppress(OSError):
-        if stat.S_ISREG(path.lstat().st_mode):
+        if _is_regular(path):
             os.utime(path, ns=(entry.act.atime_ns, entry.act.mtime_ns), follow_symlinks=False)
             path.chmod(stat.S_IMODE(entry.act.mode))
+
+
+def _is_regular(path: Path) -> bool:
+    return os.path.lexists(path) and stat.S_ISREG(path.lstat().st_mode)

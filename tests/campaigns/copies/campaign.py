@@ -7,9 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
+from lookalike.storage import sqlite
 from tests.campaigns.copies import disk, trial, worker
 from tests.support.project import environment
+from tests.support.unsynced import set_little_durability
 
 
 @dataclass
@@ -62,6 +65,7 @@ def trials(root: Path, *, count: int, seed: int) -> Iterator[tuple[Counter[str],
     """Runs trials in this process, and tells of each."""
     template = worker.Place(root / "template")
     template.photos.mkdir(parents=True)
-    worker.make(template)
-    for number in range(count):
-        yield trial.attempt(template.root, root / f"trial {number}", seed + number)
+    with mock.patch.object(sqlite, "_set_durability", set_little_durability):
+        worker.make(template)
+        for number in range(count):
+            yield trial.attempt(template.root, root / f"trial {number}", seed + number)

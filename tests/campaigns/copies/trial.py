@@ -23,6 +23,7 @@ from tests.support.copies_of_files import FileFacts, facts
 
 _MOST_CALLS = 100  # that change files while copies are acted upon, approximately
 _MOST_SECONDS = 0.1
+_MEANWHILE = ["take a place", "edit what was moved", "delete what was moved", "edit in place"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Trial:
             groups, action = self._groups(), self._chance.choice(ACTIONS)
             self._marked.update(marked := self._marks(groups))
             self._plant(action, marked)
+            if self._chance.random() < 0.2:
+                self._interfere("edit in place")  # after the search for copies
             there = facts(self._place.photos)
             fault = self._fault()
             ended = self._process(fault, worker.act, groups, sorted(marked), action)
@@ -68,7 +71,7 @@ class Trial:
         if self._chance.random() < 0.3:
             self._whole(worker.ids)  # the collection is brought up to date meanwhile
         if self._chance.random() < 0.3:
-            self._interfere()
+            self._interfere(self._chance.choice(_MEANWHILE))
         for _ in range(self._chance.choice([0, 0, 1, 2, 3])):
             ended = self._process(self._fault(), worker.undo)
             self._count(f"undoing: {ended.how}")
@@ -114,11 +117,10 @@ class Trial:
         links: Links = self._chance.choice(["links", "another disk", "no links"])
         return Fault(kind, int(self._chance.random() ** 2 * _MOST_CALLS) + 1, links)
 
-    def _interfere(self) -> None:
+    def _interfere(self, what: str) -> None:
         """Does what other programs and people may do meanwhile."""
         away = {key for key in self._before if not (self._place.photos / key).exists()}
         moved = [path for path in sorted(self._place.away.rglob("*")) if path.is_file() and path not in self._plants]
-        what = self._chance.choice(["take a place", "edit what was moved", "delete what was moved", "edit in place"])
         if what == "take a place" and away:
             key = self._chance.choice(sorted(away))
             (self._place.photos / key).parent.mkdir(exist_ok=True)
