@@ -20,6 +20,7 @@ from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.info import Info, info_of
 from lookalike.collection.maintaining import maintain_apart
 from lookalike.collection.missing import Missing
+from lookalike.collection.reviewing import Reviewable
 from lookalike.collection.searching import Searchable
 from lookalike.collection.sources import CollectionSources
 from lookalike.collection.uploads import Uploadable
@@ -44,7 +45,7 @@ from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
 
 
-class Collection(Searchable, Uploadable):
+class Collection(Searchable, Uploadable, Reviewable):
     """An open collection, made by `lookalike.open` or `lookalike.create`. Threads may share it.
 
     The search methods take the fields of `lookalike.SearchOptions` as keyword arguments.
