@@ -59,7 +59,7 @@ ALL = {
 def test_copies_are_found_with_grade_reason_and_the_one_to_keep(collection: Collection) -> None:
     found = collection.duplicates()
     assert told(found) == ALL
-    assert (found.images, found.unread, found.against) == (14, (), None)
+    assert (found.images, found.unread, found.pending, found.against) == (14, (), 0, None)
     groups = {group.keep.key: group for group in found.groups}
     reasons = {group.copies[0].reason for group in found.groups}
     assert reasons == {
@@ -103,6 +103,15 @@ def test_a_second_run_compares_nothing_and_finds_the_same(collection: Collection
     assert second.compared == 0
     assert first.groups == second.groups
     assert collection.duplicates(processes=0).groups == first.groups
+
+
+def test_what_has_not_been_compared_is_counted(collection: Collection, scenes: Path) -> None:
+    before = collection.duplicates(processes=0)
+    assert (before.pending, list(told(before))) == (14, ["4.png"])
+    collection.duplicates()
+    scene(30).save(scenes / "30.png")
+    collection.add(scenes)
+    assert collection.duplicates(processes=0).pending == 1
 
 
 def test_only_what_is_new_is_compared(collection: Collection, scenes: Path) -> None:

@@ -17,7 +17,7 @@ FOLDER = Path(lookalike.server.__file__).parent / "static"
 FILES = sorted(path for path in FOLDER.iterdir() if path.is_file())
 SCRIPTS = [path for path in FILES if path.suffix == ".js"]
 TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
-START = (FOLDER / "index.html").read_text()
+PAGES = {"/": (FOLDER / "index.html").read_text(), "/review": (FOLDER / "review.html").read_text()}
 
 
 class Elements(HTMLParser):
@@ -42,12 +42,24 @@ def addresses(text: str) -> list[str]:
     return re.findall(r'(?:href|src)="(static/[^"]+)"', text)
 
 
-def test_the_start_page_names_files_that_are_sent_with_their_types(shared: Running) -> None:
-    start = shared.client.get("/")
+def used(page: str) -> set[str]:
+    """The names of the files that a page loads, and of the modules that those import."""
+    names = {Path(address).name for address in addresses(page)}
+    waiting = [name for name in names if name.endswith(".js")]
+    while waiting:
+        found = set(re.findall(r'from "\./([^"]+)"', (FOLDER / waiting.pop()).read_text())) - names
+        names |= found
+        waiting += found
+    return names
+
+
+@pytest.mark.parametrize(("place", "least"), [("/", 30), ("/review", 12)])
+def test_a_page_names_files_that_are_sent_with_their_types(shared: Running, place: str, least: int) -> None:
+    start = shared.client.get(place)
     assert start.headers["content-type"] == "text/html; charset=utf-8"
     assert start.headers["cache-control"] == "no-cache"
     found = addresses(start.text)
-    assert len(found) > 30
+    assert len(found) > least
     for address in found:
         response = shared.client.get(f"/{address}")
         path = FOLDER / Path(address).name
@@ -60,7 +72,7 @@ def test_the_start_page_names_files_that_are_sent_with_their_types(shared: Runni
 def test_every_file_has_an_address_and_nothing_else_has(shared: Running) -> None:
     version = page().version
     for path in FILES:
-        expected = 404 if path.name == "index.html" else 200
+        expected = 404 if path.suffix == ".html" else 200
         assert shared.client.get(f"/static/{version}/{path.name}").status_code == expected, path.name
     others = [f"{version}/none.js", "0123456789ab/app.js", f"{version}/../page.py", f"{version}/%2e%2e%2fpage.py",
               f"{version}/app.js/", f"{version}/..%5cpage.py", f"{version}//etc/passwd", version, ""]  # fmt: skip
@@ -86,7 +98,7 @@ def test_the_version_changes_with_the_contents(tmp_path: Path, monkeypatch: pyte
     assert after.files["app.js"].etag != before.files["app.js"].etag
 
 
-@pytest.mark.parametrize("address", ["/", f"/static/{page().version}/app.js"])
+@pytest.mark.parametrize("address", ["/", "/review", f"/static/{page().version}/app.js"])
 def test_a_browser_that_has_a_file_gets_it_only_once(shared: Running, address: str) -> None:
     etag = shared.client.get(address).headers["etag"]
     for known in (etag, f'"other", W/{etag}', "*"):
@@ -95,7 +107,7 @@ def test_a_browser_that_has_a_file_gets_it_only_once(shared: Running, address: s
     assert shared.client.get(address, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
-@pytest.mark.parametrize("address", ["/", f"/static/{page().version}/app.js"])
+@pytest.mark.parametrize("address", ["/", "/review", f"/static/{page().version}/app.js"])
 def test_head_has_the_headers_of_get(shared: Running, address: str) -> None:
     got, head = shared.client.get(address), shared.client.head(address)
     assert (head.status_code, head.content) == (200, b"")
@@ -119,11 +131,11 @@ def test_the_policy_is_strict_and_the_page_keeps_to_it(shared: Running) -> None:
     policy = shared.client.get("/").headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    elements = Elements(START)
-    assert not elements.inline
-    for tag, attributes in elements.found:
-        assert "style" not in attributes, tag
-        assert not [name for name in attributes if name.startswith("on")], tag
+    for elements in map(Elements, PAGES.values()):
+        assert not elements.inline
+        for tag, attributes in elements.found:
+            assert "style" not in attributes, tag
+            assert not [name for name in attributes if name.startswith("on")], tag
     for path in SCRIPTS:
         text = path.read_text()
         for way in (
@@ -158,21 +170,20 @@ def test_modules_that_are_imported_exist_and_have_what_is_imported() -> None:
 
 
 def test_every_module_is_announced_so_that_none_waits_for_another() -> None:
-    announced = {Path(address).name for address in addresses(START)}
-    assert announced == {path.name for path in FILES} - {"index.html"}
+    for each in PAGES.values():
+        assert {Path(address).name for address in addresses(each)} == used(each)
+    assert set.union(*map(used, PAGES.values())) == {path.name for path in FILES if path.suffix != ".html"}
 
 
-def test_every_element_that_a_script_asks_for_is_there() -> None:
-    there = {attributes["id"] for _, attributes in Elements(START).found if "id" in attributes}
-    for path in SCRIPTS:
-        for name in re.findall(r'byId\("([^"]+)"\)', path.read_text()):
-            assert name in there, (path.name, name)
-    labels = [
-        attributes["for"]
-        for tag, attributes in Elements(START).found
-        if tag in ("label", "output") and "for" in attributes
-    ]
-    icons = re.findall(r'href="#([^"]+)"', START)
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+def test_every_element_that_a_script_asks_for_is_there(page: str) -> None:
+    found = Elements(page).found
+    there = {attributes["id"] for _, attributes in found if "id" in attributes}
+    for name in used(page):
+        for asked in re.findall(r'byId\("([^"]+)"\)', (FOLDER / name).read_text()):
+            assert asked in there, (name, asked)
+    labels = [attributes["for"] for tag, attributes in found if tag in ("label", "output") and "for" in attributes]
+    icons = re.findall(r'href="#([^"]+)"', page)
     assert {*labels, *icons} <= there
 
 

@@ -10,6 +10,7 @@ from lookalike import arguments
 from lookalike.collection.browsing import Browsable
 from lookalike.duplicates import search
 from lookalike.duplicates.examined import Examined
+from lookalike.duplicates.folding import file_stamps
 from lookalike.duplicates.results import GRADES, Duplicates, Grade
 from lookalike.duplicates.search import Wanted
 from lookalike.errors import IncompatibleError, UsageError
@@ -74,11 +75,18 @@ class Comparable(Browsable):
             count,
             lambda share: report(round(share * _STEPS), _STEPS),
         )
-        path = self._manifest.data_directory(self.directory) / layout.PICTURES
+        path = self._pictures()
         if os.access(path if path.exists() else path.parent, os.W_OK):
             return search.find(path, wanted)
         with tempfile.TemporaryDirectory() as place:  # a collection that can only be read
             return search.find(Path(place, layout.PICTURES), wanted)
+
+    def copies_revision(self) -> str:
+        """A text that is another one after every change of what is known of copies."""
+        return repr(file_stamps(self._pictures()))
+
+    def _pictures(self) -> Path:
+        return self._manifest.data_directory(self.directory) / layout.PICTURES
 
     def _check_same_model(self, other: "Comparable") -> None:
         ours, theirs = self._manifest.made_by, other._manifest.made_by

@@ -49,7 +49,7 @@ class Folds:
 
     def _groups(self) -> Mapping[bytes, bytes]:
         """A member of the group of each image that is in one, both by the SHA-256s of their files."""
-        stamp = tuple(map(_stamp, layout.sqlite_files(self._path)))
+        stamp = file_stamps(self._path)
         if stamp != self._known[0]:
             self._known = stamp, _read(self._path)
         return self._known[1]
@@ -83,6 +83,11 @@ def _read(path: Path) -> dict[bytes, bytes]:
         for each in group({pair: score for pair, score in scores.items() if hashes.keys() >= {*pair}})
         for number in (each.centre, *each.copies)
     }
+
+
+def file_stamps(path: Path) -> tuple[object, ...]:
+    """What tells whether a file of kept pictures and comparisons has changed."""
+    return tuple(map(_stamp, layout.sqlite_files(path)))
 
 
 def _stamp(path: Path) -> object:

@@ -61,6 +61,7 @@ class Duplicates:
         compared: the number of pairs that were compared by their pictures in this run; others were known from an
             earlier one.
         unread: the images that could not be compared, since their files are gone or have changed.
+        pending: the number of images that have not been compared with others yet.
         against: the folder of the reference collection, which the images to keep are in; None if there is none.
     """
 
@@ -68,6 +69,7 @@ class Duplicates:
     images: int
     compared: int
     unread: tuple[IndexedImage, ...] = ()
+    pending: int = 0
     against: Path | None = None
 
     @property

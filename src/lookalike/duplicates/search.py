@@ -66,7 +66,9 @@ def _find(path: Path, wanted: Wanted) -> Duplicates:
         groups = sorted(grader.groups_against() if theirs else grader.groups(), key=_place)
         unread = [] if wanted.grade == "same bytes" else kept.without_packed()
         missed = [ours.image_of(image_id) for each in unread if each in ours.row_of for image_id in ours.ids(each)]
-        return Duplicates(tuple(groups), ours.images, compared, tuple(missed), wanted.against)
+        looked_for = {} if theirs else kept.reaches(1)
+        pending = 0 if theirs else sum(len(ours.ids(each)) for each in ours.row_of if each not in looked_for)
+        return Duplicates(tuple(groups), ours.images, compared, tuple(missed), pending, wanted.against)
 
 
 def _compare(ours: Numbered, theirs: Numbered | None, kept: KeptPictures, wanted: Wanted) -> int:

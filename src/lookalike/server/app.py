@@ -17,7 +17,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 import lookalike
 from lookalike.collection.collection import Collection
 from lookalike.errors import LookalikeError
-from lookalike.server import about, descriptions, embeddings, images, page, problems, searches, writing
+from lookalike.server import about, copies, descriptions, embeddings, images, page, problems, searches, writing
 from lookalike.server.access import Names, authorized
 from lookalike.server.middleware import BoundedBodies, Counted, Guard, HeadAsGet, SafeHeaders
 from lookalike.server.problems import ProblemError
@@ -79,10 +79,11 @@ def create_app(
     app.state.service = service
     app.include_router(about.public)
     app.include_router(page.router)
-    for router in (about.router, searches.router, images.router, embeddings.router):
+    for router in (about.router, searches.router, images.router, copies.router, embeddings.router):
         app.include_router(router, dependencies=[Depends(authorized)])
     if service.settings.writable:
-        app.include_router(writing.router, dependencies=[Depends(authorized)])
+        for router in (writing.router, copies.decisions):
+            app.include_router(router, dependencies=[Depends(authorized)])
     _describe(app)
     return app
 

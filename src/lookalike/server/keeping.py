@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from lookalike.collection.browsing import Facets
 from lookalike.collection.collection import Collection
+from lookalike.duplicates.results import GRADES, Duplicates, Grade
 from lookalike.filters import Where
 from lookalike.server.problems import busy
 
@@ -37,6 +38,24 @@ class FacetCache:
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return made
+
+
+class CopiesCache:
+    """The copies that are known, as long as neither the collection nor what was compared changes."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, Grade], Duplicates] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, collection: Collection, grade: Grade) -> Duplicates:
+        """The copies of at least a grade; whoever asks first waits until they are grouped."""
+        key = f"{collection.made_by.fingerprint} {collection.revision()} {collection.copies_revision()}", grade
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = collection.duplicates(grade=grade, processes=0)
+                while len(self._kept) > len(GRADES):
+                    self._kept.popitem(last=False)
+            return self._kept[key]
 
 
 class Files:

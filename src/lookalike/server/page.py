@@ -24,7 +24,7 @@ _TYPES = {
     "svg": "image/svg+xml",
     "webmanifest": "application/manifest+json",
 }
-_START = "index.html"
+_START, _REVIEW = "index.html", "review.html"  # the pages, which have no address in `static/`
 _VERSION = 12  # hexadecimal digits
 _KEPT = f"public, max-age={365 * 24 * 3600}, immutable"
 
@@ -49,10 +49,11 @@ class File:
 
 @dataclass(frozen=True)
 class Page:
-    """The files of the page by their names, and the version that stands in their addresses."""
+    """The pages, the files that they use by their names, and the version that stands in their addresses."""
 
     version: str
     start: File
+    review: File
     files: Mapping[str, File]
 
 
@@ -65,8 +66,11 @@ def page() -> Page:
     for name in sorted(found):
         digest.update(f"{name} {len(found[name])} ".encode() + found[name])
     version = digest.hexdigest()[:_VERSION]
-    start = found.pop(_START).replace(b'"static/', f'"static/{version}/'.encode())
-    return Page(version, File.of(_START, start), {name: File.of(name, data) for name, data in found.items()})
+    start, review = (
+        File.of(name, found.pop(name).replace(b'"static/', f'"static/{version}/'.encode()))
+        for name in (_START, _REVIEW)
+    )
+    return Page(version, start, review, {name: File.of(name, data) for name, data in found.items()})
 
 
 @router.get("/", summary="The page", response_class=Response, responses={200: {"content": {"text/html": {}}}})
@@ -74,6 +78,15 @@ def page() -> Page:
 async def start(request: Request) -> Response:
     """The page on which people search the collection with a browser."""
     return _sent(request, page().start, "no-cache")
+
+
+@router.get(
+    "/review", summary="The page of copies", response_class=Response, responses={200: {"content": {"text/html": {}}}}
+)
+@router.head("/review", include_in_schema=False)
+async def review(request: Request) -> Response:
+    """The page on which people decide which copies to keep."""
+    return _sent(request, page().review, "no-cache")
 
 
 @router.get("/static/{version}/{name}", include_in_schema=False)

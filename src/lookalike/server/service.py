@@ -11,7 +11,7 @@ from starlette.requests import Request
 from lookalike.collection.collection import Collection
 from lookalike.errors import LookalikeError
 from lookalike.server.access import Token
-from lookalike.server.keeping import FacetCache, Files
+from lookalike.server.keeping import CopiesCache, FacetCache, Files
 from lookalike.server.lanes import Lane
 from lookalike.server.live import LiveCollection
 from lookalike.server.metrics import Metrics, Steps
@@ -36,6 +36,7 @@ class Service:
         writing: the lane of uploads and deletions, one at a time.
         thumbnails: those that have been drawn.
         facets: those that have been counted.
+        copies: those that are known.
         upkeep: what keeps the index current.
         files: those that are being sent.
         metrics: what is counted.
@@ -56,6 +57,7 @@ class Service:
         self.encoding, self.searching = lane("encoding", limits.encoding), lane("searching", limits.searching)
         self.drawing, self.writing = lane("drawing", limits.drawing), lane("writing", 1, _WRITES_WAITING)
         self.thumbnails, self.facets = ThumbnailCache(limits.thumbnail_bytes), FacetCache()
+        self.copies = CopiesCache()
         self.files = Files(limits.all_bodies_bytes)
         self._building = lane("building", 1)
         self.upkeep = Upkeep(self.live, self._building, limits.quiet_s)
