@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike import arguments
-from lookalike.collection import compatibility, duplicates, missing
+from lookalike.collection import compatibility, missing
 from lookalike.collection.damage import find_damage
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.info import Info, info_of
@@ -24,6 +24,7 @@ from lookalike.collection.searching import Searchable
 from lookalike.collection.sources import CollectionSources
 from lookalike.collection.uploads import Uploadable
 from lookalike.collection.writing import WriteAccess
+from lookalike.duplicates import finding as duplicates
 from lookalike.duplicates.results import Duplicates
 from lookalike.errors import CollectionError, CorruptError
 from lookalike.evaluation import edits, kept, search_quality
