@@ -8,6 +8,7 @@ from lookalike.errors import CorruptError
 from lookalike.evaluation import kept
 from lookalike.evaluation.kept import ComparedOrders
 from lookalike.index.generation import Generation
+from lookalike.search.probability import FittedCurve
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage import layout
 from lookalike.storage.made_of import MadeOf
@@ -36,6 +37,7 @@ class Info:
         made_of: the folders and lists that it was made of, and what is left out.
         generation: the number of the index, which no earlier one has had; None if there is none.
         orders: what `evaluate` has found of the orders that a search can give, or None.
+        probability: what it has found of the probability of labels, or None.
         damage: why there is no index although there should be, as far as can be told without reading it; else None.
     """
 
@@ -56,6 +58,7 @@ class Info:
     damage: str | None
     generation: int | None = None
     orders: ComparedOrders | None = None
+    probability: FittedCurve | None = None
 
 
 def info_of(

@@ -1,6 +1,7 @@
 """The search methods of a collection."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Unpack
 
@@ -133,6 +134,8 @@ class Searchable:
         query = vectors[0] if is_one else query_vector(terms, vectors)
         own = {term.id for term in terms if term.id is not None}
         [matches] = self._searcher.by_vectors(query, options, leave_out=own)
+        if not is_one or terms[0].text is not None:  # what is probable was learned from single images
+            matches = [replace(match, probability=None) for match in matches]
         return self._matches(matches, terms, options)
 
     def _term_vector(self, term: Term) -> Vectors:

@@ -9,6 +9,7 @@ photos/.lookalike/            the directory of the collection, if no other is na
   catalog.sqlite              the images
   vectors.faiss               their vectors; vectors.000001.faiss after the first compaction
   orders.json                 which order of the matches is better, as `evaluate` has found
+  probability.json            how probable it is that a match has the query's label, likewise
   index/000003.faiss, .json   a generation of the index, and what is known of it
   data.000001/                catalog, vectors and index of a later model, in place of those above
 """
@@ -28,6 +29,7 @@ SOURCES = "sources.json"
 CATALOG = "catalog.sqlite"
 VECTORS = "vectors.faiss"
 ORDERS = "orders.json"
+PROBABILITY = "probability.json"
 _INDEX = "index"
 _LOCK = "lock"
 DECODING = "decoding"
@@ -126,8 +128,9 @@ def is_earlier_data(name: str, current: str | None) -> bool:
 
 def is_first_data(name: str) -> bool:
     """Whether that is a file or directory of the first model's data, which are not in a data directory."""
-    is_orders = name in (ORDERS, durable.beside(Path(ORDERS)).name)
-    return bool(_CATALOG_FILES.fullmatch(name)) or is_vectors(name) or name == _INDEX or is_orders
+    found = (ORDERS, PROBABILITY)  # by `evaluate`
+    is_found = name in {*found, *(durable.beside(Path(each)).name for each in found)}
+    return bool(_CATALOG_FILES.fullmatch(name)) or is_vectors(name) or name == _INDEX or is_found
 
 
 def is_of_collection(name: str) -> bool:
