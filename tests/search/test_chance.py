@@ -276,11 +276,8 @@ def test_damaged_vectors_are_left_out_of_the_sample(damage: float) -> None:
     vectors, query = directions(400, 1).astype(np.float16), directions(1, 2)
     rows = np.arange(400)
     some = vectors[20:30]
-    sound = (
-        Chance(np.delete(vectors, 7, axis=0), np.delete(rows, 7), 400)
-        .judged(query, rows[20:30], lambda _: some)
-        .expected
-    )
+    sound = Chance(np.delete(vectors, 7, axis=0), np.delete(rows, 7), 400)
+    told = sound.judged(query, rows[20:30], lambda _: some).expected
     vectors[7] = damage
     damaged = Chance(vectors, rows, 400)
     assert np.array_equal(damaged.judged(query, rows[20:30], vectors.__getitem__).expected, told)
