@@ -187,8 +187,8 @@ class Collection(Searchable, Uploadable):
 
     def info(self) -> Info:
         """What the collection is and holds."""
-        found = info_of(self.directory, self._manifest, self._snapshots, self.made_of, self._sources.leaves_out())
-        return dataclasses.replace(found, probability=self._curve.fitted())
+        leaves_out, fitted = self._sources.leaves_out(), self._curve.fitted()
+        return info_of(self.directory, self._manifest, self._snapshots, self.made_of, leaves_out, fitted)
 
     def evaluate(
         self, *, queries: int = search_quality.QUERIES, progress: Callable[[int, int], None] | None = None

@@ -55,9 +55,7 @@ class Judged:
         """What is told of the rows of all parts; there is at least one."""
         if len(parts) == 1:
             return parts[0]
-        return cls(
-            *(np.concatenate(each) for each in zip(*((one.expected, one.evidence) for one in parts), strict=True))
-        )
+        return cls(np.concatenate([each.expected for each in parts]), np.concatenate([each.evidence for each in parts]))
 
     def __getitem__(self, kept: NDArray[np.bool_]) -> "Judged":
         """What is told of the rows that are True."""
