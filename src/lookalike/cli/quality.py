@@ -58,12 +58,10 @@ def _print_calibration(calibration: "Calibration | None") -> None:
     """Prints how far the probabilities hold that matches have the query's label."""
     if calibration is None:
         return
-    tells = [
-        f"{name} {score_text(auroc)}"
-        for name, auroc in (("AUROC", calibration.auroc), ("of the score", calibration.auroc_of_score))
-        if auroc is not None
-    ]
-    say(f"{'probability':<14} off by {score_text(calibration.error)}; " + ", ".join(tells))
+    told = calibration.auroc, calibration.auroc_of_centred, calibration.auroc_of_score
+    auroc = [score_text(each) for each in told if each is not None]
+    tells = f"; AUROC {auroc[0]} (centred cosine {auroc[1]}, score {auroc[2]})" if len(auroc) == len(told) else ""
+    say(f"{'probability':<14} off by {score_text(calibration.error)}{tells}")
 
 
 def _print_orders(orders: "Sequence[OrderQuality]") -> None:

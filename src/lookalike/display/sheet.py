@@ -15,7 +15,7 @@ from lookalike import arguments
 from lookalike.display import write_file
 from lookalike.display.fonts import can_shape
 from lookalike.display.lettering import Lettering
-from lookalike.display.text import chance_words, label_text, role_text, safe_text, score_text
+from lookalike.display.text import chance_text, label_text, role_text, safe_text, score_text
 from lookalike.display.thumbnail import Thumbnail, thumbnails
 from lookalike.errors import FontWarning, Hint, UsageError
 from lookalike.images import marks
@@ -142,7 +142,8 @@ def _captions(matches: Matches, shown: Sequence[Thumbnail]) -> list[tuple[str, s
     first = [role_text(query) for query in matches.queries]
     for rank, match in enumerate(matches, 1):
         label = "query" if match.is_query else label_text(match)
-        first.append("   ".join(filter(None, (str(rank), score_text(match.score), label, chance_words(match)))))
+        score = f"{score_text(match.score)} {chance_text(match)}".strip()
+        first.append("   ".join(filter(None, (str(rank), score, label))))
     queries = len(matches.queries)
     names = [thumbnail.name.rpartition("/")[2] for thumbnail in shown[:queries]]
     names += _distinct_names([thumbnail.name for thumbnail in shown[queries:]])
