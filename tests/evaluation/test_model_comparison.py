@@ -309,6 +309,7 @@ def of_model(model: str, recall: float, *, precision: float | None, speed: float
         copies=found,
         recall_at_1=recall,
         recall_at_10=1.0,
+        beyond_chance=recall / 2,
         precision_at_1=precision,
         precision_at_10=precision,
         mean_average_precision=precision,
@@ -325,10 +326,10 @@ BOTH = Comparison(1000, 500, 3, 2, (Skipped(Path("x.jpg"), "truncated"),), (A, B
 
 def test_the_best_of_each_column_has_a_mark_where_not_all_are_the_same() -> None:
     upper, lower, first, second = (" ".join(line.split()) for line in lines(BOTH)[:4])
-    assert upper == "recall recall cropped mirrored shrunk recoloured precision precision images memory"
-    assert lower == "model dim @1 @10 @1 @1 @1 @1 @1 @10 mAP per s in MB"
-    assert first == "a f32 64 0.900* 1.000 0.900* 0.900* 0.900* 0.900* 0.700 0.700 0.700 1,234* 300"
-    assert second == "b f32 64 0.800 1.000 0.800 0.800 0.800 0.800 0.700 0.700 0.700 100 200*"
+    assert upper == "recall recall beyond cropped mirrored shrunk recoloured precision precision images memory"
+    assert lower == "model dim @1 @10 chance @1 @1 @1 @1 @1 @10 mAP per s in MB"
+    assert first == "a f32 64 0.900* 1.000 0.450* 0.900* 0.900* 0.900* 0.900* 0.700 0.700 0.700 1,234* 300"
+    assert second == "b f32 64 0.800 1.000 0.400 0.800 0.800 0.800 0.800 0.700 0.700 0.700 100 200*"
 
 
 def test_the_notes_say_what_was_measured() -> None:
@@ -345,6 +346,8 @@ def test_one_model_without_labels_has_neither_marks_nor_precision() -> None:
     assert "precision" not in text
     assert "mAP" not in text
     assert "0.900" in text
+    assert "beyond chance: how often" in text
+    assert "beyond" not in "\n".join(lines(replace(BOTH, models=(replace(alone, beyond_chance=None),))))
 
 
 @pytest.mark.parametrize("width", [200, 60])

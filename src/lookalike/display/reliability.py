@@ -20,7 +20,7 @@ class BinMark:
 
 @dataclass(frozen=True)
 class Reliability:
-    """The probability on the horizontal axis, the share that is right on the vertical one, in percent from the top left.
+    """The probability on the horizontal axis, the share that is right on the vertical one, in percent of the square.
 
     Attributes:
         marks: one for each bin, from left to right.
@@ -62,7 +62,7 @@ def _tells(calibration: Calibration) -> list[str]:
     others = [
         f"{score_text(auroc)} by {name}"
         for name, auroc in (
-            ("the cosine without the collection’s mean", calibration.auroc_of_centred),
+            ("the cosine without the collection\N{RIGHT SINGLE QUOTATION MARK}s mean", calibration.auroc_of_centred),
             ("the score", calibration.auroc_of_score),
         )
         if auroc is not None

@@ -23,8 +23,8 @@ def report(evaluation: Evaluation, *, title: str | None = None, path: str | os.P
     """Returns a complete HTML page: the numbers, recall against time, the precision of each label, the worst queries.
 
     Thumbnails and the plots are embedded; the page runs no script and loads nothing. Precision and probabilities are
-    left out if there are no labels, and the plot of recall if every search is exact. Links are relative to the page if `path` says where it will be
-    written and that is near the images (`html.address`).
+    left out if there are no labels, and the plot of recall if every search is exact. Links are relative to the page if
+    `path` says where it will be written and that is near the images (`html.address`).
     """
     return render(
         "report.html",
