@@ -107,8 +107,10 @@ class Chance:
         if not is_sampled.all():
             found[~is_sampled] = self._cosines(around, stored(rows[~is_sampled]))
         expected = np.minimum(self._count * _shares(found, others, is_sampled & (found < _SAME)), self._count)
-        relatives = float(others[-max(round(_NEAREST * len(others)), 1) :].mean())
-        return Judged(expected, found.astype(np.float64) + _RELATIVES * relatives)
+        relatives = others[-max(round(_NEAREST * len(others)), 1) :]
+        return Judged(
+            expected, found.astype(np.float64) + _RELATIVES * float(np.add.reduce(relatives)) / len(relatives)
+        )
 
     def _cosines(self, around: Vectors, stored: StoredVectors) -> Vectors:
         with np.errstate(over="ignore", invalid="ignore"):  # a damaged vector is refused by whoever names it

@@ -8,8 +8,9 @@ import json
 import math
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,12 @@ class Curve:
 
     def at(self, evidence: Numbers) -> Numbers:
         """The probabilities, float64 (k,): linear between the knots, constant outside, NaN for NaN."""
-        found: Numbers = np.interp(evidence, self.evidence, self.probability)
+        found: Numbers = np.interp(evidence, *self._knots)
         return found
+
+    @cached_property
+    def _knots(self) -> tuple[Numbers, Numbers]:
+        return np.array(self.evidence), np.array(self.probability)
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ def kept(path: Path) -> FittedCurve | None:
 
 
 def _as_facts(fitted: FittedCurve) -> dict[str, Any]:
-    return {**vars(fitted), "curve": vars(fitted.curve), "date": fitted.date.isoformat(timespec="seconds")}
+    return {**vars(fitted), "curve": asdict(fitted.curve), "date": fitted.date.isoformat(timespec="seconds")}
 
 
 def _fitted(facts: dict[str, Any]) -> FittedCurve:
