@@ -1,7 +1,8 @@
 """Fits how probable it is that a match has the label of its query, and measures how far that holds.
 
 The probability rises with the evidence: isotonic regression. The queries are divided into two halves, and each half is
-judged by a curve that the other half has taught; the curve that is kept is taught by all of them.
+judged by a curve that the other half has taught; the curve that is kept is taught by all of them. Whether it counts
+beside a cosine how many relatives a query has is learned, too: where kinds are of different density it helps, else not.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from lookalike.evaluation.results import Calibration, CalibrationBin
 from lookalike.metrics import Labels
+from lookalike.search.chance import Judged
 from lookalike.search.options import SearchOptions
 from lookalike.search.probability import MOST_KNOTS, Curve, FittedCurve
 from lookalike.search.snapshot import Snapshot
@@ -25,6 +27,7 @@ Rightness = NDArray[np.bool_]
 FEWEST = 40  # queries; of fewer, a curve would be that of a few images
 SHOWN = 10  # the matches of each query whose probabilities are judged
 _RANKS = np.unique([*range(SHOWN), *np.geomspace(SHOWN + 1, 100, 10).round().astype(int) - 1])  # that teach the curve
+_RELATIVES = (0.0, 0.5)  # what those of a query may count; on photographs, half and twice that are as good
 _BINS = 15
 _LEAST_GROUP = 20  # matches of about as much evidence, taken together
 _SEED = 13
@@ -35,15 +38,13 @@ class Asked:
     """The matches of a query that have a label, best first.
 
     Attributes:
-        evidence: that each match has the query's label, float64 (k,); NaN if nobody can tell.
+        near: what chance tells of each match.
         scores: the cosines, float64 (k,).
-        centred: those without the collection's mean, float64 (k,).
         is_right: whether it has that, bool (k,).
     """
 
-    evidence: Numbers
+    near: Judged
     scores: Numbers
-    centred: Numbers
     is_right: Rightness
 
 
@@ -65,7 +66,7 @@ def measure(
     for query in queries:
         asked.append(_ask(snapshot, rows[query], codes, labels.codes[query]))
         step()
-    told = [each for each in asked if len(each.evidence) and not np.isnan(each.evidence).any()]
+    told = [each for each in asked if len(each.scores) and not np.isnan(each.near.centred).any()]
     return calibration(told, snapshot.live.size) if len(told) >= FEWEST else None
 
 
@@ -75,13 +76,7 @@ def _ask(snapshot: Snapshot, row: np.int64, codes: Rows, code: np.int64) -> Aske
     scores, found = snapshot.search(vector, SearchOptions(int(_RANKS[-1]) + 1), snapshot.live, extra=1)
     others = (found[0] != row) & (codes[found[0]] >= 0)
     near = found[0][others]
-    around, left = map(snapshot.centre().taken_off, (vector, single(snapshot.vectors.stored(near))))
-    return Asked(
-        evidence=snapshot.judged(vector, near).evidence,
-        scores=scores[0][others].astype(np.float64),
-        centred=(unit(left) @ unit(around)[0]).astype(np.float64),
-        is_right=codes[near] == code,
-    )
+    return Asked(snapshot.judged(vector, near), scores[0][others].astype(np.float64), codes[near] == code)
 
 
 def calibration(asked: Sequence[Asked], vectors: int) -> Calibration:
@@ -96,11 +91,12 @@ def calibration(asked: Sequence[Asked], vectors: int) -> Calibration:
     for half in (0, 1):
         curve = fit([each for each, own in zip(asked, halves, strict=True) if own != half])
         for number in np.flatnonzero(halves == half).tolist():
-            chances[number] = curve.at(asked[number].evidence)
+            chances[number] = curve.of(asked[number].near)
     told = np.concatenate([each[:SHOWN] for each in chances])
     bins = calibration_bins(told, np.concatenate([each.is_right[:SHOWN] for each in asked]))
     best = np.array([each.is_right[0] for each in asked])
-    measures = [[each[0] for each in chances], [each.centred[0] for each in asked], [each.scores[0] for each in asked]]
+    centred = [each.near.centred[0] for each in asked]
+    measures = [each[0] for each in chances], centred, [each.scores[0] for each in asked]
     aurocs = [_auroc_of_halves(np.array(values), best, halves) for values in measures]
     return Calibration(
         queries=len(asked),
@@ -123,13 +119,25 @@ def fitted(found: Calibration | None, fingerprint: str) -> FittedCurve | None:
 
 
 def fit(asked: Sequence[Asked]) -> Curve:
-    """The curve that queries teach.
+    """The curve that queries teach, with the weight of the relatives that tells right matches from wrong ones best."""
+    right = np.concatenate([each.is_right[:SHOWN] for each in asked])
+
+    def tells(relatives: float) -> float:
+        evidence = [each.near.centred[:SHOWN] + relatives * each.near.relatives for each in asked]
+        return auroc(np.concatenate(evidence), right) or 0.0
+
+    return _fit(asked, max(_RELATIVES, key=tells))
+
+
+def _fit(asked: Sequence[Asked], relatives: float) -> Curve:
+    """The curve that queries teach, with that weight of the relatives.
 
     Matches of about as much evidence are taken together. One right one is added to those of the least evidence, and one
     wrong one to those of the most, so that nothing is certain.
     """
-    ranks = [_RANKS[len(each.evidence) > _RANKS] for each in asked]
-    evidence = np.concatenate([each.evidence[which] for each, which in zip(asked, ranks, strict=True)])
+    ranks = [_RANKS[len(each.scores) > _RANKS] for each in asked]
+    told = [each.near.centred + relatives * each.near.relatives for each in asked]
+    evidence = np.concatenate([each[which] for each, which in zip(told, ranks, strict=True)])
     right = np.concatenate([each.is_right[which] for each, which in zip(asked, ranks, strict=True)])
     order = np.argsort(evidence, kind="stable")
     count = min(max(len(order) // _LEAST_GROUP, 1), MOST_KNOTS)
@@ -140,15 +148,15 @@ def fit(asked: Sequence[Asked]) -> Curve:
     sums[0] += 1
     sizes[0] += 1
     sizes[-1] += 1
-    return _through_blocks(places, isotonic(sums / sizes, sizes), sizes)
+    return Curve(relatives, *_through_blocks(places, isotonic(sums / sizes, sizes), sizes))
 
 
-def _through_blocks(places: Numbers, values: Numbers, weights: Numbers) -> Curve:
-    """The curve through the middle of each block of equal values."""
+def _through_blocks(places: Numbers, values: Numbers, weights: Numbers) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The knots of the curve through the middle of each block of equal values."""
     starts = np.flatnonzero(np.concatenate([[True], np.diff(values) > 0]))
     middles = np.add.reduceat(places * weights, starts) / np.add.reduceat(weights, starts)
     is_new = np.concatenate([[True], np.diff(middles) > 0])  # equal evidence has one probability
-    return Curve(tuple(middles[is_new].tolist()), tuple(values[starts][is_new].tolist()))
+    return tuple(middles[is_new].tolist()), tuple(values[starts][is_new].tolist())
 
 
 def isotonic(values: Numbers, weights: Numbers) -> Numbers:

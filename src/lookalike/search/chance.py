@@ -11,6 +11,7 @@ being known: P(X > x) = (1 + x / sum)^-t, which is exact for an exponential tail
 is itself in the sample is judged by the others, or it would hide its own surprise.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ _TAIL, _LEAST_TAIL = 0.01, 7  # of the sample: the share whose cosines tell the 
 _SAME = 0.999  # cosine: the query itself, or its copy, which is not near by chance
 _LENGTH_ERROR = 0.01  # a stored length differs from 1 by less, if it is not damaged
 _MOST_SQUARE = 1 - 1e-7  # of a cosine, in single precision
-_RELATIVES, _NEAREST = 0.5, 0.05  # what the largest cosines of the sample count beside that of a row, and their share
+_RELATIVES = 0.05  # of the sample: the share whose cosines tell how many relatives a query has
 _CHANGE = 0.02  # of the number of vectors, up to which a sample serves; the numbers that are expected differ as much
 _ROUNDING = 1e-6  # what is as near may differ by this much
 
@@ -38,28 +39,30 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Judged:
-    """What a sample tells of some rows and a query: float64 (k,) each, NaN if there are too few vectors to tell.
+    """What a sample tells of some rows and a query; NaN if there are too few vectors to tell.
 
     Attributes:
-        expected: how many vectors of the collection are expected as near to the query by chance.
-        evidence: that a row is of the query's kind: its centred cosine, and half of the mean of the sample's largest
-            twentieth. Where that is large, too, the query has many relatives, so that what is near is rather of its
-            kind. The two numbers were found on photographs, where they may be half or twice as large (docs/chance.md).
+        expected: how many vectors of the collection are expected as near to the query by chance, float64 (k,).
+        centred: the cosines without the collection's mean, float64 (k,).
+        relatives: the mean of the largest twentieth of the sample's. Where that is large, the query has many relatives,
+            so that what is near is rather of its kind.
     """
 
     expected: Numbers
-    evidence: Numbers
+    centred: Numbers
+    relatives: float
 
     @classmethod
     def joined(cls, parts: Sequence["Judged"]) -> "Judged":
-        """What is told of the rows of all parts; there is at least one."""
+        """What is told of the rows of all parts, of the same query; there is at least one."""
         if len(parts) == 1:
             return parts[0]
-        return cls(np.concatenate([each.expected for each in parts]), np.concatenate([each.evidence for each in parts]))
+        expected, centred = ([getattr(each, name) for each in parts] for name in ("expected", "centred"))
+        return cls(np.concatenate(expected), np.concatenate(centred), parts[0].relatives)
 
     def __getitem__(self, kept: NDArray[np.bool_]) -> "Judged":
         """What is told of the rows that are True."""
-        return Judged(self.expected[kept], self.evidence[kept])
+        return Judged(self.expected[kept], self.centred[kept], self.relatives)
 
 
 class Chance:
@@ -100,17 +103,15 @@ class Chance:
         cosines = np.vecdot(self._sample, around) / np.sqrt(np.vecdot(around, around))
         others = np.sort(cosines[cosines < _SAME])
         if len(others) < FEWEST:
-            return Judged(*np.full((2, len(rows)), np.nan))
+            return Judged(np.full(len(rows), np.nan), np.full(len(rows), np.nan), math.nan)
         places = np.minimum(np.searchsorted(self._rows, rows), len(self._rows) - 1)
         is_sampled = self._rows[places] == rows
         found = cosines[places]
         if not is_sampled.all():
             found[~is_sampled] = self._cosines(around, stored(rows[~is_sampled]))
         expected = np.minimum(self._count * _shares(found, others, is_sampled & (found < _SAME)), self._count)
-        relatives = others[-max(round(_NEAREST * len(others)), 1) :]
-        return Judged(
-            expected, found.astype(np.float64) + _RELATIVES * float(np.add.reduce(relatives)) / len(relatives)
-        )
+        near = others[-max(round(_RELATIVES * len(others)), 1) :]
+        return Judged(expected, found.astype(np.float64), float(np.add.reduce(near)) / len(near))
 
     def _cosines(self, around: Vectors, stored: StoredVectors) -> Vectors:
         with np.errstate(over="ignore", invalid="ignore"):  # a damaged vector is refused by whoever names it

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from lookalike.errors import CorruptError, StorageError
-from lookalike.search.chance import Numbers
+from lookalike.search.chance import Judged, Numbers
 from lookalike.storage import files, layout
 from lookalike.system import durable, forks
 
@@ -29,15 +29,23 @@ _CHANGE = 0.2  # of the number of vectors, up to which a curve serves
 
 @dataclass(frozen=True)
 class Curve:
-    """The probability that a match has its query's label, by the evidence for it (`chance.Judged`).
+    """The probability that a match has its query's label, by the evidence for it.
+
+    The evidence is the centred cosine, and how many relatives the query has (`chance.Judged`), if that helps.
 
     Attributes:
+        relatives: what these count beside the cosine, in [0, 1].
         evidence: the knots, finite, rising, at least one and at most 200.
         probability: at each of them, in (0, 1), rising.
     """
 
+    relatives: float
     evidence: tuple[float, ...]
     probability: tuple[float, ...]
+
+    def of(self, near: Judged) -> Numbers:
+        """The probabilities of some rows, float64 (k,); NaN if nobody can tell."""
+        return self.at(near.centred + self.relatives * near.relatives)
 
     def at(self, evidence: Numbers) -> Numbers:
         """The probabilities, float64 (k,): linear between the knots, constant outside, NaN for NaN."""
@@ -94,17 +102,17 @@ class KeptCurve:
                 self._seen = seen
             return self._fitted
 
-    def probabilities(self, evidence: Numbers, vectors: int) -> Numbers:
+    def probabilities(self, near: Judged, vectors: int) -> Numbers:
         """How probable it is that each of some rows has the query's label: float64 (k,), NaN if nobody can tell.
 
         Args:
-            evidence: for it, float64 (k,).
+            near: what a sample tells of them.
             vectors: the number of live vectors.
         """
         fitted = self.fitted()
         if fitted is None or not fitted.serves(vectors):
-            return np.full(len(evidence), np.nan)
-        return fitted.curve.at(evidence)
+            return np.full(len(near.centred), np.nan)
+        return fitted.curve.of(near)
 
     def keep(self, fitted: FittedCurve | None) -> None:
         """Keeps a curve, or that there is none, unless the directory cannot be written to."""
@@ -137,9 +145,10 @@ def _as_facts(fitted: FittedCurve) -> dict[str, Any]:
 
 def _fitted(facts: dict[str, Any]) -> FittedCurve:
     """A curve, of which every field is what Lookalike writes; raises ValueError and the like otherwise."""
+    relatives = _number(facts["curve"]["relatives"])
     evidence, probability = (tuple(map(_number, facts["curve"][name])) for name in ("evidence", "probability"))
     is_curve = len(evidence) == len(probability) <= MOST_KNOTS and _is_rising(evidence) and _is_rising(probability)
-    if not (evidence and is_curve and probability[0] > 0 and probability[-1] < 1):
+    if not (0 <= relatives <= 1 and evidence and is_curve and probability[0] > 0 and probability[-1] < 1):
         raise ValueError("no curve")
     vectors, queries, error = facts["vectors"], facts["queries"], _number(facts["error"])
     if not (type(vectors) is int and type(queries) is int and min(vectors, queries) > 0 and 0 <= error <= 1):
@@ -147,7 +156,7 @@ def _fitted(facts: dict[str, Any]) -> FittedCurve:
     if not isinstance(facts["fingerprint"], str):
         raise ValueError("no fingerprint")
     date = datetime.fromisoformat(facts["date"])
-    return FittedCurve(Curve(evidence, probability), facts["fingerprint"], vectors, queries, error, date)
+    return FittedCurve(Curve(relatives, evidence, probability), facts["fingerprint"], vectors, queries, error, date)
 
 
 def _number(value: object) -> float:

@@ -164,7 +164,7 @@ class Searcher:
             if named.state.files != seen.files or (patient and named.state != seen):
                 return None
             check_rows(snapshot.vectors, np.array([*named.crc32s], np.int64), named.crc32s)
-            probable = self._curve.probabilities(near.evidence, snapshot.live.size)
+            probable = self._curve.probabilities(near, snapshot.live.size)
             told = zip(answer.scores.tolist(), near.expected.tolist(), probable.tolist(), strict=True)
             told_of = dict(zip(answer.rows.tolist(), told, strict=True))
             matches.append([self._match(image, *told_of[image.row]) for image in named.images])
