@@ -50,7 +50,7 @@ def test_the_calibration_error_is_the_mean_difference_over_the_bins() -> None:
     right = np.array([True, *[True, False] * 13, False, False, False])
     bins = calibration_bins(told, right)
     assert [each.matches for each in bins] == [2] * 15
-    assert bins[0] == CalibrationBin(pytest.approx(0.2), 0.5, 2)
+    assert bins[0] == CalibrationBin((0.1 + 0.3) / 2, 0.5, 2)
     assert calibration_error(bins) == pytest.approx((2 * 0.3 + 26 * 0 + 2 * 0.9) / 30)
     assert calibration_error(calibration_bins(np.array([0.25]), np.array([True]))) == 0.75
 
@@ -107,9 +107,8 @@ def test_a_curve_rises_and_has_few_knots(queries: int) -> None:
     assert 1 <= len(curve.evidence) == len(curve.probability) <= MOST_KNOTS
     assert np.all(np.diff(curve.evidence) > 0)
     assert np.all(np.diff(curve.probability) > 0)
-    assert calibration.fit(
-        [Asked(Judged(np.ones(5), np.ones(5), 1.0), np.ones(5), np.ones(5, bool))] * queries
-    ).evidence in [(1.0,), (1.5,)]
+    alike = Asked(Judged(np.ones(5), np.ones(5), 1.0), np.ones(5), np.ones(5, bool))
+    assert calibration.fit([alike] * queries).evidence == (1.0,)
 
 
 # Collections
@@ -142,7 +141,8 @@ def test_the_best_answers_are_told_as_well_as_by_the_centred_cosine(photos: Coll
     assert measured is not None
     assert measured.auroc is not None
     assert measured.auroc_of_centred is not None
-    assert measured.auroc > measured.auroc_of_centred - 0.01
+    assert measured.auroc > measured.auroc_of_centred
+    assert measured.curve.relatives == 0.5  # since some kinds are closer than others
     assert sum(each.matches for each in measured.bins) == 6000
 
 
