@@ -22,11 +22,13 @@ from lookalike.encoders.card import Card
 from lookalike.errors import ModelError, UsageError
 from lookalike.evaluation.comparison_results import ComparedModel, Comparison, CopyRecall
 from lookalike.evaluation.edits import EDITS, edited_copies
-from lookalike.evaluation.model_benchmark import Task, chance_within, measure_model
+from lookalike.evaluation.model_benchmark import Task, _beyond_chance, chance_within, measure_model
 from lookalike.evaluation.model_comparison import ComparisonProgress, compare
 from lookalike.images import decode, marks
 from lookalike.results import Skipped
 from lookalike.sources.folder import Folder
+from lookalike.storage.vectors import unit
+from tests.support.crowds import directions
 from tests.support.pictures import ColourEncoder, cosines_ready, draw, picture
 
 PICTURES = 45
@@ -367,3 +369,17 @@ def test_what_is_no_terminal_gets_plain_lines() -> None:
     print_comparison(BOTH, paper)
     assert isinstance(paper.file, io.StringIO)
     assert paper.file.getvalue() == "".join(f"{line}\n" for line in lines(BOTH))
+
+
+# Chance
+
+
+def test_a_copy_is_beyond_chance_if_it_is_nearer_to_its_original_than_images_are() -> None:
+    gallery = directions(200, 1, 64).astype(np.float16)
+    noise = np.random.default_rng(2).normal(size=(200, 4, 64)).astype(np.float32) / 8
+    near = unit((gallery[:, None].astype(np.float32) + 0.2 * noise).reshape(-1, 64)).reshape(200, 4, 64)
+    far = directions(800, 3, 64).reshape(200, 4, 64)
+    assert _beyond_chance(gallery, near) == 1.0
+    assert (_beyond_chance(gallery, far) or 0.0) < 0.01
+    assert _beyond_chance(gallery, np.concatenate([near[:, :2], far[:, 2:]], axis=1)) == pytest.approx(0.5, abs=0.01)
+    assert _beyond_chance(gallery[:99], near[:99]) is None  # of too few nobody can tell
