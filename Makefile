@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Tests and campaigns start hundreds of processes: each would compile everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint types crash power fuzz fuzz-http images corrupt hostile soak overload contention docs clean
+.PHONY: demo test lint types crash power copies fuzz fuzz-http images corrupt hostile soak overload contention docs clean
 .PHONY: picture page-pictures page-speed
 
 # Installs Lookalike here, draws images and searches them; with FOLDER=~/Pictures, it searches that folder instead.
@@ -29,6 +29,11 @@ crash: $(VENV)/tools
 # Loses the power 500 times while a collection is written to; `make test` does it 16 times. It takes a C compiler.
 power: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.power --count 500
+
+# Acts on copies and undoes it 1,000 times while processes are killed and disks are full; `make test` does it 16 times. It
+# takes a C compiler.
+copies: $(VENV)/tools
+	$(BIN)/python -m tests.campaigns.copies --count 1000
 
 # Decodes 100,000 damaged images; `make test` does 5,000.
 fuzz: $(VENV)/tools

@@ -12,6 +12,16 @@ from .collection.opening import create as create
 from .collection.opening import open as open
 from .collection.reindex import reindex as reindex
 from .collection.relocation import relocate as relocate
+from .duplicates.actions import ActedOn as ActedOn
+from .duplicates.actions import ActionPlan as ActionPlan
+from .duplicates.actions import ActionReport as ActionReport
+from .duplicates.actions import ActionRun as ActionRun
+from .duplicates.actions import PlannedAction as PlannedAction
+from .duplicates.actions import UndoReport as UndoReport
+from .duplicates.actions import Untouched as Untouched
+from .duplicates.results import Copy as Copy
+from .duplicates.results import CopyGroup as CopyGroup
+from .duplicates.results import Duplicates as Duplicates
 from .encoders.base import Encoder as Encoder
 from .encoders.base import TextEncoder as TextEncoder
 from .errors import DamagedIndexWarning as DamagedIndexWarning

@@ -31,6 +31,7 @@ class Match:
         probability: that the image has the query's label, in (0, 1), as the labels of the collection's own images
             teach; it supposes that the query is one image of a kind that has a label there. None if that has not been
             measured (`Collection.evaluate`), the collection has changed much since, or the image has no label.
+        copies: images that were found, too, but are copies of this one, if the answer is folded; else none.
     """
 
     id: int
@@ -45,6 +46,7 @@ class Match:
     sha256: bytes | None = field(default=None, repr=False, compare=False)
     expected: float | None = None
     probability: float | None = None
+    copies: tuple["Match", ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from lookalike.collection.plan import plan
 from lookalike.display.page import write_page
 from lookalike.display.report import write_report
 from lookalike.display.sheet import write_sheet
+from lookalike.duplicates.results import Duplicates
 from lookalike.encoders import registry
 from lookalike.errors import UsageError
 from lookalike.evaluation.model_comparison import compare
@@ -50,7 +51,9 @@ NOT_CALLED = {
     *("Facets", "IndexedImage", "Original", "ValueCount", "ServiceInfo", "ServiceLimits"),
     *("Maintenance", "Match", "Matches", "Missing", "Progress", "Report", "Skipped", "Hint"),
     *("Encoder", "TextEncoder", "ImageSource", "Collection"),
+    *("ActedOn", "ActionPlan", "ActionReport", "ActionRun", "PlannedAction", "UndoReport", "Untouched"),
 }
+NO_COPIES = Duplicates((), 0, 0)
 # Parameters that a message calls otherwise.
 CALLED = {"name": "model", "sources": "source", "paths": "path"}
 
@@ -145,6 +148,10 @@ def methods(photos: Collection, folder: Path) -> dict[str, dict[str, Any]]:
         "put": {"key": "a.png", "data": b""},
         "delete": {"image_id": 1},
         "warm_up": {},
+        **{name: {"image_ids": [1]} for name in ("mark_copies", "keep_copies", "unmark_copies")},
+        "plan_action": {"duplicates": NO_COPIES, "action": "trash"},
+        "act_on_copies": {"plan": photos.plan_action(NO_COPIES, "trash")},
+        "undo_action": {},
     }
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 from lookalike.copies.agreement import agreement
 from lookalike.copies.alignment import align
 from lookalike.copies.features import features, levels_of, turned_order
-from lookalike.copies.matching import WAYS, place, turned_descriptions
+from lookalike.copies.matching import WAYS, place
 from lookalike.copies.registration import Affine, normalised, refined, sampled
 from tests.support.edited_pictures import kept, part, scene
 
@@ -39,7 +39,7 @@ def test_a_crop_is_placed_where_it_was_cut_out() -> None:
     image = scene(2, 128, 96)
     whole = features(levels_of(grey(image), 5))
     crop = features(levels_of(grey(image.crop((40, 20, 104, 68)).resize((128, 96))), 5))
-    best = place(crop, turned_descriptions(crop), whole, 128)[0]
+    best = place(crop, whole, 128)[0]
     assert not best.mirrored
     assert best.factor == pytest.approx(0.5, abs=0.02)
     assert best.shift == pytest.approx(40 + 20j, abs=2)
@@ -48,8 +48,8 @@ def test_a_crop_is_placed_where_it_was_cut_out() -> None:
 def test_nothing_is_placed_in_a_picture_without_corners() -> None:
     whole, plain = features(levels_of(grey(scene(2)), 5)), features(levels_of(np.zeros((96, 128), np.float32), 5))
     assert len(plain.positions) == 0
-    assert place(plain, turned_descriptions(plain), whole, 128) == []
-    assert place(whole, turned_descriptions(whole), plain, 128) == []
+    assert place(plain, whole, 128) == []
+    assert place(whole, plain, 128) == []
 
 
 def test_values_between_pixels_are_interpolated() -> None:

@@ -32,7 +32,7 @@ REASONS = {
     ("storage/files.py", "remove", "path.unlink"): "of a link, it removes the link",
     ("storage/files.py", "remove_directory", "shutil.rmtree"): "it follows no link",
     ("storage/mapped_vectors.py", "_map", "faiss.read_index"): "FAISS is given the descriptor of an open file",
-    ("storage/schema.py", "_tables", "sqlite3.connect"): "it is in memory",
+    ("storage/schema.py", "tables_of", "sqlite3.connect"): "it is in memory",
     (
         "storage/sqlite.py",
         "_opened",

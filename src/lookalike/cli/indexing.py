@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _HEADINGS = {
     "What is indexed": ("--from-file", "--null", "--exclude", "--include", "--trust", "--take-over"),
     "How": ("--model", "--precision", "--reindex", "--device", "--threads", "--max-pixels"),
-    "Outcome": ("--prune", "--strict", "--json"),
+    "Outcome": ("--skip-duplicates", "--prune", "--strict", "--json"),
 }
 
 
@@ -52,6 +52,7 @@ _HEADINGS = {
 @options.device
 @options.threads
 @options.max_pixels
+@click.option("--skip-duplicates", is_flag=True, help="Leave out new images that are copies, edited or not.")
 @click.option("--prune", is_flag=True, help="Forget missing images, unless a drive may be away.")
 @click.option("--strict", is_flag=True, help="Exit code 3 if any file was left out.")
 @options.as_json
@@ -65,6 +66,7 @@ def index(
     include: Sequence[str],
     reindex: bool,
     take_over: bool | None,
+    skip_duplicates: bool,
     prune: bool,
     strict: bool,
     trust: bool,
@@ -88,7 +90,7 @@ def index(
     named = named_sources(paths, lists, null=null)
     place = locate.place_to_index(named.paths, directory, has_lists=named.has_lists)
     change = _change_of_model(place, named, choice, reindex=reindex) if place else None
-    run = _Run(named, (exclude, include), take_over, threads, trust=trust, as_json=as_json)
+    run = _Run(named, (exclude, include), take_over, threads, skip_duplicates, trust=trust, as_json=as_json)
     if place and change:
         collection, report = run.reindex(place, change, choice)
     else:
@@ -107,6 +109,7 @@ class _Run:
         patterns: what the collection leaves out from now on, and what not any more.
         take_over: whether to take vectors over from the collections below; None asks.
         threads: the number of images to process at once, or None.
+        skip_duplicates: whether to leave out new images that are copies of others.
         trust: whether it may read whatever the collection names.
         as_json: print JSON.
     """
@@ -115,6 +118,7 @@ class _Run:
     patterns: tuple[Sequence[str], Sequence[str]]
     take_over: bool | None
     threads: int | None
+    skip_duplicates: bool
     trust: bool
     as_json: bool
 
@@ -125,14 +129,19 @@ class _Run:
         _leave_out(collection, *self.patterns)
         folders = self.named.all_folders or [str(collection.folder)]
         others = nested.to_take_over(collection, folders, self.take_over, is_new=is_new)
+        given: dict[str, Any] = {
+            "take_over": others,
+            "threads": self.threads,
+            "skip_duplicates": self.skip_duplicates,
+        }
         done = []
         for source in self.named.sources or [None]:
             with progress.indexing() as shown:
                 if source is None:
-                    again = partial(collection.update, take_over=others, threads=self.threads, progress=shown)
+                    again = partial(collection.update, **given, progress=shown)
                     report = nested.asking_to_trust(again, collection.directory, trust=self.trust)
                 else:
-                    report = collection.add(source, take_over=others, threads=self.threads, progress=shown)
+                    report = collection.add(source, **given, progress=shown)
             reports.print_report(report, collection, as_json=self.as_json)
             done.append(report)
         return combined(done)
@@ -143,6 +152,8 @@ class _Run:
 
         if self.take_over:
             output.note("--take-over has no effect with --reindex.")
+        if self.skip_duplicates:
+            output.note("--skip-duplicates has no effect with --reindex.")
         if any(self.patterns):
             exclude, include = self.patterns
             change_what_is_left_out(place, exclude=exclude, include=include)

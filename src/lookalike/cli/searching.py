@@ -28,6 +28,7 @@ _HEADINGS = {
         "--recall",
         "--refine",
         "--confident",
+        "--fold",
     ),
     "What to show": ("--thumbnails", "--html", "--open", "--sheet", "--overwrite", "--json"),
 }
@@ -47,6 +48,7 @@ _HEADINGS = {
 @click.option("--recall", type=options.RECALL, help="Target recall (default: the index's).")
 @click.option("--refine", is_flag=True, help="Order by what the nearest have in common: more of a kind.")
 @click.option("--confident", is_flag=True, help="Leave out what may be as near by chance: over 0.1 expected.")
+@click.option("--fold", is_flag=True, help="Show copies behind the first of them, as lookalike duplicates has found.")
 @click.option("--thumbnails/--no-thumbnails", default=True, help="Thumbnails in the terminal, if it can show them.")
 @options.html
 @options.open_page
@@ -76,7 +78,7 @@ def search(
     terms = [*_image_terms(queries, 1), *_text_terms(texts, 1), *_image_terms(minus, -1), *_text_terms(minus_text, -1)]
     if (image_id is None) != bool(queries or texts) or (image_id is not None and terms):
         raise errors.UsageError("search: give one or more images or --text, or the --id of one image, which goes alone")
-    wanted = {name: given.pop(name) for name in ("k", "min_score", "exact", "recall", "refine", "confident")}
+    wanted = {name: given.pop(name) for name in ("k", "min_score", "exact", "recall", "refine", "confident", "fold")}
     files = output.OutputFiles(given.pop("html"), given.pop("sheet"), given.pop("overwrite"))
     output.check_files(files)
     collection = locate.open_collection(directory, near=_files(queries), is_named=True, max_pixels=max_pixels)

@@ -20,12 +20,12 @@ from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.info import Info, info_of
 from lookalike.collection.maintaining import maintain_apart
 from lookalike.collection.missing import Missing
+from lookalike.collection.reviewing import Reviewable
 from lookalike.collection.searching import Searchable
 from lookalike.collection.sources import CollectionSources
 from lookalike.collection.uploads import Uploadable
 from lookalike.collection.writing import WriteAccess
-from lookalike.duplicates import finding as duplicates
-from lookalike.duplicates.results import Duplicates
+from lookalike.duplicates.folding import Folds
 from lookalike.errors import CollectionError, CorruptError
 from lookalike.evaluation import calibration, edits, kept, search_quality
 from lookalike.evaluation.orders import Copied
@@ -44,10 +44,9 @@ from lookalike.storage import layout
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
-from lookalike.system.resources import cores
 
 
-class Collection(Searchable, Uploadable):
+class Collection(Searchable, Uploadable, Reviewable):
     """An open collection, made by `lookalike.open` or `lookalike.create`. Threads may share it.
 
     The search methods take the fields of `lookalike.SearchOptions` as keyword arguments.
@@ -70,7 +69,9 @@ class Collection(Searchable, Uploadable):
         self._snapshots = Snapshots(self._catalog, directory, manifest, policies.tuning)
         access = WriteAccess(self._catalog, directory, manifest, policies)
         self._curve = KeptCurve(manifest.data_directory(directory), manifest.made_by.fingerprint)
-        Searchable.__init__(self, Searcher(self._snapshots, self.folder, self._curve), encoder, manifest.made_by)
+        folds = Folds(manifest.data_directory(directory) / layout.PICTURES)
+        searcher = Searcher(self._snapshots, self.folder, self._curve)
+        Searchable.__init__(self, searcher, folds, encoder, manifest.made_by)
         Uploadable.__init__(self, manifest, self._catalog, access, CollectionSources(directory, manifest), encoder)
 
     def __len__(self) -> int:
@@ -212,26 +213,6 @@ class Collection(Searchable, Uploadable):
         kept.keep(self._manifest.data_directory(self.directory), found)
         self._curve.keep(calibration.fitted(found.calibration, self.made_by.fingerprint))
         return dataclasses.replace(found, origin=self._origin())
-
-    def duplicates(
-        self, *, threads: int | None = None, progress: Callable[[int, int], None] | None = None
-    ) -> Duplicates:
-        """Finds the images that are copies of one another: the same bytes, the same pixels, or edited copies.
-
-        Args:
-            threads: the number of threads that compare (default: one a core).
-            progress: called with the number of images that are done, and their total.
-
-        Raises:
-            CorruptError: a file of the collection is damaged.
-        """
-        count = cores() if threads is None else arguments.whole(threads, "threads", least=1)
-        report = arguments.callback(progress, "progress") or (lambda _done, _total: None)
-        with self._snapshots.current() as snapshot:
-            pass
-        return duplicates.find(
-            snapshot, self.image, lambda image_id: self.original(image_id).data, threads=count, progress=report
-        )
 
     def _copied(self, image_id: int) -> Copied:
         original = self.original(image_id)

@@ -38,7 +38,13 @@ def with_queries_marked(matches: Iterable[Match], queries: Iterable[Any]) -> lis
     if not files:
         return [*matches]
     places = {place for file in files for place in _places(file)}
-    return [replace(match, is_query=True) if str(match.path) in places else match for match in matches]
+    return [_marked(match, places) for match in matches]
+
+
+def _marked(match: Match, places: set[str]) -> Match:
+    if match.copies:
+        match = replace(match, copies=tuple(_marked(copy, places) for copy in match.copies))
+    return replace(match, is_query=True) if str(match.path) in places else match
 
 
 def _places(file: str) -> list[str]:

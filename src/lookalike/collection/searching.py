@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from lookalike import arguments
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.queries import checked_vector, with_queries_marked
+from lookalike.duplicates.folding import Folds
 from lookalike.images.decode import ImageSource
 from lookalike.results import Match, Matches, Origin
 from lookalike.search.options import SearchKeywords, SearchOptions
@@ -28,8 +29,8 @@ class Searchable:
         made_by: the encoder that made the vectors.
     """
 
-    def __init__(self, searcher: Searcher, encoder: CollectionEncoder, made_by: Identity) -> None:
-        self._searcher, self._encoder, self.made_by = searcher, encoder, made_by
+    def __init__(self, searcher: Searcher, folds: Folds, encoder: CollectionEncoder, made_by: Identity) -> None:
+        self._searcher, self._folds, self._encoder, self.made_by = searcher, folds, encoder, made_by
 
     @property
     def max_pixels(self) -> int:
@@ -105,7 +106,8 @@ class Searchable:
         given, images = SearchOptions(**options), checked_images(queries, "queries")
         if not images:
             return []
-        found = self._searcher.by_vectors(np.concatenate([self.embed(image) for image in images]), given)
+        vectors = np.concatenate([self.embed(image) for image in images])
+        found = self._folds.answers(given, lambda options: self._searcher.by_vectors(vectors, options))
         return [self._matches(matches, [image], given) for image, matches in zip(images, found, strict=True)]
 
     def search_id(self, image_id: int, **options: Unpack[SearchKeywords]) -> Matches:
@@ -115,7 +117,14 @@ class Searchable:
             NoImageError: there is no image with that id.
         """
         number, given = arguments.whole(image_id, "image_id"), SearchOptions(**options)
-        image, others = self._searcher.by_image(number, given)
+        image: Match | None = None
+
+        def search(wanted: SearchOptions) -> list[list[Match]]:
+            nonlocal image
+            image, others = self._searcher.by_image(number, wanted)
+            return [others]
+
+        [others] = self._folds.answers(given, search)
         return self._matches(others, [image], given)
 
     def search_vector(self, vector: ArrayLike, **options: Unpack[SearchKeywords]) -> Matches:
@@ -125,7 +134,7 @@ class Searchable:
             UsageError: the vector has another dimension, is zero, or is not finite.
         """
         query, given = checked_vector(vector, self.made_by.dim), SearchOptions(**options)
-        [matches] = self._searcher.by_vectors(query, given)
+        [matches] = self._folds.answers(given, lambda options: self._searcher.by_vectors(query, options))
         return self._matches(matches, [], given)
 
     def _by_terms(self, terms: list[Term], options: SearchOptions) -> Matches:
@@ -133,9 +142,9 @@ class Searchable:
         is_one = len(terms) == 1 and terms[0].weight > 0
         query = vectors[0] if is_one else query_vector(terms, vectors)
         own = {term.id for term in terms if term.id is not None}
-        [matches] = self._searcher.by_vectors(query, options, leave_out=own)
+        [matches] = self._folds.answers(options, lambda wanted: self._searcher.by_vectors(query, wanted, leave_out=own))
         if not is_one or terms[0].text is not None:  # what is probable was learned from single images
-            matches = [replace(match, probability=None) for match in matches]
+            matches = [_without_probability(match) for match in matches]
         return self._matches(matches, terms, options)
 
     def _term_vector(self, term: Term) -> Vectors:
@@ -176,3 +185,7 @@ class Searchable:
     def _origin(self) -> Origin:
         now = datetime.now().astimezone()
         return Origin(self._searcher.folder, str(self.made_by), self.made_by.fingerprint, now)
+
+
+def _without_probability(match: Match) -> Match:
+    return replace(match, probability=None, copies=tuple(map(_without_probability, match.copies)))

@@ -3,7 +3,8 @@
 A collection may come from a stranger, and says by itself which folders and lists it was made of. What is outside of the
 folder that it is in is read only if this user has named it before, or says so now. That is noted in a folder of the
 user's own, $LOOKALIKE_TRUST or "trusted" in the user's data directory, as an empty file. Its name is a SHA-256 of the
-collection and of all the places together, so that a collection that names another place has to be trusted again.
+collection and of all the places together, so that a collection that names another place has to be trusted again. In the
+same way it is noted which runs of actions on copies this user has done.
 """
 
 import hashlib
@@ -15,8 +16,10 @@ from pathlib import Path
 
 import platformdirs
 
+from lookalike.errors import StorageError
 from lookalike.storage.made_of import MadeOf
 from lookalike.storage.manifest import Manifest
+from lookalike.system import durable
 
 SINGLE = "single files elsewhere"  # which only the catalog names
 _ENVIRONMENT = "LOOKALIKE_TRUST"
@@ -46,18 +49,48 @@ def trust(directory: Path, manifest: Manifest, made_of: MadeOf) -> None:
     """Notes that this user trusts what a collection was made of; without a folder for notes, in this process only."""
     if not outside(directory, manifest, made_of):
         return
-    note = _note(directory, manifest, made_of)
+    with suppress(StorageError):
+        _write(_note(directory, manifest, made_of))
+
+
+def note_run(token: str) -> None:
+    """Notes that this user is doing a run of actions on copies; without a folder for notes, in this process only.
+
+    Raises:
+        StorageError: the disk is full or failing.
+    """
+    _write(_place(_run_name(token)))
+
+
+def is_own_run(token: str) -> bool:
+    """Whether this user has done that run: another one's log may name any file of this user's."""
+    note = _place(_run_name(token))
+    return note.name in _TRUSTED or note.is_file()
+
+
+def _run_name(token: str) -> str:
+    return hashlib.sha256(f"run {token}".encode()).hexdigest()
+
+
+def _write(note: Path) -> None:
     _TRUSTED.add(note.name)
-    with suppress(OSError):
+    try:
         note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         note.touch(mode=0o600)
+    except OSError as error:  # a home that is not there, or may not be written to
+        if error.errno in durable.DISK_ERRORS:
+            raise StorageError(f"{note.parent}: {error.strerror}") from error
 
 
 def _note(directory: Path, manifest: Manifest, made_of: MadeOf) -> Path:
     """The file that notes it."""
     places = sorted(outside(directory, manifest, made_of))
     facts = [manifest.catalog or str(directory), str(manifest.folder), *places]
-    name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    return _place(hashlib.sha256(json.dumps(facts).encode()).hexdigest())
+
+
+def _place(name: str) -> Path:
+    """The file of a note."""
     if named := os.environ.get(_ENVIRONMENT):
         return Path(named) / name
     try:

@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from lookalike import arguments, encoders
 from lookalike.attributes import apply as attributes
 from lookalike.attributes.apply import AttributesReport
-from lookalike.collection import missing
+from lookalike.collection import missing, skipping
+from lookalike.collection.copies import Comparable
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.sources import CollectionSources, Named, Sources
 from lookalike.collection.writing import WriteAccess
@@ -25,7 +28,7 @@ from lookalike.storage.manifest import Manifest
 from lookalike.system.resources import checked_threads, cores
 
 
-class Updatable:
+class Updatable(Comparable):
     """Adds images, removes them, and knows what the collection was made of.
 
     Attributes:
@@ -52,6 +55,7 @@ class Updatable:
         source: Sources,
         *,
         take_over: Sequence[str | os.PathLike[str]] = (),
+        skip_duplicates: bool = False,
         threads: int | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> Report:
@@ -65,6 +69,8 @@ class Updatable:
             source: a folder, a file, files, or a `FileList`; single files are taken whatever their names.
             take_over: other collections of the same model, by their folders or directories. The vectors of files that
                 they have are taken over, and so are the attributes of images at the same paths.
+            skip_duplicates: leaves out new images that are copies of others, edited or not, see `duplicates`; their
+                files are skipped, until the other one is gone.
             threads: the number of images to process at once; by default one for each core.
             progress: called after each image; an exception that it raises ends the run after a commit.
 
@@ -81,12 +87,13 @@ class Updatable:
             self._sources.remember(source, found)
             return found
 
-        return self._run(named, threads, progress, take_over)
+        return self._without_copies(lambda: self._run(named, threads, progress, take_over), skip_duplicates)
 
     def update(
         self,
         *,
         take_over: Sequence[str | os.PathLike[str]] = (),
+        skip_duplicates: bool = False,
         threads: int | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> Report:
@@ -97,6 +104,7 @@ class Updatable:
 
         Args:
             take_over: other collections, as `add` takes them.
+            skip_duplicates: leaves out new images that are copies of others, as `add` does.
             threads: the number of images to process at once; by default one for each core.
             progress: called after each image; an exception that it raises ends the run after a commit.
 
@@ -105,7 +113,8 @@ class Updatable:
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing.
         """
-        return self._run(lambda: self._sources.again(self._catalog), threads, progress, take_over)
+        again = partial(self._sources.again, self._catalog)
+        return self._without_copies(lambda: self._run(again, threads, progress, take_over), skip_duplicates)
 
     def trust(self) -> None:
         """Trusts whatever the collection says that it was made of, so that `update` and `reindex` read it.
@@ -135,6 +144,7 @@ class Updatable:
             takeover.opened(others, self._manifest) as known,
         ):
             named = name_sources()
+            skipping.forget_orphans(self._catalog)
             encoder = self._encoder.for_indexing(threads or cores())
             count = threads or encoders.threads_for(encoder, cores())
             embedder = Embedder(encoder, self._catalog.decoding_of, self._encoder.max_pixels, decoding, known)
@@ -148,6 +158,19 @@ class Updatable:
             known.give_attributes(self._catalog, self.folder)
             self._sources.note_inner(named.sources)
             return combined(reports)
+
+    def _without_copies(self, run: Callable[[], Report], skip_duplicates: bool) -> Report:
+        """Does a run, and skips the copies among the images that it has added."""
+        if not arguments.flag(skip_duplicates, "skip_duplicates"):
+            return run()
+        before = self._catalog.last_id()
+        report = run()
+        if not report.added:
+            return report
+        found = self.duplicates()
+        with self._write_access.locked():
+            skipped = skipping.skip_copies(self._catalog, self.folder, found, before)
+        return replace(report, added=report.added - len(skipped), skipped=(*report.skipped, *skipped))
 
     def exclude(self, globs: Iterable[str]) -> None:
         """Leaves out, from the next run on, the files and folders that globs name.

@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lookalike import arguments
-from lookalike.collection.browsing import Browsable
 from lookalike.collection.updating import Updatable
 from lookalike.errors import ImageError, LookalikeError, NameTakenError, NoImageError, UsageError
 from lookalike.images.reading import read
@@ -52,7 +51,7 @@ def _fits(name: str) -> bool:
         return False
 
 
-class Uploadable(Browsable, Updatable):
+class Uploadable(Updatable):
     """Takes image files and deletes images."""
 
     def put(self, key: str, data: bytes) -> IndexedImage:

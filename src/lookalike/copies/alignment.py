@@ -14,11 +14,11 @@ from lookalike.copies.registration import Affine, correlation, refined
 
 _COARSE = 2  # the level, of half the size, on which a map is tried
 _COARSE_STEPS, _FINE_STEPS = 5, 3
-# Correlations on that level without which a map is given up, before and after it is made exact there. Of the right maps
-# for 1,956 edited copies the lowest were 0.30 and 0.50; of the wrong ones, for the nearest of 713 other photographs, one
-# in two reaches the first, and one in three the second.
-_POSSIBLE, _PROMISING = 0.3, 0.5
-_SAME_FRAME = 0.6  # correlation of two whole pictures of 16 x 16 pixels, for trying whether their frames are the same
+# Correlations on that level without which a map is given up, before and after it is made exact there. With both and the
+# two numbers below, as `matching.place` has its own, 0.972 of 1,980 edited copies are recognised, and 0.979 without any
+# of them; of the wrong maps, for the nearest of 713 other photographs, one in four is made exact instead of all.
+_POSSIBLE, _PROMISING = 0.45, 0.57
+_SAME_FRAME = 0.75  # correlation of two whole pictures of 16 x 16 pixels, for trying whether their frames are the same
 _CERTAIN = 0.75  # correlation of the blocks after which no other map is tried
 
 
@@ -52,7 +52,7 @@ def _proposed(first: PreparedPicture, second: PreparedPicture) -> Iterator[Affin
     way = int(likeness.argmax())
     if likeness[way] > _SAME_FRAME:
         yield _frame_to_frame(first, second, way)
-    for placement in place(first.corners, first.turned, second.corners, max(second.levels[0].shape)):
+    for placement in place(first.corners, second.corners, max(second.levels[0].shape)):
         yield _of_placement(placement)
 
 

@@ -84,7 +84,7 @@ def blurred(planes: Plane, times: int = 1) -> Plane:
     Beyond an edge lies more of its last pixel. Planes are so small that a product with a matrix is quickest.
     """
     height, width = planes.shape[-2:]
-    found: Plane = _blur(height, times) @ planes @ _blur(width, times).T
+    found: Plane = (_blur(height, times) @ planes @ _blur(width, times).T).astype(np.float32, copy=False)
     return found
 
 
@@ -94,7 +94,8 @@ def _blur(length: int, times: int) -> Plane:
     once, row = np.zeros((length, length)), np.arange(length)
     for offset, weight in zip((-2, -1, 0, 1, 2), (1, 4, 6, 4, 1), strict=True):
         np.add.at(once, (row, np.clip(row + offset, 0, length - 1)), weight / 16)
-    return np.linalg.matrix_power(once, times).astype(np.float32)
+    blur: Plane = np.linalg.matrix_power(once, times).astype(np.float32)
+    return blur
 
 
 def slopes(plane: Plane) -> tuple[Plane, Plane]:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from lookalike.copies import features, perceptual_hash
 from lookalike.copies.features import Features, Plane
-from lookalike.copies.matching import WAYS, turned_descriptions
+from lookalike.copies.matching import WAYS
 from lookalike.copies.registration import normalised
 
 LEVELS = 8  # scales, each 0.71 times the one before: from 128 pixels to 11
@@ -20,7 +20,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # of red, green and b
 
 @dataclass(frozen=True, eq=False)
 class PreparedPicture:
-    """A small picture with all that a comparison needs of it, some 350 kB, and 1.3 MB once it was compared first.
+    """A small picture with all that a comparison needs of it, some 300 kB.
 
     Attributes:
         rgb: its pixels, uint8, shape (h, w, 3).
@@ -33,11 +33,6 @@ class PreparedPicture:
     levels: tuple[Plane, ...]
     normal: tuple[Plane, ...]
     corners: Features
-
-    @cached_property
-    def turned(self) -> NDArray[np.float32]:
-        """The descriptions of the corners in each of `WAYS`."""
-        return turned_descriptions(self.corners)
 
     @cached_property
     def hashes(self) -> NDArray[np.bool_]:

@@ -149,7 +149,7 @@ def refined(first: Plane, second: Plane, affine: Affine, *, steps: int) -> Affin
 
 
 def _spread_inside(first: Plane, second: Plane, affine: Affine) -> tuple[Plane, Plane, Plane]:
-    """The centres, x and y, and the values of some pixels of the first picture that lie in the second, evenly spread."""
+    """Some pixels of the first picture that lie in the second, evenly spread: their centres' x and y, their values."""
     x, y = grid(first.shape)
     lies = np.flatnonzero(inside(second.shape, *mapped(affine, x, y)))
     chosen = lies[:: len(lies) // _POINTS | 1]  # odd, so that they do not all lie in a few columns

@@ -1,1 +1,1 @@
-"""Which images of a collection are copies of one another: candidates, comparisons that are kept, groups, and actions."""
+"""Which images of a collection are copies of one another: candidates, kept comparisons, groups, and actions."""

@@ -25,6 +25,8 @@ class SearchOptions:
             scores stay cosines, and copies stay first. It takes some milliseconds more.
         confident: leaves out images that may be as near by chance: those of which more than 0.1 are expected, or of
             which nobody can tell (`Match.expected`).
+        fold: shows of images that are copies of one another only the first, which has the others as its `copies`. Other
+            copies than those of the same bytes are known once `duplicates` has been called.
 
     Raises:
         UsageError: an option is of another type, or out of range.
@@ -37,6 +39,7 @@ class SearchOptions:
     recall: float | None = field(default=None, kw_only=True)
     refine: bool = field(default=False, kw_only=True)
     confident: bool = field(default=False, kw_only=True)
+    fold: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", min(arguments.whole(self.k, "k", least=1), _LARGEST_K))
@@ -47,6 +50,7 @@ class SearchOptions:
         object.__setattr__(self, "recall", None if self.recall is None else checked_recall(self.recall))
         object.__setattr__(self, "refine", arguments.flag(self.refine, "refine"))
         object.__setattr__(self, "confident", arguments.flag(self.confident, "confident"))
+        object.__setattr__(self, "fold", arguments.flag(self.fold, "fold"))
 
 
 class SearchKeywords(TypedDict, total=False):
@@ -59,3 +63,4 @@ class SearchKeywords(TypedDict, total=False):
     recall: float | None
     refine: bool
     confident: bool
+    fold: bool

@@ -124,6 +124,14 @@ class Catalog(BrowsedImages):
                 found.update(connection.execute(query, part).fetchall())
         return found
 
+    def live_hashes(self) -> dict[int, bytes]:
+        """The SHA-256s of the image files that are not missing, by the rows of their vectors."""
+        query = "SELECT row, hash FROM vectors WHERE row IN (SELECT row FROM images) ORDER BY row"
+        with self._database.unhurried(), self._database.connection() as connection:
+            found = connection.execute(query).fetchall()
+        self._rows((row,) for row, _ in found)
+        return {row: records.checked_hash(hash_) for row, hash_ in found}
+
     def crc32s(self, rows: Sequence[int]) -> dict[int, int]:
         """The checksums of at least these rows, by row; a row that is unknown has none."""
         if not rows:

@@ -3,6 +3,9 @@
 photos/.lookalike/            the directory of the collection, if no other is named
   collection.json             the manifest: which model made it, which data directory serves
   sources.json                which folders and lists it was made of, and what is left out
+  marks.json                  which images are marked as copies to act on, and which are to be kept
+  marks.lock                  held by the process that changes the marks
+  actions/000001.jsonl        what was done to copies, file by file, so that it can be undone
   reindexing.json             the manifest to be, while the images are indexed again with another model
   lock                        held by the process that writes
   decoding                    the files that it decodes at the moment
@@ -10,6 +13,7 @@ photos/.lookalike/            the directory of the collection, if no other is na
   vectors.faiss               their vectors; vectors.000001.faiss after the first compaction
   orders.json                 which order of the matches is better, as `evaluate` has found
   probability.json            how probable it is that a match has the query's label, likewise
+  pictures.sqlite             small pictures of the images, and which are copies, as `duplicates` has found
   index/000003.faiss, .json   a generation of the index, and what is known of it
   data.000001/                catalog, vectors and index of a later model, in place of those above
 """
@@ -26,17 +30,21 @@ DIRECTORY = ".lookalike"
 MANIFEST = "collection.json"
 NEXT_MANIFEST = "reindexing.json"
 SOURCES = "sources.json"
+MARKS = "marks.json"
+_MARKS_LOCK = "marks.lock"
+_ACTIONS = "actions"
 CATALOG = "catalog.sqlite"
 VECTORS = "vectors.faiss"
 ORDERS = "orders.json"
 PROBABILITY = "probability.json"
+PICTURES = "pictures.sqlite"
 _INDEX = "index"
 _LOCK = "lock"
 DECODING = "decoding"
 _VECTORS = re.compile(r"vectors(?:\.([0-9]{6}))?\.faiss")
 _DATA = re.compile(r"data\.([0-9]{6})")
-# SQLite's own files beside the catalog.
-_CATALOG_FILES = re.compile(rf"{re.escape(CATALOG)}(?:-journal|-wal|-shm)?")
+_ACTION_LOG = re.compile(r"([0-9]{6})\.jsonl")
+_BESIDE_SQLITE = ("-journal", "-wal", "-shm")  # SQLite's own files beside one of its files
 
 
 # Finding a collection
@@ -115,7 +123,7 @@ def next_data(name: str | None) -> str:
 def inner_directories(path: Path) -> list[Path]:
     """The directories of a collection, below its own, that a file of the collection is in, the innermost first."""
     found, directory = list[Path](), path.parent
-    while directory.name == _INDEX or is_data(directory.name):
+    while directory.name in (_INDEX, _ACTIONS) or is_data(directory.name):
         found.append(directory)
         directory = directory.parent
     return found
@@ -130,19 +138,45 @@ def is_first_data(name: str) -> bool:
     """Whether that is a file or directory of the first model's data, which are not in a data directory."""
     found = (ORDERS, PROBABILITY)  # by `evaluate`
     is_found = name in {*found, *(durable.beside(Path(each)).name for each in found)}
-    return bool(_CATALOG_FILES.fullmatch(name)) or is_vectors(name) or name == _INDEX or is_found
+    is_sqlite = any(name == file.name for each in (CATALOG, PICTURES) for file in sqlite_files(Path(each)))
+    return is_sqlite or is_vectors(name) or name == _INDEX or is_found
 
 
 def is_of_collection(name: str) -> bool:
     """Whether a collection has a file or directory of that name."""
-    beside = {durable.beside(Path(each)).name for each in (MANIFEST, NEXT_MANIFEST, SOURCES)}
-    own = {_LOCK, DECODING, MANIFEST, NEXT_MANIFEST, SOURCES} | beside
+    beside = {durable.beside(Path(each)).name for each in (MANIFEST, NEXT_MANIFEST, SOURCES, MARKS)}
+    own = {_LOCK, DECODING, MANIFEST, NEXT_MANIFEST, SOURCES, MARKS, _MARKS_LOCK, _ACTIONS} | beside
     return name in own or is_first_data(name) or is_data(name)
+
+
+def sqlite_files(path: Path) -> list[Path]:
+    """A file of SQLite's and those that it may keep beside it."""
+    return [path.with_name(path.name + end) for end in ("", *_BESIDE_SQLITE)]
 
 
 def lock_file(directory: Path) -> Path:
     """The file that the lock is held on; a new collection's directory has it first."""
     return directory / _LOCK
+
+
+def marks_lock_file(directory: Path) -> Path:
+    """The file that the lock of the marks is held on."""
+    return directory / _MARKS_LOCK
+
+
+def actions_folder(directory: Path) -> Path:
+    """Where the logs of what was done to copies are."""
+    return directory / _ACTIONS
+
+
+def action_log(directory: Path, number: int) -> Path:
+    """The log of one run of actions, by its number from 1 on."""
+    return actions_folder(directory) / f"{number:06}.jsonl"
+
+
+def action_number(name: str) -> int:
+    """The number of the run whose log has that name; 0 if it is no log."""
+    return _number(_ACTION_LOG, name)
 
 
 def index_folder(data_directory: Path) -> Path:

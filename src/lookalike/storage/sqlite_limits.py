@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lookalike.errors import CorruptError
-from lookalike.storage import files
+from lookalike.storage import files, layout
 
-# The files that SQLite opens by their names, beside the one that it is given.
-_BESIDE = ("-journal", "-wal", "-shm")
 # Ends a rollback journal that names a super-journal, a file that SQLite then reads and deletes
 # (https://www.sqlite.org/fileformat.html, "The Rollback Journal"; pager.c, readSuperJournal). No commit of Lookalike's
 # writes to two files, so no journal of its own names one.
@@ -34,9 +32,9 @@ def check_files(path: Path) -> None:
     Raises:
         CorruptError: one is no regular file, or its journal would have SQLite delete another file.
     """
-    for name in ("", *_BESIDE):
-        files.check(path.with_name(path.name + name))
-    journal = path.with_name(path.name + _BESIDE[0])
+    own, journal, *others = layout.sqlite_files(path)
+    for each in (own, journal, *others):
+        files.check(each)
     try:
         with files.opened(journal) as file:
             file.seek(max(os.fstat(file.fileno()).st_size - len(_SUPER_JOURNAL), 0))

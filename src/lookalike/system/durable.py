@@ -3,6 +3,7 @@
 All functions raise OSError if the disk is full or failing; callers turn it into a StorageError with `storage_errors`.
 """
 
+import errno
 import hashlib
 import os
 import secrets
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.errors import StorageError
+
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+"""The disk is full or failing, so that going on with other files is of no use."""
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Opens files that have to be regular ones. A pipe or a device would make the reader wait, or read without an end."""
 
 import errno
+import hashlib
 import io
 import os
 import stat
@@ -71,3 +72,19 @@ def read(path: Path, *, most: int) -> bytes:
     if len(data) > most:
         raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
     return data
+
+
+def digest(path: Path) -> tuple[os.stat_result, bytes]:
+    """The status and the SHA-256 of a regular file, which is no link to one.
+
+    Raises:
+        NotRegularError: it is something else.
+        OSError: it cannot be read, or changed while it was read.
+    """
+    with os.fdopen(descriptor(path, follow_links=False), "rb") as file:
+        before = os.fstat(file.fileno())
+        found = hashlib.file_digest(file, "sha256").digest()
+        after = os.fstat(file.fileno())
+    if any(getattr(before, name) != getattr(after, name) for name in ("st_size", "st_mtime_ns", "st_ctime_ns")):
+        raise OSError(errno.EAGAIN, "changed while it was read", str(path))
+    return before, found

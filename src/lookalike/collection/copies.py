@@ -1,0 +1,96 @@
+"""Finds the copies in a collection, alone or against another one."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lookalike import arguments
+from lookalike.collection.browsing import Browsable
+from lookalike.duplicates import search
+from lookalike.duplicates.examined import Examined
+from lookalike.duplicates.results import GRADES, Duplicates, Grade
+from lookalike.duplicates.search import Wanted
+from lookalike.errors import IncompatibleError, UsageError
+from lookalike.search.snapshot import Snapshots
+from lookalike.storage import layout
+from lookalike.storage.manifest import Manifest
+from lookalike.system import resources
+
+_STEPS = 1000  # that progress is told in
+
+
+class Comparable(Browsable):
+    """Finds the copies in a collection."""
+
+    directory: Path
+    _manifest: Manifest
+    _snapshots: Snapshots
+
+    def duplicates(
+        self,
+        *,
+        grade: Grade = "edited copy",
+        against: "Comparable | None" = None,
+        nearest: int | None = None,
+        processes: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Duplicates:
+        """Finds the images that are copies of one another, in groups, with one to keep in each.
+
+        Each image is compared with those that are near by cosine, by small pictures of both. These and the results are
+        kept beside the vectors, so that a later call compares only what is new.
+
+        Args:
+            grade: the loosest grade that counts: "same bytes", "same pixels", "edited copy", "same scene" or "alike".
+            against: another collection of the same model: only copies of its images are told, which are those to keep.
+            nearest: how many of the nearest images of each are compared with it (default: 10, or 5 if there are more
+                than 20,000): of edited copies of photographs, 0.98 are among 10, and 0.97 among 5.
+            processes: how many compare at the same time (default: one a core); 0 compares nothing, and goes by what
+                earlier calls have found.
+            progress: called with the steps that are done, and their total; an exception that it raises ends the work,
+                and what was found until then is kept.
+
+        Raises:
+            UsageError: there is no such grade.
+            IncompatibleError: the other collection was made with another model.
+            CorruptError: a file of a collection is damaged.
+            StorageError: a file cannot be written.
+        """
+        if grade not in GRADES:
+            raise UsageError(f"grade {grade!r}: choose one of {', '.join(GRADES)}")
+        if against is not None:
+            arguments.instance(against, Comparable, "against", "a collection")
+            self._check_same_model(against)
+        count = resources.cores() if processes is None else arguments.whole(processes, "processes", least=0)
+        report = arguments.callback(progress, "progress") or (lambda _done, _total: None)
+        wanted = Wanted(
+            grade,
+            self._examined(),
+            None if against is None else against._examined(),
+            None if against is None else against.folder,
+            None if nearest is None else arguments.whole(nearest, "nearest", least=1),
+            count,
+            lambda share: report(round(share * _STEPS), _STEPS),
+        )
+        path = self._manifest.data_directory(self.directory) / layout.PICTURES
+        if os.access(path if path.exists() else path.parent, os.W_OK):
+            return search.find(path, wanted)
+        with tempfile.TemporaryDirectory() as place:  # a collection that can only be read
+            return search.find(Path(place, layout.PICTURES), wanted)
+
+    def _check_same_model(self, other: "Comparable") -> None:
+        ours, theirs = self._manifest.made_by, other._manifest.made_by
+        if ours.fingerprint != theirs.fingerprint:
+            raise IncompatibleError(
+                f"{other.folder}: it was made with the model {theirs.model}, and {self.folder} with {ours.model}; index"
+                " one of them again with the other's model"
+            )
+
+    def _examined(self) -> Examined:
+        with self._snapshots.current() as snapshot:
+            return Examined(snapshot, self.image, self._data)
+
+    def _data(self, image_id: int) -> Any:
+        return self.original(image_id).data

@@ -1,0 +1,196 @@
+"""Makes groups of what was compared, with the image that is suggested to be kept and the grade of each copy."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from lookalike.copies import thumbnails
+from lookalike.copies.changes import Changes
+from lookalike.copies.groups import group
+from lookalike.copies.verification import LEAST_SCORE
+from lookalike.duplicates import comparing, keeping
+from lookalike.duplicates.examined import Numbered
+from lookalike.duplicates.keeping import Member
+from lookalike.duplicates.results import GRADES, Copy, CopyGroup, Grade
+from lookalike.errors import ImageError, NoImageError
+from lookalike.results import IndexedImage
+from lookalike.storage.kept_pictures import ComparedPair, KeptPictures
+
+LEAST_SCENE = 0.45  # two pictures that agree so well show the same scene
+LEAST_ALIKE = 0.85  # cosine
+_MAYBE_SAME = 0.97  # the score from which on the pixels of two images of one size are compared
+_NEVER = 2.0  # no cosine reaches it
+
+_Pairs: TypeAlias = Mapping[tuple[int, int], ComparedPair]
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """An image with the number of its picture."""
+
+    number: int
+    image: IndexedImage
+
+
+class Grader:
+    """Makes groups of the pictures of a collection, or of those that are copies of another collection's."""
+
+    def __init__(self, kept: KeptPictures, grade: Grade, ours: Numbered, theirs: Numbered | None = None) -> None:
+        """Reads which pairs count.
+
+        Args:
+            kept: what was compared.
+            grade: the loosest grade that counts.
+            ours: the collection.
+            theirs: the other collection, if only copies of its images are wanted.
+        """
+        self._kept, self._grade, self._ours, self._theirs = kept, grade, ours, theirs
+        others = (theirs or ours).row_of
+        self._pairs: _Pairs = {
+            (pair.first, pair.second): pair
+            for pair in self._compared()
+            if (pair.first in ours.row_of and pair.second in others)
+            or (pair.first in others and pair.second in ours.row_of)
+        }
+
+    def groups(self) -> Iterator[CopyGroup]:
+        """The groups of the collection, in no order."""
+        scores = {numbers: _rank(pair) for numbers, pair in self._pairs.items() if self._counts(pair)}
+        grouped = set[int]()
+        for found in group(scores):
+            numbers = [found.centre, *found.copies]
+            grouped.update(numbers)
+            yield self._group(numbers)
+        for number in self._ours.row_of:
+            if number not in grouped and len(self._ours.ids(number)) > 1:
+                yield self._group([number])
+
+    def groups_against(self) -> Iterator[CopyGroup]:
+        """The images of the other collection that have copies in this one, each with those, in no order."""
+        assert self._theirs
+        best = dict[int, tuple[float, bool, int]]()
+        for (first, second), pair in self._pairs.items():
+            for number, original in ((first, second), (second, first)):
+                if number in self._ours.row_of and original in self._theirs.row_of and self._counts(pair):
+                    changes = _changes(pair, number)
+                    rank = _rank(pair), changes is not None and not changes.tone, -original
+                    best[number] = max(best.get(number, rank), rank)
+        best |= {number: (_NEVER, True, -number) for number in self._ours.row_of if number in self._theirs.row_of}
+        copies = dict[int, list[int]]()
+        for number, (*_, original) in best.items():
+            copies.setdefault(-original, []).append(number)
+        for original, numbers in copies.items():
+            [keep, *_] = _images(original, self._theirs)
+            members = [member for number in numbers for member in _images(number, self._ours)]
+            if members:
+                yield CopyGroup(keep.image, "", _ordered(self._copy(member, keep, keep) for member in members))
+
+    def _compared(self) -> list[ComparedPair]:
+        if self._grade == "same bytes":
+            return []
+        strict = GRADES.index(self._grade) <= GRADES.index("edited copy")
+        least_cosine = LEAST_ALIKE if self._grade == "alike" else _NEVER
+        return self._kept.pairs(least_score=LEAST_SCORE if strict else LEAST_SCENE, least_cosine=least_cosine)
+
+    def _counts(self, pair: ComparedPair) -> bool:
+        return self._grade != "same pixels" or self._same_pixels(pair)
+
+    def _group(self, numbers: list[int]) -> CopyGroup:
+        """A group with the one to keep; the first number is the centre, of which all others are copies."""
+        centre, *others = numbers
+        found = [member for number in numbers for member in _images(number, self._ours)]
+        made, backwards = keeping.derived(dict(self._changes_from(centre, others)))
+        keep, why = keeping.best(
+            [Member(each.image, each.number in made or (each.number == centre and backwards)) for each in found],
+            same_pixels=all(self._same_pixels(pair) for each in others if (pair := self._pair(centre, each))),
+        )
+        kept = next(each for each in found if each.image.id == keep.id)
+        middle = next(each for each in found if each.number == centre)
+        return CopyGroup(keep, why, _ordered(self._copy(each, kept, middle) for each in found if each is not kept))
+
+    def _changes_from(self, centre: int, others: Iterable[int]) -> Iterator[tuple[int, Changes]]:
+        """What was done to the centre to make each of the others."""
+        for number in others:
+            if (pair := self._pair(centre, number)) and (changes := _changes(pair, number)):
+                yield number, changes
+
+    def _copy(self, member: _Numbered, keep: _Numbered, centre: _Numbered) -> Copy:
+        """A member of a group with its grade and reason: of the one to keep, or else of the centre."""
+        name = member.image.key
+        if member.number == keep.number:
+            return Copy(member.image, "same bytes", 1.0, f"{name} has the same bytes as {keep.image.key}")
+        pair = self._pair(member.number, keep.number) or self._compared_now(member.number, keep.number)
+        original = keep
+        if pair is None or (_rank(pair) < LEAST_SCORE and centre.number != member.number):
+            between = self._pair(member.number, centre.number)
+            pair, original = (between, centre) if between else (pair, keep)
+        return self._graded(member, original, pair)
+
+    def _graded(self, member: _Numbered, original: _Numbered, pair: ComparedPair | None) -> Copy:
+        name, of = member.image.key, original.image.key
+        score = (pair and pair.score) or 0.0
+        if pair and self._same_pixels(pair):
+            return Copy(member.image, "same pixels", 1.0, f"{name} shows the same pixels as {of}")
+        if pair and score >= LEAST_SCORE and (changes := _changes(pair, member.number)):
+            return Copy(member.image, "edited copy", score, changes.in_words(name, of))
+        if score >= LEAST_SCENE:
+            return Copy(member.image, "same scene", score, f"{name} and {of} show the same scene")
+        return Copy(member.image, "alike", pair.cosine if pair else 0.0, f"{name} and {of} look alike")
+
+    def _pair(self, one: int, other: int) -> ComparedPair | None:
+        numbers = min(one, other), max(one, other)
+        return self._pairs.get(numbers) or self._kept.pair(*numbers)
+
+    def _compared_now(self, one: int, other: int) -> ComparedPair | None:
+        """Compares two pictures of a group that were no candidates."""
+        found = comparing.compared(self._kept, one, other)
+        if found is None:
+            return None
+        self._kept.add_pairs([(one, other, self._ours.cosine(one, other))])
+        self._kept.keep_scores([comparing.scored(one, other, found)])
+        return self._kept.pair(one, other)
+
+    def _same_pixels(self, pair: ComparedPair) -> bool:
+        """Whether two images, which look alike, show exactly the same."""
+        if (pair.score or 0.0) < _MAYBE_SAME:
+            return False
+        hashes = [self._pixels(number) for number in (pair.first, pair.second)]
+        return hashes[0] == hashes[1] and hashes[0] is not None
+
+    def _pixels(self, number: int) -> bytes | None:
+        """The hash of the pixels of an image; None if it cannot be read."""
+        if found := self._kept.pixels(number):
+            return found
+        for numbered in filter(None, (self._ours, self._theirs)):
+            if (data := numbered.original(number)) is not None:
+                try:
+                    found = thumbnails.pixel_hash(data)
+                except ImageError:
+                    return None
+                self._kept.keep_pixels(number, found)
+                return found
+        return None
+
+
+def _images(number: int, numbered: Numbered) -> list[_Numbered]:
+    found = []
+    for image_id in numbered.ids(number):
+        try:
+            found.append(_Numbered(number, numbered.image_of(image_id)))
+        except NoImageError:  # removed meanwhile
+            continue
+    return found
+
+
+def _changes(pair: ComparedPair, number: int) -> Changes | None:
+    """What was done to the other picture of a pair to make the one with that number."""
+    changes = None if pair.found is None else comparing.changes_of(pair.found)
+    return changes and (changes if number == pair.first else changes.swapped())
+
+
+def _rank(pair: ComparedPair) -> float:
+    return pair.score or 0.0
+
+
+def _ordered(copies: Iterable[Copy]) -> tuple[Copy, ...]:
+    return tuple(sorted(copies, key=lambda copy: (GRADES.index(copy.grade), -copy.score, copy.image.id)))

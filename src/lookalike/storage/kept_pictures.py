@@ -1,0 +1,259 @@
+"""Keeps the small pictures of images and what comparing them has found, so that nothing is compared twice.
+
+The file can be deleted at any time: it is made again. One that is damaged, or that an earlier or later way of comparing
+has made, is replaced by an empty one.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lookalike.errors import CorruptError
+from lookalike.storage import files, layout, schema, sqlite
+from lookalike.storage.sqlite import Connection, Database
+from lookalike.system import durable
+
+_APPLICATION_ID = 0x4C6B4350  # "LkCP"
+_PRAGMAS = ("application_id", "user_version")
+_SCRIPT = """
+    CREATE TABLE pictures (
+        number INTEGER PRIMARY KEY,
+        hash BLOB NOT NULL UNIQUE,   -- SHA-256 of the image's file
+        packed BLOB,                 -- the small picture; NULL until it is made, or if it cannot be
+        pixels BLOB,                 -- SHA-256 of the pixels; NULL until it is asked for
+        nearest INTEGER NOT NULL DEFAULT 0,  -- how many of its nearest were looked for
+        reach REAL                   -- the cosine of the last of them
+    ) STRICT;
+    CREATE TABLE compared (
+        first INTEGER NOT NULL,      -- the numbers of two pictures, the smaller first
+        second INTEGER NOT NULL,
+        cosine REAL NOT NULL,        -- of their vectors
+        score REAL,                  -- NULL until they are compared
+        found TEXT,                  -- what was done to one to make the other; NULL if they are different
+        PRIMARY KEY (first, second)
+    ) STRICT, WITHOUT ROWID;
+"""
+_PART = 10_000  # rows that are written in one transaction, so that readers do not wait
+
+Value = TypeVar("Value")
+
+
+class DamagedPicturesError(CorruptError):
+    """The file of pictures and comparisons is damaged; it can be deleted."""
+
+
+@dataclass(frozen=True)
+class ComparedPair:
+    """Two pictures that may be copies.
+
+    Attributes:
+        first: the number of the first, the smaller one.
+        second: that of the second.
+        cosine: of their vectors, in [-1, 1].
+        score: how well they agree, in [0, 1]; None if they have not been compared yet.
+        found: what was done to the second to make the first, as it was given; None if they are different.
+    """
+
+    first: int
+    second: int
+    cosine: float
+    score: float | None
+    found: str | None
+
+
+class KeptPictures:
+    """The pictures and comparisons of one collection. Threads may share it."""
+
+    def __init__(self, path: Path, revision: int) -> None:
+        """Opens the file, or makes an empty one if there is none that can be used.
+
+        Args:
+            path: the file.
+            revision: of the way of comparing; a file of another one is replaced.
+
+        Raises:
+            StorageError: it cannot be read or made.
+        """
+        self.path = path
+        if not _is_usable(path, revision):
+            remove(path)
+            values = zip(_PRAGMAS, (_APPLICATION_ID, revision), strict=True)
+            sqlite.create(path, _SCRIPT + "".join(f"PRAGMA {name} = {value};" for name, value in values))
+        self._database = Database(path)
+
+    def __enter__(self) -> "KeptPictures":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._database.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with _own_damage(), self._database.connection() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with _own_damage(), self._database.writing() as connection:
+            yield connection
+
+    # Pictures
+
+    def numbers(self, hashes: Iterable[bytes]) -> list[int]:
+        """The numbers of the pictures of these files, by their SHA-256s, in their order; a new one gets the next."""
+        wanted = list(hashes)
+        for part in _parts(wanted):
+            with self._writing() as connection:
+                connection.executemany("INSERT OR IGNORE INTO pictures (hash) VALUES (?)", ((each,) for each in part))
+        with self._reading() as connection:
+            known = dict(connection.execute("SELECT hash, number FROM pictures"))
+        return [int(known[each]) for each in wanted]
+
+    def hashes(self, numbers: set[int]) -> dict[int, bytes]:
+        """The SHA-256s of the files of pictures, by their numbers."""
+        with self._reading() as connection:
+            known = connection.execute("SELECT number, hash FROM pictures")
+            return {number: bytes(hash_) for number, hash_ in known if number in numbers}
+
+    def packed(self, number: int) -> bytes | None:
+        """The small picture with a number; None if it has not been made, or cannot be."""
+        return self._one("SELECT packed FROM pictures WHERE number = ?", number)
+
+    def have_packed(self) -> set[int]:
+        """The numbers of the pictures that have been made."""
+        with self._reading() as connection:
+            query = "SELECT number FROM pictures WHERE packed IS NOT NULL"
+            return {number for (number,) in connection.execute(query)}
+
+    def without_packed(self) -> list[int]:
+        """The numbers of the pictures that were compared with others, but could not be made."""
+        query = """
+            SELECT number FROM pictures WHERE packed IS NULL
+                AND number IN (SELECT first FROM compared UNION SELECT second FROM compared)
+        """
+        with self._reading() as connection:
+            return [number for (number,) in connection.execute(query)]
+
+    def keep_packed(self, made: Mapping[int, bytes]) -> None:
+        """Keeps small pictures, by their numbers."""
+        self._update("UPDATE pictures SET packed = ? WHERE number = ?", made)
+
+    def pixels(self, number: int) -> bytes | None:
+        """The SHA-256 of the pixels of an image; None until it is kept."""
+        return self._one("SELECT pixels FROM pictures WHERE number = ?", number)
+
+    def keep_pixels(self, number: int, pixels: bytes) -> None:
+        """Keeps the SHA-256 of the pixels of an image."""
+        self._update("UPDATE pictures SET pixels = ? WHERE number = ?", {number: pixels})
+
+    def reaches(self, nearest: int) -> dict[int, float]:
+        """The cosines of the last of the nearest of those pictures of which at least so many were looked for."""
+        with self._reading() as connection:
+            query = "SELECT number, reach FROM pictures WHERE nearest >= ? AND reach IS NOT NULL"
+            return dict(connection.execute(query, (nearest,)))
+
+    def keep_reaches(self, reaches: Mapping[int, float], nearest: int) -> None:
+        """Keeps these cosines, by the numbers of the pictures, and how many were looked for."""
+        for part in _parts(list(reaches.items())):
+            with self._writing() as connection:
+                query = "UPDATE pictures SET reach = ?, nearest = ? WHERE number = ?"
+                connection.executemany(query, ((reach, nearest, number) for number, reach in part))
+
+    # Pairs
+
+    def add_pairs(self, pairs: Iterable[tuple[int, int, float]]) -> None:
+        """Adds pairs that may be copies: first, second, cosine; those that are known stay as they are."""
+        query = "INSERT OR IGNORE INTO compared (first, second, cosine) VALUES (?, ?, ?)"
+        for part in _parts(list(pairs)):
+            with self._writing() as connection:
+                connection.executemany(query, ((min(a, b), max(a, b), cosine) for a, b, cosine in part))
+
+    def keep_scores(self, scores: Iterable[tuple[int, int, float, str | None]]) -> None:
+        """Keeps what comparing pairs has found: first, second, score, found."""
+        query = "UPDATE compared SET score = ?, found = ? WHERE first = ? AND second = ?"
+        with self._writing() as connection:
+            connection.executemany(query, ((score, found, first, second) for first, second, score, found in scores))
+
+    def uncompared(self) -> list[tuple[int, int]]:
+        """The pairs that have not been compared."""
+        with self._reading() as connection:
+            return connection.execute("SELECT first, second FROM compared WHERE score IS NULL").fetchall()
+
+    def pairs(self, *, least_score: float, least_cosine: float = 2.0) -> list[ComparedPair]:
+        """The compared pairs with at least that score, or at least that cosine."""
+        query = "SELECT first, second, cosine, score, found FROM compared WHERE score >= ? OR cosine >= ?"
+        with self._reading() as connection:
+            return [_checked(ComparedPair(*row)) for row in connection.execute(query, (least_score, least_cosine))]
+
+    def pair(self, first: int, second: int) -> ComparedPair | None:
+        """What is known of two pictures, in either order."""
+        query = "SELECT first, second, cosine, score, found FROM compared WHERE first = ? AND second = ?"
+        with self._reading() as connection:
+            row = connection.execute(query, (min(first, second), max(first, second))).fetchone()
+        return None if row is None else _checked(ComparedPair(*row))
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Forgets pictures and all pairs that they are in."""
+        with self._writing() as connection:
+            given = [(number,) for number in numbers]
+            connection.executemany("DELETE FROM pictures WHERE number = ?", given)
+            connection.execute("""
+                DELETE FROM compared WHERE first NOT IN (SELECT number FROM pictures)
+                    OR second NOT IN (SELECT number FROM pictures)
+            """)
+
+    def _one(self, query: str, number: int) -> bytes | None:
+        with self._reading() as connection:
+            row = connection.execute(query, (number,)).fetchone()
+        return None if row is None or row[0] is None else bytes(row[0])
+
+    def _update(self, query: str, values: Mapping[int, Any]) -> None:
+        for part in _parts(list(values.items())):
+            with self._writing() as connection:
+                connection.executemany(query, ((value, number) for number, value in part))
+
+
+def remove(path: Path) -> None:
+    """Deletes a file of pictures and comparisons, if there is one."""
+    with durable.storage_errors(path):
+        for name in layout.sqlite_files(path):
+            files.remove(name)
+
+
+@contextmanager
+def _own_damage() -> Iterator[None]:
+    try:
+        yield
+    except CorruptError as error:
+        raise DamagedPicturesError(error.message) from error
+
+
+def _is_usable(path: Path, revision: int) -> bool:
+    if not path.exists():
+        return False
+    database = Database(path)
+    try:
+        with database.connection() as connection:
+            found = tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _PRAGMAS)
+            return found == (_APPLICATION_ID, revision) and schema.tables_in(connection) == schema.tables_of(_SCRIPT)
+    except CorruptError:
+        return False
+    finally:
+        database.close()
+
+
+def _checked(pair: ComparedPair) -> ComparedPair:
+    if pair.score is not None and not 0 <= pair.score <= 1:
+        raise DamagedPicturesError("kept comparisons: a score that Lookalike does not write")
+    return pair
+
+
+def _parts(values: list[Value]) -> Iterator[list[Value]]:
+    for start in range(0, len(values), _PART):
+        yield values[start : start + _PART]
