@@ -7,6 +7,10 @@ noise are drawn. None of the queries of a line has anything to do with the image
 near is near by chance: of the matches that are expected at most e times, there should be e a query. "photos but its
 own" takes the photographs of each label as queries in a collection of all others. Two lines follow on what chance does
 not tell: how well the number expected, and the score of the best match, tell whether its label is the query's (AUROC).
+
+Last, a half of the photographs, drawn at random, searches among the others, whose labels have taught the
+probabilities: how far these are off (the expected calibration error, fifteen bins of the first ten matches), and how
+well the probability of the best match, its centred cosine and its score tell whether its label is the query's.
 """
 
 import tempfile
@@ -21,6 +25,7 @@ from PIL import Image
 import lookalike
 from lookalike import Collection, Where
 from lookalike.demo import KINDS, draw
+from lookalike.evaluation.calibration import auroc, calibration_bins, calibration_error
 
 LEVELS = (0.1, 0.3, 1.0, 3.0, 10.0)
 PAIRS = (
@@ -56,6 +61,7 @@ def main(folder: Path, drawn: int, queries: int) -> None:
         numbers = [each for label in labels(folder) for each in without(folder, label, Path(place), queries)]
         _print_line("photos", "photos but its own", len(collections["photos"]), numbers)
         print_right(collections["photos"])
+        print_probabilities(folder, Path(place))
 
 
 def _print_line(asked: str, name: str, images: int, expected: list[NDArray[np.float64]]) -> None:
@@ -106,11 +112,36 @@ def print_right(collection: Collection) -> None:
         click.echo(f"AUROC of {name}: {auroc(values, is_right):.3f}")
 
 
-def auroc(values: NDArray[np.float64], is_right: NDArray[np.bool_]) -> float:
-    """The chance that a right one has a larger value than a wrong one; ties count half."""
-    right, wrong = values[is_right], np.sort(values[~is_right])
-    below = np.searchsorted(wrong, right, "left") + np.searchsorted(wrong, right, "right")
-    return float(np.mean(below) / (2 * len(wrong)))
+def print_probabilities(folder: Path, place: Path) -> None:
+    """Prints how far probabilities hold for photographs that are not in the collection."""
+    click.echo(f"\n{'queries':>8}{'images':>8}{'right':>8}{'ECE':>8}   AUROC of probability, centred cosine, score")
+    for turn in range(3):
+        with lookalike.create(folder, directory=place / f"half-{turn}") as collection:
+            collection.add(folder)
+            images = collection.images(limit=len(collection))
+            held_out = [images[place] for place in np.random.default_rng(turn).permutation(len(images))[::2]]
+            queries = [(collection.embed(image.path), image.label) for image in held_out]
+            collection.remove([str(image.path) for image in held_out])
+            collection.evaluate()
+            told, right, best = [], [], []
+            for vector, label in queries:
+                found = collection.search_vector(vector)
+                told += [match.probability for match in found]
+                right += [match.label == label for match in found]
+                facts = found[0].probability, centred_cosine(collection, vector, found[0].id), found[0].score
+                best.append((*facts, found[0].label == label))
+            error = calibration_error(calibration_bins(np.array(told, np.float64), np.array(right)))
+            *values, is_right = np.array(best, np.float64).T
+            aurocs = "".join(f"{auroc(each, is_right > 0):>8.3f}" for each in values)
+            click.echo(f"{len(queries):>8}{len(collection):>8}{is_right.mean():>8.3f}{error:>8.3f}{aurocs}")
+
+
+def centred_cosine(collection: Collection, vector: NDArray[np.float32], image_id: int) -> float:
+    """The cosine of an image with a unit vector, (1, dim), without the mean of the collection."""
+    with collection._snapshots.current() as snapshot:
+        centre = snapshot.centre()
+    around, left = (centre.taken_off(each)[0] for each in (vector, collection._searcher.vector_of(image_id)))
+    return float(around @ left / np.linalg.norm(around) / np.linalg.norm(left))
 
 
 # What is drawn

@@ -28,6 +28,9 @@ class Match:
         expected: how many images of the collection are expected as near to the query by chance, from 0 on: at most 0.1
             is beyond chance, 1 and more is what any query finds. It does not tell whether the label is right, and
             knows nothing of filters. None if the collection is too small to tell.
+        probability: that the image has the query's label, in (0, 1), as the labels of the collection's own images
+            teach; it supposes that the query is one image of a kind that has a label there. None if that has not been
+            measured (`Collection.evaluate`), the collection has changed much since, or the image has no label.
         copies: images that were found, too, but are copies of this one, if the answer is folded; else none.
     """
 
@@ -42,6 +45,7 @@ class Match:
     is_query: bool = False
     sha256: bytes | None = field(default=None, repr=False, compare=False)
     expected: float | None = None
+    probability: float | None = None
     copies: tuple["Match", ...] = ()
 
 

@@ -19,6 +19,8 @@ from lookalike.search.options import SearchKeywords
 from tests.client.conftest import NAMES, Both
 from tests.collection.test_signatures import STRANGE, TAKES, methods
 from tests.support.crowds import directions
+from tests.support.http_service import running
+from tests.support.kinds import kinds
 from tests.support.pictures import draw, picture
 
 # What a service does not do for a client: what is about the disk of its machine, and what takes minutes.
@@ -129,8 +131,19 @@ def test_as_many_are_expected_by_chance(crowded: Both, options: SearchKeywords) 
         numbers = [match.expected for match in expected]
         assert None not in numbers
         assert [match.expected for match in found] == pytest.approx(numbers, rel=1e-4)
+    assert {match.probability for match in crowded.client.search_id(1)} == {None}
     [copy] = crowded.client.search_id(1, confident=True)
     assert copy.key == "copy.jpg"
+
+
+def test_probabilities_are_the_same(tmp_path: Path) -> None:
+    with kinds(tmp_path.resolve() / "photos", 200) as collection, running(collection) as service:
+        collection.evaluate()
+        with Client(f"http://127.0.0.1:{service.port}") as client:
+            told = [match.probability for match in collection.search_id(5)]
+            assert None not in told
+            assert [match.probability for match in client.search_id(5)] == pytest.approx(told)
+            assert {match.probability for match in client.search_terms([Term(id=5), Term(id=6)])} == {None}
 
 
 SOURCES: list[Callable[[Path], Any]] = [

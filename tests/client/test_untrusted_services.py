@@ -38,6 +38,9 @@ WRONG: dict[str, bytes] = {
     "a score of 2": found({**MATCH, "score": 2}),
     "no score": found(IMAGE),
     "an expected number below 0": found({**MATCH, "expected": -1}),
+    "a probability above 1": found({**MATCH, "probability": 1.5}),
+    "a probability below 0": found({**MATCH, "probability": -0.1}),
+    "a probability of text": found({**MATCH, "probability": "0.5"}),
     "an expected number of text": found({**MATCH, "expected": "0.5"}),
     "an expected number that is true": found({**MATCH, "expected": True}),
     "an expected number that is infinite": b'{"matches": [%s]}'

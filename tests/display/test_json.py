@@ -23,13 +23,15 @@ ANY_TEXT = st.text(st.characters() | st.sampled_from("\\\n\x1b\u202e\udcff\ud800
 
 
 def test_a_match_becomes_a_dictionary_of_all_its_fields() -> None:
-    match = Match(7, "2024/cat.jpg", Path("/photos/2024/cat.jpg"), 0.25, "2024", 40, 30, {"stars": 5}, expected=0.004)
+    path = Path("/photos/2024/cat.jpg")
+    match = Match(7, "2024/cat.jpg", path, 0.25, "2024", 40, 30, {"stars": 5}, expected=0.004, probability=0.75)
     assert as_dict(match) == {
         "id": 7,
         "key": "2024/cat.jpg",
         "path": "/photos/2024/cat.jpg",
         "score": 0.25,
         "expected": 0.004,
+        "probability": 0.75,
         "label": "2024",
         "width": 40,
         "height": 30,

@@ -191,6 +191,24 @@ def test_a_page_shows_the_attributes_that_were_filtered_by(matches: Matches) -> 
     assert "2019" not in text
 
 
+def test_a_page_says_what_chance_and_labels_tell_of_matches() -> None:
+    near = [(0.01, 0.834), (0.7, 0.5), (30.0, 0.1)]
+    found = Matches(
+        Match(place, "hat/a.png", None, 0.5, "hat", expected=expected, probability=probability)
+        for place, (expected, probability) in enumerate(near, 1)
+    )
+    text = page(found)
+    assert [text.count(f'<span class="fact">{word} chance</span>') for word in ("beyond", "near")] == [1, 1]
+    assert re.findall(">([0-9]+%)<", text) == ["83%", "50%", "10%"]
+    assert "The percentage after a label" in text
+    assert "Nothing here is nearer than chance." not in text
+    alone = page(Matches(found[2:]))
+    assert "Nothing here is nearer than chance." in alone
+    assert "Nothing here is nearer than chance." in fragment(Matches(found[2:]))
+    assert "Beyond chance" not in alone
+    assert "%<" not in page(Matches([Match(1, "a.png", None, 0.5, "hat")]))
+
+
 def test_a_page_tells_where_and_when_it_is_from(seen: Inspection, matches: Matches) -> None:
     footer = seen.frames["minus"]["text"].split("nothing in common.")[1].split("\n")
     assert [line for line in footer if line.strip()] == [

@@ -361,3 +361,12 @@ def test_images_are_drawn_over_empty_lines(matches: Matches, screen: Screen) -> 
     assert moves == "\x1b7\x1b[1GP\x1b8" + "\x1b7\x1b[21GP\x1b8"
     assert "\x1b_G" not in after
     assert "score" in after
+
+
+def test_the_probability_follows_a_label_where_it_is_known(screen: Screen) -> None:
+    known, bare = (Match(1, "a", Path("/a.png"), 0.5, "hat", probability=each) for each in (0.834, None))
+    for found, expected in ((known, " hat 83% "), (bare, " hat ")):
+        console = screen()
+        console.print(table(Matches([found])))
+        assert expected in console.file.buffer.getvalue().decode().replace("\x1b[2m", "").replace("\x1b[0m", "")  # type: ignore[attr-defined]
+    assert ("%" in "".join(lines(Matches([known])))) is False  # programs read these

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike.display.text import is_all_chance, safe_text, score_text, share_text, size_text, time_text
+from lookalike.display.text import (
+    chance_words,
+    is_all_chance,
+    label_text,
+    probability_text,
+    safe_text,
+    score_text,
+    share_text,
+    size_text,
+    time_text,
+)
 from lookalike.results import Match
 
 SHORT = {"\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
@@ -94,3 +104,15 @@ def test_all_is_chance_if_every_match_is_expected_more_than_once(numbers: list[f
     found = [Match(1, "a", None, 0.5, expected=number) for number in numbers]
     assert is_all_chance(found) is expected
     assert is_all_chance([Match(2, "q", None, 1.0, is_query=True, expected=0.0), *found]) is expected
+
+
+def test_what_chance_says_is_in_words() -> None:
+    found = [chance_words(Match(1, "a", None, 0.5, expected=each)) for each in (0.0, 0.1, 0.11, 1.0, 1.1, None)]
+    assert found == ["beyond chance", "beyond chance", "near chance", "near chance", "", ""]
+
+
+def test_a_probability_is_a_percentage_and_never_certain() -> None:
+    found = [Match(1, "a", None, 0.5, "dress", probability=each) for each in (0.8349, 0.9999, 0.0001, None)]
+    assert [probability_text(match) for match in found] == ["83%", "99%", "1%", ""]
+    assert [label_text(match) for match in found] == ["dress 83%", "dress 99%", "dress 1%", "dress"]
+    assert label_text(Match(1, "a", None, 0.5)) == ""

@@ -22,11 +22,13 @@ from lookalike.encoders.card import Card
 from lookalike.errors import ModelError, UsageError
 from lookalike.evaluation.comparison_results import ComparedModel, Comparison, CopyRecall
 from lookalike.evaluation.edits import EDITS, edited_copies
-from lookalike.evaluation.model_benchmark import Task, chance_within, measure_model
+from lookalike.evaluation.model_benchmark import Task, _beyond_chance, chance_within, measure_model
 from lookalike.evaluation.model_comparison import ComparisonProgress, compare
 from lookalike.images import decode, marks
 from lookalike.results import Skipped
 from lookalike.sources.folder import Folder
+from lookalike.storage.vectors import unit
+from tests.support.crowds import directions
 from tests.support.pictures import ColourEncoder, cosines_ready, draw, picture
 
 PICTURES = 45
@@ -309,6 +311,7 @@ def of_model(model: str, recall: float, *, precision: float | None, speed: float
         copies=found,
         recall_at_1=recall,
         recall_at_10=1.0,
+        beyond_chance=recall / 2,
         precision_at_1=precision,
         precision_at_10=precision,
         mean_average_precision=precision,
@@ -325,10 +328,10 @@ BOTH = Comparison(1000, 500, 3, 2, (Skipped(Path("x.jpg"), "truncated"),), (A, B
 
 def test_the_best_of_each_column_has_a_mark_where_not_all_are_the_same() -> None:
     upper, lower, first, second = (" ".join(line.split()) for line in lines(BOTH)[:4])
-    assert upper == "recall recall cropped mirrored shrunk recoloured precision precision images memory"
-    assert lower == "model dim @1 @10 @1 @1 @1 @1 @1 @10 mAP per s in MB"
-    assert first == "a f32 64 0.900* 1.000 0.900* 0.900* 0.900* 0.900* 0.700 0.700 0.700 1,234* 300"
-    assert second == "b f32 64 0.800 1.000 0.800 0.800 0.800 0.800 0.700 0.700 0.700 100 200*"
+    assert upper == "recall recall beyond cropped mirrored shrunk recoloured precision precision images memory"
+    assert lower == "model dim @1 @10 chance @1 @1 @1 @1 @1 @10 mAP per s in MB"
+    assert first == "a f32 64 0.900* 1.000 0.450* 0.900* 0.900* 0.900* 0.900* 0.700 0.700 0.700 1,234* 300"
+    assert second == "b f32 64 0.800 1.000 0.400 0.800 0.800 0.800 0.800 0.700 0.700 0.700 100 200*"
 
 
 def test_the_notes_say_what_was_measured() -> None:
@@ -345,6 +348,8 @@ def test_one_model_without_labels_has_neither_marks_nor_precision() -> None:
     assert "precision" not in text
     assert "mAP" not in text
     assert "0.900" in text
+    assert "beyond chance: how often" in text
+    assert "beyond" not in "\n".join(lines(replace(BOTH, models=(replace(alone, beyond_chance=None),))))
 
 
 @pytest.mark.parametrize("width", [200, 60])
@@ -364,3 +369,17 @@ def test_what_is_no_terminal_gets_plain_lines() -> None:
     print_comparison(BOTH, paper)
     assert isinstance(paper.file, io.StringIO)
     assert paper.file.getvalue() == "".join(f"{line}\n" for line in lines(BOTH))
+
+
+# Chance
+
+
+def test_a_copy_is_beyond_chance_if_it_is_nearer_to_its_original_than_images_are() -> None:
+    gallery = directions(200, 1, 64).astype(np.float16)
+    noise = np.random.default_rng(2).normal(size=(200, 4, 64)).astype(np.float32) / 8
+    near = unit((gallery[:, None].astype(np.float32) + 0.2 * noise).reshape(-1, 64)).reshape(200, 4, 64)
+    far = directions(800, 3, 64).reshape(200, 4, 64)
+    assert _beyond_chance(gallery, near) == 1.0
+    assert (_beyond_chance(gallery, far) or 0.0) < 0.01
+    assert _beyond_chance(gallery, np.concatenate([near[:, :2], far[:, 2:]], axis=1)) == pytest.approx(0.5, abs=0.01)
+    assert _beyond_chance(gallery[:99], near[:99]) is None  # of too few nobody can tell

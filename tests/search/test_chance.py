@@ -33,7 +33,7 @@ def of(vectors: Vectors) -> Chance:
 
 def expected(vectors: Vectors, query: Vectors) -> Numbers:
     """What is expected as near to a query as each of these vectors."""
-    return of(vectors).expected(query, np.arange(len(vectors)), vectors.astype(np.float16).__getitem__)
+    return of(vectors).judged(query, np.arange(len(vectors)), vectors.astype(np.float16).__getitem__).expected
 
 
 # Numbers
@@ -65,7 +65,7 @@ def test_foreign_queries_find_as_many_as_are_expected(
     rows = np.arange(count)
     sampled = rows[np.sort(np.argsort(chance._lots(rows))[:1500])]
     known = Chance(vectors[sampled], sampled, count)
-    told = np.array([known.expected(query[None], rows, vectors.__getitem__) for query in foreign(300, 2)])
+    told = np.array([known.judged(query[None], rows, vectors.__getitem__).expected for query in foreign(300, 2)])
     for least in (0.1, 0.3, 1, 3, 10):
         found = np.mean(np.sum(told <= least, axis=1))
         assert least / 3 < found < least * 3, least
@@ -114,7 +114,7 @@ def test_the_size_of_a_collection_scales_what_is_expected() -> None:
     vectors, query = directions(1500, 9).astype(np.float16), directions(1, 10)
     of_few, of_many = (Chance(vectors, np.arange(1500), count) for count in (1500, 150_000))
     foreign = directions(50, 11).astype(np.float16)
-    told = [each.expected(query, np.arange(5000, 5050), lambda _: foreign) for each in (of_few, of_many)]
+    told = [each.judged(query, np.arange(5000, 5050), lambda _: foreign).expected for each in (of_few, of_many)]
     assert told[1] == pytest.approx(100 * told[0])
 
 
@@ -276,8 +276,9 @@ def test_damaged_vectors_are_left_out_of_the_sample(damage: float) -> None:
     vectors, query = directions(400, 1).astype(np.float16), directions(1, 2)
     rows = np.arange(400)
     some = vectors[20:30]
-    sound = Chance(np.delete(vectors, 7, axis=0), np.delete(rows, 7), 400).expected(query, rows[20:30], lambda _: some)
+    sound = Chance(np.delete(vectors, 7, axis=0), np.delete(rows, 7), 400)
+    told = sound.judged(query, rows[20:30], lambda _: some).expected
     vectors[7] = damage
     damaged = Chance(vectors, rows, 400)
-    assert np.array_equal(damaged.expected(query, rows[20:30], vectors.__getitem__), sound)
-    assert np.isfinite(damaged.expected(query, rows, vectors.__getitem__)).sum() >= 399
+    assert np.array_equal(damaged.judged(query, rows[20:30], vectors.__getitem__).expected, told)
+    assert np.isfinite(damaged.judged(query, rows, vectors.__getitem__).expected).sum() >= 399

@@ -14,6 +14,7 @@ from lookalike import Collection, Match, Term, Where
 from lookalike.filters import Between, Not
 from tests.support.crowds import DIM, crowd
 from tests.support.http_service import Running, in_base64, problem, running, search, search_image
+from tests.support.kinds import kinds
 from tests.support.pictures import draw, picture, unit_of
 from tests.support.reindexing import annotate
 
@@ -38,6 +39,7 @@ def test_an_uploaded_image_is_searched_as_it_is(service: Running, photos: Collec
         "key": "cats/04.png",
         "score": pytest.approx(1, abs=1e-3),
         "expected": None,
+        "probability": None,
         "label": "cats",
         "width": 16,
         "height": 16,
@@ -55,6 +57,18 @@ def test_what_is_expected_by_chance_is_told_and_cut(tmp_path: Path) -> None:
         [copy] = search(service.client, positive=[{"id": 1}], confident=True)
         assert copy["key"] == "copy.jpg"
         assert search(service.client, positive=[{"vector": [1.0] * DIM}], confident=True) == []
+
+
+def test_the_probability_of_a_label_is_told_for_one_image(tmp_path: Path) -> None:
+    with kinds(tmp_path.resolve() / "photos", 200) as collection, running(collection) as service:
+        assert {match["probability"] for match in search(service.client, positive=[{"id": 1}], k=5)} == {None}
+        collection.evaluate()
+        found = search(service.client, positive=[{"id": 1}], k=5)
+        told = [match.probability for match in collection.search_id(1, k=5)]
+        assert None not in told
+        assert [match["probability"] for match in found] == pytest.approx(told)
+        two = search(service.client, positive=[{"id": 1}, {"id": 2}], k=5)
+        assert {match["probability"] for match in two} == {None}
 
 
 def test_an_uploaded_image_may_ask_for_what_is_beyond_chance(service: Running, photos: Collection) -> None:

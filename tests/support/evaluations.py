@@ -5,10 +5,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from lookalike.evaluation.results import Evaluation, OrderQuality, WorstQuery
+from lookalike.evaluation.results import Calibration, CalibrationBin, Evaluation, OrderQuality, WorstQuery
 from lookalike.index.operating_point import OperatingPoint, SearchParameters
 from lookalike.metrics import LabelQuality
 from lookalike.results import Match, Matches
+from lookalike.search.probability import Curve
 
 GREEN, RED = (30, 160, 60), (200, 30, 40)
 HOSTILE = (
@@ -38,6 +39,18 @@ INDEXED = Evaluation(
 )
 
 
+CALIBRATION = Calibration(
+    queries=400,
+    vectors=1_000_000,
+    error=0.0375,
+    auroc=0.7625,
+    auroc_of_centred=0.75,
+    auroc_of_score=0.625,
+    bins=(CalibrationBin(0.25, 0.5, 100), CalibrationBin(0.5, 0.5, 100), CalibrationBin(0.875, 0.75, 100)),
+    curve=Curve(0.5, (0.25, 0.75), (0.25, 0.875)),
+)
+
+
 def labelled_evaluation(folder: Path) -> Evaluation:
     """Two labels, and two bad queries: one with a right, a wrong and an unlabelled answer, and one without any.
 
@@ -61,6 +74,7 @@ def labelled_evaluation(folder: Path) -> Evaluation:
             OrderQuality("cosine", 0.75, 0.625, 0.5, 0.975, 0.9),
             OrderQuality("refined", 0.7725, 0.6754, 0.6125, 0.9, 8.4),
         ),
+        calibration=CALIBRATION,
         worst=(WorstQuery(query, Matches(found), 1 / 3), WorstQuery(found[1], Matches(), 0.0)),
     )
 

@@ -204,9 +204,10 @@ def compare(names: tuple[str, ...], folder: str, sample: int, threads: int | Non
     """Compare models on the images in FOLDER.
 
     Each model encodes a sample of them, and copies of the sample that are cropped, mirrored, re-compressed and
-    recoloured. Recall is the share of copies that find their original. If the images are in folders of several names,
-    these are labels, and precision is the share of nearest images with the same label. Speed and memory are measured
-    too, each model in a process of its own. Nothing is written.
+    recoloured. Recall is the share of copies that find their original; "beyond chance" is the share that is nearer to
+    it than any image is by chance, which compares models whose scores cannot be compared. If the images are in folders
+    of several names, these are labels, and precision is the share of nearest images with the same label. Speed and
+    memory are measured too, each model in a process of its own. Nothing is written.
     """
     from lookalike.evaluation.model_comparison import compare as compared
 

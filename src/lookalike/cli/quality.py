@@ -8,7 +8,7 @@ from lookalike.display.advice import order_advice
 from lookalike.display.text import safe_text, score_text, share_text, time_text
 
 if TYPE_CHECKING:
-    from lookalike.evaluation.results import Evaluation, OrderQuality
+    from lookalike.evaluation.results import Calibration, Evaluation, OrderQuality
     from lookalike.metrics import LabelQuality
 
 _SHOWN_LABELS = 40
@@ -49,8 +49,19 @@ def _print_quality(evaluation: "Evaluation") -> None:
     ):
         if mean is not None:
             say(f"{name:<14} {score_text(mean)}")
+    _print_calibration(evaluation.calibration)
     _print_orders(evaluation.orders)
     _print_labels(evaluation.labels)
+
+
+def _print_calibration(calibration: "Calibration | None") -> None:
+    """Prints how far the probabilities hold that matches have the query's label."""
+    if calibration is None:
+        return
+    told = calibration.auroc, calibration.auroc_of_centred, calibration.auroc_of_score
+    auroc = [score_text(each) for each in told if each is not None]
+    tells = f"; AUROC {auroc[0]} (centred cosine {auroc[1]}, score {auroc[2]})" if len(auroc) == len(told) else ""
+    say(f"{'probability':<14} off by {score_text(calibration.error)}{tells}")
 
 
 def _print_orders(orders: "Sequence[OrderQuality]") -> None:

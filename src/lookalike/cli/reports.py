@@ -229,7 +229,8 @@ def _write_page(matches: "Matches", files: OutputFiles, *, open_page: bool) -> N
 def print_info(info: "Info", *, as_json: bool) -> None:
     """Prints what a collection is and holds."""
     if as_json:
-        print_json({**asdict(info), "index": _index_facts(info.index), "orders": _order_facts(info)})
+        measured = {"orders": _order_facts(info), "probability": _probability_facts(info)}
+        print_json({**asdict(info), "index": _index_facts(info.index), **measured})
         return
     rows = {
         "folder": safe_text(info.folder),
@@ -245,6 +246,8 @@ def print_info(info: "Info", *, as_json: bool) -> None:
     if info.orders and (advice := order_advice(info.orders.orders)):
         of = f"(evaluated {info.orders.date:%Y-%m-%d} with {counted(info.orders.images, 'image')})"
         rows["order"] = "\n            ".join([*advice, of])
+    if info.probability:
+        rows["probability"] = _probability_row(info)
     if excluded := exclusion_text(info):
         rows["leaves out"] = excluded
     if info.outdated:
@@ -281,6 +284,22 @@ def _index_facts(index: "Generation | None") -> dict[str, Any] | None:
 
 def _order_facts(info: "Info") -> dict[str, Any] | None:
     return {**asdict(info.orders), "date": info.orders.date.isoformat()} if info.orders else None
+
+
+def _probability_row(info: "Info") -> str:
+    assert info.probability
+    fitted = info.probability
+    learned = f"of labels, from {counted(fitted.queries, 'image')} ({fitted.date:%Y-%m-%d}); off by {fitted.error:.3f}"
+    if info.is_probability_outdated:
+        return f"{learned}; not told, since many images have come or gone: lookalike evaluate"
+    return learned
+
+
+def _probability_facts(info: "Info") -> dict[str, Any] | None:
+    if info.probability is None:
+        return None
+    facts = {name: value for name, value in vars(info.probability).items() if name != "curve"}
+    return {**facts, "date": info.probability.date.isoformat()}
 
 
 def _plain(plan: "Plan") -> dict[str, Any]:

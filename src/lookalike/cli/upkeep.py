@@ -26,7 +26,9 @@ def evaluate(
     The queries are images of the collection, each left out of its own matches. Recall is the share of the ten nearest
     images that a search finds; precision is the share of matches that have the label of the query; mAP is the mean
     average precision over exact rankings. The order by score and that of --refine are compared, also by edited copies
-    of some images ("copy first": the original is the first match). The label of an image is the folder that it is in,
+    of some images ("copy first": the original is the first match). How probable it is that a match has the query's
+    label is learned as well, and told by later searches; "off by" is by how much that differs from the share that has
+    it, AUROC how well right first matches are told from wrong ones. The label of an image is the folder that it is in,
     unless a table gives it another one.
     """
     files = output.OutputFiles(html, overwrite=overwrite)

@@ -221,9 +221,13 @@ def _match(answer: Object) -> Match:
     expected = answer.optional(answer.number, "expected")
     if expected is not None and expected < 0:
         raise FormError("an expected number is below 0")
+    probability = answer.optional(answer.number, "probability")
+    if probability is not None and not 0 <= probability <= 1:
+        raise FormError("a probability is not in [0, 1]")
     shown = image(answer)
     facts = shown.label, shown.width, shown.height, shown.attributes
-    return Match(shown.id, shown.key, None, score, *facts, sha256=shown.sha256, expected=expected)
+    near = expected, probability
+    return Match(shown.id, shown.key, None, score, *facts, False, shown.sha256, *near)
 
 
 def _key(answer: Object) -> str:

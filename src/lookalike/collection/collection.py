@@ -27,7 +27,7 @@ from lookalike.collection.uploads import Uploadable
 from lookalike.collection.writing import WriteAccess
 from lookalike.duplicates.folding import Folds
 from lookalike.errors import CollectionError, CorruptError
-from lookalike.evaluation import edits, kept, search_quality
+from lookalike.evaluation import calibration, edits, kept, search_quality
 from lookalike.evaluation.orders import Copied
 from lookalike.evaluation.results import Evaluation
 from lookalike.filters import Where, checked_where
@@ -37,6 +37,7 @@ from lookalike.index.maintenance import Maintenance, is_due
 from lookalike.index.options import BuildOptions, memory_bytes
 from lookalike.index.policies import DEFAULT, TARGET_RECALL, Policies
 from lookalike.results import Skipped
+from lookalike.search.probability import KeptCurve
 from lookalike.search.searcher import Searcher
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage import layout
@@ -67,8 +68,10 @@ class Collection(Searchable, Uploadable, Reviewable):
         compatibility.check_catalog(directory, manifest, self._catalog)
         self._snapshots = Snapshots(self._catalog, directory, manifest, policies.tuning)
         access = WriteAccess(self._catalog, directory, manifest, policies)
+        self._curve = KeptCurve(manifest.data_directory(directory), manifest.made_by.fingerprint)
         folds = Folds(manifest.data_directory(directory) / layout.PICTURES)
-        Searchable.__init__(self, Searcher(self._snapshots, self.folder), folds, encoder, manifest.made_by)
+        searcher = Searcher(self._snapshots, self.folder, self._curve)
+        Searchable.__init__(self, searcher, folds, encoder, manifest.made_by)
         Uploadable.__init__(self, manifest, self._catalog, access, CollectionSources(directory, manifest), encoder)
 
     def __len__(self) -> int:
@@ -185,7 +188,8 @@ class Collection(Searchable, Uploadable, Reviewable):
 
     def info(self) -> Info:
         """What the collection is and holds."""
-        return info_of(self.directory, self._manifest, self._snapshots, self.made_of, self._sources.leaves_out())
+        leaves_out, fitted = self._sources.leaves_out(), self._curve.fitted()
+        return info_of(self.directory, self._manifest, self._snapshots, self.made_of, leaves_out, fitted)
 
     def evaluate(
         self, *, queries: int = search_quality.QUERIES, progress: Callable[[int, int], None] | None = None
@@ -193,7 +197,8 @@ class Collection(Searchable, Uploadable, Reviewable):
         """Measures the search with the collection's own images as queries, each left out of its own answer.
 
         The recall is against exact search; precision and mAP are by label. The orders that a search can give are
-        compared, too, also with edited copies of some images as queries; `info` then tells what is better.
+        compared, too, also with edited copies of some images as queries; `info` then tells what is better. How probable
+        it is that a match has the query's label is learned, and told by later searches (`Match.probability`).
 
         Args:
             queries: the most images to use as queries, drawn at random and always the same.
@@ -206,6 +211,7 @@ class Collection(Searchable, Uploadable, Reviewable):
         progress = arguments.callback(progress, "progress")
         found = search_quality.evaluate_search(self._snapshots, self._searcher, self._copied, queries, progress)
         kept.keep(self._manifest.data_directory(self.directory), found)
+        self._curve.keep(calibration.fitted(found.calibration, self.made_by.fingerprint))
         return dataclasses.replace(found, origin=self._origin())
 
     def _copied(self, image_id: int) -> Copied:

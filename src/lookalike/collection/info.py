@@ -8,6 +8,7 @@ from lookalike.errors import CorruptError
 from lookalike.evaluation import kept
 from lookalike.evaluation.kept import ComparedOrders
 from lookalike.index.generation import Generation
+from lookalike.search.probability import FittedCurve
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage import layout
 from lookalike.storage.made_of import MadeOf
@@ -36,6 +37,8 @@ class Info:
         made_of: the folders and lists that it was made of, and what is left out.
         generation: the number of the index, which no earlier one has had; None if there is none.
         orders: what `evaluate` has found of the orders that a search can give, or None.
+        probability: what it has learned of the probability of labels (`Match.probability`), or None.
+        is_probability_outdated: whether that is not told any more, since many images have come or gone.
         damage: why there is no index although there should be, as far as can be told without reading it; else None.
     """
 
@@ -56,14 +59,21 @@ class Info:
     damage: str | None
     generation: int | None = None
     orders: ComparedOrders | None = None
+    probability: FittedCurve | None = None
+    is_probability_outdated: bool = False
 
 
 def info_of(
-    directory: Path, manifest: Manifest, snapshots: Snapshots, made_of: MadeOf, leaves_out: Callable[[str], bool]
+    directory: Path,
+    manifest: Manifest,
+    snapshots: Snapshots,
+    made_of: MadeOf,
+    leaves_out: Callable[[str], bool],
+    fitted: FittedCurve | None,
 ) -> Info:
     """Looks up what a collection is and holds, without reading its vectors or index.
 
-    `leaves_out` says of a key whether its file is left out.
+    `leaves_out` says of a key whether its file is left out; `fitted` is what the collection keeps of probabilities.
     """
     totals, state = snapshots.catalog.totals(), snapshots.catalog.state()
     counts = snapshots.catalog.missing_among(None, since_ns=0, leaves_out=leaves_out)
@@ -90,4 +100,7 @@ def info_of(
         damage=damage,
         generation=state.generation.number if state.generation else None,
         orders=kept.kept(manifest.data_directory(directory)),
+        probability=fitted,
+        is_probability_outdated=fitted is not None
+        and not fitted.serves(state.count - len(snapshots.catalog.hidden_rows())),
     )

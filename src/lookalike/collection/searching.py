@@ -1,6 +1,7 @@
 """The search methods of a collection."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Unpack
 
@@ -142,6 +143,8 @@ class Searchable:
         query = vectors[0] if is_one else query_vector(terms, vectors)
         own = {term.id for term in terms if term.id is not None}
         [matches] = self._folds.answers(options, lambda wanted: self._searcher.by_vectors(query, wanted, leave_out=own))
+        if not is_one or terms[0].text is not None:  # what is probable was learned from single images
+            matches = [_without_probability(match) for match in matches]
         return self._matches(matches, terms, options)
 
     def _term_vector(self, term: Term) -> Vectors:
@@ -182,3 +185,7 @@ class Searchable:
     def _origin(self) -> Origin:
         now = datetime.now().astimezone()
         return Origin(self._searcher.folder, str(self.made_by), self.made_by.fingerprint, now)
+
+
+def _without_probability(match: Match) -> Match:
+    return replace(match, probability=None, copies=tuple(map(_without_probability, match.copies)))

@@ -11,12 +11,12 @@ from lookalike.display.text import without_surrogates
 from lookalike.results import IndexedImage, Match, Origin, Skipped
 
 if TYPE_CHECKING:  # metrics loads numpy
-    from lookalike.evaluation.results import Evaluation, WorstQuery
+    from lookalike.evaluation.results import Calibration, Evaluation, WorstQuery
     from lookalike.index.operating_point import OperatingPoint
     from lookalike.metrics import LabelQuality
 
 # The fields of an Evaluation that are left out, or converted in a way of their own.
-_OTHERS = ("kind", "target_recall", "points", "labels", "worst", "origin", "orders")
+_OTHERS = ("kind", "target_recall", "points", "labels", "worst", "origin", "orders", "calibration")
 
 
 def as_dict(match: Match) -> dict[str, Any]:
@@ -37,6 +37,7 @@ def match_as_dict(match: Match) -> dict[str, Any]:
         **named("key", match.key),
         "score": plain(match.score),
         "expected": plain(match.expected),
+        "probability": plain(match.probability),
         **named("label", match.label),
         "width": match.width,
         "height": match.height,
@@ -74,6 +75,7 @@ def evaluation_as_dict(evaluation: "Evaluation") -> dict[str, Any]:
         "origin": evaluation.origin and _origin_as_dict(evaluation.origin),
         "labels": [_label_as_dict(label) for label in evaluation.labels],
         "orders": [plain(vars(order)) for order in evaluation.orders],
+        "calibration": evaluation.calibration and _calibration_as_dict(evaluation.calibration),
         "worst": [_worst_as_dict(query) for query in evaluation.worst],
     }
 
@@ -90,6 +92,11 @@ def _point_as_dict(point: "OperatingPoint", kind: str) -> dict[str, Any]:
 
 def _label_as_dict(quality: "LabelQuality") -> dict[str, Any]:
     return {**plain(vars(quality)), **named("label", quality.label)}
+
+
+def _calibration_as_dict(calibration: "Calibration") -> dict[str, Any]:
+    measured = {name: plain(value) for name, value in vars(calibration).items() if name not in ("bins", "curve")}
+    return {**measured, "bins": [plain(vars(each)) for each in calibration.bins]}
 
 
 def _worst_as_dict(worst: "WorstQuery") -> dict[str, Any]:

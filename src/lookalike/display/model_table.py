@@ -96,6 +96,8 @@ def notes(comparison: Comparison) -> list[str]:
         f"On {comparison.images:,} of {comparison.files:,} images{without}.",
         "recall: how often the original of a distorted copy is the first answer (@1), or one of the first ten (@10).",
     ]
+    if any(model.beyond_chance is not None for model in comparison.models):
+        sentences.append("beyond chance: how often a copy is nearer to its original than an image is by chance.")
     if any(model.precision_at_1 is not None for model in comparison.models):
         sentences.append(
             f"precision: the share of answers that have the image's label, one of {comparison.labels:,};"
@@ -116,6 +118,8 @@ def _columns(comparison: Comparison) -> list[_Column]:
         _column(("recall", "@1"), [model.recall_at_1 for model in models]),
         _column(("recall", "@10"), [model.recall_at_10 for model in models]),
     ]
+    beyond = [model.beyond_chance for model in models if model.beyond_chance is not None]
+    columns += [_column(("beyond", "chance"), beyond)] if len(beyond) == len(models) else []
     columns += [
         _column((alike[0].distortion, "@1"), [copy.recall_at_1 for copy in alike])
         for alike in zip(*(model.copies for model in models), strict=True)

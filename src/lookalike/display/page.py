@@ -8,7 +8,16 @@ from typing import Any
 from lookalike import arguments
 from lookalike.display import write_file
 from lookalike.display.html import Tile, origin_text, render, tile
-from lookalike.display.text import attribute_text, role_text, safe_text, score_text, size_text
+from lookalike.display.text import (
+    attribute_text,
+    chance_words,
+    is_all_chance,
+    probability_text,
+    role_text,
+    safe_text,
+    score_text,
+    size_text,
+)
 from lookalike.display.thumbnail import Thumbnail, thumbnails
 from lookalike.results import Match, Matches
 
@@ -68,13 +77,16 @@ class _QueryTile(Tile):
 class _MatchTile(Tile):
     """A match as the templates show it; `bar` is its score in percent, at least 0.
 
+    `chance` says whether it is beyond chance or near it, `likely` how probable it is that its label is the query's.
     `attributes` are those that the search was filtered by, each with its name and value.
     """
 
     id: str
     score: str
     bar: str
+    chance: str
     label: str
+    likely: str
     size: str
     is_query: bool
     attributes: list[tuple[str, str]]
@@ -97,6 +109,7 @@ def _render(
         matches=[
             _match_tile(*pair, path, matches.filtered_by) for pair in zip(matches, shown[len(queries) :], strict=True)
         ],
+        is_all_chance=is_all_chance(matches),
         origin=origin_text(matches.origin),
     )
 
@@ -128,7 +141,9 @@ def _match_tile(
         id=str(match.id),
         score=score_text(match.score),
         bar=f"{100 * min(max(match.score, 0.0), 1.0):.1f}",
+        chance=chance_words(match),
         label=label,
+        likely=probability_text(match),
         size=size_text(match).replace("x", " \N{MULTIPLICATION SIGN} "),
         is_query=match.is_query,
         attributes=[(safe_text(name), value) for name in filtered_by if (value := attribute_text(match, name))],

@@ -10,6 +10,7 @@ from lookalike.display import write_file
 from lookalike.display.advice import order_advice
 from lookalike.display.html import Tile, origin_text, render, tile
 from lookalike.display.plot import plot
+from lookalike.display.reliability import reliability
 from lookalike.display.text import safe_text
 from lookalike.display.thumbnail import Thumbnail, thumbnails
 from lookalike.evaluation.results import Evaluation, WorstQuery
@@ -21,9 +22,9 @@ _SIDE = 200  # pixels: sharp with eleven images in a row, about 7 kB each as a J
 def report(evaluation: Evaluation, *, title: str | None = None, path: str | os.PathLike[str] | None = None) -> str:
     """Returns a complete HTML page: the numbers, recall against time, the precision of each label, the worst queries.
 
-    Thumbnails and the plot are embedded; the page runs no script and loads nothing. Precision is left out if there
-    are no labels, and the plot if every search is exact. Links are relative to the page if `path` says where it will be
-    written and that is near the images (`html.address`).
+    Thumbnails and the plots are embedded; the page runs no script and loads nothing. Precision and probabilities are
+    left out if there are no labels, and the plot of recall if every search is exact. Links are relative to the page if
+    `path` says where it will be written and that is near the images (`html.address`).
     """
     return render(
         "report.html",
@@ -31,6 +32,7 @@ def report(evaluation: Evaluation, *, title: str | None = None, path: str | os.P
         evaluation=evaluation,
         plot=plot(evaluation) if evaluation.points else None,
         advice=order_advice(evaluation.orders),
+        told=reliability(evaluation.calibration) if evaluation.calibration else None,
         worst=list(_worst(evaluation.worst, path)),
         origin=origin_text(evaluation.origin),
     )

@@ -15,7 +15,7 @@ from lookalike import arguments
 from lookalike.display import write_file
 from lookalike.display.fonts import can_shape
 from lookalike.display.lettering import Lettering
-from lookalike.display.text import role_text, safe_text, score_text
+from lookalike.display.text import chance_text, label_text, role_text, safe_text, score_text
 from lookalike.display.thumbnail import Thumbnail, thumbnails
 from lookalike.errors import FontWarning, Hint, UsageError
 from lookalike.images import marks
@@ -30,6 +30,8 @@ _FORMATS: dict[str, Literal["JPEG", "PNG"]] = {".jpg": "JPEG", ".jpeg": "JPEG", 
 
 def sheet(matches: Matches, *, columns: int | None = None, side: int = 240) -> Image.Image:
     """Draws the queries, each in a frame, and then the matches, best first, with rank, score, label and name.
+
+    Beside the label are the probability that it is the query's, and whether the match is nearer than chance.
 
     The letters come from fonts of the extra `fonts` and of the system. If none has a letter, it is shown without its
     accents or as an escape, and a FontWarning says so.
@@ -139,8 +141,9 @@ def _captions(matches: Matches, shown: Sequence[Thumbnail]) -> list[tuple[str, s
     """Returns the two lines of each caption: what it is, and its name."""
     first = [role_text(query) for query in matches.queries]
     for rank, match in enumerate(matches, 1):
-        label = "query" if match.is_query else safe_text(match.label or "")
-        first.append("   ".join(filter(None, (str(rank), score_text(match.score), label))))
+        label = "query" if match.is_query else label_text(match)
+        score = f"{score_text(match.score)} {chance_text(match)}".strip()
+        first.append("   ".join(filter(None, (str(rank), score, label))))
     queries = len(matches.queries)
     names = [thumbnail.name.rpartition("/")[2] for thumbnail in shown[:queries]]
     names += _distinct_names([thumbnail.name for thumbnail in shown[queries:]])

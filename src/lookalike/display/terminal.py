@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lookalike.display.text import (
     attribute_text,
     chance_text,
+    probability_text,
     safe_text,
     score_text,
     shortened,
@@ -59,7 +60,8 @@ def table(matches: Matches) -> "Table":
     A path below the current folder is relative to it. Each match takes one line: a label or a name that is too long for
     it ends in an ellipsis, and a path loses its first folders; the link of the path leads to the file all the same. If
     the search was filtered by attributes, the first few of these take the place of the size. Which matches are beyond
-    chance or near it (`chance_text`) has a column of its own, if any of them is.
+    chance or near it (`chance_text`) has a column of its own, if any of them is. After a
+    label stands the probability that it is the query's, if that is known.
     """
     from rich.box import SIMPLE_HEAD
     from rich.style import Style
@@ -87,7 +89,8 @@ def table(matches: Matches) -> "Table":
         if match.path:
             name, link = safe_text(_from_here(match.path)), Style(link=match.path.absolute().as_uri())
         mark = _QUERY_MARK if match.is_query else ""
-        cell = _Cell(shortened(label, _LABEL_COLUMNS), shortened), _Cell(name, shortened_path, mark, link)
+        likely = f" {found}" if (found := probability_text(match)) else ""
+        cell = _Cell(shortened(label, _LABEL_COLUMNS), shortened, likely), _Cell(name, shortened_path, mark, link)
         # rich reads plain strings as markup, in which [red].jpg is a colour.
         told = [score, chance_text(match)] if has_chance else [score]
         table.add_row(Text(number), Text(id_), *map(Text, told), cell[0], *map(Text, facts), cell[1])

@@ -99,6 +99,24 @@ def chance_text(match: Match) -> str:
     return "beyond" if match.expected <= BEYOND_CHANCE else "near"
 
 
+def chance_words(match: Match) -> str:
+    """Whether a match is "beyond chance" or "near chance"; "" as for `chance_text`."""
+    word = chance_text(match)
+    return word and f"{word} chance"
+
+
+def probability_text(match: Match) -> str:
+    """Formats the probability that a match has the query's label as "83%", from 1% to 99%; "" if it is not known."""
+    if match.probability is None:
+        return ""
+    return f"{min(max(round(100 * match.probability), 1), 99)}%"
+
+
+def label_text(match: Match) -> str:
+    """Formats the label of a match, with its probability if that is known: "dress 83%"; "" if it has none."""
+    return " ".join(filter(None, (safe_text(match.label or ""), probability_text(match))))
+
+
 def is_all_chance(matches: Iterable[Match]) -> bool:
     """Whether there are matches, besides the query itself, and chance finds as near ones as each of them."""
     expected = [match.expected for match in matches if not match.is_query]

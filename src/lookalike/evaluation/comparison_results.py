@@ -32,6 +32,8 @@ class ComparedModel:
         copies: the recall of edited copies, for each edit.
         recall_at_1: the mean over all edits, in [0, 1].
         recall_at_10: likewise.
+        beyond_chance: the share of copies that are nearer to their original than chance is (`Match.expected` is at most
+            0.1), in [0, 1], which makes models comparable whose scores are not; None if there are too few images.
         precision_at_1: the share of images whose nearest other image has their label, in [0, 1]; None if there are
             fewer than two labels, or none that two images have.
         precision_at_10: the mean share of the ten nearest that have it, likewise.
@@ -48,6 +50,7 @@ class ComparedModel:
     copies: tuple[CopyRecall, ...]
     recall_at_1: float
     recall_at_10: float
+    beyond_chance: float | None
     precision_at_1: float | None
     precision_at_10: float | None
     mean_average_precision: float | None

@@ -19,8 +19,10 @@ from lookalike.images import decode, reading
 from lookalike.ingest import embedding
 from lookalike.ingest import sampling as samples
 from lookalike.metrics import Labels, Numbers, Quality, Rows
+from lookalike.results import BEYOND_CHANCE
+from lookalike.search.chance import Chance
 from lookalike.sources.folder import Found
-from lookalike.storage.vectors import Vectors, single
+from lookalike.storage.vectors import StoredVectors, Vectors, single
 
 _EQUAL = 1e-9  # cosines in double precision that differ by no more are taken as equal: the rest is rounding
 
@@ -76,6 +78,7 @@ def measure_model(task: Task, progress: Callable[[int], None]) -> ComparedModel:
         copies=copies,
         recall_at_1=statistics.fmean(copy.recall_at_1 for copy in copies),
         recall_at_10=statistics.fmean(copy.recall_at_10 for copy in copies),
+        beyond_chance=_beyond_chance(gallery, vectors[:, 1:]),
         **asdict(_quality(single(gallery), labels)),
         images_per_second=indexed.files_per_second,
         loading_seconds=indexed.loading_seconds,
@@ -151,6 +154,17 @@ def chance_within(k: int, scores: Numbers, wanted: Rows) -> Numbers:
     equal = (np.abs(scores - own) <= _EQUAL).sum(axis=1)
     chances: Numbers = np.clip((k - better) / equal, 0, 1)
     return chances
+
+
+def _beyond_chance(gallery: StoredVectors, copies: NDArray[np.float32]) -> float | None:
+    """The share of copies, (n, edits, dim), to which the gallery's vector of their own number is nearer than chance."""
+    known, rows = Chance(gallery, np.arange(len(gallery)), len(gallery)), np.arange(len(gallery))
+    told = [
+        known.judged(copy[None], rows[number : number + 1], gallery.__getitem__).expected[0]
+        for number, own in enumerate(copies)
+        for copy in own
+    ]
+    return None if np.isnan(told).any() else float(np.mean(np.array(told) <= BEYOND_CHANCE))
 
 
 def _quality(vectors: Vectors, labels: Labels) -> Quality:

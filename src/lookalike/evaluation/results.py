@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from lookalike.index.operating_point import OperatingPoint
 from lookalike.metrics import LabelQuality
 from lookalike.results import Match, Matches, Origin
+from lookalike.search.probability import Curve
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,50 @@ class OrderQuality:
 
 
 @dataclass(frozen=True)
+class CalibrationBin:
+    """Matches of about the same probability.
+
+    Attributes:
+        told: the mean of their probabilities, in (0, 1).
+        found: the share of them that has the query's label, in [0, 1].
+        matches: their number.
+    """
+
+    told: float
+    found: float
+    matches: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far it holds that a match has the query's label with the probability that is told (`Match.probability`).
+
+    Each half of the queries was judged by what the other half has taught.
+
+    Attributes:
+        queries: the number of queries.
+        vectors: the number of vectors that were searched.
+        error: the expected calibration error of their first ten matches: the mean difference of the probability and
+            the share that is right, over the bins, in [0, 1].
+        auroc: the probability that a first match with the query's label has a larger probability than one with another
+            label; 0.5 is a guess. None if all are right, or none.
+        auroc_of_centred: likewise, by the cosine without the collection's mean.
+        auroc_of_score: likewise, by the score.
+        bins: fifteen with as many matches each, the lowest probabilities first.
+        curve: the probabilities that all queries together have taught.
+    """
+
+    queries: int
+    vectors: int
+    error: float
+    auroc: float | None
+    auroc_of_centred: float | None
+    auroc_of_score: float | None
+    bins: tuple[CalibrationBin, ...]
+    curve: Curve
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """How good a collection's search is.
 
@@ -70,6 +115,7 @@ class Evaluation:
         k: the number of neighbours that a query was to find.
         origin: the collection that was measured, or None if that is not known.
         orders: the orders that a search can give, each measured with the same queries, fewer than above.
+        calibration: how far the probabilities hold that matches have the query's label, or None.
     """
 
     images: int
@@ -91,3 +137,4 @@ class Evaluation:
     k: int = 10
     origin: Origin | None = None
     orders: tuple[OrderQuality, ...] = ()
+    calibration: Calibration | None = None

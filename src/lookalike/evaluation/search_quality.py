@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from lookalike import arguments, metrics
 from lookalike.errors import UsageError
-from lookalike.evaluation import orders
+from lookalike.evaluation import calibration, orders
 from lookalike.evaluation.orders import CopiesOf
-from lookalike.evaluation.results import Evaluation, WorstQuery
+from lookalike.evaluation.results import Calibration, Evaluation, WorstQuery
 from lookalike.index import tuning
 from lookalike.index.generation import Generation
 from lookalike.index.operating_point import SearchParameters
@@ -90,7 +90,7 @@ class _Measurement:
         answerable = self._images.labels.answerable()
         asked = np.sort(np.random.default_rng(_SEED).permutation(answerable)[:queries])
         compared, copied = asked[orders.drawn(len(asked), orders.QUERIES)], self._copied(queries)
-        self._steps = min(queries, self._snapshot.live.size) + 2 * len(asked)
+        self._steps = min(queries, self._snapshot.live.size) + 3 * len(asked)
         self._steps += orders.steps(len(compared), len(copied))
         recalls, milliseconds, exact_milliseconds = self._recalls(queries)
         exact = self._parameters() is None  # which finds everything by definition
@@ -112,6 +112,7 @@ class _Measurement:
             mean_average_precision=quality.mean_average_precision,
             labels=metrics.by_label(self._images.labels, asked, at_1, at_10, average),
             worst=_worst(answers, average),
+            calibration=self._calibration(asked),
             orders=orders.compare(self._searcher, self._with_others(compared), copied, self._copies_of, self._step),
             **({} if self._snapshot.opened is None else _index_facts(self._snapshot.opened.card)),
         )
@@ -130,6 +131,9 @@ class _Measurement:
         scores, rows = map(np.concatenate, zip(*found, strict=True))
         recalls = metrics.recall(tuning.without_self(scores, rows, probes.rows), probes.best[:, :_K])
         return recalls, statistics.median(seconds) * 1e3, probes.milliseconds
+
+    def _calibration(self, asked: Rows) -> Calibration | None:
+        return calibration.measure(self._snapshot, self._images.rows, self._images.labels, asked, self._step)
 
     def _copied(self, queries: int) -> list[int]:
         """The ids of the images whose edited copies are searched for."""

@@ -11,7 +11,9 @@ being known: P(X > x) = (1 + x / sum)^-t, which is exact for an exponential tail
 is itself in the sample is judged by the others, or it would hide its own surprise.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +30,39 @@ _TAIL, _LEAST_TAIL = 0.01, 7  # of the sample: the share whose cosines tell the 
 _SAME = 0.999  # cosine: the query itself, or its copy, which is not near by chance
 _LENGTH_ERROR = 0.01  # a stored length differs from 1 by less, if it is not damaged
 _MOST_SQUARE = 1 - 1e-7  # of a cosine, in single precision
+_RELATIVES = 0.05  # of the sample: the share whose cosines tell how many relatives a query has
 _CHANGE = 0.02  # of the number of vectors, up to which a sample serves; the numbers that are expected differ as much
 _ROUNDING = 1e-6  # what is as near may differ by this much
 
 Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a sample tells of some rows and a query; NaN if there are too few vectors to tell.
+
+    Attributes:
+        expected: how many vectors of the collection are expected as near to the query by chance, float64 (k,).
+        centred: the cosines without the collection's mean, float64 (k,).
+        relatives: the mean of the largest twentieth of the sample's. Where that is large, the query has many relatives,
+            so that what is near is rather of its kind.
+    """
+
+    expected: Numbers
+    centred: Numbers
+    relatives: float
+
+    @classmethod
+    def joined(cls, parts: Sequence["Judged"]) -> "Judged":
+        """What is told of the rows of all parts, of the same query; there is at least one."""
+        if len(parts) == 1:
+            return parts[0]
+        expected, centred = ([getattr(each, name) for each in parts] for name in ("expected", "centred"))
+        return cls(np.concatenate(expected), np.concatenate(centred), parts[0].relatives)
+
+    def __getitem__(self, kept: NDArray[np.bool_]) -> "Judged":
+        """What is told of the rows that are True."""
+        return Judged(self.expected[kept], self.centred[kept], self.relatives)
 
 
 class Chance:
@@ -59,10 +90,8 @@ class Chance:
         self.centre = Centre(stored[sound])
         self._sample = unit(self.centre.taken_off(vectors[sound]))
 
-    def expected(self, query: Vectors, rows: Rows, stored: Callable[[Rows], StoredVectors]) -> Numbers:
-        """How many vectors of the collection are expected as near to a query as those of some rows: float64 (k,).
-
-        NaN if there are too few to tell.
+    def judged(self, query: Vectors, rows: Rows, stored: Callable[[Rows], StoredVectors]) -> Judged:
+        """Judges how near some rows are to a query.
 
         Args:
             query: a unit vector, float32 (1, dim).
@@ -74,13 +103,15 @@ class Chance:
         cosines = np.vecdot(self._sample, around) / np.sqrt(np.vecdot(around, around))
         others = np.sort(cosines[cosines < _SAME])
         if len(others) < FEWEST:
-            return np.full(len(rows), np.nan)
+            return Judged(np.full(len(rows), np.nan), np.full(len(rows), np.nan), math.nan)
         places = np.minimum(np.searchsorted(self._rows, rows), len(self._rows) - 1)
         is_sampled = self._rows[places] == rows
         found = cosines[places]
         if not is_sampled.all():
             found[~is_sampled] = self._cosines(around, stored(rows[~is_sampled]))
-        return np.minimum(self._count * _shares(found, others, is_sampled & (found < _SAME)), self._count)
+        expected = np.minimum(self._count * _shares(found, others, is_sampled & (found < _SAME)), self._count)
+        near = others[-max(round(_RELATIVES * len(others)), 1) :]
+        return Judged(expected, found.astype(np.float64), float(np.add.reduce(near)) / len(near))
 
     def _cosines(self, around: Vectors, stored: StoredVectors) -> Vectors:
         with np.errstate(over="ignore", invalid="ignore"):  # a damaged vector is refused by whoever names it
@@ -129,6 +160,11 @@ def _lots(rows: Rows) -> NDArray[np.uint64]:
     return lots ^ (lots >> np.uint64(31))
 
 
+def _tail(count: int) -> int:
+    """How many of so many cosines tell the slope."""
+    return max(_LEAST_TAIL, round(_TAIL * count))
+
+
 def _surprise(cosines: Vectors) -> Numbers:
     """What has an exponential tail, of cosines: grows with them, and is below 0 where they are."""
     doubles = cosines.astype(np.float64)
@@ -143,8 +179,7 @@ def _shares(found: Vectors, sample: Vectors, is_sampled: NDArray[np.bool_]) -> N
         sample: likewise, float32 (n,).
         is_sampled: which of those that were found are in the sample, bool (k,).
     """
-    count = len(sample)
-    tail = max(_LEAST_TAIL, round(_TAIL * count))
+    count, tail = len(sample), _tail(len(sample))
     surprises = _surprise(np.concatenate([sample[-tail - 1 :], found]))
     threshold = surprises[0]
     excess = np.maximum(surprises[tail + 1 :] - threshold, 0)

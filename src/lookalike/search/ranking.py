@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from lookalike.errors import CorruptError
 from lookalike.results import BEYOND_CHANCE
 from lookalike.search import refinement
-from lookalike.search.chance import Numbers
+from lookalike.search.chance import Judged
 from lookalike.search.options import SearchOptions
 from lookalike.search.refinement import NEIGHBOURS, POOL
 from lookalike.search.snapshot import Snapshot
@@ -85,15 +85,15 @@ def _left(snapshot: Snapshot, rows: Rows, query: Vectors) -> tuple[Vectors, Vect
     return left, scores
 
 
-def judged(snapshot: Snapshot, query: Vectors, answer: Ranked, options: SearchOptions) -> tuple[Ranked, Numbers]:
-    """The rows of an answer that the options do not leave out, and how many are expected as near by chance.
+def judged(snapshot: Snapshot, query: Vectors, answer: Ranked, options: SearchOptions) -> tuple[Ranked, Judged]:
+    """The rows of an answer that the options do not leave out, and how near they are.
 
-    The numbers are float64 (k,), NaN if nobody can tell. The query is a unit vector, float32 (1, dim).
+    The query is a unit vector, float32 (1, dim).
     """
     if options.min_score is not None:
         answer = answer[answer.scores >= options.min_score]
-    expected = snapshot.expected(query, answer.rows)
+    told = snapshot.judged(query, answer.rows)
     if not options.confident:
-        return answer, expected
-    is_beyond = expected <= BEYOND_CHANCE
-    return answer[is_beyond], expected[is_beyond]
+        return answer, told
+    is_beyond = told.expected <= BEYOND_CHANCE
+    return answer[is_beyond], told[is_beyond]

@@ -11,6 +11,7 @@ import numpy as np
 from lookalike.errors import NoImageError
 from lookalike.results import Match
 from lookalike.search.options import SearchOptions
+from lookalike.search.probability import KeptCurve
 from lookalike.search.ranking import Ranked, judged, ranked
 from lookalike.search.snapshot import Snapshot, Snapshots
 from lookalike.storage.checksums import check_rows, read_checked
@@ -29,9 +30,9 @@ _HELD_QUERIES = 500  # nor does one of more queries, whose images take about a m
 class Searcher:
     """Finds a collection's images by vectors. Threads may share it."""
 
-    def __init__(self, snapshots: Snapshots, folder: Path) -> None:
-        """`folder` is what the keys of the images are relative to."""
-        self._snapshots, self._folder = snapshots, folder
+    def __init__(self, snapshots: Snapshots, folder: Path, curve: KeptCurve) -> None:
+        """`folder` is what the keys of the images are relative to; `curve` tells how probable their labels are."""
+        self._snapshots, self._folder, self._curve = snapshots, folder, curve
         self._turns = Turns(cores(), patience_s=_TURN_S)
 
     @property
@@ -157,21 +158,25 @@ class Searcher:
         """
         matches = []
         for query, ranking in zip(queries, answers, strict=True):
-            answer, expected = judged(snapshot, query[None], ranking, options)
+            answer, near = judged(snapshot, query[None], ranking, options)
             named = snapshot.catalog.named(answer.rows.tolist(), where=options.where, limit=options.k + extra)
             seen = snapshot.state
             if named.state.files != seen.files or (patient and named.state != seen):
                 return None
             check_rows(snapshot.vectors, np.array([*named.crc32s], np.int64), named.crc32s)
-            told = zip(answer.scores.tolist(), expected.tolist(), strict=True)
+            probable = self._curve.probabilities(near, snapshot.live.size)
+            told = zip(answer.scores.tolist(), near.expected.tolist(), probable.tolist(), strict=True)
             told_of = dict(zip(answer.rows.tolist(), told, strict=True))
             matches.append([self._match(image, *told_of[image.row]) for image in named.images])
         return matches
 
-    def _match(self, image: StoredImage, score: float, expected: float = math.nan) -> Match:
+    def _match(
+        self, image: StoredImage, score: float, expected: float = math.nan, probability: float = math.nan
+    ) -> Match:
         # Stored vectors are rounded to half precision, which leaves their lengths within some 1e-4 of 1.
         cosine = min(max(score, -1.0), 1.0)
         path = self._folder / image.key
         facts = image.label, image.width, image.height, image.attributes
         known = None if math.isnan(expected) else expected
-        return Match(image.id, image.key, path, cosine, *facts, sha256=image.sha256, expected=known)
+        likely = None if image.label is None or math.isnan(probability) else probability
+        return Match(image.id, image.key, path, cosine, *facts, sha256=image.sha256, expected=known, probability=likely)

@@ -17,7 +17,7 @@ from lookalike.index.faiss_index import Index
 from lookalike.index.generation import Generation
 from lookalike.index.operating_point import SearchParameters
 from lookalike.index.policies import TuningPolicy
-from lookalike.search.chance import KeptSample, Numbers
+from lookalike.search.chance import Judged, KeptSample
 from lookalike.search.options import SearchOptions
 from lookalike.search.refinement import Centre
 from lookalike.storage import checksums
@@ -115,10 +115,10 @@ class Snapshot:
         """The mean of the live rows, as far as a sample of them tells."""
         return self.sample.of(self.vectors, self.live).centre
 
-    def expected(self, query: Vectors, rows: Rows) -> Numbers:
-        """How many live rows are expected as near to a query by chance as each of some rows: float64 (k,).
+    def judged(self, query: Vectors, rows: Rows) -> Judged:
+        """Judges by a sample of the live rows how near some rows are to a query.
 
-        NaN if there are too few to tell. Whether vectors are damaged is not checked.
+        Whether vectors are damaged is not checked.
 
         Args:
             query: a unit vector, float32 (1, dim).
@@ -126,7 +126,7 @@ class Snapshot:
         """
         known = self.sample.of(self.vectors, self.live)
         blocks = np.split(rows, range(_BLOCK, len(rows), _BLOCK))
-        return np.concatenate([known.expected(query, block, self.vectors.stored) for block in blocks])
+        return Judged.joined([known.judged(query, block, self.vectors.stored) for block in blocks])
 
     def parameters(
         self, k: int, row_set: RowSet, *, recall: float | None = None, exact: bool = False

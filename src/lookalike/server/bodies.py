@@ -268,6 +268,9 @@ class Found(BaseModel):
         " since there are too few images.",
         examples=[0.004],
     )
+    probability: Share | None = Field(
+        description="That it has the query's label, for a query of one image; null if nobody can tell.", examples=[0.83]
+    )
     label: str | None = Field(None, examples=["cats"])
     width: int = Field(description="Of the upright image, in pixels.", examples=[1024])
     height: int = Field(examples=[768])

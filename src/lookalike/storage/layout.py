@@ -12,6 +12,7 @@ photos/.lookalike/            the directory of the collection, if no other is na
   catalog.sqlite              the images
   vectors.faiss               their vectors; vectors.000001.faiss after the first compaction
   orders.json                 which order of the matches is better, as `evaluate` has found
+  probability.json            how probable it is that a match has the query's label, likewise
   pictures.sqlite             small pictures of the images, and which are copies, as `duplicates` has found
   index/000003.faiss, .json   a generation of the index, and what is known of it
   data.000001/                catalog, vectors and index of a later model, in place of those above
@@ -35,6 +36,7 @@ _ACTIONS = "actions"
 CATALOG = "catalog.sqlite"
 VECTORS = "vectors.faiss"
 ORDERS = "orders.json"
+PROBABILITY = "probability.json"
 PICTURES = "pictures.sqlite"
 _INDEX = "index"
 _LOCK = "lock"
@@ -134,9 +136,10 @@ def is_earlier_data(name: str, current: str | None) -> bool:
 
 def is_first_data(name: str) -> bool:
     """Whether that is a file or directory of the first model's data, which are not in a data directory."""
-    is_orders = name in (ORDERS, durable.beside(Path(ORDERS)).name)
+    found = (ORDERS, PROBABILITY)  # by `evaluate`
+    is_found = name in {*found, *(durable.beside(Path(each)).name for each in found)}
     is_sqlite = any(name == file.name for each in (CATALOG, PICTURES) for file in sqlite_files(Path(each)))
-    return is_sqlite or is_vectors(name) or name == _INDEX or is_orders
+    return is_sqlite or is_vectors(name) or name == _INDEX or is_found
 
 
 def is_of_collection(name: str) -> bool:

@@ -3,6 +3,7 @@ import { read, write } from "./address.js";
 import { announce } from "./announcer.js";
 import { request, waiting } from "./api.js";
 import { Box, defaultName } from "./box.js";
+import { showChance } from "./chance.js";
 import { counted, nameAndFolder, number, scoreText } from "./counts.js";
 import { byId } from "./element.js";
 import { Facets, groupsAmong, groupsOf } from "./facets.js";
@@ -212,6 +213,7 @@ export class App {
     byId("heading").textContent = this.#heading(shown.length);
     byId("took").textContent = feed?.took ? `${Math.max(Math.round(feed.took), 1)} ms` : "";
     byId("end").textContent = feed?.isDone && shown.length > 20 ? "That is all." : "";
+    showChance(feed?.isSearch ? feed.images : []);
     if (!shown.length) explainEmpty(this.#emptiness(), this.remedies());
   }
 
@@ -247,7 +249,7 @@ export class App {
   /** Shows the histogram and the facets, whose counts may take a moment. @param {CollectionFeed | SearchFeed} feed
    * @param {AbortSignal} signal */
   async #refine(feed, signal) {
-    this.histogram.show(feed.isSearch ? feed.images.map((image) => image.score ?? 0) : [], this.state.cut);
+    this.histogram.show(feed.isSearch ? feed.images : [], this.state.cut);
     if (feed instanceof SearchFeed) {
       await feed.unfiltered(signal);
       if (!signal.aborted) this.#showFacets(feed);
@@ -299,6 +301,7 @@ export class App {
     this.feed = null;
     this.grid.show([], false);
     this.histogram.show([], null);
+    showChance([]);
     byId("heading").textContent = "No images";
     byId("took").textContent = byId("end").textContent = "";
     explain(error, this.remedies());

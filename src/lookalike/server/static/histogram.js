@@ -1,4 +1,5 @@
 /** The histogram of the scores, which is a slider as well: what is left of it is cut off at once. */
+import { countBeyond, explainLine } from "./chance.js";
 import { counted, number, scoreText } from "./counts.js";
 import { byId } from "./element.js";
 
@@ -10,6 +11,7 @@ export class Histogram {
   constructor({ onCut }) {
     this.slider = byId("cut");
     /** @type {number[]} */ this.scores = [];
+    this.beyond = 0;
     this.slider.addEventListener("input", () => {
       this.#showCut();
       onCut(this.cut, false);
@@ -23,11 +25,14 @@ export class Histogram {
     return value <= Number(this.slider.min) ? null : Number(value.toFixed(3));
   }
 
-  /** @param {number[]} scores from the best on @param {number | null} cut */
-  show(scores, cut) {
-    byId("scores").hidden = scores.length < 2;
-    if (scores.length < 2) return;
+  /** @param {import("./images.js").Image[]} images @param {number | null} cut */
+  show(images, cut) {
+    byId("scores").hidden = images.length < 2;
+    if (images.length < 2) return;
+    const scores = images.map((image) => image.score ?? 0).sort((a, b) => b - a);
     this.scores = scores;
+    this.beyond = countBeyond(images);
+    explainLine(images, this.beyond);
     const low = Math.floor(scores[scores.length - 1] / STEP) * STEP;
     const high = Math.max(Math.ceil(scores[0] / STEP) * STEP, low + STEP);
     Object.assign(this.slider, { min: low.toFixed(3), max: high.toFixed(3), step: STEP });
@@ -51,7 +56,17 @@ export class Histogram {
       return bar;
     });
     byId("bars").setAttribute("viewBox", `0 0 ${BINS} 100`);
-    byId("bars").replaceChildren(...bars);
+    byId("bars").replaceChildren(...bars, ...this.#line(low, high));
+  }
+
+  /** Where "beyond chance" begins: what is as near has about so high a score. @param {number} low @param {number} high */
+  #line(low, high) {
+    if (!this.beyond || this.beyond === this.scores.length) return [];
+    const at = (this.scores[this.beyond - 1] + this.scores[this.beyond]) / 2;
+    const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
+    const x = ((at - low) / (high - low)) * BINS;
+    for (const [name, value] of Object.entries({ x1: x, x2: x, y1: 0, y2: 100 })) line.setAttribute(name, String(value));
+    return [line];
   }
 
   #showCut() {

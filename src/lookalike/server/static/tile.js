@@ -1,4 +1,5 @@
 /** A tile of the grid: an image with its true ratio, what is known of it, and what can be done with it. */
+import { chanceText } from "./chance.js";
 import { counted, nameAndFolder, scoreText } from "./counts.js";
 import { byId } from "./element.js";
 import { srcset, thumbnail } from "./images.js";
@@ -77,6 +78,7 @@ function showFacts(tile, image) {
   else {
     tile.querySelector(".bar i").style.width = `${Math.max(image.score, 0) * 100}%`;
     tile.querySelector(".score").textContent = scoreText(image.score);
+    tile.querySelector(".score").title = chanceText(image);
   }
   tile.querySelector(".label").textContent = image.label ?? "";
   tile.querySelector(".name bdi").textContent = base;
@@ -101,6 +103,7 @@ function name(tile, { image, copies }) {
   };
   const facts = [image.key];
   if (image.score !== undefined) facts.push(`score ${scoreText(image.score)}`);
+  if (chanceText(image)) facts.push(chanceText(image));
   if (image.label) facts.push(`label ${image.label}`);
   const [base] = nameAndFolder(image.key);
   tile.setAttribute("aria-label", image.key); // else it would be called what all of its buttons are called
