@@ -24,10 +24,12 @@ def covered(seen: Differences, size: tuple[int, int]) -> NDArray[np.bool_]:
     return np.asarray(image) > 0
 
 
-def with_disc(image: Image.Image, box: tuple[int, int, int, int]) -> tuple[Image.Image, NDArray[np.bool_]]:
+def with_disc(
+    image: Image.Image, box: tuple[int, int, int, int], colour: str = "#ff00c0"
+) -> tuple[Image.Image, NDArray[np.bool_]]:
     """A copy with a disc of a colour that nothing of it has, and where that is."""
     copy, mask = image.copy(), Image.new("L", image.size)
-    ImageDraw.Draw(copy).ellipse(box, "#ff00c0")
+    ImageDraw.Draw(copy).ellipse(box, colour)
     ImageDraw.Draw(mask).ellipse(box, 255)
     return copy, np.asarray(mask) > 0
 
@@ -41,7 +43,7 @@ def test_a_disc_is_marked_and_nothing_else() -> None:
 
 
 def test_a_disc_is_marked_in_a_crop_that_is_mirrored_and_grey() -> None:
-    copy, disc = with_disc(SCENE, (150, 100, 210, 160))
+    copy, disc = with_disc(SCENE, (150, 100, 210, 160), "white")
     edited = ImageOps.mirror(part(copy, 0.2, 0.2, 0.9, 0.9)).convert("L").convert("RGB")
     where = np.asarray(ImageOps.mirror(part(Image.fromarray(disc), 0.2, 0.2, 0.9, 0.9)))
     marked = covered(found(SCENE, edited), edited.size)
