@@ -12,6 +12,8 @@ from typing import Any
 import click
 
 from lookalike.cli.hints import as_command
+from lookalike.display.text import bytes_text as bytes_text  # the commands take these from here
+from lookalike.display.text import counted as counted
 from lookalike.display.text import printable, without_surrogates
 from lookalike.errors import DamagedIndexWarning, FontWarning, IncompatibleError, UsageError, with_hints
 
@@ -63,27 +65,11 @@ def is_with_a_person() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: "1 image", "2,000 images"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def duration(seconds: float) -> str:
     """A time for people: "8 s", "3 min", "1.5 h"."""
     if seconds < 100:
         return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def size_text(number: float) -> str:
-    """A size in bytes for people: "850 kB", "2.1 MB", "12 GB"."""
-    units = ["kB", "MB", "GB", "TB"]
-    number /= 1000
-    while number >= 999.5 and len(units) > 1:
-        number /= 1000
-        del units[0]
-    unit = units[0]
-    return f"{number:.1f} {unit}" if number < 10 else f"{number:,.0f} {unit}"
 
 
 @dataclass(frozen=True)
