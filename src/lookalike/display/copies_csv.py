@@ -48,7 +48,7 @@ def write_table(duplicates: Duplicates, path: str | os.PathLike[str], *, overwri
 def _rows(duplicates: Duplicates) -> Iterator[tuple[str | int | None, ...]]:
     role = role_text(duplicates)
     for number, group in enumerate(duplicates.groups, 1):
-        yield number, role, "", "", group.why, *_facts(group.keep)
+        yield number, role, "", "", _name(group.why), *_facts(group.keep)
         for copy in group.copies:
             yield number, "copy", *_likeness(copy), *_facts(copy.image)
 

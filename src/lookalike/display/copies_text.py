@@ -40,11 +40,11 @@ def totals_text(duplicates: Duplicates) -> str:
     """How many copies there are, in a sentence, and how many bytes they take if that is known."""
     images = counted(duplicates.images, "image")
     if duplicates.against is not None:
-        of = f"images of {safe_text(duplicates.against)}"
+        other = safe_text(duplicates.against)
         if not duplicates.groups:
-            return f"None of {images} is a copy of {of}."
+            return f"None of {images} is a copy of an image of {other}."
         are = f"{duplicates.copies:,} of {images} {'is a copy' if duplicates.copies == 1 else 'are copies'}"
-        return f"{are} of {len(duplicates.groups):,} {of}{_taking(duplicates)}."
+        return f"{are} of {counted(len(duplicates.groups), 'image')} of {other}{_taking(duplicates)}."
     if not duplicates.groups:
         return f"No copies among {images}."
     copies = counted(duplicates.copies, "copy", "copies")

@@ -69,7 +69,7 @@ def copy_group_as_dict(group: "CopyGroup") -> dict[str, Any]:
         }
         for copy in group.copies
     ]
-    return {"keep": _file_as_dict(group.keep), "why": group.why, "copies": copies}
+    return {"keep": _file_as_dict(group.keep), "why": without_surrogates(group.why), "copies": copies}
 
 
 def copies_as_dict(duplicates: "Duplicates") -> dict[str, Any]:
