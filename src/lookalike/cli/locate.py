@@ -57,13 +57,13 @@ def open_other(folder: str, than: "Collection") -> "Collection":
     around = layout.nearest(Path(folder).resolve()) if layout.find(Path(folder)) is None else None
     if around:
         raise UsageError(
-            f"{safe_text(folder)}: is a part of the collection of {_shown(around)}; what is to be compared with another"
-            f" one needs a collection of its own: lookalike index {safe_text(folder)} -c DIR"
+            f"{folder}: a part of the collection of {_shown(around)}; to compare it with another one, give it a"
+            f" collection of its own: lookalike index {shlex.quote(folder)} -c DIR"
         )
     other = lookalike.open(folder)
     if other.directory.resolve() == than.directory.resolve():
         other.close()
-        raise UsageError(f"{safe_text(folder)}: the same collection; to find copies within it, leave out --against")
+        raise UsageError(f"{folder}: the same collection; to find copies within it, leave out --against")
     return other
 
 
