@@ -13,6 +13,7 @@ from tests.cli.conftest import Run
 from tests.support.commands import records
 from tests.support.edited_pictures import logo, part, recompressed, scene
 from tests.support.pictures import ColourEncoder
+from tests.support.pseudo_terminal import run_in_terminal
 
 
 def draw(path: Path, picture: object) -> None:
@@ -31,6 +32,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (photos / "sub" / "twice.png").write_bytes((photos / "scene.png").read_bytes())
     draw(photos / "logo.png", logo(original).resize((200, 150)))
     draw(photos / "pixels.bmp", original)
+    os.utime(photos / "scene.png", (1e9, 1e9))  # the oldest
     for seed in range(20, 26):
         draw(photos / "others" / f"{seed}.jpg", scene(seed))
     with lookalike.create(photos, encoder=ColourEncoder()) as collection:
@@ -67,12 +69,10 @@ def test_through_a_pipe_there_is_a_line_for_each_image(home: Path, call: Run) ->
 
 
 def test_only_grades_that_are_as_strict_count(home: Path, call: Run) -> None:
-    found = {
-        grade: [
-            line.split("\t")[1] for line in call("duplicates", "photos", "--grade", grade, cwd=home)[1].splitlines()
-        ]
-        for grade in ("same-bytes", "same-pixels", "edited-copy")
-    }
+    found = {}
+    for grade in ("same-bytes", "same-pixels", "edited-copy"):
+        out = call("duplicates", "photos", "--grade", grade, cwd=home)[1]
+        found[grade] = [line.split("\t")[1] for line in out.splitlines()]
     assert found == {
         "same-bytes": ["keep", "same bytes"],
         "same-pixels": ["keep", "same bytes", "same pixels"],
@@ -171,7 +171,7 @@ def test_images_that_cannot_be_compared_are_named_with_what_to_do(tmp_path: Path
     draw(tmp_path / "photos" / "z.png", original)
     with lookalike.create(tmp_path / "photos", encoder=ColourEncoder()) as photos:
         photos.add(tmp_path / "photos")
-    os.rename(tmp_path / "photos" / "a.png", tmp_path / "away.png")
+    (tmp_path / "photos" / "a.png").rename(tmp_path / "away.png")
     code, out, err = call("duplicates", "photos", cwd=tmp_path)
     assert (code, out) == (0, "")
     assert err == (
@@ -180,14 +180,29 @@ def test_images_that_cannot_be_compared_are_named_with_what_to_do(tmp_path: Path
         f" date: lookalike index {tmp_path}/photos\n"
     )
     for name in ("b.png", "c.png"):
-        os.rename(tmp_path / "photos" / name, tmp_path / name)
-    lookalike_files = tmp_path / "photos" / ".lookalike"
-    for path in lookalike_files.glob("pictures*"):
+        (tmp_path / "photos" / name).rename(tmp_path / name)
+    for path in (tmp_path / "photos" / ".lookalike").glob("pictures*"):  # made of the files while these were there
         path.unlink()
     code, out, err = call("duplicates", "photos", "--json", cwd=tmp_path)
     assert code == 3  # many are away
     assert [image["key"] for image in records(out)[-1]["unread"]] == ["a.png", "b.png", "c.png"]
     assert err.count("not compared: ") == 3
+
+
+def test_a_terminal_shows_a_table_the_totals_and_what_to_do_next(home: Path) -> None:
+    session = run_in_terminal(["-m", "lookalike", "duplicates", "photos", "--grade", "same-pixels"], home)
+    assert session.code == 0
+    rows = [line for line in session.lines if line]
+    size = sum((home / "photos" / name).stat().st_size for name in ("sub/twice.png", "pixels.bmp"))
+    assert rows[0] == "   id  grade        score     size  path"
+    assert [" ".join(row.split()) for row in rows[2:7]] == [
+        "1 9 keep 400x300 photos/scene.png",
+        "the oldest file",
+        "10 same bytes 1.000 400x300 photos/sub/twice.png",
+        "8 same pixels 1.000 400x300 photos/pixels.bmp",
+        f"2 copies in 1 group, among 10 images, taking {size / 1000:.0f} kB.",
+    ]
+    assert rows[7:] == ["To see them side by side, with what differs marked, add: --open", "$"]
 
 
 @pytest.mark.parametrize(

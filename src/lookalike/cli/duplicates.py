@@ -91,6 +91,8 @@ def duplicates(
         found = collection.duplicates(grade=_WORDS[grade], against=other, processes=processes, progress=report_progress)
     _print(found, limit, as_json=as_json)
     _write(found, collection, files, limit, open_page=open_page)
+    if found.groups and not (html or open_page or as_json) and output.is_with_a_person():
+        output.note("To see them side by side, with what differs marked, add: --open")
     _name_unread(found, collection)
     return exit_codes.INCOMPLETE if len(found.unread) > _MANY_UNREAD * found.images else 0
 
