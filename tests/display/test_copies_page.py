@@ -150,6 +150,12 @@ def test_only_some_groups_and_copies_are_shown_and_the_rest_is_counted(found: Du
     assert "not shown" not in page(replace(found, groups=found.groups * 2), limit=2)
 
 
+def test_the_progress_is_told_for_each_group(found: Duplicates) -> None:
+    told = list[tuple[int, int]]()
+    page(replace(found, groups=found.groups * 3), limit=2, progress=lambda *done: told.append(done))
+    assert told == [(1, 2), (2, 2)]
+
+
 def test_images_that_were_not_compared_are_named(found: Duplicates) -> None:
     text = page(replace(found, unread=(found.groups[0].keep,) * 103))
     assert text.count("<li><bdi>scene.png</bdi></li>") == 100

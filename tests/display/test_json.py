@@ -130,7 +130,7 @@ def test_a_label_that_is_not_utf8_is_given_as_escapes_and_as_base64() -> None:
 def test_a_group_of_copies_becomes_a_dictionary(tmp_path: Path) -> None:
     found = edited_group(tmp_path)
     [group] = map(copy_group_as_dict, found.groups)
-    facts = {"label": None, "width": 400, "height": 300, "attributes": {}}
+    facts: dict[str, Any] = {"label": None, "width": 400, "height": 300, "attributes": {}}
     assert group["keep"] == {
         "id": 4,
         "key": "scene.png",

@@ -123,7 +123,9 @@ def _write(
         from lookalike.display.copies_page import write_page
 
         path = files.html or output.temporary_file("copies.html")
-        write_page(found, path, title=_title(found, collection), limit=limit, overwrite=files.overwrite)
+        title = _title(found, collection)
+        with progress.steps("Drawing") as report_progress:
+            write_page(found, path, title=title, limit=limit, overwrite=files.overwrite, progress=report_progress)
         output.note(f"Wrote {safe_text(path)}")
         if open_page:
             output.open_in_browser(path)

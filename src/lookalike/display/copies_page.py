@@ -1,7 +1,7 @@
 """Writes groups of copies as one HTML file: side by side, the one to keep first, with what differs marked."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,16 +35,22 @@ def page(
     title: str | None = None,
     limit: int = _LIMIT,
     path: str | os.PathLike[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> str:
     """Returns a complete HTML page of the first `limit` groups, each with the image to keep and its copies.
 
     Where a copy shows something else than the image to keep, it is tinted; where a crop was cut out, or what a copy has
     around the image to keep, is outlined. Thumbnails are embedded; the page runs no script and loads nothing. Links are
     relative to the page if `path` says where it will be written and that is near the images (`html.address`).
+    `progress` is called with the number of groups that are drawn, and their total.
     """
     shown = duplicates.groups[:limit]
     with ThreadPoolExecutor(cores()) as pool:
-        groups = [_group(number, group, pool, path) for number, group in enumerate(shown, 1)]
+        groups = list[_Group]()
+        for number, group in enumerate(shown, 1):
+            groups.append(_group(number, group, pool, path))
+            if progress:
+                progress(number, len(shown))
     return render(
         "copies.html",
         title="Copies" if title is None else safe_text(title),
@@ -66,6 +72,7 @@ def write_page(
     title: str | None = None,
     limit: int = _LIMIT,
     overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Writes `page(duplicates)` to a file, whole or not at all.
 
@@ -77,7 +84,7 @@ def write_page(
     checked = write_file.checked_arguments(path, title=title, overwrite=overwrite)
     arguments.instance(duplicates, Duplicates, "duplicates", "what Collection.duplicates returns")
     limit = arguments.whole(limit, "limit", least=1)
-    text = page(duplicates, title=title, limit=limit, path=checked)
+    text = page(duplicates, title=title, limit=limit, path=checked, progress=progress)
     write_file.write(checked, text.encode("utf-8"), overwrite=overwrite)
 
 
