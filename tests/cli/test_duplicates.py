@@ -3,7 +3,8 @@
 import csv
 import io
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -222,3 +223,21 @@ def test_wrong_usage_is_explained(arguments: list[str], message: str, home: Path
     code, out, err = call("duplicates", "photos", *arguments, cwd=home)
     assert (code, out) == (2, "")
     assert message in err
+
+
+def test_ctrl_c_stops_a_comparison_between_two_steps_and_says_how_to_go_on(
+    home: Path, call: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = list[int]()
+
+    def slow(_: object, *, progress: Callable[[int, int], None], **__: object) -> None:
+        for done in range(5):
+            if done == 2:
+                signal.raise_signal(signal.SIGINT)
+            progress(done, 5)
+            seen.append(done)
+
+    monkeypatch.setattr(lookalike.Collection, "duplicates", slow)
+    code, out, err = call("duplicates", "photos", cwd=home)
+    assert (code, out, seen) == (130, "", [0, 1])
+    assert err == "Stopped. What was done is kept: run the same command again to carry on.\n"

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike.display.text import is_all_chance, safe_text, score_text, share_text, size_text, time_text
+from lookalike.display.text import (
+    bytes_text,
+    counted,
+    is_all_chance,
+    safe_text,
+    score_text,
+    share_text,
+    size_text,
+    time_text,
+)
 from lookalike.results import Match
 
 SHORT = {"\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
@@ -94,3 +103,16 @@ def test_all_is_chance_if_every_match_is_expected_more_than_once(numbers: list[f
     found = [Match(1, "a", None, 0.5, expected=number) for number in numbers]
     assert is_all_chance(found) is expected
     assert is_all_chance([Match(2, "q", None, 1.0, is_query=True, expected=0.0), *found]) is expected
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(0, "0.0 kB"), (850, "0.8 kB"), (45_600, "46 kB"), (999_499, "999 kB"), (999_500, "1.0 MB"), (12.4e9, "12 GB")],
+)
+def test_bytes_are_told_in_two_digits_or_all_before_the_point(number: float, expected: str) -> None:
+    assert bytes_text(number) == expected
+
+
+def test_a_number_has_its_noun_in_the_right_number() -> None:
+    assert [counted(number, "image") for number in (0, 1, 2000)] == ["0 images", "1 image", "2,000 images"]
+    assert [counted(number, "copy", "copies") for number in (1, 2)] == ["1 copy", "2 copies"]

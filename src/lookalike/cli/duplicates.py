@@ -1,7 +1,6 @@
 """The command that finds copies."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,7 +20,7 @@ _SHOWN_UNREAD = 20
 _MANY_UNREAD = 0.2  # the share of images from which on something is wrong with the folder, as when indexing
 _WORDS = {grade.replace(" ", "-"): grade for grade in GRADES}
 _HEADINGS = {
-    "What counts as a copy": ("--grade", "--against"),
+    "What counts as a copy": ("--grade", "--against", "--nearest"),
     "What to show": ("--limit", "--html", "--open", "--csv", "--overwrite", "--json"),
 }
 
@@ -39,6 +38,11 @@ _HEADINGS = {
 @click.option(
     "--against", metavar="FOLDER", type=options.FilePath(), help="Only copies of the images of another collection."
 )
+@click.option(
+    "--nearest",
+    type=click.IntRange(1),
+    help="Nearest images of each that are compared with it (default: 10, or 5 of more than 20,000).",
+)
 @click.option("--processes", type=click.IntRange(1), help="Processes that compare at once (default: one a core).")
 @click.option(
     "--limit", type=click.IntRange(1), default=100, show_default=True, help="Most groups in a terminal and on the page."
@@ -48,23 +52,11 @@ _HEADINGS = {
 @click.option("--csv", type=options.OUTPUT_FILE, help="Write a table for spreadsheets, with a row for each image.")
 @options.overwrite
 @options.as_json
-def duplicates(
-    folder: str | None,
-    directory: str | None,
-    grade: str,
-    against: str | None,
-    processes: int | None,
-    limit: int,
-    html: Path | None,
-    open_page: bool,
-    csv: Path | None,
-    overwrite: bool,
-    as_json: bool,
-) -> int:
+def duplicates(folder: str | None, directory: str | None, against: str | None, as_json: bool, **given: Any) -> int:
     """Find the images that are copies of one another.
 
     Copies are told in groups, each with the image that is suggested to be kept, and why. No file is changed or deleted.
-    A later run compares only what is new.
+    A run may be stopped at any time: the next one carries on, and compares only what is new.
 
     \b
     The grades, from the strictest to the loosest:
@@ -83,15 +75,16 @@ def duplicates(
     With --json, there is one object for each group, and a last one with the totals. Through a pipe, there is one line
     for each image: group, grade, id, score, size, path and reason, separated by tabs.
     """
-    files = output.OutputFiles(html, csv=csv, overwrite=overwrite)
+    wanted = {"grade": _WORDS[given["grade"]], **{name: given[name] for name in ("nearest", "processes")}}
+    files = output.OutputFiles(given["html"], csv=given["csv"], overwrite=given["overwrite"])
     output.check_files(files)
     collection = locate.open_collection(directory, folder=folder)
     other = None if against is None else locate.open_other(against, collection)
-    with progress.steps("Comparing") as report_progress:
-        found = collection.duplicates(grade=_WORDS[grade], against=other, processes=processes, progress=report_progress)
-    _print(found, limit, as_json=as_json)
-    _write(found, collection, files, limit, open_page=open_page)
-    if found.groups and not (html or open_page or as_json) and output.is_with_a_person():
+    with progress.comparing() as report_progress:
+        found = collection.duplicates(against=other, progress=report_progress, **wanted)
+    _print(found, given["limit"], as_json=as_json)
+    _write(found, collection, files, given["limit"], open_page=given["open_page"])
+    if found.groups and not (files.html or given["open_page"] or as_json) and output.is_with_a_person():
         output.note("To see them side by side, with what differs marked, add: --open")
     _name_unread(found, collection)
     return exit_codes.INCOMPLETE if len(found.unread) > _MANY_UNREAD * found.images else 0
