@@ -14,9 +14,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike.display.json import as_dict, evaluation_as_dict
+from lookalike.display.json import as_dict, copies_as_dict, copy_group_as_dict, evaluation_as_dict
 from lookalike.evaluation.results import Evaluation
 from lookalike.results import Match
+from tests.support.copied_images import edited_group, hostile_groups
 from tests.support.evaluations import EXACT, hostile_evaluation, labelled_evaluation
 
 ANY_TEXT = st.text(st.characters() | st.sampled_from("\\\n\x1b\u202e\udcff\ud800\U000e0001nx8"))
@@ -126,3 +127,54 @@ def test_a_label_that_is_not_utf8_is_given_as_escapes_and_as_base64() -> None:
     assert record["labels"][3]["label"] == record["worst"][3]["key"] == r"b\xff\xfe"
     for named, field in ((record["labels"][3], "label"), (record["worst"][3], "key")):
         assert base64.b64decode(named[f"{field}_bytes"]) == b"b\xff\xfe"
+
+
+def test_a_group_of_copies_becomes_a_dictionary(tmp_path: Path) -> None:
+    found = edited_group(tmp_path)
+    [group] = map(copy_group_as_dict, found.groups)
+    facts: dict[str, Any] = {"label": None, "width": 400, "height": 300, "attributes": {}}
+    assert group["keep"] == {
+        "id": 4,
+        "key": "scene.png",
+        "path": f"{tmp_path}/scene.png",
+        "bytes": (tmp_path / "scene.png").stat().st_size,
+        **facts,
+    }
+    assert group["why"] == "the most pixels"
+    assert group["copies"][1] == {
+        "id": 2,
+        "key": "logo.png",
+        "path": f"{tmp_path}/logo.png",
+        "bytes": (tmp_path / "logo.png").stat().st_size,
+        "grade": "edited copy",
+        "score": 0.9534,
+        "reason": "logo.png is scene.png, at most compressed, resized or retouched",
+        **facts,
+    }
+    assert [copy["grade"] for copy in group["copies"]] == ["same bytes", "edited copy", "edited copy"]
+
+
+def test_the_totals_of_a_search_for_copies_become_a_dictionary(tmp_path: Path) -> None:
+    found = edited_group(tmp_path)
+    assert copies_as_dict(found) == {
+        "images": 20,
+        "groups": 1,
+        "copies": 3,
+        "bytes": sum(copy.image.path.stat().st_size for copy in found.groups[0].copies),
+        "compared": 31,
+        "unread": [],
+        "against": None,
+    }
+    against = copies_as_dict(dataclasses.replace(found, against=Path("/b\udcff"), unread=(found.groups[0].keep,)))
+    assert (against["against"], base64.b64decode(against["against_bytes"])) == ("/b\\xff", b"/b\xff")
+    assert [image["key"] for image in against["unread"]] == ["scene.png"]
+
+
+def test_copies_with_hostile_names_are_strict_json(tmp_path: Path) -> None:
+    for group in hostile_groups(tmp_path).groups:
+        record = copy_group_as_dict(group)
+        text = json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8")
+        assert json.loads(text) == record
+        assert record["keep"]["bytes"] is None
+        name = record["keep"].get("key_bytes")
+        assert (base64.b64decode(name) if name else record["keep"]["key"].encode()) == os.fsencode(group.keep.key)

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike.display.text import (
+    bytes_text,
     chance_words,
+    counted,
     is_all_chance,
     label_text,
     probability_text,
@@ -116,3 +118,16 @@ def test_a_probability_is_a_percentage_and_never_certain() -> None:
     assert [probability_text(match) for match in found] == ["83%", "99%", "1%", ""]
     assert [label_text(match) for match in found] == ["dress 83%", "dress 99%", "dress 1%", "dress"]
     assert label_text(Match(1, "a", None, 0.5)) == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(0, "0.0 kB"), (850, "0.8 kB"), (45_600, "46 kB"), (999_499, "999 kB"), (999_500, "1.0 MB"), (12.4e9, "12 GB")],
+)
+def test_bytes_are_told_in_two_digits_or_all_before_the_point(number: float, expected: str) -> None:
+    assert bytes_text(number) == expected
+
+
+def test_a_number_has_its_noun_in_the_right_number() -> None:
+    assert [counted(number, "image") for number in (0, 1, 2000)] == ["0 images", "1 image", "2,000 images"]
+    assert [counted(number, "copy", "copies") for number in (1, 2)] == ["1 copy", "2 copies"]

@@ -44,6 +44,29 @@ def open_collection(
     return collection
 
 
+def open_other(folder: str, than: "Collection") -> "Collection":
+    """Opens a second collection, by its folder or its directory.
+
+    Raises:
+        UsageError: it is the first one, or the folder is only a part of a collection.
+        NoCollectionError: there is none.
+    """
+    import lookalike
+    from lookalike.storage import layout
+
+    around = layout.nearest(Path(folder).resolve()) if layout.find(Path(folder)) is None else None
+    if around:
+        raise UsageError(
+            f"{folder}: a part of the collection of {_shown(around)}; to compare it with another one, give it a"
+            f" collection of its own: lookalike index {shlex.quote(folder)} -c DIR"
+        )
+    other = lookalike.open(folder)
+    if other.directory.resolve() == than.directory.resolve():
+        other.close()
+        raise UsageError(f"{folder}: the same collection; to find copies within it, leave out --against")
+    return other
+
+
 def mention_nested(collection: "Collection", told: Path | None = None) -> None:
     """Says which other collections have images of this one, if any; `told` is one that has been named already."""
     from lookalike.storage import layout

@@ -13,6 +13,7 @@ import click
 from lookalike import errors
 from lookalike.cli import (
     demo,
+    duplicates,
     exit_codes,
     indexing,
     missing,
@@ -73,8 +74,8 @@ def cli() -> None:
 
 for _command in (
     *(indexing.index, indexing.plan, indexing.build),
-    *(searching.search, upkeep.evaluate, tables.attributes, upkeep.info, upkeep.check, upkeep.remove),
-    *(missing.prune, missing.relocate, serving.serve),
+    *(searching.search, duplicates.duplicates, upkeep.evaluate, tables.attributes),
+    *(upkeep.info, upkeep.check, upkeep.remove, missing.prune, missing.relocate, serving.serve),
     *(models.models, demo.demo, demo.completion),
 ):
     cli.add_command(_command)

@@ -91,7 +91,7 @@ def import_(source: str, name: str | None, as_json: bool, **given: Any) -> None:
         output.print_json(_facts(model.card.name))
         return
     card = model.card
-    output.say(f"{card.name}: {card.dim:,} dimensions, {output.size_text(model.bytes)}, in {safe_text(model.folder)}")
+    output.say(f"{card.name}: {card.dim:,} dimensions, {output.bytes_text(model.bytes)}, in {safe_text(model.folder)}")
     output.say(f"To use it: lookalike index FOLDER --model {card.name}")
     if image_encoder.computes_bfloat16():
         output.say("With --precision bf16, this processor runs most models about twice as fast.")
@@ -134,7 +134,7 @@ def show(name: str, as_json: bool) -> None:
         return
     for title, value in _card_rows(card).items():
         output.say(f"{title:<13}{safe_text(value)}")
-    output.say(f"{'size':<13}{output.size_text(facts['bytes'])}, in {safe_text(facts['path'])}")
+    output.say(f"{'size':<13}{output.bytes_text(facts['bytes'])}, in {safe_text(facts['path'])}")
 
 
 @models.command()
@@ -234,8 +234,8 @@ def _import_progress() -> Iterator[Callable[["ImportProgress"], None]]:
     with progress.bar("Importing") as advance:
 
         def show(progress: "ImportProgress") -> None:
-            of = f" of {output.size_text(progress.total)}" if progress.total else ""
-            amount = f", {output.size_text(progress.done)}{of}" if progress.done else ""
+            of = f" of {output.bytes_text(progress.total)}" if progress.total else ""
+            amount = f", {output.bytes_text(progress.done)}{of}" if progress.done else ""
             advance(progress.done / progress.total if progress.total else 0.0, f"{progress.stage}{amount}")
 
         try:
@@ -263,7 +263,7 @@ def _facts(name: str) -> dict[str, Any]:
 def _line_of(model: Mapping[str, Any], width: int) -> str:
     """What a model is, in a line that fits a terminal; its source, which comes last, may end in an ellipsis there."""
     text = ", text" if model.get("text") else ""
-    size, source = output.size_text(model["bytes"]), safe_text(model["source"])
+    size, source = output.bytes_text(model["bytes"]), safe_text(model["source"])
     line = f"{model['name']:<{width}}  {model['dim']:>5,} dimensions{text}  {size:>7}  {source}"
     return shortened(line, shutil.get_terminal_size().columns) if sys.stdout.isatty() else line
 

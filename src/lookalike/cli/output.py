@@ -1,9 +1,12 @@
 """What every command needs for its output: results go to standard output, the rest to standard error."""
 
+import itertools
 import json
 import os
 import re
 import sys
+import tempfile
+import webbrowser
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +15,8 @@ from typing import Any
 import click
 
 from lookalike.cli.hints import as_command
+from lookalike.display.text import bytes_text as bytes_text  # the commands take these from here
+from lookalike.display.text import counted as counted
 from lookalike.display.text import printable, without_surrogates
 from lookalike.errors import DamagedIndexWarning, FontWarning, IncompatibleError, UsageError, with_hints
 
@@ -63,27 +68,11 @@ def is_with_a_person() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: "1 image", "2,000 images"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def duration(seconds: float) -> str:
     """A time for people: "8 s", "3 min", "1.5 h"."""
     if seconds < 100:
         return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def size_text(number: float) -> str:
-    """A size in bytes for people: "850 kB", "2.1 MB", "12 GB"."""
-    units = ["kB", "MB", "GB", "TB"]
-    number /= 1000
-    while number >= 999.5 and len(units) > 1:
-        number /= 1000
-        del units[0]
-    unit = units[0]
-    return f"{number:.1f} {unit}" if number < 10 else f"{number:,.0f} {unit}"
 
 
 @dataclass(frozen=True)
@@ -93,11 +82,13 @@ class OutputFiles:
     Attributes:
         html: the page or report, if one is wanted.
         sheet: the contact sheet, if one is wanted.
+        csv: the table, if one is wanted.
         overwrite: replace files that Lookalike has not written.
     """
 
     html: Path | None = None
     sheet: Path | None = None
+    csv: Path | None = None
     overwrite: bool = False
 
 
@@ -105,12 +96,25 @@ def check_files(files: OutputFiles) -> None:
     """Raises UsageError, before the work, if its result could not be written or would replace a file of the user's."""
     from lookalike.display import write_file
 
-    html, sheet = files.html, files.sheet
-    if sheet and sheet.suffix.lower() not in {".jpg", ".jpeg", ".png"}:
-        raise UsageError(f"{sheet}: a contact sheet is written as .jpg or .png")
-    for path in filter(None, (html, sheet)):
+    named = {"page": files.html, "contact sheet": files.sheet, "table": files.csv}
+    wanted = {what: path for what, path in named.items() if path}
+    if files.sheet and files.sheet.suffix.lower() not in {".jpg", ".jpeg", ".png"}:
+        raise UsageError(f"{files.sheet}: a contact sheet is written as .jpg or .png")
+    for path in wanted.values():
         if not os.path.isdir(path.parent):
             raise UsageError(f"{path}: there is no folder {path.parent}")
         write_file.check(path, overwrite=files.overwrite)
-    if html and sheet and os.path.realpath(html) == os.path.realpath(sheet):
-        raise UsageError(f"{html}: is to be both the page and the contact sheet; give two paths")
+    for (what, path), (other, second) in itertools.combinations(wanted.items(), 2):
+        if os.path.realpath(path) == os.path.realpath(second):
+            raise UsageError(f"{path}: is to be both the {what} and the {other}; give two paths")
+
+
+def temporary_file(name: str) -> Path:
+    """A path of that name in a new folder of its own, for a file that is only looked at."""
+    return Path(tempfile.mkdtemp(prefix="lookalike-")) / name
+
+
+def open_in_browser(page: Path) -> None:
+    """Opens a page in the browser, or says that there is none."""
+    if not webbrowser.open(page.resolve().as_uri()):
+        note("There is no browser to open it with.")

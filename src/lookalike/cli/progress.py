@@ -5,6 +5,7 @@ What is printed while a bar is shown comes above it, on lines of its own. A rate
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -75,6 +76,21 @@ def steps(what: str) -> Iterator[Callable[[int, int], None]]:
     """Shows how many steps are done, and their total."""
     with bar(what) as advance:
         yield lambda done, total: advance(done / max(total, 1), f"{done:,} of {total:,}")
+
+
+@contextmanager
+def comparing() -> Iterator[Callable[[int, int], None]]:
+    """Shows the share of the steps that is done and the time left; Ctrl-C stops the run between two of them."""
+    begun = time.monotonic()
+    with _interruptible() as stop_if_asked, bar("Comparing") as advance:
+
+        def show(done: int, total: int) -> None:
+            stop_if_asked()
+            share, seconds = done / max(total, 1), time.monotonic() - begun
+            left = f", {duration(seconds / share - seconds)} left" if share and seconds >= UNTIL_RATE_S else ""
+            advance(share, f"{share:.0%}{left}")
+
+        yield show
 
 
 @contextmanager

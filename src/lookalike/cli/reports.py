@@ -1,8 +1,6 @@
 """What the commands report, as text or as JSON."""
 
 import sys
-import tempfile
-import webbrowser
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.cli.hints import as_command
 from lookalike.cli.made_of import exclusion_text, sources_text
-from lookalike.cli.output import UNTIL_RATE_S, OutputFiles, counted, duration, note, print_json, say, size_text
+from lookalike.cli.output import (
+    UNTIL_RATE_S,
+    OutputFiles,
+    bytes_text,
+    counted,
+    duration,
+    note,
+    open_in_browser,
+    print_json,
+    say,
+    temporary_file,
+)
 from lookalike.display.advice import order_advice
 from lookalike.display.json import as_dict, skip_as_dict
 from lookalike.display.text import is_all_chance, safe_text, share_text, time_text
@@ -77,15 +86,15 @@ def print_plan(plan: "Plan", *, as_json: bool) -> None:
     milliseconds = time_text(searching.milliseconds)
     time = f"about {duration(plan.seconds)}, at {trial.files_per_second:,.0f} files/s"
     rows = {
-        "files": f"{census.files:,}, {size_text(census.bytes)}{known}{unusable}",
+        "files": f"{census.files:,}, {bytes_text(census.bytes)}{known}{unusable}",
         "time": time if trial.tried else "none: there is nothing to process",
-        "disk": f"about {size_text(plan.bytes)}, of which {size_text(plan.vector_bytes)} are vectors",
-        "memory": f"about {size_text(plan.memory_bytes)} to index, {size_text(searching.memory_bytes)} to search",
+        "disk": f"about {bytes_text(plan.bytes)}, of which {bytes_text(plan.vector_bytes)} are vectors",
+        "memory": f"about {bytes_text(plan.memory_bytes)} to index, {bytes_text(searching.memory_bytes)} to search",
         "index": f"none: a search compares with all {plan.vectors:,} vectors, in about {milliseconds}",
     }
     if searching.spec:
         built = f", built in about {duration(searching.build_seconds)}" if searching.build_seconds else ""
-        size = size_text(searching.index_bytes)
+        size = bytes_text(searching.index_bytes)
         rows["index"] = f"{searching.spec}, {size}{built}; a search takes about {milliseconds}"
     for name, value in rows.items():
         say(f"{name:<12}{value}")
@@ -219,11 +228,11 @@ def print_matches(
 def _write_page(matches: "Matches", files: OutputFiles, *, open_page: bool) -> None:
     from lookalike.display.page import write_page
 
-    path = files.html or Path(tempfile.mkdtemp(prefix="lookalike-")) / "matches.html"
+    path = files.html or temporary_file("matches.html")
     write_page(matches, path, overwrite=files.overwrite)
     note(f"Wrote {safe_text(path)}")
-    if open_page and not webbrowser.open(path.resolve().as_uri()):
-        note("There is no browser to open it with.")
+    if open_page:
+        open_in_browser(path)
 
 
 def print_info(info: "Info", *, as_json: bool) -> None:

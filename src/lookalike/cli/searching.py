@@ -79,7 +79,7 @@ def search(
     if (image_id is None) != bool(queries or texts) or (image_id is not None and terms):
         raise errors.UsageError("search: give one or more images or --text, or the --id of one image, which goes alone")
     wanted = {name: given.pop(name) for name in ("k", "min_score", "exact", "recall", "refine", "confident", "fold")}
-    files = output.OutputFiles(given.pop("html"), given.pop("sheet"), given.pop("overwrite"))
+    files = output.OutputFiles(given.pop("html"), given.pop("sheet"), overwrite=given.pop("overwrite"))
     output.check_files(files)
     collection = locate.open_collection(directory, near=_files(queries), is_named=True, max_pixels=max_pixels)
     wanted["where"] = filters.where_of(labels, locate.key_of_folder(under, collection), conditions)

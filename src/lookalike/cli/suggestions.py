@@ -10,6 +10,7 @@ from lookalike.display.text import printable
 # The commands that a word may mean; the first that there is counts, since `models` has others.
 _COMMANDS = {
     "search": "find query similar like lookup match nearest",
+    "duplicates": "duplicate dupes dups dedupe dedup copies copy near-duplicates",
     "remove": "delete del rm forget drop exclude uninstall",
     "list": "ls list all",
     "info": "ls list status stat stats show describe",
@@ -31,6 +32,10 @@ _COMMANDS = {
 }
 _OPTIONS = {
     "-k": "--top --top-k --topk --limit --count --number --num --max --results --k -n -l",
+    "--limit": "-k -n --top --max --count --number --groups",
+    "--against": "--reference --with --compare --other --test",
+    "--grade": "--threshold --level --similarity --min-score --method",
+    "--processes": "--threads --jobs --workers --cores -j -t",
     "--where": "--filter --attribute --attributes --tag",
     "--label": "--class --category",
     "--under": "--folder --dir --in",

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 import lookalike
@@ -123,6 +125,15 @@ def render(template: str, **values: Any) -> str:
     Jinja escapes every value for HTML; a name has to pass through the filter `as_text` as well (`safe_text`).
     """
     return _environment().get_template(template).render(version=lookalike.__version__, **values)
+
+
+def mark_uri(mark: NDArray[np.bool_], colour: tuple[int, int, int], opacity: float) -> str:
+    """Returns a `data:` URI of an image of that shape, in one colour where `mark` says so and clear elsewhere."""
+    image = Image.fromarray(mark.astype(np.uint8), "L")
+    image.putpalette([0, 0, 0, *colour])
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", bits=1, transparency=bytes([0, round(255 * opacity)]))
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _data_uri(image: Image.Image) -> str:

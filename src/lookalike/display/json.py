@@ -7,10 +7,12 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lookalike.display.copies_text import file_bytes, freed_bytes
 from lookalike.display.text import without_surrogates
 from lookalike.results import IndexedImage, Match, Origin, Skipped
 
 if TYPE_CHECKING:  # metrics loads numpy
+    from lookalike.duplicates.results import CopyGroup, Duplicates
     from lookalike.evaluation.results import Calibration, Evaluation, WorstQuery
     from lookalike.index.operating_point import OperatingPoint
     from lookalike.metrics import LabelQuality
@@ -55,6 +57,39 @@ def image_as_dict(image: IndexedImage) -> dict[str, Any]:
         "height": image.height,
         "attributes": plain(image.attributes),
     }
+
+
+def copy_group_as_dict(group: "CopyGroup") -> dict[str, Any]:
+    """Converts an image and its copies, with the sizes of their files; see `as_dict`."""
+    copies = [
+        {
+            **_file_as_dict(copy.image),
+            "grade": copy.grade,
+            "score": plain(copy.score),
+            "reason": without_surrogates(copy.reason),
+        }
+        for copy in group.copies
+    ]
+    return {"keep": _file_as_dict(group.keep), "why": without_surrogates(group.why), "copies": copies}
+
+
+def copies_as_dict(duplicates: "Duplicates") -> dict[str, Any]:
+    """Converts what is known of a search for copies besides its groups; see `as_dict`."""
+    against = None if duplicates.against is None else str(duplicates.against)
+    return {
+        "images": duplicates.images,
+        "groups": len(duplicates.groups),
+        "copies": duplicates.copies,
+        "bytes": freed_bytes(duplicates),
+        "compared": duplicates.compared,
+        "unread": [_file_as_dict(image) for image in duplicates.unread],
+        **named("against", against),
+    }
+
+
+def _file_as_dict(image: IndexedImage) -> dict[str, Any]:
+    path = None if image.path is None else str(image.path)
+    return {**image_as_dict(image), **named("path", path), "bytes": file_bytes(image)}
 
 
 def skip_as_dict(skip: Skipped) -> dict[str, Any]:

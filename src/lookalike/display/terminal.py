@@ -87,10 +87,10 @@ def table(matches: Matches) -> "Table":
         facts = [shortened(attribute_text(match, each), _ATTRIBUTE_COLUMNS) for each in shown] or [size]
         link = None
         if match.path:
-            name, link = safe_text(_from_here(match.path)), Style(link=match.path.absolute().as_uri())
+            name, link = safe_text(from_here(match.path)), Style(link=match.path.absolute().as_uri())
         mark = _QUERY_MARK if match.is_query else ""
         likely = f" {found}" if (found := probability_text(match)) else ""
-        cell = _Cell(shortened(label, _LABEL_COLUMNS), shortened, likely), _Cell(name, shortened_path, mark, link)
+        cell = Cell(shortened(label, _LABEL_COLUMNS), shortened, likely), Cell(name, shortened_path, mark, link)
         # rich reads plain strings as markup, in which [red].jpg is a colour.
         told = [score, chance_text(match)] if has_chance else [score]
         table.add_row(Text(number), Text(id_), *map(Text, told), cell[0], *map(Text, facts), cell[1])
@@ -98,7 +98,7 @@ def table(matches: Matches) -> "Table":
 
 
 @dataclass(frozen=True)
-class _Cell:
+class Cell:
     """A text that is cut to the width of its column, and a mark after it that is not."""
 
     text: str
@@ -120,7 +120,7 @@ class _Cell:
         return Measurement(min(width, _MIN_COLUMNS), width)
 
 
-def _from_here(path: Path) -> Path:
+def from_here(path: Path) -> Path:
     """Returns a path below the current folder relative to it, and any other path as it is."""
     try:
         here = Path.cwd()

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from lookalike.results import BEYOND_CHANCE, NEAR_CHANCE, Match
+from lookalike.results import BEYOND_CHANCE, NEAR_CHANCE, IndexedImage, Match
 
 _SHORT = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 # The two zero-width joiners are invisible, but Persian, the Indic scripts and many emoji need them.
@@ -123,9 +123,9 @@ def is_all_chance(matches: Iterable[Match]) -> bool:
     return bool(expected) and all(each is not None and each > NEAR_CHANCE for each in expected)
 
 
-def size_text(match: Match) -> str:
+def size_text(image: Match | IndexedImage) -> str:
     """Formats width and height in pixels as `400x533`; "" if they are not known."""
-    return f"{match.width}x{match.height}" if match.width and match.height else ""
+    return f"{image.width}x{image.height}" if image.width and image.height else ""
 
 
 def attribute_text(match: Match, name: str) -> str:
@@ -146,6 +146,22 @@ def time_text(milliseconds: float) -> str:
         return "0 ms"
     decimals = min(max(1 - math.floor(math.log10(milliseconds)), 0), 6)
     return f"{milliseconds:,.{decimals}f} ms"
+
+
+def bytes_text(number: float) -> str:
+    """A size in bytes for people: "850 kB", "2.1 MB", "12 GB"."""
+    units = ["kB", "MB", "GB", "TB"]
+    number /= 1000
+    while number >= 999.5 and len(units) > 1:
+        number /= 1000
+        del units[0]
+    unit = units[0]
+    return f"{number:.1f} {unit}" if number < 10 else f"{number:,.0f} {unit}"
+
+
+def counted(number: int, noun: str, nouns: str | None = None) -> str:
+    """A number with its noun, whose plural may be given: "1 image", "2,000 images"."""
+    return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
 def date_text(date: datetime) -> str:

@@ -14,8 +14,10 @@ from lookalike.display.text import safe_text
 from lookalike.errors import ImageError, LookalikeError
 from lookalike.images import decode
 from lookalike.images.reading import read
-from lookalike.results import Match
+from lookalike.results import IndexedImage, Match
 from lookalike.search.terms import Term
+
+_STORED = (Match, IndexedImage)
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ def thumbnails(sources: Iterable[Any], side: int, max_pixels: int | None = None)
 
     Of an image with more than `max_pixels`, the usual limit by default, there is only the reason.
 
-    A source is a match, a term of a query, or any other query image: a path, the bytes of a file, an open file, a
-    PIL image or a `uint8` array.
+    A source is a match, an image of a collection, a term of a query, or any other query image: a path, the bytes of a
+    file, an open file, a PIL image or a `uint8` array.
     """
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         return list(pool.map(lambda source: _thumbnail(source, side, max_pixels or decode.MAX_PIXELS), sources))
@@ -56,7 +58,7 @@ def _thumbnail(source: Any, side: int, max_pixels: int) -> Thumbnail:
             return Thumbnail("", None, None, text=safe_text(own if source.text is None else source.text))
         source = source.image
     name, path = _name(source)
-    if source is None or (isinstance(source, Match) and source.path is None):
+    if source is None or (isinstance(source, _STORED) and source.path is None):
         return Thumbnail(name, path, None, "not a file of its own")
     try:
         return Thumbnail(name, path, decode.thumbnail(_indexed_file(source), side, max_pixels=max_pixels))
@@ -66,12 +68,12 @@ def _thumbnail(source: Any, side: int, max_pixels: int) -> Thumbnail:
 
 
 def _indexed_file(source: Any) -> Any:
-    """The bytes of a match's file, if they are those that were indexed; any other source as it is.
+    """The bytes of the file of a collection's image, if they are those that were indexed; any other source as it is.
 
     A collection of a stranger's may name any file as its image, but to have it shown, it would have to know its bytes.
     """
-    if not isinstance(source, Match) or source.sha256 is None:
-        return source.path if isinstance(source, Match) else source
+    if not isinstance(source, _STORED) or source.sha256 is None:
+        return source.path if isinstance(source, _STORED) else source
     assert source.path
     data = read(source.path).data
     if hashlib.sha256(data).digest() != source.sha256:
@@ -80,7 +82,7 @@ def _indexed_file(source: Any) -> Any:
 
 
 def _name(source: Any) -> tuple[str, Path | None]:
-    if isinstance(source, Match):
+    if isinstance(source, _STORED):
         return safe_text(source.key), source.path
     if isinstance(source, str | os.PathLike):
         path = Path(source).absolute()

@@ -13,6 +13,7 @@ from lookalike.storage import layout
 from lookalike.system import durable
 
 PAGE = b"<!-- Written by Lookalike -->"  # in templates/base.html; contact sheets have `marks.SHEET`
+COPIES = b"group,role,grade,score,reason,id,key,path,"  # how tables of `copies_csv` begin
 
 
 def write(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = False) -> None:
@@ -74,6 +75,8 @@ def refusal(path: str | os.PathLike[str]) -> str | None:
         return f"what is there cannot be read ({error.strerror})"
     if not start or marks.has_mark(start, marks.SHEET, PAGE):
         return None
+    if marks.has_mark(start, COPIES):
+        return "there is a table of copies, which somebody may have edited"
     if Path(path).is_symlink():
         return f"a link to {safe_text(target)}, which Lookalike has not written"
     return "there is a file that Lookalike has not written"

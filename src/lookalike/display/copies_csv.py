@@ -1,0 +1,70 @@
+"""Writes groups of copies as a table for spreadsheets and other programs: CSV, a row for each image."""
+
+import csv
+import io
+import os
+import re
+from collections.abc import Iterator
+
+from lookalike import arguments
+from lookalike.display import write_file
+from lookalike.display.copies_text import file_bytes, role_text
+from lookalike.display.text import is_harmless, safe_text, score_text
+from lookalike.duplicates.results import Copy, Duplicates
+from lookalike.results import IndexedImage
+
+HEAD = ("group", "role", "grade", "score", "reason", "id", "key", "path", "width", "height", "bytes")
+_MARK = "\ufeff"  # by which Excel knows that a table is UTF-8
+_RISKY = re.compile(r"[=+\-@\t\r]")  # what a spreadsheet would take for a formula, at the beginning of a cell
+
+
+def table(duplicates: Duplicates) -> str:
+    """Returns a table as CSV (RFC 4180), with a row for each image of each group, the one to keep first.
+
+    Its role is "keep", or "reference" if it is one of another collection, and its reason is why it is kept; the others
+    have the role "copy". A text that a spreadsheet would take for a formula has an apostrophe before it. A name is as
+    it is, unless it has control characters or the like, which are escaped (`safe_text`).
+    """
+    written = io.StringIO()
+    writer = csv.writer(written)
+    writer.writerow(HEAD)
+    writer.writerows(map(_cell, row) for row in _rows(duplicates))
+    return written.getvalue()
+
+
+def write_table(duplicates: Duplicates, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Writes `table(duplicates)` to a file in UTF-8 with a byte order mark, whole or not at all.
+
+    Raises:
+        UsageError: no file can be written at that path, or there is one already, without `overwrite`: even an earlier
+            table, since somebody may have edited it.
+        StorageError: the disk is full or failing.
+    """
+    checked = write_file.checked_arguments(path, overwrite=overwrite)
+    arguments.instance(duplicates, Duplicates, "duplicates", "what Collection.duplicates returns")
+    write_file.write(checked, (_MARK + table(duplicates)).encode("utf-8"), overwrite=overwrite)
+
+
+def _rows(duplicates: Duplicates) -> Iterator[tuple[str | int | None, ...]]:
+    role = role_text(duplicates)
+    for number, group in enumerate(duplicates.groups, 1):
+        yield number, role, "", "", _name(group.why), *_facts(group.keep)
+        for copy in group.copies:
+            yield number, "copy", *_likeness(copy), *_facts(copy.image)
+
+
+def _likeness(copy: Copy) -> tuple[str, str, str]:
+    return copy.grade, score_text(copy.score), _name(copy.reason)
+
+
+def _facts(image: IndexedImage) -> tuple[str | int | None, ...]:
+    path = None if image.path is None else _name(os.fspath(image.path))
+    return image.id, _name(image.key), path, image.width or None, image.height or None, file_bytes(image)
+
+
+def _name(text: str) -> str:
+    return text if is_harmless(text) else safe_text(text)
+
+
+def _cell(value: str | int | None) -> str | int | None:
+    return f"'{value}" if isinstance(value, str) and _RISKY.match(value) else value

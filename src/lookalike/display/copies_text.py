@@ -1,0 +1,102 @@
+"""Says in words what a search for copies found: why an image is a copy, how many there are, and what they take."""
+
+import os
+import stat
+from collections import Counter
+from pathlib import Path
+
+from lookalike.display.text import bytes_text, counted, safe_text
+from lookalike.duplicates.results import Copy, CopyGroup, Duplicates
+from lookalike.results import IndexedImage
+
+_TOLD_BY_GRADE = ("same bytes", "same pixels")
+_NOTHING_MORE = "is it, "
+
+
+def role_text(duplicates: Duplicates) -> str:
+    """What the first image of each group is: "keep", or "reference" if it is one of another collection."""
+    return "keep" if duplicates.against is None else "reference"
+
+
+def reason_text(copy: Copy, keep: IndexedImage) -> str:
+    """Why an image is a copy, beside its name and below that of the image to keep: "a crop of it, mirrored".
+
+    "it" is the image to keep, "this" the copy. "" if the grade says all; safe text.
+    """
+    if copy.grade in _TOLD_BY_GRADE:
+        return ""
+    reason = _replaced(copy.reason, {copy.image.key: "this", keep.key: "it"})
+    if reason is None:
+        return safe_text(copy.reason)
+    if reason.startswith("this and it "):
+        return safe_text(f"both {reason.removeprefix('this and it ')}")
+    reason = reason.removeprefix("this ")
+    if reason.startswith(_NOTHING_MORE):
+        return safe_text(reason.removeprefix(_NOTHING_MORE))
+    return safe_text(reason.removeprefix("is "))
+
+
+def totals_text(duplicates: Duplicates) -> str:
+    """How many copies there are, in a sentence, and how many bytes they take if that is known."""
+    images = counted(duplicates.images, "image")
+    if duplicates.against is not None:
+        other = safe_text(duplicates.against)
+        if not duplicates.groups:
+            return f"None of {images} is a copy of an image of {other}."
+        are = f"{duplicates.copies:,} of {images} {'is a copy' if duplicates.copies == 1 else 'are copies'}"
+        return f"{are} of {counted(len(duplicates.groups), 'image')} of {other}{_taking(duplicates)}."
+    if not duplicates.groups:
+        return f"No copies among {images}."
+    copies = counted(duplicates.copies, "copy", "copies")
+    return f"{copies} in {counted(len(duplicates.groups), 'group')}, among {images}{_taking(duplicates)}."
+
+
+def file_bytes(image: IndexedImage) -> int | None:
+    """The size of an image's file now; None if it is gone or is no regular file."""
+    status = _status(image.path)
+    return status and status.st_size
+
+
+def freed_bytes(duplicates: Duplicates) -> int:
+    """How many bytes of files the copies take, those that are gone not counted.
+
+    A file with several names (a hard link) frees nothing while one of the other names stays.
+    """
+    return sum(status.st_size for group in duplicates.groups for status in _freed(group))
+
+
+def _freed(group: CopyGroup) -> list[os.stat_result]:
+    """The files of the copies of a group that would be gone with them."""
+    paths = {copy.image.path for copy in group.copies} - {group.keep.path}
+    found = [status for path in paths if (status := _status(path)) is not None]
+    names = Counter((status.st_dev, status.st_ino) for status in found)
+    files = {(status.st_dev, status.st_ino): status for status in found}
+    return [status for number, status in files.items() if names[number] >= status.st_nlink]
+
+
+def _taking(duplicates: Duplicates) -> str:
+    size = freed_bytes(duplicates)
+    return f", taking {bytes_text(size)}" if size else ""
+
+
+def _status(path: Path | None) -> os.stat_result | None:
+    try:
+        status = path and os.lstat(path)
+    except (OSError, ValueError):
+        return None
+    return status if status and stat.S_ISREG(status.st_mode) else None
+
+
+def _replaced(text: str, words: dict[str, str]) -> str | None:
+    """A text with names replaced by words; None if it does not name each at exactly one place, as words of its own.
+
+    A name that is not there at all is left out: a copy may be one of a third image.
+    """
+    padded = f" {text} "
+    for name in sorted(words, key=len, reverse=True):
+        places = [each for mark in " ," if padded.count(each := f" {name}{mark}")]
+        if sum(map(padded.count, places)) > 1:
+            return None
+        for place in places:
+            padded = padded.replace(place, f" {words[name]}{place[-1]}")
+    return padded.strip()
