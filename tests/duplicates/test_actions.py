@@ -3,13 +3,15 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lookalike import Collection
-from lookalike.duplicates.actions import ActionPlan
+from lookalike.duplicates.actions import ActionName, ActionPlan
 from lookalike.errors import LockedError, StorageError, UsageError
+from lookalike.system import durable
 from tests.support.copies_of_files import by_key, facts, grouped, mark
 from tests.support.pictures import draw
 
@@ -296,3 +298,65 @@ def test_a_folder_that_may_not_be_written_to_loses_nothing(
     assert [each.reason for each in report.left] == ["permission denied"]
     assert facts(photos.folder) == before
     assert facts(elsewhere) == {}
+
+
+def test_a_hard_link_of_what_stays_may_go(photos: Collection, elsewhere: Path) -> None:
+    before = facts(photos.folder)
+    mark(photos, SAME[2])
+    photos.act_on_copies(photos.plan_action(grouped(photos, SAME), "link"))
+    [done] = photos.act_on_copies(planned(photos, elsewhere, SAME)).done
+    assert done.place.samefile(photos.folder / SAME[0])
+    photos.undo_action(2)
+    photos.undo_action(1)
+    assert facts(photos.folder) == before
+
+
+def test_with_a_reference_collection_its_image_stays(photos: Collection, elsewhere: Path) -> None:
+    """Its images have ids of their own: that one of them is marked here says nothing about it."""
+    images = by_key(photos)
+    here = grouped(photos, ("00.png", SAME[2]))
+    outside = elsewhere.parent / "reference" / "x.png"
+    outside.parent.mkdir(parents=True)
+    shutil.copy(photos.folder / SAME[2], outside)
+    theirs = replace(images[SAME[2]], key="x.png", path=outside)
+    found = replace(here, groups=(replace(here.groups[0], keep=theirs),), against=outside.parent)
+    mark(photos, SAME[2])
+    plan = photos.plan_action(found, "link")
+    assert [each.stays for each in plan.actions] == [(theirs,)]
+    [done] = photos.act_on_copies(plan).done
+    assert done.place == outside
+    assert outside.samefile(photos.folder / SAME[2])
+
+
+def test_the_very_same_file_does_not_stay_instead_of_itself(photos: Collection, elsewhere: Path) -> None:
+    here = grouped(photos, ("00.png", SAME[2]))
+    found = replace(here, groups=(replace(here.groups[0], keep=by_key(photos)[SAME[2]]),), against=photos.folder)
+    mark(photos, SAME[2])
+    report = photos.act_on_copies(photos.plan_action(found, "move", to=elsewhere))
+    [left] = report.left
+    assert left.reason.endswith(f"the same file as {photos.folder / SAME[2]})")
+    assert (photos.folder / SAME[2]).exists()
+
+
+@pytest.mark.parametrize("action", ["move", "link"])
+def test_a_disk_that_fails_at_the_end_does_not_hide_what_was_done(
+    photos: Collection, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, action: ActionName
+) -> None:
+    before, folder = facts(photos.folder), (photos.folder / SAME[2]).parent
+    mark(photos, SAME[2])
+    plan = photos.plan_action(grouped(photos, SAME), action, to=elsewhere if action == "move" else None)
+    sync_folder = durable.sync_folder
+
+    def fail(path: Path) -> None:
+        if path == folder:  # after the file has gone from it, or the link has come to it
+            raise OSError(5, "Input/output error", str(path))
+        sync_folder(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(durable, "sync_folder", fail)
+        with pytest.raises(StorageError, match="Input/output error"):
+            photos.act_on_copies(plan)
+    assert facts(photos.folder) != before
+    assert [(run.done, run.undone) for run in photos.action_runs()] == [(1, 0)]
+    assert photos.undo_action().restored == (SAME[2],)
+    assert facts(photos.folder) == before

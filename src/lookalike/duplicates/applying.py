@@ -77,7 +77,7 @@ class Applying:
 
     def _act(self, number: int, ready: _Ready) -> Path:
         """Acts on a copy, and returns where it is then; raises UnusableError if that cannot be."""
-        with self._reasons(number, ready.path):
+        with self._reasons(number, ready):
             match self._plan.action:
                 case "link":
                     place = self._link(number, ready)
@@ -90,17 +90,18 @@ class Applying:
         return place
 
     @contextmanager
-    def _reasons(self, number: int, path: Path) -> Iterator[None]:
-        """Turns what goes wrong with one file into its reason, and notes that it is where it was."""
+    def _reasons(self, number: int, ready: _Ready) -> Iterator[None]:
+        """Turns what goes wrong with one file into its reason, and notes that it is where it was, if it is."""
         try:
             yield
         except (OSError, UnusableError) as error:
-            with suppress(StorageError):
-                self._log.state(number, "back")
+            with suppress(StorageError, OSError):
+                if os.path.samestat(ready.path.lstat(), ready.status):
+                    self._log.state(number, "back")
             if isinstance(error, UnusableError):
                 raise
             if error.errno in durable.DISK_ERRORS:
-                raise StorageError(f"{error.filename or path}: {error.strerror}") from error
+                raise StorageError(f"{error.filename or ready.path}: {error.strerror}") from error
             raise UnusableError(reason_of(error)) from error
 
     def _move(self, number: int, ready: _Ready, wanted: Path) -> Path:

@@ -84,7 +84,8 @@ class Move:
         except BaseException:
             self.new.unlink()  # the old folder, say, cannot be written to
             raise
-        durable.sync_folder(self.old.parent)
+        with suppress(PermissionError):  # a folder that may be written to, but not read
+            durable.sync_folder(self.old.parent)
 
     def _copy(self) -> None:
         copy = temporary(self.new.parent, self.token)

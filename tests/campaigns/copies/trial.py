@@ -107,7 +107,8 @@ class Trial:
         for key in sorted(marked):
             if self._chance.random() < 0.2 and action != "link":
                 place = self._place.away / key if action == "move" else self._place.trash / "files" / Path(key).name
-                if not place.exists():
+                note = self._place.trash / "info" / f"{place.name}.trashinfo"  # which makes a name somebody's
+                if not (place.exists() or note.exists()):
                     place.parent.mkdir(parents=True, exist_ok=True)
                     place.write_bytes(self._chance.randbytes(40))
                     self._plants[place] = FileFacts.of(place)
