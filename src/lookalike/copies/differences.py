@@ -22,8 +22,8 @@ _LEAST = 0.4  # correlation, without which the two do not lie on one another
 _WHOLE = 0.97  # the share of a picture in the other from which on all of it lies there
 _FITS, _OUTLIER = 6, 12.0  # rounds, and grey values, of fitting colours
 # Grey values, and pixels that an edge may lie elsewhere. Of 12 photographs in 26 kinds of edit that add nothing, at
-# most 0.5% is marked, except of one strong change of colours (a fifth) and changes of perspective (up to 0.15); of each
-# logo 0.97 and more is.
+# most 0.5% is marked, except of changes of perspective (up to 0.15), one of colours (0.2) and one of contrast (0.05);
+# of each logo 0.97 and more is.
 _NOISE, _ELSEWHERE = 20.0, 0.8
 _SPECK, _MARGIN = 5, 3  # pixels: smaller differences are not marked, and so much is marked around others
 
