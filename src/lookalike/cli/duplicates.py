@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lookalike.cli import exit_codes, locate, options, output, progress
+from lookalike.cli import acting, exit_codes, locate, options, output, progress
 from lookalike.cli.hints import as_command
 from lookalike.display.copies_text import totals_text
 from lookalike.display.json import copies_as_dict, copy_group_as_dict
 from lookalike.display.text import safe_text
+from lookalike.duplicates.actions import ACTIONS
 from lookalike.duplicates.results import GRADES
 from lookalike.errors import Hint
 
@@ -22,6 +23,7 @@ _WORDS = {grade.replace(" ", "-"): grade for grade in GRADES}
 _HEADINGS = {
     "What counts as a copy": ("--grade", "--against", "--nearest"),
     "What to show": ("--limit", "--html", "--open", "--csv", "--overwrite", "--json"),
+    "What to do": ("--mark", "--apply", "--to", "--yes", "--undo", "--trust"),
 }
 
 
@@ -52,11 +54,26 @@ _HEADINGS = {
 @click.option("--csv", type=options.OUTPUT_FILE, help="Write a table for spreadsheets, with a row for each image.")
 @options.overwrite
 @options.as_json
+@click.option("--mark", is_flag=True, help="Mark all copies that are found, but those that were decided to be kept.")
+@click.option("--apply", "action", type=click.Choice(ACTIONS), help="Act on the copies that are marked.")
+@click.option("--to", metavar="DIR", type=options.FilePath(), help="The folder that --apply move moves files to.")
+@click.option("--yes", is_flag=True, help="Do not ask before files are touched.")
+@click.option(
+    "--undo",
+    type=click.IntRange(0),
+    is_flag=False,
+    flag_value=0,
+    help="Restore the files of the last run, or of RUN.",
+    metavar="[RUN]",
+)
+@click.option("--trust", is_flag=True, help="Undo a run that somebody else has done: its log may name any file.")
 def duplicates(folder: str | None, directory: str | None, against: str | None, as_json: bool, **given: Any) -> int:
-    """Find the images that are copies of one another.
+    """Find the images that are copies of one another, and act on them if you want.
 
-    Copies are told in groups, each with the image that is suggested to be kept, and why. No file is changed or deleted.
-    A run may be stopped at any time: the next one carries on, and compares only what is new.
+    Copies are told in groups, each with the image that is suggested to be kept, and why. No file is touched without
+    --apply, which acts only on what is marked, never on the last copy, and can be undone. Copies are marked with --mark
+    or one by one on the page of lookalike serve --writable, at /review. A run may be stopped at any time: the next one
+    carries on, and compares only what is new.
 
     \b
     The grades, from the strictest to the loosest:
@@ -71,11 +88,16 @@ def duplicates(folder: str | None, directory: str | None, against: str | None, a
       lookalike duplicates photos/ --open
       lookalike duplicates photos/ --grade same-pixels --csv copies.csv
       lookalike duplicates train/ --against test/ --json
+      lookalike duplicates photos/ --mark --apply move --to elsewhere/
+      lookalike duplicates photos/ --undo
 
     With --json, there is one object for each group, and a last one with the totals. Through a pipe, there is one line
     for each image: group, grade, id, score, size, path and reason, separated by tabs.
     """
     wanted = {"grade": _WORDS[given["grade"]], **{name: given[name] for name in ("nearest", "processes")}}
+    if given["undo"] is not None:
+        collection = locate.open_collection(directory, folder=folder)
+        return acting.undo(collection, given["undo"] or None, trust=given["trust"], as_json=as_json)
     files = output.OutputFiles(given["html"], csv=given["csv"], overwrite=given["overwrite"])
     output.check_files(files)
     collection = locate.open_collection(directory, folder=folder)
@@ -87,6 +109,10 @@ def duplicates(folder: str | None, directory: str | None, against: str | None, a
     if found.groups and not (files.html or given["open_page"] or as_json) and output.is_with_a_person():
         output.note("To see them side by side, with what differs marked, add: --open")
     _name_unread(found, collection)
+    if given["mark"]:
+        acting.mark(collection, found)
+    if given["action"]:
+        return acting.apply(collection, found, given["action"], given["to"], sure=given["yes"], as_json=as_json)
     return exit_codes.INCOMPLETE if len(found.unread) > _MANY_UNREAD * found.images else 0
 
 
