@@ -7,6 +7,7 @@ from importlib import resources
 import pytest
 from playwright.sync_api import Page, expect
 
+from lookalike.display.text import chance_words
 from tests.server.page.conftest import Gallery, OpenPage, address_of
 from tests.server.page.test_states import locked  # noqa: F401 # a fixture
 from tests.support.http_service import Running
@@ -128,7 +129,8 @@ def test_a_screen_reader_hears_the_names_of_everything(page: Page, gallery: Gall
     expect(page.get_by_role("complementary")).to_be_visible()
     first = matches[0]
     label = f", label {first.label}" if first.label else ""
-    name = f"More like {first.key}, score {first.score:.3f}{label}"
+    chance = f", {words}" if (words := chance_words(first)) else ""
+    name = f"More like {first.key}, score {first.score:.3f}{chance}{label}"
     grid = page.get_by_role("grid")
     expect(grid.get_by_role("gridcell").first).to_have_accessible_name(first.key)
     expect(grid.get_by_role("gridcell").first.get_by_role("button", name=name, exact=True)).to_be_attached()
