@@ -69,6 +69,10 @@ OTHERS_OF_COLLECTION = [
     "reindexing.json.new",
     "lock",
     "decoding",
+    "marks.json",
+    "marks.json.new",
+    "marks.lock",
+    "actions",
     "data.000001",
 ]
 FOREIGN = [

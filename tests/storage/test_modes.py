@@ -13,6 +13,7 @@ import lookalike
 from lookalike import Collection
 from lookalike.display import write_file
 from lookalike.system import durable
+from tests.support.copies_of_files import grouped, mark
 from tests.support.forked_children import answer_of_child
 from tests.support.pictures import ColourEncoder, draw
 
@@ -39,6 +40,9 @@ def use(photos: Collection, folder: Path) -> None:
     photos.build(spec="SQ8")
     photos.remove([folder / "00.png"])
     photos.build(spec="IVF2,SQ8", recall=0.5)
+    copy, keep = (image.key for image in photos.images(limit=2))
+    mark(photos, copy)
+    photos.act_on_copies(photos.plan_action(grouped(photos, (keep, copy)), "move", to=folder / ".copies"))
 
 
 @pytest.mark.parametrize("mask", [0o002, 0o022, 0o077])
@@ -46,8 +50,9 @@ def test_every_file_and_directory_has_the_permissions_of_the_umask(folder: Path,
     with umask(mask), lookalike.create(folder, encoder=ColourEncoder()) as photos:
         use(photos, folder)
         found = modes(photos.directory)
+    assert {"marks.json", "marks.lock", "000001.jsonl"} < found.keys()
     assert {"collection.json", "catalog.sqlite", "lock", "vectors.000001.faiss", "000002.faiss"} < found.keys()
-    directories = {".lookalike", "index"}
+    directories = {".lookalike", "index", "actions"}
     expected = {name: (0o777 if name in directories else 0o666) & ~mask for name in found}
     assert found == expected
 

@@ -146,7 +146,7 @@ class Reviewable(Browsable):
                 done = f"{len(applying.done)} of {len(plan.actions)} copies were acted upon before"
                 raise StorageError(f"{error.message}; {done}, in run {run.number}, which can be undone") from error
             finally:
-                with suppress(StorageError):  # the next run notices it, too
+                with suppress(StorageError, CorruptError):  # the next run notices it, too
                     self._set_aside(acted.key for acted in applying.done)
             return ActionReport(run.number, plan.action, tuple(applying.done), (*plan.left, *unmarked, *applying.left))
 
@@ -190,7 +190,7 @@ class Reviewable(Browsable):
                 with closing(ActionLog.resume(self.directory, found.number)) as log:
                     return Undoing(found, self.folder, log).undo(report)
             finally:
-                with suppress(StorageError):  # the next run notices it, too
+                with suppress(StorageError, CorruptError):  # the next run notices it, too
                     self._bring_back(found)
 
     def _to_undo(self, number: int | None) -> LoggedRun:

@@ -43,6 +43,7 @@ _TO_COME = [
     *("collection.json.new", "reindexing.json", "reindexing.json.new", "lock"),
     *("vectors.000001.faiss", "vectors.000002.faiss", "data.000001", "data.000001/index"),
     *("catalog.sqlite-journal", "catalog.sqlite-wal", "catalog.sqlite-shm"),
+    *("marks.json", "marks.json.new", "marks.lock", "actions", "actions/000001.jsonl"),
     *("index/000001.json.new", "index/000002.faiss", "index/000002.faiss.new", "index/000002.json.new"),
 ]
 _KINDS = ["link", "link", "link", "pipe", "directory", "zero", "full", "to_zero", "loop"]
@@ -121,6 +122,24 @@ def card(rng: random.Random, directory: Path, canaries: Path) -> None:
     place[key] = rng.choice(_SPECS) if key == "spec" else _plain(hostile_value(rng, canaries))
     path.write_text(rng.choice([json.dumps(facts)] * 8 + [_DEEP]))
     change(directory, "UPDATE generations SET card_sha256 = ?", sha256(path.read_bytes()).digest())
+
+
+def actions(rng: random.Random, directory: Path, canaries: Path) -> None:
+    """Leaves the log of actions by which undoing would move what is outside, and marks of images."""
+    place, log = canaries / rng.choice(["private.png", "nothing.png", "canary.json"]), directory / "actions"
+    digest = sha256((canaries / "private.png").read_bytes()).hexdigest()
+    act = {"key": rng.choice(["stolen.png", "cats/03.png"]), "sha256": digest, "mode": 0o777, "place": str(place)}
+    act |= {"atime_ns": 0, "mtime_ns": 0, "stay": [0, 0], "token": "0123456789abcdef"}
+    if rng.random() < 0.5:
+        act[rng.choice([*act])] = _plain(hostile_value(rng, canaries))
+    action = rng.choice(["move", "trash", "link"])
+    first = {"format": 1, "run": "0" * 32, "action": action, "to": str(canaries), "began": "2026-11-27T11:40:00+00:00"}
+    lines = [first, {"folder": str(canaries / "folder")}, {"number": 1, "act": act}]
+    lines += rng.choice([[], [{"number": 1, "state": "done"}], [{"number": 1, "undo": "0123456789abcdef"}]])
+    log.mkdir()
+    (log / "000001.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    marks = rng.choice([{"1": digest}, {"-1": 5}, [], {str(_plain(hostile_value(rng, canaries))): digest}])
+    (directory / "marks.json").write_text(json.dumps({"format": 1, "marked": marks, "kept": {}}))
 
 
 def _places(facts: Any) -> Iterator[tuple[Any, Any]]:
@@ -262,6 +281,7 @@ ATTACKS: tuple[Attack, ...] = (
     manifest,
     sources,
     card,
+    actions,
     faiss_file,
     values,
     values,

@@ -26,7 +26,8 @@ import lookalike
 from lookalike import Collection
 from lookalike.cli import main, output
 from lookalike.display.page import write_page
-from lookalike.errors import LookalikeError
+from lookalike.duplicates.results import Copy, CopyGroup, Duplicates
+from lookalike.errors import LookalikeError, UsageError
 from lookalike.filters import Where
 from lookalike.storage import mapped_vectors, sqlite
 from tests.campaigns.hostile.attacks import ATTACKS, Attack
@@ -38,7 +39,7 @@ from tests.support.small_policies import small_policies
 IMAGES = 60
 POLICIES = small_policies(exact=40)
 LONGEST_S = 10.0  # that an operation may take
-OPERATIONS = 19  # that are done with each collection
+OPERATIONS = 20  # that are done with each collection
 MEMORY = 2**30  # bytes that a case may add to the address space
 ESCAPES = {"\x1b", "\x07", "\x9b", "\u202e"}
 
@@ -149,6 +150,7 @@ class Trial:
             yield f"$ {' '.join(command)}", lambda command=command: self._command([*command, "-c", str(self.folder)])  # type: ignore[misc]
         yield "add", opened(lambda photos: photos.add([work], threads=1))
         yield "evaluate", opened(lambda photos: photos.evaluate(queries=5))
+        yield "act", opened(self._act)
         yield "remove", opened(lambda photos: photos.remove([work, "dogs"]))
         yield "maintain", opened(lambda photos: photos.maintain())
         yield "add folder", opened(lambda photos: photos.add(self.folder, threads=1))
@@ -163,6 +165,18 @@ class Trial:
         photos.update(threads=1)
         if photos.named([self.canaries / "private.png"]):
             self.problems.append("an image outside was indexed, which only the collection has named")
+
+    def _act(self, photos: Collection) -> None:
+        """Undoes what the collection says was done, moves some images away, and undoes that."""
+        with contextlib.suppress(UsageError):
+            photos.undo_action()
+        keep, *images = photos.images(limit=4)
+        photos.mark_copies([image.id for image in images])
+        copies = tuple(Copy(image, "edited copy", 1.0, "it is one") for image in images)
+        found = Duplicates((CopyGroup(keep, "it is the first one", copies),), 4, 0)
+        report = photos.act_on_copies(photos.plan_action(found, "move", to=self._work / "away"))
+        if report.run:
+            photos.undo_action(report.run)
 
     def _shown(self, matches: Any, page: Path) -> None:
         write_page(matches, page, overwrite=True)
