@@ -27,6 +27,8 @@ from tests.support.pictures import draw, picture
 NOT_REMOTE = {
     *("add", "update", "remove", "prune", "annotate", "exclude", "include", "trust", "build", "maintain", "warm_up"),
     *("check", "find_damage", "evaluate", "skipped", "missing", "other_files", "named", "is_source", "made_of"),
+    *("duplicates", "copies_revision", "mark_copies", "keep_copies", "unmark_copies", "copy_marks"),
+    *("plan_action", "act_on_copies", "action_runs", "undo_action"),
     *("directory", "folder", "made_by", "max_pixels", "is_current", "reopen", "needs_maintenance", "maintain_apart"),
 }
 # What only a client has: `region` is a part of an image, which the service cuts out; `fresh` asks again.
@@ -375,3 +377,13 @@ def test_a_service_that_is_not_writable_says_so(both: Both) -> None:
         both.client.put("x.png", b"x")
     with pytest.raises(UsageError, match="takes no changes"):
         both.client.delete(1)
+
+
+def test_folded_answers_are_the_same(both: Both) -> None:
+    data = next(iter(both.collection.images())).path.read_bytes()
+    expected = both.collection.search(data, k=9, fold=True)
+    found = both.client.search(data, k=9, fold=True)
+    same(*([replace(match, copies=()) for match in matches] for matches in (found, expected)))
+    for mine, its in zip(found, expected, strict=True):
+        same(list(mine.copies), list(its.copies))
+    assert [copy.key for match in found for copy in match.copies] == ["cats/copy of 07.png"]

@@ -51,6 +51,7 @@ NOT_CALLED = {
     *("Facets", "IndexedImage", "Original", "ValueCount", "ServiceInfo", "ServiceLimits"),
     *("Maintenance", "Match", "Matches", "Missing", "Progress", "Report", "Skipped", "Hint"),
     *("Encoder", "TextEncoder", "ImageSource", "Collection"),
+    *("Copy", "CopyGroup", "Duplicates"),
     *("ActedOn", "ActionPlan", "ActionReport", "ActionRun", "PlannedAction", "UndoReport", "Untouched"),
 }
 NO_COPIES = Duplicates((), 0, 0)
@@ -128,6 +129,7 @@ def methods(photos: Collection, folder: Path) -> dict[str, dict[str, Any]]:
         "embed_text": {"text": "a"},
         "add": {"source": folder},
         "update": {},
+        "duplicates": {},
         "exclude": {"globs": []},
         "include": {"globs": []},
         "is_source": {"path": folder},

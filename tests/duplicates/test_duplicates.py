@@ -207,6 +207,13 @@ def test_images_with_copies_in_another_collection(collection: Collection, tmp_pa
     assert {group.keep.path for group in found.groups} == {collection.folder / f"{seed}.png" for seed in (0, 6, 7)}
 
 
+def test_a_file_of_both_collections_is_no_copy_of_itself(collection: Collection, tmp_path: Path) -> None:
+    directory = tmp_path / "another"
+    with lookalike.create(collection.folder, directory=directory, encoder=DimEncoder()) as other:
+        other.add(collection.folder)
+        assert other.duplicates(against=collection).groups == ()
+
+
 def test_collections_of_other_models_are_not_compared(collection: Collection, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with (

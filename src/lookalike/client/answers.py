@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -145,7 +146,7 @@ def parsed(body: bytes) -> Object:
 
 def matches(answer: Object, options: SearchOptions) -> list[Match]:
     """The matches of a search, best first, without the paths of their files, which are on another machine."""
-    found = [_match(each) for each in answer.objects("matches", options.k)]
+    found = [_folded(each) for each in answer.objects("matches", options.k)]
     if not options.refine and any(first.score < second.score for first, second in itertools.pairwise(found)):
         raise FormError("matches are not in the order of their scores")
     return found
@@ -212,6 +213,11 @@ def vectors(answer: Object, count: int) -> NDArray[np.float32]:
     if len(rows) != count or len({len(row) for row in rows}) > 1:
         raise FormError("data is not a vector for each input")
     return np.stack(rows)
+
+
+def _folded(answer: Object) -> Match:
+    copies = answer.optional(lambda member: tuple(map(_match, answer.objects(member))), "copies")
+    return replace(_match(answer), copies=copies) if copies else _match(answer)
 
 
 def _match(answer: Object) -> Match:

@@ -151,7 +151,7 @@ def _options(options: SearchOptions) -> dict[str, Any]:
         members["exact"] = True
     if options.recall is not None:
         members["recall"] = options.recall
-    members |= {name: True for name in ("refine", "confident") if getattr(options, name)}
+    members |= {name: True for name in ("refine", "confident", "fold") if getattr(options, name)}
     return members
 
 

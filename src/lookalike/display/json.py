@@ -29,7 +29,8 @@ def as_dict(match: Match) -> dict[str, Any]:
     None, since JSON has no such number.
     """
     path = None if match.path is None else str(match.path)
-    return {**match_as_dict(match), **named("path", path), "is_query": match.is_query}
+    copies = {"copies": [as_dict(copy) for copy in match.copies]} if match.copies else {}
+    return {**match_as_dict(match), **named("path", path), "is_query": match.is_query, **copies}
 
 
 def match_as_dict(match: Match) -> dict[str, Any]:

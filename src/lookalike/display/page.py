@@ -11,6 +11,7 @@ from lookalike.display.html import Tile, origin_text, render, tile
 from lookalike.display.text import (
     attribute_text,
     chance_words,
+    copies_text,
     is_all_chance,
     probability_text,
     role_text,
@@ -144,7 +145,7 @@ def _match_tile(
         chance=chance_words(match),
         label=label,
         likely=probability_text(match),
-        size=size_text(match).replace("x", " \N{MULTIPLICATION SIGN} "),
+        size=size_text(match).replace("x", " \N{MULTIPLICATION SIGN} ") + copies_text(match),
         is_query=match.is_query,
         attributes=[(safe_text(name), value) for name in filtered_by if (value := attribute_text(match, name))],
     )

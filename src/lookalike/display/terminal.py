@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lookalike.display.text import (
     attribute_text,
     chance_text,
+    copies_text,
     probability_text,
     safe_text,
     score_text,
@@ -88,7 +89,7 @@ def table(matches: Matches) -> "Table":
         link = None
         if match.path:
             name, link = safe_text(from_here(match.path)), Style(link=match.path.absolute().as_uri())
-        mark = _QUERY_MARK if match.is_query else ""
+        mark = (_QUERY_MARK if match.is_query else "") + copies_text(match)
         likely = f" {found}" if (found := probability_text(match)) else ""
         cell = Cell(shortened(label, _LABEL_COLUMNS), shortened, likely), Cell(name, shortened_path, mark, link)
         # rich reads plain strings as markup, in which [red].jpg is a colour.

@@ -105,6 +105,11 @@ def chance_words(match: Match) -> str:
     return word and f"{word} chance"
 
 
+def copies_text(match: Match) -> str:
+    """How many copies are folded behind a match, as " +2 copies"; "" if there are none."""
+    return f" +{counted(len(match.copies), 'copy', 'copies')}" if match.copies else ""
+
+
 def probability_text(match: Match) -> str:
     """Formats the probability that a match has the query's label as "83%", from 1% to 99%; "" if it is not known."""
     if match.probability is None:

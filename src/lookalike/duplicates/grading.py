@@ -80,8 +80,11 @@ class Grader:
         for number, (*_, original) in best.items():
             copies.setdefault(-original, []).append(number)
         for original, numbers in copies.items():
-            [keep, *_] = _images(original, self._theirs)
-            members = [member for number in numbers for member in _images(number, self._ours)]
+            [keep, *others] = _images(original, self._theirs)
+            # A file that both collections have is no copy of itself, or the last one might be acted upon.
+            same = {each.image.path for each in (keep, *others)}
+            found = (member for number in numbers for member in _images(number, self._ours))
+            members = [member for member in found if member.image.path not in same]
             if members:
                 yield CopyGroup(keep.image, "", _ordered(self._copy(member, keep, keep) for member in members))
 

@@ -32,7 +32,8 @@ def match_members(match: Match) -> dict[str, Any]:
     """A match as the API shows it: without the place of its file on this machine."""
     members = match_as_dict(match)
     sha256 = match.sha256.hex() if match.sha256 else ""
-    return {**members, "sha256": sha256, "thumbnail": thumbnail_address(match.id, sha256[:_VERSION])}
+    copies = {"copies": [match_members(copy) for copy in match.copies]} if match.copies else {}
+    return {**members, "sha256": sha256, "thumbnail": thumbnail_address(match.id, sha256[:_VERSION]), **copies}
 
 
 def image_members(image: IndexedImage) -> dict[str, Any]:

@@ -141,6 +141,7 @@ class SearchOptions(Body):
     recall: float | None = Field(None, gt=0, le=1, description="The target recall; by default that of the index.")
     refine: bool = Field(False, description="Orders by what the nearest have in common, which finds more of a kind.")
     confident: bool = Field(False, description="Leaves out images that may be as near by chance: `expected` over 0.1.")
+    fold: bool = Field(False, description="Folds copies behind the first of them, as its `copies`.")
     region: _Region | None = Field(
         None,
         description="Searches for a part of the only positive image: `[x, y, width, height]` in shares of its sides.",
@@ -279,17 +280,23 @@ class Found(BaseModel):
     thumbnail: str = Field(examples=["/v1/images/42/thumbnail?v=5f70bf18a086007a"])
 
 
+class FoldedMatch(Found):
+    """An image that a search has found, perhaps with copies of it that were found, too."""
+
+    copies: list[Found] = Field([], description="Copies of it, if the answer is folded and there are any.")
+
+
 class SearchAnswer(BaseModel):
     """The matches, best first, and the time of each step in milliseconds, waiting included."""
 
-    matches: list[Found]
+    matches: list[FoldedMatch]
     took_ms: dict[str, float] = Field(examples=[{"encode": 21.4, "search": 1.2, "total": 22.9}])
 
 
 class BatchItem(BaseModel):
     """The answer to one query of several: matches, or the problem with it."""
 
-    matches: list[Found]
+    matches: list[FoldedMatch]
     problem: dict[str, Any] | None = None
 
 

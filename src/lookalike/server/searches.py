@@ -53,6 +53,7 @@ class ImageQuery(BaseModel):
     recall: float | None = Field(None, gt=0, le=1, description="The target recall.")
     refine: bool = Field(False, description="Orders by what the nearest have in common, which finds more of a kind.")
     confident: bool = Field(False, description="Leaves out images that may be as near by chance: `expected` over 0.1.")
+    fold: bool = Field(False, description="Folds copies behind the first of them, as its `copies`.")
     region: str | None = Field(None, description="A part of the image: `x,y,width,height` in shares of its sides.")
 
 
@@ -241,6 +242,7 @@ def _options(given: bodies.SearchOptions | ImageQuery, where: Where | None) -> S
         "recall": given.recall,
         "refine": given.refine,
         "confident": given.confident,
+        "fold": given.fold,
     }
 
 
