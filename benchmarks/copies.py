@@ -1,6 +1,6 @@
 """Measures how many edited copies of photographs are recognised, by their kind of edit, and what is taken for one.
 
-    python benchmarks/copies.py FOLDER [--copied 80]
+    python benchmarks/copies.py FOLDER [--copied 80] [--edits 33]
 
 The label of an image is the name of the folder that it is in. Some images are edited in each way of `copy_edits.py`.
 Candidates for the original of an edited copy are the ten nearest by cosine among all images of the folder; hard
@@ -13,7 +13,8 @@ import hashlib
 import random
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,10 +25,12 @@ from PIL import Image
 
 import lookalike
 from copy_edits import EDITS
-from lookalike import Collection
+from lookalike import Collection, IndexedImage
 from lookalike.copies import thumbnails
 from lookalike.copies.verification import LEAST_SCORE, PreparedPicture, compare, prepare
 from lookalike.evaluation.edits import original
+from lookalike.system.blas import one_thread
+from lookalike.system.resources import cores
 
 CANDIDATES = 10
 PRECISION = 0.99
@@ -64,6 +67,13 @@ class Pairs:
     seconds: list[float] = field(default_factory=list)
     candidate: list[tuple[str, int, bool]] = field(default_factory=list)
 
+    def extend(self, other: "Pairs") -> None:
+        """Adds the pairs that another process has judged."""
+        for name in ("edits", "halves", "copies", "seconds", "candidate"):
+            getattr(self, name).extend(getattr(other, name))
+        for way, scores in other.scores.items():
+            self.scores[way].extend(scores)
+
     def add(self, edit: str, half: int, copy: bool, first: Known, second: Known) -> None:
         """Judges a pair and adds it."""
         begun = time.perf_counter()
@@ -81,24 +91,66 @@ class Pairs:
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--copied", default=80, show_default=True, help="Images that are edited in every way.")
-def main(folder: Path, copied: int) -> None:
-    with (
-        tempfile.TemporaryDirectory() as place,
-        lookalike.create(folder, directory=Path(place) / "collection") as collection,
-    ):
-        collection.add(folder)
-        images = collection.images(limit=len(collection))
-        known = [about(collection, Image.open(image.path)) for image in images]
-        chosen = random.Random(2).sample(range(len(images)), min(copied, len(images)))
-        pairs = Pairs()
-        for turn, number in enumerate(chosen):
-            labelled = [other for other, image in enumerate(images) if image.label == images[number].label]
-            add_others(pairs, turn % 2, number, labelled, known)
-            for edit, copy in edited(images[number].path.read_bytes()):
-                add_copies(pairs, turn % 2, edit, about(collection, copy), number, known)
+@click.option(
+    "--edits",
+    default=len(EDITS),
+    show_default=True,
+    help="Ways in which each is edited: all, or so many that chance picks.",
+)
+@click.option("--processes", default=cores(), show_default=True, help="Processes that judge pairs at once.")
+def main(folder: Path, copied: int, edits: int, processes: int) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        directory = Path(place) / "collection"
+        with lookalike.create(folder, directory=directory) as collection:
+            collection.add(folder)
+            count = len(collection)
+        chosen = random.Random(2).sample(range(count), min(copied, count))
+        with ProcessPoolExecutor(processes, initializer=prepare_process, initargs=(directory,)) as pool:
+            pairs = Pairs()
+            for judged in pool.map(judge_image, [(turn, number, edits) for turn, number in enumerate(chosen)]):
+                pairs.extend(judged)
+            sizes = pool.submit(kept_sizes).result()
     report(pairs)
-    sizes = [len(each.kept) for each in known]
     click.echo(f"bytes kept of an image: mean {np.mean(sizes):.0f}, largest {max(sizes)}")
+
+
+@dataclass
+class Gallery:
+    """What each process knows: the collection, its images, and what is known of each."""
+
+    collection: Collection
+    images: list[IndexedImage]
+    known: list[Known]
+
+
+GALLERY: list[Gallery] = []
+
+
+def prepare_process(directory: Path) -> None:
+    collection = lookalike.open(directory)
+    images = collection.images(limit=len(collection))
+    GALLERY.append(Gallery(collection, images, [about(collection, Image.open(image.path)) for image in images]))
+
+
+def kept_sizes() -> list[int]:
+    return [len(each.kept) for each in GALLERY[0].known]
+
+
+def judge_image(task: tuple[int, int, int]) -> Pairs:
+    """The pairs of an image with the nearest of its label, and of its edited copies with their candidates.
+
+    Args:
+        task: the place of the image among those that are copied, its number, and in how many ways it is edited.
+    """
+    (turn, number, edits), gallery, pairs = task, GALLERY[0], Pairs()
+    image = gallery.images[number]
+    labelled = [other for other, each in enumerate(gallery.images) if each.label == image.label]
+    with one_thread():
+        add_others(pairs, turn % 2, number, labelled, gallery.known)
+        names = random.Random(number).sample(list(EDITS), min(edits, len(EDITS)))
+        for edit, copy in edited(image.path.read_bytes(), names):
+            add_copies(pairs, turn % 2, edit, about(gallery.collection, copy), number, gallery.known)
+    return pairs
 
 
 def about(collection: Collection, image: Image.Image) -> Known:
@@ -108,11 +160,11 @@ def about(collection: Collection, image: Image.Image) -> Known:
     return Known(vector, kept, prepare(thumbnails.unpack(kept)), {"PDQ": pdq(image), "pHash": phash(image)})
 
 
-def edited(data: bytes) -> Iterator[tuple[str, Image.Image]]:
-    """An edited copy of an image in each way, with its name; the same bytes give the same copies."""
+def edited(data: bytes, names: Iterable[str]) -> Iterator[tuple[str, Image.Image]]:
+    """An edited copy of an image in each of these ways, with its name; the same bytes give the same copies."""
     image, seed = original(data), hashlib.sha256(data).digest()
-    for name, edit in EDITS.items():
-        yield name, edit(image, random.Random(seed + name.encode()))
+    for name in names:
+        yield name, EDITS[name](image, random.Random(seed + name.encode()))
 
 
 def add_copies(pairs: Pairs, half: int, edit: str, copy: Known, number: int, known: list[Known]) -> None:
