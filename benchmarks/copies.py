@@ -95,7 +95,7 @@ class Pairs:
     "--edits",
     default=len(EDITS),
     show_default=True,
-    help="Ways in which each is edited: all, or so many that chance picks.",
+    help="Ways to edit each: all, or so many by chance.",
 )
 @click.option("--processes", default=cores(), show_default=True, help="Processes that judge pairs at once.")
 def main(folder: Path, copied: int, edits: int, processes: int) -> None:
