@@ -226,9 +226,17 @@ def test_collections_of_other_models_are_not_compared(collection: Collection, tm
 def test_a_collection_that_cannot_be_written_is_compared_all_the_same(
     collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    with monkeypatch.context() as forbidden:
+        forbidden.setattr(os, "access", lambda *_: False)
+        assert told(collection.duplicates()) == ALL
+    path = collection.directory / "pictures.sqlite"
+    assert not path.exists()
+    collection.duplicates()
+    before = path.read_bytes()
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert told(collection.duplicates()) == ALL
-    assert not (collection.directory / "pictures.sqlite").exists()
+    known = collection.duplicates()
+    assert (told(known), known.compared) == (ALL, 0)
+    assert path.read_bytes() == before
 
 
 def test_wrong_arguments_are_refused(collection: Collection) -> None:

@@ -49,13 +49,17 @@ def test_a_pair_that_is_known_stays_as_it_is(path: Path) -> None:
         assert kept.uncompared() == []
 
 
-def test_forgotten_pictures_take_their_pairs_along(path: Path) -> None:
+def test_many_pictures_that_are_not_needed_are_forgotten_with_their_pairs(path: Path) -> None:
     with KeptPictures(path, 3) as kept:
         a, b, c, *_ = kept.numbers(HASHES)
+        kept.keep_packed(dict.fromkeys((a, b, c), b"made"))
         kept.add_pairs([(a, b, 0.5), (b, c, 0.5), (a, c, 0.5)])
-        kept.forget([a])
+        kept.forget_others([b, c])
+        assert len(kept.uncompared()) == 3  # three more are not worth it
+        kept.numbers(number.to_bytes(32, "little") for number in range(2000, 3100))
+        kept.forget_others([b, c])
         assert kept.uncompared() == [(b, c)]
-        assert a not in kept.numbers(HASHES[1:])
+        assert kept.have_packed() == {b, c}
 
 
 def test_another_revision_begins_anew(path: Path) -> None:

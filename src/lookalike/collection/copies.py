@@ -8,18 +8,19 @@ from typing import Any
 
 from lookalike import arguments
 from lookalike.collection.browsing import Browsable
-from lookalike.duplicates import search
+from lookalike.duplicates import duplicate_search
+from lookalike.duplicates.duplicate_search import Wanted
 from lookalike.duplicates.examined import Examined
 from lookalike.duplicates.folding import file_stamps
 from lookalike.duplicates.results import GRADES, Duplicates, Grade
-from lookalike.duplicates.search import Wanted
 from lookalike.errors import IncompatibleError, UsageError
 from lookalike.search.snapshot import Snapshots
-from lookalike.storage import layout
+from lookalike.storage import files, layout
 from lookalike.storage.manifest import Manifest
-from lookalike.system import resources
+from lookalike.system import durable, resources
 
 _STEPS = 1000  # that progress is told in
+_LARGEST = 2**31  # bytes of a file of kept pictures that is copied to where it can be written
 
 
 class Comparable(Browsable):
@@ -77,9 +78,12 @@ class Comparable(Browsable):
         )
         path = self._pictures()
         if os.access(path if path.exists() else path.parent, os.W_OK):
-            return search.find(path, wanted)
+            return duplicate_search.find(path, wanted)
         with tempfile.TemporaryDirectory() as place:  # a collection that can only be read
-            return search.find(Path(place, layout.PICTURES), wanted)
+            copied = Path(place, layout.PICTURES)
+            if path.exists():
+                durable.write_new(copied, files.read(path, max_bytes=_LARGEST))
+            return duplicate_search.find(copied, wanted)
 
     def copies_revision(self) -> str:
         """A text that is another one after every change of what is known of copies."""

@@ -4,7 +4,7 @@ The file can be deleted at any time: it is made again. One that is damaged, or t
 has made, is replaced by an empty one.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ _SCRIPT = """
     ) STRICT, WITHOUT ROWID;
 """
 _PART = 10_000  # rows that are written in one transaction, so that readers do not wait
+_FEW = 1000  # pictures that are not worth deleting
 
 Value = TypeVar("Value")
 
@@ -198,11 +199,14 @@ class KeptPictures:
             row = connection.execute(query, (min(first, second), max(first, second))).fetchone()
         return None if row is None else _checked(ComparedPair(*row))
 
-    def forget(self, numbers: Iterable[int]) -> None:
-        """Forgets pictures and all pairs that they are in."""
+    def forget_others(self, numbers: Collection[int]) -> None:
+        """Forgets all other pictures, and the pairs that they are in, if they have become more than these."""
         with self._writing() as connection:
-            given = [(number,) for number in numbers]
-            connection.executemany("DELETE FROM pictures WHERE number = ?", given)
+            found = [number for (number,) in connection.execute("SELECT number FROM pictures")]
+            if len(found) <= 2 * len(numbers) + _FEW:
+                return
+            gone = [(number,) for number in set(found).difference(numbers)]
+            connection.executemany("DELETE FROM pictures WHERE number = ?", gone)
             connection.execute("""
                 DELETE FROM compared WHERE first NOT IN (SELECT number FROM pictures)
                     OR second NOT IN (SELECT number FROM pictures)

@@ -68,6 +68,8 @@ def _find(path: Path, wanted: Wanted) -> Duplicates:
         missed = [ours.image_of(image_id) for each in unread if each in ours.row_of for image_id in ours.ids(each)]
         looked_for = {} if theirs else kept.reaches(1)
         pending = 0 if theirs else sum(len(ours.ids(each)) for each in ours.row_of if each not in looked_for)
+        if compared and not theirs:
+            kept.forget_others(ours.row_of)
         return Duplicates(tuple(groups), ours.images, compared, tuple(missed), pending, wanted.against)
 
 
