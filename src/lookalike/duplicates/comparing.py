@@ -24,7 +24,7 @@ from lookalike.system.blas import one_thread
 
 # Of pictures and comparisons: another one makes what is kept worthless, and so do other decoders.
 REVISION = 1000 * 1 + revisions.CURRENT
-_PREPARED = 512  # pictures that are kept ready for comparison in each process, some 0.3 MB each
+_PREPARED = 1000  # pictures that are kept ready for comparison in each process, some 0.3 MB each
 _AT_ONCE = 4000  # pairs that a process gets at a time, which take some ten seconds
 _FEW = 300  # pairs for which no process is started
 _LOOK_S = 0.2  # between two looks at how far the processes are
