@@ -15,7 +15,7 @@ from lookalike.server.settings import Settings
 from tests.support.http_service import TOKEN, Running, problem, running
 from tests.support.pictures import draw
 
-PUBLIC = {"/", "/health", "/ready", "/v1/session"}
+PUBLIC = {"/", "/review", "/health", "/ready", "/v1/session"}
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "", "::", "192.0.2.1", "2001:db8::1"])

@@ -22,7 +22,7 @@ REASONS = {
     ("attributes/csv_text.py", "_first_lines", "path.open"): "likewise",
     ("collection/maintaining.py", "_maintain", "opening.open"): "it is lookalike.open, of a collection",
     ("collection/opening.py", "reopened", "open"): "it is lookalike.open, of a collection",
-    ("collection/trust.py", "trust", "note.touch"): "an empty note in a folder of the user's own",
+    ("collection/trust.py", "_write", "note.touch"): "an empty note in a folder of the user's own",
     ("collection/uploads.py", "delete", "path.unlink"): "an image of the user's; of a link, it removes the link",
     ("collection/uploads.py", "_undone", "path.unlink"): "the image that has just been put there",
     ("index/faiss_index.py", "write", "faiss.write_index"): "FAISS is given a function that takes the bytes",

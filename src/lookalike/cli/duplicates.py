@@ -68,7 +68,7 @@ _HEADINGS = {
 )
 @click.option("--trust", is_flag=True, help="Undo a run that somebody else has done: its log may name any file.")
 def duplicates(folder: str | None, directory: str | None, against: str | None, as_json: bool, **given: Any) -> int:
-    """Find the images that are copies of one another, and act on them if you want.
+    """Find the images that are copies of one another.
 
     Copies are told in groups, each with the image that is suggested to be kept, and why. No file is touched without
     --apply, which acts only on what is marked, never on the last copy, and can be undone. Copies are marked with --mark

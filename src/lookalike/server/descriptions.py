@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from lookalike.server import bodies, list_bodies
+from lookalike.server import bodies, copy_bodies, list_bodies
 
 _PROBLEMS = {
     400: "It is not plain HTTP.",
@@ -88,6 +88,7 @@ def with_schemas(description: dict[str, Any]) -> dict[str, Any]:
             list_bodies.AnyImage,
             bodies.Session,
             bodies.Embeddings,
+            copy_bodies.Deciding,
             bodies.ProblemDetail,
         ),
     ):
