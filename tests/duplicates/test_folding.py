@@ -80,8 +80,10 @@ def test_a_folded_query_is_marked(collection: Collection) -> None:
 
 def test_a_damaged_file_of_comparisons_folds_less(collection: Collection) -> None:
     collection.duplicates(nearest=9)
-    (collection.directory / "pictures.sqlite").write_bytes(b"damaged")
+    path = collection.directory / "pictures.sqlite"
+    path.write_bytes(b"damaged")
     assert len(collection.search(scene(0), k=20, fold=True)) == 9
+    assert path.read_bytes() == b"damaged"  # a search replaces nothing
 
 
 def test_folding_keeps_the_order_and_loses_nothing() -> None:

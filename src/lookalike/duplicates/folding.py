@@ -12,7 +12,7 @@ from lookalike.errors import CorruptError, StorageError
 from lookalike.results import Match
 from lookalike.search.options import SearchOptions
 from lookalike.storage import layout
-from lookalike.storage.kept_pictures import KeptPictures
+from lookalike.storage.kept_pictures import KeptPictures, is_usable
 
 _MORE = 4  # times as many matches are looked for if too few are left
 
@@ -70,9 +70,9 @@ def folded(matches: Iterable[Match], of: Mapping[bytes, bytes]) -> list[Match]:
 
 
 def _read(path: Path) -> dict[bytes, bytes]:
-    if not path.exists():
-        return {}
     try:
+        if not is_usable(path, comparing.REVISION):
+            return {}  # and a search never replaces it, as opening would
         with KeptPictures(path, comparing.REVISION) as kept:
             scores = {(pair.first, pair.second): pair.score or 0.0 for pair in kept.pairs(least_score=LEAST_SCORE)}
             hashes = kept.hashes({number for pair in scores for number in pair})

@@ -78,7 +78,7 @@ class KeptPictures:
             StorageError: it cannot be read or made.
         """
         self.path = path
-        if not _is_usable(path, revision):
+        if not is_usable(path, revision):
             remove(path)
             values = zip(_PRAGMAS, (_APPLICATION_ID, revision), strict=True)
             sqlite.create(path, _SCRIPT + "".join(f"PRAGMA {name} = {value};" for name, value in values))
@@ -238,7 +238,8 @@ def _own_damage() -> Iterator[None]:
         raise DamagedPicturesError(error.message) from error
 
 
-def _is_usable(path: Path, revision: int) -> bool:
+def is_usable(path: Path, revision: int) -> bool:
+    """Whether there is such a file, of that way of comparing, and undamaged as far as its tables tell."""
     if not path.exists():
         return False
     database = Database(path)
