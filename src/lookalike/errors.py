@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 Action = Literal[
     "create",
+    "keep_regions",
     "maintain",
     "reindex",
     "open_with_encoder",
@@ -44,6 +45,10 @@ Action = Literal[
 # What each action is good for, and the call that does it; {all} stands for all of its arguments.
 _CALLS: dict[Action, tuple[str, str]] = {
     "create": ("make one", "lookalike.create({all})"),
+    "keep_regions": (
+        "index them",
+        "c = lookalike.open({path!r}); c.keep_regions(9); c.update()",
+    ),
     "maintain": ("build it again", "lookalike.open({path!r}).maintain()"),
     "reindex": ("index its images again", "lookalike.reindex({all})"),
     "open_with_encoder": ("open it with its own encoder", "lookalike.open({all})"),

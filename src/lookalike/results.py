@@ -6,8 +6,39 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, SupportsIndex, overload
 
+from lookalike import arguments
+from lookalike.errors import UsageError
+
 # So many images expected as near to a query by chance, or fewer, are beyond chance; with up to so many, near it.
 BEYOND_CHANCE, NEAR_CHANCE = 0.1, 1.0
+_ROUNDING = 1e-6  # what a caller's arithmetic may add to the edges of a region
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of an upright image, in shares of its sides: (0, 0, 1, 1) is all of it.
+
+    Attributes:
+        x: of the left edge, in [0, 1].
+        y: of the upper edge, in [0, 1].
+        width: in (0, 1], at most 1 - x.
+        height: in (0, 1], at most 1 - y.
+
+    Raises:
+        UsageError: it is empty, or not within the image.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        for name in ("x", "y", "width", "height"):
+            object.__setattr__(self, name, arguments.number(getattr(self, name), name))
+        for start, length in ((self.x, self.width), (self.y, self.height)):
+            if not (start >= 0 and length > 0 and start + length <= 1 + _ROUNDING):
+                raise UsageError(f"{self}: give shares of the image's sides, such as Region(0.25, 0, 0.5, 1)")
 
 
 @dataclass(frozen=True)
@@ -32,6 +63,9 @@ class Match:
             teach; it supposes that the query is one image of a kind that has a label there. None if that has not been
             measured (`Collection.evaluate`), the collection has changed much since, or the image has no label.
         copies: images that were found, too, but are copies of this one, if the answer is folded; else none.
+        region: the part of the image that is nearest to the query, if that was looked for and is nearer than the whole;
+            the score is that part's, and `expected` counts parts.
+        query_region: the part of the query that the image is nearest to, likewise.
     """
 
     id: int
@@ -47,6 +81,8 @@ class Match:
     expected: float | None = None
     probability: float | None = None
     copies: tuple["Match", ...] = ()
+    region: Region | None = None
+    query_region: Region | None = None
 
 
 @dataclass(frozen=True)

@@ -352,7 +352,7 @@ def test_if_the_disk_is_full_the_previous_generation_still_serves(
         generation.write(published.directory, 4, built(published.units), ABOUT, published.part)
     monkeypatch.undo()
     assert published.search(published.read()) == published.search(built(published.units))
-    generation.sweep(published.directory, 3)
+    generation.sweep(published.directory, [3])
     assert published.names() == ["000003.faiss", "000003.json"]
 
 
@@ -414,18 +414,18 @@ def test_sweep_removes_all_generations_but_one(published: Published) -> None:
     generation.write(published.directory, 4, built(published.units), ABOUT, published.part)
     for name in ("000005.faiss.new", "000005.json.new", "000002.faiss", "junk"):
         (published.directory / "index" / name).write_bytes(b"left")
-    generation.sweep(published.directory, 4)
+    generation.sweep(published.directory, [4])
     assert published.names() == ["000004.faiss", "000004.json"]
-    generation.sweep(published.directory, None)
+    generation.sweep(published.directory, [])
     assert published.names() == []
     (published.directory / "index").rmdir()
-    generation.sweep(published.directory, None)  # without a folder of indexes there is nothing to do
+    generation.sweep(published.directory, [])  # without a folder of indexes there is nothing to do
 
 
 def test_sweep_reports_what_it_cannot_remove(published: Published) -> None:
     (published.directory / "index" / "folder").mkdir()
     with pytest.raises(CorruptError, match="folder: it is a directory"):
-        generation.sweep(published.directory, 3)
+        generation.sweep(published.directory, [3])
 
 
 # How to search it

@@ -70,7 +70,7 @@ def full_while_renaming(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def full_while_committing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def commit(*_: Any) -> None:
+    def commit(*_: Any, **__: Any) -> None:
         error = sqlite3.OperationalError("database or disk is full")
         error.sqlite_errorcode = sqlite3.SQLITE_FULL
         raise error

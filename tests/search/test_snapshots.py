@@ -21,6 +21,7 @@ from lookalike.storage.catalog import Catalog
 from lookalike.storage.checksums import crc32s
 from lookalike.storage.manifest import Identity, Manifest
 from lookalike.storage.rows import RowSet
+from lookalike.storage.vector_tables import ImageVectors
 from lookalike.storage.vectors import Vectors, VectorWriter
 from tests.support.catalogs import STATUS
 from tests.support.vector_files import append, before_first_call, random_units, write
@@ -63,14 +64,14 @@ def remove(snapshots: Snapshots, *rows: int) -> None:
 
 def compact(snapshots: Snapshots, snapshot: Snapshot) -> None:
     """Writes the live vectors of that state to another file, and commits its name."""
-    compacted = compaction.compacted(snapshots.catalog, snapshot.vectors, snapshot.live)
+    compacted = compaction.compacted(ImageVectors(snapshots.catalog), snapshot.vectors, snapshot.live)
     with snapshots.catalog.writing() as transaction:
         transaction.compact(compacted.path.name)
 
 
 def sweep(snapshots: Snapshots) -> None:
     """Removes the files of vectors that the catalog does not name."""
-    compaction.sweep(file_of(snapshots).parent, file_of(snapshots).name)
+    compaction.sweep(file_of(snapshots).parent, [file_of(snapshots).name])
 
 
 def found(snapshots: Snapshots, queries: Vectors) -> list[int]:

@@ -13,7 +13,7 @@ def test_the_newest_generation_serves_and_its_number_is_never_reused(catalog: Ca
     assert catalog.next_generation() == 1
     for number in (1, 2):
         with catalog.writing() as transaction:
-            transaction.put_generation(catalog.next_generation(), 0, b"index", b"card")
+            transaction.put_generation(StoredGeneration(catalog.next_generation(), 0, b"index", b"card"))
         assert catalog.state().generation == StoredGeneration(number, 0, b"index", b"card")
     with catalog.writing() as transaction:
         transaction.drop_generation()
@@ -23,9 +23,9 @@ def test_the_newest_generation_serves_and_its_number_is_never_reused(catalog: Ca
 
 def test_a_generation_that_is_given_up_leaves_the_one_before(catalog: Catalog) -> None:
     with catalog.writing() as transaction:
-        transaction.put_generation(1, 0, b"index", b"card")
+        transaction.put_generation(StoredGeneration(1, 0, b"index", b"card"))
     with contextlib.suppress(GivenUpError), catalog.writing() as transaction:
-        transaction.put_generation(2, 0, b"other", b"other")
+        transaction.put_generation(StoredGeneration(2, 0, b"other", b"other"))
         raise GivenUpError
     assert catalog.state().generation == StoredGeneration(1, 0, b"index", b"card")
 
@@ -34,7 +34,7 @@ def test_the_state_names_the_other_files_as_of_the_last_commit(catalog: Catalog)
     assert replace(catalog.state(), token=0) == State(changes=0, count=0, vectors="vectors.faiss", generation=None)
     fill(catalog, ["a", "b"])
     with catalog.writing() as transaction:
-        transaction.put_generation(1, 2, b"index", b"card")
+        transaction.put_generation(StoredGeneration(1, 2, b"index", b"card"))
     assert replace(catalog.state(), token=0) == State(2, 2, "vectors.faiss", StoredGeneration(1, 2, b"index", b"card"))
     with catalog.writing() as transaction:
         transaction.remove(["a"])

@@ -26,6 +26,8 @@ def _command(hint: Hint) -> str:
     match hint.action, hint.arguments:
         case "create", {"path": path}:
             return command_for("index", _operand(path))
+        case "keep_regions", {"path": path}:
+            return f"{command_for('index', *_collection(path))} --regions"
         case "maintain", {"path": path}:
             return command_for("index", *_collection(path))
         case "reindex", {"path": path, **options} if "encoder" not in options:

@@ -1,16 +1,14 @@
 """Looks through the images of a collection: one by its id, page after page, counts of what they have, their files."""
 
-import hashlib
-import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike import arguments
-from lookalike.errors import ImageError, NoImageError
+from lookalike.collection.originals import indexed_bytes
+from lookalike.errors import NoImageError
 from lookalike.filters import Value, Where, checked_where
-from lookalike.images.reading import read
 from lookalike.results import IndexedImage
 from lookalike.storage import browsing
 from lookalike.storage.catalog import Catalog
@@ -139,19 +137,7 @@ class Browsable:
         return f"{state.replacements}.{state.changes}.{state.token % 2**64:016x}"
 
     def _indexed_bytes(self, image: IndexedImage) -> bytes:
-        data = read(self._file_inside(image)).data
-        if hashlib.sha256(data).digest() != image.sha256:
-            raise ImageError("changed since it was indexed", image.key)
-        return data
-
-    def _file_inside(self, image: IndexedImage) -> Path:
-        """The file of an image with all symlinks resolved; raises an ImageError if they lead out of its folder."""
-        path = self.folder / image.key
-        folder = path.parent if image.key.startswith("/") else self.folder
-        target = Path(os.path.realpath(path))
-        if not target.is_relative_to(os.path.realpath(folder)):
-            raise ImageError("a link to a file outside of the folder", image.key)
-        return target
+        return indexed_bytes(self.folder, image.key, image.sha256)
 
     def _shown(self, image: StoredImage) -> IndexedImage:
         facts = image.label, image.width, image.height, image.attributes, image.sha256

@@ -17,6 +17,7 @@ from lookalike import arguments
 from lookalike.collection import compatibility, missing
 from lookalike.collection.damage import find_damage
 from lookalike.collection.encoder import CollectionEncoder
+from lookalike.collection.indexes import CollectionIndexes
 from lookalike.collection.info import Info, info_of
 from lookalike.collection.maintaining import maintain_apart
 from lookalike.collection.missing import Missing
@@ -33,7 +34,7 @@ from lookalike.evaluation.results import Evaluation
 from lookalike.filters import Where, checked_where
 from lookalike.index.build_progress import BuildProgress
 from lookalike.index.generation import Generation
-from lookalike.index.maintenance import Maintenance, is_due
+from lookalike.index.maintenance import Maintenance
 from lookalike.index.options import BuildOptions, memory_bytes
 from lookalike.index.policies import DEFAULT, TARGET_RECALL, Policies
 from lookalike.results import Skipped
@@ -144,8 +145,8 @@ class Collection(Searchable, Uploadable, Reviewable):
             StorageError: the disk is full or failing; the present index still serves.
         """
         options = BuildOptions(recall, None if memory is None else memory_bytes(memory), spec)
-        with self._write_access.index(arguments.callback(progress, "progress")) as maintainer:
-            return maintainer.build(options)
+        with self._write_access.indexes(arguments.callback(progress, "progress")) as indexes:
+            return indexes.build(options)
 
     def maintain(self, *, progress: Callable[[BuildProgress], None] | None = None) -> Maintenance:
         """Does what is due after adding and removing, which is mostly nothing.
@@ -160,13 +161,13 @@ class Collection(Searchable, Uploadable, Reviewable):
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing; the present index still serves.
         """
-        with self._write_access.index(arguments.callback(progress, "progress")) as maintainer:
-            return maintainer.maintain()
+        with self._write_access.indexes(arguments.callback(progress, "progress")) as indexes:
+            return indexes.maintain()
 
     def needs_maintenance(self) -> bool:
         """Whether `maintain` has something to do, as far as can be told without reading the index; this is quick."""
         place = self._manifest.data_directory(self.directory)
-        return is_due(self._catalog, place, self.made_by.dim, self._policies)
+        return CollectionIndexes(self._catalog, place, self.made_by.dim, self._policies).is_due()
 
     def maintain_apart(self, stopped: threading.Event) -> Maintenance:
         """Does as `maintain`, in a process of its own with the lowest priority, unless the event is set meanwhile.

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from lookalike import encoders
+from lookalike.collection.indexes import CollectionIndexes
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, Hint, IncompatibleError, UsageError
 from lookalike.images.reading import UNKNOWN
 from lookalike.index import generation
 from lookalike.index.build_progress import BuildProgress
-from lookalike.index.maintenance import IndexMaintainer
 from lookalike.index.options import BuildOptions
 from lookalike.index.policies import Policies
 from lookalike.ingest.embedding import Embedder
@@ -130,16 +130,16 @@ class Migration:
 
     def build(self, progress: Callable[[BuildProgress], None] | None) -> None:
         """Builds the index, if one is due or there has been one."""
-        maintainer = IndexMaintainer(self._new, self._new_data, self.then.made_by.dim, self._policies, progress)
-        maintainer.sweep()
+        indexes = CollectionIndexes(self._new, self._new_data, self.then.made_by.dim, self._policies, progress)
+        indexes.sweep()
         options = self._build_options()
         if options is None or self._new.state().generation:
-            maintainer.maintain()
+            indexes.maintain()
             return
         try:
-            maintainer.build(options)
+            indexes.build(options)
         except UsageError:  # it would take more memory than it may
-            maintainer.build(BuildOptions(options.recall))
+            indexes.build(BuildOptions(options.recall))
 
     def carry_over(self, reports: Sequence[Report]) -> Report:
         """Gives the images their ids, attributes and labels, and reports what has changed.

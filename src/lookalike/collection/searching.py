@@ -12,7 +12,9 @@ from lookalike import arguments
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.queries import checked_vector, with_queries_marked
 from lookalike.duplicates.folding import Folds
+from lookalike.errors import UsageError
 from lookalike.images.decode import ImageSource
+from lookalike.images.region import grid
 from lookalike.results import Match, Matches, Origin
 from lookalike.search.options import SearchKeywords, SearchOptions
 from lookalike.search.query import query_vector
@@ -20,6 +22,8 @@ from lookalike.search.searcher import Searcher
 from lookalike.search.terms import Term, checked_image, checked_images, checked_terms, signed_terms
 from lookalike.storage.manifest import Identity
 from lookalike.storage.vectors import Vectors
+
+_CROPS = 9  # parts that a query is cut into
 
 
 class Searchable:
@@ -104,6 +108,8 @@ class Searchable:
     def search_many(self, queries: Iterable[ImageSource], **options: Unpack[SearchKeywords]) -> list[Matches]:
         """Finds the most similar images for each of several images, in their order."""
         given, images = SearchOptions(**options), checked_images(queries, "queries")
+        if given.crops:
+            return [self._by_terms([Term(image)], given) for image in images]
         if not images:
             return []
         vectors = np.concatenate([self.embed(image) for image in images])
@@ -116,7 +122,7 @@ class Searchable:
         Raises:
             NoImageError: there is no image with that id.
         """
-        number, given = arguments.whole(image_id, "image_id"), SearchOptions(**options)
+        number, given = arguments.whole(image_id, "image_id"), _without_crops(SearchOptions(**options))
         image: Match | None = None
 
         def search(wanted: SearchOptions) -> list[list[Match]]:
@@ -133,19 +139,30 @@ class Searchable:
         Raises:
             UsageError: the vector has another dimension, is zero, or is not finite.
         """
-        query, given = checked_vector(vector, self.made_by.dim), SearchOptions(**options)
+        query, given = checked_vector(vector, self.made_by.dim), _without_crops(SearchOptions(**options))
         [matches] = self._folds.answers(given, lambda options: self._searcher.by_vectors(query, options))
         return self._matches(matches, [], given)
 
     def _by_terms(self, terms: list[Term], options: SearchOptions) -> Matches:
-        vectors = [self._term_vector(term) for term in terms]
         is_one = len(terms) == 1 and terms[0].weight > 0
+        if options.crops:
+            return self._by_crops(terms[0] if is_one else None, options)
+        vectors = [self._term_vector(term) for term in terms]
         query = vectors[0] if is_one else query_vector(terms, vectors)
         own = {term.id for term in terms if term.id is not None}
         [matches] = self._folds.answers(options, lambda wanted: self._searcher.by_vectors(query, wanted, leave_out=own))
         if not is_one or terms[0].text is not None:  # what is probable was learned from single images
             matches = [_without_probability(match) for match in matches]
         return self._matches(matches, terms, options)
+
+    def _by_crops(self, term: Term | None, options: SearchOptions) -> Matches:
+        image = None if term is None else term.image
+        if image is None:
+            raise UsageError("crops cuts one image into parts; give that alone")
+        vectors = np.concatenate([self.embed(image), self._encoder.part_vectors(image, _CROPS)])
+        regions = [None, *grid(_CROPS)]
+        [found] = self._folds.answers(options, lambda wanted: [self._searcher.by_parts(vectors, wanted, regions)])
+        return self._matches(found, [term], options)
 
     def _term_vector(self, term: Term) -> Vectors:
         if term.id is not None:
@@ -189,3 +206,10 @@ class Searchable:
 
 def _without_probability(match: Match) -> Match:
     return replace(match, probability=None, copies=tuple(map(_without_probability, match.copies)))
+
+
+def _without_crops(options: SearchOptions) -> SearchOptions:
+    """The options of a search that is not for the file of an image, which could be cut."""
+    if options.crops:
+        raise UsageError("crops cuts an image into parts; give its file")
+    return options

@@ -15,11 +15,12 @@ from lookalike.collection.copies import Comparable
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.sources import CollectionSources, Named, Sources
 from lookalike.collection.writing import WriteAccess
+from lookalike.images.region import grid
 from lookalike.ingest import takeover
 from lookalike.ingest.embedding import Embedder
 from lookalike.ingest.pipeline import Ingest, Progress, Report, combined
 from lookalike.ingest.suspects import under_way
-from lookalike.sources.folder import absolute, key_of
+from lookalike.sources.folder import Files, absolute, key_of
 from lookalike.sources.lists import FileList
 from lookalike.storage import layout
 from lookalike.storage.catalog import Catalog
@@ -145,6 +146,7 @@ class Updatable(Comparable):
         ):
             named = name_sources()
             skipping.forget_orphans(self._catalog)
+            count_before = self._catalog.state().count
             encoder = self._encoder.for_indexing(threads or cores())
             count = threads or encoders.threads_for(encoder, cores())
             embedder = Embedder(encoder, self._catalog.decoding_of, self._encoder.max_pixels, decoding, known)
@@ -157,7 +159,30 @@ class Updatable(Comparable):
                 reports.append(ingest().leave_out([each.key for each in named.unnamed(self._catalog)]))
             known.give_attributes(self._catalog, self.folder)
             self._sources.note_inner(named.sources)
+            # A single file, such as one that is uploaded, does not wait for others that an earlier run has left.
+            first_row = count_before if all(isinstance(each, Files) for each in named.sources) else 0
+            with self._write_access.regions(encoder, self.folder, self._encoder.max_pixels, decoding) as regions:
+                if regions:
+                    reports.append(regions.run(count, progress, first_row=first_row))
             return combined(reports)
+
+    def keep_regions(self, count: int) -> None:
+        """Keeps vectors of so many parts of each image, too, so that searches can look at parts (`regions=True`).
+
+        The next `add` or `update` encodes the parts of all images, which takes about so many times as long as indexing
+        them, and as many times the size.
+
+        Args:
+            count: 5, 9 or 16, the more the smaller the things that are found; 0 removes the vectors of parts.
+
+        Raises:
+            UsageError: it is another number.
+            LockedError: another process is writing to the collection.
+            StorageError: the disk is full or failing.
+        """
+        if count := arguments.whole(count, "count", least=0):
+            grid(count)
+        self._write_access.keep_regions(count)
 
     def _without_copies(self, run: Callable[[], Report], skip_duplicates: bool) -> Report:
         """Does a run, and skips the copies among the images that it has added."""

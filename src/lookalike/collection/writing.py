@@ -5,11 +5,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from lookalike.collection import compatibility
+from lookalike.collection.indexes import CollectionIndexes
+from lookalike.collection.regions import region_ingest
+from lookalike.encoders import Encoder
 from lookalike.index.build_progress import OnBuildProgress
-from lookalike.index.maintenance import IndexMaintainer
 from lookalike.index.policies import Policies
+from lookalike.ingest.regions import RegionIngest
+from lookalike.ingest.suspects import UnderWay
 from lookalike.storage import directory as directories
-from lookalike.storage import lock, vectors
+from lookalike.storage import layout, lock, vectors
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
 from lookalike.storage.vectors import VectorWriter
@@ -46,9 +50,37 @@ class WriteAccess:
                 yield writer
 
     @contextmanager
-    def index(self, progress: OnBuildProgress | None) -> Iterator[IndexMaintainer]:
-        """Holds the lock, and gives what maintains the index, without what a killed process has left behind."""
+    def regions(
+        self, encoder: Encoder, folder: Path, max_pixels: int, under_way: UnderWay
+    ) -> Iterator[RegionIngest | None]:
+        """Gives what makes the vectors of parts of the images; None if the collection keeps none.
+
+        The caller holds the lock.
+        """
+        opened = region_ingest(self._catalog, self._data_directory, encoder, folder, max_pixels, under_way)
+        with opened as regions:
+            yield regions
+
+    @contextmanager
+    def indexes(self, progress: OnBuildProgress | None) -> Iterator[CollectionIndexes]:
+        """Holds the lock, and gives what maintains the indexes, without what a killed process has left behind."""
         with self.locked():
-            maintainer = IndexMaintainer(self._catalog, self._data_directory, self._dim, self._policies, progress)
-            maintainer.sweep()
-            yield maintainer
+            indexes = CollectionIndexes(self._catalog, self._data_directory, self._dim, self._policies, progress)
+            indexes.sweep()
+            yield indexes
+
+    def keep_regions(self, per_image: int) -> None:
+        """Keeps vectors of so many parts of each image from now on, or of none; those of another number are removed."""
+        with self.indexes(None) as indexes:
+            known = self._catalog.state().regions
+            if per_image == (known.per_image if known else 0):
+                return
+            name = layout.next_regions(self._catalog.regions.last_file())
+            if per_image:
+                vectors.create(self._data_directory / name, self._dim)
+            with self._catalog.writing() as transaction:
+                if per_image:
+                    transaction.regions.begin(per_image, name)
+                else:
+                    transaction.regions.end()
+            indexes.sweep()

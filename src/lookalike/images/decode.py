@@ -38,6 +38,7 @@ __all__ = [
     "decode",
     "image_file",
     "prepare",
+    "reduced",
     "reusable_source",
     "thumbnail",
 ]
@@ -161,6 +162,23 @@ def thumbnail(
 
     with one_image(_name(source)):
         return _rendered(source, view_of, max_bytes, max_pixels).image
+
+
+def reduced(source: ImageSource, shorter: int, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Rendered:
+    """The whole image, upright, in RGB, scaled down so that its shorter side has that many pixels, if it has more.
+
+    Raises:
+        ImageError: the image cannot be used.
+        UsageError: `source` is of a type or shape that is not an image.
+    """
+
+    def view_of(original: tuple[int, int]) -> View:
+        scale = min(1.0, shorter / min(original))
+        size = max(1, round(original[0] * scale)), max(1, round(original[1] * scale))
+        return View(size, covers=size, part=None, resample=Image.Resampling.BICUBIC)
+
+    with one_image(_name(source)):
+        return _rendered(source, view_of, max_bytes, max_pixels)
 
 
 def image_file(source: ImageSource, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> bytes:

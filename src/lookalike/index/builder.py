@@ -14,10 +14,10 @@ from lookalike.index.options import BuildOptions
 from lookalike.index.policies import Policies
 from lookalike.index.spec import IndexSpec
 from lookalike.index.tuning import RecallQueries, Tuner
-from lookalike.storage.catalog import Catalog
 from lookalike.storage.checksums import read_checked_blocks
 from lookalike.storage.mapped_vectors import MappedVectors
 from lookalike.storage.rows import Rows, RowSet
+from lookalike.storage.vector_tables import VectorTable
 from lookalike.storage.vectors import StoredVectors, Vectors, single
 
 _SEED = 11
@@ -28,13 +28,13 @@ class IndexableVectors:
     """The vectors that an index is built over.
 
     Attributes:
-        catalog: has their checksums.
+        table: has their checksums.
         mapped: their file.
         live: the rows that belong to images.
         catalog_rows: the row by which the catalog still knows each of them, if they have been compacted; else None.
     """
 
-    catalog: Catalog
+    table: VectorTable
     mapped: MappedVectors
     live: RowSet
     catalog_rows: Rows | None = None
@@ -45,7 +45,7 @@ class IndexableVectors:
         Raises:
             CorruptError: a checksum does not match.
         """
-        return read_checked_blocks(self.catalog, self.mapped, rows, self.catalog_rows)
+        return read_checked_blocks(self.table, self.mapped, rows, self.catalog_rows)
 
     def sample(self, size: int) -> Vectors:
         """Some of the live vectors, drawn at random and always the same, float32 (size, dim).

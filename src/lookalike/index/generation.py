@@ -7,7 +7,7 @@ the vectors.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -241,13 +241,13 @@ def check_size(data_directory: Path, stored: StoredGeneration, card: Generation)
         raise _unusable(path, error) from error
 
 
-def sweep(data_directory: Path, keep: int | None) -> None:
-    """Removes all generations but one, and what is left of any that was never completed.
+def sweep(data_directory: Path, keep: Iterable[int]) -> None:
+    """Removes all generations but those to keep, and what is left of any that was never completed.
 
     Raises:
         StorageError: one cannot be removed.
     """
-    kept = set() if keep is None else {path.name for path in layout.index_files(data_directory, keep)}
+    kept = {path.name for number in keep for path in layout.index_files(data_directory, number)}
     folder = layout.index_folder(data_directory)
     with durable.storage_errors(folder):
         for name in files.names_in(folder):

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-import numpy as np
-
 from lookalike.errors import CorruptError, LookalikeError, UsageError
 from lookalike.index import builder, generation
 from lookalike.index.build_progress import OnBuildProgress
@@ -20,10 +18,10 @@ from lookalike.index.generation import Generation
 from lookalike.index.options import BuildOptions
 from lookalike.index.policies import DEFAULT, MaintenancePolicy, Policies
 from lookalike.storage import compaction
-from lookalike.storage.catalog import Catalog
 from lookalike.storage.mapped_vectors import MappedVectors
-from lookalike.storage.records import State, StoredGeneration
+from lookalike.storage.records import RegionState, State, StoredGeneration
 from lookalike.storage.rows import RowSet
+from lookalike.storage.vector_tables import VectorTable, tables_of
 
 
 @dataclass(frozen=True)
@@ -34,11 +32,13 @@ class Maintenance:
         removed: the number of dead vectors that were removed.
         joined: the number of new vectors that the index has taken in.
         built: the index that was built anew, or None.
+        regions: the same of the vectors of parts of the images; None if there are none.
     """
 
     removed: int = 0
     joined: int = 0
     built: Generation | None = None
+    regions: "Maintenance | None" = None
 
 
 class Due(Enum):
@@ -82,29 +82,29 @@ def what_is_due(state: IndexState, policy: MaintenancePolicy) -> Due:
     return Due.JOIN if young >= max(policy.young_rows, policy.young_share * state.card.rows) else Due.NOTHING
 
 
-def is_due(catalog: Catalog, data_directory: Path, dim: int, policies: Policies) -> bool:
+def is_due(table: VectorTable, data_directory: Path, dim: int, policies: Policies) -> bool:
     """Whether something is due, as far as can be told without reading the index; it takes no lock."""
-    totals, stored = catalog.totals(), catalog.state().generation
-    card = _card(stored, data_directory, dim)
-    live = totals.vectors - totals.dead
+    found, dead = table.state(), len(table.dead_rows())
+    card = _card(found.generation, data_directory, dim)
+    live = found.count - dead
     wants_index = not policies.tuning.searches_exactly(dim, live)
-    state = IndexState(live, totals.dead, card, stored is not None and card is None, wants_index)
+    state = IndexState(live, dead, card, found.generation is not None and card is None, wants_index)
     return what_is_due(state, policies.maintenance) is not Due.NOTHING
 
 
 class IndexMaintainer:
-    """Builds and maintains the index of one collection."""
+    """Builds and maintains the index of one file of vectors of a collection."""
 
     def __init__(
         self,
-        catalog: Catalog,
+        table: VectorTable,
         data_directory: Path,
         dim: int,
         policies: Policies = DEFAULT,
         progress: OnBuildProgress | None = None,
     ) -> None:
         """`progress` is called before a build and while it goes on."""
-        self._catalog, self._directory, self._dim = catalog, data_directory, dim
+        self._table, self._directory, self._dim = table, data_directory, dim
         self._policies, self._progress = policies, progress
 
     def build(self, options: BuildOptions) -> Generation | None:
@@ -146,11 +146,13 @@ class IndexMaintainer:
         Raises:
             StorageError: one cannot be removed.
         """
-        state = self._catalog.state()
-        compaction.sweep(self._directory, state.vectors)
-        generation.sweep(self._directory, state.generation.number if state.generation else None)
+        states = [table.state() for table in tables_of(self._table.catalog)]
+        compaction.sweep(self._directory, [state.vectors for state in states])
+        generation.sweep(self._directory, [state.generation.number for state in states if state.generation])
 
-    def _index_state(self, state: State, vectors: IndexableVectors, card: Generation | None) -> IndexState:
+    def _index_state(
+        self, state: State | RegionState, vectors: IndexableVectors, card: Generation | None
+    ) -> IndexState:
         stored, live = state.generation, vectors.live.size
         return IndexState(
             live=live,
@@ -160,7 +162,7 @@ class IndexMaintainer:
             wants_index=not self._policies.tuning.searches_exactly(self._dim, live),
         )
 
-    def _join(self, state: State, vectors: IndexableVectors, card: Generation) -> Maintenance:
+    def _join(self, state: State | RegionState, vectors: IndexableVectors, card: Generation) -> Maintenance:
         """Takes young vectors into the index as it is, unless it then no longer reaches its recall."""
         assert state.generation
         try:
@@ -184,32 +186,29 @@ class IndexMaintainer:
             built = self.build(BuildOptions(options.recall))
         return Maintenance(removed=vectors.live.count - vectors.live.size, built=built)
 
-    def _opened(self) -> tuple[State, IndexableVectors]:
-        state = self._catalog.state()
-        dead = np.array(self._catalog.dead_rows(), np.int64)
+    def _opened(self) -> tuple[State | RegionState, IndexableVectors]:
+        state = self._table.state()
         mapped = MappedVectors(self._directory / state.vectors, self._dim, state.count)
-        return state, IndexableVectors(self._catalog, mapped, RowSet(state.count, dead=dead))
+        return state, IndexableVectors(self._table, mapped, RowSet(state.count, dead=self._table.dead_rows()))
 
     def _compacted(self, vectors: IndexableVectors) -> IndexableVectors:
         """The same without the dead vectors, in a file that does not count yet."""
         live = vectors.live.rows()
         if len(live) == vectors.live.count:
             return vectors
-        self._catalog.check()
-        mapped = compaction.compacted(self._catalog, vectors.mapped, vectors.live)
-        return IndexableVectors(self._catalog, mapped, RowSet(len(live)), catalog_rows=live)
+        self._table.catalog.check()
+        mapped = compaction.compacted(self._table, vectors.mapped, vectors.live)
+        return IndexableVectors(self._table, mapped, RowSet(len(live)), catalog_rows=live)
 
     def _publish(self, vectors: IndexableVectors, made: tuple[Index, Generation] | None = None) -> Generation | None:
         """Commits at once what has been made: compacted vectors, an index, or that there is none."""
-        number = self._catalog.next_generation()
+        number = self._table.catalog.next_generation()
         part = vectors.mapped.part(0, vectors.live.count)
         stored = generation.write(self._directory, number, *made, part) if made else None
-        with self._catalog.writing() as transaction:
+        with self._table.catalog.writing() as transaction:
             if vectors.catalog_rows is not None:
-                transaction.compact(vectors.mapped.path.name)
-            transaction.drop_generation()
-            if stored:
-                transaction.put_generation(number, stored.rows, stored.index_sha256, stored.card_sha256)
+                self._table.compact(transaction, vectors.mapped.path.name)
+            self._table.put_generation(transaction, stored)
         self.sweep()
         return generation.read_card(self._directory, stored) if stored else None
 

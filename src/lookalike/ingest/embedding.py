@@ -198,7 +198,17 @@ def embed(encoder: Encoder, image: DecodedImage) -> Vectors:
         ImageError: the encoder's vector is zero or not finite.
         ModelError: the encoder does not return one vector of its dimension.
     """
-    return _unit(encoder, _embeddings(encoder, [image]))
+    return embed_all(encoder, [image])
+
+
+def embed_all(encoder: Encoder, images: Sequence[DecodedImage]) -> Vectors:
+    """The unit vectors of images, float32 (n, dim).
+
+    Raises:
+        ImageError: one of the encoder's vectors is zero or not finite.
+        ModelError: the encoder does not return one vector of its dimension for each.
+    """
+    return _unit(encoder, _embeddings(encoder, images))
 
 
 def embed_text(encoder: TextEncoder, dim: int, text: str) -> Vectors:

@@ -46,6 +46,7 @@ class Progress:
         added: the number of images that have been added.
         skipped: the number of files that have been left out.
         committed: the number of files whose outcome survives a crash.
+        of_regions: whether the files are done, and these are the images whose parts are being encoded.
     """
 
     done: int
@@ -53,6 +54,7 @@ class Progress:
     added: int
     skipped: int
     committed: int
+    of_regions: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Report:
         skipped: files that were tried and left out, without Lookalike's own contact sheets.
         skipped_before: files that were left out by an earlier run and have not changed since.
         taken_over: images whose vectors were taken over from another collection.
+        regions: images whose parts were encoded, in a collection that keeps vectors of them.
+        without_regions: images whose parts could not be encoded, since their files cannot be read now.
         seconds: how long it took.
         misses_many: whether a folder has lost all images, or more than a fifth at once: its drive may be away.
     """
@@ -89,6 +93,8 @@ class Report:
     skipped: tuple[Skipped, ...] = ()
     skipped_before: int = 0
     taken_over: int = 0
+    regions: int = 0
+    without_regions: int = 0
     seconds: float = 0.0
     misses_many: bool = False
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from lookalike import arguments
+from lookalike.errors import UsageError
 from lookalike.filters import Where, checked_where
 from lookalike.index.policies import checked_recall
 
@@ -27,6 +28,10 @@ class SearchOptions:
             which nobody can tell (`Match.expected`).
         fold: shows of images that are copies of one another only the first, which has the others as its `copies`. Other
             copies than those of the same bytes are known once `duplicates` has been called.
+        regions: compares with the parts of each image, too, for things that fill a part of it; `Match.region` tells
+            which one it was. The collection has to keep vectors of them (`Collection.keep_regions`).
+        crops: cuts the query into parts, too, for images of a thing that is somewhere in it; `Match.query_region` tells
+            which one it was.
 
     Raises:
         UsageError: an option is of another type, or out of range.
@@ -40,6 +45,8 @@ class SearchOptions:
     refine: bool = field(default=False, kw_only=True)
     confident: bool = field(default=False, kw_only=True)
     fold: bool = field(default=False, kw_only=True)
+    regions: bool = field(default=False, kw_only=True)
+    crops: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", min(arguments.whole(self.k, "k", least=1), _LARGEST_K))
@@ -48,9 +55,10 @@ class SearchOptions:
         object.__setattr__(self, "where", checked_where(self.where))
         object.__setattr__(self, "exact", arguments.flag(self.exact, "exact"))
         object.__setattr__(self, "recall", None if self.recall is None else checked_recall(self.recall))
-        object.__setattr__(self, "refine", arguments.flag(self.refine, "refine"))
-        object.__setattr__(self, "confident", arguments.flag(self.confident, "confident"))
-        object.__setattr__(self, "fold", arguments.flag(self.fold, "fold"))
+        for name in ("refine", "confident", "fold", "regions", "crops"):
+            object.__setattr__(self, name, arguments.flag(getattr(self, name), name))
+        if self.refine and (self.regions or self.crops):
+            raise UsageError("refine orders whole images; give it without regions and crops")
 
 
 class SearchKeywords(TypedDict, total=False):
@@ -64,3 +72,5 @@ class SearchKeywords(TypedDict, total=False):
     refine: bool
     confident: bool
     fold: bool
+    regions: bool
+    crops: bool

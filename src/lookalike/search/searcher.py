@@ -2,21 +2,24 @@
 
 import math
 import time
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from lookalike.errors import NoImageError
-from lookalike.results import Match
+from lookalike.images.region import grid
+from lookalike.results import Match, Region
+from lookalike.search.chance import Judged
 from lookalike.search.options import SearchOptions
 from lookalike.search.probability import KeptCurve
-from lookalike.search.ranking import Ranked, judged, ranked
+from lookalike.search.ranking import Ranked, best_of, judged, ranked
 from lookalike.search.snapshot import Snapshot, Snapshots
 from lookalike.storage.checksums import check_rows, read_checked
 from lookalike.storage.records import StoredImage
-from lookalike.storage.rows import RowSet
+from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Vectors, unit
 from lookalike.system.resources import cores
 from lookalike.system.turns import Turns
@@ -56,9 +59,33 @@ class Searcher:
                 snapshot, row_set = self._searchable(options, is_first=number == 0)
                 extra = len(leave_out)
                 answers = ranked(snapshot, queries, options, row_set, extra=extra)
-                named = self._named(snapshot, queries, answers, options, extra=extra, patient=patient)
+                of_each = [(query[None], answer) for query, answer in zip(queries, answers, strict=True)]
+                named = self._named(snapshot, of_each, options, extra=extra, patient=patient)
                 if named is not None:
                     return [[match for match in each if match.id not in leave_out][: options.k] for each in named]
+        raise AssertionError("attempts do not end")
+
+    def by_parts(self, queries: Vectors, options: SearchOptions, regions: Sequence[Region | None]) -> list[Match]:
+        """Finds the images that are nearest to any of several unit vectors of one query, float32 (n, dim).
+
+        Args:
+            queries: the vectors.
+            options: of the search.
+            regions: the parts of the query that they are of; None is the whole of it.
+
+        Raises:
+            UsageError: the vectors have another dimension, or the filter asks for an attribute that no image has.
+            CorruptError: a vector that would have been returned is damaged.
+        """
+        with self._turn(len(queries)), closing(self._attempts(len(queries))) as attempts:
+            for number, patient in enumerate(attempts):
+                snapshot, row_set = self._searchable(options, is_first=number == 0)
+                answers = ranked(snapshot, queries, options, row_set)
+                parts = [replace(each, query_parts=np.full(len(each.rows), at)) for at, each in enumerate(answers)]
+                of_all = [(queries, best_of(parts, options.k))]
+                named = self._named(snapshot, of_all, options, query_regions=regions, patient=patient)
+                if named is not None:
+                    return named[0]
         raise AssertionError("attempts do not end")
 
     def by_image(self, image_id: int, options: SearchOptions) -> tuple[Match, list[Match]]:
@@ -71,14 +98,15 @@ class Searcher:
         """
         with self._turn(1), closing(self._attempts(1)) as attempts:
             for patient in attempts:
-                with self._snapshots.current() as snapshot:
+                with self._snapshots.current(regions=options.regions) as snapshot:
                     image = self._image(snapshot, image_id)
                     query = unit(read_checked(snapshot.catalog, snapshot.vectors, np.array([image.row])))
                     row_set = snapshot.row_set(options.where) if options.where else snapshot.live
                 answers = ranked(snapshot, query, options, row_set, extra=1)  # it finds itself
-                if (matches := self._named(snapshot, query, answers, options, extra=1, patient=patient)) is not None:
-                    others = [match for match in matches[0] if match.id != image_id]
-                    return self._match(image, 1.0), others[: options.k]
+                named = self._named(snapshot, [(query, answers[0])], options, extra=1, patient=patient)
+                if named is not None:
+                    others = [match for match in named[0] if match.id != image_id]
+                    return self._match(image, _Told(1.0)), others[: options.k]
         raise AssertionError("attempts do not end")
 
     def _searchable(self, options: SearchOptions, *, is_first: bool) -> tuple[Snapshot, RowSet]:
@@ -87,9 +115,9 @@ class Searcher:
         The first attempt goes by the state that was used last, which is mostly the newest one: `_named` tells, so that
         the catalog is read once instead of twice. Only a filter needs what the catalog has.
         """
-        if is_first and options.where is None and (last := self._snapshots.last()):
+        if is_first and options.where is None and (last := self._snapshots.last(regions=options.regions)):
             return last, last.live
-        with self._snapshots.current() as snapshot:
+        with self._snapshots.current(regions=options.regions) as snapshot:
             return snapshot, snapshot.row_set(options.where) if options.where else snapshot.live
 
     def vector_of(self, image_id: int) -> Vectors:
@@ -144,39 +172,81 @@ class Searcher:
     def _named(
         self,
         snapshot: Snapshot,
-        queries: Vectors,
-        answers: list[Ranked],
+        answers: Sequence[tuple[Vectors, Ranked]],
         options: SearchOptions,
         *,
+        query_regions: Sequence[Region | None] = (None,),
         extra: int = 0,
         patient: bool,
     ) -> list[list[Match]] | None:
-        """The matches of each query; None if a writer has replaced the files meanwhile, or changed anything if
-        `patient`.
+        """The matches of each query, given with its vectors; None if a writer has replaced the files meanwhile, or
+        changed anything if `patient`.
 
         Otherwise, images that were removed meanwhile are left out.
         """
         matches = []
-        for query, ranking in zip(queries, answers, strict=True):
-            answer, near = judged(snapshot, query[None], ranking, options)
-            named = snapshot.catalog.named(answer.rows.tolist(), where=options.where, limit=options.k + extra)
-            seen = snapshot.state
-            if named.state.files != seen.files or (patient and named.state != seen):
-                return None
+        for queries, ranking in answers:
+            answer, near = judged(snapshot, queries, ranking, options)
+            with snapshot.catalog.reading():
+                named = snapshot.catalog.named(answer.rows.tolist(), where=options.where, limit=options.k + extra)
+                seen = snapshot.state
+                if named.state.files != seen.files or (patient and named.state != seen):
+                    return None
+                part_crc32s = _part_crc32s(snapshot, answer.part_rows)
             check_rows(snapshot.vectors, np.array([*named.crc32s], np.int64), named.crc32s)
-            probable = self._curve.probabilities(near, snapshot.live.size)
-            told = zip(answer.scores.tolist(), near.expected.tolist(), probable.tolist(), strict=True)
-            told_of = dict(zip(answer.rows.tolist(), told, strict=True))
-            matches.append([self._match(image, *told_of[image.row]) for image in named.images])
+            if snapshot.regions and part_crc32s:
+                check_rows(snapshot.regions.vectors, np.array([*part_crc32s], np.int64), part_crc32s)
+            told = dict(zip(answer.rows.tolist(), self._told(snapshot, answer, near, query_regions), strict=True))
+            matches.append([self._match(image, told[image.row]) for image in named.images])
         return matches
 
-    def _match(
-        self, image: StoredImage, score: float, expected: float = math.nan, probability: float = math.nan
-    ) -> Match:
+    def _told(
+        self, snapshot: Snapshot, answer: Ranked, near: Judged, query_regions: Sequence[Region | None]
+    ) -> Iterator["_Told"]:
+        """What is told of each row of an answer beside its image."""
+        probable = self._curve.probabilities(near, snapshot.live.size)
+        parts = grid(snapshot.regions.per_image) if snapshot.regions else ()
+        facts = zip(answer.scores, near.expected, probable, answer.part_rows, answer.query_parts, strict=True)
+        for score, expected, probability, part_row, query_part in facts:
+            region = parts[part_row % len(parts)] if part_row >= 0 else None
+            yield _Told(float(score), float(expected), float(probability), region, query_regions[query_part])
+
+    def _match(self, image: StoredImage, told: "_Told") -> Match:
         # Stored vectors are rounded to half precision, which leaves their lengths within some 1e-4 of 1.
-        cosine = min(max(score, -1.0), 1.0)
+        cosine = min(max(told.score, -1.0), 1.0)
         path = self._folder / image.key
         facts = image.label, image.width, image.height, image.attributes
-        known = None if math.isnan(expected) else expected
-        likely = None if image.label is None or math.isnan(probability) else probability
-        return Match(image.id, image.key, path, cosine, *facts, sha256=image.sha256, expected=known, probability=likely)
+        known = None if math.isnan(told.expected) else told.expected
+        likely = None if image.label is None or math.isnan(told.probability) else told.probability
+        return Match(
+            image.id,
+            image.key,
+            path,
+            cosine,
+            *facts,
+            sha256=image.sha256,
+            expected=known,
+            probability=likely,
+            region=told.region,
+            query_region=told.query_region,
+        )
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a search tells of an image that it has found, see `Match`; NaN where nobody can tell."""
+
+    score: float
+    expected: float = math.nan
+    probability: float = math.nan
+    region: Region | None = None
+    query_region: Region | None = None
+
+
+def _part_crc32s(snapshot: Snapshot, part_rows: Rows) -> dict[int, int]:
+    """The checksums of these rows of parts, by row, as the catalog has them now; -1 is none."""
+    state, wanted = snapshot.state.regions, part_rows[part_rows >= 0].tolist()
+    if state is None or not wanted:
+        return {}
+    known = snapshot.catalog.regions.crc32s(state, wanted)
+    return {row: known[row] for row in wanted if row in known}

@@ -1,98 +1,53 @@
 """One committed state of a collection, opened: its vectors, its index, and the rows that may be found."""
 
 import threading
-import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from lookalike.errors import CorruptError, DamagedIndexWarning, Hint
+from lookalike.errors import CorruptError, Hint
 from lookalike.filters import Where
 from lookalike.index import generation
-from lookalike.index.faiss_index import Index
 from lookalike.index.generation import Generation
-from lookalike.index.operating_point import SearchParameters
 from lookalike.index.policies import TuningPolicy
-from lookalike.search.chance import Judged, KeptSample
-from lookalike.search.options import SearchOptions
-from lookalike.search.refinement import Centre
+from lookalike.search.chance import KeptSample
+from lookalike.search.open_files import DamagedIndexError, OpenFiles, TableState, index_key
+from lookalike.search.regions import SearchableRegions, parts_of
+from lookalike.search.searchable import SearchableVectors
 from lookalike.storage import checksums
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
 from lookalike.storage.mapped_vectors import MappedVectors
-from lookalike.storage.records import IndexKey, State, StoredGeneration
+from lookalike.storage.records import RegionState, State
 from lookalike.storage.rows import Rows, RowSet
-from lookalike.storage.vectors import Vectors
+from lookalike.storage.vector_tables import VectorTable, tables_of
 from lookalike.system import forks
 
 _FILTERS = 32  # the row sets that a snapshot keeps
-_BLOCK = 4096  # rows whose vectors are compared with what is expected by chance at a time
 
 
-class _DamagedIndexError(CorruptError):
-    """The index cannot be used; the vectors can."""
-
-
-@dataclass(frozen=True)
-class OpenIndex:
-    """An index in memory, and what is known of it."""
-
-    index: Index
-    card: Generation
-
-
-@dataclass(frozen=True)
-class Snapshot:
+@dataclass(frozen=True, kw_only=True)
+class Snapshot(SearchableVectors):
     """What searches need of one committed state. Threads may share it.
 
     Attributes:
         state: what the catalog says of the files.
         catalog: the catalog, which sees this state while the snapshot is in use.
-        vectors: the vectors, pinned: they stay readable when a writer replaces the file.
-        live: all rows that are not dead.
-        opened: the index, if there is one that can be used.
-        policy: decides which row sets are small enough for exact search.
-        give_up_index: is told why the index cannot be searched, which then is exact.
-        sample: of the live rows; states with nearly the same rows share it.
+        regions: the vectors of parts of the images, if there are any and a search has asked for them.
+        regions_hint: what to do if there are none.
     """
 
     state: State
     catalog: Catalog
-    vectors: MappedVectors
-    live: RowSet
-    opened: OpenIndex | None
-    policy: TuningPolicy
-    give_up_index: Callable[[CorruptError, State], None] = field(compare=False, repr=False)
-    sample: KeptSample = field(default_factory=KeptSample, compare=False, repr=False)
+    regions_hint: Hint
+    regions: SearchableRegions | None = None
     _filtered: OrderedDict[Where, RowSet] = field(default_factory=OrderedDict, compare=False, repr=False)
     _lock: threading.Lock = field(default_factory=forks.lock, compare=False, repr=False)
-
-    def search(
-        self, queries: Vectors, options: SearchOptions, row_set: RowSet, *, extra: int = 0
-    ) -> tuple[Vectors, Rows]:
-        """Finds the rows nearest to each query, best first, for `options.k` neighbours and a few extra ones.
-
-        Extra neighbours do not change how the index is searched. The catalog is not read.
-
-        Args:
-            queries: unit vectors, float32 (n, dim).
-            options: `k`, `exact` and `recall` count.
-            row_set: the rows that may be found.
-            extra: the number of neighbours to find beyond k.
-
-        Returns:
-            Scores, float32 (n, k'), and rows, int64 (n, k'), with k' at most k + extra.
-
-        Raises:
-            UsageError: the queries have another dimension.
-            CorruptError: the vectors are not finite.
-        """
-        parameters = self.parameters(options.k, row_set, recall=options.recall, exact=options.exact)
-        return self.nearest(queries, options.k + extra, row_set, parameters)
 
     def row_set(self, where: Where) -> RowSet:
         """The live rows that a filter admits, read from the catalog.
@@ -111,75 +66,6 @@ class Snapshot:
                 self._filtered.popitem(last=False)
         return row_set
 
-    def centre(self) -> Centre:
-        """The mean of the live rows, as far as a sample of them tells."""
-        return self.sample.of(self.vectors, self.live).centre
-
-    def judged(self, query: Vectors, rows: Rows) -> Judged:
-        """Judges by a sample of the live rows how near some rows are to a query.
-
-        Whether vectors are damaged is not checked.
-
-        Args:
-            query: a unit vector, float32 (1, dim).
-            rows: int64 (k,).
-        """
-        known = self.sample.of(self.vectors, self.live)
-        blocks = np.split(rows, range(_BLOCK, len(rows), _BLOCK))
-        return Judged.joined([known.judged(query, block, self.vectors.stored) for block in blocks])
-
-    def parameters(
-        self, k: int, row_set: RowSet, *, recall: float | None = None, exact: bool = False
-    ) -> SearchParameters | None:
-        """How to search the index for k of these rows; None for an exact search, if that is wanted or no slower.
-
-        The k nearest of one row in ten are among the 10 k nearest of all, so the index is searched for that many
-        neighbours. This supposes that what a filter admits has nothing to do with the query.
-        """
-        if exact or self.opened is None or not row_set.size:
-            return None
-        if row_set is not self.live and self.policy.searches_exactly(self.vectors.dim, row_set.size):
-            return None
-        return self.opened.card.parameters(k=k * self.live.size / row_set.size, recall=recall)
-
-    def nearest(
-        self, queries: Vectors, k: int, row_set: RowSet, parameters: SearchParameters | None
-    ) -> tuple[Vectors, Rows]:
-        """Finds the k nearest of these rows for each query, best first.
-
-        Rows younger than the index are compared one by one.
-
-        Args:
-            queries: unit vectors, float32 (n, dim).
-            k: at least 1.
-            row_set: the rows that may be found.
-            parameters: how to search the index, or None for an exact search.
-
-        Returns:
-            Scores, float32 (n, k'), and rows, int64 (n, k'), with k' at most k.
-
-        Raises:
-            UsageError: the queries have another dimension.
-            CorruptError: the vectors are not finite.
-        """
-        if parameters is None or self.opened is None or queries.shape[1:] != (self.vectors.dim,):
-            return self.vectors.search(queries, k, row_set)
-        index = self.opened.index
-        indexed_k = min(k, row_set.size_within(0, index.rows))
-        if not indexed_k or not len(queries):
-            return self.vectors.search(queries, k, row_set)
-        stored = self.vectors.part(0, index.rows)
-        try:
-            found = index.search(queries, indexed_k, parameters, stored=stored, row_set=row_set)
-        except CorruptError as error:
-            self.give_up_index(_DamagedIndexError(error.message), self.state)
-            return self.vectors.search(queries, k, row_set)
-        # The others are in lists that were not visited, or are not finite.
-        if (found[1] < 0).any() or not np.isfinite(found[0]).all():
-            return self.vectors.search(queries, k, row_set)
-        young = self.vectors.search(queries, k, row_set, start=index.rows)
-        return _merged(found, young, k)
-
 
 class Snapshots:
     """Opens the newest committed state, and keeps what does not change. Threads may share it."""
@@ -188,40 +74,51 @@ class Snapshots:
         """Opens nothing yet."""
         self.catalog, self._policy = catalog, policy
         self._directory, self._dim = manifest.data_directory(directory), manifest.made_by.dim
-        self._hint = Hint("maintain", {"path": str(manifest.path(directory))})
+        path = str(manifest.path(directory))
+        self._hint, self._regions_hint = Hint("maintain", {"path": path}), Hint("keep_regions", {"path": path})
         self._lock = forks.lock()
-        self._vectors: MappedVectors | None = None
-        self._index: tuple[IndexKey, OpenIndex] | None = None
-        self._damaged: IndexKey | None = None  # the index that cannot be used
+        self._images, self._regions = (OpenFiles(self._directory, self._dim, self._hint) for _ in range(2))
         self._newest: Snapshot | None = None
+        self._known_rows: tuple[object, Rows] = None, np.empty(0, np.int64)  # of whole images, by place
 
     def close(self) -> None:
         """Closes the files; the next use opens them again."""
         with self._lock:
-            self._vectors, self._index, self._newest, self._damaged = None, None, None, None
+            self._newest = None
+            self._images.close()
+            self._regions.close()
 
     @contextmanager
-    def current(self) -> Iterator[Snapshot]:
+    def current(self, *, regions: bool = False) -> Iterator[Snapshot]:
         """The newest state; what is read from the catalog within belongs to it.
 
         It is a read transaction, which keeps writers from committing: search after it, not within.
+
+        Args:
+            regions: whether the vectors of parts of the images are wanted, too, if there are any.
 
         Raises:
             CorruptError: a file of the collection is damaged.
         """
         while True:
             with self.catalog.reading() as state:
-                if self.is_loaded(state):
-                    yield self._snapshot(state)
+                if self.is_loaded(state, regions=regions):
+                    yield self._snapshot(state, regions=regions)
                     return
-            self._load(state)
+            self._load(state, regions=regions)
 
-    def last(self) -> Snapshot | None:
-        """The state that was used last, if its files are open; it need not be the newest one."""
+    def last(self, *, regions: bool = False) -> Snapshot | None:
+        """The state that was used last, if its files are open; it need not be the newest one.
+
+        If `regions` are wanted, it has them, unless the collection has none.
+        """
         with self._lock:
             newest = self._newest
-            is_usable = newest and newest.vectors is self._vectors and newest.vectors.is_current()
-            return newest if newest and is_usable and newest.opened is self._open_index(newest.state) else None
+            if newest is None or newest.vectors is not self._images.vectors() or not newest.vectors.is_current():
+                return None
+            if newest.opened is not self._images.index(newest.state, newest.state.replacements):
+                return None
+            return newest if not regions or self._has_its_regions(newest) else None
 
     def index_card(self) -> Generation | None:
         """What is known of the index, without reading it; None if there is none.
@@ -242,14 +139,14 @@ class Snapshots:
                     raise
 
     def find_damage(self) -> list[CorruptError]:
-        """Reads every vector and the whole index, and reports what is damaged.
+        """Reads every vector and every index, and reports what is damaged.
 
         No one state is held all the while, which would stop a writer; if that has replaced the files meanwhile, they
         are read once more.
         """
         while True:
             state = self.catalog.state()
-            found = [*self._damaged_vectors(state), *self._damaged_index(state)]
+            found = [damage for table in tables_of(self.catalog) for damage in self._damaged(table)]
             if not found or not self._is_replaced(state):
                 return found
 
@@ -257,14 +154,13 @@ class Snapshots:
         """Whether a writer has replaced the files since; then an error says nothing, and they are to be read again."""
         return self.catalog.state().files != state.files
 
-    def _damaged_vectors(self, state: State) -> Iterator[CorruptError]:
+    def _damaged(self, table: VectorTable) -> Iterator[CorruptError]:
+        state = table.state()
         try:
             vectors = MappedVectors(self._directory / state.vectors, self._dim, state.count)
-            yield from checksums.find_damage(self.catalog, vectors, state.count)
+            yield from checksums.find_damage(table, vectors, state.count)
         except CorruptError as error:
             yield error
-
-    def _damaged_index(self, state: State) -> Iterator[CorruptError]:
         if state.generation is None:
             return
         try:
@@ -273,73 +169,100 @@ class Snapshots:
         except CorruptError as error:
             yield CorruptError(error.message, self._hint)
 
-    def _snapshot(self, state: State) -> Snapshot:
+    def _snapshot(self, state: State, *, regions: bool) -> Snapshot:
         with self._lock:
-            assert self._vectors
-            opened = self._open_index(state)
             newest = self._newest
+            vectors = self._images.vectors()
+            assert vectors
+            opened = self._images.index(state, state.replacements)
             is_same = newest and newest.state == state
-            if newest and is_same and newest.opened is opened and newest.vectors is self._vectors:
-                return newest
-            live = newest.live if newest and is_same else self._live(state)
-            sample = KeptSample()
-            if newest and newest.state.files[:2] == state.files[:2] and newest.sample.serves(live):
-                sample = newest.sample
-            self._newest = Snapshot(
-                state, self.catalog, self._vectors, live, opened, self._policy, self._give_up_index, sample
-            )
-            return self._newest
+            if not (newest and is_same and newest.opened is opened and newest.vectors is vectors):
+                live = newest.live if newest and is_same else self._live(state)
+                sample = KeptSample()
+                if newest and newest.state.files[:2] == state.files[:2] and newest.sample.serves(live):
+                    sample = newest.sample
+                give_up = partial(_give_up_index, self._images, state, state.replacements)
+                newest = Snapshot(
+                    vectors,
+                    live,
+                    opened,
+                    self._policy,
+                    give_up,
+                    sample,
+                    state=state,
+                    catalog=self.catalog,
+                    regions_hint=self._regions_hint,
+                )
+            if regions and state.regions and not self._has_its_regions(newest):
+                newest = replace(newest, regions=self._searchable_regions(newest, state.regions))
+            self._newest = newest
+            return newest
 
-    def _open_index(self, state: State) -> OpenIndex | None:
-        return self._index[1] if self._index and self._uses_index(state) else None
+    def _has_its_regions(self, snapshot: Snapshot) -> bool:
+        """Whether the vectors of parts are there, open and current, or there are none."""
+        state, found = snapshot.state, snapshot.regions
+        if state.regions is None:
+            return True
+        vectors = self._regions.vectors()
+        if found is None or found.vectors is not vectors or not found.vectors.is_current():
+            return False
+        return found.opened is self._regions.index(state.regions, state.replacements)
 
-    def is_loaded(self, state: State) -> bool:
-        """Whether the files of a state are open."""
-        with self._lock:
-            mapped = self._vectors
-            if not mapped or mapped.path.name != state.vectors or mapped.count < state.count or not mapped.is_current():
-                return False
-            return not self._uses_index(state) or (self._index is not None and self._index[0] == state.index)
+    def _searchable_regions(self, snapshot: Snapshot, state: RegionState) -> SearchableRegions:
+        vectors, replacements = self._regions.vectors(), snapshot.state.replacements
+        assert vectors
+        image_rows = self._image_rows(snapshot.state, state)
+        return SearchableRegions(
+            vectors,
+            parts_of(snapshot.live, image_rows, state.per_image),
+            self._regions.index(state, replacements),
+            self._policy,
+            partial(_give_up_index, self._regions, state, replacements),
+            images=snapshot.live,
+            per_image=state.per_image,
+            image_rows=image_rows,
+        )
 
-    def _uses_index(self, state: State) -> bool:
-        return state.index is not None and state.index != self._damaged
+    def _image_rows(self, state: State, regions: RegionState) -> Rows:
+        """The row of the whole image for each place; while the files stay, places are only added."""
+        files, count = (state.replacements, state.vectors, regions.vectors), regions.count // regions.per_image
+        known = self._known_rows[1] if self._known_rows[0] == files else np.empty(0, np.int64)
+        if len(known) < count:
+            known = np.concatenate([known, self.catalog.regions.rows_by_place(regions, start=len(known))])
+            self._known_rows = files, known
+        rows = known[:count]
+        if len(rows) and rows.max() >= state.count:
+            raise CorruptError(f"{self.catalog.path}: the file is damaged: a row of an image is out of range")
+        return rows
 
-    def _load(self, state: State) -> None:
+    def is_loaded(self, state: State, *, regions: bool = False) -> bool:
+        """Whether the files of a state are open; those of parts of the images only count if they are wanted."""
+        if not self._images.are_open(state, state.replacements):
+            return False
+        return not regions or state.regions is None or self._regions.are_open(state.regions, state.replacements)
+
+    def _load(self, state: State, *, regions: bool) -> None:
         """Opens the files of a state, unless a writer has replaced them."""
-        try:
-            with self._lock:
-                self._vectors = MappedVectors(self._directory / state.vectors, self._dim, state.count)
-                if self._uses_index(state) and (self._index is None or self._index[0] != state.index):
-                    assert state.index
-                    self._index = state.index, self._read_index(state.index[1])
-        except CorruptError as damage:
-            if not self._is_replaced(state):
-                self._give_up_index(damage, state)
+        self._open(self._images, state, state)
+        if regions and state.regions:
+            self._open(self._regions, state.regions, state)
 
-    def _read_index(self, stored: StoredGeneration) -> OpenIndex:
+    def _open(self, files: OpenFiles, table: TableState, state: State) -> None:
         try:
-            card = generation.read_card(self._directory, stored, dim=self._dim)
-            return OpenIndex(generation.read_index(self._directory, stored, card), card)
-        except CorruptError as error:
-            raise _DamagedIndexError(error.message) from error
+            files.open(table, state.replacements)
+        except CorruptError as damage:
+            if self._is_replaced(state):
+                return
+            if not isinstance(damage, DamagedIndexError):
+                raise
+            _give_up_index(files, table, state.replacements, damage.message)
 
     def _live(self, state: State) -> RowSet:
         return RowSet(state.count, dead=np.array(self.catalog.hidden_rows(), np.int64))
 
-    def _give_up_index(self, damage: CorruptError, state: State) -> None:
-        """Goes on without an index that is damaged; any other damage is raised."""
-        if not isinstance(damage, _DamagedIndexError) or state.index is None:
-            raise damage
-        with self._lock:
-            is_known, self._damaged = self._damaged == state.index, state.index
-        if not is_known:  # the warning is given once
-            message = f"{damage.message}; every search compares with every vector until the index is built again"
-            warnings.warn(DamagedIndexWarning(message, self._hint), stacklevel=2)
 
-
-def _merged(first: tuple[Vectors, Rows], second: tuple[Vectors, Rows], k: int) -> tuple[Vectors, Rows]:
-    """The k best of two answers, best first."""
-    scores = np.concatenate((first[0], second[0]), axis=1)
-    rows = np.concatenate((first[1], second[1]), axis=1)
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(scores, best, axis=1), np.take_along_axis(rows, best, axis=1)
+def _give_up_index(files: OpenFiles, state: TableState, replacements: int, why: str) -> None:
+    """Goes on without the index of a state, which is damaged."""
+    key = index_key(state, replacements)
+    assert key
+    files.give_up_index(why, key)

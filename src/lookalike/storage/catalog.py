@@ -11,12 +11,13 @@ from typing import Any
 
 from lookalike.errors import CorruptError
 from lookalike.filters import Where
-from lookalike.storage import filter_sql, missing, records, schema, seals
+from lookalike.storage import filter_sql, missing, records, schema, seals, stored_regions
 from lookalike.storage.browsing import NO_LIMIT, BrowsedImages
 from lookalike.storage.carrying import Carried
 from lookalike.storage.missing import MissingCounts, MissingImages
 from lookalike.storage.records import MissingImage, NamedRows, State, StoredGeneration, StoredImage, Totals
 from lookalike.storage.sqlite import Connection, Database
+from lookalike.storage.stored_regions import StoredRegions
 from lookalike.storage.transaction import Transaction
 
 _PAGE = 10_000  # images read at a time
@@ -24,7 +25,11 @@ _PARAMETERS = 1000  # of one statement
 
 
 class Catalog(BrowsedImages):
-    """The catalog of one collection. Threads may share it: each gets a connection of its own."""
+    """The catalog of one collection. Threads may share it: each gets a connection of its own.
+
+    Attributes:
+        regions: which parts of the images have vectors.
+    """
 
     def __init__(self, path: Path, *, on_replaced: Callable[[], None] = lambda: None) -> None:
         """Opens the catalog, and migrates one of an earlier version.
@@ -39,6 +44,7 @@ class Catalog(BrowsedImages):
         self.path, self._on_replaced = path, on_replaced
         self._newest: tuple[tuple[int, ...], State] | None = None  # and what its commit says
         super().__init__(Database(path, on_replaced=self._start_again))
+        self.regions = StoredRegions(self._database)
         if not path.is_file():
             raise CorruptError(f"{path}: the catalog is missing")
         schema.bring_up_to_date(self._database)
@@ -253,11 +259,12 @@ class Catalog(BrowsedImages):
         query = """
             SELECT (SELECT COALESCE(MAX(row) + 1, 0) FROM vectors), (SELECT vectors FROM storage),
                 number, rows, index_sha256, card_sha256
-            FROM (SELECT 1) LEFT JOIN generations ORDER BY number DESC LIMIT 1
+            FROM (SELECT 1) LEFT JOIN generations ON NOT of_regions ORDER BY number DESC LIMIT 1
         """
         count, vectors, *found = connection.execute(query).fetchone()
         generation = StoredGeneration(*found) if found[0] is not None else None
-        return State(changes, count, vectors, generation, token, replacements)
+        regions = stored_regions.state_of_regions(connection)
+        return State(changes, count, vectors, generation, token, replacements, regions)
 
     def next_generation(self) -> int:
         """The number of the next generation, which no earlier one has had."""

@@ -2,16 +2,23 @@
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from lookalike.errors import CorruptError
-from lookalike.storage.catalog import Catalog
 from lookalike.storage.mapped_vectors import MappedVectors
 from lookalike.storage.rows import Rows
 from lookalike.storage.vectors import STORED, StoredVectors
 
 _ROWS = 4096  # read at a time
+
+
+class KnowsChecksums(Protocol):
+    """What the checksums of rows are looked up in: the catalog, for the vectors of whole images."""
+
+    def crc32s(self, rows: Sequence[int]) -> dict[int, int]:
+        """The checksums of at least these rows, by row; a row that is unknown has none."""
 
 
 def crc32s(stored: StoredVectors) -> list[int]:
@@ -20,12 +27,12 @@ def crc32s(stored: StoredVectors) -> list[int]:
 
 
 def read_checked(
-    catalog: Catalog, vectors: MappedVectors, rows: Rows, catalog_rows: Rows | None = None
+    known: KnowsChecksums, vectors: MappedVectors, rows: Rows, catalog_rows: Rows | None = None
 ) -> StoredVectors:
     """Reads rows in any order, half precision (n, dim), and compares each with its checksum.
 
     Args:
-        catalog: has the checksums.
+        known: has the checksums.
         vectors: the file.
         rows: which rows of the file to read, int64 (n,).
         catalog_rows: the row in the catalog of each row of the file, if the file has been compacted and is not yet
@@ -36,7 +43,7 @@ def read_checked(
     """
     stored = vectors.stored(rows)
     known_rows = (rows if catalog_rows is None else catalog_rows[rows]).tolist()
-    for mismatch in _mismatches(vectors, rows, stored, known_rows, catalog.crc32s(known_rows)):
+    for mismatch in _mismatches(vectors, rows, stored, known_rows, known.crc32s(known_rows)):
         raise mismatch
     return stored
 
@@ -48,17 +55,17 @@ def check_rows(vectors: MappedVectors, rows: Rows, expected: Mapping[int, int]) 
 
 
 def read_checked_blocks(
-    catalog: Catalog, vectors: MappedVectors, rows: Rows, catalog_rows: Rows | None = None
+    known: KnowsChecksums, vectors: MappedVectors, rows: Rows, catalog_rows: Rows | None = None
 ) -> Iterator[StoredVectors]:
     """Reads rows in ascending order as `read_checked` does, a few thousand at a time."""
-    return (read_checked(catalog, vectors, block, catalog_rows) for block in _blocks(rows))
+    return (read_checked(known, vectors, block, catalog_rows) for block in _blocks(rows))
 
 
-def find_damage(catalog: Catalog, vectors: MappedVectors, count: int) -> Iterator[CorruptError]:
+def find_damage(known: KnowsChecksums, vectors: MappedVectors, count: int) -> Iterator[CorruptError]:
     """Reads the first `count` rows, and reports each whose checksum does not match."""
     for block in _blocks(np.arange(count)):
         known_rows = block.tolist()
-        yield from _mismatches(vectors, block, vectors.stored(block), known_rows, catalog.crc32s(known_rows))
+        yield from _mismatches(vectors, block, vectors.stored(block), known_rows, known.crc32s(known_rows))
 
 
 def _mismatches(

@@ -11,6 +11,7 @@ photos/.lookalike/            the directory of the collection, if no other is na
   decoding                    the files that it decodes at the moment
   catalog.sqlite              the images
   vectors.faiss               their vectors; vectors.000001.faiss after the first compaction
+  regions.000001.faiss        the vectors of parts of the images, if there are any
   orders.json                 which order of the matches is better, as `evaluate` has found
   probability.json            how probable it is that a match has the query's label, likewise
   pictures.sqlite             small pictures of the images, and which are copies, as `duplicates` has found
@@ -42,6 +43,7 @@ _INDEX = "index"
 _LOCK = "lock"
 DECODING = "decoding"
 _VECTORS = re.compile(r"vectors(?:\.([0-9]{6}))?\.faiss")
+_REGIONS = re.compile(r"regions\.([0-9]{6})\.faiss")
 _DATA = re.compile(r"data\.([0-9]{6})")
 _ACTION_LOG = re.compile(r"([0-9]{6})\.jsonl")
 _BESIDE_SQLITE = ("-journal", "-wal", "-shm")  # SQLite's own files beside one of its files
@@ -110,6 +112,16 @@ def is_vectors(name: str) -> bool:
     return bool(_VECTORS.fullmatch(name))
 
 
+def next_regions(name: str | None) -> str:
+    """The name of the file of the vectors of parts that follows the one of this name."""
+    return f"regions.{_number(_REGIONS, name or '') + 1:06}.faiss"
+
+
+def is_regions(name: str) -> bool:
+    """Whether a file of that name holds vectors of parts of images."""
+    return bool(_REGIONS.fullmatch(name))
+
+
 def is_data(name: str) -> bool:
     """Whether a directory of that name holds the data of a later model."""
     return bool(_DATA.fullmatch(name))
@@ -139,7 +151,7 @@ def is_first_data(name: str) -> bool:
     found = (ORDERS, PROBABILITY)  # by `evaluate`
     is_found = name in {*found, *(durable.beside(Path(each)).name for each in found)}
     is_sqlite = any(name == file.name for each in (CATALOG, PICTURES) for file in sqlite_files(Path(each)))
-    return is_sqlite or is_vectors(name) or name == _INDEX or is_found
+    return is_sqlite or is_vectors(name) or is_regions(name) or name == _INDEX or is_found
 
 
 def is_of_collection(name: str) -> bool:

@@ -19,6 +19,7 @@ _GOES_UP = re.compile(r"(?:^|/)\.\.(?:/|$)")
 _IDS = range(1, 2**63)
 _COUNT = range(2**48)  # rows, generations, bytes
 _SIDE = range(2**31)  # pixels
+_PARTS = range(1, 65)  # of an image
 
 
 class InvalidRecordError(Exception):
@@ -190,6 +191,28 @@ class StoredGeneration:
         _check(self, all(isinstance(sha256, bytes) for sha256 in (self.index_sha256, self.card_sha256)))
 
 
+@dataclass(frozen=True)
+class RegionState:
+    """What a commit says of the vectors of parts of the images.
+
+    Attributes:
+        per_image: how many parts an image has; see `lookalike.images.regions`.
+        vectors: the name of the file of their vectors.
+        count: the number of committed rows in it, `per_image` for each image that is there.
+        generation: of the index that serves, or None if there is none.
+    """
+
+    per_image: int
+    vectors: str
+    count: int
+    generation: StoredGeneration | None
+
+    def __post_init__(self) -> None:
+        _check(self, _is_in(self.per_image, _PARTS), _is_in(self.count, _COUNT), self.count % self.per_image == 0)
+        _check(self, isinstance(self.vectors, str) and layout.is_regions(self.vectors))
+        _check(self, self.generation is None or self.generation.rows <= self.count)
+
+
 IndexKey: TypeAlias = tuple[int, StoredGeneration]
 """What tells an index from every other: which catalog names it, and what this says of it."""
 
@@ -205,6 +228,7 @@ class State:
         generation: the generation of the index that serves, or None if there is no index.
         token: a random number that every commit replaces: a backup may have as many commits as what it has replaced.
         replacements: how often another file has taken the catalog's place since it was opened.
+        regions: the same of the vectors of parts of the images, or None if there are none.
     """
 
     changes: int
@@ -213,6 +237,7 @@ class State:
     generation: StoredGeneration | None
     token: int = 0
     replacements: int = 0
+    regions: RegionState | None = None
 
     def __post_init__(self) -> None:
         _check(self, isinstance(self.changes, int), isinstance(self.token, int), _is_in(self.count, _COUNT))
@@ -220,9 +245,10 @@ class State:
         _check(self, self.generation is None or self.generation.rows <= self.count)
 
     @property
-    def files(self) -> tuple[int, str, StoredGeneration | None]:
+    def files(self) -> tuple[object, ...]:
         """Which files these are. The files never change; a commit that only adds or removes images keeps them."""
-        return self.replacements, self.vectors, self.generation
+        regions = self.regions and (self.regions.vectors, self.regions.generation)
+        return self.replacements, self.vectors, self.generation, regions
 
     @property
     def index(self) -> IndexKey | None:

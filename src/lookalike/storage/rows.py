@@ -27,6 +27,15 @@ class RowSet:
         self.size = count if self._admitted is None else int(np.count_nonzero(self._admitted))
         self._bitmaps: dict[tuple[int, int], NDArray[np.uint8]] = {}
 
+    @classmethod
+    def of(cls, is_in: NDArray[np.bool_]) -> "RowSet":
+        """The rows where an array, bool (count,), is True."""
+        return cls(len(is_in), only=np.flatnonzero(is_in))
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Whether each row is in the set: bool (count,)."""
+        return np.ones(self.count, bool) if self._admitted is None else self._admitted.copy()
+
     def rows(self) -> Rows:
         """The rows in the set, ascending, int64 (size,)."""
         return np.arange(self.count) if self._admitted is None else np.flatnonzero(self._admitted)

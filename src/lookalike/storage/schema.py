@@ -111,6 +111,20 @@ MIGRATIONS = (
     ALTER TABLE vectors ADD COLUMN decoding INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE skipped ADD COLUMN decoding INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    CREATE TABLE region_storage (    -- one row if parts of the images have had vectors, else none
+        per_image INTEGER NOT NULL,  -- how many parts; 0 if there are none any more; see images/region.py
+        vectors TEXT NOT NULL,       -- the name of the file of their vectors
+        count INTEGER NOT NULL       -- of the vectors that are committed there
+    ) STRICT;
+    CREATE TABLE regions (           -- the images whose parts have vectors
+        row INTEGER PRIMARY KEY,     -- that of the vector of the whole image
+        place INTEGER NOT NULL UNIQUE,  -- those of its parts are in the rows from place * per_image on
+        crc32s BLOB NOT NULL         -- of these rows, four bytes each, little-endian
+    ) STRICT;
+    -- 0 if the index is that of the vectors of whole images, 1 if of their parts.
+    ALTER TABLE generations ADD COLUMN of_regions INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 

@@ -14,7 +14,8 @@ from lookalike.storage import carrying, replacing, seals
 from lookalike.storage.carrying import Carried
 from lookalike.storage.filter_sql import stored
 from lookalike.storage.missing import DEAD, MissingImages
-from lookalike.storage.records import FiledImage, InvalidRecordError, MissingImage, checked_hash
+from lookalike.storage.records import FiledImage, InvalidRecordError, MissingImage, StoredGeneration, checked_hash
+from lookalike.storage.stored_regions import RENUMBER, ChangedRegions
 
 # A label that was given as an attribute stays, whatever folder the file is in.
 _GIVEN_LABEL = f"SELECT value FROM attributes WHERE image = images.id AND name = '{LABEL}'"  # noqa: S608
@@ -42,11 +43,12 @@ class Transaction:
 
     Attributes:
         missing: the images whose files are gone or cannot be used.
+        regions: which parts of the images have vectors.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.missing = MissingImages(connection)
+        self.missing, self.regions = MissingImages(connection), ChangedRegions(connection)
         self._changed: set[int] = set()  # ids of images that are to be sealed
 
     # Images
@@ -284,19 +286,16 @@ class Transaction:
 
     # The index and the file of vectors
 
-    def put_generation(self, number: int, rows: int, index_sha256: bytes, card_sha256: bytes) -> None:
-        """Names the generation of the index that serves from now on.
-
-        `rows` of the vectors, from 0, are in it. The number is `Catalog.next_generation`'s.
-        """
-        self.drop_generation()
-        values = (number, rows, index_sha256, card_sha256)
-        query = "INSERT INTO generations (number, rows, index_sha256, card_sha256) VALUES (?, ?, ?, ?)"
+    def put_generation(self, stored: StoredGeneration, *, of_regions: bool = False) -> None:
+        """Names the generation of the index of images, or of their parts, that serves from now on."""
+        self.drop_generation(of_regions=of_regions)
+        values = (stored.number, stored.rows, stored.index_sha256, stored.card_sha256, of_regions)
+        query = "INSERT INTO generations (number, rows, index_sha256, card_sha256, of_regions) VALUES (?, ?, ?, ?, ?)"
         self._connection.execute(query, values)
 
-    def drop_generation(self) -> None:
-        """Names no index."""
-        self._connection.execute("DELETE FROM generations")
+    def drop_generation(self, *, of_regions: bool = False) -> None:
+        """Names no index of images, or of their parts."""
+        self._connection.execute("DELETE FROM generations WHERE of_regions = ?", (of_regions,))
 
     def compact(self, vectors: str) -> None:
         """Forgets the dead rows, renumbers the others from 0 in their order, and drops the index.
@@ -308,7 +307,7 @@ class Transaction:
                 self._connection.execute(statement)
             with self._without("images_by_row", "images_by_label"):  # faster than updating them all along
                 self._connection.execute("UPDATE images SET row = (SELECT new FROM temp.moved WHERE old = images.row)")
-            for statement in _PUT_VECTORS_BACK:
+            for statement in (*_PUT_VECTORS_BACK, *RENUMBER, *_DONE):
                 self._connection.execute(statement)
         self.drop_generation()
         self._connection.execute("UPDATE storage SET vectors = CAST(? AS TEXT)", (os.fsencode(vectors),))
@@ -344,6 +343,5 @@ _PUT_VECTORS_BACK = (
     """,
     "UPDATE missing SET row = (SELECT new FROM temp.moved WHERE old = missing.row)",
     "INSERT INTO dead SELECT row FROM missing WHERE row IS NOT NULL EXCEPT SELECT row FROM images",
-    "DROP TABLE temp.moved",
-    "DROP TABLE temp.kept",
 )
+_DONE = ("DROP TABLE temp.moved", "DROP TABLE temp.kept")

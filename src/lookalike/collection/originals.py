@@ -1,0 +1,35 @@
+"""Reads the files of a collection's images, if they are what was indexed."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from lookalike.errors import ImageError
+from lookalike.images.reading import read
+
+
+def indexed_bytes(folder: Path, key: str, sha256: bytes) -> bytes:
+    """The bytes of an image's file, read only if it is in its folder and is the file that was indexed.
+
+    Args:
+        folder: of the collection.
+        key: of the image.
+        sha256: of the file that was indexed.
+
+    Raises:
+        ImageError: the file is gone, has changed since it was indexed, or is outside of the folder.
+    """
+    data = read(_file_inside(folder, key)).data
+    if hashlib.sha256(data).digest() != sha256:
+        raise ImageError("changed since it was indexed", key)
+    return data
+
+
+def _file_inside(folder: Path, key: str) -> Path:
+    """The file of an image with all symlinks resolved; raises an ImageError if they lead out of its folder."""
+    path = folder / key
+    inside = path.parent if key.startswith("/") else folder
+    target = Path(os.path.realpath(path))
+    if not target.is_relative_to(os.path.realpath(inside)):
+        raise ImageError("a link to a file outside of the folder", key)
+    return target

@@ -1,0 +1,212 @@
+"""What the catalog says of the vectors of parts of the images: which rows of their file belong to which image.
+
+An image with parts has a place there: its parts are in the rows from place * per_image on, one after the other. Places
+are given in the order in which the parts were encoded, and stay when the rows of whole images are renumbered.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.errors import CorruptError
+from lookalike.storage import layout, records
+from lookalike.storage.missing import DEAD
+from lookalike.storage.records import InvalidRecordError, RegionState, StoredGeneration
+from lookalike.storage.rows import Rows
+from lookalike.storage.sqlite import Connection, Database
+
+Checksums = NDArray[np.uint32]
+
+_CRC32 = np.dtype("<u4")
+_PAGE = 1000  # rows that are read at a time
+# What is kept while the rows of whole images get other numbers; `moved` has the old and the new ones.
+RENUMBER = (
+    """
+    CREATE TEMP TABLE kept_regions AS
+    SELECT new AS row, place, crc32s FROM regions JOIN temp.moved ON moved.old = regions.row
+    """,
+    "DELETE FROM regions",
+    "INSERT INTO regions (row, place, crc32s) SELECT row, place, crc32s FROM temp.kept_regions",
+    "DROP TABLE temp.kept_regions",
+)
+
+
+@dataclass(frozen=True)
+class FileOfRow:
+    """A row of the vectors of whole images, the SHA-256 of its file, and a key under which that was."""
+
+    row: int
+    hash: bytes
+    key: str
+
+    def __post_init__(self) -> None:
+        if not (records.is_count(self.row) and isinstance(self.hash, bytes) and records.is_key(self.key)):
+            raise InvalidRecordError("invalid record of an image without regions")
+
+
+class StoredRegions:
+    """Reads which parts of images have vectors. Threads may share it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def last_file(self) -> str | None:
+        """The name of the file of their vectors, or of the last one if there are none any more; else None."""
+        with self._database.connection() as connection:
+            found = connection.execute("SELECT vectors FROM region_storage").fetchone()
+        if found is not None and not layout.is_regions(found[0]):
+            raise self._damaged("the file of vectors of regions has another name")
+        return found and str(found[0])
+
+    def rows_by_place(self, state: RegionState, *, start: int = 0) -> Rows:
+        """The row of the whole image for each place from `start` on, -1 where it is of none: int64 (places - start,).
+
+        Raises:
+            CorruptError: a place or a row is none.
+        """
+        rows = np.full(state.count // state.per_image - start, -1, np.int64)
+        with self._database.connection() as connection:
+            found = connection.execute("SELECT place, row FROM regions WHERE place >= ?", (start,)).fetchall()
+        try:
+            places, of = np.array(found, np.int64).reshape(-1, 2).T
+        except (TypeError, ValueError, OverflowError):
+            raise self._damaged("a place is no number") from None
+        if len(places) and (places.max() - start >= len(rows) or of.min() < 0):
+            raise self._damaged("a place is out of range")
+        rows[places - start] = of
+        return rows
+
+    def dead_rows(self, state: RegionState) -> Rows:
+        """The rows of the file of parts that belong to no image any more, be it missing or not: int64 (n,)."""
+        query = f"SELECT place FROM regions WHERE row NOT IN {DEAD}"  # noqa: S608
+        with self._database.connection() as connection:
+            live = np.array(connection.execute(query).fetchall(), np.int64).reshape(-1)
+        is_dead = np.ones(state.count // state.per_image, bool)
+        if len(live) and not 0 <= live.min() <= live.max() < len(is_dead):
+            raise self._damaged("a place is out of range")
+        is_dead[live] = False
+        return np.flatnonzero(np.repeat(is_dead, state.per_image))
+
+    def crc32s(self, state: RegionState, rows: Sequence[int]) -> dict[int, int]:
+        """The checksums of at least these rows of the file of parts, by row; a row of no image has none."""
+        found = dict[int, int]()
+        places = sorted({row // state.per_image for row in rows})
+        with self._database.connection() as connection:
+            for start in range(0, len(places), _PAGE):
+                part = places[start : start + _PAGE]
+                query = f"SELECT place, crc32s FROM regions WHERE place IN ({', '.join('?' * len(part))})"  # noqa: S608
+                for place, packed in connection.execute(query, part):
+                    first = int(place) * state.per_image
+                    found.update(enumerate(self._unpacked(packed, state.per_image), first))
+        return found
+
+    def without(self, first_row: int = 0) -> int:
+        """The number of images, not missing, whose parts have no vectors; images of the same bytes count once.
+
+        Those whose rows are below `first_row` are not looked at.
+        """
+        query = "SELECT COUNT(DISTINCT row) FROM images WHERE row >= ? AND row NOT IN (SELECT row FROM regions)"
+        with self._database.connection() as connection:
+            return int(connection.execute(query, (first_row,)).fetchone()[0])
+
+    def files_without(self, first_row: int = 0) -> Iterator[FileOfRow]:
+        """The files of these images, by row; the same bytes may be at several keys."""
+        query = """
+            SELECT row, hash, key FROM images JOIN vectors USING (row)
+            WHERE row > ? AND row NOT IN (SELECT row FROM regions)
+            ORDER BY row, images.id LIMIT ?
+        """
+        after = first_row - 1
+        while True:
+            with self._database.connection() as connection:
+                page = [FileOfRow(*each) for each in connection.execute(query, (after, _PAGE)).fetchall()]
+            if not page:
+                return
+            last = page[-1].row  # whose files may go on in the next page
+            whole = [each for each in page if each.row < last] if len(page) == _PAGE else page
+            yield from whole or page
+            after = (whole or page)[-1].row
+
+    def _unpacked(self, packed: object, per_image: int) -> list[int]:
+        if not isinstance(packed, bytes) or len(packed) != per_image * _CRC32.itemsize:
+            raise self._damaged("the checksums of an image's regions are none")
+        unpacked: list[int] = np.frombuffer(packed, _CRC32).tolist()
+        return unpacked
+
+    def _damaged(self, why: str) -> CorruptError:
+        return CorruptError(f"{self._database.path}: the file is damaged: {why}")
+
+
+class ChangedRegions:
+    """Changes which parts of images have vectors, within one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def begin(self, per_image: int, vectors: str) -> None:
+        """Keeps vectors of so many parts of each image from now on, in a file that has none yet."""
+        self.end()
+        self._connection.execute("DELETE FROM region_storage")
+        query = "INSERT INTO region_storage (per_image, vectors, count) VALUES (?, CAST(? AS TEXT), 0)"
+        self._connection.execute(query, (per_image, vectors.encode()))
+
+    def end(self) -> None:
+        """Keeps none any more; the name of the last file is kept, so that no other gets it."""
+        self._connection.execute("UPDATE region_storage SET per_image = 0, count = 0")
+        self._connection.execute("DELETE FROM regions")
+        self._connection.execute("DELETE FROM generations WHERE of_regions")
+
+    def add(self, rows: Sequence[int], place: int, crc32s: Checksums) -> None:
+        """Notes the vectors of parts of some images, which are behind all others in their file.
+
+        Args:
+            rows: those of the whole images, n.
+            place: of the first of them.
+            crc32s: of the vectors of their parts, uint32 (n, per_image).
+        """
+        values = [
+            (row, at, each.astype(_CRC32).tobytes())
+            for at, (row, each) in enumerate(zip(rows, crc32s, strict=True), place)
+        ]
+        self._connection.executemany("INSERT OR REPLACE INTO regions (row, place, crc32s) VALUES (?, ?, ?)", values)
+        self._connection.execute("UPDATE region_storage SET count = ?", ((place + len(rows)) * crc32s.shape[1],))
+
+    def compact(self, vectors: str) -> None:
+        """Forgets the places of no image, renumbers the others from 0 in their order, and drops the index of parts.
+
+        `vectors` is the name of the file that has just their vectors, in this order.
+        """
+        self._connection.execute(f"DELETE FROM regions WHERE row IN {DEAD}")  # noqa: S608
+        # First out of the way, since no two may have the same place at any time.
+        self._connection.execute("UPDATE regions SET place = -1 - place")
+        renumber = """
+            UPDATE regions SET place = moved.new
+            FROM (SELECT row AS old, row_number() OVER (ORDER BY place DESC) - 1 AS new FROM regions) AS moved
+            WHERE regions.row = moved.old
+        """
+        self._connection.execute(renumber)
+        count = "per_image * (SELECT COUNT(*) FROM regions)"
+        query = f"UPDATE region_storage SET vectors = CAST(? AS TEXT), count = {count}"  # noqa: S608
+        self._connection.execute(query, (vectors.encode(),))
+        self._connection.execute("DELETE FROM generations WHERE of_regions")
+
+
+def state_of_regions(connection: Connection | sqlite3.Connection) -> RegionState | None:
+    """What the newest commit says of the vectors of parts; None if there are none.
+
+    Raises:
+        InvalidRecordError: that is not what Lookalike writes.
+    """
+    query = """
+        SELECT per_image, vectors, count, number, rows, index_sha256, card_sha256
+        FROM region_storage LEFT JOIN generations ON of_regions
+        WHERE per_image <> 0 ORDER BY number DESC LIMIT 1
+    """
+    found = connection.execute(query).fetchone()
+    if found is None:
+        return None
+    per_image, vectors, count, *stored = found
+    return RegionState(per_image, vectors, count, None if stored[0] is None else StoredGeneration(*stored))
