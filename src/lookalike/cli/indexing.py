@@ -13,6 +13,7 @@ import lookalike
 from lookalike.cli import exit_codes, locate, nested, options, output, progress, reindexing, reports
 from lookalike.cli.lists import NamedSources, named_sources
 from lookalike.display.text import safe_text
+from lookalike.errors import UsageError
 
 if TYPE_CHECKING:
     from lookalike.collection.collection import Collection
@@ -22,7 +23,16 @@ if TYPE_CHECKING:
 
 _HEADINGS = {
     "What is indexed": ("--from-file", "--null", "--exclude", "--include", "--trust", "--take-over"),
-    "How": ("--model", "--precision", "--reindex", "--device", "--threads", "--max-pixels"),
+    "How": (
+        "--model",
+        "--precision",
+        "--reindex",
+        "--device",
+        "--threads",
+        "--max-pixels",
+        "--regions",
+        "--region-count",
+    ),
     "Outcome": ("--skip-duplicates", "--prune", "--strict", "--json"),
 }
 
@@ -52,6 +62,12 @@ _HEADINGS = {
 @options.device
 @options.threads
 @options.max_pixels
+@click.option("--regions/--no-regions", default=None, help="Encode parts of each image, too, for search --regions.")
+@click.option(
+    "--region-count",
+    type=click.Choice(["5", "9", "16"]),
+    help="How many parts: the more, the smaller the things that are found, and the longer it takes (default: 9).",
+)
 @click.option("--skip-duplicates", is_flag=True, help="Leave out new images that are copies, edited or not.")
 @click.option("--prune", is_flag=True, help="Forget missing images, unless a drive may be away.")
 @click.option("--strict", is_flag=True, help="Exit code 3 if any file was left out.")
@@ -66,6 +82,8 @@ def index(
     include: Sequence[str],
     reindex: bool,
     take_over: bool | None,
+    regions: bool | None,
+    region_count: str | None,
     skip_duplicates: bool,
     prune: bool,
     strict: bool,
@@ -90,7 +108,8 @@ def index(
     named = named_sources(paths, lists, null=null)
     place = locate.place_to_index(named.paths, directory, has_lists=named.has_lists)
     change = _change_of_model(place, named, choice, reindex=reindex) if place else None
-    run = _Run(named, (exclude, include), take_over, threads, skip_duplicates, trust=trust, as_json=as_json)
+    parts = _region_count(regions, region_count)
+    run = _Run(named, (exclude, include), take_over, threads, parts, skip_duplicates, trust=trust, as_json=as_json)
     if place and change:
         collection, report = run.reindex(place, change, choice)
     else:
@@ -109,6 +128,7 @@ class _Run:
         patterns: what the collection leaves out from now on, and what not any more.
         take_over: whether to take vectors over from the collections below; None asks.
         threads: the number of images to process at once, or None.
+        regions: how many parts of each image to encode, too; 0 for none, None for as many as before.
         skip_duplicates: whether to leave out new images that are copies of others.
         trust: whether it may read whatever the collection names.
         as_json: print JSON.
@@ -118,6 +138,7 @@ class _Run:
     patterns: tuple[Sequence[str], Sequence[str]]
     take_over: bool | None
     threads: int | None
+    regions: int | None
     skip_duplicates: bool
     trust: bool
     as_json: bool
@@ -127,6 +148,8 @@ class _Run:
         from lookalike.ingest.pipeline import combined
 
         _leave_out(collection, *self.patterns)
+        if self.regions is not None:
+            collection.keep_regions(self.regions)
         folders = self.named.all_folders or [str(collection.folder)]
         others = nested.to_take_over(collection, folders, self.take_over, is_new=is_new)
         given: dict[str, Any] = {
@@ -154,6 +177,9 @@ class _Run:
             output.note("--take-over has no effect with --reindex.")
         if self.skip_duplicates:
             output.note("--skip-duplicates has no effect with --reindex.")
+        if self.regions is not None:
+            with lookalike.open(place) as before:
+                before.keep_regions(self.regions)
         if any(self.patterns):
             exclude, include = self.patterns
             change_what_is_left_out(place, exclude=exclude, include=include)
@@ -230,6 +256,15 @@ def _follow(place: Path, folder: str) -> None:
     if os.path.isdir(folder) and (old := relocation.moved_folder(place, folder)):
         lookalike.relocate(place, old, folder)
         output.note(f"The images of {safe_text(old)} are in {safe_text(folder)} now.")
+
+
+def _region_count(regions: bool | None, count: str | None) -> int | None:
+    """How many parts of each image are to be encoded; 0 for none, None for as many as before."""
+    if regions is False:
+        if count is not None:
+            raise UsageError("--no-regions and --region-count: give one of them")
+        return 0
+    return int(count) if count else 9 if regions else None
 
 
 def _leave_out(collection: "Collection", exclude: Sequence[str], include: Sequence[str]) -> None:

@@ -6,7 +6,27 @@ from typing import Any
 
 import click
 
+from lookalike.errors import UsageError
+from lookalike.results import Region
+
 RECALL = click.FloatRange(0, 1, min_open=True)
+
+
+class _RegionType(click.ParamType[Region]):
+    """A part of an image, as "0.25,0,0.5,1"."""
+
+    name = "X,Y,WIDTH,HEIGHT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Region:
+        if isinstance(value, Region):
+            return value
+        try:
+            return Region(*map(float, value.split(",")))
+        except (ValueError, TypeError, UsageError):
+            self.fail(f"{value!r} is no part of an image; give shares of its sides, such as 0.25,0,0.5,1", param, ctx)
+
+
+REGION = _RegionType()
 
 
 class GroupedCommand(click.Command):

@@ -35,11 +35,15 @@ def indexing() -> Iterator[Callable[["Progress"], None]]:
 
     columns = MofNCompleteColumn(), TextColumn("{task.fields[rate]}")
     with _interruptible() as stop_if_asked, _shown("Indexing", *columns) as shown:
-        task = shown.add_task("", total=None, rate="")
+        tasks = {False: shown.add_task("", total=None, rate="")}  # by whether the parts of images are encoded
 
         def show(progress: "Progress") -> None:
             stop_if_asked()
-            shown.update(task, completed=progress.done, total=progress.total, rate=_rate(shown.tasks[0]))
+            if progress.of_regions not in tasks:
+                shown.update(tasks[False], visible=False)
+                tasks[True] = shown.add_task("", total=None, rate="")
+            rate = _rate(shown.tasks[-1])
+            shown.update(tasks[progress.of_regions], completed=progress.done, total=progress.total, rate=rate)
 
         yield show
 

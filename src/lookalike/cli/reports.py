@@ -27,7 +27,7 @@ from lookalike.errors import Hint, with_hints
 
 if TYPE_CHECKING:
     from lookalike.collection.collection import Collection
-    from lookalike.collection.info import Info
+    from lookalike.collection.info import Info, RegionInfo
     from lookalike.collection.missing import Missing
     from lookalike.collection.plan import Plan
     from lookalike.index.generation import Generation
@@ -54,10 +54,14 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
         told.append(f"{len(report.skipped):,} skipped")
     if report.skipped_before:
         told.append(f"{report.skipped_before:,} skipped before and not changed since")
+    if report.regions:
+        told.append(f"{report.regions:,} with their parts")
     if report.taken_over:
         told.append(f"{report.taken_over:,} of the vectors taken over")
     if report.missing_before:
         told.append(f"{report.missing_before:,} missing before and not back")
+    if report.without_regions:
+        told.append(f"{report.without_regions:,} without parts, since their files cannot be read now")
     worked = report.added + report.updated + report.reencoded
     rate = f" ({worked / report.seconds:,.0f} images/s)" if worked and report.seconds >= UNTIL_RATE_S else ""
     say(f"{', '.join(told) or 'No images found'} in {max(report.seconds, 0.1):.1f} s{rate}.")
@@ -110,6 +114,9 @@ def print_maintenance(done: "Maintenance", collection: "Collection", *, as_json:
         say(f"The index has taken in {counted(done.joined, 'new vector')}.")
     if done.built:
         print_index(done.built, collection, as_json=False)
+    if done.regions and done.regions.built:
+        built = done.regions.built
+        say(f"Parts of images: {built.spec}, {built.bytes / 1e6:,.1f} MB for {counted(built.rows, 'vector')}")
 
 
 def print_index(index: "Generation | None", collection: "Collection", *, as_json: bool) -> None:
@@ -252,6 +259,8 @@ def print_info(info: "Info", *, as_json: bool) -> None:
         "skipped": f"{info.skipped:,}" + (", see: lookalike info --skipped" if info.skipped else ""),
         "index": info.index.spec if info.index else "none: every search compares with every vector",
     }
+    if info.regions:
+        rows["regions"] = _regions_row(info.regions)
     if info.orders and (advice := order_advice(info.orders.orders)):
         of = f"(evaluated {info.orders.date:%Y-%m-%d} with {counted(info.orders.images, 'image')})"
         rows["order"] = "\n            ".join([*advice, of])
@@ -293,6 +302,12 @@ def _index_facts(index: "Generation | None") -> dict[str, Any] | None:
 
 def _order_facts(info: "Info") -> dict[str, Any] | None:
     return {**asdict(info.orders), "date": info.orders.date.isoformat()} if info.orders else None
+
+
+def _regions_row(regions: "RegionInfo") -> str:
+    index = f"index {regions.spec}" if regions.spec else "no index"
+    left = f"; {regions.without:,} images are still without: lookalike index" if regions.without else ""
+    return f"{regions.per_image} of each image, {regions.vectors:,} vectors, {index}{left}"
 
 
 def _probability_row(info: "Info") -> str:

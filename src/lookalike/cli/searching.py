@@ -13,17 +13,19 @@ from lookalike.cli import filters, locate, options, output, reports
 
 if TYPE_CHECKING:
     from lookalike.collection.collection import Collection
+    from lookalike.results import Region
     from lookalike.search.terms import Term
 
 
 _HEADINGS = {
-    "What to search for": ("--id", "--text", "--minus", "--minus-text", "--max-pixels"),
+    "What to search for": ("--id", "--text", "--minus", "--minus-text", "--region", "--crops", "--max-pixels"),
     "Which images to find": (
         "-k",
         "--min-score",
         "--label",
         "--under",
         "--where",
+        "--regions",
         "--exact",
         "--recall",
         "--refine",
@@ -34,16 +36,22 @@ _HEADINGS = {
 }
 
 
+_OPTIONS = ("k", "min_score", "exact", "recall", "refine", "confident", "fold", "regions", "crops")
+
+
 @click.command(cls=options.GroupedCommand, headings=_HEADINGS)
 @click.argument("queries", nargs=-1, metavar="[IMAGE]...", type=options.FilePath(allow_dash=True))
 @click.option("--id", "image_id", type=int, help="Search by the collection's own image with this id.")
 @click.option("--text", "texts", multiple=True, metavar="TEXT", help="Search by a description; repeatable.")
 @click.option("--minus", multiple=True, metavar="IMAGE", type=options.FilePath(), help="Negative example; repeatable.")
 @click.option("--minus-text", multiple=True, metavar="TEXT", help="Negative description; repeatable.")
+@click.option("--region", type=options.REGION, help="Search for this part of IMAGE, in shares of its sides.")
+@click.option("--crops", is_flag=True, help="Search for parts of IMAGE, too: for a thing somewhere in it.")
 @options.max_pixels
 @click.option("-k", default=10, show_default=True, type=options.COUNT, help="Number of images to find.")
 @click.option("--min-score", type=click.FloatRange(-1, 1), help="Leave out images with a lower score, from -1 to 1.")
 @options.filters
+@click.option("--regions", is_flag=True, help="Compare with parts of images, too, which index --regions has encoded.")
 @click.option("--exact", is_flag=True, help="Compare with every image even if there is an index.")
 @click.option("--recall", type=options.RECALL, help="Target recall (default: the index's).")
 @click.option("--refine", is_flag=True, help="Order by what the nearest have in common: more of a kind.")
@@ -66,6 +74,7 @@ def search(
     labels: Sequence[str],
     under: str | None,
     conditions: Sequence[str],
+    region: "Region | None",
     max_pixels: int | None,
     **given: Any,
 ) -> None:
@@ -75,10 +84,17 @@ def search(
     "photo.jpg^2" or "red^0.5". "-" reads the image from standard input. To search by text, the collection has to be
     made with a model that takes text, such as open_clip's.
     """
-    terms = [*_image_terms(queries, 1), *_text_terms(texts, 1), *_image_terms(minus, -1), *_text_terms(minus_text, -1)]
+    terms = [
+        *_image_terms(queries, 1, region),
+        *_text_terms(texts, 1),
+        *_image_terms(minus, -1),
+        *_text_terms(minus_text, -1),
+    ]
     if (image_id is None) != bool(queries or texts) or (image_id is not None and terms):
         raise errors.UsageError("search: give one or more images or --text, or the --id of one image, which goes alone")
-    wanted = {name: given.pop(name) for name in ("k", "min_score", "exact", "recall", "refine", "confident", "fold")}
+    if region is not None and len(queries) != 1:
+        raise errors.UsageError("--region is a part of one image; give one IMAGE")
+    wanted = {name: given.pop(name) for name in _OPTIONS}
     files = output.OutputFiles(given.pop("html"), given.pop("sheet"), overwrite=given.pop("overwrite"))
     output.check_files(files)
     collection = locate.open_collection(directory, near=_files(queries), is_named=True, max_pixels=max_pixels)
@@ -129,14 +145,14 @@ def weighted(text: str) -> tuple[str, float]:
     return asked, weight
 
 
-def _image_terms(images: Sequence[str], sign: int) -> "list[Term]":
-    """The images of a query: each the name of a file, which its weight may follow."""
+def _image_terms(images: Sequence[str], sign: int, region: "Region | None" = None) -> "list[Term]":
+    """The images of a query, or a region of each: each the name of a file, which its weight may follow."""
     from lookalike.search.terms import Term
 
     terms = []
     for image in images:
         name, weight = (image, 1.0) if os.path.lexists(image) else weighted(image)
-        terms.append(Term(sys.stdin.buffer if name == "-" else _as_on_disk(name), weight=sign * weight))
+        terms.append(Term(sys.stdin.buffer if name == "-" else _as_on_disk(name), weight=sign * weight, region=region))
     return terms
 
 

@@ -16,6 +16,23 @@ from lookalike.storage.manifest import Identity, Manifest
 
 
 @dataclass(frozen=True)
+class RegionInfo:
+    """What a collection keeps of parts of its images.
+
+    Attributes:
+        per_image: how many parts an image has.
+        vectors: the number of stored vectors of parts.
+        without: the number of images whose parts have no vectors yet; the next `add` or `update` makes them.
+        spec: the FAISS index factory string of their index, or None if every search of parts is exact.
+    """
+
+    per_image: int
+    vectors: int
+    without: int
+    spec: str | None
+
+
+@dataclass(frozen=True)
 class Info:
     """What a collection is and holds.
 
@@ -39,6 +56,7 @@ class Info:
         orders: what `evaluate` has found of the orders that a search can give, or None.
         probability: what it has learned of the probability of labels (`Match.probability`), or None.
         is_probability_outdated: whether that is not told any more, since many images have come or gone.
+        regions: what is known of the vectors of parts of the images, or None if there are none.
         damage: why there is no index although there should be, as far as can be told without reading it; else None.
     """
 
@@ -61,6 +79,7 @@ class Info:
     orders: ComparedOrders | None = None
     probability: FittedCurve | None = None
     is_probability_outdated: bool = False
+    regions: RegionInfo | None = None
 
 
 def info_of(
@@ -103,4 +122,13 @@ def info_of(
         probability=fitted,
         is_probability_outdated=fitted is not None
         and not fitted.serves(state.count - len(snapshots.catalog.hidden_rows())),
+        regions=_region_info(snapshots),
     )
+
+
+def _region_info(snapshots: Snapshots) -> RegionInfo | None:
+    state = snapshots.catalog.state().regions
+    if state is None:
+        return None
+    card = snapshots.region_index_card()
+    return RegionInfo(state.per_image, state.count, snapshots.catalog.regions.without(), card.spec if card else None)

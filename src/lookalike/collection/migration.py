@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lookalike import encoders
 from lookalike.collection.indexes import CollectionIndexes
+from lookalike.collection.regions import keep_regions, region_ingest
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, Hint, IncompatibleError, UsageError
 from lookalike.images.reading import UNKNOWN
@@ -118,7 +119,15 @@ class Migration:
                 embedder = Embedder(encoder, self._new.decoding_of, max_pixels, decoding)
                 return Ingest(self._new, writer, embedder, folder=self._folder, threads=threads, progress=progress)
 
-            return [ingest().run(source) for source in (_KnownFiles(self._old, self._folder), *self._sources)]
+            reports = [ingest().run(source) for source in (_KnownFiles(self._old, self._folder), *self._sources)]
+            self._keep_regions(dim)
+            with region_ingest(self._new, self._new_data, encoder, self._folder, max_pixels, decoding) as regions:
+                return [*reports, regions.run(threads, progress)] if regions else reports
+
+    def _keep_regions(self, dim: int) -> None:
+        """Has the new data keep vectors of as many parts of an image as the present."""
+        present = self._old.state().regions
+        keep_regions(self._new, self._new_data, dim, present.per_image if present else 0)
 
     def check_none_is_lost(self) -> None:
         """Looks for images that were there at the beginning, and could not be read when it was their turn.
@@ -169,6 +178,8 @@ class Migration:
             missing_before=counts.before,
             excluded=counts.excluded,
             skipped=tuple(skipped.values()),
+            regions=sum(report.regions for report in reports),
+            without_regions=sum(report.without_regions for report in reports),
             misses_many=are_many(counts.new, found_again),
         )
 

@@ -14,7 +14,7 @@ from lookalike.collection.queries import checked_vector, with_queries_marked
 from lookalike.duplicates.folding import Folds
 from lookalike.errors import UsageError
 from lookalike.images.decode import ImageSource
-from lookalike.images.region import grid
+from lookalike.images.region import cut, grid
 from lookalike.results import Match, Matches, Origin
 from lookalike.search.options import SearchKeywords, SearchOptions
 from lookalike.search.query import query_vector
@@ -156,9 +156,9 @@ class Searchable:
         return self._matches(matches, terms, options)
 
     def _by_crops(self, term: Term | None, options: SearchOptions) -> Matches:
-        image = None if term is None else term.image
-        if image is None:
+        if term is None or term.image is None:
             raise UsageError("crops cuts one image into parts; give that alone")
+        image = self._pixels(term)
         vectors = np.concatenate([self.embed(image), self._encoder.part_vectors(image, _CROPS)])
         regions = [None, *grid(_CROPS)]
         [found] = self._folds.answers(options, lambda wanted: [self._searcher.by_parts(vectors, wanted, regions)])
@@ -171,8 +171,12 @@ class Searchable:
             return checked_vector(term.vector, self.made_by.dim)
         if term.text is not None:
             return self._encoder.text_vector(term.text)
+        return self._encoder.image_vector(self._pixels(term))
+
+    def _pixels(self, term: Term) -> ImageSource:
+        """The image of a term, or the part of it that counts."""
         assert term.image is not None
-        return self._encoder.image_vector(term.image)
+        return term.image if term.region is None else cut(term.image, term.region, max_pixels=self.max_pixels)
 
     def embed(self, query: ImageSource) -> Vectors:
         """The unit vector of an image, float32 (1, dim), by the collection's encoder.

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from lookalike.collection import compatibility
 from lookalike.collection.indexes import CollectionIndexes
-from lookalike.collection.regions import region_ingest
+from lookalike.collection.regions import keep_regions, region_ingest
 from lookalike.encoders import Encoder
 from lookalike.index.build_progress import OnBuildProgress
 from lookalike.index.policies import Policies
 from lookalike.ingest.regions import RegionIngest
 from lookalike.ingest.suspects import UnderWay
 from lookalike.storage import directory as directories
-from lookalike.storage import layout, lock, vectors
+from lookalike.storage import lock, vectors
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
 from lookalike.storage.vectors import VectorWriter
@@ -72,15 +72,5 @@ class WriteAccess:
     def keep_regions(self, per_image: int) -> None:
         """Keeps vectors of so many parts of each image from now on, or of none; those of another number are removed."""
         with self.indexes(None) as indexes:
-            known = self._catalog.state().regions
-            if per_image == (known.per_image if known else 0):
-                return
-            name = layout.next_regions(self._catalog.regions.last_file())
-            if per_image:
-                vectors.create(self._data_directory / name, self._dim)
-            with self._catalog.writing() as transaction:
-                if per_image:
-                    transaction.regions.begin(per_image, name)
-                else:
-                    transaction.regions.end()
-            indexes.sweep()
+            if keep_regions(self._catalog, self._data_directory, self._dim, per_image):
+                indexes.sweep()

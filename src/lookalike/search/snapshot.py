@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -23,7 +23,7 @@ from lookalike.storage import checksums
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
 from lookalike.storage.mapped_vectors import MappedVectors
-from lookalike.storage.records import RegionState, State
+from lookalike.storage.records import RegionState, State, StoredGeneration
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vector_tables import VectorTable, tables_of
 from lookalike.system import forks
@@ -126,13 +126,21 @@ class Snapshots:
         Raises:
             CorruptError: it cannot be used, as far as can be told without reading it.
         """
+        return self._index_card(lambda state: state.generation)
+
+    def region_index_card(self) -> Generation | None:
+        """The same of the index of parts of the images."""
+        return self._index_card(lambda state: state.regions.generation if state.regions else None)
+
+    def _index_card(self, of: Callable[[State], StoredGeneration | None]) -> Generation | None:
         while True:
             state = self.catalog.state()
-            if state.generation is None:
+            stored = of(state)
+            if stored is None:
                 return None
             try:
-                card = generation.read_card(self._directory, state.generation, dim=self._dim)
-                generation.check_size(self._directory, state.generation, card)
+                card = generation.read_card(self._directory, stored, dim=self._dim)
+                generation.check_size(self._directory, stored, card)
                 return card
             except CorruptError:
                 if not self._is_replaced(state):

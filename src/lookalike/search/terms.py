@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from lookalike import arguments
 from lookalike.errors import UsageError
 from lookalike.images.decode import ImageSource, reusable_source
+from lookalike.results import Region
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Term:
         id: the id of an image of the collection, which is not searched for itself.
         vector: a vector of the collection's dimension, of any length, shape (dim,) or (1, dim).
         weight: how much the term counts; a negative one searches for images that are less like it.
+        region: the part of the image that counts; None is all of it.
 
     Raises:
         UsageError: none of these is given, or several, or the weight is 0 or not finite.
@@ -32,6 +34,7 @@ class Term:
     weight: float = 1.0
     id: int | None = field(default=None, kw_only=True)
     vector: ArrayLike | None = field(default=None, kw_only=True, repr=False)
+    region: Region | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if sum(part is not None for part in (self.image, self.text, self.id, self.vector)) != 1:
@@ -48,6 +51,8 @@ class Term:
                 object.__setattr__(self, "image", reusable_source(self.image))
             except UsageError as error:
                 raise UsageError(f"image: {error}") from None
+        elif self.region is not None:
+            raise UsageError("a region is a part of an image; give the image, too")
 
 
 def checked_images(queries: Iterable[ImageSource], name: str) -> list[ImageSource]:
