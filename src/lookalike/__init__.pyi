@@ -47,6 +47,7 @@ from .ingest.pipeline import Report as Report
 from .results import IndexedImage as IndexedImage
 from .results import Match as Match
 from .results import Matches as Matches
+from .results import Region as Region
 from .results import Skipped as Skipped
 from .search.options import SearchOptions as SearchOptions
 from .search.terms import Term as Term

@@ -84,12 +84,8 @@ def search(
     "photo.jpg^2" or "red^0.5". "-" reads the image from standard input. To search by text, the collection has to be
     made with a model that takes text, such as open_clip's.
     """
-    terms = [
-        *_image_terms(queries, 1, region),
-        *_text_terms(texts, 1),
-        *_image_terms(minus, -1),
-        *_text_terms(minus_text, -1),
-    ]
+    alike = [*_image_terms(queries, 1, region), *_text_terms(texts, 1)]
+    terms = [*alike, *_image_terms(minus, -1), *_text_terms(minus_text, -1)]
     if (image_id is None) != bool(queries or texts) or (image_id is not None and terms):
         raise errors.UsageError("search: give one or more images or --text, or the --id of one image, which goes alone")
     if region is not None and len(queries) != 1:

@@ -5,6 +5,7 @@ import math
 import numbers
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lookalike.display.copies_text import file_bytes, freed_bytes
@@ -41,11 +42,18 @@ def match_as_dict(match: Match) -> dict[str, Any]:
         "score": plain(match.score),
         "expected": plain(match.expected),
         "probability": plain(match.probability),
+        **_regions_of(match),
         **named("label", match.label),
         "width": match.width,
         "height": match.height,
         "attributes": plain(match.attributes),
     }
+
+
+def _regions_of(match: Match) -> dict[str, Any]:
+    """The parts of the image and of the query that are alike, if parts were looked for and are nearer."""
+    found = {name: getattr(match, name) for name in ("region", "query_region")}
+    return {name: asdict(region) for name, region in found.items() if region}
 
 
 def image_as_dict(image: IndexedImage) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from lookalike.display.text import (
     copies_text,
     is_all_chance,
     probability_text,
+    region_text,
     role_text,
     safe_text,
     score_text,
@@ -145,7 +146,7 @@ def _match_tile(
         chance=chance_words(match),
         label=label,
         likely=probability_text(match),
-        size=size_text(match).replace("x", " \N{MULTIPLICATION SIGN} ") + copies_text(match),
+        size=size_text(match).replace("x", " \N{MULTIPLICATION SIGN} ") + region_text(match) + copies_text(match),
         is_query=match.is_query,
         attributes=[(safe_text(name), value) for name in filtered_by if (value := attribute_text(match, name))],
     )

@@ -11,6 +11,7 @@ from lookalike.display.text import (
     chance_text,
     copies_text,
     probability_text,
+    region_text,
     safe_text,
     score_text,
     shortened,
@@ -89,7 +90,7 @@ def table(matches: Matches) -> "Table":
         link = None
         if match.path:
             name, link = safe_text(from_here(match.path)), Style(link=match.path.absolute().as_uri())
-        mark = (_QUERY_MARK if match.is_query else "") + copies_text(match)
+        mark = (_QUERY_MARK if match.is_query else "") + region_text(match) + copies_text(match)
         likely = f" {found}" if (found := probability_text(match)) else ""
         cell = Cell(shortened(label, _LABEL_COLUMNS), shortened, likely), Cell(name, shortened_path, mark, link)
         # rich reads plain strings as markup, in which [red].jpg is a colour.

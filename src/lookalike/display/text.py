@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from lookalike.results import BEYOND_CHANCE, NEAR_CHANCE, IndexedImage, Match
+from lookalike.results import BEYOND_CHANCE, NEAR_CHANCE, IndexedImage, Match, Region
 
 _SHORT = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 # The two zero-width joiners are invisible, but Persian, the Indic scripts and many emoji need them.
 _JOINERS = "\u200c\u200d"
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_MIDDLE = (0.4, 0.6)  # of a side: what lies between is neither left nor right
 
 
 def safe_text(name: str | os.PathLike[str]) -> str:
@@ -108,6 +109,24 @@ def chance_words(match: Match) -> str:
 def copies_text(match: Match) -> str:
     """How many copies are folded behind a match, as " +2 copies"; "" if there are none."""
     return f" +{counted(len(match.copies), 'copy', 'copies')}" if match.copies else ""
+
+
+def region_text(match: Match) -> str:
+    """Which part of a match is like the query, and which part of the query, as " upper left"; "" if all of both."""
+    own = match.region and region_words(match.region)
+    asked = match.query_region and f"query's {region_words(match.query_region)}"
+    return "".join(f" ({words})" for words in (own, asked) if words)
+
+
+def region_words(region: Region) -> str:
+    """Where a part of an image is: "upper left", "right", "middle" and the like."""
+    down = _third(region.y + region.height / 2, ("upper", "", "lower"))
+    across = _third(region.x + region.width / 2, ("left", "", "right"))
+    return " ".join(filter(None, (down, across))) or "middle"
+
+
+def _third(place: float, words: tuple[str, str, str]) -> str:
+    return words[0] if place < _MIDDLE[0] else words[2] if place > _MIDDLE[1] else words[1]
 
 
 def probability_text(match: Match) -> str:

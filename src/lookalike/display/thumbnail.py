@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from lookalike.display.text import safe_text
 from lookalike.errors import ImageError, LookalikeError
 from lookalike.images import decode
 from lookalike.images.reading import read
-from lookalike.results import IndexedImage, Match
+from lookalike.results import IndexedImage, Match, Region
 from lookalike.search.terms import Term
 
 _STORED = (Match, IndexedImage)
+_FRAME = ("#000000", "#ffffff", "#ffffff", "#000000")  # the lines around a part of an image, from the outside
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Thumbnail:
 def thumbnails(sources: Iterable[Any], side: int, max_pixels: int | None = None) -> list[Thumbnail]:
     """Returns a thumbnail of each source, at most `side` x `side` pixels, in order.
 
+    The part of a match or of a term that counts has a frame around it.
+
     Of an image with more than `max_pixels`, the usual limit by default, there is only the reason.
 
     A source is a match, an image of a collection, a term of a query, or any other query image: a path, the bytes of a
@@ -52,6 +55,7 @@ def thumbnails(sources: Iterable[Any], side: int, max_pixels: int | None = None)
 
 
 def _thumbnail(source: Any, side: int, max_pixels: int) -> Thumbnail:
+    region = source.region if isinstance(source, Term | Match) else None
     if isinstance(source, Term):
         if source.image is None:
             own = "a vector" if source.id is None else f"image {source.id}"
@@ -61,10 +65,25 @@ def _thumbnail(source: Any, side: int, max_pixels: int) -> Thumbnail:
     if source is None or (isinstance(source, _STORED) and source.path is None):
         return Thumbnail(name, path, None, "not a file of its own")
     try:
-        return Thumbnail(name, path, decode.thumbnail(_indexed_file(source), side, max_pixels=max_pixels))
+        image = decode.thumbnail(_indexed_file(source), side, max_pixels=max_pixels)
+        return Thumbnail(name, path, image if region is None else framed(image, region))
     except LookalikeError as error:
         reason = error.reason if isinstance(error, ImageError) else str(error)
         return Thumbnail(name, path, None, safe_text(reason))
+
+
+def framed(image: Image.Image, region: Region) -> Image.Image:
+    """A copy of an image with a frame around a part of it, which shows on light and on dark."""
+    across, down = image.size
+    left, top = round(region.x * across), round(region.y * down)
+    right = max(round((region.x + region.width) * across) - 1, left)
+    bottom = max(round((region.y + region.height) * down) - 1, top)
+    drawn = image.copy()
+    draw = ImageDraw.Draw(drawn)
+    for inset, colour in enumerate(_FRAME):
+        if right - left >= 2 * inset and bottom - top >= 2 * inset:
+            draw.rectangle((left + inset, top + inset, right - inset, bottom - inset), outline=colour)
+    return drawn
 
 
 def _indexed_file(source: Any) -> Any:

@@ -99,7 +99,8 @@ class RegionIngest:
             StorageError: the disk is full or failing. What was committed before is there.
         """
         total, pending, counts = self._catalog.regions.without(first_row), list[Cut](), Counter[bool]()
-        committed, committed_at = 0, time.monotonic()
+        committed, start = 0, time.monotonic()
+        committed_at = start
         try:
             for cut in self._all(threads, first_row):
                 pending.append(cut)
@@ -111,7 +112,7 @@ class RegionIngest:
                     committed, committed_at, pending = counts.total(), time.monotonic(), []
         finally:
             self._commit(pending)
-        return Report(regions=counts[True], without_regions=counts[False])
+        return Report(regions=counts[True], without_regions=counts[False], seconds=time.monotonic() - start)
 
     def _all(self, threads: int, first_row: int) -> Iterator[Cut]:
         """The parts of each image, in the order of the rows."""
