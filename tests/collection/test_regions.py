@@ -143,6 +143,15 @@ def test_a_region_of_a_query_counts_alone(photos: Collection) -> None:
         Term(text="red", region=Region(0, 0, 1, 1))
 
 
+def test_parts_are_found_as_soon_as_they_are_there(photos: Collection) -> None:
+    assert photos.search(picture(0))  # goes by the state before
+    with lookalike.open(photos.folder, encoder=ColourEncoder()) as other:
+        other.keep_regions(9)
+        other.update()
+    thing = cut(picture(7), 8, 0)
+    assert photos.search(thing, k=1, regions=True)[0].region == Region(0.5, 0, 0.5, 0.5)
+
+
 def test_what_cannot_be_asked_of_parts_is_said(photos: Collection) -> None:
     with pytest.raises(UsageError, match=r"no vectors of parts of its images.*keep_regions\(9\)"):
         photos.search(picture(0), regions=True)

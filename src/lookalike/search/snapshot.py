@@ -110,7 +110,7 @@ class Snapshots:
     def last(self, *, regions: bool = False) -> Snapshot | None:
         """The state that was used last, if its files are open; it need not be the newest one.
 
-        If `regions` are wanted, it has them, unless the collection has none.
+        If `regions` are wanted, it has them: whether there are none any more, or some by now, only the newest one tells.
         """
         with self._lock:
             newest = self._newest
@@ -118,7 +118,7 @@ class Snapshots:
                 return None
             if newest.opened is not self._images.index(newest.state, newest.state.replacements):
                 return None
-            return newest if not regions or self._has_its_regions(newest) else None
+            return newest if not regions or (newest.regions and self._has_its_regions(newest)) else None
 
     def index_card(self) -> Generation | None:
         """What is known of the index, without reading it; None if there is none.
