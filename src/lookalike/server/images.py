@@ -18,7 +18,7 @@ from lookalike.errors import ImageError
 from lookalike.filters import Where, parse
 from lookalike.images.media_types import media_type
 from lookalike.results import IndexedImage
-from lookalike.server import bodies, descriptions, list_bodies, problems, ranges
+from lookalike.server import answer_bodies, descriptions, list_bodies, problems, ranges
 from lookalike.server.answers import answer, facets_members, image_members, version_of
 from lookalike.server.keeping import FACETS
 from lookalike.server.requests import read_json
@@ -67,7 +67,7 @@ async def the_id(image_id: Annotated[str, Path(description="The id of the image.
 TheId = Annotated[int, Depends(the_id)]
 
 
-@router.get("", summary="List images", responses=descriptions.answers(bodies.ImagePage, 422, 503))
+@router.get("", summary="List images", responses=descriptions.answers(answer_bodies.ImagePage, 422, 503))
 async def images(service: TheService, query: Annotated[ImagesQuery, Query()]) -> Response:
     """Lists the images of the collection by id, a page at a time, perhaps with counts of what they have."""
     return await _page(service, query, query.filter(), FACETS if query.facets else None)
@@ -76,7 +76,7 @@ async def images(service: TheService, query: Annotated[ImagesQuery, Query()]) ->
 @router.post(
     "/list",
     summary="List images by a filter",
-    responses=descriptions.answers(bodies.ImagePage, 415, 422, 503),
+    responses=descriptions.answers(answer_bodies.ImagePage, 415, 422, 503),
     openapi_extra=descriptions.json_body(list_bodies.Listing),
 )
 async def list_images(request: Request, service: TheService) -> Response:
@@ -109,7 +109,7 @@ async def _page(
     )
 
 
-@router.get("/random", summary="Any image", responses=descriptions.answers(bodies.Image, 404, 422, 503))
+@router.get("/random", summary="Any image", responses=descriptions.answers(answer_bodies.Image, 404, 422, 503))
 async def any_image(service: TheService, query: Annotated[Chosen, Query()]) -> Response:
     """An image that chance picks, to begin somewhere."""
     where = query.filter()
@@ -119,7 +119,7 @@ async def any_image(service: TheService, query: Annotated[Chosen, Query()]) -> R
 @router.post(
     "/random",
     summary="Any image of a filter",
-    responses=descriptions.answers(bodies.Image, 404, 415, 422, 503),
+    responses=descriptions.answers(answer_bodies.Image, 404, 415, 422, 503),
     openapi_extra=descriptions.json_body(list_bodies.AnyImage),
 )
 async def any_image_of(request: Request, service: TheService) -> Response:
@@ -129,7 +129,7 @@ async def any_image_of(request: Request, service: TheService) -> Response:
     return answer(image_members(await service.read(lambda collection: collection.random_image(where))))
 
 
-@router.get("/{image_id}", summary="One image", responses=descriptions.answers(bodies.Image, 404, 503))
+@router.get("/{image_id}", summary="One image", responses=descriptions.answers(answer_bodies.Image, 404, 503))
 async def image(service: TheService, number: TheId) -> Response:
     """What is known of one image."""
     return answer(image_members(await service.read(lambda collection: collection.image(number))))

@@ -18,7 +18,7 @@ from lookalike.images.region import Region, cut
 from lookalike.results import Match
 from lookalike.search.options import SearchKeywords
 from lookalike.search.terms import Term
-from lookalike.server import bodies, descriptions, problems
+from lookalike.server import answer_bodies, bodies, descriptions, problems
 from lookalike.server.answers import answer, match_members
 from lookalike.server.metrics import Steps
 from lookalike.server.requests import (
@@ -74,7 +74,7 @@ class Wanted:
 @router.post(
     "/search",
     summary="Find the images that look like this one",
-    responses=descriptions.answers(bodies.SearchAnswer, 413, 415, 422, 503),
+    responses=descriptions.answers(answer_bodies.SearchAnswer, 413, 415, 422, 503),
     openapi_extra={**descriptions.SEARCH_BODY, "parameters": descriptions.parameters(ImageQuery)},
 )
 async def search(request: Request, service: TheService) -> Response:
@@ -100,7 +100,7 @@ async def search(request: Request, service: TheService) -> Response:
 @router.post(
     "/search/batch",
     summary="Answer several searches",
-    responses=descriptions.answers(bodies.BatchAnswer, 413, 415, 422, 503),
+    responses=descriptions.answers(answer_bodies.BatchAnswer, 413, 415, 422, 503),
     openapi_extra=descriptions.json_body(bodies.Batch),
 )
 async def search_batch(request: Request, service: TheService) -> Response:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from lookalike.collection.collection import Collection
 from lookalike.errors import ImageError
 from lookalike.results import IndexedImage
-from lookalike.server import bodies, descriptions, problems
+from lookalike.server import answer_bodies, descriptions, problems
 from lookalike.server.answers import answer, image_members
 from lookalike.server.images import TheId
 from lookalike.server.requests import is_raw_image, read_bytes, unsupported
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/images", tags=["writing"])
     "/{key:path}",
     summary="Add an image",
     status_code=201,
-    responses=descriptions.answers(bodies.Image, 409, 413, 415, 422, 503, status=201),
+    responses=descriptions.answers(answer_bodies.Image, 409, 413, 415, 422, 503, status=201),
     openapi_extra=descriptions.IMAGE_BODY,
 )
 async def put(
