@@ -1,10 +1,19 @@
 """The JSON that clients get, with what each member means; OpenAPI's description is made of it and bodies.py."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
 from lookalike.server.bodies import Share, Value
+
+CopiesOf = Annotated[
+    str | None,
+    Field(
+        description="The same of all images that are edited copies of one another, as `lookalike duplicates` has found:"
+        " the `sha256` of one of them. Null if it is in no such group.",
+        examples=["5f70…"],
+    ),
+]
 
 
 class Found(BaseModel):
@@ -29,6 +38,7 @@ class Found(BaseModel):
     height: int = Field(examples=[768])
     attributes: dict[str, Value | None] = Field(examples=[{"year": 2024}])
     sha256: str = Field(description="Of the file; identical files have the same.", examples=["5f70…"])
+    group: CopiesOf
     thumbnail: str = Field(examples=["/v1/images/42/thumbnail?v=5f70bf18a086007a"])
 
 
@@ -70,6 +80,7 @@ class Image(BaseModel):
     height: int = Field(examples=[768])
     attributes: dict[str, Value | None] = Field(examples=[{"year": 2024}])
     sha256: str = Field(description="Of the file; identical files have the same.", examples=["5f70…"])
+    group: CopiesOf
     thumbnail: str = Field(examples=["/v1/images/42/thumbnail?v=5f70bf18a086007a"])
 
 

@@ -3,6 +3,7 @@
 An image has no other address than its id. So no path of a client's ever names a file.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -19,7 +20,7 @@ from lookalike.filters import Where, parse
 from lookalike.images.media_types import media_type
 from lookalike.results import IndexedImage
 from lookalike.server import answer_bodies, descriptions, list_bodies, problems, ranges
-from lookalike.server.answers import answer, facets_members, image_members, version_of
+from lookalike.server.answers import Groups, answer, facets_members, image_members, version_of
 from lookalike.server.keeping import FACETS
 from lookalike.server.requests import read_json
 from lookalike.server.service import Service, TheService
@@ -93,15 +94,16 @@ async def _page(
     if limit > most:
         raise problems.invalid(f"limit: {limit} is more than {most}, the most images of a page")
 
-    def page(collection: Collection) -> tuple[list[IndexedImage], Facets | None]:
+    def page(collection: Collection) -> tuple[list[IndexedImage], Groups, Facets | None]:
         facets = None if values is None else service.facets.of(collection, where, most=values)
-        return collection.images(where=where, after=wanted.after, limit=limit + 1), facets
+        images = collection.images(where=where, after=wanted.after, limit=limit + 1)
+        return images, service.groups.of(collection), facets
 
-    found, facets = await service.read(page)
+    found, groups, facets = await service.read(page)
     shown = found[:limit]
     return answer(
         {
-            "images": [image_members(image) for image in shown],
+            "images": [image_members(image, groups) for image in shown],
             "next": shown[-1].id if shown and len(found) > len(shown) else None,
             "total": facets.images if facets else None,
             "facets": facets_members(facets) if facets else None,
@@ -113,7 +115,7 @@ async def _page(
 async def any_image(service: TheService, query: Annotated[Chosen, Query()]) -> Response:
     """An image that chance picks, to begin somewhere."""
     where = query.filter()
-    return answer(image_members(await service.read(lambda collection: collection.random_image(where))))
+    return await _one(service, lambda collection: collection.random_image(where))
 
 
 @router.post(
@@ -126,13 +128,13 @@ async def any_image_of(request: Request, service: TheService) -> Response:
     """An image that chance picks, by a filter that may be longer than an address."""
     body = await read_json(request, list_bodies.AnyImage)
     where = body.chosen()
-    return answer(image_members(await service.read(lambda collection: collection.random_image(where))))
+    return await _one(service, lambda collection: collection.random_image(where))
 
 
 @router.get("/{image_id}", summary="One image", responses=descriptions.answers(answer_bodies.Image, 404, 503))
 async def image(service: TheService, number: TheId) -> Response:
     """What is known of one image."""
-    return answer(image_members(await service.read(lambda collection: collection.image(number))))
+    return await _one(service, lambda collection: collection.image(number))
 
 
 @router.get(
@@ -188,6 +190,12 @@ async def original(request: Request, service: TheService, number: TheId) -> Resp
     }
     part = ranges.wanted(request.headers, headers["ETag"], len(kept.data))
     return service.files.response(kept.data, part, headers, kind or "application/octet-stream")
+
+
+async def _one(service: Service, look: Callable[[Collection], IndexedImage]) -> Response:
+    """What is known of one image."""
+    image, groups = await service.read(lambda collection: (look(collection), service.groups.of(collection)))
+    return answer(image_members(image, groups))
 
 
 async def _drawn(service: Service, number: int, side: int) -> bytes:
