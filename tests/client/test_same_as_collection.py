@@ -27,7 +27,7 @@ from tests.support.pictures import draw, picture
 NOT_REMOTE = {
     *("add", "update", "remove", "prune", "annotate", "exclude", "include", "trust", "build", "maintain", "warm_up"),
     *("check", "find_damage", "evaluate", "skipped", "missing", "other_files", "named", "is_source", "made_of"),
-    *("duplicates", "copies_revision", "mark_copies", "keep_copies", "unmark_copies", "copy_marks"),
+    *("duplicates", "copies_revision", "copy_groups", "mark_copies", "keep_copies", "unmark_copies", "copy_marks"),
     *("plan_action", "act_on_copies", "action_runs", "undo_action"),
     *("directory", "folder", "made_by", "max_pixels", "is_current", "reopen", "needs_maintenance", "maintain_apart"),
 }

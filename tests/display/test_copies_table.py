@@ -10,12 +10,13 @@ from rich.ansi import AnsiDecoder
 from rich.cells import cell_len
 from rich.console import Console
 
+from lookalike.copies.changes import Changes, Extent
 from lookalike.display.copies_table import lines, print_duplicates
 from lookalike.display.copies_text import file_bytes, freed_bytes, reason_text, totals_text
 from lookalike.display.text import safe_text
 from lookalike.duplicates.results import Copy, CopyGroup, Duplicates, Grade
 from lookalike.results import IndexedImage
-from tests.support.copied_images import HOSTILE, edited_group, hostile_groups
+from tests.support.copied_images import HOSTILE, changes, edited_group, hostile_groups
 
 
 def image(key: str, number: int = 1) -> IndexedImage:
@@ -31,7 +32,7 @@ def shown(duplicates: Duplicates, *, width: int = 80, limit: int = 100, terminal
 
 def many(groups: int, copies: int = 1) -> Duplicates:
     keep = image("keep.png")
-    found = CopyGroup(keep, "", tuple(Copy(image("b.png"), "same bytes", 1.0, "") for _ in range(copies)))
+    found = CopyGroup(keep, "", tuple(Copy(image("b.png"), "same bytes", 1.0, keep) for _ in range(copies)))
     return Duplicates((found,) * groups, 5000, 7)
 
 
@@ -64,7 +65,7 @@ def test_a_narrow_terminal_gets_the_reasons_below_the_names(tmp_path: Path, monk
 @pytest.mark.parametrize("width", [40, 60, 80, 109, 110, 200])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     long = image("a long folder/" * 9 + "a_long_name_" * 12 + "猫.png")
-    group = CopyGroup(long, "the oldest file", (Copy(long, "edited copy", 0.6, "x" * 300),))
+    group = CopyGroup(long, "the oldest file", (Copy(long, "edited copy", 0.6, image("x" * 300), changes("crop")),))
     rows = shown(Duplicates((group,), 9, 1), width=width)
     assert max(map(cell_len, rows)) <= width
     assert any("…" in row for row in rows)
@@ -114,37 +115,74 @@ def test_images_of_another_collection_are_called_references() -> None:
     assert "reference" in shown(found)[2]
 
 
-COPIED, KEPT = "b/copy.png", "keep.png"
+def mirrored(extent: Extent) -> Changes:
+    return changes(extent, mirrored=True)
 
 
 @pytest.mark.parametrize(
-    ("reason", "expected"),
+    ("done", "whole", "brief"),
     [
-        (f"{COPIED} is {KEPT}, mirrored, in grey", "mirrored, in grey"),
-        (f"{COPIED} is a crop of {KEPT}, mirrored", "a crop of it, mirrored"),
-        (f"{KEPT} is a crop of {COPIED}", "it is a crop of this"),
-        (f"{COPIED} shows {KEPT} within a frame or other content", "shows it within a frame or other content"),
-        (f"{KEPT} shows {COPIED} within a frame or other content", "it shows this within a frame or other content"),
-        (f"{COPIED} and {KEPT} show parts of one picture", "both show parts of one picture"),
-        (f"{COPIED} is a crop of a/third.png", "a crop of a/third.png"),
-        ("something else", "something else"),
-        (f"{COPIED} is {KEPT}, as {KEPT} is", f"{COPIED} is {KEPT}, as {KEPT} is"),
+        (
+            changes("same"),
+            "A is B, at most compressed, resized or retouched",
+            "at most compressed, resized or retouched",
+        ),
+        (changes("same", mirrored=True, tone="grey"), "A is B, mirrored, in grey", "mirrored, in grey"),
+        (changes("same", tone="colourless"), "B is A, in grey", "it is this, in grey"),
+        (mirrored("crop"), "A is a crop of B, mirrored", "a crop of it, mirrored"),
+        (mirrored("cropped"), "B is a crop of A, mirrored", "it is a crop of this, mirrored"),
+        (changes("frame"), "A shows B within a frame or other content", "shows it within a frame or other content"),
+        (
+            changes("framed"),
+            "B shows A within a frame or other content",
+            "it shows this within a frame or other content",
+        ),
+        (mirrored("part"), "A and B show parts of one picture, mirrored", "both show parts of one picture, mirrored"),
+    ],
+    ids=lambda value: value.extent if isinstance(value, Changes) else "",
+)
+def test_a_reason_below_the_image_to_keep_needs_no_names(done: Changes, whole: str, brief: str) -> None:
+    copy = Copy(image("A", 2), "edited copy", 0.9, image("B"), done)
+    assert copy.reason == whole
+    assert reason_text(copy, image("B")) == brief
+
+
+@pytest.mark.parametrize(
+    ("extent", "grade", "brief"),
+    [
+        ("same", "edited copy", "B, mirrored"),
+        ("crop", "edited copy", "a crop of B, mirrored"),
+        ("cropped", "edited copy", "B is a crop of this, mirrored"),
+        ("frame", "edited copy", "shows B within a frame or other content, mirrored"),
+        ("part", "edited copy", "shows a part of one picture, as B does, mirrored"),
+        (None, "same scene", "shows the same scene as B"),
+        (None, "alike", "looks like B"),
     ],
 )
-def test_a_reason_below_the_image_to_keep_needs_no_names(reason: str, expected: str) -> None:
-    assert reason_text(Copy(image(COPIED), "edited copy", 0.9, reason), image(KEPT)) == expected
+def test_a_copy_of_another_image_of_the_group_names_it(extent: Extent | None, grade: Grade, brief: str) -> None:
+    copy = Copy(image("A", 2), grade, 0.9, image("B", 3), extent and mirrored(extent))
+    assert reason_text(copy, image("C")) == brief
 
 
-def test_a_name_within_another_is_not_mistaken() -> None:
-    copy = Copy(image("my cat.png"), "edited copy", 0.9, "my cat.png is a crop of cat.png")
-    assert reason_text(copy, image("cat.png")) == "a crop of it"
-    copy = Copy(image("cat.png"), "edited copy", 0.9, "cat.png is a crop of my cat.png")
-    assert reason_text(copy, image("my cat.png")) == "a crop of it"
+@pytest.mark.parametrize(
+    ("grade", "whole", "brief"),
+    [
+        ("same scene", "A and B show the same scene", "both show the same scene"),
+        ("alike", "A and B look alike", "looks like it"),
+        ("same pixels", "A shows the same pixels as B", ""),
+        ("same bytes", "A has the same bytes as B", ""),
+    ],
+)
+def test_a_copy_without_changes_is_told_by_its_grade(grade: Grade, whole: str, brief: str) -> None:
+    copy = Copy(image("A", 2), grade, 0.9, image("B"))
+    assert (copy.reason, reason_text(copy, image("B"))) == (whole, brief)
 
 
-@pytest.mark.parametrize("grade", ["same bytes", "same pixels"])
-def test_a_grade_that_says_all_needs_no_reason(grade: Grade) -> None:
-    assert reason_text(Copy(image(COPIED), grade, 1.0, f"{COPIED} has the same bytes as {KEPT}"), image(KEPT)) == ""
+def test_names_that_look_like_words_of_a_reason_change_nothing() -> None:
+    for name in ("this", "it", "it is a crop of this", "is", "A, mirrored", "a cat.png"):
+        copy = Copy(image(name, 2), "edited copy", 0.9, image("cat.png"), mirrored("crop"))
+        assert copy.reason == f"{name} is a crop of cat.png, mirrored"
+        assert reason_text(copy, image("cat.png")) == "a crop of it, mirrored"
 
 
 def test_the_totals_are_a_sentence(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """The API of copies: what is known of them, page after page, and what is decided."""
 
+import hashlib
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +10,9 @@ import pytest
 
 import lookalike
 from lookalike import Collection
+from lookalike.server.keeping import CopyGroupsCache
 from lookalike.server.settings import Settings
+from tests.server.test_upkeep import wait_until
 from tests.support.edited_pictures import EDITED, DimEncoder, scene
 from tests.support.http_service import Running, problem, running
 
@@ -102,3 +107,70 @@ def test_what_comes_later_is_pending_until_it_is_compared(tmp_path: Path) -> Non
             after = service.client.get("/v1/duplicates").json()
     assert (before["total"], before["pending"]) == (0, 2)
     assert (after["total"], after["pending"]) == (1, 0)
+
+
+def groups_told(service: Running) -> dict[str, dict[str, str | None]]:
+    """The group of each image by its key, as each of the routes tells it that has images."""
+    client, ids = service.client, range(1, 9)
+    search = {"positive": [{"id": 1}], "k": 20}
+    found = {
+        "list": client.get("/v1/images").json()["images"],
+        "list by a body": client.post("/v1/images/list", json={}).json()["images"],
+        "one": [client.get(f"/v1/images/{number}").json() for number in ids],
+        "random": [client.post("/v1/images/random", json={"where": {"ids": [number]}}).json() for number in ids],
+        "search": client.post("/v1/search", json=search).json()["matches"],
+        "batch": client.post("/v1/search/batch", json={"queries": [search]}).json()["answers"][0]["matches"],
+    }
+    return {route: {image["key"]: image["group"] for image in images} for route, images in found.items()}
+
+
+def test_images_tell_their_group_wherever_they_are_answered(tmp_path: Path) -> None:
+    folder = tmp_path.resolve() / "scenes"
+    folder.mkdir()
+    for seed in range(4):
+        scene(seed).save(folder / f"{seed}.png")
+    for name in ("grey", "mirrored"):
+        EDITED[name][0](scene(0)).save(folder / f"0-{name}.png")
+    shutil.copy(folder / "0.png", folder / "0-again.png")
+    shutil.copy(folder / "1.png", folder / "1-again.png")
+    with lookalike.create(folder, encoder=DimEncoder()) as collection:
+        collection.add(folder)
+        with running(collection, Settings(writable=True)) as service:
+            assert all(set(told.values()) == {None} for told in groups_told(service).values())
+            collection.duplicates()
+            of_zero = {"0.png", "0-again.png", "0-grey.png", "0-mirrored.png"}
+            [centre] = {each.hex() for each in collection.copy_groups().values()}
+            assert centre in {hashlib.sha256((folder / key).read_bytes()).hexdigest() for key in of_zero}
+            expected = {image.key: centre if image.key in of_zero else None for image in collection.images()}
+            wait_until(lambda: groups_told(service)["list"] == expected)
+            for route, told in groups_told(service).items():
+                assert told == {key: expected[key] for key in told}, route
+                assert len(told) == 7 + (not route.startswith(("search", "batch"))), route
+            put = service.client.put(
+                "/v1/images/new.png", content=(folder / "0.png").read_bytes(), headers={"Content-Type": "image/png"}
+            )
+            assert put.json()["group"] == centre
+            shown = service.client.get("/v1/duplicates").json()["groups"]
+            assert {image["group"] for group in shown for image in (group["keep"], *group["copies"])} == {centre, None}
+
+
+def test_groups_that_change_all_the_time_are_not_read_all_the_time() -> None:
+    class Changing:
+        """A collection in which each look finds something new; reading the groups takes 50 ms."""
+
+        looks = reads = 0
+
+        def copies_revision(self) -> str:
+            self.looks += 1
+            return str(self.looks)
+
+        def copy_groups(self) -> dict[bytes, bytes]:
+            self.reads += 1
+            time.sleep(0.05)
+            return {b"read": str(self.reads).encode()}
+
+    cache, collection = CopyGroupsCache(), Changing()
+    first = [cache.of(collection) for _ in range(100)]  # type: ignore[arg-type]
+    assert collection.reads == 1
+    assert all(each == {b"read": b"1"} for each in first)
+    wait_until(lambda: cache.of(collection) == {b"read": b"2"})  # type: ignore[arg-type]

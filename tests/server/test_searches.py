@@ -45,6 +45,7 @@ def test_an_uploaded_image_is_searched_as_it_is(service: Running, photos: Collec
         "height": 16,
         "attributes": {},
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "group": None,
         "thumbnail": f"/v1/images/{found[0]['id']}/thumbnail?v={photos.search(file, k=1)[0].sha256.hex()[:16]}",  # type: ignore[union-attr]
     }
 

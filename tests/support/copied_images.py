@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from lookalike.copies.changes import Changes, Extent
 from lookalike.duplicates.results import Copy, CopyGroup, Duplicates
 from lookalike.results import IndexedImage
 from tests.support.edited_pictures import logo, part, scene
@@ -33,6 +34,11 @@ def stored(number: int, path: Path, folder: Path, size: tuple[int, int] | None =
     return IndexedImage(number, key, path, None, *size, {}, hashlib.sha256(data).digest())
 
 
+def changes(extent: Extent, *, mirrored: bool = False, tone: str = "") -> Changes:
+    """What was done to make a copy."""
+    return Changes(extent, mirrored=mirrored, angle=0.0, stretched=False, tone=tone)
+
+
 def edited_group(folder: Path) -> Duplicates:
     """A scene, the same file twice, a crop of it, and one with a logo."""
     original = scene(5)
@@ -43,14 +49,15 @@ def edited_group(folder: Path) -> Duplicates:
     (folder / "twice.png").write_bytes((folder / "scene.png").read_bytes())
     keep = stored(4, folder / "scene.png", folder)
     copies = (
-        Copy(stored(7, folder / "twice.png", folder), "same bytes", 1.0, "twice.png has the same bytes as scene.png"),
+        Copy(stored(7, folder / "twice.png", folder), "same bytes", 1.0, keep),
         Copy(
             stored(2, folder / "logo.png", folder),
             "edited copy",
             0.9534,
-            "logo.png is scene.png, at most compressed, resized or retouched",
+            keep,
+            changes("same"),
         ),
-        Copy(stored(11, folder / "sub/crop.png", folder), "edited copy", 0.8, "sub/crop.png is a crop of scene.png"),
+        Copy(stored(11, folder / "sub/crop.png", folder), "edited copy", 0.8, keep, changes("crop")),
     )
     return Duplicates((CopyGroup(keep, "the most pixels", copies),), images=20, compared=31)
 
@@ -60,7 +67,7 @@ def hostile_groups(folder: Path) -> Duplicates:
     names = [*HOSTILE, "plain.png"]
     images = [IndexedImage(number, name, folder / name, name, 40, 30, {}, b"") for number, name in enumerate(names, 1)]
     groups = [
-        CopyGroup(keep, f"like {keep.key}", (Copy(copy, "edited copy", 0.75, f"{copy.key} is {keep.key}, mirrored"),))
+        CopyGroup(keep, f"like {keep.key}", (Copy(copy, "edited copy", 0.75, keep, changes("same", mirrored=True)),))
         for keep, copy in itertools.pairwise(images)
     ]
     return Duplicates(tuple(groups), len(images), 9, unread=(images[0],))

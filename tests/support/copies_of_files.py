@@ -48,7 +48,7 @@ def grouped(photos: Collection, *groups: Sequence[str], grade: Grade = "edited c
     for keys in groups:
         keep, *copies = (images[key] for key in keys)
         grades: list[Grade] = ["same bytes" if each.sha256 == keep.sha256 else grade for each in copies]
-        told = (Copy(each, of, 1.0, f"{each.key} is {keep.key}") for each, of in zip(copies, grades, strict=True))
+        told = (Copy(each, of, 1.0, keep) for each, of in zip(copies, grades, strict=True))
         found.append(CopyGroup(keep, "it is the first one", tuple(told)))
     return Duplicates(tuple(found), len(images), 0)
 

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from lookalike.collection.browsing import Browsable
 from lookalike.duplicates import duplicate_search
 from lookalike.duplicates.duplicate_search import Wanted
 from lookalike.duplicates.examined import Examined
-from lookalike.duplicates.folding import file_stamps
+from lookalike.duplicates.folding import Folds
 from lookalike.duplicates.results import GRADES, Duplicates, Grade
 from lookalike.errors import IncompatibleError, UsageError
 from lookalike.search.snapshot import Snapshots
@@ -29,6 +29,7 @@ class Comparable(Browsable):
     directory: Path
     _manifest: Manifest
     _snapshots: Snapshots
+    _folds: Folds
 
     def duplicates(
         self,
@@ -87,7 +88,17 @@ class Comparable(Browsable):
 
     def copies_revision(self) -> str:
         """A text that is another one after every change of what is known of copies."""
-        return repr(file_stamps(self._pictures()))
+        return repr(self._folds.stamp())
+
+    def copy_groups(self) -> Mapping[bytes, bytes]:
+        """Which images are copies of one another, as earlier calls of `duplicates` have found.
+
+        Returns:
+            For the SHA-256 of each image that is in a group of copies, the SHA-256 of the group's centre: the image of
+            which all others are edited copies, itself too. It may be one that has been removed since, or one of another
+            collection that this one was compared with. Images that are only the same bytes are in no group.
+        """
+        return self._folds.groups()
 
     def _pictures(self) -> Path:
         return self._manifest.data_directory(self.directory) / layout.PICTURES

@@ -55,7 +55,7 @@ class Changes:
             first: what the first picture is called.
             second: what the second is called.
         """
-        if self.extent in ("cropped", "framed") or (self.extent == "same" and self.tone == "colourless"):
+        if self._is_of_second:
             return self.swapped().in_words(second, first)
         beginning = {
             "same": f"{first} is {second}",
@@ -63,10 +63,24 @@ class Changes:
             "frame": f"{first} shows {second} within a frame or other content",
             "part": f"{first} and {second} show parts of one picture",
         }[self.extent]
-        details = [*self._turns(), *(["stretched"] if self.stretched else []), *self._tones()]
-        if self.extent == "same" and not details:
-            return f"{beginning}, at most compressed, resized or retouched"
-        return f"{beginning}, {', '.join(details)}" if details else beginning
+        return ", ".join([beginning, *self._details()])
+
+    def briefly(self, second: str | None = None) -> str:
+        """Says it beside the name of the first picture, without it: "a crop of it, mirrored", "mirrored".
+
+        Args:
+            second: what the second is called; None for "it", where its name stands above.
+        """
+        it = second or "it"
+        if self._is_of_second:
+            return self.swapped().in_words(it, "this")
+        beginning = {
+            "same": [second] if second else [],
+            "crop": [f"a crop of {it}"],
+            "frame": [f"shows {it} within a frame or other content"],
+            "part": [f"shows a part of one picture, as {second} does" if second else "both show parts of one picture"],
+        }[self.extent]
+        return ", ".join([*beginning, *self._details()])
 
     def swapped(self) -> "Changes":
         """What was done to the first picture to make the second."""
@@ -76,6 +90,15 @@ class Changes:
         return Changes(
             extents.get(self.extent, self.extent), self.mirrored, angle, self.stretched, tones.get(self.tone, self.tone)
         )
+
+    @property
+    def _is_of_second(self) -> bool:
+        """Whether it is the second that was made of the first."""
+        return self.extent in ("cropped", "framed") or (self.extent == "same" and self.tone == "colourless")
+
+    def _details(self) -> list[str]:
+        found = [*self._turns(), *(["stretched"] if self.stretched else []), *self._tones()]
+        return found or (["at most compressed, resized or retouched"] if self.extent == "same" else [])
 
     def _turns(self) -> list[str]:
         if self.mirrored and self.angle == 180:

@@ -10,7 +10,6 @@ from lookalike.duplicates.results import Copy, CopyGroup, Duplicates
 from lookalike.results import IndexedImage
 
 _TOLD_BY_GRADE = ("same bytes", "same pixels")
-_NOTHING_MORE = "is it, "
 
 
 def role_text(duplicates: Duplicates) -> str:
@@ -25,15 +24,12 @@ def reason_text(copy: Copy, keep: IndexedImage) -> str:
     """
     if copy.grade in _TOLD_BY_GRADE:
         return ""
-    reason = _replaced(copy.reason, {copy.image.key: "this", keep.key: "it"})
-    if reason is None:
-        return safe_text(copy.reason)
-    if reason.startswith("this and it "):
-        return safe_text(f"both {reason.removeprefix('this and it ')}")
-    reason = reason.removeprefix("this ")
-    if reason.startswith(_NOTHING_MORE):
-        return safe_text(reason.removeprefix(_NOTHING_MORE))
-    return safe_text(reason.removeprefix("is "))
+    other = None if copy.original.id == keep.id else copy.original.key
+    if copy.changes is not None:
+        return safe_text(copy.changes.briefly(other))
+    if copy.grade == "same scene":
+        return safe_text(f"shows the same scene as {other}") if other else "both show the same scene"
+    return safe_text(f"{'looks like' if copy.grade == 'alike' else 'an edited copy of'} {other or 'it'}")
 
 
 def totals_text(duplicates: Duplicates) -> str:
@@ -85,18 +81,3 @@ def _status(path: Path | None) -> os.stat_result | None:
     except (OSError, ValueError):
         return None
     return status if status and stat.S_ISREG(status.st_mode) else None
-
-
-def _replaced(text: str, words: dict[str, str]) -> str | None:
-    """A text with names replaced by words; None if it does not name each at exactly one place, as words of its own.
-
-    A name that is not there at all is left out: a copy may be one of a third image.
-    """
-    padded = f" {text} "
-    for name in sorted(words, key=len, reverse=True):
-        places = [each for mark in " ," if padded.count(each := f" {name}{mark}")]
-        if sum(map(padded.count, places)) > 1:
-            return None
-        for place in places:
-            padded = padded.replace(place, f" {words[name]}{place[-1]}")
-    return padded.strip()

@@ -22,7 +22,7 @@ class Folds:
 
     def __init__(self, path: Path) -> None:
         """`path` is the file of kept pictures and comparisons, which need not be there."""
-        self._path = path
+        self._path, self._files = path, [os.fspath(each) for each in layout.sqlite_files(path)]
         self._known: tuple[tuple[object, ...], Mapping[bytes, bytes]] = (), {}
 
     def answers(
@@ -36,7 +36,7 @@ class Folds:
         """
         if not options.fold:
             return search(options)
-        of = self._groups()
+        of = self.groups()
         wanted = replace(options, k=2 * options.k)
         while True:
             found = search(wanted)
@@ -47,9 +47,17 @@ class Folds:
                 return [answer[: options.k] for answer in answers]
             wanted = replace(wanted, k=_MORE * wanted.k)
 
-    def _groups(self) -> Mapping[bytes, bytes]:
-        """A member of the group of each image that is in one, both by the SHA-256s of their files."""
-        stamp = file_stamps(self._path)
+    def stamp(self) -> tuple[object, ...]:
+        """What is another after every change of what is known of copies."""
+        return tuple(map(_stamp, self._files))
+
+    def groups(self) -> Mapping[bytes, bytes]:
+        """The centre of the group of each image that is in one, both by the SHA-256s of their files.
+
+        It is the image of which all others of the group are copies, and is there itself. Images that are only the same
+        bytes are in none.
+        """
+        stamp = self.stamp()
         if stamp != self._known[0]:
             self._known = stamp, _read(self._path)
         return self._known[1]
@@ -85,12 +93,7 @@ def _read(path: Path) -> dict[bytes, bytes]:
     }
 
 
-def file_stamps(path: Path) -> tuple[object, ...]:
-    """What tells whether a file of kept pictures and comparisons has changed."""
-    return tuple(map(_stamp, layout.sqlite_files(path)))
-
-
-def _stamp(path: Path) -> object:
+def _stamp(path: str) -> object:
     """What tells whether a file has changed; None if there is none."""
     try:
         status = os.stat(path)  # noqa: PTH116 - quicker, and done by each search

@@ -118,10 +118,9 @@ class Grader:
                 yield number, changes
 
     def _copy(self, member: _Numbered, keep: _Numbered, centre: _Numbered) -> Copy:
-        """A member of a group with its grade and reason: of the one to keep, or else of the centre."""
-        name = member.image.key
+        """A member of a group with what makes it a copy: of the one to keep, or else of the centre."""
         if member.number == keep.number:
-            return Copy(member.image, "same bytes", 1.0, f"{name} has the same bytes as {keep.image.key}")
+            return Copy(member.image, "same bytes", 1.0, keep.image)
         pair = self._pair(member.number, keep.number) or self._compared_now(member.number, keep.number)
         original = keep
         if pair is None or (_rank(pair) < LEAST_SCORE and centre.number != member.number):
@@ -130,15 +129,14 @@ class Grader:
         return self._graded(member, original, pair)
 
     def _graded(self, member: _Numbered, original: _Numbered, pair: ComparedPair | None) -> Copy:
-        name, of = member.image.key, original.image.key
         score = (pair and pair.score) or 0.0
         if pair and self._same_pixels(pair):
-            return Copy(member.image, "same pixels", 1.0, f"{name} shows the same pixels as {of}")
+            return Copy(member.image, "same pixels", 1.0, original.image)
         if pair and score >= LEAST_SCORE and (changes := _changes(pair, member.number)):
-            return Copy(member.image, "edited copy", score, changes.in_words(name, of))
+            return Copy(member.image, "edited copy", score, original.image, changes)
         if score >= LEAST_SCENE:
-            return Copy(member.image, "same scene", score, f"{name} and {of} show the same scene")
-        return Copy(member.image, "alike", pair.cosine if pair else 0.0, f"{name} and {of} look alike")
+            return Copy(member.image, "same scene", score, original.image)
+        return Copy(member.image, "alike", pair.cosine if pair else 0.0, original.image)
 
     def _pair(self, one: int, other: int) -> ComparedPair | None:
         numbers = min(one, other), max(one, other)

@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from lookalike.results import IndexedImage
+
+if TYPE_CHECKING:  # which loads numpy
+    from lookalike.copies.changes import Changes
 
 Grade: TypeAlias = Literal["same bytes", "same pixels", "edited copy", "same scene", "alike"]
 """How close a copy is: the same file, another file that shows the same, a changed picture, another picture of the same,
@@ -19,16 +22,33 @@ class Copy:
 
     Attributes:
         image: the copy.
-        grade: how close it is to the image that is suggested to be kept.
+        grade: how close it is to `original`.
         score: how well the two pictures agree, in [0, 1]; 1 for the same bytes or pixels. For images that are only
             alike, their cosine similarity.
-        reason: why, in words: "b.jpg is a crop of a.jpg".
+        original: the image that it is a copy of: the one that is suggested to be kept or, if these two show different
+            parts, another one of the group, which shows both.
+        changes: what was done to `original` to make it, for an edited copy; else None.
     """
 
     image: IndexedImage
     grade: Grade
     score: float
-    reason: str
+    original: IndexedImage
+    changes: "Changes | None" = None
+
+    @property
+    def reason(self) -> str:
+        """Why it is a copy, in words: "b.jpg is a crop of a.jpg"."""
+        name, of = self.image.key, self.original.key
+        if self.changes is not None:
+            return self.changes.in_words(name, of)
+        return {
+            "same bytes": f"{name} has the same bytes as {of}",
+            "same pixels": f"{name} shows the same pixels as {of}",
+            "edited copy": f"{name} is an edited copy of {of}",
+            "same scene": f"{name} and {of} show the same scene",
+            "alike": f"{name} and {of} look alike",
+        }[self.grade]
 
 
 @dataclass(frozen=True)

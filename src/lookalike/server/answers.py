@@ -1,7 +1,8 @@
 """Answers as strict JSON: without NaN, with every name as text, whatever bytes a file name has."""
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from starlette.responses import Response
 
@@ -28,18 +29,25 @@ def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None)
     return Response(json_bytes(value), status, {"Cache-Control": "no-store", **(headers or {})}, "application/json")
 
 
-def match_members(match: Match) -> dict[str, Any]:
+Groups: TypeAlias = Mapping[bytes, bytes]
+"""The centre of the group of copies of each image that is in one, both by the SHA-256s of their files."""
+
+
+def match_members(match: Match, groups: Groups) -> dict[str, Any]:
     """A match as the API shows it: without the place of its file on this machine."""
     members = match_as_dict(match)
     sha256 = match.sha256.hex() if match.sha256 else ""
-    copies = {"copies": [match_members(copy) for copy in match.copies]} if match.copies else {}
-    return {**members, "sha256": sha256, "thumbnail": thumbnail_address(match.id, sha256[:_VERSION]), **copies}
+    copies = {"copies": [match_members(copy, groups) for copy in match.copies]} if match.copies else {}
+    thumbnail = thumbnail_address(match.id, sha256[:_VERSION])
+    group = _group(match.sha256, groups)
+    return {**members, "sha256": sha256, "group": group, "thumbnail": thumbnail, **copies}
 
 
-def image_members(image: IndexedImage) -> dict[str, Any]:
+def image_members(image: IndexedImage, groups: Groups) -> dict[str, Any]:
     """An image as the API shows it."""
     thumbnail = thumbnail_address(image.id, version_of(image))
-    return {**image_as_dict(image), "sha256": image.sha256.hex(), "thumbnail": thumbnail}
+    group = _group(image.sha256, groups)
+    return {**image_as_dict(image), "sha256": image.sha256.hex(), "group": group, "thumbnail": thumbnail}
 
 
 def version_of(image: IndexedImage) -> str:
@@ -59,6 +67,11 @@ def facets_members(facets: Facets) -> dict[str, Any]:
         "folders": _counts(facets.folders),
         "attributes": {name: _counts(counts) for name, counts in facets.attributes.items()},
     }
+
+
+def _group(sha256: bytes | None, groups: Groups) -> str | None:
+    centre = None if sha256 is None else groups.get(sha256)
+    return None if centre is None else centre.hex()
 
 
 def _counts(counts: tuple[ValueCount, ...]) -> list[dict[str, Any]]:

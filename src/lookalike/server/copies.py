@@ -11,7 +11,7 @@ from lookalike.display.text import without_surrogates
 from lookalike.duplicates.marks import Decision
 from lookalike.duplicates.results import CopyGroup, Duplicates, Grade
 from lookalike.server import copy_bodies, descriptions
-from lookalike.server.answers import answer, image_members
+from lookalike.server.answers import Groups, answer, image_members
 from lookalike.server.requests import read_json
 from lookalike.server.service import TheService
 
@@ -33,14 +33,14 @@ async def groups(
     Nothing is compared: it is what `lookalike duplicates` has found. `pending` images have come since.
     """
 
-    def known(collection: Collection) -> tuple[Duplicates, _Decisions]:
-        return service.copies.of(collection, grade), collection.copy_marks()
+    def known(collection: Collection) -> tuple[Duplicates, _Decisions, Groups]:
+        return service.copies.of(collection, grade), collection.copy_marks(), service.groups.of(collection)
 
-    found, decided = await service.read(known)
+    found, decided, folds = await service.read(known)
     shown = found.groups[offset : offset + limit]
     return answer(
         {
-            "groups": [_group(each, decided) for each in shown],
+            "groups": [_group(each, decided, folds) for each in shown],
             "total": len(found.groups),
             "copies": found.copies,
             "images": found.images,
@@ -78,9 +78,9 @@ async def decide(request: Request, service: TheService) -> Response:
     return Response(status_code=204)
 
 
-def _group(group: CopyGroup, decided: _Decisions) -> dict[str, Any]:
+def _group(group: CopyGroup, decided: _Decisions, folds: Groups) -> dict[str, Any]:
     def members(image: Any) -> dict[str, Any]:
-        return {**image_members(image), "decision": decided.get(image.id)}
+        return {**image_members(image, folds), "decision": decided.get(image.id)}
 
     return {
         "keep": members(group.keep),

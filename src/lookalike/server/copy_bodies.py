@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from lookalike.server.bodies import Body, Image
+from lookalike.server.answer_bodies import Image
+from lookalike.server.bodies import Body
 
 DecisionName = Literal["marked", "kept"]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from lookalike.server import bodies, copy_bodies, list_bodies
+from lookalike.server import answer_bodies, bodies, copy_bodies, list_bodies
 
 _PROBLEMS = {
     400: "It is not plain HTTP.",
@@ -89,7 +89,7 @@ def with_schemas(description: dict[str, Any]) -> dict[str, Any]:
             bodies.Session,
             bodies.Embeddings,
             copy_bodies.Deciding,
-            bodies.ProblemDetail,
+            answer_bodies.ProblemDetail,
         ),
     ):
         made = kind.model_json_schema(ref_template="#/components/schemas/{model}")

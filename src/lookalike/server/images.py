@@ -3,6 +3,7 @@
 An image has no other address than its id. So no path of a client's ever names a file.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -18,8 +19,8 @@ from lookalike.errors import ImageError
 from lookalike.filters import Where, parse
 from lookalike.images.media_types import media_type
 from lookalike.results import IndexedImage
-from lookalike.server import bodies, descriptions, list_bodies, problems, ranges
-from lookalike.server.answers import answer, facets_members, image_members, version_of
+from lookalike.server import answer_bodies, descriptions, list_bodies, problems, ranges
+from lookalike.server.answers import Groups, answer, facets_members, image_members, version_of
 from lookalike.server.keeping import FACETS
 from lookalike.server.requests import read_json
 from lookalike.server.service import Service, TheService
@@ -67,7 +68,7 @@ async def the_id(image_id: Annotated[str, Path(description="The id of the image.
 TheId = Annotated[int, Depends(the_id)]
 
 
-@router.get("", summary="List images", responses=descriptions.answers(bodies.ImagePage, 422, 503))
+@router.get("", summary="List images", responses=descriptions.answers(answer_bodies.ImagePage, 422, 503))
 async def images(service: TheService, query: Annotated[ImagesQuery, Query()]) -> Response:
     """Lists the images of the collection by id, a page at a time, perhaps with counts of what they have."""
     return await _page(service, query, query.filter(), FACETS if query.facets else None)
@@ -76,7 +77,7 @@ async def images(service: TheService, query: Annotated[ImagesQuery, Query()]) ->
 @router.post(
     "/list",
     summary="List images by a filter",
-    responses=descriptions.answers(bodies.ImagePage, 415, 422, 503),
+    responses=descriptions.answers(answer_bodies.ImagePage, 415, 422, 503),
     openapi_extra=descriptions.json_body(list_bodies.Listing),
 )
 async def list_images(request: Request, service: TheService) -> Response:
@@ -93,15 +94,16 @@ async def _page(
     if limit > most:
         raise problems.invalid(f"limit: {limit} is more than {most}, the most images of a page")
 
-    def page(collection: Collection) -> tuple[list[IndexedImage], Facets | None]:
+    def page(collection: Collection) -> tuple[list[IndexedImage], Groups, Facets | None]:
         facets = None if values is None else service.facets.of(collection, where, most=values)
-        return collection.images(where=where, after=wanted.after, limit=limit + 1), facets
+        images = collection.images(where=where, after=wanted.after, limit=limit + 1)
+        return images, service.groups.of(collection), facets
 
-    found, facets = await service.read(page)
+    found, groups, facets = await service.read(page)
     shown = found[:limit]
     return answer(
         {
-            "images": [image_members(image) for image in shown],
+            "images": [image_members(image, groups) for image in shown],
             "next": shown[-1].id if shown and len(found) > len(shown) else None,
             "total": facets.images if facets else None,
             "facets": facets_members(facets) if facets else None,
@@ -109,30 +111,30 @@ async def _page(
     )
 
 
-@router.get("/random", summary="Any image", responses=descriptions.answers(bodies.Image, 404, 422, 503))
+@router.get("/random", summary="Any image", responses=descriptions.answers(answer_bodies.Image, 404, 422, 503))
 async def any_image(service: TheService, query: Annotated[Chosen, Query()]) -> Response:
     """An image that chance picks, to begin somewhere."""
     where = query.filter()
-    return answer(image_members(await service.read(lambda collection: collection.random_image(where))))
+    return await _one(service, lambda collection: collection.random_image(where))
 
 
 @router.post(
     "/random",
     summary="Any image of a filter",
-    responses=descriptions.answers(bodies.Image, 404, 415, 422, 503),
+    responses=descriptions.answers(answer_bodies.Image, 404, 415, 422, 503),
     openapi_extra=descriptions.json_body(list_bodies.AnyImage),
 )
 async def any_image_of(request: Request, service: TheService) -> Response:
     """An image that chance picks, by a filter that may be longer than an address."""
     body = await read_json(request, list_bodies.AnyImage)
     where = body.chosen()
-    return answer(image_members(await service.read(lambda collection: collection.random_image(where))))
+    return await _one(service, lambda collection: collection.random_image(where))
 
 
-@router.get("/{image_id}", summary="One image", responses=descriptions.answers(bodies.Image, 404, 503))
+@router.get("/{image_id}", summary="One image", responses=descriptions.answers(answer_bodies.Image, 404, 503))
 async def image(service: TheService, number: TheId) -> Response:
     """What is known of one image."""
-    return answer(image_members(await service.read(lambda collection: collection.image(number))))
+    return await _one(service, lambda collection: collection.image(number))
 
 
 @router.get(
@@ -188,6 +190,12 @@ async def original(request: Request, service: TheService, number: TheId) -> Resp
     }
     part = ranges.wanted(request.headers, headers["ETag"], len(kept.data))
     return service.files.response(kept.data, part, headers, kind or "application/octet-stream")
+
+
+async def _one(service: Service, look: Callable[[Collection], IndexedImage]) -> Response:
+    """What is known of one image."""
+    image, groups = await service.read(lambda collection: (look(collection), service.groups.of(collection)))
+    return answer(image_members(image, groups))
 
 
 async def _drawn(service: Service, number: int, side: int) -> bytes:

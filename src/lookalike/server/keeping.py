@@ -1,8 +1,9 @@
-"""What the service keeps in memory for a while: counts of facets, and files that are being sent."""
+"""What the service keeps in memory for a while: counts of facets, copies, and files that are being sent."""
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -15,6 +16,7 @@ from lookalike.server.problems import busy
 
 FACETS = 20  # the most frequent values of each facet, if no other number is asked for
 _KEPT = 64  # filters whose counts are kept
+_REST = 20  # times as long as reading the groups of copies took, they are not read again
 _PIECE = 2**18  # bytes that are sent at once
 
 
@@ -56,6 +58,33 @@ class CopiesCache:
                 while len(self._kept) > len(GRADES):
                     self._kept.popitem(last=False)
             return self._kept[key]
+
+
+class CopyGroupsCache:
+    """The groups of copies that searches are told of. Threads may share it.
+
+    While another process looks for copies, what is known of them changes many times a second. Then the groups are those
+    of some moments ago, so that reading them takes a twentieth of the time at most.
+    """
+
+    def __init__(self) -> None:
+        self._groups: Mapping[bytes, bytes] = {}
+        self._revision, self._due_s = "", 0.0
+        self._lock = threading.Lock()
+
+    def of(self, collection: Collection) -> Mapping[bytes, bytes]:
+        """The centre of the group of each image that is in one, both by the SHA-256s of their files."""
+        revision = collection.copies_revision()
+        if revision == self._revision or time.monotonic() < self._due_s:
+            return self._groups
+        if self._lock.acquire(blocking=not self._revision):
+            try:
+                begun = time.monotonic()
+                self._groups, self._revision = collection.copy_groups(), revision
+                self._due_s = time.monotonic() + _REST * (time.monotonic() - begun)
+            finally:
+                self._lock.release()
+        return self._groups
 
 
 class Files:

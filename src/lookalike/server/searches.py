@@ -18,8 +18,8 @@ from lookalike.images.region import Region, cut
 from lookalike.results import Match
 from lookalike.search.options import SearchKeywords
 from lookalike.search.terms import Term
-from lookalike.server import bodies, descriptions, problems
-from lookalike.server.answers import answer, match_members
+from lookalike.server import answer_bodies, bodies, descriptions, problems
+from lookalike.server.answers import Groups, answer, match_members
 from lookalike.server.metrics import Steps
 from lookalike.server.requests import (
     from_texts,
@@ -74,7 +74,7 @@ class Wanted:
 @router.post(
     "/search",
     summary="Find the images that look like this one",
-    responses=descriptions.answers(bodies.SearchAnswer, 413, 415, 422, 503),
+    responses=descriptions.answers(answer_bodies.SearchAnswer, 413, 415, 422, 503),
     openapi_extra={**descriptions.SEARCH_BODY, "parameters": descriptions.parameters(ImageQuery)},
 )
 async def search(request: Request, service: TheService) -> Response:
@@ -94,13 +94,13 @@ async def search(request: Request, service: TheService) -> Response:
         with steps.timed("receive"):
             wanted = await _of_image(request, service)
     matches = await found(service, wanted, steps)
-    return answer({"matches": [match_members(match) for match in matches], "took_ms": steps.total()})
+    return answer({"matches": matches, "took_ms": steps.total()})
 
 
 @router.post(
     "/search/batch",
     summary="Answer several searches",
-    responses=descriptions.answers(bodies.BatchAnswer, 413, 415, 422, 503),
+    responses=descriptions.answers(answer_bodies.BatchAnswer, 413, 415, 422, 503),
     openapi_extra=descriptions.json_body(bodies.Batch),
 )
 async def search_batch(request: Request, service: TheService) -> Response:
@@ -116,28 +116,33 @@ async def search_batch(request: Request, service: TheService) -> Response:
     return answer({"answers": answers, "took_ms": steps.total()})
 
 
-async def found(service: Service, wanted: Wanted, steps: Steps) -> Sequence[Match]:
-    """The matches of a search.
+async def found(service: Service, wanted: Wanted, steps: Steps) -> list[dict[str, Any]]:
+    """The matches of a search, as the API shows them.
 
     What has to be encoded is searched for at once on the same thread: to hand it to another one takes as long as many a
     search.
     """
     lane = service.encoding if wanted.needs_encoder else service.searching
 
-    async def with_collection(collection: Collection) -> Sequence[Match]:
+    async def with_collection(collection: Collection) -> tuple[Sequence[Match], Groups]:
         begun = time.perf_counter()
-        return await lane.run(lambda: _encoded_and_searched(collection, wanted, steps, begun))
+
+        def work() -> tuple[Sequence[Match], Groups]:
+            return _encoded_and_searched(collection, wanted, steps, begun), service.groups.of(collection)
+
+        return await lane.run(work)
 
     try:
-        return await service.live.use(with_collection)
+        matches, groups = await service.live.use(with_collection)
     except NoImageError as error:
         raise problems.of_example(error) from error
+    return [match_members(match, groups) for match in matches]
 
 
 async def _answered(service: Service, query: bodies.Search, steps: Steps) -> dict[str, Any]:
     try:
         matches = await found(service, _of_json(service, query), steps)
-        return {"matches": [match_members(match) for match in matches], "problem": None}
+        return {"matches": matches, "problem": None}
     except LookalikeError as error:
         problem = problems.of_error(error)
     except problems.ProblemError as refused:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from lookalike.collection.collection import Collection
 from lookalike.errors import LookalikeError
 from lookalike.server.access import Token
-from lookalike.server.keeping import CopiesCache, FacetCache, Files
+from lookalike.server.keeping import CopiesCache, CopyGroupsCache, FacetCache, Files
 from lookalike.server.lanes import Lane
 from lookalike.server.live import LiveCollection
 from lookalike.server.metrics import Metrics, Steps
@@ -37,6 +37,7 @@ class Service:
         thumbnails: those that have been drawn.
         facets: those that have been counted.
         copies: those that are known.
+        groups: of these, which answers to searches tell of.
         upkeep: what keeps the index current.
         files: those that are being sent.
         metrics: what is counted.
@@ -57,7 +58,7 @@ class Service:
         self.encoding, self.searching = lane("encoding", limits.encoding), lane("searching", limits.searching)
         self.drawing, self.writing = lane("drawing", limits.drawing), lane("writing", 1, _WRITES_WAITING)
         self.thumbnails, self.facets = ThumbnailCache(limits.thumbnail_bytes), FacetCache()
-        self.copies = CopiesCache()
+        self.copies, self.groups = CopiesCache(), CopyGroupsCache()
         self.files = Files(limits.all_bodies_bytes)
         self._building = lane("building", 1)
         self.upkeep = Upkeep(self.live, self._building, limits.quiet_s)
@@ -86,6 +87,7 @@ class Service:
     def _warm_up(self, collection: Collection) -> None:
         with suppress(LookalikeError):  # a request that needs it will have the error
             collection.warm_up(threads=self.settings.limits.encoding)
+            self.groups.of(collection)
 
     def _reopened(self) -> Collection:
         opened = self._reopen() if self._reopen else self.live.collection.reopen()

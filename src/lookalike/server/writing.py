@@ -9,8 +9,8 @@ from starlette.responses import Response
 from lookalike.collection.collection import Collection
 from lookalike.errors import ImageError
 from lookalike.results import IndexedImage
-from lookalike.server import bodies, descriptions, problems
-from lookalike.server.answers import answer, image_members
+from lookalike.server import answer_bodies, descriptions, problems
+from lookalike.server.answers import Groups, answer, image_members
 from lookalike.server.images import TheId
 from lookalike.server.requests import is_raw_image, read_bytes, unsupported
 from lookalike.server.service import TheService
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/images", tags=["writing"])
     "/{key:path}",
     summary="Add an image",
     status_code=201,
-    responses=descriptions.answers(bodies.Image, 409, 413, 415, 422, 503, status=201),
+    responses=descriptions.answers(answer_bodies.Image, 409, 413, 415, 422, 503, status=201),
     openapi_extra=descriptions.IMAGE_BODY,
 )
 async def put(
@@ -40,13 +40,13 @@ async def put(
     service.writing.refuse_if_full()
     data = await read_bytes(request)
 
-    def work(collection: Collection) -> IndexedImage:
-        return collection.put(key, data)
+    def work(collection: Collection) -> tuple[IndexedImage, Groups]:
+        return collection.put(key, data), service.groups.of(collection)
 
     with service.steps().timed("write"):
-        image = await service.live.use(lambda collection: service.writing.run(lambda: work(collection)))
+        image, groups = await service.live.use(lambda collection: service.writing.run(lambda: work(collection)))
     service.upkeep.note_write()
-    return answer(image_members(image), 201, {"Location": f"/v1/images/{image.id}"})
+    return answer(image_members(image, groups), 201, {"Location": f"/v1/images/{image.id}"})
 
 
 @router.delete(

@@ -172,7 +172,7 @@ class Trial:
             photos.undo_action()
         keep, *images = photos.images(limit=4)
         photos.mark_copies([image.id for image in images])
-        copies = tuple(Copy(image, "edited copy", 1.0, "it is one") for image in images)
+        copies = tuple(Copy(image, "edited copy", 1.0, keep) for image in images)
         found = Duplicates((CopyGroup(keep, "it is the first one", copies),), 4, 0)
         report = photos.act_on_copies(photos.plan_action(found, "move", to=self._work / "away"))
         if report.run:

@@ -4,12 +4,13 @@ import { announce } from "./announcer.js";
 import { request, waiting } from "./api.js";
 import { Box, defaultName } from "./box.js";
 import { showChance } from "./chance.js";
+import { CopiesSwitch } from "./copies_switch.js";
 import { counted, nameAndFolder, number, scoreText } from "./counts.js";
 import { byId } from "./element.js";
 import { Facets, groupsAmong, groupsOf } from "./facets.js";
 import { CollectionFeed, SearchFeed } from "./feed.js";
 import { isAny, NONE, toggled } from "./filters.js";
-import { fold } from "./folding.js";
+import { fold, foldOf, unfoldedItems } from "./folding.js";
 import { listenToGestures } from "./gestures.js";
 import { Grid } from "./grid.js";
 import { Histogram } from "./histogram.js";
@@ -23,6 +24,7 @@ import { rememberScroll, savedScroll, saveScroll } from "./scrolling.js";
 import { Selection } from "./selection.js";
 import { guardWithToken } from "./session.js";
 import { setUpThemes } from "./theme_switch.js";
+import { foldText } from "./tile.js";
 
 const KEPT_FEEDS = 12; // that Back shows at once
 const SKELETON_MS = 120;
@@ -40,7 +42,7 @@ export class App {
     /** @type {any} */ this.info = null;
     /** @type {CollectionFeed | SearchFeed | null} */ this.feed = null;
     /** @type {Map<string, CollectionFeed | SearchFeed>} */ this.feeds = new Map();
-    /** @type {Set<string>} */ this.unfolded = new Set(); // SHA-256s of which every file is shown
+    /** @type {Set<string>} */ this.unfolded = new Set(); // folds of which every image is shown
     /** @type {any} */ this.counts = null; // the facets of the collection
     this.run = new AbortController();
     this.isLoading = false;
@@ -53,6 +55,7 @@ export class App {
     });
     this.histogram = new Histogram({ onCut: (cut, isDone) => this.#cut(cut, isDone) });
     this.order = new Order((refine) => this.go({ refine }));
+    this.copies = new CopiesSwitch(() => this.#arrange());
     this.facets = new Facets({ onToggle: (kind, name, value) => this.go(toggled(this.state, kind, name, value)) });
   }
 
@@ -86,18 +89,13 @@ export class App {
     else void this.start();
   }
 
-  /** The images in the order in which they are shown. @returns {Image[]} */
-  images() {
-    return this.grid.items.map((item) => item.image);
-  }
-
-  /** Shows each of some identical files, or one again. @param {Item} item */
+  /** Shows each of some copies, or one again. @param {Item} item */
   unfold(item) {
-    const { sha256 } = item.image;
-    if (!sha256) return;
-    if (!this.unfolded.delete(sha256)) this.unfolded.add(sha256);
+    const key = foldOf(item.image);
+    if (!key) return;
+    if (!this.unfolded.delete(key)) this.unfolded.add(key);
     this.#arrange();
-    announce(this.unfolded.has(sha256) ? `${item.copies} identical files are shown` : "One of them is shown");
+    announce(this.unfolded.has(key) ? `${foldText(item)} are shown` : "One of them is shown");
   }
 
   async #learn() {
@@ -113,9 +111,9 @@ export class App {
       get hasQuery() {
         return app.state.terms.length > 0;
       },
-      isPicked: (id) => app.selection.has(id),
+      picked: ({ images }) => app.selection.shareOf(images),
       signOf: (id) => app.state.terms.find((each) => each.kind === "id" && each.value === String(id))?.sign ?? 0,
-      isUnfolded: ({ image }) => Boolean(image.sha256 && app.unfolded.has(image.sha256)),
+      isUnfolded: ({ image }) => app.unfolded.has(foldOf(image) ?? ""),
     };
   }
 
@@ -153,7 +151,7 @@ export class App {
     byId("unfilter").hidden = !isAny(this.state);
     const { classList } = document.documentElement;
     if (classList.contains("searching") !== terms.length > 0) {
-      byId("scores").hidden = byId("facets").hidden = true; // until there are those of what comes, so that nothing moves
+      byId("copies").hidden = byId("scores").hidden = byId("facets").hidden = true; // until there are those of what comes, so that nothing moves
     }
     classList.toggle("searching", terms.length > 0);
     const [first] = terms;
@@ -209,7 +207,8 @@ export class App {
     const { feed } = this;
     const shown = this.#shown();
     clearNotice();
-    this.grid.show(fold(shown, this.unfolded), feed?.isSearch ?? false);
+    this.grid.show(this.copies.isOn ? fold(shown, this.unfolded) : unfoldedItems(shown), feed?.isSearch ?? false);
+    byId("copies").hidden = !feed?.images.length;
     byId("heading").textContent = this.#heading(shown.length);
     byId("took").textContent = feed?.took ? `${Math.max(Math.round(feed.took), 1)} ms` : "";
     byId("end").textContent = feed?.isDone && shown.length > 20 ? "That is all." : "";
@@ -301,6 +300,7 @@ export class App {
     this.feed = null;
     this.grid.show([], false);
     this.histogram.show([], null);
+    byId("copies").hidden = true;
     showChance([]);
     byId("heading").textContent = "No images";
     byId("took").textContent = byId("end").textContent = "";

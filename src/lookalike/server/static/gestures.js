@@ -47,9 +47,9 @@ function actionsOf(app, viewer) {
       if (sign < 0 && !app.state.terms.length) return;
       app.go({ terms: withFeedback(app.state.terms, image.id, sign), cut: null });
     },
-    pick: (/** @type {Item} */ { image }) => app.selection.toggle(image),
+    pick: (/** @type {Item} */ item) => app.selection.toggle(item),
     range: (/** @type {number} */ to) => selectRange(app, to),
-    all: () => app.selection.add(app.images()),
+    all: () => app.selection.add(app.grid.items.flatMap((item) => item.images)),
     escape: () => {
       if (!app.selection.images.size) return false;
       app.selection.clear();
@@ -68,7 +68,7 @@ function clicked(app, actions, event) {
   if (!item || !button) return;
   const kind = button.classList[0];
   if (kind === "alike" && event.shiftKey) selectRange(app, app.grid.placeOf(item.image.id));
-  else if (kind === "alike" && (event.ctrlKey || event.metaKey)) app.selection.toggle(item.image);
+  else if (kind === "alike" && (event.ctrlKey || event.metaKey)) app.selection.toggle(item);
   else if (kind === "alike") actions.alike(item.image);
   else if (kind === "enlarge") actions.large(item);
   else if (kind === "copies") app.unfold(item);
@@ -82,7 +82,7 @@ function picked(app, event) {
   const { anchor } = app.selection;
   const isRange = shifted && anchor !== null && anchor !== item.image.id;
   if (isRange) selectRange(app, app.grid.placeOf(item.image.id));
-  else app.selection.toggle(item.image);
+  else app.selection.toggle(item);
 }
 
 let shifted = false; // whether Shift is held; a checkbox's change does not tell
@@ -93,8 +93,9 @@ addEventListener("keydown", (event) => (shifted = event.shiftKey), true);
 function selectRange(app, to) {
   const start = app.selection.anchor ?? app.grid.active ?? 0;
   const from = Math.max(app.grid.placeOf(start), 0);
-  app.selection.anchor = app.images()[from]?.id ?? null;
-  app.selection.add(app.images().slice(Math.min(from, to), Math.max(from, to) + 1));
+  const { items } = app.grid;
+  app.selection.anchor = items[from]?.image.id ?? null;
+  app.selection.add(items.slice(Math.min(from, to), Math.max(from, to) + 1).flatMap((item) => item.images));
 }
 
 /** A long touch on an image selects it, and then is no click. @param {App} app */
@@ -108,7 +109,7 @@ function listenToLongTouches(app) {
     isLong = false;
     if (item) timer = window.setTimeout(() => {
       isLong = true;
-      app.selection.toggle(item.image);
+      app.selection.toggle(item);
     }, LONG_TOUCH_MS);
   });
   for (const end of ["pointerup", "pointercancel", "pointerleave"]) root.addEventListener(end, () => clearTimeout(timer));

@@ -17,7 +17,7 @@ const WIDE = 640; // pixels of the page
  * @typedef {import("./folding.js").Item} Item
  * @typedef {import("./rows.js").Row} Row
  * @typedef {{element: HTMLElement, key: string, rows: Row[], first: number, top: number, height: number}} Chunk
- * @typedef {{hasQuery: boolean, isPicked: (id: number) => boolean, signOf: (id: number) => number,
+ * @typedef {{hasQuery: boolean, picked: (item: Item) => import("./selection.js").Share, signOf: (id: number) => number,
  *   isUnfolded: (item: Item) => boolean}} Context what the state of a tile depends on
  */
 
@@ -212,9 +212,8 @@ export class Grid {
 
   /** @param {Item} item */
   #stateOf(item) {
-    const { hasQuery, isPicked, signOf, isUnfolded } = this.context;
-    const { id } = item.image;
-    return { hasQuery, isPicked: isPicked(id), sign: signOf(id), isUnfolded: isUnfolded(item) };
+    const { hasQuery, picked, signOf, isUnfolded } = this.context;
+    return { hasQuery, picked: picked(item), sign: signOf(item.image.id), isUnfolded: isUnfolded(item) };
   }
 
   /** @param {HTMLElement} tile */

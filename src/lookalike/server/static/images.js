@@ -3,7 +3,7 @@ import { request } from "./api.js";
 
 /**
  * @typedef {{id: number, key: string, score?: number, expected?: number | null, probability?: number | null, label: string | null, width: number, height: number,
- *   attributes: Record<string, any>, thumbnail: string, sha256: string | null}} Image
+ *   attributes: Record<string, any>, thumbnail: string, sha256: string | null, group: string | null}} Image
  */
 
 const MOST = 20_000; // images that are remembered

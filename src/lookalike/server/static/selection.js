@@ -3,6 +3,7 @@ import { counted } from "./counts.js";
 import { byId } from "./element.js";
 
 /** @typedef {import("./images.js").Image} Image */
+/** @typedef {"all" | "some" | "none"} Share of the images of a tile */
 
 export class Selection {
   /** @param {() => void} onChange */
@@ -12,14 +13,19 @@ export class Selection {
     /** @type {number | null} */ this.anchor = null; // the id from which a range begins
   }
 
-  /** @param {number} id */
-  has(id) {
-    return this.images.has(id);
+  /** How many of some images are selected. @param {Image[]} images @returns {Share} */
+  shareOf(images) {
+    const picked = images.filter(({ id }) => this.images.has(id)).length;
+    return picked === images.length ? "all" : picked ? "some" : "none";
   }
 
-  /** @param {Image} image */
-  toggle(image) {
-    if (!this.images.delete(image.id)) this.images.set(image.id, image);
+  /** Selects all images of a tile, or none of them if all were. @param {import("./folding.js").Item} item */
+  toggle({ image, images }) {
+    const isPicked = this.shareOf(images) === "all";
+    for (const each of images) {
+      if (isPicked) this.images.delete(each.id);
+      else this.images.set(each.id, each);
+    }
     this.anchor = image.id;
     this.#changed();
   }

@@ -4,6 +4,7 @@ import { drawSheet, MOST } from "./contact_sheet.js";
 import { counted } from "./counts.js";
 import { byId } from "./element.js";
 import { asCsv, copyPaths, download } from "./export.js";
+import { firsts } from "./folding.js";
 import { term } from "./query.js";
 
 const MOST_TERMS = 50; // of a query
@@ -13,7 +14,8 @@ export function setUpSelectionBar(app) {
   const images = () => [...app.selection.images.values()];
   const clicks = {
     search: () => {
-      app.go({ terms: images().slice(0, MOST_TERMS).map((image) => term("id", image.id)), cut: null });
+      const wanted = app.copies.isOn ? firsts(images()) : images();
+      app.go({ terms: wanted.slice(0, MOST_TERMS).map((image) => term("id", image.id)), cut: null });
       app.selection.clear();
     },
     copy: async () => {

@@ -8,7 +8,7 @@ const RETRY_MS = 2500;
 
 /**
  * @typedef {{item: import("./folding.js").Item, width: number, height: number, column: number,
- *   hasQuery: boolean, isPicked: boolean, sign: number, isUnfolded: boolean, isEager: boolean}} Shown
+ *   hasQuery: boolean, picked: import("./selection.js").Share, sign: number, isUnfolded: boolean, isEager: boolean}} Shown
  */
 
 /** @param {Shown} shown @returns {HTMLElement} */
@@ -27,11 +27,12 @@ export function makeTile(shown) {
 }
 
 /** Shows what may change while a tile stays. @param {HTMLElement} tile
- * @param {Pick<Shown, "hasQuery" | "isPicked" | "sign" | "isUnfolded">} state */
-export function showState(tile, { hasQuery, isPicked, sign, isUnfolded }) {
+ * @param {Pick<Shown, "hasQuery" | "picked" | "sign" | "isUnfolded">} state */
+export function showState(tile, { hasQuery, picked, sign, isUnfolded }) {
   const find = (/** @type {string} */ selector) => /** @type {any} */ (tile.querySelector(selector));
-  tile.setAttribute("aria-selected", String(isPicked));
-  find("input").checked = isPicked;
+  tile.setAttribute("aria-selected", String(picked === "all"));
+  find("input").checked = picked === "all";
+  find("input").indeterminate = picked === "some";
   find(".minus").hidden = !hasQuery;
   find(".plus").setAttribute("aria-pressed", String(sign > 0));
   find(".minus").setAttribute("aria-pressed", String(sign < 0));
@@ -94,8 +95,14 @@ export function attributesText({ attributes }) {
     .join(" · ");
 }
 
+/** "3 identical files", "3 copies of one image". @param {import("./folding.js").Item} item */
+export function foldText({ copies, isSameFile }) {
+  return isSameFile ? counted(copies, "identical file") : `${counted(copies, "copy", "copies")} of one image`;
+}
+
 /** The names of a tile's widgets for those who do not see it. @param {any} tile @param {import("./folding.js").Item} item */
-function name(tile, { image, copies }) {
+function name(tile, item) {
+  const { image, copies } = item;
   const say = (/** @type {string} */ selector, /** @type {string} */ text, /** @type {boolean} */ shown = true) => {
     const widget = tile.querySelector(selector);
     widget.setAttribute("aria-label", text);
@@ -108,12 +115,13 @@ function name(tile, { image, copies }) {
   const [base] = nameAndFolder(image.key);
   tile.setAttribute("aria-label", image.key); // else it would be called what all of its buttons are called
   say(".alike", `More like ${facts.join(", ")}`, false);
-  say(".pick input", `Select ${image.key}`, false);
+  const others = item.images.length - 1;
+  say(".pick input", `Select ${image.key}${others ? ` and ${counted(others, "copy", "copies")} of it` : ""}`, false);
   tile.querySelector(".pick").title = "Select (X)";
   say(".enlarge", `Enlarge ${base}`);
   say(".plus", `More like ${base}, beside the rest`);
   say(".minus", `Less like ${base}`);
   tile.querySelector(".copies").hidden = copies < 2;
   tile.querySelector(".copies span").textContent = String(copies);
-  say(".copies", `${counted(copies, "identical file")}: show each`);
+  say(".copies", `${foldText(item)}: show each`);
 }
