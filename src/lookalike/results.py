@@ -41,6 +41,16 @@ class Region:
                 raise UsageError(f"{self}: give shares of the image's sides, such as Region(0.25, 0, 0.5, 1)")
 
 
+def region_of(given: Region | Iterable[float] | None) -> Region | None:
+    """A part of an image, from its shares: x, y, width, height; raises UsageError for anything else."""
+    if given is None or isinstance(given, Region):
+        return given
+    shares = arguments.several(given, "region")
+    if len(shares) != 4:
+        raise UsageError(f"region={arguments.shown(given)}: give x, y, width and height as shares of the image's sides")
+    return Region(*shares)
+
+
 @dataclass(frozen=True)
 class Match:
     """An image that a search found.

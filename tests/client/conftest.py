@@ -45,6 +45,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     for name, seed in zip(NAMES, SEEDS, strict=True):
         draw(folder / name, seed)
     with lookalike.create(folder, encoder=ColourEncoder()) as collection:
+        collection.keep_regions(9)
         collection.add(folder, threads=2)
         annotate(collection, TABLE)
         with (

@@ -25,14 +25,26 @@ from tests.support.pictures import draw, picture
 
 # What a service does not do for a client: what is about the disk of its machine, and what takes minutes.
 NOT_REMOTE = {
-    *("add", "update", "remove", "prune", "annotate", "exclude", "include", "trust", "build", "maintain", "warm_up"),
+    *(
+        "add",
+        "update",
+        "remove",
+        "prune",
+        "annotate",
+        "exclude",
+        "include",
+        "trust",
+        "keep_regions",
+        "build",
+        "maintain",
+        "warm_up",
+    ),
     *("check", "find_damage", "evaluate", "skipped", "missing", "other_files", "named", "is_source", "made_of"),
     *("duplicates", "copies_revision", "copy_groups", "mark_copies", "keep_copies", "unmark_copies", "copy_marks"),
     *("plan_action", "act_on_copies", "action_runs", "undo_action"),
     *("directory", "folder", "made_by", "max_pixels", "is_current", "reopen", "needs_maintenance", "maintain_apart"),
 }
-# What only a client has: `region` is a part of an image, which the service cuts out; `fresh` asks again.
-ONLY_REMOTE = {"region", "fresh"}
+ONLY_REMOTE = {"fresh"}  # what only a client has: it asks again
 
 
 def public(kind: object) -> set[str]:
@@ -92,6 +104,7 @@ OPTIONS: list[SearchKeywords] = [
     {"refine": True},
     {"confident": True},
     {"recall": 0.5},
+    {"regions": True},
 ]
 OPTIONS += [{"where": where, "k": 20} for where in FILTERS]
 
@@ -193,6 +206,25 @@ def test_a_region_is_the_part_of_the_image(both: Both) -> None:
     for wrong in ((0, 0, 1), (0, 0, 2, 1), (0, 0, 0, 1)):
         with pytest.raises(UsageError):
             both.client.search(path, region=wrong)
+
+
+@pytest.mark.parametrize("options", [{"crops": True}, {"crops": True, "regions": True, "min_score": 0.1, "k": 4}])
+def test_parts_of_queries_and_images_are_told(both: Both, options: SearchKeywords) -> None:
+    path = both.collection.folder / NAMES[3]
+    searches: list[Callable[[Any], Any]] = [
+        lambda it: it.search(path, **options),
+        lambda it: it.search(path, region=(0.25, 0, 0.5, 0.75), **options),
+        lambda it: it.search_id(part_id(both, NAMES[3]), **options),
+        lambda it: it.search_terms([Term(path, region=Region(0, 0, 0.5, 0.5))], **options),
+    ]
+    for search in searches:
+        found = search(both.client)
+        same(found, search(both.collection))
+        assert any(match.query_region for match in found)
+        assert any(match.region for match in found) == ("regions" in options)
+    with pytest.raises(UsageError, match="crops cuts"):
+        both.client.search_vector(np.ones(25), **options)
+    assert both.client.info().regions == 9
 
 
 def part_id(both: Both, key: str) -> int:

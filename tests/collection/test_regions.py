@@ -1,5 +1,6 @@
 """Parts of images: which ones have vectors, and what searches find by them, beside brute force."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,12 @@ def shown(folder: Path, match: Match) -> Pixels:
     """The part of a match that is alike."""
     assert match.region
     return cut(of_file(folder / match.key), round(16 * match.region.x), round(16 * match.region.y))
+
+
+def as_png(pixels: Pixels) -> bytes:
+    written = io.BytesIO()
+    Image.fromarray(pixels).save(written, "PNG")
+    return written.getvalue()
 
 
 def names(photos: Collection) -> list[str]:
@@ -137,8 +144,14 @@ def test_the_parts_of_a_query_find_what_is_somewhere_in_it(photos: Collection) -
 def test_a_region_of_a_query_counts_alone(photos: Collection) -> None:
     scene = picture(99).copy()
     scene[:8, :8] = np.asarray(Image.fromarray(picture(7)).resize((8, 8), Image.Resampling.BOX))
-    best = photos.search_terms([Term(scene, region=Region(0, 0, 0.5, 0.5))], k=1)[0]
+    part = Region(0, 0, 0.5, 0.5)
+    [best] = photos.search_terms([Term(scene, region=part)], k=1)
     assert Path(best.key).name == "07.png"
+    assert photos.search(scene, region=(0, 0, 0.5, 0.5), k=1) == photos.search(scene, region=part, k=1) == [best]
+    image = photos.put("scene.png", as_png(scene))
+    assert photos.search_id(image.id, region=part, k=1)[0].key == best.key
+    found = photos.search_id(image.id, crops=True, k=2)
+    assert (found[0].key, found[1].key, found[1].query_region) == ("scene.png", best.key, part)
     with pytest.raises(UsageError, match="a region is a part of an image"):
         Term(text="red", region=Region(0, 0, 1, 1))
 
@@ -157,8 +170,8 @@ def test_what_cannot_be_asked_of_parts_is_said(photos: Collection) -> None:
         photos.search(picture(0), regions=True)
     with pytest.raises(UsageError, match="refine orders whole images"):
         photos.search(picture(0), refine=True, crops=True)
-    with pytest.raises(UsageError, match="crops cuts an image"):
-        photos.search_id(1, crops=True)
+    with pytest.raises(UsageError, match="without plus and minus"):
+        photos.search(picture(0), plus=[picture(1)], region=(0, 0, 1, 1))
     with pytest.raises(UsageError, match="crops cuts an image"):
         photos.search_vector(np.ones(25), crops=True)
     with pytest.raises(UsageError, match="give that alone"):

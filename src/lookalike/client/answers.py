@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from lookalike.client.info import ServiceInfo, ServiceLimits
 from lookalike.collection.browsing import Facets, ValueCount
 from lookalike.display.text import without_surrogates
-from lookalike.results import IndexedImage, Match
+from lookalike.errors import UsageError
+from lookalike.results import IndexedImage, Match, Region
 from lookalike.search.options import SearchOptions
 
 _Made = TypeVar("_Made")
@@ -199,6 +200,7 @@ def info(answer: Object) -> ServiceInfo:
         takes_text=answer.flag("takes_text"),
         generation=None if index is None else index.optional(index.whole, "generation"),
         recall=None if index is None else index.optional(index.number, "recall"),
+        regions=answer.whole("regions"),
         damage=answer.optional(answer.text, "damage"),
         revision=answer.text("revision"),
         attributes=tuple(_texts(answer, "attributes")),
@@ -233,7 +235,19 @@ def _match(answer: Object) -> Match:
     shown = image(answer)
     facts = shown.label, shown.width, shown.height, shown.attributes
     near = expected, probability
-    return Match(shown.id, shown.key, None, score, *facts, False, shown.sha256, *near)
+    found = Match(shown.id, shown.key, None, score, *facts, False, shown.sha256, *near)
+    return replace(found, region=_region(answer, "region"), query_region=_region(answer, "query_region"))
+
+
+def _region(answer: Object, member: str) -> Region | None:
+    """A part of an image; None if there is no such member."""
+    part = answer.optional(answer.object, member)
+    if part is None:
+        return None
+    try:
+        return Region(*(part.number(name) for name in ("x", "y", "width", "height")))
+    except UsageError:
+        raise FormError(f"{member} is no part of an image") from None
 
 
 def _key(answer: Object) -> str:

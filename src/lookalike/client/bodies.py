@@ -4,7 +4,7 @@ import base64
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -92,16 +92,6 @@ def known_id(image_id: int) -> int:
     return number
 
 
-def region_of(given: Region | Iterable[float] | None) -> Region | None:
-    """A part of an image, from its shares: x, y, width, height; raises UsageError for anything else."""
-    if given is None or isinstance(given, Region):
-        return given
-    shares = arguments.several(given, "region")
-    if len(shares) != 4:
-        raise UsageError(f"region={arguments.shown(given)}: give x, y, width and height as shares of the image's sides")
-    return Region(*shares)
-
-
 def in_base64(data: bytes) -> str:
     """Bytes as JSON carries them."""
     return base64.b64encode(data).decode()
@@ -115,7 +105,8 @@ def _example(term: Term) -> dict[str, Any]:
     if term.text is not None:
         return {"text": utf8(term.text)}
     assert term.image is not None
-    return {"image": in_base64(image_file(term.image))}
+    region = {} if term.region is None else {"region": _shares(term.region)}
+    return {"image": in_base64(image_file(term.image)), **region}
 
 
 def _numbers(given: ArrayLike) -> list[float]:
@@ -151,7 +142,7 @@ def _options(options: SearchOptions) -> dict[str, Any]:
         members["exact"] = True
     if options.recall is not None:
         members["recall"] = options.recall
-    members |= {name: True for name in ("refine", "confident", "fold") if getattr(options, name)}
+    members |= {name: True for name in ("refine", "confident", "fold", "regions", "crops") if getattr(options, name)}
     return members
 
 

@@ -39,6 +39,7 @@ class ServiceInfo:
         takes_text: whether that model takes text, so that `search_text` finds images.
         generation: the number of the index; None if every search is exact.
         recall: what the index reached when it was measured; None if every search is exact.
+        regions: how many parts of each image searches can look at (`regions=True`); 0 if it keeps no vectors of them.
         damage: why there is no index although there should be; else None.
         revision: another text after every change of the images or the index.
         attributes: the names of the attributes that images have.
@@ -58,6 +59,7 @@ class ServiceInfo:
     takes_text: bool
     generation: int | None
     recall: float | None
+    regions: int
     damage: str | None
     revision: str
     attributes: tuple[str, ...]

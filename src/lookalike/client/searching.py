@@ -11,8 +11,7 @@ from lookalike.client import answers, bodies, problems
 from lookalike.client.asking import JSON_BYTES, Asking
 from lookalike.client.connections import Request
 from lookalike.images.decode import ImageSource, image_file
-from lookalike.images.region import Region
-from lookalike.results import Match, Matches
+from lookalike.results import Match, Matches, Region, region_of
 from lookalike.search.options import SearchKeywords, SearchOptions
 from lookalike.search.terms import Term, checked_image, checked_images, checked_terms, signed_terms
 
@@ -47,7 +46,7 @@ class Searching(Asking):
             UsageError: an option is out of range or more than the service allows, the filter asks for an attribute that
                 no image has, the images cancel each other out, or are larger than the service takes.
         """
-        terms, given, part = signed_terms(query, plus, minus), SearchOptions(**options), bodies.region_of(region)
+        terms, given, part = signed_terms(query, plus, minus), SearchOptions(**options), region_of(region)
         if len(terms) > 1 or given.where is not None:
             return self._search(terms, given, part)
         image = terms[0].image
@@ -92,7 +91,7 @@ class Searching(Asking):
             NoImageError: there is no image with that id.
         """
         number, given = arguments.whole(image_id, "image_id"), SearchOptions(**options)
-        return self._search([Term(id=number)], given, bodies.region_of(region))
+        return self._search([Term(id=number)], given, region_of(region))
 
     def search_vector(self, vector: ArrayLike, **options: Unpack[SearchKeywords]) -> Matches:
         """Finds the images whose vectors have the largest cosine to a vector, (dim,) or (1, dim), of any length.

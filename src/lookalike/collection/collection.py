@@ -72,7 +72,7 @@ class Collection(Searchable, Uploadable, Reviewable):
         self._curve = KeptCurve(manifest.data_directory(directory), manifest.made_by.fingerprint)
         folds = Folds(manifest.data_directory(directory) / layout.PICTURES)
         searcher = Searcher(self._snapshots, self.folder, self._curve)
-        Searchable.__init__(self, searcher, folds, encoder, manifest.made_by)
+        Searchable.__init__(self, searcher, folds, encoder, manifest.made_by, lambda id_: self.original(id_).data)
         Uploadable.__init__(self, manifest, self._catalog, access, CollectionSources(directory, manifest), encoder)
 
     def __len__(self) -> int:

@@ -1,6 +1,6 @@
 """The search methods of a collection."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Unpack
@@ -15,7 +15,7 @@ from lookalike.duplicates.folding import Folds
 from lookalike.errors import UsageError
 from lookalike.images.decode import ImageSource
 from lookalike.images.region import cut, grid
-from lookalike.results import Match, Matches, Origin
+from lookalike.results import Match, Matches, Origin, Region, region_of
 from lookalike.search.options import SearchKeywords, SearchOptions
 from lookalike.search.query import query_vector
 from lookalike.search.searcher import Searcher
@@ -33,8 +33,17 @@ class Searchable:
         made_by: the encoder that made the vectors.
     """
 
-    def __init__(self, searcher: Searcher, folds: Folds, encoder: CollectionEncoder, made_by: Identity) -> None:
+    def __init__(
+        self,
+        searcher: Searcher,
+        folds: Folds,
+        encoder: CollectionEncoder,
+        made_by: Identity,
+        original: Callable[[int], bytes],
+    ) -> None:
+        """`original` reads the file of an image of the collection, by its id."""
         self._searcher, self._folds, self._encoder, self.made_by = searcher, folds, encoder, made_by
+        self._original = original
 
     @property
     def max_pixels(self) -> int:
@@ -63,6 +72,7 @@ class Searchable:
         *,
         plus: Sequence[ImageSource] = (),
         minus: Sequence[ImageSource] = (),
+        region: Region | Iterable[float] | None = None,
         **options: Unpack[SearchKeywords],
     ) -> Matches:
         """Finds the images that are most similar to an image.
@@ -73,6 +83,7 @@ class Searchable:
             query: a path, the bytes of an image file, an open file, a PIL image or an array, uint8 (h, w, 3).
             plus: more images; the search is for the mean of all of them.
             minus: negative examples.
+            region: searches for a part of the image: x, y, width and height as shares of its sides, without `plus`.
             options: the fields of `SearchOptions`.
 
         Raises:
@@ -81,7 +92,10 @@ class Searchable:
                 cancel each other out.
             CorruptError: a vector that would have been returned is damaged.
         """
-        return self._by_terms(signed_terms(query, plus, minus), SearchOptions(**options))
+        terms, given, part = signed_terms(query, plus, minus), SearchOptions(**options), region_of(region)
+        if part is not None and len(terms) > 1:
+            raise UsageError("region: give one image, without plus and minus")
+        return self._by_terms([replace(term, region=part) for term in terms], given)
 
     def search_text(self, text: str, **options: Unpack[SearchKeywords]) -> Matches:
         """Finds the images that a text describes best, for a collection whose model takes text.
@@ -116,13 +130,24 @@ class Searchable:
         found = self._folds.answers(given, lambda options: self._searcher.by_vectors(vectors, options))
         return [self._matches(matches, [image], given) for image, matches in zip(images, found, strict=True)]
 
-    def search_id(self, image_id: int, **options: Unpack[SearchKeywords]) -> Matches:
+    def search_id(
+        self, image_id: int, *, region: Region | Iterable[float] | None = None, **options: Unpack[SearchKeywords]
+    ) -> Matches:
         """Finds the images that are most similar to one of the collection's own, which is left out.
+
+        Args:
+            image_id: of the image.
+            region: searches for a part of that image, as `search` takes it; the image is not left out then, nor with
+                `crops`, which cuts it.
+            options: the fields of `SearchOptions`.
 
         Raises:
             NoImageError: there is no image with that id.
+            ImageError: a part is wanted, and the file of the image is gone or has changed.
         """
-        number, given = arguments.whole(image_id, "image_id"), _without_crops(SearchOptions(**options))
+        number, given, part = arguments.whole(image_id, "image_id"), SearchOptions(**options), region_of(region)
+        if part is not None or given.crops:
+            return self._by_terms([Term(self._original(number), region=part)], given)
         image: Match | None = None
 
         def search(wanted: SearchOptions) -> list[list[Match]]:
@@ -139,7 +164,9 @@ class Searchable:
         Raises:
             UsageError: the vector has another dimension, is zero, or is not finite.
         """
-        query, given = checked_vector(vector, self.made_by.dim), _without_crops(SearchOptions(**options))
+        query, given = checked_vector(vector, self.made_by.dim), SearchOptions(**options)
+        if given.crops:
+            raise UsageError("crops cuts an image into parts; give one")
         [matches] = self._folds.answers(given, lambda options: self._searcher.by_vectors(query, options))
         return self._matches(matches, [], given)
 
@@ -210,10 +237,3 @@ class Searchable:
 
 def _without_probability(match: Match) -> Match:
     return replace(match, probability=None, copies=tuple(map(_without_probability, match.copies)))
-
-
-def _without_crops(options: SearchOptions) -> SearchOptions:
-    """The options of a search that is not for the file of an image, which could be cut."""
-    if options.crops:
-        raise UsageError("crops cuts an image into parts; give its file")
-    return options

@@ -110,7 +110,7 @@ class Snapshots:
     def last(self, *, regions: bool = False) -> Snapshot | None:
         """The state that was used last, if its files are open; it need not be the newest one.
 
-        If `regions` are wanted, it has them: whether there are none any more, or some by now, only the newest one tells.
+        If `regions` are wanted, it has them: whether there are some by now, only the newest one tells.
         """
         with self._lock:
             newest = self._newest

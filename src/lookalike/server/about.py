@@ -121,6 +121,7 @@ def _about(service: Service, found: Info) -> dict[str, object]:
             "younger": found.young,
             "recall": index.reached_recall,
         },
+        "regions": found.regions.per_image if found.regions else 0,
         "damage": found.damage,
         "writable": service.settings.writable,
         "limits": {

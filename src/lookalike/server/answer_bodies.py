@@ -16,6 +16,15 @@ CopiesOf = Annotated[
 ]
 
 
+class Part(BaseModel):
+    """A part of an upright image, in shares of its sides."""
+
+    x: Share = Field(description="Of the left edge.", examples=[0.5])
+    y: Share = Field(description="Of the upper edge.", examples=[0.25])
+    width: Share = Field(examples=[0.5])
+    height: Share = Field(examples=[0.5])
+
+
 class Found(BaseModel):
     """An image of the collection that a search has found."""
 
@@ -32,6 +41,12 @@ class Found(BaseModel):
     )
     probability: Share | None = Field(
         description="That it has the query's label, for a query of one image; null if nobody can tell.", examples=[0.83]
+    )
+    region: Part | None = Field(
+        None, description="The part of the image that is nearest to the query; absent if that is the whole image."
+    )
+    query_region: Part | None = Field(
+        None, description="The part of the query that the image is nearest to; absent if that is all of it."
     )
     label: str | None = Field(None, examples=["cats"])
     width: int = Field(description="Of the upright image, in pixels.", examples=[1024])

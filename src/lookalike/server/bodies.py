@@ -142,6 +142,8 @@ class SearchOptions(Body):
     refine: bool = Field(False, description="Orders by what the nearest have in common, which finds more of a kind.")
     confident: bool = Field(False, description="Leaves out images that may be as near by chance: `expected` over 0.1.")
     fold: bool = Field(False, description="Folds copies behind the first of them, as its `copies`.")
+    regions: bool = Field(False, description="Compares with parts of the images, too, if the collection has them.")
+    crops: bool = Field(False, description="Cuts the query, which is one image, into parts, and searches for each.")
     region: _Region | None = Field(
         None,
         description="Searches for a part of the only positive image: `[x, y, width, height]` in shares of its sides.",

@@ -54,6 +54,8 @@ class ImageQuery(BaseModel):
     refine: bool = Field(False, description="Orders by what the nearest have in common, which finds more of a kind.")
     confident: bool = Field(False, description="Leaves out images that may be as near by chance: `expected` over 0.1.")
     fold: bool = Field(False, description="Folds copies behind the first of them, as its `copies`.")
+    regions: bool = Field(False, description="Compares with parts of the images, too, if the collection has them.")
+    crops: bool = Field(False, description="Cuts the query, which is one image, into parts, and searches for each.")
     region: str | None = Field(None, description="A part of the image: `x,y,width,height` in shares of its sides.")
 
 
@@ -68,7 +70,11 @@ class Wanted:
     @property
     def needs_encoder(self) -> bool:
         """Whether there is an image or a text in it."""
-        return any(self.regions) or any(not (term.image is term.text is None) for term in self.terms)
+        return (
+            bool(self.options.get("crops"))
+            or any(self.regions)
+            or any(not (term.image is term.text is None) for term in self.terms)
+        )
 
 
 @router.post(
@@ -169,8 +175,16 @@ def _searched(collection: Collection, terms: Sequence[Term], options: SearchKeyw
 
 
 def _encoded(collection: Collection, wanted: Wanted) -> list[Term]:
-    """The terms with vectors in place of images and texts."""
+    """The terms with vectors in place of images and texts; an image that is to be cut into parts stays one."""
+    if wanted.options.get("crops"):
+        return [_as_image(collection, term, part) for term, part in zip(wanted.terms, wanted.regions, strict=True)]
     return [_with_vector(collection, term, part) for term, part in zip(wanted.terms, wanted.regions, strict=True)]
+
+
+def _as_image(collection: Collection, term: Term, region: Region | None) -> Term:
+    """A term of an image of the collection, or a part of any image, as a term of that image; any other as it is."""
+    source = collection.original(term.id).data if term.id is not None else term.image
+    return term if source is None else Term(source, weight=term.weight, region=region)
 
 
 def _with_vector(collection: Collection, term: Term, region: Region | None) -> Term:
@@ -248,6 +262,8 @@ def _options(given: bodies.SearchOptions | ImageQuery, where: Where | None) -> S
         "refine": given.refine,
         "confident": given.confident,
         "fold": given.fold,
+        "regions": given.regions,
+        "crops": given.crops,
     }
 
 
