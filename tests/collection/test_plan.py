@@ -274,3 +274,28 @@ def test_a_plan_keeps_to_the_limit_of_pixels(untouched: Path, encoder: ColourEnc
     trial = plan(untouched, encoder=encoder, max_pixels=10).trial
     assert trial.unusable == trial.tried == 12
     assert all("is over the limit of 1e-05 million" in skip.reason for skip in trial.skipped)
+
+
+def test_parts_of_images_are_planned(folder: Path, encoder: ColourEncoder) -> None:
+    assert plan(folder, encoder=encoder).regions is None
+    plain, with_parts = plan(folder, encoder=encoder), plan(folder, encoder=encoder, regions=9)
+    found = with_parts.regions
+    assert found
+    assert (found.per_image, found.vectors, found.new, found.vector_bytes) == (9, 108, 108, 108 * 25 * 2)
+    assert found.seconds > 0
+    assert with_parts.bytes == plain.bytes + found.vector_bytes
+    with lookalike.create(folder, encoder=encoder) as photos:
+        photos.keep_regions(5)
+        photos.add(folder)
+        draw(folder / "new.png", 50)
+        kept = plan(folder, encoder=encoder).regions
+        assert kept
+        assert (kept.per_image, kept.vectors, kept.new) == (5, 65, 5)
+        assert (photos.update().regions, photos.info().regions) == (1, mock.ANY)
+        for count, new in ((5, 0), (16, 13 * 16)):
+            found = plan(folder, encoder=encoder, regions=count).regions
+            assert found
+            assert (found.per_image, found.new) == (count, new)
+        assert plan(folder, encoder=encoder, regions=0).regions is None
+    with pytest.raises(UsageError, match="give 5, 9 or 16"):
+        plan(folder, encoder=encoder, regions=7)

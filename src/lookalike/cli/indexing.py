@@ -62,12 +62,8 @@ _HEADINGS = {
 @options.device
 @options.threads
 @options.max_pixels
-@click.option("--regions/--no-regions", default=None, help="Encode parts of each image, too, for search --regions.")
-@click.option(
-    "--region-count",
-    type=click.Choice(["5", "9", "16"]),
-    help="How many parts: the more, the smaller the things that are found, and the longer it takes (default: 9).",
-)
+@options.regions
+@options.region_count
 @click.option("--skip-duplicates", is_flag=True, help="Leave out new images that are copies, edited or not.")
 @click.option("--prune", is_flag=True, help="Forget missing images, unless a drive may be away.")
 @click.option("--strict", is_flag=True, help="Exit code 3 if any file was left out.")
@@ -198,8 +194,18 @@ class _Run:
 @options.precision
 @options.max_pixels
 @click.option("--sample", default=200, show_default=True, type=click.IntRange(1), help="Number of files to try.")
+@options.regions
+@options.region_count
 @options.as_json
-def plan(folder: str, directory: str | None, sample: int, as_json: bool, **choice: Any) -> None:
+def plan(
+    folder: str,
+    directory: str | None,
+    sample: int,
+    regions: bool | None,
+    region_count: str | None,
+    as_json: bool,
+    **choice: Any,
+) -> None:
     """Estimate what indexing FOLDER would take.
 
     The estimate covers the time, the disk, the memory, and which index there would be. All files are counted, and a
@@ -208,7 +214,8 @@ def plan(folder: str, directory: str | None, sample: int, as_json: bool, **choic
     from lookalike.collection.plan import plan as estimate
 
     with progress.planning() as report_progress:
-        found = estimate(folder, directory=directory, sample=sample, progress=report_progress, **choice)
+        choice |= {"sample": sample, "regions": _region_count(regions, region_count)}
+        found = estimate(folder, directory=directory, progress=report_progress, **choice)
     reports.print_plan(found, as_json=as_json)
 
 

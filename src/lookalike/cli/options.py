@@ -147,3 +147,13 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_FILTERS):
         command = option(command)
     return command
+
+
+regions = click.option(
+    "--regions/--no-regions", default=None, help="Encode parts of each image, too, for search --regions."
+)
+region_count = click.option(
+    "--region-count",
+    type=click.Choice(["5", "9", "16"]),
+    help="How many parts: the more, the smaller the things that are found, and the longer it takes (default: 9).",
+)

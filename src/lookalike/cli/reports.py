@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lookalike.collection.collection import Collection
     from lookalike.collection.info import Info, RegionInfo
     from lookalike.collection.missing import Missing
-    from lookalike.collection.plan import Plan
+    from lookalike.collection.plan import Plan, RegionEstimate
     from lookalike.index.generation import Generation
     from lookalike.index.maintenance import Maintenance
     from lookalike.ingest.pipeline import Report
@@ -100,8 +100,17 @@ def print_plan(plan: "Plan", *, as_json: bool) -> None:
         built = f", built in about {duration(searching.build_seconds)}" if searching.build_seconds else ""
         size = bytes_text(searching.index_bytes)
         rows["index"] = f"{searching.spec}, {size}{built}; a search takes about {milliseconds}"
+    if plan.regions:
+        rows["regions"] = _region_plan(plan.regions)
     for name, value in rows.items():
         say(f"{name:<12}{value}")
+
+
+def _region_plan(regions: "RegionEstimate") -> str:
+    time = f"about {duration(regions.seconds)} of that time" if regions.seconds else "a time that no file tells"
+    made = f"{regions.new:,} vectors to make, {time}" if regions.new else "no vectors to make"
+    index = regions.searching.spec or "none"
+    return f"{regions.per_image} of each image: {made}; {bytes_text(regions.vector_bytes)} of that disk; index {index}"
 
 
 def print_maintenance(done: "Maintenance", collection: "Collection", *, as_json: bool) -> None:

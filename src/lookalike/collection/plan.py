@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Unpack
@@ -14,6 +14,7 @@ from lookalike.collection.encoder_choice import EncoderChoice, check_options, ma
 from lookalike.collection.sources import exclusion
 from lookalike.encoders import Encoder
 from lookalike.errors import CorruptError, UsageError
+from lookalike.images.region import grid
 from lookalike.index import build_progress, defaults, generation
 from lookalike.index.generation import Generation
 from lookalike.index.policies import DEFAULT, Policies
@@ -25,11 +26,13 @@ from lookalike.storage import files, layout
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Identity, Manifest
+from lookalike.storage.records import StoredGeneration
 from lookalike.system.resources import checked_threads, cores
 
 SAMPLE = 200  # files
 # The size of a catalog in bytes, measured with up to 100,000 images: empty, for each image, for each byte of its key.
 _CATALOG_EMPTY, _CATALOG_IMAGE, _CATALOG_KEY = 65_536, 175, 2.25
+_PART = 0.55  # of the time of an image, for each of its parts: measured with 5, 9 and 16
 _COMMITTING = 0.0001  # seconds a file, while the threads that encode wait for the one that commits
 _PROCESS = 92_000_000  # bytes of memory of a process that has searched by an image
 _BUILDING = 50_000_000  # bytes of memory that building takes besides the index and its training sample
@@ -61,6 +64,27 @@ class SearchEstimate:
 
 
 @dataclass(frozen=True)
+class RegionEstimate:
+    """What the vectors of parts of the images would take.
+
+    Attributes:
+        per_image: how many parts an image has.
+        vectors: the estimated number of their vectors.
+        new: the number of those that have to be made.
+        seconds: the estimated time of making them; 0 if no file has been tried, since all are indexed.
+        vector_bytes: the estimated size of all of them on the disk.
+        searching: how they would be searched.
+    """
+
+    per_image: int
+    vectors: int
+    new: int
+    seconds: float
+    vector_bytes: int
+    searching: SearchEstimate
+
+
+@dataclass(frozen=True)
 class Plan:
     """What indexing a folder would take, estimated from a sample of its files and earlier measurements.
 
@@ -76,6 +100,7 @@ class Plan:
         vector_bytes: the estimated size of the collection's vectors on the disk.
         catalog_bytes: the estimated size of its catalog.
         searching: how it would be searched.
+        regions: what the vectors of parts of the images would take, or None if there would be none.
     """
 
     folder: Path
@@ -89,21 +114,25 @@ class Plan:
     vector_bytes: int
     catalog_bytes: int
     searching: SearchEstimate
+    regions: RegionEstimate | None = None
 
     @property
     def seconds(self) -> float:
-        """The estimated time of all of it: loading the model, processing the files, building the index."""
-        return self.trial.loading_seconds + self.indexing_seconds + self.searching.build_seconds
+        """The estimated time of all of it: loading the model, processing the files, building the indexes."""
+        parts = self.regions.seconds + self.regions.searching.build_seconds if self.regions else 0.0
+        return self.trial.loading_seconds + self.indexing_seconds + self.searching.build_seconds + parts
 
     @property
     def bytes(self) -> int:
         """The estimated size of the collection on the disk."""
-        return self.vector_bytes + self.catalog_bytes + self.searching.index_bytes
+        parts = self.regions.vector_bytes + self.regions.searching.index_bytes if self.regions else 0
+        return self.vector_bytes + self.catalog_bytes + self.searching.index_bytes + parts
 
     @property
     def memory_bytes(self) -> int:
-        """The estimated peak memory of indexing: what this process has taken, and for building the index."""
-        return self.trial.memory_bytes + self.searching.build_bytes
+        """The estimated peak memory of indexing: what this process has taken, and for building the larger index."""
+        parts = self.regions.searching.build_bytes if self.regions else 0
+        return self.trial.memory_bytes + max(self.searching.build_bytes, parts)
 
 
 @dataclass(frozen=True)
@@ -129,6 +158,7 @@ def plan(
     directory: str | os.PathLike[str] | None = None,
     sample: int = SAMPLE,
     threads: int | None = None,
+    regions: int | None = None,
     progress: Callable[[PlanProgress], None] | None = None,
     policies: Policies = DEFAULT,
     **choice: Unpack[EncoderChoice],
@@ -144,6 +174,8 @@ def plan(
         directory: the directory of the collection, if it is not in the folder or in one above it.
         sample: the number of files to try; each thread gets 16 in any case.
         threads: the number of images to process at once; by default one for each core.
+        regions: how many parts of each image would have vectors, too: 5, 9 or 16, or 0 for none; by default as many as
+            the collection has.
         progress: called while it works; an exception that it raises ends the work.
         policies: when its index would be built.
         choice: `model`, `precision`, `encoder` and `max_pixels`, see `EncoderChoice`; by default the collection's own.
@@ -167,7 +199,8 @@ def plan(
             max_pixels=max_pixels(choice),
         )
         sampled = _sampled(source, catalog, max(sample, count * embedding.GROUP), attempt, progress)
-        return _plan(here, present, manifest.made_by, sampled, catalog, policies)
+        found = _plan(here, present, manifest.made_by, sampled, catalog, policies)
+        return replace(found, regions=_region_estimate(found, regions, catalog, policies))
 
 
 def _compared_with(
@@ -252,9 +285,30 @@ def _plan(
     )
 
 
+def _region_estimate(
+    plan: Plan, regions: int | None, catalog: Catalog | None, policies: Policies
+) -> RegionEstimate | None:
+    """What the vectors of parts of the images would take, beside the rest of a plan."""
+    state = catalog.state().regions if catalog else None
+    kept = state.per_image if state else 0
+    if not (per_image := kept if regions is None else regions):
+        return None
+    grid(per_image)
+    vectors = plan.vectors * per_image
+    is_kept = state is not None and kept == per_image
+    new = vectors - (state.count if state and is_kept else 0)
+    rate, card = plan.trial.files_per_second, _card(catalog, state.generation) if state and is_kept else None
+    searching = _searching(plan.made_by.dim, vectors, new, card, policies)
+    seconds = new * _PART / rate if rate else 0.0
+    return RegionEstimate(per_image, vectors, new, seconds, vectors * plan.made_by.dim * 2, searching)
+
+
 def _index(catalog: Catalog | None) -> Generation | None:
     """What is known of the present index, or None if there is none that can be used."""
-    stored = catalog.state().generation if catalog else None
+    return _card(catalog, catalog.state().generation) if catalog else None
+
+
+def _card(catalog: Catalog | None, stored: StoredGeneration | None) -> Generation | None:
     try:
         return generation.read_card(catalog.path.parent, stored) if catalog and stored else None
     except CorruptError:
