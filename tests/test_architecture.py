@@ -54,7 +54,17 @@ def test_a_module_imports_only_from_the_rooms_below_its_own(path: Path) -> None:
         assert FLOOR[used] < FLOOR[room] or (room, used) in LAZY
 
 
-_SQLITE = ("sqlite", "sqlite_limits", "schema", "transaction", "missing", "carrying", "replacing", "seals")
+_SQLITE = (
+    "sqlite",
+    "sqlite_limits",
+    "schema",
+    "transaction",
+    "missing",
+    "carrying",
+    "replacing",
+    "seals",
+    "stored_regions",
+)
 
 
 def test_only_few_modules_know_sqlite_and_faiss() -> None:

@@ -21,7 +21,7 @@ warnings.showwarning = output.show_warning
 with progress.indexing() as show:
     for done in range(1, 31):
         time.sleep(0.05)
-        show(SimpleNamespace(done=done, total=40))
+        show(SimpleNamespace(done=done, total=40, of_regions=False))
         if done == 8:
             output.note("skipped a.jpg: truncated")
         if done == 12:
@@ -100,7 +100,7 @@ def test_a_bar_fits_the_width_of_the_terminal(columns: int, tmp_path: Path) -> N
     code = (
         "from lookalike.cli import progress; from types import SimpleNamespace as N; import time\n"
         "with progress.indexing() as show:\n"
-        "    for done in range(1, 9): time.sleep(0.2); show(N(done=done * 12345, total=1234567))\n"
+        "    for done in range(1, 9): time.sleep(0.2); show(N(done=done * 12345, total=1234567, of_regions=False))\n"
         "with progress.planning() as show:\n"
         "    for done in range(1, 4): time.sleep(0.3); show(N(files=1234567, tried=done, total=200))\n"
     )

@@ -239,6 +239,9 @@ def test_a_catalog_of_the_format_before_is_migrated(earlier: Collection, folder:
     earlier.close()
     execute(earlier, "ALTER TABLE vectors DROP COLUMN decoding")
     execute(earlier, "ALTER TABLE skipped DROP COLUMN decoding")
+    for table in ("regions", "region_storage"):
+        execute(earlier, f"DROP TABLE {table}")
+    execute(earlier, "ALTER TABLE generations DROP COLUMN of_regions")
     execute(earlier, "PRAGMA user_version = 3")
     with closing(Catalog(earlier.directory / "catalog.sqlite")) as catalog:
         assert catalog.count_outdated() == 8

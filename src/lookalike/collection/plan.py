@@ -187,6 +187,8 @@ def plan(
     """
     check_options(policies, choice)
     sample, progress = arguments.whole(sample, "sample", least=1), arguments.callback(progress, "progress")
+    if regions is not None and (regions := arguments.whole(regions, "regions", least=0)):
+        grid(regions)
     here, count = _folder(folder), checked_threads(threads) or cores()
     present, manifest = _compared_with(here, directory, choice)
     with _catalog(manifest.data_directory(present) if present else None) as catalog:
@@ -293,7 +295,6 @@ def _region_estimate(
     kept = state.per_image if state else 0
     if not (per_image := kept if regions is None else regions):
         return None
-    grid(per_image)
     vectors = plan.vectors * per_image
     is_kept = state is not None and kept == per_image
     new = vectors - (state.count if state and is_kept else 0)

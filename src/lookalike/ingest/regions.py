@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lookalike.encoders import Encoder
 from lookalike.errors import ImageError
@@ -139,9 +138,5 @@ class RegionIngest:
         place = self._writer.count // self._embedder.per_image
         self._writer.append(vectors)
         with self._catalog.writing() as transaction:
-            transaction.regions.add(rows, place, _checksums(vectors, self._embedder.per_image))
+            transaction.regions.add(rows, place, [crc32s(each) for each in stored])
         self._writer.committed()
-
-
-def _checksums(vectors: StoredVectors, per_image: int) -> NDArray[np.uint32]:
-    return np.array(crc32s(vectors), np.uint32).reshape(-1, per_image)

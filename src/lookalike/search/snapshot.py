@@ -233,13 +233,14 @@ class Snapshots:
 
     def _image_rows(self, state: State, regions: RegionState) -> Rows:
         """The row of the whole image for each place; while the files stay, places are only added."""
-        files, count = (state.replacements, state.vectors, regions.vectors), regions.count // regions.per_image
+        files, count = (state.replacements, state.vectors, regions.vectors), regions.places
         known = self._known_rows[1] if self._known_rows[0] == files else np.empty(0, np.int64)
         if len(known) < count:
-            known = np.concatenate([known, self.catalog.regions.rows_by_place(regions, start=len(known))])
+            added = np.array(self.catalog.regions.rows_by_place(regions, start=len(known)), np.int64)
+            known = np.concatenate([known, added])
             self._known_rows = files, known
         rows = known[:count]
-        if len(rows) and rows.max() >= state.count:
+        if len(rows) and not -1 <= rows.min() <= rows.max() < state.count:
             raise CorruptError(f"{self.catalog.path}: the file is damaged: a row of an image is out of range")
         return rows
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from lookalike import arguments
 from lookalike.errors import UsageError
 from lookalike.images.decode import ImageSource, reusable_source
-from lookalike.results import Region
+from lookalike.results import Region, region_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class Term:
                 object.__setattr__(self, "image", reusable_source(self.image))
             except UsageError as error:
                 raise UsageError(f"image: {error}") from None
-        elif self.region is not None:
+        object.__setattr__(self, "region", region_of(self.region))
+        if self.region is not None and self.image is None:
             raise UsageError("a region is a part of an image; give the image, too")
 
 

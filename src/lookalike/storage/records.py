@@ -212,6 +212,11 @@ class RegionState:
         _check(self, isinstance(self.vectors, str) and layout.is_regions(self.vectors))
         _check(self, self.generation is None or self.generation.rows <= self.count)
 
+    @property
+    def places(self) -> int:
+        """The number of images whose parts have rows in it."""
+        return self.count // self.per_image
+
 
 IndexKey: TypeAlias = tuple[int, StoredGeneration]
 """What tells an index from every other: which catalog names it, and what this says of it."""

@@ -5,22 +5,18 @@ are given in the order in which the parts were encoded, and stay when the rows o
 """
 
 import sqlite3
+import struct
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from lookalike.errors import CorruptError
 from lookalike.storage import layout, records
 from lookalike.storage.missing import DEAD
 from lookalike.storage.records import InvalidRecordError, RegionState, StoredGeneration
-from lookalike.storage.rows import Rows
 from lookalike.storage.sqlite import Connection, Database
 
-Checksums = NDArray[np.uint32]
-
-_CRC32 = np.dtype("<u4")
+_CRC32_BYTES = 4
 _PAGE = 1000  # rows that are read at a time
 # What is kept while the rows of whole images get other numbers; `moved` has the old and the new ones.
 RENUMBER = (
@@ -61,34 +57,37 @@ class StoredRegions:
             raise self._damaged("the file of vectors of regions has another name")
         return found and str(found[0])
 
-    def rows_by_place(self, state: RegionState, *, start: int = 0) -> Rows:
-        """The row of the whole image for each place from `start` on, -1 where it is of none: int64 (places - start,).
+    def rows_by_place(self, state: RegionState, *, start: int = 0) -> "array[int]":
+        """The row of the whole image for each place from `start` on, -1 where it is of none, as 64-bit integers.
 
         Raises:
             CorruptError: a place or a row is none.
         """
-        rows = np.full(state.count // state.per_image - start, -1, np.int64)
+        rows = array("q", [-1]) * (state.places - start)
         with self._database.connection() as connection:
             found = connection.execute("SELECT place, row FROM regions WHERE place >= ?", (start,)).fetchall()
         try:
-            places, of = np.array(found, np.int64).reshape(-1, 2).T
-        except (TypeError, ValueError, OverflowError):
-            raise self._damaged("a place is no number") from None
-        if len(places) and (places.max() - start >= len(rows) or of.min() < 0):
-            raise self._damaged("a place is out of range")
-        rows[places - start] = of
+            for place, row in found:
+                rows[place - start] = row
+        except (TypeError, IndexError, OverflowError):
+            raise self._damaged("a place is none") from None
         return rows
 
-    def dead_rows(self, state: RegionState) -> Rows:
-        """The rows of the file of parts that belong to no image any more, be it missing or not: int64 (n,)."""
-        query = f"SELECT place FROM regions WHERE row NOT IN {DEAD}"  # noqa: S608
+    def live_places(self, state: RegionState) -> "array[int]":
+        """The places of images, be they missing or not, as 64-bit integers.
+
+        Raises:
+            CorruptError: a place is none.
+        """
+        query = f"SELECT place FROM regions WHERE row NOT IN {DEAD} ORDER BY place"  # noqa: S608
         with self._database.connection() as connection:
-            live = np.array(connection.execute(query).fetchall(), np.int64).reshape(-1)
-        is_dead = np.ones(state.count // state.per_image, bool)
-        if len(live) and not 0 <= live.min() <= live.max() < len(is_dead):
+            try:
+                places = array("q", (place for (place,) in connection.execute(query)))
+            except (TypeError, OverflowError):
+                raise self._damaged("a place is none") from None
+        if places and not 0 <= places[0] <= places[-1] < state.places:
             raise self._damaged("a place is out of range")
-        is_dead[live] = False
-        return np.flatnonzero(np.repeat(is_dead, state.per_image))
+        return places
 
     def crc32s(self, state: RegionState, rows: Sequence[int]) -> dict[int, int]:
         """The checksums of at least these rows of the file of parts, by row; a row of no image has none."""
@@ -130,11 +129,10 @@ class StoredRegions:
             yield from whole or page
             after = (whole or page)[-1].row
 
-    def _unpacked(self, packed: object, per_image: int) -> list[int]:
-        if not isinstance(packed, bytes) or len(packed) != per_image * _CRC32.itemsize:
+    def _unpacked(self, packed: object, per_image: int) -> tuple[int, ...]:
+        if not isinstance(packed, bytes) or len(packed) != per_image * _CRC32_BYTES:
             raise self._damaged("the checksums of an image's regions are none")
-        unpacked: list[int] = np.frombuffer(packed, _CRC32).tolist()
-        return unpacked
+        return struct.unpack(f"<{per_image}I", packed)
 
     def _damaged(self, why: str) -> CorruptError:
         return CorruptError(f"{self._database.path}: the file is damaged: {why}")
@@ -159,20 +157,19 @@ class ChangedRegions:
         self._connection.execute("DELETE FROM regions")
         self._connection.execute("DELETE FROM generations WHERE of_regions")
 
-    def add(self, rows: Sequence[int], place: int, crc32s: Checksums) -> None:
+    def add(self, rows: Sequence[int], place: int, crc32s: Sequence[Sequence[int]]) -> None:
         """Notes the vectors of parts of some images, which are behind all others in their file.
 
         Args:
-            rows: those of the whole images, n.
+            rows: those of the whole images.
             place: of the first of them.
-            crc32s: of the vectors of their parts, uint32 (n, per_image).
+            crc32s: of the vectors of the parts of each, equally many.
         """
-        values = [
-            (row, at, each.astype(_CRC32).tobytes())
-            for at, (row, each) in enumerate(zip(rows, crc32s, strict=True), place)
-        ]
+        packed = (struct.pack(f"<{len(each)}I", *each) for each in crc32s)
+        values = [(row, at, each) for at, (row, each) in enumerate(zip(rows, packed, strict=True), place)]
         self._connection.executemany("INSERT OR REPLACE INTO regions (row, place, crc32s) VALUES (?, ?, ?)", values)
-        self._connection.execute("UPDATE region_storage SET count = ?", ((place + len(rows)) * crc32s.shape[1],))
+        query = "UPDATE region_storage SET count = ? * per_image"
+        self._connection.execute(query, (place + len(rows),))
 
     def compact(self, vectors: str) -> None:
         """Forgets the places of no image, renumbers the others from 0 in their order, and drops the index of parts.

@@ -82,7 +82,10 @@ class RegionVectors:
         return regions
 
     def dead_rows(self) -> Rows:
-        return self.catalog.regions.dead_rows(self.state())
+        state = self.state()
+        is_dead = np.ones(state.places, bool)
+        is_dead[np.array(self.catalog.regions.live_places(state), np.int64)] = False
+        return np.flatnonzero(np.repeat(is_dead, state.per_image))
 
     def crc32s(self, rows: Sequence[int]) -> dict[int, int]:
         return self.catalog.regions.crc32s(self.state(), rows)
