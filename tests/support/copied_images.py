@@ -49,6 +49,7 @@ def edited_group(folder: Path) -> Duplicates:
             "edited copy",
             0.9534,
             "logo.png is scene.png, at most compressed, resized or retouched",
+            0.9999,
         ),
         Copy(stored(11, folder / "sub/crop.png", folder), "edited copy", 0.8, "sub/crop.png is a crop of scene.png"),
     )

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from lookalike.copies import thumbnails
 from lookalike.copies.changes import Changes
 from lookalike.copies.groups import group
+from lookalike.copies.probability import copy_probability
 from lookalike.copies.verification import LEAST_SCORE
 from lookalike.duplicates import comparing, keeping
 from lookalike.duplicates.examined import Numbered
@@ -121,7 +122,8 @@ class Grader:
         """A member of a group with its grade and reason: of the one to keep, or else of the centre."""
         name = member.image.key
         if member.number == keep.number:
-            return Copy(member.image, "same bytes", 1.0, f"{name} has the same bytes as {keep.image.key}")
+            reason = f"{name} has the same bytes as {keep.image.key}"
+            return Copy(member.image, "same bytes", 1.0, reason, copy_probability(1.0))
         pair = self._pair(member.number, keep.number) or self._compared_now(member.number, keep.number)
         original = keep
         if pair is None or (_rank(pair) < LEAST_SCORE and centre.number != member.number):
@@ -132,13 +134,16 @@ class Grader:
     def _graded(self, member: _Numbered, original: _Numbered, pair: ComparedPair | None) -> Copy:
         name, of = member.image.key, original.image.key
         score = (pair and pair.score) or 0.0
+        probable = None if pair is None or pair.score is None else copy_probability(score)
         if pair and self._same_pixels(pair):
-            return Copy(member.image, "same pixels", 1.0, f"{name} shows the same pixels as {of}")
+            return Copy(
+                member.image, "same pixels", 1.0, f"{name} shows the same pixels as {of}", copy_probability(1.0)
+            )
         if pair and score >= LEAST_SCORE and (changes := _changes(pair, member.number)):
-            return Copy(member.image, "edited copy", score, changes.in_words(name, of))
+            return Copy(member.image, "edited copy", score, changes.in_words(name, of), probable)
         if score >= LEAST_SCENE:
-            return Copy(member.image, "same scene", score, f"{name} and {of} show the same scene")
-        return Copy(member.image, "alike", pair.cosine if pair else 0.0, f"{name} and {of} look alike")
+            return Copy(member.image, "same scene", score, f"{name} and {of} show the same scene", probable)
+        return Copy(member.image, "alike", pair.cosine if pair else 0.0, f"{name} and {of} look alike", probable)
 
     def _pair(self, one: int, other: int) -> ComparedPair | None:
         numbers = min(one, other), max(one, other)

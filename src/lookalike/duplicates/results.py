@@ -23,12 +23,15 @@ class Copy:
         score: how well the two pictures agree, in [0, 1]; 1 for the same bytes or pixels. For images that are only
             alike, their cosine similarity.
         reason: why, in words: "b.jpg is a crop of a.jpg".
+        probability: that one is an edited copy of the other, in (0, 1), by how well their pictures agree, if one in ten
+            pairs that are compared are copies; None if their pictures have not been compared.
     """
 
     image: IndexedImage
     grade: Grade
     score: float
     reason: str
+    probability: float | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from lookalike.errors import NoImageError
 from lookalike.results import Match
 from lookalike.search.options import SearchOptions
-from lookalike.search.probability import KeptCurve
+from lookalike.search.probability import KeptCurves
 from lookalike.search.ranking import Ranked, judged, ranked
 from lookalike.search.snapshot import Snapshot, Snapshots
 from lookalike.storage.checksums import check_rows, read_checked
@@ -30,9 +30,9 @@ _HELD_QUERIES = 500  # nor does one of more queries, whose images take about a m
 class Searcher:
     """Finds a collection's images by vectors. Threads may share it."""
 
-    def __init__(self, snapshots: Snapshots, folder: Path, curve: KeptCurve) -> None:
-        """`folder` is what the keys of the images are relative to; `curve` tells how probable their labels are."""
-        self._snapshots, self._folder, self._curve = snapshots, folder, curve
+    def __init__(self, snapshots: Snapshots, folder: Path, curves: KeptCurves) -> None:
+        """`folder` is what the keys of the images are relative to; `curves` tell what is probable of them."""
+        self._snapshots, self._folder, self._curves = snapshots, folder, curves
         self._turns = Turns(cores(), patience_s=_TURN_S)
 
     @property
@@ -164,19 +164,27 @@ class Searcher:
             if named.state.files != seen.files or (patient and named.state != seen):
                 return None
             check_rows(snapshot.vectors, np.array([*named.crc32s], np.int64), named.crc32s)
-            probable = self._curve.probabilities(near, snapshot.live.size)
-            told = zip(answer.scores.tolist(), near.expected.tolist(), probable.tolist(), strict=True)
-            told_of = dict(zip(answer.rows.tolist(), told, strict=True))
+            probable = self._curves.probabilities(near, snapshot.live.size)
+            told = (answer.scores, near.expected, probable.label, probable.copy)
+            told_of = dict(zip(answer.rows.tolist(), zip(*(each.tolist() for each in told), strict=True), strict=True))
             matches.append([self._match(image, *told_of[image.row]) for image in named.images])
         return matches
 
-    def _match(
-        self, image: StoredImage, score: float, expected: float = math.nan, probability: float = math.nan
-    ) -> Match:
+    def _match(self, image: StoredImage, score: float, *told: float) -> Match:
+        """The match of an image; `told` are the number expected by chance and the probabilities, NaN if not known."""
         # Stored vectors are rounded to half precision, which leaves their lengths within some 1e-4 of 1.
         cosine = min(max(score, -1.0), 1.0)
         path = self._folder / image.key
         facts = image.label, image.width, image.height, image.attributes
-        known = None if math.isnan(expected) else expected
-        likely = None if image.label is None or math.isnan(probability) else probability
-        return Match(image.id, image.key, path, cosine, *facts, sha256=image.sha256, expected=known, probability=likely)
+        expected, label, copied = (None if math.isnan(each) else each for each in told or (math.nan,) * 3)
+        return Match(
+            image.id,
+            image.key,
+            path,
+            cosine,
+            *facts,
+            sha256=image.sha256,
+            expected=expected,
+            probability=None if image.label is None else label,
+            copy_probability=copied,
+        )
