@@ -102,7 +102,7 @@ def test_the_probability_of_a_copy_has_a_diagram_of_its_own(labelled: Evaluation
     told = dataclasses.replace(CALIBRATION, queries=800, error=0.02)
     text = report(dataclasses.replace(labelled, copy_calibration=told))
     section = text[text.index('<h2 id="copies">') : text.index('<h2 id="labels">')]
-    assert len(re.findall('<circle class="point"', section)) == 3
+    assert len(re.findall('<circle class="point" cx=', section)) == 3
     for words in ("off by 0.020 on average", "of 800 queries", "Share that is the original", "0.762 of the cases"):
         assert words in section
     assert 'id="copies"' not in report(labelled)
