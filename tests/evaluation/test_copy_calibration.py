@@ -190,7 +190,9 @@ def test_evaluate_keeps_what_it_learns_of_copies(tmp_path: Path, monkeypatch: py
         Image.fromarray(pixels).save(tmp_path / f"{number:03}.png")
     with lookalike.create(tmp_path, encoder=ColourEncoder()) as collection:
         collection.add(tmp_path)
-        evaluation = collection.evaluate()
+        steps: list[tuple[int, int]] = []
+        evaluation = collection.evaluate(progress=lambda *done: steps.append(done))
+        assert steps[-1][0] == steps[-1][1]
         assert evaluation.calibration is None  # there are no labels
         assert evaluation.copy_calibration is not None
         assert evaluation.copy_calibration.queries == 2 * 4 * 24
@@ -201,5 +203,7 @@ def test_evaluate_keeps_what_it_learns_of_copies(tmp_path: Path, monkeypatch: py
         assert None not in {match.copy_probability for match in collection.search(tmp_path / "005.png")}
         for path in list(tmp_path.glob("*.png"))[:110]:
             path.unlink()
-        assert collection.evaluate().copy_calibration is None  # too few can be edited
+        few = collection.evaluate(progress=lambda *done: steps.append(done))
+        assert few.copy_calibration is None  # too few can be edited
+        assert steps[-1][0] == steps[-1][1]
         assert collection.info().copy_probability is None

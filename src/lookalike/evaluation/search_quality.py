@@ -142,9 +142,10 @@ class _Measurement:
         """Those of some images, by their ids, that could be edited."""
         found = []
         for image_id in drawn:
-            found.append(self._copied_images.of(image_id))
-            self._step()
-        return [each for each in found if each]
+            copied = self._copied_images.of(image_id)
+            found += [copied] if copied else []
+            self._step(1 if copied else 2)  # it is not searched for later
+        return found
 
     def _copy_calibration(self, copied: list[Copied]) -> Calibration | None:
         row_of = dict(zip(self._images.ids.tolist(), self._images.rows.tolist(), strict=True))
