@@ -2,8 +2,8 @@
 
 Fitted by isotonic regression on 142,600 pairs of an edited copy and one of its ten nearest photographs, and 7,130 of a
 photograph and one of the ten nearest others of its label (benchmarks/copies.py, 713 photographs, 20 of 33 edits each):
-9.3% of these pairs were copies, and the probability holds where about as many are. The cosine would tell more between
-scores of 0.6 and 0.8, but it is of one model, and the score is of none.
+9.3% of these pairs were copies, and the probability holds where about as many are. No photographs of a burst were among
+the others. The cosine would tell more between scores of 0.6 and 0.8, but it is of one model, and the score is of none.
 """
 
 import numpy as np
