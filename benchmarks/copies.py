@@ -1,12 +1,16 @@
 """Measures how many edited copies of photographs are recognised, by their kind of edit, and what is taken for one.
 
-    python benchmarks/copies.py FOLDER [--copied 80] [--edits 33]
+    python benchmarks/copies.py FOLDER [--copied 80] [--edits 33] [--bursts 40]
 
 The label of an image is the name of the folder that it is in. Some images are edited in each way of `copy_edits.py`.
 Candidates for the original of an edited copy are the ten nearest by cosine among all images of the folder; hard
 negatives are the ten nearest other images of the same label as the image that is copied. Pairs are judged by their
-verification, and by the cosine and two perceptual hashes alone. Each way has the threshold that keeps its precision on
-one half of the copied images, and is measured on the other half. The column "among 10" is what the candidates allow.
+verification, and by the cosine and two perceptual hashes alone; by the four of imagededup, too, if it is installed
+(pip install imagededup). Each way has the threshold that keeps its precision on one half of the copied images, and is
+measured on the other half. The column "among 10" is what the candidates allow.
+
+Then follow the probability of a copy by the score, by isotonic regression in bands of scores, and how far it is off on
+the half of the images that has not taught it; and how the same scene, photographed again, is graded (`bursts.py`).
 """
 
 import hashlib
@@ -23,18 +27,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+import imagededup_hashes
 import lookalike
+from bursts import BURSTS
 from copy_edits import EDITS
 from lookalike import Collection, IndexedImage
 from lookalike.copies import thumbnails
 from lookalike.copies.verification import LEAST_SCORE, PreparedPicture, compare, prepare
+from lookalike.duplicates.grading import LEAST_SCENE
+from lookalike.evaluation.calibration import calibration_bins, calibration_error, isotonic
 from lookalike.evaluation.edits import original
 from lookalike.system.blas import one_thread
 from lookalike.system.resources import cores
 
 CANDIDATES = 10
 PRECISION = 0.99
-WAYS = ("verified", "cosine", "PDQ", "pHash")
+PEERS = imagededup_hashes.hashes()
+WAYS = ("verified", "cosine", "PDQ", "pHash", *PEERS)
+BANDS = np.array([0, 0.2, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9])
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,7 @@ class Pairs:
         scores: what each of `WAYS` says, the higher the likelier a copy.
         seconds: what the verification took.
         candidate: of each edited copy, its kind, half and whether its original is among the candidates.
+        bursts: of each photograph of the same scene, what has changed, and the score.
     """
 
     edits: list[str] = field(default_factory=list)
@@ -66,10 +77,11 @@ class Pairs:
     scores: dict[str, list[float]] = field(default_factory=lambda: {way: [] for way in WAYS})
     seconds: list[float] = field(default_factory=list)
     candidate: list[tuple[str, int, bool]] = field(default_factory=list)
+    bursts: list[tuple[str, float]] = field(default_factory=list)
 
     def extend(self, other: "Pairs") -> None:
         """Adds the pairs that another process has judged."""
-        for name in ("edits", "halves", "copies", "seconds", "candidate"):
+        for name in ("edits", "halves", "copies", "seconds", "candidate", "bursts"):
             getattr(self, name).extend(getattr(other, name))
         for way, scores in other.scores.items():
             self.scores[way].extend(scores)
@@ -97,8 +109,9 @@ class Pairs:
     show_default=True,
     help="Ways to edit each: all, or so many by chance.",
 )
+@click.option("--bursts", default=40, show_default=True, help="Images whose scene is photographed again.")
 @click.option("--processes", default=cores(), show_default=True, help="Processes that judge pairs at once.")
-def main(folder: Path, copied: int, edits: int, processes: int) -> None:
+def main(folder: Path, copied: int, edits: int, bursts: int, processes: int) -> None:
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place) / "collection"
         with lookalike.create(folder, directory=directory) as collection:
@@ -107,7 +120,8 @@ def main(folder: Path, copied: int, edits: int, processes: int) -> None:
         chosen = random.Random(2).sample(range(count), min(copied, count))
         with ProcessPoolExecutor(processes, initializer=prepare_process, initargs=(directory,)) as pool:
             pairs = Pairs()
-            for judged in pool.map(judge_image, [(turn, number, edits) for turn, number in enumerate(chosen)]):
+            tasks = [(turn, number, edits, turn < bursts) for turn, number in enumerate(chosen)]
+            for judged in pool.map(judge_image, tasks):
                 pairs.extend(judged)
             sizes = pool.submit(kept_sizes).result()
     report(pairs)
@@ -136,13 +150,14 @@ def kept_sizes() -> list[int]:
     return [len(each.kept) for each in GALLERY[0].known]
 
 
-def judge_image(task: tuple[int, int, int]) -> Pairs:
+def judge_image(task: tuple[int, int, int, bool]) -> Pairs:
     """The pairs of an image with the nearest of its label, and of its edited copies with their candidates.
 
     Args:
-        task: the place of the image among those that are copied, its number, and in how many ways it is edited.
+        task: the place of the image among those that are copied, its number, and in how many ways it is edited, and
+            whether its scene is photographed again.
     """
-    (turn, number, edits), gallery, pairs = task, GALLERY[0], Pairs()
+    (turn, number, edits, is_burst), gallery, pairs = task, GALLERY[0], Pairs()
     image = gallery.images[number]
     labelled = [other for other, each in enumerate(gallery.images) if each.label == image.label]
     with one_thread():
@@ -150,21 +165,28 @@ def judge_image(task: tuple[int, int, int]) -> Pairs:
         names = random.Random(number).sample(list(EDITS), min(edits, len(EDITS)))
         for edit, copy in edited(image.path.read_bytes(), names):
             add_copies(pairs, turn % 2, edit, about(gallery.collection, copy), number, gallery.known)
+        for name, again in edited(image.path.read_bytes(), BURSTS if is_burst else ()):
+            pairs.bursts.append((name, compare(pictured(again), gallery.known[number].picture).score))
     return pairs
 
 
 def about(collection: Collection, image: Image.Image) -> Known:
     """What is known of an image once it has been indexed."""
     [vector] = collection.embed(image)
-    kept = thumbnails.pack(image)
-    return Known(vector, kept, prepare(thumbnails.unpack(kept)), {"PDQ": pdq(image), "pHash": phash(image)})
+    hashes = {"PDQ": pdq(image), "pHash": phash(image)} | {name: bits(image) for name, bits in PEERS.items()}
+    return Known(vector, thumbnails.pack(image), pictured(image), hashes)
+
+
+def pictured(image: Image.Image) -> PreparedPicture:
+    """An image as it is compared."""
+    return prepare(thumbnails.unpack(thumbnails.pack(image)))
 
 
 def edited(data: bytes, names: Iterable[str]) -> Iterator[tuple[str, Image.Image]]:
-    """An edited copy of an image in each of these ways, with its name; the same bytes give the same copies."""
+    """An edited copy of an image in each of these ways, or another photograph, with its name; always the same."""
     image, seed = original(data), hashlib.sha256(data).digest()
     for name in names:
-        yield name, EDITS[name](image, random.Random(seed + name.encode()))
+        yield name, (EDITS | BURSTS)[name](image, random.Random(seed + name.encode()))
 
 
 def add_copies(pairs: Pairs, half: int, edit: str, copy: Known, number: int, known: list[Known]) -> None:
@@ -199,6 +221,10 @@ def report(pairs: Pairs) -> None:
     click.echo(f"{'precision':<32}" + "".join(f"{value:>10.4f}" for value in exact))
     click.echo(f"{'threshold':<32}" + "".join(f"{limits[way]:>10.3f}" for way in WAYS))
     report_fixed(scores["verified"], copies, edits)
+    report_probability(scores["verified"], copies, second)
+    report_bursts(pairs.bursts)
+    if not PEERS:
+        click.echo("imagededup is not installed; to measure its hashes, too: pip install imagededup")
     seconds = np.array(pairs.seconds) * 1000
     click.echo(f"ms a pair: copies {np.mean(seconds[copies]):.1f}, others {np.mean(seconds[~copies]):.1f}")
 
@@ -213,6 +239,44 @@ def report_fixed(scores: NDArray[np.float64], copies: NDArray[np.bool_], edits: 
     )
     highest = np.sort(scores[~copies])[::-1]
     click.echo("highest scores of other pairs: " + " ".join(f"{score:.2f}" for score in highest[:12]))
+
+
+def report_probability(scores: NDArray[np.float64], copies: NDArray[np.bool_], second: NDArray[np.bool_]) -> None:
+    """Prints the probability of a copy by the score, and how far it is off where each half is told by the other."""
+    told = np.empty(len(scores))
+    for half in (second, ~second):
+        told[half] = np.interp(scores[half], *probabilities(scores[~half], copies[~half]))
+    click.echo(f"probability of a copy, {copies.mean():.3f} of the pairs being copies")
+    for name, low, high in (("all", 0, 2), ("taken", LEAST_SCORE, 2), ("0.45 to 0.8", 0.45, 0.8)):
+        these = (scores >= low) & (scores < high)
+        error = calibration_error(calibration_bins(told[these], copies[these]))
+        click.echo(f"{name:<12}{int(these.sum()):>8} pairs, off by {error:.4f}")
+    for score, probability in zip(*probabilities(scores, copies), strict=True):
+        click.echo(f"{score:>8.3f}{probability:>9.4f}")
+
+
+def probabilities(
+    scores: NDArray[np.float64], copies: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The mean score of each band, and the share of copies there, made to rise and to be certain nowhere."""
+    bands = np.searchsorted(BANDS, scores, "right") - 1
+    sizes = np.bincount(bands, minlength=len(BANDS)).astype(float)
+    found = np.bincount(bands, copies, len(BANDS))
+    places = np.bincount(bands, scores, len(BANDS)) / np.maximum(sizes, 1)
+    found[0] += 1
+    sizes[[0, -1]] += 1
+    there = sizes > 0
+    return places[there], isotonic(found[there] / sizes[there], sizes[there])
+
+
+def report_bursts(bursts: list[tuple[str, float]]) -> None:
+    """Prints how photographs of the same scene are graded."""
+    click.echo(f"{'the same scene again':<40}{'edited copy':>12}{'same scene':>12}{'neither':>9}{'from 0.9':>10}")
+    for name in BURSTS:
+        scores = np.array([score for each, score in bursts if each == name])
+        edited_copy, seen = scores >= LEAST_SCORE, scores >= LEAST_SCENE
+        shares = edited_copy.mean(), (seen & ~edited_copy).mean(), (~seen).mean(), (scores >= 0.9).mean()
+        click.echo(f"{name:<40}{shares[0]:>12.3f}{shares[1]:>12.3f}{shares[2]:>9.3f}{shares[3]:>10.3f}")
 
 
 def threshold(scores: NDArray[np.float64], copies: NDArray[np.bool_]) -> float:

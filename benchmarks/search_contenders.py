@@ -24,7 +24,7 @@ from lookalike.images.reading import FileStatus
 from lookalike.index import policies
 from lookalike.index.build_progress import BuildProgress
 from lookalike.index.spec import IndexSpec
-from lookalike.search.probability import KeptCurve
+from lookalike.search.probability import KeptCurves
 from lookalike.search.searcher import Searcher
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage import layout, manifest
@@ -142,7 +142,7 @@ class SearchVector:
     def load(self, folder: Path) -> None:
         made_by = manifest.read(folder / layout.DIRECTORY).made_by
         self._collection = lookalike.open(folder, encoder=Given(made_by.dim))
-        curve = KeptCurve(folder / layout.DIRECTORY, made_by.fingerprint)
+        curve = KeptCurves(folder / layout.DIRECTORY, made_by.fingerprint)
         self._searcher = Searcher(_snapshots(folder), folder, curve)
 
     def search(self, queries: Vectors, _ef: int, threads: int) -> Rows:

@@ -72,6 +72,9 @@ class Match:
         probability: that the image has the query's label, in (0, 1), as the labels of the collection's own images
             teach; it supposes that the query is one image of a kind that has a label there. None if that has not been
             measured (`Collection.evaluate`), the collection has changed much since, or the image has no label.
+        copy_probability: that the image is an edited copy of the query or the query one of it, in (0, 1), if every
+            second query has one in the collection: what is as far beyond chance was one so often when
+            `Collection.evaluate` searched for edited copies of its images. None as for `probability`, labels aside.
         copies: images that were found, too, but are copies of this one, if the answer is folded; else none.
         region: the part of the image that is nearest to the query, if that was looked for and is nearer than the whole;
             the score is that part's, and `expected` counts parts.
@@ -90,6 +93,7 @@ class Match:
     sha256: bytes | None = field(default=None, repr=False, compare=False)
     expected: float | None = None
     probability: float | None = None
+    copy_probability: float | None = None
     copies: tuple["Match", ...] = ()
     region: Region | None = None
     query_region: Region | None = None

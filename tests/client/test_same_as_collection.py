@@ -16,6 +16,7 @@ from lookalike.errors import ImageError, LookalikeError, NoImageError, UsageErro
 from lookalike.images.decode import ImageSource
 from lookalike.images.region import Region, cut
 from lookalike.search.options import SearchKeywords
+from lookalike.search.probability import CopyCurve, FittedCurves
 from tests.client.conftest import NAMES, Both
 from tests.collection.test_signatures import STRANGE, TAKES, methods
 from tests.support.crowds import directions
@@ -154,11 +155,16 @@ def test_as_many_are_expected_by_chance(crowded: Both, options: SearchKeywords) 
 def test_probabilities_are_the_same(tmp_path: Path) -> None:
     with kinds(tmp_path.resolve() / "photos", 200) as collection, running(collection) as service:
         collection.evaluate()
+        learned = collection.info().probability
+        assert learned is not None
+        copies = replace(learned, curve=CopyCurve((-3.0, 3.0), (0.1, 0.9)))
+        collection._curves.keep(FittedCurves(learned, copies))
         with Client(f"http://127.0.0.1:{service.port}") as client:
-            told = [match.probability for match in collection.search_id(5)]
-            assert None not in told
-            assert [match.probability for match in client.search_id(5)] == pytest.approx(told)
-            assert {match.probability for match in client.search_terms([Term(id=5), Term(id=6)])} == {None}
+            for name in ("probability", "copy_probability"):
+                told = [getattr(match, name) for match in collection.search_id(5)]
+                assert None not in told
+                assert [getattr(match, name) for match in client.search_id(5)] == pytest.approx(told)
+                assert {getattr(each, name) for each in client.search_terms([Term(id=5), Term(id=6)])} == {None}
 
 
 SOURCES: list[Callable[[Path], Any]] = [

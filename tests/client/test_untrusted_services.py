@@ -40,6 +40,8 @@ WRONG: dict[str, bytes] = {
     "an expected number below 0": found({**MATCH, "expected": -1}),
     "a probability above 1": found({**MATCH, "probability": 1.5}),
     "a probability below 0": found({**MATCH, "probability": -0.1}),
+    "a probability of a copy above 1": found({**MATCH, "copy_probability": 1.5}),
+    "a probability of a copy of text": found({**MATCH, "copy_probability": "0.5"}),
     "a probability of text": found({**MATCH, "probability": "0.5"}),
     "an expected number of text": found({**MATCH, "expected": "0.5"}),
     "an expected number that is true": found({**MATCH, "expected": True}),

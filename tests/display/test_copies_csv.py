@@ -35,8 +35,11 @@ def test_each_image_has_a_row(tmp_path: Path) -> None:
         f"2|logo.png|~/logo.png|400|300|{size['logo.png']}",
         f"11|sub/crop.png|~/sub/crop.png|200|150|{size['sub/crop.png']}",
     ]
+    probable = ["", "", "0.9999", ""]
     read = ["|".join(row.values()).replace(str(tmp_path), "~") for row in rows(found)]
-    assert read == [f"1|{likeness}|{file}" for likeness, file in zip(likenesses, files, strict=True)]
+    assert read == [
+        f"1|{likeness}|{file}|{told}" for likeness, file, told in zip(likenesses, files, probable, strict=True)
+    ]
     assert list(rows(found)[0]) == list(HEAD)
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from lookalike.copies.changes import Changes, Extent
 from lookalike.display.copies_table import lines, print_duplicates
-from lookalike.display.copies_text import file_bytes, freed_bytes, reason_text, totals_text
+from lookalike.display.copies_text import file_bytes, freed_bytes, grade_text, reason_text, totals_text
 from lookalike.display.text import safe_text
 from lookalike.duplicates.results import Copy, CopyGroup, Duplicates, Grade
 from lookalike.results import IndexedImage
@@ -220,3 +220,14 @@ def test_a_hard_link_frees_nothing_while_another_name_of_the_file_stays(tmp_path
     assert freed_bytes(found) == rest
     (tmp_path / "scene.png").unlink()  # now the copy has the only name
     assert freed_bytes(found) == rest + (tmp_path / "twice.png").stat().st_size
+
+
+def test_an_edited_copy_that_may_be_none_says_how_probable_it_is() -> None:
+    """Nothing is said of what is as good as certain, and of what is no edited copy."""
+    told = [(0.875, " 88%"), (0.9949, " 99%"), (0.995, ""), (None, "")]
+    for probability, expected in told:
+        assert (
+            grade_text(Copy(image("a.png"), "edited copy", 0.7, image("b.png"), None, probability))
+            == f"edited copy{expected}"
+        )
+        assert grade_text(Copy(image("a.png"), "same scene", 0.5, image("b.png"), None, probability)) == "same scene"

@@ -25,7 +25,8 @@ ANY_TEXT = st.text(st.characters() | st.sampled_from("\\\n\x1b\u202e\udcff\ud800
 
 def test_a_match_becomes_a_dictionary_of_all_its_fields() -> None:
     path = Path("/photos/2024/cat.jpg")
-    match = Match(7, "2024/cat.jpg", path, 0.25, "2024", 40, 30, {"stars": 5}, expected=0.004, probability=0.75)
+    facts = "2024", 40, 30, {"stars": 5}
+    match = Match(7, "2024/cat.jpg", path, 0.25, *facts, expected=0.004, probability=0.75, copy_probability=0.125)
     assert as_dict(match) == {
         "id": 7,
         "key": "2024/cat.jpg",
@@ -33,6 +34,7 @@ def test_a_match_becomes_a_dictionary_of_all_its_fields() -> None:
         "score": 0.25,
         "expected": 0.004,
         "probability": 0.75,
+        "copy_probability": 0.125,
         "label": "2024",
         "width": 40,
         "height": 30,
@@ -148,6 +150,7 @@ def test_a_group_of_copies_becomes_a_dictionary(tmp_path: Path) -> None:
         "bytes": (tmp_path / "logo.png").stat().st_size,
         "grade": "edited copy",
         "score": 0.9534,
+        "probability": 0.9999,
         "reason": "logo.png is scene.png, at most compressed, resized or retouched",
         **facts,
     }

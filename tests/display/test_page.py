@@ -202,6 +202,10 @@ def test_a_page_says_what_chance_and_labels_tell_of_matches() -> None:
     assert re.findall(">([0-9]+%)<", text) == ["83%", "50%", "10%"]
     assert "The percentage after a label" in text
     assert "Nothing here is nearer than chance." not in text
+    assert "A copy" not in text
+    copies = page(Matches([replace(found[0], copy_probability=0.966), replace(found[1], copy_probability=0.4)]))
+    assert re.findall(">(a copy [0-9]+%)<", copies) == ["a copy 97%"]
+    assert "“A copy”: so probable is it" in copies
     alone = page(Matches(found[2:]))
     assert "Nothing here is nearer than chance." in alone
     assert "Nothing here is nearer than chance." in fragment(Matches(found[2:]))

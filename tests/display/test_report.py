@@ -98,6 +98,17 @@ def test_the_reliability_diagram_has_a_point_for_each_bin(labelled: Evaluation) 
     assert "AUROC" not in report(dataclasses.replace(labelled, calibration=all_right))
 
 
+def test_the_probability_of_a_copy_has_a_diagram_of_its_own(labelled: Evaluation) -> None:
+    told = dataclasses.replace(CALIBRATION, queries=800, error=0.02)
+    text = report(dataclasses.replace(labelled, copy_calibration=told))
+    section = text[text.index('<h2 id="copies">') : text.index('<h2 id="labels">')]
+    assert len(re.findall('<circle class="point" cx=', section)) == 3
+    for words in ("off by 0.020 on average", "of 800 queries", "Share that is the original", "0.762 of the cases"):
+        assert words in section
+    assert 'id="copies"' not in report(labelled)
+    assert 'id="copies"' in report(dataclasses.replace(EXACT, copy_calibration=told))  # without labels
+
+
 def test_the_links_of_a_report_are_relative_to_it(labelled: Evaluation, tmp_path: Path) -> None:
     photo = labelled.worst[0].query.path
     assert photo

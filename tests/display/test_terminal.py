@@ -370,3 +370,14 @@ def test_the_probability_follows_a_label_where_it_is_known(screen: Screen) -> No
         console.print(table(Matches([found])))
         assert expected in console.file.buffer.getvalue().decode().replace("\x1b[2m", "").replace("\x1b[0m", "")  # type: ignore[attr-defined]
     assert ("%" in "".join(lines(Matches([known])))) is False  # programs read these
+
+
+def test_what_is_probably_a_copy_has_a_column(screen: Screen) -> None:
+    copy, other = (Match(1, "a", Path("/a.png"), 0.5, "hat", copy_probability=each) for each in (0.966, 0.3))
+    for found, is_told in (([copy, other], True), ([other], False)):
+        console = screen()
+        console.print(table(Matches(found)))
+        text = console.file.buffer.getvalue().decode().replace("\x1b[2m", "").replace("\x1b[0m", "")  # type: ignore[attr-defined]
+        assert ("a copy" in text) == (" 97% " in text) == is_told
+        assert "30%" not in text
+    assert "%" not in "".join(lines(Matches([copy])))

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from lookalike.display.text import (
     bytes_text,
     chance_words,
+    copy_text,
+    copy_words,
     counted,
     is_all_chance,
     label_text,
@@ -118,6 +120,15 @@ def test_a_probability_is_a_percentage_and_never_certain() -> None:
     assert [probability_text(match) for match in found] == ["83%", "99%", "1%", ""]
     assert [label_text(match) for match in found] == ["dress 83%", "dress 99%", "dress 1%", "dress"]
     assert label_text(Match(1, "a", None, 0.5)) == ""
+
+
+def test_the_probability_of_a_copy_is_told_where_it_is_rather_one() -> None:
+    told = [(0.9996, "99%"), (0.834, "83%"), (0.5, "50%"), (0.4999, ""), (None, "")]
+    for share, expected in told:
+        match = Match(1, "a", None, 0.5, copy_probability=share)
+        assert copy_text(match) == expected
+        assert copy_words(match) == (expected and f"a copy {expected}")
+    assert copy_text(Match(1, "a", None, 1.0, is_query=True, copy_probability=0.9)) == ""
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 import lookalike
 from lookalike import Collection
+from lookalike.copies.probability import copy_probability
 from lookalike.duplicates.results import CopyGroup, Duplicates, Grade
 from lookalike.errors import IncompatibleError, UsageError
 from tests.support.edited_pictures import EDITED, DimEncoder, scene
@@ -74,6 +75,8 @@ def test_copies_are_found_with_grade_reason_and_the_one_to_keep(collection: Coll
     assert groups["3.png"].why == "the whole picture"  # though its copy has more pixels
     assert [copy.score for copy in groups["4.png"].copies] == [1.0]
     assert all(0.65 <= copy.score <= 1 for group in found.groups for copy in group.copies)
+    for copy in (copy for group in found.groups for copy in group.copies):
+        assert copy.probability == copy_probability(copy.score)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from lookalike.evaluation import calibration
 from lookalike.evaluation.calibration import Asked, Numbers, auroc, calibration_bins, calibration_error, isotonic
 from lookalike.evaluation.results import CalibrationBin
 from lookalike.search.chance import Judged
-from lookalike.search.probability import MOST_KNOTS
+from lookalike.search.probability import MOST_KNOTS, LabelCurve
 from tests.support.kinds import drawn, kinds
 from tests.support.vector_collections import create, keys_of, put
 
@@ -76,7 +76,7 @@ def _asked(queries: int, seed: int, rate: float | None = None) -> list[Asked]:
 
 
 def test_known_rates_are_found() -> None:
-    found = calibration.calibration(_asked(500, 1), 1000)
+    found = calibration.calibration(_asked(500, 1), 1000, calibration.fit_labels)
     levels = np.linspace(0.15, 0.9, 16)
     assert found.curve.at(levels) == pytest.approx(levels, abs=0.06)
     assert found.error < 0.03
@@ -87,7 +87,7 @@ def test_known_rates_are_found() -> None:
 
 
 def test_evidence_that_tells_nothing_gives_the_rate_of_all() -> None:
-    found = calibration.calibration(_asked(500, 3, rate=0.3), 1000)
+    found = calibration.calibration(_asked(500, 3, rate=0.3), 1000, calibration.fit_labels)
     assert found.curve.at(np.linspace(0.2, 0.9, 8)) == pytest.approx(0.3, abs=0.05)
     assert found.error < 0.03
     assert found.auroc == pytest.approx(0.5, abs=0.06)
@@ -95,7 +95,7 @@ def test_evidence_that_tells_nothing_gives_the_rate_of_all() -> None:
 
 @pytest.mark.parametrize("rate", [0.0, 1.0])
 def test_nothing_is_certain(rate: float) -> None:
-    found = calibration.calibration(_asked(60, 4, rate=rate), 1000)
+    found = calibration.calibration(_asked(60, 4, rate=rate), 1000, calibration.fit_labels)
     assert (found.auroc, found.auroc_of_score, found.auroc_of_centred) == (None, None, None)
     assert all(0 < each < 1 for each in found.curve.probability)
     assert np.abs(found.curve.at(np.array([0.0, 0.5, 1.0])) - rate).max() < 0.1
@@ -103,12 +103,12 @@ def test_nothing_is_certain(rate: float) -> None:
 
 @pytest.mark.parametrize("queries", [2, 40, 1000])
 def test_a_curve_rises_and_has_few_knots(queries: int) -> None:
-    curve = calibration.fit(_asked(queries, 5))
+    curve = calibration.fit_labels(_asked(queries, 5))
     assert 1 <= len(curve.evidence) == len(curve.probability) <= MOST_KNOTS
     assert np.all(np.diff(curve.evidence) > 0)
     assert np.all(np.diff(curve.probability) > 0)
     alike = Asked(Judged(np.ones(5), np.ones(5), 1.0), np.ones(5), np.ones(5, bool))
-    assert calibration.fit([alike] * queries).evidence == (1.0,)
+    assert calibration.fit_labels([alike] * queries).evidence == (1.0,)
 
 
 # Collections
@@ -142,6 +142,7 @@ def test_the_best_answers_are_told_as_well_as_by_the_centred_cosine(photos: Coll
     assert measured.auroc is not None
     assert measured.auroc_of_centred is not None
     assert measured.auroc > measured.auroc_of_centred
+    assert isinstance(measured.curve, LabelCurve)
     assert measured.curve.relatives == 0.5  # since some kinds are closer than others
     assert sum(each.matches for each in measured.bins) == 6000
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import lookalike
-from lookalike import Collection, SearchOptions, demo
+from lookalike import Collection, demo
 from lookalike.display.advice import order_advice
 from lookalike.evaluation import orders
+from lookalike.evaluation.edits import edited_copies
 from lookalike.evaluation.results import OrderQuality
 from tests.support.small_policies import quick_policies
 from tests.support.vector_collections import clustered, create, put
@@ -67,14 +68,13 @@ def test_copies_are_searched_for_with_the_collections_own_encoder(tmp_path: Path
     demo.write_gallery(tmp_path / "gallery", per_kind=4)
     with lookalike.create(tmp_path / "gallery", directory=tmp_path / "collection") as collection:
         collection.add(tmp_path / "gallery")
-        ids = [image.id for image in collection.images(limit=200)]
         firsts = []
-        for image_id in ids:
-            copied = collection._copied(image_id)
-            assert len(copied.vectors) == 4
-            for vector in copied.vectors:
-                [match] = collection.search_vector(vector, **vars(SearchOptions(1)))
-                firsts.append(match.id == image_id)
+        for image in collection.images(limit=200):
+            copies = edited_copies(image.path.read_bytes())
+            assert len(copies) == 4
+            for copy in copies:
+                [match] = collection.search(copy, k=1)
+                firsts.append(match.id == image.id)
         [cosine, refined] = collection.evaluate().orders
         assert cosine.copies_first == pytest.approx(np.mean(firsts), abs=0.02)  # pictures that are drawn twice
         assert refined.copies_first is not None

@@ -282,3 +282,22 @@ def test_damaged_vectors_are_left_out_of_the_sample(damage: float) -> None:
     damaged = Chance(vectors, rows, 400)
     assert np.array_equal(damaged.judged(query, rows[20:30], vectors.__getitem__).expected, told)
     assert np.isfinite(damaged.judged(query, rows, vectors.__getitem__).expected).sum() >= 399
+
+
+def test_a_sample_without_some_rows_tells_as_if_they_were_not_there() -> None:
+    """A copy of the query among the sample hides how near others are; without it, they are told as they were before."""
+    others = directions(400, 1)
+    query = directions(1, 2)
+    copies = unit(query + 0.1 * directions(3, 3))
+    stored = np.concatenate([others, copies]).astype(np.float16)
+    rows = np.arange(403)
+    whole, small = Chance(stored, rows, 403), Chance(stored[:400], rows[:400], 400)
+    small.centre = whole.centre  # which stays
+    small._sample = unit(whole.centre.taken_off(others.astype(np.float16).astype(np.float32)))
+    near = np.argsort(others @ query[0])[::-1][:10]
+    told = whole.without(np.array([400, 401, 402])).judged(query, near, stored.__getitem__)
+    wanted = small.judged(query, near, stored.__getitem__)
+    assert told.expected == pytest.approx(wanted.expected)
+    assert told.relatives == pytest.approx(wanted.relatives)
+    assert whole.judged(query, near, stored.__getitem__).expected[0] > 1.2 * told.expected[0]
+    assert whole.without(np.array([400])).judged(query, near, stored.__getitem__).expected[0] > told.expected[0]

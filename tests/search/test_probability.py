@@ -11,6 +11,7 @@ import pytest
 
 from lookalike import Collection, Term
 from lookalike.search.options import SearchOptions
+from lookalike.search.probability import CopyCurve, FittedCurves
 from tests.support.kinds import DIM, drawn, keys, kinds
 from tests.support.vector_collections import drop, put, reopened
 
@@ -104,7 +105,7 @@ def test_what_is_kept_is_what_was_found(photos: Collection) -> None:
     assert kept is not None
     assert (kept.curve, kept.error, kept.queries) == (measured.curve, measured.error, measured.queries)
     assert (kept.vectors, kept.fingerprint) == (COUNT, photos.made_by.fingerprint)
-    photos._curve.keep(None)
+    photos._curves.keep(FittedCurves())
     assert photos.info().probability is None
     assert not (photos.directory / "probability.json").exists()
 
@@ -164,3 +165,41 @@ def test_a_match_can_be_compared_and_replaced(photos: Collection) -> None:
     assert first.probability is not None
     assert replace(first, probability=None) != first
     assert photos.made_by.dim == DIM
+
+
+def test_a_file_of_an_earlier_version_tells_of_labels_only(photos: Collection) -> None:
+    """It has no member `copies`; one that is damaged there, or in the rest, tells what it can."""
+    path = photos.directory / "probability.json"
+    facts = json.loads(path.read_text())
+    assert "copies" not in facts  # the images have no files, of which no copies can be made
+    found = [match.probability for match in photos.search_id(1)]
+    assert {match.copy_probability for match in photos.search_id(1)} == {None}
+    curve = {"evidence": [-5.0, 0.0, 5.0], "probability": [0.01, 0.2, 0.95]}
+    copies = {**facts, "curve": curve}
+    path.write_text(json.dumps({**facts, "copies": copies}))
+    matches = photos.search_id(1)
+    assert [match.probability for match in matches] == found
+    for match in matches:
+        assert match.expected is not None
+        wanted = np.interp(-np.log(match.expected), curve["evidence"], curve["probability"])
+        assert match.copy_probability == pytest.approx(wanted)
+    for damaged in ({}, 5, None, {**copies, "curve": {}}, {**copies, "queries": 0}, {**copies, "fingerprint": "other"}):
+        path.write_text(json.dumps({**facts, "copies": damaged}))
+        assert [match.probability for match in photos.search_id(1)] == found
+        assert {match.copy_probability for match in photos.search_id(1)} == {None}
+    path.write_text(json.dumps({"copies": copies}))
+    assert {match.probability for match in photos.search_id(1)} == {None}
+    assert None not in {match.copy_probability for match in photos.search_id(1)}
+    assert photos.info().copy_probability is not None
+    for terms in ([Term(id=1), Term(id=2)], [Term(id=1), Term(id=2, weight=-0.5)]):
+        assert {match.copy_probability for match in photos.search_terms(terms)} == {None}
+
+
+def test_curves_of_labels_and_of_copies_are_kept_beside_one_another(photos: Collection) -> None:
+    labels = photos.info().probability
+    assert labels is not None
+    copies = replace(labels, curve=CopyCurve((0.0, 2.0), (0.25, 0.75)), queries=8)
+    for curves in (FittedCurves(labels, copies), FittedCurves(None, copies), FittedCurves(labels)):
+        photos._curves.keep(curves)
+        info = photos.info()
+        assert (info.probability, info.copy_probability) == (curves.labels, curves.copies)

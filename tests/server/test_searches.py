@@ -40,6 +40,7 @@ def test_an_uploaded_image_is_searched_as_it_is(service: Running, photos: Collec
         "score": pytest.approx(1, abs=1e-3),
         "expected": None,
         "probability": None,
+        "copy_probability": None,
         "label": "cats",
         "width": 16,
         "height": 16,

@@ -56,6 +56,7 @@ def edited_group(folder: Path) -> Duplicates:
             0.9534,
             keep,
             changes("same"),
+            0.9999,
         ),
         Copy(stored(11, folder / "sub/crop.png", folder), "edited copy", 0.8, keep, changes("crop")),
     )

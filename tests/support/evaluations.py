@@ -9,7 +9,7 @@ from lookalike.evaluation.results import Calibration, CalibrationBin, Evaluation
 from lookalike.index.operating_point import OperatingPoint, SearchParameters
 from lookalike.metrics import LabelQuality
 from lookalike.results import Match, Matches
-from lookalike.search.probability import Curve
+from lookalike.search.probability import LabelCurve
 
 GREEN, RED = (30, 160, 60), (200, 30, 40)
 HOSTILE = (
@@ -47,7 +47,7 @@ CALIBRATION = Calibration(
     auroc_of_centred=0.75,
     auroc_of_score=0.625,
     bins=(CalibrationBin(0.25, 0.5, 100), CalibrationBin(0.5, 0.5, 100), CalibrationBin(0.875, 0.75, 100)),
-    curve=Curve(0.5, (0.25, 0.75), (0.25, 0.875)),
+    curve=LabelCurve((0.25, 0.75), (0.25, 0.875), 0.5),
 )
 
 

@@ -40,6 +40,7 @@ def _print_quality(evaluation: "Evaluation") -> None:
     say(f"{'time':<14} {time_text(evaluation.milliseconds)} a query; {exact}")
     if evaluation.precision_at_1 is None:
         say("Precision was not measured: it needs at least two labels, one of them with at least two images.")
+        _print_calibration("of a copy", evaluation.copy_calibration)
         _print_orders(evaluation.orders)
         return
     for name, mean in (
@@ -49,19 +50,20 @@ def _print_quality(evaluation: "Evaluation") -> None:
     ):
         if mean is not None:
             say(f"{name:<14} {score_text(mean)}")
-    _print_calibration(evaluation.calibration)
+    _print_calibration("probability", evaluation.calibration)
+    _print_calibration("of a copy", evaluation.copy_calibration)
     _print_orders(evaluation.orders)
     _print_labels(evaluation.labels)
 
 
-def _print_calibration(calibration: "Calibration | None") -> None:
-    """Prints how far the probabilities hold that matches have the query's label."""
+def _print_calibration(name: str, calibration: "Calibration | None") -> None:
+    """Prints how far the probabilities of matches hold."""
     if calibration is None:
         return
     told = calibration.auroc, calibration.auroc_of_centred, calibration.auroc_of_score
     auroc = [score_text(each) for each in told if each is not None]
     tells = f"; AUROC {auroc[0]} (centred cosine {auroc[1]}, score {auroc[2]})" if len(auroc) == len(told) else ""
-    say(f"{'probability':<14} off by {score_text(calibration.error)}{tells}")
+    say(f"{name:<14} off by {score_text(calibration.error)}{tells}")
 
 
 def _print_orders(orders: "Sequence[OrderQuality]") -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lookalike.index.maintenance import Maintenance
     from lookalike.ingest.pipeline import Report
     from lookalike.results import Matches, Skipped
+    from lookalike.search.probability import FittedCurve
 
 _SHOWN_SKIPS = 20
 
@@ -254,7 +255,8 @@ def _write_page(matches: "Matches", files: OutputFiles, *, open_page: bool) -> N
 def print_info(info: "Info", *, as_json: bool) -> None:
     """Prints what a collection is and holds."""
     if as_json:
-        measured = {"orders": _order_facts(info), "probability": _probability_facts(info)}
+        measured = {"orders": _order_facts(info), "probability": _probability_facts(info.probability)}
+        measured["copy_probability"] = _probability_facts(info.copy_probability)
         print_json({**asdict(info), "index": _index_facts(info.index), **measured})
         return
     rows = {
@@ -273,7 +275,7 @@ def print_info(info: "Info", *, as_json: bool) -> None:
     if info.orders and (advice := order_advice(info.orders.orders)):
         of = f"(evaluated {info.orders.date:%Y-%m-%d} with {counted(info.orders.images, 'image')})"
         rows["order"] = "\n            ".join([*advice, of])
-    if info.probability:
+    if info.probability or info.copy_probability:
         rows["probability"] = _probability_row(info)
     if excluded := exclusion_text(info):
         rows["leaves out"] = excluded
@@ -320,19 +322,24 @@ def _regions_row(regions: "RegionInfo") -> str:
 
 
 def _probability_row(info: "Info") -> str:
-    assert info.probability
-    fitted = info.probability
-    learned = f"of labels, from {counted(fitted.queries, 'image')} ({fitted.date:%Y-%m-%d}); off by {fitted.error:.3f}"
+    learned = [
+        f"of {name}, from {counted(fitted.queries, *asked)} ({fitted.date:%Y-%m-%d}); off by {fitted.error:.3f}"
+        for name, asked, fitted in (
+            ("labels", ("image",), info.probability),
+            ("copies", ("search", "searches"), info.copy_probability),
+        )
+        if fitted
+    ]
     if info.is_probability_outdated:
-        return f"{learned}; not told, since many images have come or gone: lookalike evaluate"
-    return learned
+        learned.append("not told, since many images have come or gone: lookalike evaluate")
+    return "\n            ".join(learned)
 
 
-def _probability_facts(info: "Info") -> dict[str, Any] | None:
-    if info.probability is None:
+def _probability_facts(fitted: "FittedCurve | None") -> dict[str, Any] | None:
+    if fitted is None:
         return None
-    facts = {name: value for name, value in vars(info.probability).items() if name != "curve"}
-    return {**facts, "date": info.probability.date.isoformat()}
+    facts = {name: value for name, value in vars(fitted).items() if name != "curve"}
+    return {**facts, "date": fitted.date.isoformat()}
 
 
 def _plain(plan: "Plan") -> dict[str, Any]:

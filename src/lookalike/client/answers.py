@@ -229,13 +229,18 @@ def _match(answer: Object) -> Match:
     expected = answer.optional(answer.number, "expected")
     if expected is not None and expected < 0:
         raise FormError("an expected number is below 0")
-    probability = answer.optional(answer.number, "probability")
-    if probability is not None and not 0 <= probability <= 1:
-        raise FormError("a probability is not in [0, 1]")
     shown = image(answer)
-    facts = shown.label, shown.width, shown.height, shown.attributes
-    near = expected, probability
-    found = Match(shown.id, shown.key, None, score, *facts, False, shown.sha256, *near)
+    found = Match(
+        shown.id,
+        shown.key,
+        None,
+        score,
+        *(shown.label, shown.width, shown.height, shown.attributes),
+        sha256=shown.sha256,
+        expected=expected,
+        probability=_probability(answer, "probability"),
+        copy_probability=_probability(answer, "copy_probability"),
+    )
     return replace(found, region=_region(answer, "region"), query_region=_region(answer, "query_region"))
 
 
@@ -248,6 +253,13 @@ def _region(answer: Object, member: str) -> Region | None:
         return Region(*(part.number(name) for name in ("x", "y", "width", "height")))
     except UsageError:
         raise FormError(f"{member} is no part of an image") from None
+
+
+def _probability(answer: Object, member: str) -> float | None:
+    found = answer.optional(answer.number, member)
+    if found is not None and not 0 <= found <= 1:
+        raise FormError("a probability is not in [0, 1]")
+    return found
 
 
 def _key(answer: Object) -> str:

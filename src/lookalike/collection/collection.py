@@ -28,8 +28,8 @@ from lookalike.collection.uploads import Uploadable
 from lookalike.collection.writing import WriteAccess
 from lookalike.duplicates.folding import Folds
 from lookalike.errors import CollectionError, CorruptError
-from lookalike.evaluation import calibration, edits, kept, search_quality
-from lookalike.evaluation.orders import Copied
+from lookalike.evaluation import calibration, kept, search_quality
+from lookalike.evaluation.copied_images import CopiedImages
 from lookalike.evaluation.results import Evaluation
 from lookalike.filters import Where, checked_where
 from lookalike.index.build_progress import BuildProgress
@@ -38,7 +38,7 @@ from lookalike.index.maintenance import Maintenance
 from lookalike.index.options import BuildOptions, memory_bytes
 from lookalike.index.policies import DEFAULT, TARGET_RECALL, Policies
 from lookalike.results import Skipped
-from lookalike.search.probability import KeptCurve
+from lookalike.search.probability import FittedCurves, KeptCurves
 from lookalike.search.searcher import Searcher
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage import layout
@@ -69,9 +69,9 @@ class Collection(Searchable, Uploadable, Reviewable):
         compatibility.check_catalog(directory, manifest, self._catalog)
         self._snapshots = Snapshots(self._catalog, directory, manifest, policies.tuning)
         access = WriteAccess(self._catalog, directory, manifest, policies)
-        self._curve = KeptCurve(manifest.data_directory(directory), manifest.made_by.fingerprint)
+        self._curves = KeptCurves(manifest.data_directory(directory), manifest.made_by.fingerprint)
         folds = Folds(manifest.data_directory(directory) / layout.PICTURES)
-        searcher = Searcher(self._snapshots, self.folder, self._curve)
+        searcher = Searcher(self._snapshots, self.folder, self._curves)
         Searchable.__init__(self, searcher, folds, encoder, manifest.made_by, lambda id_: self.original(id_).data)
         Uploadable.__init__(self, manifest, self._catalog, access, CollectionSources(directory, manifest), encoder)
 
@@ -189,7 +189,7 @@ class Collection(Searchable, Uploadable, Reviewable):
 
     def info(self) -> Info:
         """What the collection is and holds."""
-        leaves_out, fitted = self._sources.leaves_out(), self._curve.fitted()
+        leaves_out, fitted = self._sources.leaves_out(), self._curves.fitted()
         return info_of(self.directory, self._manifest, self._snapshots, self.made_of, leaves_out, fitted)
 
     def evaluate(
@@ -199,7 +199,8 @@ class Collection(Searchable, Uploadable, Reviewable):
 
         The recall is against exact search; precision and mAP are by label. The orders that a search can give are
         compared, too, also with edited copies of some images as queries; `info` then tells what is better. How probable
-        it is that a match has the query's label is learned, and told by later searches (`Match.probability`).
+        it is that a match has the query's label, or is an edited copy, is learned, and told by later searches
+        (`Match.probability`, `Match.copy_probability`).
 
         Args:
             queries: the most images to use as queries, drawn at random and always the same.
@@ -210,14 +211,13 @@ class Collection(Searchable, Uploadable, Reviewable):
             CorruptError: a vector is damaged.
         """
         progress = arguments.callback(progress, "progress")
-        found = search_quality.evaluate_search(self._snapshots, self._searcher, self._copied, queries, progress)
+        copied = CopiedImages(lambda image_id: self.original(image_id).data, self.embed)
+        found = search_quality.evaluate_search(self._snapshots, self._searcher, copied, queries, progress)
         kept.keep(self._manifest.data_directory(self.directory), found)
-        self._curve.keep(calibration.fitted(found.calibration, self.made_by.fingerprint))
+        learned = (found.calibration, found.copy_calibration)
+        curves = (calibration.fitted(each, self.made_by.fingerprint) for each in learned)
+        self._curves.keep(FittedCurves(*curves))
         return dataclasses.replace(found, origin=self._origin())
-
-    def _copied(self, image_id: int) -> Copied:
-        original = self.original(image_id)
-        return Copied(original.image.sha256, [self.embed(copy) for copy in edits.edited_copies(original.data)])
 
     def skipped(self) -> list[Skipped]:
         """The files that were left out, with the reasons."""

@@ -8,7 +8,7 @@ from lookalike.errors import CorruptError
 from lookalike.evaluation import kept
 from lookalike.evaluation.kept import ComparedOrders
 from lookalike.index.generation import Generation
-from lookalike.search.probability import FittedCurve
+from lookalike.search.probability import FittedCurve, FittedCurves
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage import layout
 from lookalike.storage.made_of import MadeOf
@@ -55,7 +55,8 @@ class Info:
         generation: the number of the index, which no earlier one has had; None if there is none.
         orders: what `evaluate` has found of the orders that a search can give, or None.
         probability: what it has learned of the probability of labels (`Match.probability`), or None.
-        is_probability_outdated: whether that is not told any more, since many images have come or gone.
+        copy_probability: what it has learned of that of edited copies (`Match.copy_probability`), or None.
+        is_probability_outdated: whether one of them is not told any more, since many images have come or gone.
         regions: what is known of the vectors of parts of the images, or None if there are none.
         damage: why there is no index although there should be, as far as can be told without reading it; else None.
     """
@@ -78,6 +79,7 @@ class Info:
     generation: int | None = None
     orders: ComparedOrders | None = None
     probability: FittedCurve | None = None
+    copy_probability: FittedCurve | None = None
     is_probability_outdated: bool = False
     regions: RegionInfo | None = None
 
@@ -88,7 +90,7 @@ def info_of(
     snapshots: Snapshots,
     made_of: MadeOf,
     leaves_out: Callable[[str], bool],
-    fitted: FittedCurve | None,
+    fitted: FittedCurves,
 ) -> Info:
     """Looks up what a collection is and holds, without reading its vectors or index.
 
@@ -96,7 +98,7 @@ def info_of(
     """
     totals, state = snapshots.catalog.totals(), snapshots.catalog.state()
     counts = snapshots.catalog.missing_among(None, since_ns=0, leaves_out=leaves_out)
-    index, damage = None, None
+    index, damage, live = None, None, state.count - len(snapshots.catalog.hidden_rows())
     try:
         index = snapshots.index_card()
     except CorruptError as error:
@@ -119,9 +121,9 @@ def info_of(
         damage=damage,
         generation=state.generation.number if state.generation else None,
         orders=kept.kept(manifest.data_directory(directory)),
-        probability=fitted,
-        is_probability_outdated=fitted is not None
-        and not fitted.serves(state.count - len(snapshots.catalog.hidden_rows())),
+        probability=fitted.labels,
+        copy_probability=fitted.copies,
+        is_probability_outdated=any(each and not each.serves(live) for each in (fitted.labels, fitted.copies)),
         regions=_region_info(snapshots),
     )
 

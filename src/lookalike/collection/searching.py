@@ -236,4 +236,5 @@ class Searchable:
 
 
 def _without_probability(match: Match) -> Match:
-    return replace(match, probability=None, copies=tuple(map(_without_probability, match.copies)))
+    copies = tuple(map(_without_probability, match.copies))
+    return replace(match, probability=None, copy_probability=None, copies=copies)

@@ -64,8 +64,8 @@ def compare(first: PreparedPicture, second: PreparedPicture) -> Comparison:
 
     What is recognised: compression, another size, crops down to a sixth of the area, mirror images, turns by a quarter,
     by a small angle or both, stretching, other colours, frames, text, logos, screenshots and collages. A picture
-    without anything visible is a copy only of one with the same pixels. Two photographs of a burst between which little
-    moved cannot be told from copies. To compare one picture with many, let it be the first.
+    without anything visible is a copy only of one with the same pixels. Two photographs of a burst between which less
+    than some 5% of the width moved are taken for copies. To compare one picture with many, let it be the first.
     """
     if first.rgb.shape == second.rgb.shape and np.array_equal(first.rgb, second.rgb):
         return Comparison("edited copy", 1.0, _SAME)

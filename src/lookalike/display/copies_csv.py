@@ -13,7 +13,7 @@ from lookalike.display.text import is_harmless, safe_text, score_text
 from lookalike.duplicates.results import Copy, Duplicates
 from lookalike.results import IndexedImage
 
-HEAD = ("group", "role", "grade", "score", "reason", "id", "key", "path", "width", "height", "bytes")
+HEAD = ("group", "role", "grade", "score", "reason", "id", "key", "path", "width", "height", "bytes", "probability")
 _MARK = "\ufeff"  # by which Excel knows that a table is UTF-8
 _RISKY = re.compile(r"[=+\-@\t\r]")  # what a spreadsheet would take for a formula, at the beginning of a cell
 
@@ -48,13 +48,17 @@ def write_table(duplicates: Duplicates, path: str | os.PathLike[str], *, overwri
 def _rows(duplicates: Duplicates) -> Iterator[tuple[str | int | None, ...]]:
     role = role_text(duplicates)
     for number, group in enumerate(duplicates.groups, 1):
-        yield number, role, "", "", _name(group.why), *_facts(group.keep)
+        yield number, role, "", "", _name(group.why), *_facts(group.keep), None
         for copy in group.copies:
-            yield number, "copy", *_likeness(copy), *_facts(copy.image)
+            yield number, "copy", *_likeness(copy), *_facts(copy.image), _probability(copy)
 
 
 def _likeness(copy: Copy) -> tuple[str, str, str]:
     return copy.grade, score_text(copy.score), _name(copy.reason)
+
+
+def _probability(copy: Copy) -> str:
+    return "" if copy.probability is None else f"{copy.probability:.4f}"
 
 
 def _facts(image: IndexedImage) -> tuple[str | int | None, ...]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lookalike import arguments
 from lookalike.copies.differences import Differences, differences
 from lookalike.display import write_file
-from lookalike.display.copies_text import file_bytes, reason_text, role_text, totals_text
+from lookalike.display.copies_text import file_bytes, grade_text, reason_text, role_text, totals_text
 from lookalike.display.html import Tile, mark_uri, render, tile
 from lookalike.display.text import bytes_text, date_text, safe_text, score_text, size_text
 from lookalike.display.thumbnail import Thumbnail, thumbnails
@@ -189,7 +189,7 @@ def _copy(number: int, copy: Copy, keep: IndexedImage, shown: Tile, found: Diffe
         **_facts(copy.image),
         outlines=outlines,
         number=number,
-        grade=copy.grade,
+        grade=grade_text(copy),
         score=score_text(copy.score),
         why=reason_text(copy, keep),
         mark=mark_uri(found.changed, _COLOUR, _OPACITY) if found and found.changed.any() else "",

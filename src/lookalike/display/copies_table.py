@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lookalike.display.copies_text import reason_text, role_text
+from lookalike.display.copies_text import grade_text, reason_text, role_text
 from lookalike.display.terminal import Cell, from_here, print_lines
 from lookalike.display.text import counted, safe_text, score_text, shortened, shortened_path, size_text
 from lookalike.duplicates.results import CopyGroup, Duplicates
@@ -63,7 +63,7 @@ def _add_group(table: "Table", number: int, group: CopyGroup, role: str, *, wide
     table.add_row(Text(str(number)), *_cells(group.keep, keep, "", safe_text(group.why), wide=wide))
     for copy in group.copies[:_MOST_COPIES]:
         why = reason_text(copy, group.keep)
-        table.add_row("", *_cells(copy.image, Text(copy.grade), score_text(copy.score), why, wide=wide))
+        table.add_row("", *_cells(copy.image, Text(grade_text(copy)), score_text(copy.score), why, wide=wide))
     if (more := len(group.copies) - _MOST_COPIES) > 0:
         table.add_row("", "", "", "", "", Text(f"and {counted(more, 'more copy', 'more copies')}", _NOTE))
     table.add_section()

@@ -10,11 +10,24 @@ from lookalike.duplicates.results import Copy, CopyGroup, Duplicates
 from lookalike.results import IndexedImage
 
 _TOLD_BY_GRADE = ("same bytes", "same pixels")
+_CERTAIN = 0.995  # a probability that rounds to 100%
 
 
 def role_text(duplicates: Duplicates) -> str:
     """What the first image of each group is: "keep", or "reference" if it is one of another collection."""
     return "keep" if duplicates.against is None else "reference"
+
+
+def doubt_text(copy: Copy) -> str:
+    """The probability of an edited copy that is not quite certain to be one, as "88%"; else ""."""
+    if copy.grade != "edited copy" or copy.probability is None or copy.probability >= _CERTAIN:
+        return ""
+    return f"{round(100 * copy.probability)}%"
+
+
+def grade_text(copy: Copy) -> str:
+    """The grade of a copy, with the probability that it is one if that is not quite certain: "edited copy 88%"."""
+    return " ".join(filter(None, (copy.grade, doubt_text(copy))))
 
 
 def reason_text(copy: Copy, keep: IndexedImage) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # metrics loads numpy
     from lookalike.metrics import LabelQuality
 
 # The fields of an Evaluation that are left out, or converted in a way of their own.
-_OTHERS = ("kind", "target_recall", "points", "labels", "worst", "origin", "orders", "calibration")
+_OTHERS = ("kind", "target_recall", "points", "labels", "worst", "origin", "orders", "calibration", "copy_calibration")
 
 
 def as_dict(match: Match) -> dict[str, Any]:
@@ -42,6 +42,7 @@ def match_as_dict(match: Match) -> dict[str, Any]:
         "score": plain(match.score),
         "expected": plain(match.expected),
         "probability": plain(match.probability),
+        "copy_probability": plain(match.copy_probability),
         **_regions_of(match),
         **named("label", match.label),
         "width": match.width,
@@ -75,6 +76,7 @@ def copy_group_as_dict(group: "CopyGroup") -> dict[str, Any]:
             **_file_as_dict(copy.image),
             "grade": copy.grade,
             "score": plain(copy.score),
+            "probability": plain(copy.probability),
             "reason": without_surrogates(copy.reason),
         }
         for copy in group.copies
@@ -119,7 +121,8 @@ def evaluation_as_dict(evaluation: "Evaluation") -> dict[str, Any]:
         "origin": evaluation.origin and _origin_as_dict(evaluation.origin),
         "labels": [_label_as_dict(label) for label in evaluation.labels],
         "orders": [plain(vars(order)) for order in evaluation.orders],
-        "calibration": evaluation.calibration and _calibration_as_dict(evaluation.calibration),
+        "calibration": _calibration_as_dict(evaluation.calibration),
+        "copy_calibration": _calibration_as_dict(evaluation.copy_calibration),
         "worst": [_worst_as_dict(query) for query in evaluation.worst],
     }
 
@@ -138,7 +141,9 @@ def _label_as_dict(quality: "LabelQuality") -> dict[str, Any]:
     return {**plain(vars(quality)), **named("label", quality.label)}
 
 
-def _calibration_as_dict(calibration: "Calibration") -> dict[str, Any]:
+def _calibration_as_dict(calibration: "Calibration | None") -> dict[str, Any] | None:
+    if calibration is None:
+        return None
     measured = {name: plain(value) for name, value in vars(calibration).items() if name not in ("bins", "curve")}
     return {**measured, "bins": [plain(vars(each)) for each in calibration.bins]}
 

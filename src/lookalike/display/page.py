@@ -12,6 +12,7 @@ from lookalike.display.text import (
     attribute_text,
     chance_words,
     copies_text,
+    copy_words,
     is_all_chance,
     probability_text,
     region_text,
@@ -79,7 +80,8 @@ class _QueryTile(Tile):
 class _MatchTile(Tile):
     """A match as the templates show it; `bar` is its score in percent, at least 0.
 
-    `chance` says whether it is beyond chance or near it, `likely` how probable it is that its label is the query's.
+    `chance` says whether it is beyond chance or near it, `likely` how probable it is that its label is the query's,
+    `copied` how probable it is that it is a copy.
     `attributes` are those that the search was filtered by, each with its name and value.
     """
 
@@ -89,6 +91,7 @@ class _MatchTile(Tile):
     chance: str
     label: str
     likely: str
+    copied: str
     size: str
     is_query: bool
     attributes: list[tuple[str, str]]
@@ -146,6 +149,7 @@ def _match_tile(
         chance=chance_words(match),
         label=label,
         likely=probability_text(match),
+        copied=copy_words(match),
         size=size_text(match).replace("x", " \N{MULTIPLICATION SIGN} ") + region_text(match) + copies_text(match),
         is_query=match.is_query,
         attributes=[(safe_text(name), value) for name in filtered_by if (value := attribute_text(match, name))],

@@ -27,6 +27,7 @@ class Reliability:
         across: the ticks of the horizontal axis.
         down: the ticks of the vertical axis.
         error: the calibration error.
+        right: what a right match is: "has the query's label".
         tells: sentences on how well right first answers are told from wrong ones; none if that is not known.
     """
 
@@ -34,11 +35,12 @@ class Reliability:
     across: tuple[Tick, ...]
     down: tuple[Tick, ...]
     error: float
+    right: str
     tells: tuple[str, ...]
 
 
-def reliability(calibration: Calibration) -> Reliability:
-    """Lays out the bins of a calibration."""
+def reliability(calibration: Calibration, right: str) -> Reliability:
+    """Lays out the bins of a calibration; `right` says what a right match is."""
     marks = (
         BinMark(
             100 * each.told,
@@ -52,6 +54,7 @@ def reliability(calibration: Calibration) -> Reliability:
         tuple(Tick(100 * tick, f"{tick:g}") for tick in _TICKS),
         tuple(Tick(100 * (1 - tick), f"{tick:g}") for tick in _TICKS),
         calibration.error,
+        right,
         tuple(_tells(calibration)),
     )
 

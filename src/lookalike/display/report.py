@@ -16,15 +16,16 @@ from lookalike.display.thumbnail import Thumbnail, thumbnails
 from lookalike.evaluation.results import Evaluation, WorstQuery
 from lookalike.results import Match
 
+_LABELLED, _COPIED = "has the query\N{RIGHT SINGLE QUOTATION MARK}s label", "is the original"  # a right match
 _SIDE = 200  # pixels: sharp with eleven images in a row, about 7 kB each as a JPEG
 
 
 def report(evaluation: Evaluation, *, title: str | None = None, path: str | os.PathLike[str] | None = None) -> str:
     """Returns a complete HTML page: the numbers, recall against time, the precision of each label, the worst queries.
 
-    Thumbnails and the plots are embedded; the page runs no script and loads nothing. Precision and probabilities are
-    left out if there are no labels, and the plot of recall if every search is exact. Links are relative to the page if
-    `path` says where it will be written and that is near the images (`html.address`).
+    Thumbnails and the plots are embedded; the page runs no script and loads nothing. Precision and probabilities of
+    labels are left out if there are no labels, and the plot of recall if every search is exact. Links are relative to
+    the page if `path` says where it will be written and that is near the images (`html.address`).
     """
     return render(
         "report.html",
@@ -32,7 +33,8 @@ def report(evaluation: Evaluation, *, title: str | None = None, path: str | os.P
         evaluation=evaluation,
         plot=plot(evaluation) if evaluation.points else None,
         advice=order_advice(evaluation.orders),
-        told=reliability(evaluation.calibration) if evaluation.calibration else None,
+        told=reliability(evaluation.calibration, _LABELLED) if evaluation.calibration else None,
+        copies=reliability(evaluation.copy_calibration, _COPIED) if evaluation.copy_calibration else None,
         worst=list(_worst(evaluation.worst, path)),
         origin=origin_text(evaluation.origin),
     )

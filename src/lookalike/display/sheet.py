@@ -15,7 +15,7 @@ from lookalike import arguments
 from lookalike.display import write_file
 from lookalike.display.fonts import can_shape
 from lookalike.display.lettering import Lettering
-from lookalike.display.text import chance_text, label_text, role_text, safe_text, score_text
+from lookalike.display.text import chance_text, copy_words, label_text, role_text, safe_text, score_text
 from lookalike.display.thumbnail import Thumbnail, thumbnails
 from lookalike.errors import FontWarning, Hint, UsageError
 from lookalike.images import marks
@@ -31,7 +31,8 @@ _FORMATS: dict[str, Literal["JPEG", "PNG"]] = {".jpg": "JPEG", ".jpeg": "JPEG", 
 def sheet(matches: Matches, *, columns: int | None = None, side: int = 240) -> Image.Image:
     """Draws the queries, each in a frame, and then the matches, best first, with rank, score, label and name.
 
-    Beside the label are the probability that it is the query's, and whether the match is nearer than chance.
+    Beside the label are the probability that it is the query's, that of the match being an edited copy, and whether it
+    is nearer than chance.
 
     The letters come from fonts of the extra `fonts` and of the system. If none has a letter, it is shown without its
     accents or as an escape, and a FontWarning says so.
@@ -143,7 +144,7 @@ def _captions(matches: Matches, shown: Sequence[Thumbnail]) -> list[tuple[str, s
     for rank, match in enumerate(matches, 1):
         label = "query" if match.is_query else label_text(match)
         score = f"{score_text(match.score)} {chance_text(match)}".strip()
-        first.append("   ".join(filter(None, (str(rank), score, label))))
+        first.append("   ".join(filter(None, (str(rank), score, copy_words(match), label))))
     queries = len(matches.queries)
     names = [thumbnail.name.rpartition("/")[2] for thumbnail in shown[:queries]]
     names += _distinct_names([thumbnail.name for thumbnail in shown[queries:]])

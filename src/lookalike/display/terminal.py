@@ -10,6 +10,7 @@ from lookalike.display.text import (
     attribute_text,
     chance_text,
     copies_text,
+    copy_text,
     probability_text,
     region_text,
     safe_text,
@@ -31,6 +32,8 @@ _BESIDE = 2  # lines that stay free: a message, and the prompt of the shell
 _LABEL_COLUMNS = 16
 _ATTRIBUTES, _ATTRIBUTE_COLUMNS = 3, 12  # the attributes that are shown, and the columns of each
 _QUERY_MARK = " (query)"
+# Columns that there are only if they say something of a match.
+_TOLD: dict[str, Callable[[Match], str]] = {"chance": chance_text, "a copy": copy_text}
 _MIN_COLUMNS = 8  # of a name, however narrow the terminal
 
 
@@ -74,9 +77,9 @@ def table(matches: Matches) -> "Table":
     table.add_column("", justify="right", style="dim", no_wrap=True)
     table.add_column("id", justify="right", style="dim", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
-    has_chance = any(map(chance_text, matches))
-    if has_chance:
-        table.add_column("chance", no_wrap=True)
+    told = [(name, text) for name, text in _TOLD.items() if any(map(text, matches))]
+    for column, _ in told:
+        table.add_column(column, no_wrap=True)
     table.add_column("label", no_wrap=True)
     shown = matches.filtered_by[:_ATTRIBUTES]
     for name in shown:
@@ -94,8 +97,8 @@ def table(matches: Matches) -> "Table":
         likely = f" {found}" if (found := probability_text(match)) else ""
         cell = Cell(shortened(label, _LABEL_COLUMNS), shortened, likely), Cell(name, shortened_path, mark, link)
         # rich reads plain strings as markup, in which [red].jpg is a colour.
-        told = [score, chance_text(match)] if has_chance else [score]
-        table.add_row(Text(number), Text(id_), *map(Text, told), cell[0], *map(Text, facts), cell[1])
+        near = [score, *(text(match) for _, text in told)]
+        table.add_row(Text(number), Text(id_), *map(Text, near), cell[0], *map(Text, facts), cell[1])
     return table
 
 

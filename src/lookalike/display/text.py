@@ -12,6 +12,7 @@ from lookalike.results import BEYOND_CHANCE, NEAR_CHANCE, IndexedImage, Match, R
 
 _SHORT = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 # The two zero-width joiners are invisible, but Persian, the Indic scripts and many emoji need them.
+_RATHER = 0.5  # the probability from which on it is told that a match is a copy
 _JOINERS = "\u200c\u200d"
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _MIDDLE = (0.4, 0.6)  # of a side: what lies between is neither left nor right
@@ -139,6 +140,19 @@ def probability_text(match: Match) -> str:
 def label_text(match: Match) -> str:
     """Formats the label of a match, with its probability if that is known: "dress 83%"; "" if it has none."""
     return " ".join(filter(None, (safe_text(match.label or ""), probability_text(match))))
+
+
+def copy_text(match: Match) -> str:
+    """Formats the probability that a match is an edited copy, if it is rather one than not, as "97%"; else ""."""
+    if match.copy_probability is None or match.copy_probability < _RATHER or match.is_query:
+        return ""
+    return f"{min(round(100 * match.copy_probability), 99)}%"
+
+
+def copy_words(match: Match) -> str:
+    """Says of a match that is rather an edited copy than not how probable that is: "a copy 97%"; "" of others."""
+    share = copy_text(match)
+    return share and f"a copy {share}"
 
 
 def is_all_chance(matches: Iterable[Match]) -> bool:

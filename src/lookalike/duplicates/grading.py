@@ -7,6 +7,7 @@ from typing import TypeAlias
 from lookalike.copies import thumbnails
 from lookalike.copies.changes import Changes
 from lookalike.copies.groups import group
+from lookalike.copies.probability import copy_probability
 from lookalike.copies.verification import LEAST_SCORE
 from lookalike.duplicates import comparing, keeping
 from lookalike.duplicates.examined import Numbered
@@ -120,7 +121,7 @@ class Grader:
     def _copy(self, member: _Numbered, keep: _Numbered, centre: _Numbered) -> Copy:
         """A member of a group with what makes it a copy: of the one to keep, or else of the centre."""
         if member.number == keep.number:
-            return Copy(member.image, "same bytes", 1.0, keep.image)
+            return Copy(member.image, "same bytes", 1.0, keep.image, None, copy_probability(1.0))
         pair = self._pair(member.number, keep.number) or self._compared_now(member.number, keep.number)
         original = keep
         if pair is None or (_rank(pair) < LEAST_SCORE and centre.number != member.number):
@@ -130,13 +131,14 @@ class Grader:
 
     def _graded(self, member: _Numbered, original: _Numbered, pair: ComparedPair | None) -> Copy:
         score = (pair and pair.score) or 0.0
+        probable = None if pair is None or pair.score is None else copy_probability(score)
         if pair and self._same_pixels(pair):
-            return Copy(member.image, "same pixels", 1.0, original.image)
+            return Copy(member.image, "same pixels", 1.0, original.image, None, copy_probability(1.0))
         if pair and score >= LEAST_SCORE and (changes := _changes(pair, member.number)):
-            return Copy(member.image, "edited copy", score, original.image, changes)
+            return Copy(member.image, "edited copy", score, original.image, changes, probable)
         if score >= LEAST_SCENE:
-            return Copy(member.image, "same scene", score, original.image)
-        return Copy(member.image, "alike", pair.cosine if pair else 0.0, original.image)
+            return Copy(member.image, "same scene", score, original.image, None, probable)
+        return Copy(member.image, "alike", pair.cosine if pair else 0.0, original.image, None, probable)
 
     def _pair(self, one: int, other: int) -> ComparedPair | None:
         numbers = min(one, other), max(one, other)

@@ -28,6 +28,8 @@ class Copy:
         original: the image that it is a copy of: the one that is suggested to be kept or, if these two show different
             parts, another one of the group, which shows both.
         changes: what was done to `original` to make it, for an edited copy; else None.
+        probability: that one is an edited copy of the other, in (0, 1), by how well their pictures agree, if one in ten
+            pairs that are compared are copies; None if their pictures have not been compared.
     """
 
     image: IndexedImage
@@ -35,6 +37,7 @@ class Copy:
     score: float
     original: IndexedImage
     changes: "Changes | None" = None
+    probability: float | None = None
 
     @property
     def reason(self) -> str:

@@ -1,13 +1,15 @@
-"""Fits how probable it is that a match has the label of its query, and measures how far that holds.
+"""Fits how probable it is that a match has the label of its query, or is a copy, and measures how far that holds.
 
 The probability rises with the evidence: isotonic regression. The queries are divided into two halves, and each half is
 judged by a curve that the other half has taught; the curve that is kept is taught by all of them. Whether it counts
 beside a cosine how many relatives a query has is learned, too: where kinds are of different density it helps, else not.
+For copies the evidence is how far a match is beyond chance.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from lookalike.evaluation.results import Calibration, CalibrationBin
 from lookalike.metrics import Labels
 from lookalike.search.chance import Judged
 from lookalike.search.options import SearchOptions
-from lookalike.search.probability import MOST_KNOTS, Curve, FittedCurve
+from lookalike.search.probability import MOST_KNOTS, CopyCurve, FittedCurve, LabelCurve, beyond_chance
 from lookalike.search.snapshot import Snapshot
 from lookalike.storage.rows import Rows
 from lookalike.storage.vectors import single, unit
@@ -26,7 +28,7 @@ Rightness = NDArray[np.bool_]
 
 FEWEST = 40  # queries; of fewer, a curve would be that of a few images
 SHOWN = 10  # the matches of each query whose probabilities are judged
-_RANKS = np.unique([*range(SHOWN), *np.geomspace(SHOWN + 1, 100, 10).round().astype(int) - 1])  # that teach the curve
+RANKS = np.unique([*range(SHOWN), *np.geomspace(SHOWN + 1, 100, 10).round().astype(int) - 1])  # that teach the curve
 _RELATIVES = (0.0, 0.5)  # what those of a query may count; on photographs, half and twice that are as good
 _BINS = 15
 _LEAST_GROUP = 20  # matches of about as much evidence, taken together
@@ -35,17 +37,20 @@ _SEED = 13
 
 @dataclass(frozen=True)
 class Asked:
-    """The matches of a query that have a label, best first.
+    """The matches of a query of which it is known whether they are right, best first.
 
     Attributes:
         near: what chance tells of each match.
         scores: the cosines, float64 (k,).
-        is_right: whether it has that, bool (k,).
+        is_right: whether it has the query's label, or is its original, bool (k,).
     """
 
     near: Judged
     scores: Numbers
     is_right: Rightness
+
+
+Fit: TypeAlias = Callable[[Sequence[Asked]], LabelCurve | CopyCurve]
 
 
 def measure(
@@ -67,33 +72,40 @@ def measure(
         asked.append(_ask(snapshot, rows[query], codes, labels.codes[query]))
         step()
     told = [each for each in asked if len(each.scores) and not np.isnan(each.near.centred).any()]
-    return calibration(told, snapshot.live.size) if len(told) >= FEWEST else None
+    return calibration(told, snapshot.live.size, fit_labels) if len(told) >= FEWEST else None
 
 
 def _ask(snapshot: Snapshot, row: np.int64, codes: Rows, code: np.int64) -> Asked:
     """Searches for the image of a row, which is left out."""
     vector = unit(single(snapshot.vectors.stored(np.array([row]))))
-    scores, found = snapshot.search(vector, SearchOptions(int(_RANKS[-1]) + 1), snapshot.live, extra=1)
+    scores, found = snapshot.search(vector, SearchOptions(int(RANKS[-1]) + 1), snapshot.live, extra=1)
     others = (found[0] != row) & (codes[found[0]] >= 0)
     near = found[0][others]
     return Asked(snapshot.judged(vector, near), scores[0][others].astype(np.float64), codes[near] == code)
 
 
-def calibration(asked: Sequence[Asked], vectors: int) -> Calibration:
+def calibration(
+    asked: Sequence[Asked], vectors: int, fit: Fit, groups: Rows | None = None, shown: int = SHOWN
+) -> Calibration:
     """Fits a curve to queries, and measures how far the probabilities of others hold that were held out.
 
     Args:
         asked: the queries, at least two; each has found something.
         vectors: the number of vectors that were searched.
+        fit: makes a curve of queries.
+        groups: of each query, the number of its group, from 0 on; queries of one are held out together. By default,
+            each is a group.
+        shown: the matches of each query whose probabilities are judged.
     """
-    halves = np.random.default_rng(_SEED).permutation(len(asked)) % 2
+    groups = np.arange(len(asked)) if groups is None else groups
+    halves = (np.random.default_rng(_SEED).permutation(groups.max() + 1) % 2)[groups]
     chances: list[Numbers] = [np.empty(0)] * len(asked)
     for half in (0, 1):
         curve = fit([each for each, own in zip(asked, halves, strict=True) if own != half])
         for number in np.flatnonzero(halves == half).tolist():
             chances[number] = curve.of(asked[number].near)
-    told = np.concatenate([each[:SHOWN] for each in chances])
-    bins = calibration_bins(told, np.concatenate([each.is_right[:SHOWN] for each in asked]))
+    told = np.concatenate([each[:shown] for each in chances])
+    bins = calibration_bins(told, np.concatenate([each.is_right[:shown] for each in asked]))
     best = np.array([each.is_right[0] for each in asked])
     centred = [each.near.centred[0] for each in asked]
     measures = [each[0] for each in chances], centred, [each.scores[0] for each in asked]
@@ -118,7 +130,7 @@ def fitted(found: Calibration | None, fingerprint: str) -> FittedCurve | None:
     return FittedCurve(found.curve, fingerprint, found.vectors, found.queries, found.error, now)
 
 
-def fit(asked: Sequence[Asked]) -> Curve:
+def fit_labels(asked: Sequence[Asked]) -> LabelCurve:
     """The curve that queries teach, with the weight of the relatives that tells right matches from wrong ones best."""
     right = np.concatenate([each.is_right[:SHOWN] for each in asked])
 
@@ -126,17 +138,22 @@ def fit(asked: Sequence[Asked]) -> Curve:
         evidence = [each.near.centred[:SHOWN] + relatives * each.near.relatives for each in asked]
         return auroc(np.concatenate(evidence), right) or 0.0
 
-    return _fit(asked, max(_RELATIVES, key=tells))
+    relatives = max(_RELATIVES, key=tells)
+    return LabelCurve(*_fit(asked, [each.near.centred + relatives * each.near.relatives for each in asked]), relatives)
 
 
-def _fit(asked: Sequence[Asked], relatives: float) -> Curve:
-    """The curve that queries teach, with that weight of the relatives.
+def fit_copies(asked: Sequence[Asked]) -> CopyCurve:
+    """The curve that queries teach which are edited copies."""
+    return CopyCurve(*_fit(asked, [beyond_chance(each.near) for each in asked]))
+
+
+def _fit(asked: Sequence[Asked], told: Sequence[Numbers]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The knots of the curve that queries teach, of which that is the evidence.
 
     Matches of about as much evidence are taken together. One right one is added to those of the least evidence, and one
     wrong one to those of the most, so that nothing is certain.
     """
-    ranks = [_RANKS[len(each.scores) > _RANKS] for each in asked]
-    told = [each.near.centred + relatives * each.near.relatives for each in asked]
+    ranks = [RANKS[len(each.scores) > RANKS] for each in asked]
     evidence = np.concatenate([each[which] for each, which in zip(told, ranks, strict=True)])
     right = np.concatenate([each.is_right[which] for each, which in zip(asked, ranks, strict=True)])
     order = np.argsort(evidence, kind="stable")
@@ -148,7 +165,7 @@ def _fit(asked: Sequence[Asked], relatives: float) -> Curve:
     sums[0] += 1
     sizes[0] += 1
     sizes[-1] += 1
-    return Curve(relatives, *_through_blocks(places, isotonic(sums / sizes, sizes), sizes))
+    return _through_blocks(places, isotonic(sums / sizes, sizes), sizes)
 
 
 def _through_blocks(places: Numbers, values: Numbers, weights: Numbers) -> tuple[tuple[float, ...], tuple[float, ...]]:

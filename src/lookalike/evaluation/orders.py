@@ -4,12 +4,13 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from lookalike import metrics
-from lookalike.errors import ImageError, IncompatibleError, ModelError, NoImageError, UsageError
+from lookalike.errors import NoImageError
+from lookalike.evaluation.copied_images import Copied
 from lookalike.evaluation.results import OrderQuality
 from lookalike.metrics import Numbers
 from lookalike.results import Match
@@ -20,36 +21,16 @@ from lookalike.storage.vectors import Vectors
 
 ORDERS = {"cosine": False, "refined": True}  # names, and `SearchOptions.refine`
 QUERIES = 200  # images of a label
-COPIED = 50  # images whose edited copies are searched for
+COPIED = 100  # images whose edited copies are searched for
 DEEP = 1000  # matches of which the average precision is taken
 _SEED = 11
-
-
-@dataclass(frozen=True)
-class Copied:
-    """Edited copies of an image.
-
-    Attributes:
-        sha256: of the image's file.
-        vectors: the unit vectors of its copies, float32 (1, dim) each.
-    """
-
-    sha256: bytes
-    vectors: Sequence[Vectors]
-
-
-CopiesOf = Callable[[int], Copied]
-"""Makes edited copies of an image of the collection, by its id; it raises what `_UNUSABLE` has if that cannot be."""
-
-# The file is gone, or cannot be used any more; the image has been removed; the encoder is not on this machine.
-_UNUSABLE = (ImageError, UsageError, IncompatibleError, ModelError)
 
 
 def compare(
     searcher: Searcher,
     labelled: Sequence[tuple[int, int]],
-    images: Sequence[int],
-    copies_of: CopiesOf,
+    copied: Sequence[Copied],
+    timed: Sequence[int],
     step: Callable[[], None],
 ) -> tuple[OrderQuality, ...]:
     """Measures each of `ORDERS` with the same queries.
@@ -57,32 +38,22 @@ def compare(
     Args:
         searcher: answers the queries.
         labelled: the ids of images whose label others have, each with the number of these others.
-        images: the ids of images whose edited copies are searched for.
-        copies_of: makes those.
-        step: is called after each query and each image that has been copied, `steps` times.
+        copied: images whose edited copies are searched for.
+        timed: the ids of images with which the time of a search is measured.
+        step: is called after each query of `labelled`, `steps` times in all.
     """
-    copied = [found for image in images if (found := _copied(image, copies_of, step))]
     orders = (_quality(name, searcher, labelled, copied, step) for name in ORDERS)
-    return tuple(replace(order, milliseconds=_milliseconds(searcher, images, ORDERS[order.name])) for order in orders)
+    return tuple(replace(order, milliseconds=_milliseconds(searcher, timed, ORDERS[order.name])) for order in orders)
 
 
-def steps(labelled: int, images: int) -> int:
-    """How often `compare` calls `step`."""
-    return len(ORDERS) * labelled + images
+def steps(labelled: int) -> int:
+    """How often `compare` calls `step` if it is given so many images of a label."""
+    return len(ORDERS) * labelled
 
 
 def drawn(count: int, most: int) -> Rows:
     """At most so many of the numbers below `count`, in order, the same ones each time."""
     return np.sort(np.random.default_rng(_SEED).permutation(count)[:most])
-
-
-def _copied(image_id: int, copies_of: CopiesOf, step: Callable[[], None]) -> Copied | None:
-    try:
-        return copies_of(image_id)
-    except _UNUSABLE:
-        return None
-    finally:
-        step()
 
 
 def _quality(

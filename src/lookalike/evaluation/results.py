@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from lookalike.index.operating_point import OperatingPoint
 from lookalike.metrics import LabelQuality
 from lookalike.results import Match, Matches, Origin
-from lookalike.search.probability import Curve
+from lookalike.search.probability import CopyCurve, LabelCurve
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class CalibrationBin:
 
     Attributes:
         told: the mean of their probabilities, in (0, 1).
-        found: the share of them that has the query's label, in [0, 1].
+        found: the share of them that is right, in [0, 1]: has the query's label, or is its original.
         matches: their number.
     """
 
@@ -62,17 +62,18 @@ class CalibrationBin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far it holds that a match has the query's label with the probability that is told (`Match.probability`).
+    """How far probabilities of matches hold (`Match.probability`, `Match.copy_probability`).
 
-    Each half of the queries was judged by what the other half has taught.
+    Right is a match with the query's label or, of an edited copy, its original. Each half of the queries was judged by
+    what the other half has taught.
 
     Attributes:
         queries: the number of queries.
         vectors: the number of vectors that were searched.
-        error: the expected calibration error of their first ten matches: the mean difference of the probability and
-            the share that is right, over the bins, in [0, 1].
-        auroc: the probability that a first match with the query's label has a larger probability than one with another
-            label; 0.5 is a guess. None if all are right, or none.
+        error: the expected calibration error of their first ten matches, for copies of the first one: the mean
+            difference of the probability and the share that is right, over the bins, in [0, 1].
+        auroc: the probability that a right first match has a larger probability than a wrong one; 0.5 is a guess. None
+            if all are right, or none.
         auroc_of_centred: likewise, by the cosine without the collection's mean.
         auroc_of_score: likewise, by the score.
         bins: fifteen with as many matches each, the lowest probabilities first.
@@ -86,7 +87,7 @@ class Calibration:
     auroc_of_centred: float | None
     auroc_of_score: float | None
     bins: tuple[CalibrationBin, ...]
-    curve: Curve
+    curve: LabelCurve | CopyCurve
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ class Evaluation:
         origin: the collection that was measured, or None if that is not known.
         orders: the orders that a search can give, each measured with the same queries, fewer than above.
         calibration: how far the probabilities hold that matches have the query's label, or None.
+        copy_calibration: how far those hold that matches are edited copies, likewise; of half of the queries, the
+            original is in the collection.
     """
 
     images: int
@@ -138,3 +141,4 @@ class Evaluation:
     origin: Origin | None = None
     orders: tuple[OrderQuality, ...] = ()
     calibration: Calibration | None = None
+    copy_calibration: Calibration | None = None

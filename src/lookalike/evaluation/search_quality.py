@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from lookalike import arguments, metrics
 from lookalike.errors import UsageError
-from lookalike.evaluation import calibration, orders
-from lookalike.evaluation.orders import CopiesOf
+from lookalike.evaluation import calibration, copy_calibration, orders
+from lookalike.evaluation.copied_images import Copied, CopiedImages
 from lookalike.evaluation.results import Calibration, Evaluation, WorstQuery
 from lookalike.index import tuning
 from lookalike.index.generation import Generation
@@ -46,7 +46,7 @@ class _Images:
 def evaluate_search(
     snapshots: Snapshots,
     searcher: Searcher,
-    copies_of: CopiesOf,
+    copied_images: CopiedImages,
     queries: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -55,7 +55,7 @@ def evaluate_search(
     Args:
         snapshots: the collection's states, of which the newest is measured.
         searcher: answers the queries.
-        copies_of: makes edited copies of an image.
+        copied_images: makes edited copies of images.
         queries: the most images to use as queries, at least 1.
         progress: called with the number of steps that are done, and their total.
 
@@ -66,7 +66,7 @@ def evaluate_search(
     queries = arguments.whole(queries, "queries", least=1)
     with snapshots.current() as snapshot:
         images = _images(snapshot.catalog)
-    return _Measurement(snapshot, images, searcher, copies_of, progress).evaluation(queries)
+    return _Measurement(snapshot, images, searcher, copied_images, progress).evaluation(queries)
 
 
 class _Measurement:
@@ -77,10 +77,11 @@ class _Measurement:
         snapshot: Snapshot,
         images: _Images,
         searcher: Searcher,
-        copies_of: CopiesOf,
+        copied_images: CopiedImages,
         progress: Callable[[int, int], None] | None,
     ) -> None:
-        self._snapshot, self._images, self._searcher, self._copies_of = snapshot, images, searcher, copies_of
+        self._snapshot, self._images, self._searcher = snapshot, images, searcher
+        self._copied_images = copied_images
         self._progress = progress or (lambda _done, _total: None)
         self._steps, self._done = 0, 0
 
@@ -89,9 +90,9 @@ class _Measurement:
             raise UsageError("there are fewer than two images that differ; there is nothing to compare")
         answerable = self._images.labels.answerable()
         asked = np.sort(np.random.default_rng(_SEED).permutation(answerable)[:queries])
-        compared, copied = asked[orders.drawn(len(asked), orders.QUERIES)], self._copied(queries)
+        compared, drawn = asked[orders.drawn(len(asked), orders.QUERIES)], self._drawn(queries)
         self._steps = min(queries, self._snapshot.live.size) + 3 * len(asked)
-        self._steps += orders.steps(len(compared), len(copied))
+        self._steps += orders.steps(len(compared)) + 2 * len(drawn)
         recalls, milliseconds, exact_milliseconds = self._recalls(queries)
         exact = self._parameters() is None  # which finds everything by definition
         answered = {position: answer for position in asked if (answer := self._answer(int(self._images.ids[position])))}
@@ -99,6 +100,7 @@ class _Measurement:
         at_1, at_10 = self._precision(answers, 1), self._precision(answers, 10)
         average = self._average_precision(asked)
         quality = metrics.overall(at_1, at_10, average)
+        copied = self._copied(drawn)
         return Evaluation(
             images=len(self._images.ids),
             queries=len(recalls),
@@ -113,7 +115,8 @@ class _Measurement:
             labels=metrics.by_label(self._images.labels, asked, at_1, at_10, average),
             worst=_worst(answers, average),
             calibration=self._calibration(asked),
-            orders=orders.compare(self._searcher, self._with_others(compared), copied, self._copies_of, self._step),
+            copy_calibration=self._copy_calibration(copied),
+            orders=orders.compare(self._searcher, self._with_others(compared), copied, drawn, self._step),
             **({} if self._snapshot.opened is None else _index_facts(self._snapshot.opened.card)),
         )
 
@@ -135,7 +138,20 @@ class _Measurement:
     def _calibration(self, asked: Rows) -> Calibration | None:
         return calibration.measure(self._snapshot, self._images.rows, self._images.labels, asked, self._step)
 
-    def _copied(self, queries: int) -> list[int]:
+    def _copied(self, drawn: list[int]) -> list[Copied]:
+        """Those of some images, by their ids, that could be edited."""
+        found = []
+        for image_id in drawn:
+            copied = self._copied_images.of(image_id)
+            found += [copied] if copied else []
+            self._step(1 if copied else 2)  # it is not searched for later
+        return found
+
+    def _copy_calibration(self, copied: list[Copied]) -> Calibration | None:
+        row_of = dict(zip(self._images.ids.tolist(), self._images.rows.tolist(), strict=True))
+        return copy_calibration.measure(self._snapshot, row_of, copied, self._copied_images.is_copy, self._step)
+
+    def _drawn(self, queries: int) -> list[int]:
         """The ids of the images whose edited copies are searched for."""
         drawn = orders.drawn(len(self._images.ids), min(queries, orders.COPIED))
         return [int(image_id) for image_id in self._images.ids[drawn]]

@@ -13,6 +13,7 @@ is itself in the sample is judged by the others, or it would hide its own surpri
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +90,12 @@ class Chance:
         self._rows, self._count = rows[sound], count
         self.centre = Centre(stored[sound])
         self._sample = unit(self.centre.taken_off(vectors[sound]))
+
+    def without(self, rows: Rows) -> "Chance":
+        """The same sample as if some rows were not in the collection; the mean stays."""
+        other, kept = copy(self), ~np.isin(self._rows, rows)
+        other._rows, other._sample, other._count = self._rows[kept], self._sample[kept], self._count - len(rows)
+        return other
 
     def judged(self, query: Vectors, rows: Rows, stored: Callable[[Rows], StoredVectors]) -> Judged:
         """Judges how near some rows are to a query.

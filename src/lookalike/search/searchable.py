@@ -75,7 +75,7 @@ class SearchableVectors:
         """The mean of the live rows, as far as a sample of them tells."""
         return self.sample.of(self.vectors, self.live).centre
 
-    def judged(self, query: Vectors, rows: Rows) -> Judged:
+    def judged(self, query: Vectors, rows: Rows, *, without: Rows | None = None) -> Judged:
         """Judges by a sample of the live rows how near some rows are to a query.
 
         Whether vectors are damaged is not checked.
@@ -83,8 +83,11 @@ class SearchableVectors:
         Args:
             query: a unit vector, float32 (1, dim).
             rows: int64 (k,).
+            without: rows that are taken for ones that are not there.
         """
         known = self.sample.of(self.vectors, self.live)
+        if without is not None:
+            known = known.without(without)
         blocks = np.split(rows, range(_BLOCK, len(rows), _BLOCK))
         return Judged.joined([known.judged(query, block, self.vectors.stored) for block in blocks])
 

@@ -14,7 +14,7 @@ from lookalike.images.region import grid
 from lookalike.results import Match, Region
 from lookalike.search.chance import Judged
 from lookalike.search.options import SearchOptions
-from lookalike.search.probability import KeptCurve
+from lookalike.search.probability import KeptCurves
 from lookalike.search.ranking import Ranked, best_of, judged, ranked
 from lookalike.search.snapshot import Snapshot, Snapshots
 from lookalike.storage.checksums import check_rows, read_checked
@@ -33,9 +33,9 @@ _HELD_QUERIES = 500  # nor does one of more queries, whose images take about a m
 class Searcher:
     """Finds a collection's images by vectors. Threads may share it."""
 
-    def __init__(self, snapshots: Snapshots, folder: Path, curve: KeptCurve) -> None:
-        """`folder` is what the keys of the images are relative to; `curve` tells how probable their labels are."""
-        self._snapshots, self._folder, self._curve = snapshots, folder, curve
+    def __init__(self, snapshots: Snapshots, folder: Path, curves: KeptCurves) -> None:
+        """`folder` is what the keys of the images are relative to; `curves` tell what is probable of them."""
+        self._snapshots, self._folder, self._curves = snapshots, folder, curves
         self._turns = Turns(cores(), patience_s=_TURN_S)
 
     @property
@@ -204,20 +204,21 @@ class Searcher:
         self, snapshot: Snapshot, answer: Ranked, near: Judged, query_regions: Sequence[Region | None]
     ) -> Iterator["_Told"]:
         """What is told of each row of an answer beside its image."""
-        probable = self._curve.probabilities(near, snapshot.live.size)
+        probable = self._curves.probabilities(near, snapshot.live.size)
         parts = grid(snapshot.regions.per_image) if snapshot.regions else ()
-        facts = zip(answer.scores, near.expected, probable, answer.part_rows, answer.query_parts, strict=True)
-        for score, expected, probability, part_row, query_part in facts:
+        numbers = answer.scores, near.expected, probable.label, probable.copy
+        facts = zip(*numbers, answer.part_rows, answer.query_parts, strict=True)
+        for score, expected, label, copy, part_row, query_part in facts:
             region = parts[part_row % len(parts)] if part_row >= 0 else None
-            yield _Told(float(score), float(expected), float(probability), region, query_regions[query_part])
+            yield _Told(float(score), float(expected), float(label), float(copy), region, query_regions[query_part])
 
     def _match(self, image: StoredImage, told: "_Told") -> Match:
         # Stored vectors are rounded to half precision, which leaves their lengths within some 1e-4 of 1.
         cosine = min(max(told.score, -1.0), 1.0)
         path = self._folder / image.key
         facts = image.label, image.width, image.height, image.attributes
-        known = None if math.isnan(told.expected) else told.expected
-        likely = None if image.label is None or math.isnan(told.probability) else told.probability
+        numbers = told.expected, told.label_probability, told.copy_probability
+        expected, label, copied = (None if math.isnan(each) else each for each in numbers)
         return Match(
             image.id,
             image.key,
@@ -225,8 +226,9 @@ class Searcher:
             cosine,
             *facts,
             sha256=image.sha256,
-            expected=known,
-            probability=likely,
+            expected=expected,
+            probability=None if image.label is None else label,
+            copy_probability=copied,
             region=told.region,
             query_region=told.query_region,
         )
@@ -238,7 +240,8 @@ class _Told:
 
     score: float
     expected: float = math.nan
-    probability: float = math.nan
+    label_probability: float = math.nan
+    copy_probability: float = math.nan
     region: Region | None = None
     query_region: Region | None = None
 

@@ -42,6 +42,11 @@ class Found(BaseModel):
     probability: Share | None = Field(
         description="That it has the query's label, for a query of one image; null if nobody can tell.", examples=[0.83]
     )
+    copy_probability: Share | None = Field(
+        description="That it is an edited copy of the query or the query one of it, if every second query has one in"
+        " the collection; null as for `probability`.",
+        examples=[0.02],
+    )
     region: Part | None = Field(
         None, description="The part of the image that is nearest to the query; absent if that is the whole image."
     )

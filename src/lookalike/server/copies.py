@@ -90,6 +90,7 @@ def _group(group: CopyGroup, decided: _Decisions, folds: Groups) -> dict[str, An
                 **members(copy.image),
                 "grade": copy.grade,
                 "agreement": copy.score,
+                "probability": copy.probability,
                 "reason": without_surrogates(copy.reason),
             }
             for copy in group.copies

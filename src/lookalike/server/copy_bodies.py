@@ -21,6 +21,9 @@ class CopyOfImage(DecidedImage):
 
     grade: str = Field(description="How close it is: same bytes, same pixels, edited copy, same scene, or alike.")
     agreement: float = Field(description="How well the two pictures agree, in [0, 1].")
+    probability: float | None = Field(
+        description="That one of both is an edited copy of the other; null if their pictures were not compared."
+    )
     reason: str = Field(description="Why, in words.")
 
 

@@ -13,7 +13,7 @@ photos/.lookalike/            the directory of the collection, if no other is na
   vectors.faiss               their vectors; vectors.000001.faiss after the first compaction
   regions.000001.faiss        the vectors of parts of the images, if there are any
   orders.json                 which order of the matches is better, as `evaluate` has found
-  probability.json            how probable it is that a match has the query's label, likewise
+  probability.json            how probable a label and a copy are, likewise
   pictures.sqlite             small pictures of the images, and which are copies, as `duplicates` has found
   index/000003.faiss, .json   a generation of the index, and what is known of it
   data.000001/                catalog, vectors and index of a later model, in place of those above

@@ -1,9 +1,11 @@
 """What chance tells of matches, and how probable their labels are, on the page."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from playwright.sync_api import expect
 
+from lookalike.search.probability import CopyCurve, FittedCurves
 from tests.server.page.conftest import OpenPage, address_of
 from tests.support.crowds import crowd
 from tests.support.http_service import running
@@ -65,4 +67,26 @@ def test_the_probability_of_a_label_is_beside_an_enlarged_match(
         tile(page, first.id).locator(".enlarge").click()
         told = f"same label as the query: {round(100 * first.probability)} %"
         expect(page.locator("#viewer-match figcaption")).to_contain_text(told)
+        open_page("about:blank")
+
+
+def test_what_is_probably_a_copy_says_so_beside_the_enlarged_match(
+    open_page: OpenPage, complaints: Complaints, tmp_path: Path
+) -> None:
+    complaints.announce("404")  # there are no files
+    with kinds(tmp_path.resolve() / "photos", 200) as collection, running(collection) as service:
+        collection.evaluate()
+        learned = collection.info().probability
+        assert learned is not None
+        for told, words in ((0.966, "a copy: 97 %"), (0.4, "")):
+            copies = replace(learned, curve=CopyCurve((0.0,), (told,)))
+            collection._curves.keep(FittedCurves(learned, copies))
+            page = open_page("/?plus=id:1", base=address_of(service))
+            first = collection.search_id(1, k=1)[0]
+            tile(page, first.id).hover()
+            tile(page, first.id).locator(".enlarge").click()
+            caption = page.locator("#viewer-match figcaption")
+            expect(caption).to_contain_text("same label as the query")
+            assert ("a copy" in caption.inner_text()) == bool(words)
+            assert words in caption.inner_text()
         open_page("about:blank")

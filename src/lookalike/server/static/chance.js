@@ -6,6 +6,7 @@ import { byId } from "./element.js";
 
 const BEYOND = 0.1; // so many expected as near by chance, or fewer, are beyond it
 const NEAR = 1;
+const RATHER = 0.5; // the probability from which on it is told that a match is a copy
 
 /** "beyond chance", "near chance", or "" for what any query finds, or where nobody can tell. @param {Image} image */
 export function chanceText({ expected }) {
@@ -17,6 +18,12 @@ export function chanceText({ expected }) {
 export function probabilityText({ probability }) {
   if (typeof probability !== "number") return "";
   return `same label as the query: ${Math.min(Math.max(Math.round(100 * probability), 1), 99)} %`;
+}
+
+/** "a copy: 97 %" of what is rather an edited copy of the query, or the query of it, than not; else "". @param {Image} image */
+export function copyText({ copy_probability: share }) {
+  if (typeof share !== "number" || share < RATHER) return "";
+  return `a copy: ${Math.min(Math.round(100 * share), 99)} %`;
 }
 
 /** How many matches are beyond chance. @param {Image[]} images */

@@ -5,12 +5,13 @@ import { ratioOf, srcset, thumbnail } from "./images.js";
 
 /**
  * @typedef {import("./images.js").Image & {decision: import("./decisions.js").Decision}} Decided
- * @typedef {Decided & {grade: string, agreement: number, reason: string}} Copy
+ * @typedef {Decided & {grade: string, agreement: number, probability: number | null, reason: string}} Copy
  * @typedef {{keep: Decided, why: string, copies: Copy[]}} Group
  * @typedef {{decide: (ids: number[], decision: import("./decisions.js").Decision) => void,
  *   look: (group: Group, copy: Copy) => void, canDecide: boolean}} Acts what the widgets of a group do
  */
 
+const CERTAIN = 0.995; // a probability that rounds to 100 %
 const SIDE = 240; // pixels of the page, the height of an image
 const NAMES = /** @type {const} */ ({ marked: "Marked as a copy", kept: "Kept" });
 
@@ -39,7 +40,9 @@ function keepElement({ keep, why }, acts) {
 /** @param {Group} group @param {Copy} copy @param {Acts} acts */
 function copyElement(group, copy, acts) {
   const sure = copy.grade.startsWith("same ") && copy.agreement === 1 ? "" : ` ${copy.agreement.toFixed(2)}`;
-  const told = make("p", { class: "grade" }, make("strong", { text: copy.grade }), sure);
+  const isDoubtful = copy.grade === "edited copy" && copy.probability !== null && copy.probability < CERTAIN;
+  const doubt = isDoubtful ? `, ${Math.round(100 * (copy.probability ?? 0))} % probable` : "";
+  const told = make("p", { class: "grade" }, make("strong", { text: copy.grade }), sure, doubt);
   return imageElement(copy, acts, told, () => acts.look(group, copy));
 }
 

@@ -1,6 +1,6 @@
 /** Shows an image large beside the query; both zoom in step. */
 import { termImage } from "./box.js";
-import { chanceText, probabilityText } from "./chance.js";
+import { chanceText, copyText, probabilityText } from "./chance.js";
 import { nameAndFolder, number, scoreText } from "./counts.js";
 import { byId } from "./element.js";
 import { thumbnail } from "./images.js";
@@ -64,7 +64,7 @@ export class Viewer {
     const facts = [folder && `Folder ${folder}`, image.label && `Label ${image.label}`, image.width ? `${number(image.width)} × ${number(image.height)}` : "", attributesText(image)];
     byId("viewer-facts").textContent = facts.filter(Boolean).join(" · ");
     const score = image.score === undefined ? "" : `Score ${scoreText(image.score)}`;
-    const caption = [score, chanceText(image), probabilityText(image)].filter(Boolean).join(" · ");
+    const caption = [score, chanceText(image), copyText(image), probabilityText(image)].filter(Boolean).join(" · ");
     byId("viewer-match").querySelector("figcaption").textContent = caption;
     byId("viewer-original").href = `/v1/images/${image.id}/original`;
     this.refresh();
