@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
@@ -91,7 +92,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, CopyGro
     folder.mkdir()
     for seed, (name, (edit, quality, *_)) in enumerate(EDITS.items()):
         save(scene(seed, 800, 600), folder / f"{name}.jpg", 95)
-        save(edit(scene(seed, 800, 600)), folder / f"{name}, edited.jpg", quality, age=5)
+        age = 0 if name == "quality 10" else 5
+        save(edit(scene(seed, 800, 600)), folder / f"{name}, edited.jpg", quality, age=age)
     with lookalike.create(folder, encoder=DimEncoder()) as collection:
         collection.add(folder)
         found = collection.duplicates(nearest=2 * len(EDITS))
@@ -127,6 +129,16 @@ def test_of_a_file_and_the_same_under_another_name_the_older_one_is_kept(folder:
     os.utime(folder / "b.jpg", ns=(OLD_NS - 1,) * 2)
     group = the_group(folder)
     assert (group.keep.key, group.why) == ("b.jpg", "the oldest file")
+
+
+def test_more_bytes_make_no_younger_file_better(folder: Path) -> None:
+    """Noise does, and so does saving a picture again that was compressed much."""
+    save(scene(6), folder / "old.jpg", 40, age=5)
+    noise = np.random.default_rng(1).normal(0, 12, (300, 400, 3))
+    save(Image.fromarray(np.clip(np.asarray(scene(6)) + noise, 0, 255).astype(np.uint8)), folder / "noise.jpg", 95)
+    assert (folder / "noise.jpg").stat().st_size > 2 * (folder / "old.jpg").stat().st_size
+    group = the_group(folder)
+    assert (group.keep.key, group.why) == ("old.jpg", "the oldest file")
 
 
 def test_a_framed_copy_is_kept_before_a_thumbnail(folder: Path) -> None:

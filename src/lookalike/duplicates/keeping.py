@@ -9,8 +9,10 @@ The rule, in this order; what is equal is decided by the next:
    like that around it counts as if it had a quarter of its pixels, so that it is suggested only before one that shows
    the same in less than half the width and height.
 3. The one that nothing was added to.
-4. Of JPEGs of one size, one that has not been compressed to less than half the bytes of another one.
-5. The oldest file; then one in a lossless format, if not all show exactly the same; then the one indexed first.
+4. The oldest file.
+5. Of JPEGs of one size, one that has not been compressed to less than half the bytes of another one; then one in a
+   lossless format, if not all show exactly the same; then the one indexed first. Neither tells more than the age: what
+   was saved again with more bytes, or with noise, is no better for it.
 
 What was written on a picture, and what was retouched, cannot be told from what was there before. So the oldest file
 decides between an image and the same with a text or a logo on it.
@@ -110,10 +112,10 @@ def traits(changes: Mapping[int, Changes], centre: int) -> dict[int, Traits]:
 
 
 _PIXELS = 1  # the place in a rank
-_Rank = tuple[bool, float, bool, bool, int, bool, int]
+_Rank = tuple[bool, float, bool, int, bool, bool, int]
 _WHYS = (
-    *("the whole picture", "the most pixels", "nothing was added to it", "the least compressed"),
-    *("the oldest file", "not compressed with loss", "indexed first"),
+    *("the whole picture", "the most pixels", "nothing was added to it", "the oldest file"),
+    *("the least compressed", "not compressed with loss", "indexed first"),
 )
 
 
@@ -124,7 +126,7 @@ def _rank(member: Member, largest: Mapping[tuple[int, int], int], same_pixels: b
     counted = member.pixels / (_ADDED_COSTS if shown.added else 1)
     biggest = largest.get((image.width, image.height), 0) if _suffix(image) in _JPEG and not same_pixels else 0
     lossy = _suffix(image) not in _LOSSLESS and not same_pixels
-    return shown.lacks, -counted, shown.added, size < _MUCH_COMPRESSED * biggest, changed_ns, lossy, image.id
+    return shown.lacks, -counted, shown.added, changed_ns, size < _MUCH_COMPRESSED * biggest, lossy, image.id
 
 
 def _why(first: _Rank, second: _Rank, has_more_pixels: bool) -> str:
