@@ -40,7 +40,8 @@ class Changes:
             "darker", or "" if there is no such difference.
         area: how large the first is if the second has the area 1 and both show everything at one size: 0.5 of a crop to
             half of the area, whatever its number of pixels; 1 if they show the same.
-        only_margin: whether all that one shows beyond the other is a margin of plain colour, which goes on in it.
+        only_margin: whether all that one shows beyond the other is a margin of plain colour, perhaps with a text on it,
+            and that colour goes on in the other.
     """
 
     extent: Extent

@@ -19,7 +19,7 @@ what it shows."""
 # Chosen on 110 photographs, 15 scenes and 24 drawings, each with 18 mounts, borders, captions, screenshots and such,
 # and in 10 crops. On 59 other photographs, 0.97 of 504 of the former are called a frame, and 0.002 of 466 crops. The
 # strength of the edges along the border alone, above 1.7, did so with 0.90 and 0.044 of those that it was tried on.
-_PLAIN, _MOSTLY_PLAIN = 0.9, 0.65  # shares of what is around, of one colour
+_PLAIN, _MOSTLY_PLAIN = 0.85, 0.65  # shares of what is around, of one colour; the rest may be a text
 _LIKE = 12.0  # of 255, how far its red, green and blue may be from it
 _ENDS, _ENDS_CLEARLY, _ENDS_WHOLLY = 0.3, 0.5, 0.8  # shares of the border along which colours jump
 _JUMP = 20.0  # of 255, in red, green or blue
