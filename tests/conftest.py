@@ -12,12 +12,14 @@ import lookalike
 from lookalike import Collection
 from lookalike.images.reading import FileStatus
 from lookalike.storage import sqlite
+from tests.support import optional_packages
 from tests.support.pictures import ColourEncoder, draw
 from tests.support.unsynced import fsync, set_durability, unsynced
 
 
 def pytest_configure() -> None:
     """Lets Ctrl-C reach the processes that tests start, also where a script runs pytest in the background."""
+    optional_packages.started.set()
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.setdefault("LOOKALIKE_TRUST", tempfile.mkdtemp(prefix="lookalike-trust-"))  # and not the user's own

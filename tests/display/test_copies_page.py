@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from PIL import Image
 import lookalike
 from lookalike.display.copies_page import page, write_page
 from lookalike.display.html import mark_uri
-from lookalike.display.text import safe_text
+from lookalike.display.text import date_text, safe_text
 from lookalike.duplicates.results import Duplicates
 from lookalike.errors import UsageError
+from lookalike.results import Origin
 from tests.support import browser
 from tests.support.browser import Inspection
 from tests.support.copied_images import HOSTILE, edited_group, hostile_groups
@@ -173,8 +175,17 @@ def test_links_are_relative_to_the_page_and_the_footer_says_what_wrote_it(found:
     write_page(found, folder / "page.html")
     text = (folder / "page.html").read_text()
     assert re.findall('<a href="([^"]*)"', text) == ["./scene.png", "./twice.png", "./logo.png", "./sub/crop.png"]
-    assert f"<p>Lookalike {lookalike.__version__}, 2" in text
+    assert f"<p>Lookalike {lookalike.__version__}</p>" in text
+    assert "compared by the model" not in text  # it is not known where these come from
     write_page(found, folder / "page.html")  # an earlier page is replaced
+
+
+def test_the_footer_says_which_images_which_model_and_when(found: Duplicates) -> None:
+    at = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
+    text = page(replace(found, origin=Origin(Path("/photos/<b>"), "a-model (int8)", "0123456789abcdef", at)))
+    footer = re.sub("<[^>]*>", "", text[text.rindex("<p>Images of") :])
+    assert "Images of /photos/&lt;b&gt;, compared by the model a-model (int8) (fingerprint 0123456789ab)." in footer
+    assert f"Lookalike {lookalike.__version__}, {date_text(at)}" in footer
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ import pytest
 
 import lookalike
 from lookalike import Collection
+from lookalike.copies.changes import Changes
 from lookalike.copies.probability import copy_probability
+from lookalike.duplicates import comparing
 from lookalike.duplicates.results import CopyGroup, Duplicates, Grade
 from lookalike.errors import IncompatibleError, UsageError
 from tests.support.edited_pictures import EDITED, DimEncoder, scene
@@ -72,7 +74,7 @@ def test_copies_are_found_with_grade_reason_and_the_one_to_keep(collection: Coll
         "5-pixels.bmp shows the same pixels as 5.png",
     }
     assert groups["1.png"].why == "the whole picture"
-    assert groups["3.png"].why == "the whole picture"  # though its copy has more pixels
+    assert groups["3.png"].why == "nothing was added to it"  # though its copy has more pixels
     assert [copy.score for copy in groups["4.png"].copies] == [1.0]
     assert all(0.65 <= copy.score <= 1 for group in found.groups for copy in group.copies)
     for copy in (copy for group in found.groups for copy in group.copies):
@@ -256,3 +258,12 @@ def test_an_empty_collection_has_no_copies(tmp_path: Path) -> None:
 def test_a_group_gives_all_of_its_images(collection: Collection) -> None:
     group: CopyGroup = collection.duplicates(grade="same bytes").groups[0]
     assert [image.key for image in group] == ["4.png", "4-bytes.png"]
+
+
+@pytest.mark.parametrize("area", ["NaN", "Infinity", "-1", "0", "1e9", '"x"', "null", "[]", "true"])
+def test_a_kept_comparison_with_an_area_that_no_picture_has_is_none(area: str) -> None:
+    kept = '{"extent": "crop", "mirrored": false, "angle": 0.0, "stretched": false, "tone": "", "area": %s}'
+    assert comparing.changes_of(kept % "0.25") == Changes(
+        "crop", mirrored=False, angle=0, stretched=False, tone="", area=0.25
+    )
+    assert comparing.changes_of(kept % area) is None

@@ -3,6 +3,8 @@
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from lookalike.duplicates.examined import Examined
 from lookalike.duplicates.folding import Folds
 from lookalike.duplicates.results import GRADES, Duplicates, Grade
 from lookalike.errors import IncompatibleError, UsageError
+from lookalike.results import Origin
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage import files, layout
 from lookalike.storage.manifest import Manifest
@@ -77,14 +80,9 @@ class Comparable(Browsable):
             count,
             lambda share: report(round(share * _STEPS), _STEPS),
         )
-        path = self._pictures()
-        if os.access(path if path.exists() else path.parent, os.W_OK):
-            return duplicate_search.find(path, wanted)
-        with tempfile.TemporaryDirectory() as place:  # a collection that can only be read
-            copied = Path(place, layout.PICTURES)
-            if path.exists():
-                durable.write_new(copied, files.read(path, max_bytes=_LARGEST))
-            return duplicate_search.find(copied, wanted)
+        made_by = self._manifest.made_by
+        origin = Origin(self.folder, str(made_by), made_by.fingerprint, datetime.now().astimezone())
+        return replace(self._found(wanted), origin=origin)
 
     def copies_revision(self) -> str:
         """A text that is another one after every change of what is known of copies."""
@@ -99,6 +97,16 @@ class Comparable(Browsable):
             collection that this one was compared with. Images that are only the same bytes are in no group.
         """
         return self._folds.groups()
+
+    def _found(self, wanted: Wanted) -> Duplicates:
+        path = self._pictures()
+        if os.access(path if path.exists() else path.parent, os.W_OK):
+            return duplicate_search.find(path, wanted)
+        with tempfile.TemporaryDirectory() as place:  # a collection that can only be read
+            copied = Path(place, layout.PICTURES)
+            if path.exists():
+                durable.write_new(copied, files.read(path, max_bytes=_LARGEST))
+            return duplicate_search.find(copied, wanted)
 
     def _pictures(self) -> Path:
         return self._manifest.data_directory(self.directory) / layout.PICTURES

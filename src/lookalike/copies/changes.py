@@ -9,6 +9,7 @@ from lookalike.copies.agreement import Agreement
 from lookalike.copies.features import Plane
 from lookalike.copies.prepared import PreparedPicture
 from lookalike.copies.registration import Affine, grid, inside, mapped, sampled
+from lookalike.copies.surrounding import surrounding
 
 Extent: TypeAlias = Literal["same", "crop", "cropped", "frame", "framed", "part"]
 """What the first picture shows of the second: the same, a crop of it, more than it ("cropped": the second is the crop),
@@ -19,13 +20,10 @@ the second in a frame, itself in a frame in the second, or each shows a part of 
 _WHOLE = 0.96  # share of a picture that lies in the other from which on all of it does; a trimmed edge goes unnoticed
 _WHOLE_TURNED = 0.8  # the same if it is turned by a small angle, which moves corners out
 _LEAST_SKEW = 0.12  # logarithm of the ratio of the scales in two directions; a change of perspective reaches 0.09
-_BORDER = 1.7  # strength of the edges along a border; crops have up to 1.5, frames and collages from 1.1 to 12
 _GREY, _COLOURED = 3.0, 8.0  # mean spread of red, green and blue, at most and at least
 _OTHER_COLOURS = 8.0  # mean difference of the colours, without the brightness; a logo makes up to 6
 _OTHER_BRIGHTNESS = 20.0  # mean difference
 _GRID, _POINTS = 6, 5  # places along a side where colours are compared, and points along the side of a place
-_BORDER_POINTS = np.linspace(0.1, 0.9, 40, dtype=np.float32)
-_DEPTHS = (0.0, 3.0, 5.0, 7.0)  # where jumps are measured, in steps from the border
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,10 @@ class Changes:
         stretched: whether width and height are scaled differently.
         tone: "grey", "colourless" (the second one is grey, the first is not), "colours" (other colours), "brighter",
             "darker", or "" if there is no such difference.
+        area: how large the first is if the second has the area 1 and both show everything at one size: 0.5 of a crop to
+            half of the area, whatever its number of pixels; 1 if they show the same.
+        only_margin: whether all that one shows beyond the other is a margin of plain colour, perhaps with a text on it,
+            and that colour goes on in the other.
     """
 
     extent: Extent
@@ -47,6 +49,8 @@ class Changes:
     angle: float
     stretched: bool
     tone: str
+    area: float = 1.0
+    only_margin: bool = False
 
     def in_words(self, first: str = "A", second: str = "B") -> str:
         """Says it in words, such as "A is a crop of B, mirrored".
@@ -88,7 +92,13 @@ class Changes:
         tones = {"grey": "colourless", "colourless": "grey", "brighter": "darker", "darker": "brighter"}
         angle = self.angle if self.mirrored or self.angle == 180 else -self.angle
         return Changes(
-            extents.get(self.extent, self.extent), self.mirrored, angle, self.stretched, tones.get(self.tone, self.tone)
+            extents.get(self.extent, self.extent),
+            self.mirrored,
+            angle,
+            self.stretched,
+            tones.get(self.tone, self.tone),
+            1 / self.area,
+            self.only_margin,
         )
 
     @property
@@ -124,50 +134,37 @@ def changes(first: PreparedPicture, second: PreparedPicture, affine: Affine, agr
         agreement: how well they agree by it.
     """
     mirrored, angle = affine.inverse().turn()
-    extent = _extent(first, second, affine, agreement, _WHOLE if affine.is_upright() else _WHOLE_TURNED)
-    return Changes(extent, mirrored, angle, affine.skew() > _LEAST_SKEW, _tone(first, second, affine))
+    whole = _WHOLE if affine.is_upright() else _WHOLE_TURNED
+    extent, only_margin = _extent(first, second, affine, agreement, whole)
+    return Changes(
+        extent,
+        mirrored,
+        angle,
+        affine.skew() > _LEAST_SKEW,
+        _tone(first, second, affine),
+        1.0 if extent == "same" else _area(first, second, affine),
+        only_margin,
+    )
+
+
+def _area(first: PreparedPicture, second: PreparedPicture, affine: Affine) -> float:
+    return affine.scale() ** 2 * first.levels[0].size / second.levels[0].size
 
 
 def _extent(
     first: PreparedPicture, second: PreparedPicture, affine: Affine, agreement: Agreement, whole: float
-) -> Extent:
+) -> tuple[Extent, bool]:
+    """What the first shows of the second, and whether all that one shows beyond the other is a margin."""
     all_of_first, all_of_second = agreement.of_first >= whole, agreement.of_second >= whole
     if all_of_first and all_of_second:
-        return "same"
+        return "same", False
     if all_of_first:
-        return "framed" if _border(first, second, affine) > _BORDER else "crop"
+        around = surrounding(first, second, affine)
+        return "framed" if around == "frame" else "crop", around == "margin"
     if all_of_second:
-        return "frame" if _border(second, first, affine.inverse()) > _BORDER else "cropped"
-    return "part"
-
-
-def _border(inner: PreparedPicture, outer: PreparedPicture, affine: Affine) -> float:
-    """How much stronger the edges of the outer picture are along the inner one's border than a little inside it.
-
-    It is the median of the sides that do not lie along the border of the outer picture; 0 if there is none.
-    """
-    ratios = [_border_side(inner, outer, affine, side) for side in range(4)]
-    found = [ratio for ratio in ratios if ratio is not None]
-    return float(np.median(found)) if found else 0.0
-
-
-def _border_side(inner: PreparedPicture, outer: PreparedPicture, affine: Affine, side: int) -> float | None:
-    step = 1.5 / affine.scale()  # in pixels of the inner picture
-    jumps = []
-    for depth in _DEPTHS:
-        before = mapped(affine, *_line(inner.levels[0].shape, side, (depth - 1) * step))
-        after = mapped(affine, *_line(inner.levels[0].shape, side, (depth + 1) * step))
-        if inside(outer.levels[0].shape, *before).mean() < 0.9:
-            return None
-        jumps.append(np.abs(sampled(outer.levels[0], *before) - sampled(outer.levels[0], *after)).mean())
-    return float(jumps[0] / (np.mean(jumps[1:]) + 2))
-
-
-def _line(shape: tuple[int, ...], side: int, depth: float) -> tuple[Plane, Plane]:
-    """Points along a side of a picture, that far inside."""
-    height, width = shape
-    across = np.full_like(_BORDER_POINTS, (width if side == 3 else height) - depth if side in (1, 3) else depth)
-    return (across, _BORDER_POINTS * height) if side >= 2 else (_BORDER_POINTS * width, across)
+        around = surrounding(second, first, affine.inverse())
+        return "frame" if around == "frame" else "cropped", around == "margin"
+    return "part", False
 
 
 def _tone(first: PreparedPicture, second: PreparedPicture, affine: Affine) -> str:

@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,8 @@ from lookalike import arguments
 from lookalike.copies.differences import Differences, differences
 from lookalike.display import write_file
 from lookalike.display.copies_text import file_bytes, grade_text, reason_text, role_text, totals_text
-from lookalike.display.html import Tile, mark_uri, render, tile
-from lookalike.display.text import bytes_text, date_text, safe_text, score_text, size_text
+from lookalike.display.html import Tile, mark_uri, origin_text, render, tile
+from lookalike.display.text import bytes_text, safe_text, score_text, size_text
 from lookalike.display.thumbnail import Thumbnail, thumbnails
 from lookalike.duplicates.results import Copy, CopyGroup, Duplicates
 from lookalike.results import IndexedImage
@@ -61,7 +60,7 @@ def page(
         is_marked=any(group.is_marked for group in groups),
         unread=[safe_text(image.key) for image in duplicates.unread[:_LIMIT]],
         unread_left=max(0, len(duplicates.unread) - _LIMIT),
-        date=date_text(datetime.now(UTC)),
+        origin=origin_text(duplicates.origin),
     )
 
 

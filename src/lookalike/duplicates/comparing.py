@@ -23,7 +23,8 @@ from lookalike.system import worker
 from lookalike.system.blas import one_thread
 
 # Of pictures and comparisons: another one makes what is kept worthless, and so do other decoders.
-REVISION = 1000 * 1 + revisions.CURRENT
+REVISION = 1000 * 2 + revisions.CURRENT
+_LEAST_AREA = 1e-4  # of a picture in another one
 _PREPARED = 1000  # pictures that are kept ready for comparison in each process, some 0.3 MB each
 _AT_ONCE = 4000  # pairs that a process gets at a time, which take some ten seconds
 _FEW = 300  # pairs for which no process is started
@@ -65,9 +66,10 @@ def changes_of(text: str) -> Changes | None:
     try:
         found = Changes(**json.loads(text))
         found.in_words()
+        is_size = isinstance(found.area, float) and _LEAST_AREA < found.area < 1 / _LEAST_AREA
     except (ValueError, TypeError, KeyError):
         return None
-    return found
+    return found if is_size and isinstance(found.only_margin, bool) else None
 
 
 def compared(kept: KeptPictures, first: int, second: int) -> Comparison | None:

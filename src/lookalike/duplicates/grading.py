@@ -11,7 +11,7 @@ from lookalike.copies.probability import copy_probability
 from lookalike.copies.verification import LEAST_SCORE
 from lookalike.duplicates import comparing, keeping
 from lookalike.duplicates.examined import Numbered
-from lookalike.duplicates.keeping import Member
+from lookalike.duplicates.keeping import Traits
 from lookalike.duplicates.results import GRADES, Copy, CopyGroup, Grade
 from lookalike.errors import ImageError, NoImageError
 from lookalike.results import IndexedImage
@@ -103,13 +103,13 @@ class Grader:
         """A group with the one to keep; the first number is the centre, of which all others are copies."""
         centre, *others = numbers
         found = [member for number in numbers for member in _images(number, self._ours)]
-        made, backwards = keeping.derived(dict(self._changes_from(centre, others)))
+        middle = next(each for each in found if each.number == centre)
+        traits = keeping.traits(dict(self._changes_from(centre, others)), centre)
         keep, why = keeping.best(
-            [Member(each.image, each.number in made or (each.number == centre and backwards)) for each in found],
+            [keeping.member(each.image, traits.get(each.number, Traits()), middle.image) for each in found],
             same_pixels=all(self._same_pixels(pair) for each in others if (pair := self._pair(centre, each))),
         )
         kept = next(each for each in found if each.image.id == keep.id)
-        middle = next(each for each in found if each.number == centre)
         return CopyGroup(keep, why, _ordered(self._copy(each, kept, middle) for each in found if each is not kept))
 
     def _changes_from(self, centre: int, others: Iterable[int]) -> Iterator[tuple[int, Changes]]:

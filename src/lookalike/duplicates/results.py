@@ -1,11 +1,11 @@
 """What a search for copies found: groups of images, each with one to keep, and why the others are its copies."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from lookalike.results import IndexedImage
+from lookalike.results import IndexedImage, Origin
 
 if TYPE_CHECKING:  # which loads numpy
     from lookalike.copies.changes import Changes
@@ -86,6 +86,7 @@ class Duplicates:
         unread: the images that could not be compared, since their files are gone or have changed.
         pending: the number of images that have not been compared with others yet.
         against: the folder of the reference collection, which the images to keep are in; None if there is none.
+        origin: the collection that the copies are in, its model and the date; None if that is not known.
     """
 
     groups: tuple[CopyGroup, ...]
@@ -94,6 +95,7 @@ class Duplicates:
     unread: tuple[IndexedImage, ...] = ()
     pending: int = 0
     against: Path | None = None
+    origin: Origin | None = field(default=None, compare=False)
 
     @property
     def copies(self) -> int:
