@@ -92,15 +92,23 @@ def sampled(planes: Plane, x: Plane, y: Plane) -> Plane:
     """
     height, width = planes.shape[-2:]
     x, y = np.clip(x - np.float32(0.5), 0, width - 1), np.clip(y - np.float32(0.5), 0, height - 1)
-    left, top = np.minimum(x.astype(np.int32), max(0, width - 2)), np.minimum(y.astype(np.int32), max(0, height - 2))
-    right, down = x - left, y - top
+    left, top = np.minimum(x.astype(np.intp), max(0, width - 2)), np.minimum(y.astype(np.intp), max(0, height - 2))
+    right, down = x - left.astype(np.float32), y - top.astype(np.float32)
     flat, start = planes.reshape(*planes.shape[:-2], -1), top * width + left
     step, row = min(1, width - 1), width * min(1, height - 1)
-    upper, lower = flat[..., start], flat[..., start + row]
-    upper = upper + (flat[..., start + step] - upper) * right
-    lower = lower + (flat[..., start + row + step] - lower) * right
-    found: Plane = upper + (lower - upper) * down
-    return found
+    upper, upper_right, lower, lower_right = (
+        np.take(flat, start + offset, axis=-1) for offset in (0, step, row, row + step)
+    )
+    upper = _between(upper, upper_right, right)
+    return _between(upper, _between(lower, lower_right, right), down)
+
+
+def _between(first: Plane, second: Plane, share: Plane) -> Plane:
+    """Interpolates in the memory of both."""
+    second -= first
+    second *= share
+    first += second
+    return first
 
 
 @lru_cache(maxsize=256)
