@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lookalike.copies.agreement import Agreement, agreement
+from lookalike.copies.eight_ways import WAYS
 from lookalike.copies.features import STEP
-from lookalike.copies.matching import WAYS, Placement, place
+from lookalike.copies.matching import Placement, place
 from lookalike.copies.prepared import PreparedPicture
 from lookalike.copies.registration import Affine, correlation, refined
 
@@ -96,14 +97,14 @@ def _tried(first: PreparedPicture, second: PreparedPicture, affine: Affine) -> A
 def _refined(first: PreparedPicture, second: PreparedPicture, affine: Affine, level: int, steps: int) -> Affine | None:
     other = _level(second, affine, level)
     scaled = _scaled(first, second, affine, level, other)
-    scaled = refined(first.normal[level], second.normal[other], scaled, steps=steps)
+    scaled = refined(first.normal(level), second.normal(other), scaled, steps=steps)
     found = _scaled(first, second, scaled, level, other, back=True)
     return found if found.usable() else None
 
 
 def _correlation(first: PreparedPicture, second: PreparedPicture, affine: Affine) -> float:
     other = _level(second, affine, _COARSE)
-    return correlation(first.normal[_COARSE], second.normal[other], _scaled(first, second, affine, _COARSE, other))
+    return correlation(first.normal(_COARSE), second.normal(other), _scaled(first, second, affine, _COARSE, other))
 
 
 def _level(second: PreparedPicture, affine: Affine, level: int) -> int:

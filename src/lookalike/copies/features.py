@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lookalike.copies.eight_ways import CELLS, DIMENSIONS, DIRECTIONS, coordinates
+
 STEP = 2**-0.5  # from one scale to the next
 # At most, on each level. With a quarter fewer, three quarters of the crops to a sixth are placed instead of 0.82.
 CORNERS = (60, 60, 50, 40, 25)
-_CELLS = np.array([-6.0, -2.0, 2.0, 6.0])  # pixels from the corner
-_DIRECTIONS = 8
-_ANGLES = 2 * np.pi / _DIRECTIONS * np.arange(_DIRECTIONS // 2)
+_ANGLES = 2 * np.pi / DIRECTIONS * np.arange(DIRECTIONS // 2)
 _HALF_CIRCLE = np.stack((np.cos(_ANGLES), np.sin(_ANGLES)), axis=1).astype(np.float32)  # the other half is opposite
-DIMENSIONS = len(_CELLS) ** 2 * _DIRECTIONS  # of a description
 _PAD = 8  # pixels around a level, so that cells may lie outside
 _APART = 2  # pixels: a corner is the strongest within a square of this half side
 _BAND = 32  # pixels that are blurred at once
@@ -35,7 +34,7 @@ class Features:
     Attributes:
         positions: complex64, shape (n,): x + iy in pixels of the picture, from its upper left corner.
         scales: float32, shape (n,): how many pixels of the picture one pixel of the corner's level is.
-        descriptions: float32, shape (n, 128): of length 1.
+        descriptions: float32, shape (n, 128): of length 1, in the coordinates of `eight_ways`.
     """
 
     positions: NDArray[np.complex64]
@@ -77,7 +76,7 @@ def features(levels: list[Plane]) -> Features:
     return Features(
         np.concatenate(positions).astype(np.complex64),
         np.concatenate(scales).astype(np.float32),
-        np.concatenate(descriptions).astype(np.float32),
+        coordinates(np.concatenate(descriptions)),
     )
 
 
@@ -153,9 +152,9 @@ def _highest_near(plane: Plane) -> Plane:
 
 def _describe(sloping: Plane, x: NDArray[np.int64], y: NDArray[np.int64]) -> Plane:
     maps = np.pad(blurred(_edges(sloping), 2), ((0, 0), (_PAD, _PAD), (_PAD, _PAD)))
-    offsets = _CELLS.astype(np.int64) + _PAD
+    offsets = CELLS.astype(np.int64) + _PAD
     rows, columns = y[:, None, None] + offsets[None, :, None], x[:, None, None] + offsets[None, None, :]
-    cells = np.take(maps.reshape(_DIRECTIONS, -1), (rows * maps.shape[2] + columns).ravel(), axis=1)
+    cells = np.take(maps.reshape(DIRECTIONS, -1), (rows * maps.shape[2] + columns).ravel(), axis=1)
     cells = np.ascontiguousarray(cells.T).reshape(len(x), DIMENSIONS)
     cells = np.minimum(cells / _length(cells), _STRONGEST)
     found: Plane = cells / _length(cells)
@@ -164,9 +163,9 @@ def _describe(sloping: Plane, x: NDArray[np.int64], y: NDArray[np.int64]) -> Pla
 
 def _edges(sloping: Plane) -> Plane:
     """The strength of the edges in each direction, those within 53 degrees of it: shape (8, h, w)."""
-    half = _DIRECTIONS // 2
+    half = DIRECTIONS // 2
     along = (_HALF_CIRCLE @ sloping.reshape(2, -1)).reshape(half, *sloping.shape[1:])
-    edges = np.empty((_DIRECTIONS, *sloping.shape[1:]), np.float32)
+    edges = np.empty((DIRECTIONS, *sloping.shape[1:]), np.float32)
     others = np.float32(0.6) * np.sqrt(sloping[0] * sloping[0] + sloping[1] * sloping[1])
     np.subtract(along, others, out=edges[:half])
     np.subtract(-along, others, out=edges[half:])
@@ -177,25 +176,3 @@ def _edges(sloping: Plane) -> Plane:
 def _length(rows: Plane) -> Plane:
     found: Plane = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None] + np.float32(1e-6)
     return found
-
-
-def turned_order(mirrored: bool, quarters: int) -> NDArray[np.int64]:
-    """How a description is permuted when its picture is mirrored, if so, and then turned clockwise by quarters.
-
-    Returns:
-        Shape (128,): `descriptions[:, turned_order(...)]` are those of the turned picture.
-    """
-    cells = _CELLS[None, :] + 1j * _CELLS[:, None]  # x + iy; the y axis points down, so that i turns clockwise
-    directions = np.exp(2j * np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS)
-    back = (-1j) ** quarters
-
-    def before(turned: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        turned = turned * back
-        return -turned.conj() if mirrored else turned
-
-    source = before(cells)
-    columns = np.rint((source.real - _CELLS[0]) / 4).astype(np.int64)
-    rows = np.rint((source.imag - _CELLS[0]) / 4).astype(np.int64)
-    turns = np.rint(np.angle(before(directions)) / (2 * np.pi / _DIRECTIONS)).astype(np.int64) % _DIRECTIONS
-    order: NDArray[np.int64] = ((rows * 4 + columns)[:, :, None] * _DIRECTIONS + turns).reshape(-1)
-    return order

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lookalike.copies.features import Plane
-from lookalike.copies.matching import WAYS
+from lookalike.copies.eight_ways import WAYS
 
 _SIDE = 64  # pixels of the square that is transformed
 _FREQUENCIES = np.arange(1, 17)
