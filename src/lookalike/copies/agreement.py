@@ -56,7 +56,7 @@ def agreement(first: Plane, second: Plane, affine: Affine) -> Agreement:
     """
     to_x, to_y = mapped(affine, *grid(first.shape))
     lies = inside(second.shape, to_x, to_y)
-    shares = float(lies.mean()), _share_inside(second.shape, first.shape, affine.inverse())
+    shares = float(lies.mean()), share_inside(second.shape, first.shape, affine.inverse())
     correlations, weights = _blocks(first, sampled(second, to_x, to_y), lies)
     total = float(weights.sum())
     if total == 0:
@@ -98,8 +98,8 @@ def _means(length: int) -> Plane:
     return ((places >= starts) & (places < starts + _BLOCK)).astype(np.float32) / np.float32(_BLOCK)
 
 
-def _share_inside(shape: tuple[int, ...], other: tuple[int, ...], affine: Affine) -> float:
-    """The share of a picture that lies in another."""
+def share_inside(shape: tuple[int, ...], other: tuple[int, ...], affine: Affine) -> float:
+    """The share of a picture that lies in another, by their heights and widths and the map between them."""
     x, y = grid((32, 32))
     x, y = x * np.float32(shape[1] / 32), y * np.float32(shape[0] / 32)
     return float(inside(other, *mapped(affine, x, y)).mean())
