@@ -17,7 +17,7 @@ def turned(plane: Plane, way: tuple[bool, int]) -> Plane:
 
 def descriptions(seed: int, count: int) -> NDArray[np.float32]:
     made = np.random.default_rng(seed).random((count, DIMENSIONS), np.float32)
-    return made / np.linalg.norm(made, axis=1, keepdims=True)
+    return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
 
 
 def test_the_cosines_in_each_way_are_those_of_permuted_descriptions() -> None:

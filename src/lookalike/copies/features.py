@@ -156,9 +156,10 @@ def _describe(sloping: Plane, x: NDArray[np.int64], y: NDArray[np.int64]) -> Pla
     rows, columns = y[:, None, None] + offsets[None, :, None], x[:, None, None] + offsets[None, None, :]
     cells = np.take(maps.reshape(DIRECTIONS, -1), (rows * maps.shape[2] + columns).ravel(), axis=1)
     cells = np.ascontiguousarray(cells.T).reshape(len(x), DIMENSIONS)
-    cells = np.minimum(cells / _length(cells), _STRONGEST)
-    found: Plane = cells / _length(cells)
-    return found
+    cells /= _length(cells)
+    np.minimum(cells, np.float32(_STRONGEST), out=cells)
+    cells /= _length(cells)
+    return cells
 
 
 def _edges(sloping: Plane) -> Plane:

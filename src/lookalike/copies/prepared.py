@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lookalike.copies import features, perceptual_hash
-from lookalike.copies.features import Features, Plane
 from lookalike.copies.eight_ways import WAYS
+from lookalike.copies.features import Features, Plane
 from lookalike.copies.registration import normalised
 
 LEVELS = 8  # scales, each 0.71 times the one before: from 128 pixels to 11

@@ -77,7 +77,7 @@ def compare(first: PreparedPicture, second: PreparedPicture) -> Comparison:
 
 
 def _score(found: Alignment, hash_likeness: float) -> float:
-    """The correlation, less what is unusual for an edit, more for like hashes; 0 if the overlap is too small to tell."""
+    """The correlation, less what is unusual for an edit, more for like hashes; 0 if the overlap is too small."""
     shares = found.agreement.of_first, found.agreement.of_second
     if min(shares) < _LEAST_SHARE or found.agreement.blocks < _LEAST_BLOCKS:
         return 0.0

@@ -72,8 +72,8 @@ def changes_of(text: str) -> Changes | None:
 
 def compared(kept: KeptPictures, first: int, second: int) -> Comparison | None:
     """Compares two pictures now; None if one of them could not be made."""
-    one, other = _prepared(kept, first), _prepared(kept, second)
     with one_thread():
+        one, other = _prepared(kept, first), _prepared(kept, second)
         return compare(one, other) if one and other else None
 
 
