@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from lookalike.duplicates.examined import Examined
 from lookalike.duplicates.folding import file_stamps
 from lookalike.duplicates.results import GRADES, Duplicates, Grade
 from lookalike.errors import IncompatibleError, UsageError
+from lookalike.results import IndexedImage
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage import files, layout
 from lookalike.storage.manifest import Manifest
@@ -102,7 +103,10 @@ class Comparable(Browsable):
 
     def _examined(self) -> Examined:
         with self._snapshots.current() as snapshot:
-            return Examined(snapshot, self.image, self._data)
+            return Examined(snapshot, self.image, self._looked_up, self._data)
+
+    def _looked_up(self, image_ids: Sequence[int]) -> list[IndexedImage]:
+        return [self._shown(image) for image in self._catalog.images_of(image_ids)]
 
     def _data(self, image_id: int) -> Any:
         return self.original(image_id).data

@@ -58,10 +58,10 @@ class Grader:
     def groups(self) -> Iterator[CopyGroup]:
         """The groups of the collection, in no order."""
         scores = {numbers: _rank(pair) for numbers, pair in self._pairs.items() if self._counts(pair)}
-        grouped = set[int]()
-        for found in group(scores):
-            numbers = [found.centre, *found.copies]
-            grouped.update(numbers)
+        groups = [[found.centre, *found.copies] for found in group(scores)]
+        grouped = {number for numbers in groups for number in numbers}
+        self._ours.look_up(grouped)
+        for numbers in groups:
             yield self._group(numbers)
         for number in self._ours.row_of:
             if number not in grouped and len(self._ours.ids(number)) > 1:
