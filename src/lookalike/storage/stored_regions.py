@@ -20,7 +20,7 @@ _CRC32_BYTES = 4
 _PAGE = 1000  # rows that are read at a time
 # Gives the whole images of parts other rows; `moved` has the old and the new ones, and no longer those that are gone.
 RENUMBER = "UPDATE regions SET row = (SELECT new FROM temp.moved WHERE old = regions.row)"
-_WITHOUT = "row NOT IN (SELECT row FROM regions WHERE row IS NOT NULL)"
+_WITHOUT = "NOT EXISTS (SELECT 1 FROM regions WHERE regions.row = images.row)"
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ class StoredRegions:
         """The files of these images, by row; the same bytes may be at several keys."""
         query = f"""
             SELECT row, hash, key FROM images JOIN vectors USING (row)
-            WHERE row > ? AND {_WITHOUT}
-            ORDER BY row, images.id LIMIT ?
+            WHERE images.row > ? AND {_WITHOUT}
+            ORDER BY images.row, images.id LIMIT ?
         """  # noqa: S608
         after = first_row - 1
         while True:
