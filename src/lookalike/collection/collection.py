@@ -167,7 +167,28 @@ class Collection(Searchable, Uploadable, Reviewable):
     def needs_maintenance(self) -> bool:
         """Whether `maintain` has something to do, as far as can be told without reading the index; this is quick."""
         place = self._manifest.data_directory(self.directory)
-        return CollectionIndexes(self._catalog, place, self.made_by.dim, self._policies).is_due()
+        return CollectionIndexes(self._snapshots, place, self.made_by.dim, self._policies).is_due()
+
+    def keep_augmented(self, wanted: bool = True, *, progress: Callable[[BuildProgress], None] | None = None) -> None:
+        """Makes augmented vectors and keeps them from now on, or lets go of them.
+
+        A refined order (`refine=True`) then goes by them: each image by what it has in common with its nearest. That
+        finds more of a kind where kinds have more images than the 400 nearest, which are refined otherwise. They take
+        as much room as the vectors, and are made anew by `maintain` and `build` once a tenth of the images has come or
+        gone.
+
+        Args:
+            wanted: whether to keep them.
+            progress: called while it works; an exception that it raises ends the work, and there are none yet.
+
+        Raises:
+            CorruptError: a vector is damaged.
+            LockedError: another process is writing to the collection.
+            StorageError: the disk is full or failing.
+        """
+        wanted = arguments.flag(wanted, "wanted")
+        with self._write_access.indexes(arguments.callback(progress, "progress")) as indexes:
+            indexes.keep_augmented(wanted)
 
     def maintain_apart(self, stopped: threading.Event) -> Maintenance:
         """Does as `maintain`, in a process of its own with the lowest priority, unless the event is set meanwhile.

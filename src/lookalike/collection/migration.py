@@ -23,6 +23,7 @@ from lookalike.ingest.embedding import Embedder
 from lookalike.ingest.pipeline import Ingest, Progress, Report, are_many
 from lookalike.ingest.suspects import under_way
 from lookalike.results import Skipped
+from lookalike.search.snapshot import Snapshots
 from lookalike.sources.folder import Found, Source, Unreadable, found_file
 from lookalike.storage import directory as directories
 from lookalike.storage import files, layout
@@ -139,8 +140,12 @@ class Migration:
 
     def build(self, progress: Callable[[BuildProgress], None] | None) -> None:
         """Builds the index, if one is due or there has been one."""
-        indexes = CollectionIndexes(self._new, self._new_data, self.then.made_by.dim, self._policies, progress)
+        snapshots = Snapshots(self._new, self._directory, self.then, self._policies.tuning)
+        indexes = CollectionIndexes(snapshots, self._new_data, self.then.made_by.dim, self._policies, progress)
         indexes.sweep()
+        if self._old.state().augmented and not self._new.state().augmented:
+            with self._new.writing() as transaction:
+                transaction.augmentation.want()
         options = self._build_options()
         if options is None or self._new.state().generation:
             indexes.maintain()

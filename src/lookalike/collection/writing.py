@@ -12,6 +12,7 @@ from lookalike.index.build_progress import OnBuildProgress
 from lookalike.index.policies import Policies
 from lookalike.ingest.regions import RegionIngest
 from lookalike.ingest.suspects import UnderWay
+from lookalike.search.snapshot import Snapshots
 from lookalike.storage import directory as directories
 from lookalike.storage import lock, vectors
 from lookalike.storage.catalog import Catalog
@@ -65,7 +66,8 @@ class WriteAccess:
     def indexes(self, progress: OnBuildProgress | None) -> Iterator[CollectionIndexes]:
         """Holds the lock, and gives what maintains the indexes, without what a killed process has left behind."""
         with self.locked():
-            indexes = CollectionIndexes(self._catalog, self._data_directory, self._dim, self._policies, progress)
+            snapshots = Snapshots(self._catalog, self._directory, self._manifest, self._policies.tuning)
+            indexes = CollectionIndexes(snapshots, self._data_directory, self._dim, self._policies, progress)
             indexes.sweep()
             yield indexes
 

@@ -33,12 +33,14 @@ class Maintenance:
         joined: the number of new vectors that the index has taken in.
         built: the index that was built anew, or None.
         regions: the same of the vectors of parts of the images; None if there are none.
+        augmented: the number of augmented vectors that were made anew.
     """
 
     removed: int = 0
     joined: int = 0
     built: Generation | None = None
     regions: "Maintenance | None" = None
+    augmented: int = 0
 
 
 class Due(Enum):
@@ -147,7 +149,9 @@ class IndexMaintainer:
             StorageError: one cannot be removed.
         """
         states = [table.state() for table in tables_of(self._table.catalog)]
-        compaction.sweep(self._directory, [state.vectors for state in states])
+        augmented = self._table.catalog.state().augmented
+        names = [augmented.vectors] if augmented and augmented.count else []
+        compaction.sweep(self._directory, [*names, *(state.vectors for state in states)])
         generation.sweep(self._directory, [state.generation.number for state in states if state.generation])
 
     def _index_state(

@@ -8,10 +8,10 @@ from lookalike.errors import CorruptError, DamagedIndexWarning, Hint
 from lookalike.index import generation
 from lookalike.search.searchable import OpenIndex
 from lookalike.storage.mapped_vectors import MappedVectors
-from lookalike.storage.records import IndexKey, RegionState, State, StoredGeneration
+from lookalike.storage.records import AugmentedState, IndexKey, RegionState, State, StoredGeneration
 from lookalike.system import forks
 
-TableState: TypeAlias = State | RegionState
+TableState: TypeAlias = State | RegionState | AugmentedState
 
 
 class DamagedIndexError(CorruptError):

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from lookalike.errors import CorruptError, UsageError
 from lookalike.results import BEYOND_CHANCE
-from lookalike.search import refinement
+from lookalike.search import augmentation, refinement
 from lookalike.search.chance import Judged
 from lookalike.search.options import SearchOptions
-from lookalike.search.refinement import NEIGHBOURS, POOL
+from lookalike.search.refinement import NEIGHBOURS, POOL, Refined
 from lookalike.search.snapshot import Snapshot
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Vectors, single
@@ -108,15 +108,32 @@ def _refined(snapshot: Snapshot, query: Vectors, options: SearchOptions, row_set
     left, scores = _left(snapshot, nearest, query)
     expanded = refinement.expanded(around, left[~refinement.is_same(scores)][:NEIGHBOURS])
 
-    wide = snapshot.search(expanded, replace(options, k=max(POOL, count)), row_set)[1][0]
+    size = augmentation.POOL if snapshot.augmented else POOL
+    wide = snapshot.search(expanded, replace(options, k=max(size, count)), row_set)[1][0]
     rows = np.union1d(nearest, wide)
     left, scores = _left(snapshot, rows, query)
     by_expanded = np.argsort(-(left @ expanded[0] / np.sqrt(np.vecdot(left, left))), kind="stable")
     is_same = refinement.is_same(scores[by_expanded])
-    same, pool, tail = by_expanded[is_same], *np.split(by_expanded[~is_same], [POOL])
-    found = refinement.refine(around, left[pool])
+    same, pool, tail = by_expanded[is_same], *np.split(by_expanded[~is_same], [size])
+    found = _compared(snapshot, around, expanded, rows[pool], left[pool])
     order = np.concatenate([same[np.argsort(-scores[same])], pool[refinement.guarded_order(found)], tail])[:count]
     return Ranked.whole(rows[order], scores[order])
+
+
+def _compared(snapshot: Snapshot, around: Vectors, expanded: Vectors, rows: Rows, left: Vectors) -> Refined:
+    """Compares a query with images by what each has in common with its nearest: by augmented vectors, if there are any.
+
+    Args:
+        snapshot: the state.
+        around: the query without the collection's mean, float32 (1, dim).
+        expanded: the same with what its nearest add.
+        rows: the images, int64 (n,).
+        left: their vectors without the mean, float32 (n, dim).
+    """
+    if snapshot.augmented is None:
+        return refinement.refine(around, left)
+    lengths = np.sqrt(np.vecdot(left, left) * np.vecdot(around, around))
+    return Refined(augmentation.scores(snapshot.augmented, expanded, rows, left), left @ around[0] / lengths)
 
 
 def _left(snapshot: Snapshot, rows: Rows, query: Vectors) -> tuple[Vectors, Vectors]:

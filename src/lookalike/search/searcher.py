@@ -98,7 +98,7 @@ class Searcher:
         """
         with self._turn(1), closing(self._attempts(1)) as attempts:
             for patient in attempts:
-                with self._snapshots.current(regions=options.regions) as snapshot:
+                with self._snapshots.current(regions=options.regions, augmented=options.refine) as snapshot:
                     image = self._image(snapshot, image_id)
                     query = unit(read_checked(snapshot.catalog, snapshot.vectors, np.array([image.row])))
                     row_set = snapshot.row_set(options.where) if options.where else snapshot.live
@@ -115,9 +115,13 @@ class Searcher:
         The first attempt goes by the state that was used last, which is mostly the newest one: `_named` tells, so that
         the catalog is read once instead of twice. Only a filter needs what the catalog has.
         """
-        if is_first and options.where is None and (last := self._snapshots.last(regions=options.regions)):
+        if (
+            is_first
+            and options.where is None
+            and (last := self._snapshots.last(regions=options.regions, augmented=options.refine))
+        ):
             return last, last.live
-        with self._snapshots.current(regions=options.regions) as snapshot:
+        with self._snapshots.current(regions=options.regions, augmented=options.refine) as snapshot:
             return snapshot, snapshot.row_set(options.where) if options.where else snapshot.live
 
     def vector_of(self, image_id: int) -> Vectors:

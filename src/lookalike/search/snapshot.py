@@ -15,6 +15,7 @@ from lookalike.filters import Where
 from lookalike.index import generation
 from lookalike.index.generation import Generation
 from lookalike.index.policies import TuningPolicy
+from lookalike.search.augmentation import AugmentedVectors
 from lookalike.search.chance import KeptSample
 from lookalike.search.open_files import DamagedIndexError, OpenFiles, TableState, index_key
 from lookalike.search.regions import SearchableRegions, parts_of
@@ -40,12 +41,14 @@ class Snapshot(SearchableVectors):
         catalog: the catalog, which sees this state while the snapshot is in use.
         regions: the vectors of parts of the images, if there are any and a search has asked for them.
         regions_hint: what to do if there are none.
+        augmented: the augmented vectors, likewise.
     """
 
     state: State
     catalog: Catalog
     regions_hint: Hint
     regions: SearchableRegions | None = None
+    augmented: AugmentedVectors | None = None
     _filtered: OrderedDict[Where, RowSet] = field(default_factory=OrderedDict, compare=False, repr=False)
     _lock: threading.Lock = field(default_factory=forks.lock, compare=False, repr=False)
 
@@ -77,7 +80,8 @@ class Snapshots:
         path = str(manifest.path(directory))
         self._hint, self._regions_hint = Hint("maintain", {"path": path}), Hint("keep_regions", {"path": path})
         self._lock = forks.lock()
-        self._images, self._regions = (OpenFiles(self._directory, self._dim, self._hint) for _ in range(2))
+        files = (OpenFiles(self._directory, self._dim, self._hint) for _ in range(3))
+        self._images, self._regions, self._augmented = files
         self._newest: Snapshot | None = None
         self._known_rows: tuple[object, Rows] = None, np.empty(0, np.int64)  # of whole images, by place
 
@@ -87,30 +91,33 @@ class Snapshots:
             self._newest = None
             self._images.close()
             self._regions.close()
+            self._augmented.close()
 
     @contextmanager
-    def current(self, *, regions: bool = False) -> Iterator[Snapshot]:
+    def current(self, *, regions: bool = False, augmented: bool = False) -> Iterator[Snapshot]:
         """The newest state; what is read from the catalog within belongs to it.
 
         It is a read transaction, which keeps writers from committing: search after it, not within.
 
         Args:
             regions: whether the vectors of parts of the images are wanted, too, if there are any.
+            augmented: whether augmented vectors are, likewise.
 
         Raises:
             CorruptError: a file of the collection is damaged.
         """
         while True:
             with self.catalog.reading() as state:
-                if self.is_loaded(state, regions=regions):
-                    yield self._snapshot(state, regions=regions)
+                if self.is_loaded(state, regions=regions, augmented=augmented):
+                    yield self._snapshot(state, regions=regions, augmented=augmented)
                     return
-            self._load(state, regions=regions)
+            self._load(state, regions=regions, augmented=augmented)
 
-    def last(self, *, regions: bool = False) -> Snapshot | None:
+    def last(self, *, regions: bool = False, augmented: bool = False) -> Snapshot | None:
         """The state that was used last, if its files are open; it need not be the newest one.
 
-        If `regions` are wanted, it has them: whether there are some by now, only the newest one tells.
+        If `regions` are wanted, it has them: whether there are some by now, only the newest one tells. Augmented
+        vectors it has as far as there were some.
         """
         with self._lock:
             newest = self._newest
@@ -118,7 +125,9 @@ class Snapshots:
                 return None
             if newest.opened is not self._images.index(newest.state, newest.state.replacements):
                 return None
-            return newest if not regions or (newest.regions and self._has_its_regions(newest)) else None
+            if regions and not (newest.regions and self._has_its_regions(newest)):
+                return None
+            return newest if not augmented or self._has_its_augmented(newest) else None
 
     def index_card(self) -> Generation | None:
         """What is known of the index, without reading it; None if there is none.
@@ -155,6 +164,7 @@ class Snapshots:
         while True:
             state = self.catalog.state()
             found = [damage for table in tables_of(self.catalog) for damage in self._damaged(table)]
+            found += self._damaged_augmented(state)
             if not found or not self._is_replaced(state):
                 return found
 
@@ -177,7 +187,18 @@ class Snapshots:
         except CorruptError as error:
             yield CorruptError(error.message, self._hint)
 
-    def _snapshot(self, state: State, *, regions: bool) -> Snapshot:
+    def _damaged_augmented(self, state: State) -> Iterator[CorruptError]:
+        known = state.augmented
+        if known is None or not known.count:
+            return
+        try:
+            mapped = MappedVectors(self._directory / known.vectors, self._dim, known.count)
+            if damage := AugmentedVectors(mapped, self.catalog.augmentation.crc32s()).find_damage():
+                yield CorruptError(damage.message, self._hint)
+        except CorruptError as error:
+            yield CorruptError(error.message, self._hint)
+
+    def _snapshot(self, state: State, *, regions: bool, augmented: bool) -> Snapshot:
         with self._lock:
             newest = self._newest
             vectors = self._images.vectors()
@@ -203,8 +224,19 @@ class Snapshots:
                 )
             if regions and state.regions and not self._has_its_regions(newest):
                 newest = replace(newest, regions=self._searchable_regions(newest, state.regions))
+            if augmented and not self._has_its_augmented(newest):
+                mapped = self._augmented.vectors()
+                assert mapped
+                newest = replace(newest, augmented=AugmentedVectors(mapped, self.catalog.augmentation.crc32s()))
             self._newest = newest
             return newest
+
+    def _has_its_augmented(self, snapshot: Snapshot) -> bool:
+        """Whether the augmented vectors are there, open and current, or there are none."""
+        state, found = snapshot.state.augmented, snapshot.augmented
+        if state is None or not state.count:
+            return True
+        return found is not None and found.mapped is self._augmented.vectors() and found.mapped.is_current()
 
     def _has_its_regions(self, snapshot: Snapshot) -> bool:
         """Whether the vectors of parts are there, open and current, or there are none."""
@@ -244,17 +276,22 @@ class Snapshots:
             raise CorruptError(f"{self.catalog.path}: the file is damaged: a row of an image is out of range")
         return rows
 
-    def is_loaded(self, state: State, *, regions: bool = False) -> bool:
-        """Whether the files of a state are open; those of parts of the images only count if they are wanted."""
-        if not self._images.are_open(state, state.replacements):
-            return False
-        return not regions or state.regions is None or self._regions.are_open(state.regions, state.replacements)
+    def is_loaded(self, state: State, *, regions: bool = False, augmented: bool = False) -> bool:
+        """Whether the files of a state are open; those of parts and augmented ones only count if they are wanted."""
+        wanted = self._wanted(state, regions=regions, augmented=augmented)
+        return all(files.are_open(table, state.replacements) for files, table in wanted)
 
-    def _load(self, state: State, *, regions: bool) -> None:
+    def _load(self, state: State, *, regions: bool, augmented: bool) -> None:
         """Opens the files of a state, unless a writer has replaced them."""
-        self._open(self._images, state, state)
+        for files, table in self._wanted(state, regions=regions, augmented=augmented):
+            self._open(files, table, state)
+
+    def _wanted(self, state: State, *, regions: bool, augmented: bool) -> Iterator[tuple[OpenFiles, TableState]]:
+        yield self._images, state
         if regions and state.regions:
-            self._open(self._regions, state.regions, state)
+            yield self._regions, state.regions
+        if augmented and state.augmented and state.augmented.count:
+            yield self._augmented, state.augmented
 
     def _open(self, files: OpenFiles, table: TableState, state: State) -> None:
         try:

@@ -11,12 +11,13 @@ from typing import Any
 
 from lookalike.errors import CorruptError
 from lookalike.filters import Where
-from lookalike.storage import filter_sql, missing, records, schema, seals, stored_regions
+from lookalike.storage import filter_sql, missing, records, schema, seals, stored_augmentation, stored_regions
 from lookalike.storage.browsing import NO_LIMIT, BrowsedImages
 from lookalike.storage.carrying import Carried
 from lookalike.storage.missing import MissingCounts, MissingImages
 from lookalike.storage.records import MissingImage, NamedRows, State, StoredGeneration, StoredImage, Totals
 from lookalike.storage.sqlite import Connection, Database
+from lookalike.storage.stored_augmentation import StoredAugmentation
 from lookalike.storage.stored_regions import StoredRegions
 from lookalike.storage.transaction import Transaction
 
@@ -29,6 +30,7 @@ class Catalog(BrowsedImages):
 
     Attributes:
         regions: which parts of the images have vectors.
+        augmentation: what is known of augmented vectors.
     """
 
     def __init__(self, path: Path, *, on_replaced: Callable[[], None] = lambda: None) -> None:
@@ -44,7 +46,7 @@ class Catalog(BrowsedImages):
         self.path, self._on_replaced = path, on_replaced
         self._newest: tuple[tuple[int, ...], State] | None = None  # and what its commit says
         super().__init__(Database(path, on_replaced=self._start_again))
-        self.regions = StoredRegions(self._database)
+        self.regions, self.augmentation = StoredRegions(self._database), StoredAugmentation(self._database)
         if not path.is_file():
             raise CorruptError(f"{path}: the catalog is missing")
         schema.bring_up_to_date(self._database)
@@ -264,7 +266,8 @@ class Catalog(BrowsedImages):
         count, vectors, *found = connection.execute(query).fetchone()
         generation = StoredGeneration(*found) if found[0] is not None else None
         regions = stored_regions.state_of_regions(connection)
-        return State(changes, count, vectors, generation, token, replacements, regions)
+        augmented = stored_augmentation.state_of_augmentation(connection)
+        return State(changes, count, vectors, generation, token, replacements, regions, augmented)
 
     def next_generation(self) -> int:
         """The number of the next generation, which no earlier one has had."""

@@ -17,6 +17,8 @@ from lookalike.storage.vector_tables import VectorTable
 from lookalike.storage.vectors import VectorWriter
 from lookalike.system import durable
 
+_KINDS = (layout.is_vectors, layout.is_regions, layout.is_augmented)
+
 
 def compacted(table: VectorTable, mapped: MappedVectors, live: RowSet) -> MappedVectors:
     """Writes the live vectors to a new file, in their order. It counts once `VectorTable.compact` has named it.
@@ -49,5 +51,5 @@ def sweep(data_directory: Path, keep: Iterable[str]) -> None:
             raise CorruptError(f"{data_directory / name}: the file is missing")
     with durable.storage_errors(data_directory):
         for name in files.names_in(data_directory):
-            if name not in kept and (layout.is_vectors(name) or layout.is_regions(name)):
+            if name not in kept and any(is_one(name) for is_one in _KINDS):
                 files.remove(data_directory / name)

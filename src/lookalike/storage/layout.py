@@ -12,6 +12,7 @@ photos/.lookalike/            the directory of the collection, if no other is na
   catalog.sqlite              the images
   vectors.faiss               their vectors; vectors.000001.faiss after the first compaction
   regions.000001.faiss        the vectors of parts of the images, if there are any
+  augmented.000002.faiss      the vectors with what their nearest add, if there are any
   orders.json                 which order of the matches is better, as `evaluate` has found
   probability.json            how probable a label and a copy are, likewise
   pictures.sqlite             small pictures of the images, and which are copies, as `duplicates` has found
@@ -44,6 +45,7 @@ _LOCK = "lock"
 DECODING = "decoding"
 _VECTORS = re.compile(r"vectors(?:\.([0-9]{6}))?\.faiss")
 _REGIONS = re.compile(r"regions\.([0-9]{6})\.faiss")
+_AUGMENTED = re.compile(r"augmented\.([0-9]{6})\.faiss")
 _DATA = re.compile(r"data\.([0-9]{6})")
 _ACTION_LOG = re.compile(r"([0-9]{6})\.jsonl")
 _BESIDE_SQLITE = ("-journal", "-wal", "-shm")  # SQLite's own files beside one of its files
@@ -122,6 +124,16 @@ def is_regions(name: str) -> bool:
     return bool(_REGIONS.fullmatch(name))
 
 
+def next_augmented(name: str | None) -> str:
+    """The name of the file of augmented vectors that follows the one of this name."""
+    return f"augmented.{_number(_AUGMENTED, name or '') + 1:06}.faiss"
+
+
+def is_augmented(name: str) -> bool:
+    """Whether a file of that name holds augmented vectors."""
+    return bool(_AUGMENTED.fullmatch(name))
+
+
 def is_data(name: str) -> bool:
     """Whether a directory of that name holds the data of a later model."""
     return bool(_DATA.fullmatch(name))
@@ -151,7 +163,8 @@ def is_first_data(name: str) -> bool:
     found = (ORDERS, PROBABILITY)  # by `evaluate`
     is_found = name in {*found, *(durable.beside(Path(each)).name for each in found)}
     is_sqlite = any(name == file.name for each in (CATALOG, PICTURES) for file in sqlite_files(Path(each)))
-    return is_sqlite or is_vectors(name) or is_regions(name) or name == _INDEX or is_found
+    is_of_vectors = is_vectors(name) or is_regions(name) or is_augmented(name)
+    return is_sqlite or is_of_vectors or name == _INDEX or is_found
 
 
 def is_of_collection(name: str) -> bool:

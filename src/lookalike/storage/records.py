@@ -218,6 +218,29 @@ class RegionState:
         return self.count // self.per_image
 
 
+@dataclass(frozen=True)
+class AugmentedState:
+    """What a commit says of augmented vectors.
+
+    Attributes:
+        vectors: the name of their file.
+        count: the number of the rows of vectors, from 0, that have one; 0 if they are still to be made.
+        live: how many of these were those of images.
+    """
+
+    vectors: str
+    count: int
+    live: int
+
+    def __post_init__(self) -> None:
+        _check(self, isinstance(self.vectors, str) and layout.is_augmented(self.vectors))
+        _check(self, _is_in(self.count, _COUNT), _is_in(self.live, _COUNT))
+
+    @property
+    def generation(self) -> None:
+        """They have no index."""
+
+
 IndexKey: TypeAlias = tuple[int, StoredGeneration]
 """What tells an index from every other: which catalog names it, and what this says of it."""
 
@@ -234,6 +257,7 @@ class State:
         token: a random number that every commit replaces: a backup may have as many commits as what it has replaced.
         replacements: how often another file has taken the catalog's place since it was opened.
         regions: the same of the vectors of parts of the images, or None if there are none.
+        augmented: the same of augmented vectors, or None if none are wanted.
     """
 
     changes: int
@@ -243,6 +267,7 @@ class State:
     token: int = 0
     replacements: int = 0
     regions: RegionState | None = None
+    augmented: AugmentedState | None = None
 
     def __post_init__(self) -> None:
         _check(self, isinstance(self.changes, int), isinstance(self.token, int), _is_in(self.count, _COUNT))

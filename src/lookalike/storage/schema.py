@@ -123,6 +123,13 @@ MIGRATIONS = (
         crc32s BLOB NOT NULL         -- of the rows of its parts, four bytes each, little-endian
     ) STRICT;
     CREATE INDEX regions_by_row ON regions (row);
+    CREATE TABLE augmentation (      -- one row if augmented vectors are or were wanted, else none
+        is_wanted INTEGER NOT NULL,
+        vectors TEXT NOT NULL,       -- the name of their file, or of the last one
+        count INTEGER NOT NULL,      -- of the rows of vectors, from 0, that have one
+        live INTEGER NOT NULL,       -- how many of these were those of images
+        crc32s BLOB NOT NULL         -- of these rows, four bytes each
+    ) STRICT;
     -- 0 if the index is that of the vectors of whole images, 1 if of their parts.
     ALTER TABLE generations ADD COLUMN of_regions INTEGER NOT NULL DEFAULT 0;
     """,

@@ -15,6 +15,7 @@ from lookalike.storage.carrying import Carried
 from lookalike.storage.filter_sql import stored
 from lookalike.storage.missing import DEAD, MissingImages
 from lookalike.storage.records import FiledImage, InvalidRecordError, MissingImage, StoredGeneration, checked_hash
+from lookalike.storage.stored_augmentation import FORGET, ChangedAugmentation
 from lookalike.storage.stored_regions import RENUMBER, ChangedRegions
 
 # A label that was given as an attribute stays, whatever folder the file is in.
@@ -44,11 +45,13 @@ class Transaction:
     Attributes:
         missing: the images whose files are gone or cannot be used.
         regions: which parts of the images have vectors.
+        augmentation: what is known of augmented vectors.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.missing, self.regions = MissingImages(connection), ChangedRegions(connection)
+        self.augmentation = ChangedAugmentation(connection)
         self._changed: set[int] = set()  # ids of images that are to be sealed
 
     # Images
@@ -307,7 +310,7 @@ class Transaction:
                 self._connection.execute(statement)
             with self._without("images_by_row", "images_by_label"):  # faster than updating them all along
                 self._connection.execute("UPDATE images SET row = (SELECT new FROM temp.moved WHERE old = images.row)")
-            for statement in (*_PUT_VECTORS_BACK, RENUMBER, *_DONE):
+            for statement in (*_PUT_VECTORS_BACK, RENUMBER, FORGET, *_DONE):
                 self._connection.execute(statement)
         self.drop_generation()
         self._connection.execute("UPDATE storage SET vectors = CAST(? AS TEXT)", (os.fsencode(vectors),))
