@@ -12,6 +12,8 @@ from PIL import Image
 import lookalike
 from lookalike import Collection, MaintenancePolicy, Match, Policies, Progress, Region, Term, Where
 from lookalike.errors import CorruptError, UsageError
+from lookalike.index.maintenance import IndexMaintainer
+from lookalike.storage.vector_tables import ImageVectors
 from tests.support.indexed_collections import flip
 from tests.support.pictures import ColourEncoder, cosines_ready, draw, picture
 from tests.support.reindexing import CountingEncoder
@@ -327,6 +329,28 @@ def test_only_the_images_are_compacted_where_parts_need_not_be(many: Collection)
     assert many.maintain().removed == 30
     assert many.update().regions == 40
     assert many.check() == []
+
+
+def test_parts_of_images_that_are_gone_stay_until_they_are_many(many: Collection) -> None:
+    """Only the vectors of whole images are compacted; then the index of parts takes in what is left and what is new."""
+    many.maintain()
+    many.remove([f"{seed:02}.png" for seed in range(0, 40, 4)])
+    before = answers(many)
+    images = IndexMaintainer(ImageVectors(many._catalog), many.directory, 25, many._policies)
+    assert images.maintain().removed == 10
+    assert many.check() == []
+    assert answers(many) == before
+    for seed in range(40, 48):
+        draw(many.folder / f"{seed}.png", seed)
+    assert many.update().regions == 18
+    info = many.info().regions
+    assert info
+    assert (info.vectors, info.without) == (9 * 58, 0)
+    done = many.maintain().regions
+    assert done
+    assert (done.removed, done.joined, done.built is None) in ((0, 162, True), (90, 0, False))
+    assert many.check() == []
+    assert many.search(cut(picture(45), 8, 8), k=1, regions=True, exact=True)[0].key == "45.png"
 
 
 def test_parts_have_an_index_of_their_own(many: Collection) -> None:

@@ -94,15 +94,6 @@ def test_pairs_between_collections_are_found_both_ways(snapshot: Snapshot, tmp_p
     assert set(zip(found.first.tolist(), found.second.tolist(), strict=True)) == near
 
 
-def test_similar_rows_are_put_close_to_one_another(snapshot: Snapshot) -> None:
-    rows = snapshot.live.rows()
-    ordered = candidates.in_order(snapshot, rows)
-    assert sorted(ordered.tolist()) == rows.tolist()
-    table, place = cosines(snapshot), np.searchsorted(rows, ordered)
-    neighbours = table[place[1:], place[:-1]].mean()
-    assert neighbours > 2 * table[np.triu_indices(len(rows), 1)].mean() + 0.05
-
-
 def test_few_images_have_few_candidates(tmp_path: Path) -> None:
     collection = of_vectors.create(tmp_path / "few", DIM)
     of_vectors.put(collection, of_vectors.clustered(3, DIM, seed=3), of_vectors.keys_of(3))

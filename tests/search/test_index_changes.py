@@ -66,9 +66,9 @@ def test_a_search_goes_by_the_state_before_until_that_has_changed(
     looks: list[None] = []
     current = Snapshots.current
 
-    def counted(snapshots: Snapshots) -> AbstractContextManager[Snapshot]:
+    def counted(snapshots: Snapshots, **given: bool) -> AbstractContextManager[Snapshot]:
         looks.append(None)
-        return current(snapshots)
+        return current(snapshots, **given)
 
     monkeypatch.setattr(Snapshots, "current", counted)
     indexed.search_vector(QUERIES[0])

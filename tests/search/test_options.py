@@ -33,7 +33,7 @@ def test_options_are_values() -> None:
 def test_only_k_and_the_score_are_positional() -> None:
     parameters = inspect.signature(SearchOptions).parameters.values()
     keyword_only = [each.name for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
-    assert keyword_only == ["where", "exact", "recall", "refine", "confident", "fold"]
+    assert keyword_only == ["where", "exact", "recall", "refine", "confident", "fold", "regions", "crops"]
 
 
 def test_the_keywords_of_the_search_methods_are_the_fields() -> None:

@@ -20,7 +20,7 @@ def test_what_is_kept_comes_back_after_opening_again(path: Path) -> None:
         numbers = kept.numbers(HASHES)
         assert len(set(numbers)) == 5
         kept.keep_packed({numbers[0]: b"zero", numbers[1]: b"one"})
-        kept.keep_pixels(numbers[2], b"pixels")
+        kept.keep_pixels({numbers[2]: b"pixels"})
         kept.keep_reaches({numbers[3]: 0.25}, 10)
         kept.add_pairs([(numbers[1], numbers[0], 0.5), (numbers[2], numbers[3], 0.9), (numbers[2], numbers[4], 0.1)])
         kept.keep_scores([(numbers[0], numbers[1], 0.75, "changes"), (numbers[2], numbers[3], 0.0, None)])
@@ -28,7 +28,7 @@ def test_what_is_kept_comes_back_after_opening_again(path: Path) -> None:
         assert kept.numbers(reversed(HASHES)) == numbers[::-1]
         assert kept.have_packed() == {numbers[0], numbers[1]}
         assert (kept.packed(numbers[1]), kept.packed(numbers[2])) == (b"one", None)
-        assert (kept.pixels(numbers[2]), kept.pixels(numbers[0])) == (b"pixels", None)
+        assert kept.all_pixels() == {numbers[2]: b"pixels"}
         assert (kept.reaches(10), kept.reaches(11)) == ({numbers[3]: 0.25}, {})
         assert kept.without_packed() == numbers[2:]
         assert kept.uncompared() == [(numbers[2], numbers[4])]

@@ -20,6 +20,7 @@ from lookalike.cli.output import (
     say,
     temporary_file,
 )
+from lookalike.cli.regions import region_facts, region_plan
 from lookalike.display.advice import order_advice
 from lookalike.display.json import as_dict, skip_as_dict
 from lookalike.display.text import is_all_chance, safe_text, share_text, time_text
@@ -27,9 +28,9 @@ from lookalike.errors import Hint, with_hints
 
 if TYPE_CHECKING:
     from lookalike.collection.collection import Collection
-    from lookalike.collection.info import Info, RegionInfo
+    from lookalike.collection.info import Info
     from lookalike.collection.missing import Missing
-    from lookalike.collection.plan import Plan, RegionEstimate
+    from lookalike.collection.plan import Plan
     from lookalike.index.generation import Generation
     from lookalike.index.maintenance import Maintenance
     from lookalike.ingest.pipeline import Report
@@ -102,16 +103,9 @@ def print_plan(plan: "Plan", *, as_json: bool) -> None:
         size = bytes_text(searching.index_bytes)
         rows["index"] = f"{searching.spec}, {size}{built}; a search takes about {milliseconds}"
     if plan.regions:
-        rows["regions"] = _region_plan(plan.regions)
+        rows["regions"] = region_plan(plan.regions)
     for name, value in rows.items():
         say(f"{name:<12}{value}")
-
-
-def _region_plan(regions: "RegionEstimate") -> str:
-    time = f"about {duration(regions.seconds)} of that time" if regions.seconds else "a time that no file tells"
-    made = f"{regions.new:,} vectors to make, {time}" if regions.new else "no vectors to make"
-    index = regions.searching.spec or "none"
-    return f"{regions.per_image} of each image: {made}; {bytes_text(regions.vector_bytes)} of that disk; index {index}"
 
 
 def print_maintenance(done: "Maintenance", collection: "Collection", *, as_json: bool) -> None:
@@ -271,7 +265,7 @@ def print_info(info: "Info", *, as_json: bool) -> None:
         "index": info.index.spec if info.index else "none: every search compares with every vector",
     }
     if info.regions:
-        rows["regions"] = _regions_row(info.regions)
+        rows["regions"] = region_facts(info.regions)
     if info.orders and (advice := order_advice(info.orders.orders)):
         of = f"(evaluated {info.orders.date:%Y-%m-%d} with {counted(info.orders.images, 'image')})"
         rows["order"] = "\n            ".join([*advice, of])
@@ -313,12 +307,6 @@ def _index_facts(index: "Generation | None") -> dict[str, Any] | None:
 
 def _order_facts(info: "Info") -> dict[str, Any] | None:
     return {**asdict(info.orders), "date": info.orders.date.isoformat()} if info.orders else None
-
-
-def _regions_row(regions: "RegionInfo") -> str:
-    index = f"index {regions.spec}" if regions.spec else "no index"
-    left = f"; {regions.without:,} images are still without: lookalike index" if regions.without else ""
-    return f"{regions.per_image} of each image, {regions.vectors:,} vectors, {index}{left}"
 
 
 def _probability_row(info: "Info") -> str:

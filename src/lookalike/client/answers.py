@@ -200,7 +200,7 @@ def info(answer: Object) -> ServiceInfo:
         takes_text=answer.flag("takes_text"),
         generation=None if index is None else index.optional(index.whole, "generation"),
         recall=None if index is None else index.optional(index.number, "recall"),
-        regions=answer.whole("regions"),
+        regions=answer.optional(answer.whole, "regions") or 0,  # an earlier service does not say it
         damage=answer.optional(answer.text, "damage"),
         revision=answer.text("revision"),
         attributes=tuple(_texts(answer, "attributes")),

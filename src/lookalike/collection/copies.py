@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from lookalike.duplicates.examined import Examined
 from lookalike.duplicates.folding import Folds
 from lookalike.duplicates.results import GRADES, Duplicates, Grade
 from lookalike.errors import IncompatibleError, UsageError
-from lookalike.results import Origin
+from lookalike.results import IndexedImage, Origin
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage import files, layout
 from lookalike.storage.manifest import Manifest
@@ -121,7 +121,10 @@ class Comparable(Browsable):
 
     def _examined(self) -> Examined:
         with self._snapshots.current() as snapshot:
-            return Examined(snapshot, self.image, self._data)
+            return Examined(snapshot, self.image, self._looked_up, self._data)
+
+    def _looked_up(self, image_ids: Sequence[int]) -> list[IndexedImage]:
+        return [self._shown(image) for image in self._catalog.images_of(image_ids)]
 
     def _data(self, image_id: int) -> Any:
         return self.original(image_id).data

@@ -7,6 +7,7 @@ much as others.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ def agreement(first: Plane, second: Plane, affine: Affine) -> Agreement:
     """
     to_x, to_y = mapped(affine, *grid(first.shape))
     lies = inside(second.shape, to_x, to_y)
-    shares = float(lies.mean()), _share_inside(second.shape, first.shape, affine.inverse())
+    shares = float(lies.mean()), share_inside(second.shape, first.shape, affine.inverse())
     correlations, weights = _blocks(first, sampled(second, to_x, to_y), lies)
     total = float(weights.sum())
     if total == 0:
@@ -66,10 +67,11 @@ def agreement(first: Plane, second: Plane, affine: Affine) -> Agreement:
 
 def _blocks(first: Plane, second: Plane, lies: NDArray[np.bool_]) -> tuple[Plane, Plane]:
     """The correlation of each block that is at least half in the overlap, and how much it counts."""
-    planes = np.stack((lies, first, second, first * first, second * second, first * second))
-    means = _block_means(planes * lies)
-    share, a, b, aa, bb, ab = means[:, means[0] > 0.5]
-    a, b, aa, bb, ab = a / share, b / share, aa / share, bb / share, ab / share
+    first, second = first * lies, second * lies
+    planes = np.stack((lies.astype(np.float32), first, second, first * first, second * second, first * second))
+    means = _block_means(planes)
+    means = means[:, means[0] > 0.5]
+    a, b, aa, bb, ab = means[1:] / means[0]
     of_first, of_second = np.maximum(aa - a * a, 0), np.maximum(bb - b * b, 0)
     noise = np.float32(_NOISE**2)
     visible = np.maximum(of_first, of_second)
@@ -78,19 +80,26 @@ def _blocks(first: Plane, second: Plane, lies: NDArray[np.bool_]) -> tuple[Plane
 
 
 def _block_means(planes: Plane) -> Plane:
-    """The means of squares of `_BLOCK` pixels, each half over the next; around the planes lie zeros."""
+    """The means of squares of `_BLOCK` pixels, each half over the next; around the planes lie zeros.
+
+    Planes are so small that products with matrices are quickest.
+    """
+    height, width = planes.shape[-2:]
+    found: Plane = _means(height) @ (planes @ _means(width).T)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _means(length: int) -> Plane:
+    """The matrix that takes the means of `_BLOCK` values of a column, half over one another."""
     half = _BLOCK // 2
-    count, height, width = planes.shape
-    planes = np.pad(planes, ((0, 0), (0, -height % half), (0, -width % half)))
-    rows, columns = planes.shape[1] // half, planes.shape[2] // half
-    cells = planes.reshape(count, rows, half, columns, half).sum(axis=(2, 4))
-    cells = np.pad(cells, ((0, 0), (0, max(0, 2 - rows)), (0, max(0, 2 - columns))))
-    means: Plane = (cells[:, 1:, 1:] + cells[:, 1:, :-1] + cells[:, :-1, 1:] + cells[:, :-1, :-1]) / _BLOCK**2
-    return means
+    starts = np.arange(max(1, -(-length // half) - 1))[:, None] * half
+    places = np.arange(length)
+    return ((places >= starts) & (places < starts + _BLOCK)).astype(np.float32) / np.float32(_BLOCK)
 
 
-def _share_inside(shape: tuple[int, ...], other: tuple[int, ...], affine: Affine) -> float:
-    """The share of a picture that lies in another."""
+def share_inside(shape: tuple[int, ...], other: tuple[int, ...], affine: Affine) -> float:
+    """The share of a picture that lies in another, by their heights and widths and the map between them."""
     x, y = grid((32, 32))
     x, y = x * np.float32(shape[1] / 32), y * np.float32(shape[0] / 32)
     return float(inside(other, *mapped(affine, x, y)).mean())

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lookalike.copies.eight_ways import WAYS
 from lookalike.copies.features import Plane
-from lookalike.copies.matching import WAYS
 
 _SIDE = 64  # pixels of the square that is transformed
 _FREQUENCIES = np.arange(1, 17)

@@ -1,6 +1,6 @@
 """Prepares a small picture for comparison with many others."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lookalike.copies import features, perceptual_hash
+from lookalike.copies.eight_ways import WAYS
 from lookalike.copies.features import Features, Plane
-from lookalike.copies.matching import WAYS
 from lookalike.copies.registration import normalised
 
 LEVELS = 8  # scales, each 0.71 times the one before: from 128 pixels to 11
@@ -25,14 +25,19 @@ class PreparedPicture:
     Attributes:
         rgb: its pixels, uint8, shape (h, w, 3).
         levels: its brightness at `LEVELS` scales, from 0 to 255.
-        normal: the same without the local mean, divided by the local deviation.
         corners: its corners.
     """
 
     rgb: NDArray[np.uint8]
     levels: tuple[Plane, ...]
-    normal: tuple[Plane, ...]
     corners: Features
+    _normal: dict[int, Plane] = field(default_factory=dict, repr=False)
+
+    def normal(self, level: int) -> Plane:
+        """One of the levels without the local mean, divided by the local deviation; few are asked for."""
+        if level not in self._normal:
+            self._normal[level] = normalised(self.levels[level])
+        return self._normal[level]
 
     @cached_property
     def hashes(self) -> NDArray[np.bool_]:
@@ -63,4 +68,4 @@ def prepare(rgb: NDArray[np.uint8]) -> PreparedPicture:
     """
     levels = features.levels_of((rgb @ _LUMA).astype(np.float32), LEVELS)
     corners = features.features(levels[: len(features.CORNERS)])
-    return PreparedPicture(rgb, tuple(levels), tuple(map(normalised, levels)), corners)
+    return PreparedPicture(rgb, tuple(levels), corners)

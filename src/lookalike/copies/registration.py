@@ -16,6 +16,7 @@ _NOISE = 4.0  # grey values: weaker variation is mostly what compression made
 _POINTS = 1200  # that a map is fitted to
 LEAST_POINTS = 32
 _OUTLIER = 1.0  # standard deviations of the local brightness
+_DAMPED, _DAMPING = 1 + 1e-3 * np.eye(6), 1e-3 * np.eye(6)  # so that there always is a step, if a short one
 _SETTLED = 0.02  # pixels
 _LEAST_ANGLE = 1.5  # degrees; a smaller turn is not told from none
 
@@ -92,15 +93,23 @@ def sampled(planes: Plane, x: Plane, y: Plane) -> Plane:
     """
     height, width = planes.shape[-2:]
     x, y = np.clip(x - np.float32(0.5), 0, width - 1), np.clip(y - np.float32(0.5), 0, height - 1)
-    left, top = np.minimum(x.astype(np.int32), max(0, width - 2)), np.minimum(y.astype(np.int32), max(0, height - 2))
-    right, down = x - left, y - top
+    left, top = np.minimum(x.astype(np.intp), max(0, width - 2)), np.minimum(y.astype(np.intp), max(0, height - 2))
+    right, down = x - left.astype(np.float32), y - top.astype(np.float32)
     flat, start = planes.reshape(*planes.shape[:-2], -1), top * width + left
     step, row = min(1, width - 1), width * min(1, height - 1)
-    upper, lower = flat[..., start], flat[..., start + row]
-    upper = upper + (flat[..., start + step] - upper) * right
-    lower = lower + (flat[..., start + row + step] - lower) * right
-    found: Plane = upper + (lower - upper) * down
-    return found
+    upper, upper_right, lower, lower_right = (
+        np.take(flat, start + offset, axis=-1) for offset in (0, step, row, row + step)
+    )
+    upper = _between(upper, upper_right, right)
+    return _between(upper, _between(lower, lower_right, right), down)
+
+
+def _between(first: Plane, second: Plane, share: Plane) -> Plane:
+    """Interpolates in the memory of both."""
+    second -= first
+    second *= share
+    first += second
+    return first
 
 
 @lru_cache(maxsize=256)
@@ -131,45 +140,51 @@ def refined(first: Plane, second: Plane, affine: Affine, *, steps: int) -> Affin
         affine: the map from the first to the second, right to some pixels.
         steps: at most so many.
     """
-    px, py, here = _spread_inside(first, second, affine)
-    if len(px) < LEAST_POINTS:
+    points, here = _spread_inside(first, second, affine)
+    if len(here) < LEAST_POINTS:
         return affine
     planes = np.stack((second, *slopes(second)))
     corners = np.array([[0, first.shape[1]], [0, first.shape[0]], [1, 1]])
+    parts = np.column_stack((affine.matrix, affine.shift))
     for _ in range(steps):
-        to_x, to_y = mapped(affine, px, py)
-        there, gx, gy = sampled(planes, to_x, to_y)
+        to_x, to_y = parts.astype(np.float32) @ points
+        there, *sloping = sampled(planes, to_x, to_y)
         rest = here - there
         weight = inside(second.shape, to_x, to_y) / (1 + (rest / np.float32(_OUTLIER)) ** 2)
-        change = _step(px, py, gx, gy, rest, weight)
-        affine = Affine(affine.matrix + change[:, :2], affine.shift + change[:, 2])
+        change = _step(points, np.stack(sloping), rest, weight)
+        parts = parts + change
         if np.abs(change @ corners).max() < _SETTLED:
             break
-    return affine
+    return Affine(parts[:, :2], parts[:, 2])
 
 
-def _spread_inside(first: Plane, second: Plane, affine: Affine) -> tuple[Plane, Plane, Plane]:
-    """Some pixels of the first picture that lie in the second, evenly spread: their centres' x and y, their values."""
+def _spread_inside(first: Plane, second: Plane, affine: Affine) -> tuple[Plane, Plane]:
+    """Some pixels of the first picture that lie in the second, evenly spread.
+
+    Returns:
+        Their x, their y and ones, shape (3, n), and their values, shape (n,).
+    """
     x, y = grid(first.shape)
     lies = np.flatnonzero(inside(second.shape, *mapped(affine, x, y)))
     chosen = lies[:: len(lies) // _POINTS | 1]  # odd, so that they do not all lie in a few columns
-    return x.ravel()[chosen], y.ravel()[chosen], first.ravel()[chosen]
+    points = np.ones((3, len(chosen)), np.float32)
+    np.take(x, chosen, out=points[0])
+    np.take(y, chosen, out=points[1])
+    return points, np.take(first, chosen)
 
 
-def _step(px: Plane, py: Plane, gx: Plane, gy: Plane, rest: Plane, weight: Plane) -> NDArray[np.float64]:
+def _step(points: Plane, sloping: Plane, rest: Plane, weight: Plane) -> NDArray[np.float64]:
     """The change of a map, shape (2, 3), that makes the weighted squares of the rest least."""
-    terms = np.stack((gx * px, gx * py, gx, gy * px, gy * py, gy))
-    normal = ((terms * weight) @ terms.T).astype(np.float64)
-    aim = ((terms * weight) @ rest).astype(np.float64)
-    normal[np.diag_indices(6)] *= 1.001
-    normal[np.diag_indices(6)] += 1e-3
-    return np.linalg.solve(normal, aim).reshape(2, 3).astype(np.float64)
+    terms = (sloping[:, None] * points).reshape(6, -1)
+    weighted = terms * weight
+    normal, aim = (weighted @ terms.T).astype(np.float64), (weighted @ rest).astype(np.float64)
+    return np.linalg.solve(normal * _DAMPED + _DAMPING, aim).reshape(2, 3).astype(np.float64)
 
 
 def correlation(first: Plane, second: Plane, affine: Affine) -> float:
     """The correlation of two registered, normalised pictures where they overlap; 0 if they hardly do."""
-    x, y, here = _spread_inside(first, second, affine)
-    if len(x) < LEAST_POINTS:
+    points, here = _spread_inside(first, second, affine)
+    if len(here) < LEAST_POINTS:
         return 0.0
-    there = sampled(second, *mapped(affine, x, y))
-    return float(here @ there / (np.linalg.norm(here) * np.linalg.norm(there) + 1e-6))
+    there = sampled(second, *mapped(affine, points[0], points[1]))
+    return float(here @ there / (np.sqrt((here @ here) * (there @ there)) + 1e-6))

@@ -17,6 +17,7 @@ from lookalike.copies import perceptual_hash
 from lookalike.copies.alignment import Alignment, align
 from lookalike.copies.changes import Changes, changes
 from lookalike.copies.prepared import PreparedPicture, prepare
+from lookalike.copies.unusual import unusual
 
 __all__ = ["LEAST_SCORE", "Comparison", "Grade", "PreparedPicture", "compare", "prepare"]
 
@@ -28,12 +29,9 @@ Grade: TypeAlias = Literal["edited copy", "different"]
 LEAST_SCORE = 0.65
 _LEAST_SHARE = 0.1  # of each picture that lies in the other
 _LEAST_BLOCKS = 60.0  # that show something; edited copies had 118 or more
-_WHOLE, _WHOLE_TURNED = 0.985, 0.88  # the share of one of the pictures, which an edit leaves in the other
-_SAME_FRAME = 0.95  # the share of both from which on the whole picture may be stretched
 # Other photographs reach 0.73. On 792 edited copies of 24 photographs, like hashes raise the share of copies above all
 # but 2 of the other pairs from 0.946 to 0.975, and above all but 5 from 0.965 to 0.982.
 _LIKE_HASH = 0.7  # share of the bits
-_FREE_SKEW, _SKEW_COUNTS = 0.03, 2.0  # logarithm of the ratio of the scales in two directions
 _SAME = Changes("same", mirrored=False, angle=0.0, stretched=False, tone="")
 
 
@@ -65,7 +63,7 @@ def compare(first: PreparedPicture, second: PreparedPicture) -> Comparison:
     What is recognised: compression, another size, crops down to a sixth of the area, mirror images, turns by a quarter,
     by a small angle or both, stretching, other colours, frames, text, logos, screenshots and collages. A picture
     without anything visible is a copy only of one with the same pixels. Two photographs of a burst between which less
-    than some 5% of the width moved are taken for copies. To compare one picture with many, let it be the first.
+    than some 5% of the width moved are taken for copies.
     """
     if first.rgb.shape == second.rgb.shape and np.array_equal(first.rgb, second.rgb):
         return Comparison("edited copy", 1.0, _SAME)
@@ -79,15 +77,9 @@ def compare(first: PreparedPicture, second: PreparedPicture) -> Comparison:
 
 
 def _score(found: Alignment, hash_likeness: float) -> float:
-    """The correlation, less what is unusual for an edit, more for like hashes; 0 if the overlap is too small to tell.
-
-    Two photographs of one place overlap in parts, and their perspectives differ. An edit leaves one picture whole, and
-    scales it alike in both directions, unless it stretches the whole picture.
-    """
-    shares = sorted((found.agreement.of_first, found.agreement.of_second))
-    if shares[0] < _LEAST_SHARE or found.agreement.blocks < _LEAST_BLOCKS:
+    """The correlation, less what is unusual for an edit, more for like hashes; 0 if the overlap is too small."""
+    shares = found.agreement.of_first, found.agreement.of_second
+    if min(shares) < _LEAST_SHARE or found.agreement.blocks < _LEAST_BLOCKS:
         return 0.0
-    missing = max(0.0, (_WHOLE if found.affine.is_upright() else _WHOLE_TURNED) - shares[1])
-    skew = 0.0 if shares[0] > _SAME_FRAME else max(0.0, found.affine.skew() - _FREE_SKEW)
     witness = max(0.0, hash_likeness - _LIKE_HASH)
-    return min(1.0, max(0.0, found.agreement.correlation - missing - _SKEW_COUNTS * skew + witness))
+    return min(1.0, max(0.0, found.agreement.correlation - unusual(found.affine, *shares) + witness))

@@ -17,7 +17,6 @@ _NEAREST, _NEAREST_OF_MANY, _MANY = 10, 5, 20_000
 LEAST_COSINE = 0.3  # 0.998 of them have at least that
 _BLOCK = 256  # queries at a time
 _COMPARED = 8192  # rows that new ones are compared with at a time
-_TO_A_CENTRE, _MOST_CENTRES = 50, 2000  # rows that are ordered together, and how many such groups there are at most
 _ROUNDING = np.float32(1e-3)  # of a cosine, by half precision
 
 Found = Callable[[int], None]
@@ -90,7 +89,9 @@ def nearer(snapshot: Snapshot, rows: Rows, older: Rows, reaches: NDArray[np.floa
     vectors, pairs = _vectors(snapshot, rows), list[Candidates]()
     for start in range(0, len(older), _COMPARED):
         block, reach = older[start : start + _COMPARED], reaches[start : start + _COMPARED]
-        cosines = _vectors(snapshot, block) @ vectors.T
+        stored = single(snapshot.vectors.stored(block))
+        lengths = np.sqrt(np.einsum("ij,ij->i", stored, stored))  # close to 1, and quicker than dividing all by them
+        cosines = (stored @ vectors.T) / lengths[:, None]
         old, new = np.nonzero(cosines >= np.maximum(reach - _ROUNDING, LEAST_COSINE)[:, None])
         pairs.append(Candidates(block[old], rows[new], cosines[old, new]))
     return _joined(pairs)
@@ -118,28 +119,6 @@ def _across(snapshot: Snapshot, rows: Rows, other: Snapshot, count: int, found: 
         yield _near(block, others, cosines)
         done += len(block)
         found(done)
-
-
-def in_order(snapshot: Snapshot, rows: Rows) -> Rows:
-    """Orders rows so that similar ones are close to one another, and what is prepared of them is used again soon.
-
-    Each is put to the most similar of some of them, and these are put into a chain.
-    """
-    if not len(rows):
-        return rows
-    centres = _vectors(snapshot, rows[:: max(_TO_A_CENTRE, -(-len(rows) // _MOST_CENTRES))])
-    place = np.argsort(_chain(centres))
-    places = [place[(vectors @ centres.T).argmax(axis=1)] for _, vectors in _blocks(snapshot, rows)]
-    return rows[np.argsort(np.concatenate(places), kind="stable")]
-
-
-def _chain(vectors: Vectors) -> Rows:
-    """The numbers of all vectors, each followed by the most similar one of those that are left: int64 (n,)."""
-    cosines, chain = vectors @ vectors.T, [0]
-    while len(chain) < len(vectors):
-        cosines[:, chain[-1]] = -np.inf
-        chain.append(int(cosines[chain[-1]].argmax()))
-    return np.array(chain, np.int64)
 
 
 def _blocks(snapshot: Snapshot, rows: Rows) -> Iterator[tuple[Rows, Vectors]]:

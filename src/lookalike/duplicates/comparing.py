@@ -16,21 +16,21 @@ from typing import TypeAlias
 from lookalike.copies import thumbnails
 from lookalike.copies.changes import Changes
 from lookalike.copies.verification import Comparison, PreparedPicture, compare, prepare
+from lookalike.duplicates.ordering import Pair
 from lookalike.errors import ImageError
 from lookalike.images import revisions
 from lookalike.storage.kept_pictures import KeptPictures
-from lookalike.system import worker
+from lookalike.system import resources, worker
 from lookalike.system.blas import one_thread
 
 # Of pictures and comparisons: another one makes what is kept worthless, and so do other decoders.
-REVISION = 1000 * 2 + revisions.CURRENT
+REVISION = 1000 * 3 + revisions.CURRENT
 _LEAST_AREA = 1e-4  # of a picture in another one
 _PREPARED = 1000  # pictures that are kept ready for comparison in each process, some 0.3 MB each
-_AT_ONCE = 4000  # pairs that a process gets at a time, which take some ten seconds
+_AT_ONCE = 8000  # pairs that a process gets at a time, which take half a minute; with 4000, more is prepared again
 _FEW = 300  # pairs for which no process is started
 _LOOK_S = 0.2  # between two looks at how far the processes are
 
-Pair: TypeAlias = tuple[int, int]
 Scored: TypeAlias = tuple[int, int, float, str | None]
 """The numbers of two pictures, their score, and what was done to the second to make the first."""
 
@@ -74,8 +74,8 @@ def changes_of(text: str) -> Changes | None:
 
 def compared(kept: KeptPictures, first: int, second: int) -> Comparison | None:
     """Compares two pictures now; None if one of them could not be made."""
-    one, other = _prepared(kept, first), _prepared(kept, second)
     with one_thread():
+        one, other = _prepared(kept, first), _prepared(kept, second)
         return compare(one, other) if one and other else None
 
 
@@ -118,6 +118,7 @@ class _StoppedError(Exception):
 
 def _work(task: _Task, progress: Callable[[int], None]) -> list[Scored]:
     """What a process does."""
+    resources.keep_freed_memory()
     with closing(KeptPictures(task.path, REVISION)) as kept:
         return list(_compared(kept, task.pairs, progress))
 

@@ -1,7 +1,7 @@
 """A collection whose copies are looked for, with the numbers of its kept pictures."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ from lookalike.storage.kept_pictures import KeptPictures
 from lookalike.storage.rows import Rows
 from lookalike.storage.vectors import single, unit
 
+_AT_ONCE = 10_000  # images that are looked up together
+
 
 @dataclass(frozen=True)
 class Examined:
@@ -23,11 +25,13 @@ class Examined:
     Attributes:
         snapshot: the state.
         image_of: looks up an image by its id; raises NoImageError if it is gone meanwhile.
+        images_of: looks up those images of many ids that are not gone meanwhile.
         read: reads the file of an image by its id; raises ImageError or NoImageError if that cannot be.
     """
 
     snapshot: Snapshot
     image_of: Callable[[int], IndexedImage]
+    images_of: Callable[[Sequence[int]], list[IndexedImage]]
     read: Callable[[int], ImageSource]
 
 
@@ -36,14 +40,14 @@ class Numbered:
 
     Attributes:
         snapshot: the state.
-        image_of: looks up an image by its id; raises NoImageError if it is gone meanwhile.
         rows: int64 (n,), the rows of its images.
         numbers: of the picture of each row.
         row_of: the row by the number.
     """
 
     def __init__(self, examined: Examined, kept: KeptPictures) -> None:
-        self.snapshot, self.image_of, self._read = examined.snapshot, examined.image_of, examined.read
+        self.snapshot, self._examined = examined.snapshot, examined
+        self._looked_up: dict[int, IndexedImage] = {}
         self._ids: dict[int, list[int]] = defaultdict(list)
         for image_id, row, _ in self.catalog.live_images():
             self._ids[row].append(image_id)
@@ -68,11 +72,25 @@ class Numbered:
         """The ids of the images with that picture, in order."""
         return self._ids[self.row_of[number]]
 
+    def look_up(self, numbers: Iterable[int]) -> None:
+        """Looks up all images with these pictures, which is quicker than one after another, for `image_of`."""
+        ids = [image_id for number in numbers for image_id in self.ids(number)]
+        for start in range(0, len(ids), _AT_ONCE):
+            self._looked_up |= {image.id: image for image in self._examined.images_of(ids[start : start + _AT_ONCE])}
+
+    def image_of(self, image_id: int) -> IndexedImage:
+        """An image.
+
+        Raises:
+            NoImageError: it is gone meanwhile.
+        """
+        return self._looked_up.get(image_id) or self._examined.image_of(image_id)
+
     def original(self, number: int) -> ImageSource | None:
         """The file of an image with that picture; None if there is none that can be read."""
         for image_id in self.ids(number) if number in self.row_of else ():
             try:
-                return self._read(image_id)
+                return self._examined.read(image_id)
             except (ImageError, NoImageError):
                 continue
         return None

@@ -14,8 +14,8 @@ import numpy as np
 from lookalike.copies import thumbnails
 from lookalike.duplicates import candidates, comparing
 from lookalike.duplicates.candidates import Candidates
-from lookalike.duplicates.comparing import Pair
 from lookalike.duplicates.examined import Numbered
+from lookalike.duplicates.ordering import Pair, in_order
 from lookalike.errors import ImageError
 from lookalike.storage.kept_pictures import KeptPictures
 
@@ -96,23 +96,12 @@ def _compare(kept: KeptPictures, pairs: Sequence[Pair], of: Sequence[Numbered], 
     wanted = {number for pair in pairs for number in pair}
     _make_pictures(kept, wanted, of, effort)
     rest = 100 - _SEARCHED - _MADE
-    ordered = _in_order(pairs, of)
 
     def progress(done: int) -> None:
         effort.progress((_SEARCHED + _MADE + rest * done / max(1, len(pairs))) / 100)
 
-    comparing.compare_pairs(kept, ordered, processes=effort.processes, progress=progress)
+    comparing.compare_pairs(kept, in_order(pairs), processes=effort.processes, progress=progress)
     return len(pairs)
-
-
-def _in_order(pairs: Sequence[Pair], of: Sequence[Numbered]) -> list[Pair]:
-    place: dict[int, int] = {}
-    for numbered in of:
-        ordered = candidates.in_order(numbered.snapshot, numbered.rows)
-        for row in ordered.tolist():
-            place.setdefault(numbered.numbers[row], len(place))
-    oriented = (pair if place[pair[0]] <= place[pair[1]] else pair[::-1] for pair in pairs)
-    return sorted(oriented, key=lambda pair: (place[pair[0]], place[pair[1]]))
 
 
 def _make_pictures(kept: KeptPictures, wanted: set[int], of: Sequence[Numbered], effort: Effort) -> None:

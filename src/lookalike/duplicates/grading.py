@@ -12,6 +12,7 @@ from lookalike.copies.verification import LEAST_SCORE
 from lookalike.duplicates import comparing, keeping
 from lookalike.duplicates.examined import Numbered
 from lookalike.duplicates.keeping import Traits
+from lookalike.duplicates.late_findings import LateFindings
 from lookalike.duplicates.results import GRADES, Copy, CopyGroup, Grade
 from lookalike.errors import ImageError, NoImageError
 from lookalike.results import IndexedImage
@@ -46,6 +47,7 @@ class Grader:
             theirs: the other collection, if only copies of its images are wanted.
         """
         self._kept, self._grade, self._ours, self._theirs = kept, grade, ours, theirs
+        self._findings = LateFindings(kept)
         others = (theirs or ours).row_of
         self._pairs: _Pairs = {
             (pair.first, pair.second): pair
@@ -57,14 +59,15 @@ class Grader:
     def groups(self) -> Iterator[CopyGroup]:
         """The groups of the collection, in no order."""
         scores = {numbers: _rank(pair) for numbers, pair in self._pairs.items() if self._counts(pair)}
-        grouped = set[int]()
-        for found in group(scores):
-            numbers = [found.centre, *found.copies]
-            grouped.update(numbers)
+        groups = [[found.centre, *found.copies] for found in group(scores)]
+        grouped = {number for numbers in groups for number in numbers}
+        self._ours.look_up(grouped)
+        for numbers in groups:
             yield self._group(numbers)
         for number in self._ours.row_of:
             if number not in grouped and len(self._ours.ids(number)) > 1:
                 yield self._group([number])
+        self._findings.keep()
 
     def groups_against(self) -> Iterator[CopyGroup]:
         """The images of the other collection that have copies in this one, each with those, in no order."""
@@ -88,6 +91,7 @@ class Grader:
             members = [member for member in found if member.image.path not in same]
             if members:
                 yield CopyGroup(keep.image, "", _ordered(self._copy(member, keep, keep) for member in members))
+        self._findings.keep()
 
     def _compared(self) -> list[ComparedPair]:
         if self._grade == "same bytes":
@@ -142,16 +146,14 @@ class Grader:
 
     def _pair(self, one: int, other: int) -> ComparedPair | None:
         numbers = min(one, other), max(one, other)
-        return self._pairs.get(numbers) or self._kept.pair(*numbers)
+        return self._pairs.get(numbers) or self._findings.pair(*numbers)
 
     def _compared_now(self, one: int, other: int) -> ComparedPair | None:
         """Compares two pictures of a group that were no candidates."""
         found = comparing.compared(self._kept, one, other)
         if found is None:
             return None
-        self._kept.add_pairs([(one, other, self._ours.cosine(one, other))])
-        self._kept.keep_scores([comparing.scored(one, other, found)])
-        return self._kept.pair(one, other)
+        return self._findings.add_pair(comparing.scored(one, other, found), self._ours.cosine(one, other))
 
     def _same_pixels(self, pair: ComparedPair) -> bool:
         """Whether two images, which look alike, show exactly the same."""
@@ -162,7 +164,7 @@ class Grader:
 
     def _pixels(self, number: int) -> bytes | None:
         """The hash of the pixels of an image; None if it cannot be read."""
-        if found := self._kept.pixels(number):
+        if found := self._findings.pixels(number):
             return found
         for numbered in filter(None, (self._ours, self._theirs)):
             if (data := numbered.original(number)) is not None:
@@ -170,7 +172,7 @@ class Grader:
                     found = thumbnails.pixel_hash(data)
                 except ImageError:
                     return None
-                self._kept.keep_pixels(number, found)
+                self._findings.add_pixels(number, found)
                 return found
         return None
 

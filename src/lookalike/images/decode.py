@@ -164,8 +164,14 @@ def thumbnail(
         return _rendered(source, view_of, max_bytes, max_pixels).image
 
 
-def reduced(source: ImageSource, shorter: int, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Rendered:
+def reduced(source: ImageSource, shorter: int, *, max_pixels: int = MAX_PIXELS, apart: bool = False) -> Image.Image:
     """The whole image, upright, in RGB, scaled down so that its shorter side has that many pixels, if it has more.
+
+    Args:
+        source: the image.
+        shorter: the number of pixels.
+        max_pixels: the most pixels that are decoded.
+        apart: whether to decode bytes in a process of its own, since they may end the process.
 
     Raises:
         ImageError: the image cannot be used.
@@ -178,7 +184,11 @@ def reduced(source: ImageSource, shorter: int, *, max_bytes: int = MAX_BYTES, ma
         return View(size, covers=size, part=None, resample=Image.Resampling.BICUBIC)
 
     with one_image(_name(source)):
-        return _rendered(source, view_of, max_bytes, max_pixels)
+        if apart and isinstance(source, bytes):
+            with _LARGE:
+                view = view_of(open_image(source).size)
+                return render_apart(source, view, limits.checked_max_pixels(max_pixels)).image
+        return _rendered(source, view_of, MAX_BYTES, max_pixels).image
 
 
 def image_file(source: ImageSource, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> bytes:

@@ -55,11 +55,17 @@ def grid(count: int) -> tuple[Region, ...]:
 
 
 def parts(
-    source: ImageSource, count: int, preprocessing: Preprocessing, *, max_pixels: int = MAX_PIXELS
+    source: ImageSource,
+    count: int,
+    preprocessing: Preprocessing,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    apart: bool = False,
 ) -> list[DecodedImage]:
     """The parts of an image as an encoder takes them, in the order of `grid(count)`.
 
-    The image is decoded once, with the pixels that the parts need.
+    The image is decoded once, with the pixels that the parts need. If `apart`, that is done in a process of its own,
+    since it may end the process.
 
     Raises:
         ImageError: the image cannot be used.
@@ -67,7 +73,7 @@ def parts(
     """
     regions = grid(count)
     needed = preprocessing.size / preprocessing.crop / min(min(each.width, each.height) for each in regions)
-    image = reduced(source, math.ceil(needed), max_pixels=max_pixels).image
+    image = reduced(source, math.ceil(needed), max_pixels=max_pixels, apart=apart)
     return [prepare(image.crop(_box(each, image.size)), preprocessing) for each in regions]
 
 

@@ -55,7 +55,7 @@ class PartEmbedder:
             per_image: how many parts an image has.
             read: the bytes of a file that was indexed; it raises ImageError if it has changed or cannot be read.
             max_pixels: the most pixels of an image.
-            under_way: is told what is decoded; what ended a process before is left out.
+            under_way: is told what is decoded, and knows what to decode in a process of its own.
         """
         self.per_image = per_image
         self._encoder, self._read, self._max_pixels = encoder, read, max_pixels
@@ -71,11 +71,11 @@ class PartEmbedder:
         return Cut(row, None)
 
     def _vectors(self, file: FileOfRow) -> StoredVectors:
-        if file.key in self._under_way.suspects:
-            raise ImageError("ended the process that decoded it", file.key)
-        data = self._read(file)
+        data, is_suspect = self._read(file), file.key in self._under_way.suspects
         with self._under_way.decoding(file.key):
-            images = parts(data, self.per_image, self._encoder.preprocessing, max_pixels=self._max_pixels)
+            images = parts(
+                data, self.per_image, self._encoder.preprocessing, max_pixels=self._max_pixels, apart=is_suspect
+            )
         return embed_all(self._encoder, images).astype(np.float16)
 
 

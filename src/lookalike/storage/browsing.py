@@ -1,5 +1,6 @@
 """Reads the catalog page by page, and counts what its images have in common, for people who look through them."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,10 @@ class BrowsedImages(KnownFiles):
             return None
         found = self._images("0 AS place", "images", "id = ?", (id_,))
         return found[0] if found else None
+
+    def images_of(self, ids: Sequence[int]) -> list[StoredImage]:
+        """The images of these numbers that are there, by number."""
+        return self._images("id AS place", "images", "id IN (SELECT value FROM json_each(?))", (json.dumps(ids),))
 
     def image_at(self, key: str) -> StoredImage | None:
         """The image of that key, or None."""

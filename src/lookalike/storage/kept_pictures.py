@@ -124,7 +124,9 @@ class KeptPictures:
 
     def packed(self, number: int) -> bytes | None:
         """The small picture with a number; None if it has not been made, or cannot be."""
-        return self._one("SELECT packed FROM pictures WHERE number = ?", number)
+        with self._reading() as connection:
+            row = connection.execute("SELECT packed FROM pictures WHERE number = ?", (number,)).fetchone()
+        return None if row is None or row[0] is None else bytes(row[0])
 
     def have_packed(self) -> set[int]:
         """The numbers of the pictures that have been made."""
@@ -145,13 +147,15 @@ class KeptPictures:
         """Keeps small pictures, by their numbers."""
         self._update("UPDATE pictures SET packed = ? WHERE number = ?", made)
 
-    def pixels(self, number: int) -> bytes | None:
-        """The SHA-256 of the pixels of an image; None until it is kept."""
-        return self._one("SELECT pixels FROM pictures WHERE number = ?", number)
+    def all_pixels(self) -> dict[int, bytes]:
+        """The SHA-256s of the pixels of those images of which they are kept, by the numbers of the pictures."""
+        with self._reading() as connection:
+            found = connection.execute("SELECT number, pixels FROM pictures WHERE pixels IS NOT NULL")
+            return {number: bytes(pixels) for number, pixels in found}
 
-    def keep_pixels(self, number: int, pixels: bytes) -> None:
-        """Keeps the SHA-256 of the pixels of an image."""
-        self._update("UPDATE pictures SET pixels = ? WHERE number = ?", {number: pixels})
+    def keep_pixels(self, pixels: Mapping[int, bytes]) -> None:
+        """Keeps SHA-256s of the pixels of images, by the numbers of their pictures."""
+        self._update("UPDATE pictures SET pixels = ? WHERE number = ?", pixels)
 
     def reaches(self, nearest: int) -> dict[int, float]:
         """The cosines of the last of the nearest of those pictures of which at least so many were looked for."""
@@ -211,11 +215,6 @@ class KeptPictures:
                 DELETE FROM compared WHERE first NOT IN (SELECT number FROM pictures)
                     OR second NOT IN (SELECT number FROM pictures)
             """)
-
-    def _one(self, query: str, number: int) -> bytes | None:
-        with self._reading() as connection:
-            row = connection.execute(query, (number,)).fetchone()
-        return None if row is None or row[0] is None else bytes(row[0])
 
     def _update(self, query: str, values: Mapping[int, Any]) -> None:
         for part in _parts(list(values.items())):

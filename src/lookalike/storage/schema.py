@@ -118,10 +118,11 @@ MIGRATIONS = (
         count INTEGER NOT NULL       -- of the vectors that are committed there
     ) STRICT;
     CREATE TABLE regions (           -- the images whose parts have vectors
-        row INTEGER PRIMARY KEY,     -- that of the vector of the whole image
-        place INTEGER NOT NULL UNIQUE,  -- those of its parts are in the rows from place * per_image on
-        crc32s BLOB NOT NULL         -- of these rows, four bytes each, little-endian
+        place INTEGER PRIMARY KEY,   -- those of its parts are in the rows from place * per_image on
+        row INTEGER,                 -- that of the vector of the whole image, or NULL if it is gone
+        crc32s BLOB NOT NULL         -- of the rows of its parts, four bytes each, little-endian
     ) STRICT;
+    CREATE INDEX regions_by_row ON regions (row);
     -- 0 if the index is that of the vectors of whole images, 1 if of their parts.
     ALTER TABLE generations ADD COLUMN of_regions INTEGER NOT NULL DEFAULT 0;
     """,

@@ -18,16 +18,9 @@ from lookalike.storage.sqlite import Connection, Database
 
 _CRC32_BYTES = 4
 _PAGE = 1000  # rows that are read at a time
-# What is kept while the rows of whole images get other numbers; `moved` has the old and the new ones.
-RENUMBER = (
-    """
-    CREATE TEMP TABLE kept_regions AS
-    SELECT new AS row, place, crc32s FROM regions JOIN temp.moved ON moved.old = regions.row
-    """,
-    "DELETE FROM regions",
-    "INSERT INTO regions (row, place, crc32s) SELECT row, place, crc32s FROM temp.kept_regions",
-    "DROP TABLE temp.kept_regions",
-)
+# Gives the whole images of parts other rows; `moved` has the old and the new ones, and no longer those that are gone.
+RENUMBER = "UPDATE regions SET row = (SELECT new FROM temp.moved WHERE old = regions.row)"
+_WITHOUT = "NOT EXISTS (SELECT 1 FROM regions WHERE regions.row = images.row)"
 
 
 @dataclass(frozen=True)
@@ -65,7 +58,9 @@ class StoredRegions:
         """
         rows = array("q", [-1]) * (state.places - start)
         with self._database.connection() as connection:
-            found = connection.execute("SELECT place, row FROM regions WHERE place >= ?", (start,)).fetchall()
+            found = connection.execute(
+                "SELECT place, row FROM regions WHERE place >= ? AND row IS NOT NULL", (start,)
+            ).fetchall()
         try:
             for place, row in found:
                 rows[place - start] = row
@@ -79,7 +74,7 @@ class StoredRegions:
         Raises:
             CorruptError: a place is none.
         """
-        query = f"SELECT place FROM regions WHERE row NOT IN {DEAD} ORDER BY place"  # noqa: S608
+        query = f"SELECT place FROM regions WHERE row IS NOT NULL AND row NOT IN {DEAD} ORDER BY place"  # noqa: S608
         with self._database.connection() as connection:
             try:
                 places = array("q", (place for (place,) in connection.execute(query)))
@@ -107,17 +102,17 @@ class StoredRegions:
 
         Those whose rows are below `first_row` are not looked at.
         """
-        query = "SELECT COUNT(DISTINCT row) FROM images WHERE row >= ? AND row NOT IN (SELECT row FROM regions)"
+        query = f"SELECT COUNT(DISTINCT row) FROM images WHERE row >= ? AND {_WITHOUT}"  # noqa: S608
         with self._database.connection() as connection:
             return int(connection.execute(query, (first_row,)).fetchone()[0])
 
     def files_without(self, first_row: int = 0) -> Iterator[FileOfRow]:
         """The files of these images, by row; the same bytes may be at several keys."""
-        query = """
+        query = f"""
             SELECT row, hash, key FROM images JOIN vectors USING (row)
-            WHERE row > ? AND row NOT IN (SELECT row FROM regions)
-            ORDER BY row, images.id LIMIT ?
-        """
+            WHERE images.row > ? AND {_WITHOUT}
+            ORDER BY images.row, images.id LIMIT ?
+        """  # noqa: S608
         after = first_row - 1
         while True:
             with self._database.connection() as connection:
@@ -167,7 +162,8 @@ class ChangedRegions:
         """
         packed = (struct.pack(f"<{len(each)}I", *each) for each in crc32s)
         values = [(row, at, each) for at, (row, each) in enumerate(zip(rows, packed, strict=True), place)]
-        self._connection.executemany("INSERT OR REPLACE INTO regions (row, place, crc32s) VALUES (?, ?, ?)", values)
+        self._connection.executemany("UPDATE regions SET row = NULL WHERE row = ?", [(row,) for row in rows])
+        self._connection.executemany("INSERT INTO regions (row, place, crc32s) VALUES (?, ?, ?)", values)
         query = "UPDATE region_storage SET count = ? * per_image"
         self._connection.execute(query, (place + len(rows),))
 
@@ -176,13 +172,13 @@ class ChangedRegions:
 
         `vectors` is the name of the file that has just their vectors, in this order.
         """
-        self._connection.execute(f"DELETE FROM regions WHERE row IN {DEAD}")  # noqa: S608
+        self._connection.execute(f"DELETE FROM regions WHERE row IS NULL OR row IN {DEAD}")  # noqa: S608
         # First out of the way, since no two may have the same place at any time.
         self._connection.execute("UPDATE regions SET place = -1 - place")
         renumber = """
             UPDATE regions SET place = moved.new
-            FROM (SELECT row AS old, row_number() OVER (ORDER BY place DESC) - 1 AS new FROM regions) AS moved
-            WHERE regions.row = moved.old
+            FROM (SELECT place AS old, row_number() OVER (ORDER BY place DESC) - 1 AS new FROM regions) AS moved
+            WHERE regions.place = moved.old
         """
         self._connection.execute(renumber)
         count = "per_image * (SELECT COUNT(*) FROM regions)"

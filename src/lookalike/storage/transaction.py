@@ -307,7 +307,7 @@ class Transaction:
                 self._connection.execute(statement)
             with self._without("images_by_row", "images_by_label"):  # faster than updating them all along
                 self._connection.execute("UPDATE images SET row = (SELECT new FROM temp.moved WHERE old = images.row)")
-            for statement in (*_PUT_VECTORS_BACK, *RENUMBER, *_DONE):
+            for statement in (*_PUT_VECTORS_BACK, RENUMBER, *_DONE):
                 self._connection.execute(statement)
         self.drop_generation()
         self._connection.execute("UPDATE storage SET vectors = CAST(? AS TEXT)", (os.fsencode(vectors),))

@@ -76,6 +76,8 @@ class Killer:
                 photos.add(self.folder, threads=2)
                 assert photos.check() == []
                 assert_each_is_found_once(photos)
+                kept = photos.info().regions
+                assert kept is None or kept.without == 0
                 skipped = photos.skipped()
             self._sweep()
             beside = self.folder / ".undisturbed"
@@ -125,11 +127,13 @@ class Killer:
         changes: list[Change] = []
         while len(changes) < 4 and self._random.random() < 0.8:
             some = [str(key) for key in self._random.choice(images, min(5, len(images)), replace=False)]
-            match self._random.choice(["remove", "annotate", "build", "build", "maintain", "maintain"]):
+            match self._random.choice(["remove", "annotate", "build", "build", "maintain", "maintain", "regions"]):
                 case "remove" if not any(change.kind == "remove" for change in changes):
                     changes.append(Change("remove", some))
                 case "annotate":
                     changes.append(Change("annotate", some, price=int(self._random.integers(1000))))
+                case "regions" if not any(change.kind == "remove" for change in changes):  # it would bring them back
+                    changes.append(Change("regions", regions=int(self._random.choice([0, 5, 9]))))
                 case "build":
                     changes.append(Change("build", spec=SPECS[self._random.integers(len(SPECS))]))
                 case _:
@@ -212,22 +216,31 @@ class Killer:
                 best = sorted(scores.values(), reverse=True)[:k]
                 assert np.allclose([match.score for match in found], best, atol=1e-3)
         now = photos._catalog.state()
+        if now.regions:
+            found = photos.search_vector(query, k=10**6, regions=True, exact=True)
+            assert len({match.id for match in found}) == len(found) == len(scores)
+            assert all(match.score > scores[match.key] - 1e-3 for match in found)
+            self.tally.with_parts += 1
         self.tally.indexed += now.generation is not None
         self.tally.compacted += now.vectors != "vectors.faiss"
         self.tally.leaving_files += self._files() != self._named(photos)
 
     def _files(self) -> set[str]:
         """The names of the files of vectors and of the index that there are."""
-        found = (*self.directory.glob("vectors*"), *self.directory.glob("index/*"))
+        patterns = "vectors*", "regions*", "index/*"
+        found = [path for pattern in patterns for path in self.directory.glob(pattern)]
         return {str(path.relative_to(self.directory)) for path in found}
 
     @staticmethod
     def _named(photos: Collection) -> set[str]:
         """The names of those that the catalog names."""
         state = photos._catalog.state()
-        if state.generation is None:
-            return {state.vectors}
-        return {state.vectors} | {f"index/{state.generation.number:06}.{suffix}" for suffix in ("faiss", "json")}
+        names = set[str]()
+        for table in (state, state.regions) if state.regions else (state,):
+            names.add(table.vectors)
+            if table.generation:
+                names |= {f"index/{table.generation.number:06}.{suffix}" for suffix in ("faiss", "json")}
+        return names
 
     def _sweep(self) -> None:
         """Maintains the collection, which removes what was left over."""

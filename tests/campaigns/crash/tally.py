@@ -18,6 +18,7 @@ class Tally:
         changes: further changes that were acknowledged by them.
         indexed: kills that left an index, which searches went on to use.
         compacted: kills that left vectors from which the dead ones had been removed.
+        with_parts: kills that left vectors of parts of the images.
         completed: runs after a kill that went through, and ended as an undisturbed run does.
         searches: by a reader at the same time.
     """
@@ -32,11 +33,12 @@ class Tally:
     changes: int = 0
     indexed: int = 0
     compacted: int = 0
+    with_parts: int = 0
     completed: int = 0
     searches: int = 0
 
     @property
     def missing(self) -> list[str]:
         """What a campaign should try and has not, which leaves parts of it without effect."""
-        needed = ("acknowledged", "changes", "while_committing", "while_changing", "indexed", "compacted", "searches")
-        return [name for name in needed if not getattr(self, name)]
+        needed = ("acknowledged", "changes", "while_committing", "while_changing", "indexed", "compacted", "with_parts")
+        return [name for name in (*needed, "searches") if not getattr(self, name)]

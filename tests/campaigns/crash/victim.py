@@ -9,7 +9,7 @@ from typing import Any
 import lookalike
 from lookalike import Collection, Policies, Progress
 from lookalike.errors import NoCollectionError
-from lookalike.ingest import embedding, pipeline
+from lookalike.ingest import embedding, pipeline, regions
 from tests.support.pictures import ColourEncoder
 from tests.support.small_policies import small_policies
 
@@ -19,16 +19,18 @@ class Change:
     """What is done to a collection once it is up to date.
 
     Attributes:
-        kind: "remove", "annotate", "build" or "maintain".
+        kind: "remove", "annotate", "build", "maintain" or "regions".
         keys: the images that are removed or annotated.
         price: the attribute that annotated images get.
         spec: the FAISS factory string of the index that is built, or None for the default.
+        regions: how many parts of each image are encoded, 0 for none.
     """
 
     kind: str
     keys: list[str] = field(default_factory=list)
     price: int = 0
     spec: str | None = None
+    regions: int = 0
 
 
 def encoder_of(name: str) -> ColourEncoder | None:
@@ -47,7 +49,7 @@ def run(folder: Path, encoder_name: str, changes: Sequence[Change]) -> None:
     Reports "started", "open", "committed N" after each image, "done", "file N" before each file operation of a change,
     and "changed" after each change.
     """
-    pipeline._COMMIT_SECONDS, embedding.GROUP = 0, 3
+    pipeline._COMMIT_SECONDS, regions._COMMIT_SECONDS, embedding.GROUP = 0, 0, 3
     report("started")
     encoder = encoder_of(encoder_name)
     policies = policies_for(25 if encoder else 1280)
@@ -82,7 +84,7 @@ def report(line: str) -> None:
 
 
 def _report_committed(progress: Progress) -> None:
-    report(f"committed {progress.committed}")
+    report(f"parts {progress.committed}" if progress.of_regions else f"committed {progress.committed}")
 
 
 def _make(photos: Collection, change: Change) -> None:
@@ -96,4 +98,8 @@ def _make(photos: Collection, change: Change) -> None:
         case "build":
             photos.build(spec=change.spec, recall=0.9)
         case "maintain":
+            photos.maintain()
+        case "regions":
+            photos.keep_regions(change.regions)
+            photos.update(threads=2)
             photos.maintain()

@@ -1,0 +1,24 @@
+"""What is said of parts of images."""
+
+from typing import TYPE_CHECKING
+
+from lookalike.cli.output import bytes_text, duration
+
+if TYPE_CHECKING:
+    from lookalike.collection.info import RegionInfo
+    from lookalike.collection.plan import RegionEstimate
+
+
+def region_plan(regions: "RegionEstimate") -> str:
+    """What the vectors of parts would take."""
+    time = f"about {duration(regions.seconds)} of that time" if regions.seconds else "a time that no file tells"
+    made = f"{regions.new:,} vectors to make, {time}" if regions.new else "no vectors to make"
+    index = regions.searching.spec or "none"
+    return f"{regions.per_image} of each image: {made}; {bytes_text(regions.vector_bytes)} of that disk; index {index}"
+
+
+def region_facts(regions: "RegionInfo") -> str:
+    """What a collection keeps of parts of its images."""
+    index = f"index {regions.spec}" if regions.spec else "no index"
+    left = f"; {regions.without:,} images are still without: lookalike index" if regions.without else ""
+    return f"{regions.per_image} of each image, {regions.vectors:,} vectors, {index}{left}"
