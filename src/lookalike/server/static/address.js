@@ -1,14 +1,14 @@
 /** The state of the page in its address, so that a search can be kept, shared and gone back to. */
-import { term } from "./query.js";
+import { canBeCut, term } from "./query.js";
 
 /**
  * @typedef {import("./filters.js").Filters} Filters
- * @typedef {Filters & {terms: import("./query.js").Term[], cut: number | null, refine: boolean}} State
- *   `refine` orders by what the nearest matches have in common
+ * @typedef {Filters & {terms: import("./query.js").Term[], cut: number | null} & import("./feed.js").How} State
  */
 
 const TERM = /^(?:(\d*\.?\d+)\*)?(?:(id|image):([\w-]+)(?:@([\d.]+),([\d.]+),([\d.]+),([\d.]+))?|text:(.+))$/s;
 const KNOWN = { plus: 1, minus: -1 };
+const PARTS = { images: { regions: true }, query: { crops: true } };
 
 /**
  * @param {string} search such as "?plus=id:42&label=cats"
@@ -16,26 +16,29 @@ const KNOWN = { plus: 1, minus: -1 };
  */
 export function read(search) {
   /** @type {State} */
-  const state = { terms: [], labels: [], under: null, where: {}, cut: null, refine: false };
+  const state = { terms: [], labels: [], under: null, where: {}, cut: null, refine: false, regions: false, crops: false };
   for (const [name, value] of new URLSearchParams(search)) {
     if (name === "plus" || name === "minus") readTerm(state, KNOWN[name], value);
     else if (name === "label") state.labels.push(value);
     else if (name === "under") state.under = value;
     else if (name === "where") readCondition(state, value);
     else if (name === "order") state.refine = value === "kind";
+    else if (name === "parts") Object.assign(state, PARTS[/** @type {keyof PARTS} */ (value)]);
     else if (name === "cut" && Math.abs(Number(value)) <= 1) state.cut = Number(value);
   }
-  return state;
+  return state.refine ? { ...state, regions: false, crops: false } : state;
 }
 
 /** @param {State} state */
-export function write({ terms, labels, under, where, cut, refine }) {
+export function write({ terms, labels, under, where, cut, refine, regions, crops }) {
   const parameters = [
     ...terms.map((each) => [each.sign > 0 ? "plus" : "minus", termText(each)]),
     ...labels.map((label) => ["label", label]),
     ...(under === null ? [] : [["under", under]]),
     ...Object.entries(where).flatMap(([name, values]) => values.map((value) => ["where", condition(name, value)])),
     ...(refine && terms.length ? [["order", "kind"]] : []),
+    ...(regions && terms.length ? [["parts", "images"]] : []),
+    ...(crops && canBeCut(terms) ? [["parts", "query"]] : []),
     ...(cut === null ? [] : [["cut", String(cut)]]),
   ];
   const readable = (/** @type {string} */ text) => encodeURIComponent(text).replace(/%3A|%2C|%2F|%40|%2A/gi, decodeURIComponent);

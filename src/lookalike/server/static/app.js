@@ -18,7 +18,8 @@ import { remembered } from "./images.js";
 import { clearNotice } from "./notice.js";
 import { explain, explainEmpty } from "./outcomes.js";
 import { Order } from "./order.js";
-import { isComplete, withTerm } from "./query.js";
+import { PartsSwitches } from "./parts_switches.js";
+import { canBeCut, isComplete, withTerm } from "./query.js";
 import { QueryPanel } from "./query_panel.js";
 import { rememberScroll, savedScroll, saveScroll } from "./scrolling.js";
 import { Selection } from "./selection.js";
@@ -54,7 +55,8 @@ export class App {
       onRegion: (each, region) => this.go({ terms: withTerm(this.state.terms, { ...each, region }), cut: null }),
     });
     this.histogram = new Histogram({ onCut: (cut, isDone) => this.#cut(cut, isDone) });
-    this.order = new Order((refine) => this.go({ refine }));
+    this.order = new Order((refine) => this.go(refine ? { refine, regions: false, crops: false } : { refine }));
+    this.parts = new PartsSwitches((changes) => this.go({ ...changes, refine: false })); // which orders whole images
     this.copies = new CopiesSwitch(() => this.#arrange());
     this.facets = new Facets({ onToggle: (kind, name, value) => this.go(toggled(this.state, kind, name, value)) });
   }
@@ -148,6 +150,7 @@ export class App {
     this.box.show(terms);
     this.panel.show(terms);
     this.order.show(this.state);
+    this.parts.show(this.state, this.info.regions > 0);
     byId("unfilter").hidden = !isAny(this.state);
     const { classList } = document.documentElement;
     if (classList.contains("searching") !== terms.length > 0) {
@@ -169,12 +172,13 @@ export class App {
   /** The feed of the state; a search that is known is not done again. */
   #feed() {
     const key = write({ ...this.state, cut: null });
-    const { labels, under, where, terms, refine } = this.state;
+    const { labels, under, where, terms, refine, regions, crops } = this.state;
     const filters = { labels, under, where };
+    const how = { refine, regions: regions && this.info.regions > 0, crops: crops && canBeCut(terms) };
     const known = this.feeds.get(key);
-    const feed = known ?? (terms.length ? new SearchFeed(terms, filters, refine, this.info) : new CollectionFeed(filters, this.info));
+    const feed = known ?? (terms.length ? new SearchFeed(terms, filters, how, this.info) : new CollectionFeed(filters, this.info));
     if (!known && feed instanceof SearchFeed && isAny(filters)) {
-      const base = this.feeds.get(write({ terms, ...NONE, cut: null, refine }));
+      const base = this.feeds.get(write({ ...this.state, ...NONE, cut: null }));
       if (base instanceof SearchFeed) feed.base = base;
     }
     this.feeds.delete(key);

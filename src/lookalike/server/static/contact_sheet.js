@@ -9,6 +9,8 @@ const ROW = 380;
 const GAP = 24;
 const MARGIN = 72;
 const CAPTION = 84;
+const LINE = 3; // pixels of each line of a frame
+const LINES = /** @type {[number, string][]} */ ([[1.5, "#141210"], [4.5, "#fff"], [7.5, "#141210"]]); // from the edge inwards
 const FONT = "system-ui, sans-serif";
 
 /** @typedef {import("./images.js").Image} Image */
@@ -57,11 +59,23 @@ async function drawImage(context, image, { x, y, width, height }) {
   if (drawn) {
     const scale = Math.min(width / drawn.naturalWidth, height / drawn.naturalHeight);
     const [across, down] = [drawn.naturalWidth * scale, drawn.naturalHeight * scale];
-    context.drawImage(drawn, x + (width - across) / 2, y + (height - down) / 2, across, down);
+    const [left, top] = [x + (width - across) / 2, y + (height - down) / 2];
+    context.drawImage(drawn, left, top, across, down);
+    if (image.region) frame(context, image.region, { left, top, across, down });
   }
   const facts = [image.score === undefined ? "" : scoreText(image.score), image.label ?? ""].filter(Boolean);
   line(context, nameAndFolder(image.key)[0], `600 24px ${FONT}`, "#1e1d1b", x, y + height + 30, width);
   line(context, facts.join("   "), `22px ${FONT}`, "#646260", x, y + height + 58, width);
+}
+
+/** Frames a part of an image, so that it shows on light and on dark. @param {CanvasRenderingContext2D} context
+ * @param {import("./parts.js").Part} part @param {{left: number, top: number, across: number, down: number}} image */
+function frame(context, part, { left, top, across, down }) {
+  for (const [inset, colour] of LINES) {
+    const [x, y] = [left + part.x * across + inset, top + part.y * down + inset];
+    Object.assign(context, { strokeStyle: colour, lineWidth: LINE });
+    context.strokeRect(x, y, Math.max(part.width * across - 2 * inset, 1), Math.max(part.height * down - 2 * inset, 1));
+  }
 }
 
 /** A line of text that is cut off where it is too long. @param {CanvasRenderingContext2D} context @param {string} text

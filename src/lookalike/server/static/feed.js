@@ -6,6 +6,8 @@ import { examples } from "./query.js";
 import { base64, find } from "./uploads.js";
 
 /** @typedef {import("./images.js").Image} Image */
+/** @typedef {{refine: boolean, regions: boolean, crops: boolean}} How how to search: `refine` orders by what the nearest
+ *   matches have in common, `regions` compares parts of the images, too, `crops` parts of the query, which is one image */
 
 const PAGE = 120;
 const FIRST = 300; // matches; all that the service allows when these have been looked through
@@ -55,19 +57,19 @@ export class CollectionFeed {
 
 /** The matches of a search. */
 export class SearchFeed {
-  /** @param {import("./query.js").Term[]} terms @param {import("./filters.js").Filters} filters @param {boolean} refine
+  /** @param {import("./query.js").Term[]} terms @param {import("./filters.js").Filters} filters @param {How} how
    * @param {any} info */
-  constructor(terms, filters, refine, info) {
+  constructor(terms, filters, how, info) {
     this.terms = terms;
     this.filters = filters;
-    this.refine = refine;
+    this.how = how;
     this.info = info;
     this.images = /** @type {Image[]} */ ([]);
     this.isDone = false;
     this.isAll = false; // whether nothing else matches
     this.isSearch = true;
     this.took = /** @type {number | null} */ (null);
-    /** @type {SearchFeed} */ this.base = isAny(filters) ? new SearchFeed(terms, NONE, refine, info) : this;
+    /** @type {SearchFeed} */ this.base = isAny(filters) ? new SearchFeed(terms, NONE, how, info) : this;
   }
 
   get total() {
@@ -96,7 +98,7 @@ export class SearchFeed {
   async search(k, signal) {
     const [only] = this.terms;
     if (this.terms.length === 1 && only.kind === "image" && !only.region) return this.searchUpload(only.value, k, signal);
-    const body = { ...(await examples(this.terms, async (key) => base64((await upload(key)).blob))), k, refine: this.refine };
+    const body = { ...(await examples(this.terms, async (key) => base64((await upload(key)).blob))), k, ...this.how };
     const where = asBody(this.filters);
     return post("/v1/search", where ? { ...body, where } : body, signal);
   }
@@ -105,7 +107,8 @@ export class SearchFeed {
   async searchUpload(key, k, signal) {
     const { blob } = await upload(key);
     const kind = blob.type.startsWith("image/") ? blob.type : "application/octet-stream";
-    const parameters = new URLSearchParams([...asParameters(this.filters), ["k", String(k)], ["refine", String(this.refine)]]);
+    const how = Object.entries(this.how).map(([name, isSo]) => [name, String(isSo)]);
+    const parameters = new URLSearchParams([...asParameters(this.filters), ["k", String(k)], ...how]);
     const headers = { "Content-Type": kind };
     return request(`/v1/search?${parameters}`, { method: "POST", headers, body: blob, signal });
   }

@@ -27,6 +27,7 @@ export function listenToGestures(app) {
   app.grid.root.addEventListener("click", (event) => clicked(app, actions, event));
   app.grid.root.addEventListener("change", (event) => picked(app, event));
   listenToLongTouches(app);
+  listenToPointing(app);
   listenToKeys(app.grid, actions);
   new Intake({
     onTerms: (terms, isAdded) => app.go({ terms: isAdded ? terms.reduce(withTerm, app.state.terms) : terms, cut: null }),
@@ -96,6 +97,14 @@ function selectRange(app, to) {
   const { items } = app.grid;
   app.selection.anchor = items[from]?.image.id ?? null;
   app.selection.add(items.slice(Math.min(from, to), Math.max(from, to) + 1).flatMap((item) => item.images));
+}
+
+/** While an image is pointed at or has the focus, the part of the query that it is like is framed. @param {App} app */
+function listenToPointing(app) {
+  const { root } = app.grid;
+  const point = (/** @type {Event} */ { target }) => app.panel.point(app.grid.itemOf(/** @type {Element} */ (target))?.image.query_region);
+  for (const begin of ["pointerover", "focusin"]) root.addEventListener(begin, point);
+  for (const end of ["pointerleave", "focusout"]) root.addEventListener(end, () => app.panel.point());
 }
 
 /** A long touch on an image selects it, and then is no click. @param {App} app */

@@ -4,6 +4,7 @@
  */
 import { make } from "./element.js";
 import { ratioOf } from "./images.js";
+import { partText } from "./parts.js";
 import { arrange, shownRatio } from "./rows.js";
 import { makeTile, setActive, showState } from "./tile.js";
 
@@ -134,8 +135,8 @@ export class Grid {
 
   /** What tells whether a chunk is as it was. @param {Row[]} rows */
   #keyOf(rows) {
-    const ids = this.items.slice(rows[0].start, rows.at(-1)?.end).map((item) => `${item.image.id}x${item.copies}`);
-    return `${this.isScored} ${rows.map((row) => row.height.toFixed(2))} ${ids} ${this.items[rows[0].start].image.score}`;
+    const ids = this.items.slice(rows[0].start, rows.at(-1)?.end).map(({ image, copies }) => `${image.id}x${copies} ${image.score} ${partText(image)}`);
+    return `${this.isScored} ${rows.map((row) => row.height.toFixed(2))} ${ids}`;
   }
 
   /** @param {Chunk[]} made @param {number} gap */

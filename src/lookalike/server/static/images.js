@@ -2,7 +2,8 @@
 import { request } from "./api.js";
 
 /**
- * @typedef {{id: number, key: string, score?: number, expected?: number | null, probability?: number | null, copy_probability?: number | null, label: string | null, width: number, height: number,
+ * @typedef {{id: number, key: string, score?: number, expected?: number | null, probability?: number | null, copy_probability?: number | null,
+ *   region?: import("./parts.js").Part, query_region?: import("./parts.js").Part, label: string | null, width: number, height: number,
  *   attributes: Record<string, any>, thumbnail: string, sha256: string | null, group: string | null}} Image
  */
 

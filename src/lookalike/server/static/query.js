@@ -44,6 +44,12 @@ export function isComplete(terms) {
   return terms.some((each) => each.sign > 0);
 }
 
+/** Whether it is one image, all of it, which can be cut into parts. @param {Term[]} terms */
+export function canBeCut(terms) {
+  const [only] = terms;
+  return terms.length === 1 && only.sign > 0 && only.kind !== "text" && !only.region;
+}
+
 /**
  * The examples of a search, as the API takes them.
  * @param {Term[]} terms

@@ -1,6 +1,7 @@
 /** The query image beside the grid, on which a part can be chosen. */
 import { termImage } from "./box.js";
 import { byId } from "./element.js";
+import { frame } from "./parts.js";
 import { isSame } from "./query.js";
 import { inWords, RegionTool } from "./region.js";
 
@@ -36,6 +37,12 @@ export class QueryPanel {
     byId("whole").hidden = !this.term.region;
     byId("query-title").textContent = this.term.sign < 0 ? "Unlike this" : this.term.region ? "Part of the query" : "Query";
     if (this.key !== `${this.term.kind}:${this.term.value}`) void this.#showImage(this.term);
+  }
+
+  /** Frames the part of the query that a match is like, or nothing. @param {import("./parts.js").Part} [part] */
+  point(part) {
+    const shown = byId("stage-image");
+    frame(byId("stage-part"), part, shown.naturalWidth, shown.naturalHeight);
   }
 
   /** @param {Term} each */

@@ -3,6 +3,7 @@ import { chanceText } from "./chance.js";
 import { counted, nameAndFolder, scoreText } from "./counts.js";
 import { byId } from "./element.js";
 import { srcset, thumbnail } from "./images.js";
+import { frame, partText } from "./parts.js";
 
 const RETRY_MS = 2500;
 
@@ -54,6 +55,7 @@ function showImage(tile, { item, width, height, isEager }) {
   image.sizes = `${Math.round(width)}px`;
   image.srcset = srcset(item.image);
   image.src = thumbnail(item.image, Math.max(width, height));
+  frame(tile.querySelector(".part"), item.image.region, item.image.width, item.image.height);
 }
 
 /** Asks once more, since the service may have been busy; then the name stands in for the image.
@@ -70,6 +72,7 @@ function failed(image, key) {
   const shown = /** @type {HTMLElement} */ (image.nextElementSibling);
   shown.textContent = nameAndFolder(key)[0];
   shown.hidden = false;
+  image.closest(".picture")?.querySelector(".part")?.setAttribute("hidden", "");
 }
 
 /** @param {any} tile @param {import("./images.js").Image} image */
@@ -79,7 +82,7 @@ function showFacts(tile, image) {
   else {
     tile.querySelector(".bar i").style.width = `${Math.max(image.score, 0) * 100}%`;
     tile.querySelector(".score").textContent = scoreText(image.score);
-    tile.querySelector(".score").title = chanceText(image);
+    tile.querySelector(".score").title = [chanceText(image), partText(image)].filter(Boolean).join(", ");
   }
   tile.querySelector(".label").textContent = image.label ?? "";
   tile.querySelector(".name bdi").textContent = base;
@@ -110,7 +113,7 @@ function name(tile, item) {
   };
   const facts = [image.key];
   if (image.score !== undefined) facts.push(`score ${scoreText(image.score)}`);
-  if (chanceText(image)) facts.push(chanceText(image));
+  facts.push(...[chanceText(image), partText(image)].filter(Boolean));
   if (image.label) facts.push(`label ${image.label}`);
   const [base] = nameAndFolder(image.key);
   tile.setAttribute("aria-label", image.key); // else it would be called what all of its buttons are called

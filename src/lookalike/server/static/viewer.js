@@ -4,6 +4,7 @@ import { chanceText, copyText, probabilityText } from "./chance.js";
 import { nameAndFolder, number, scoreText } from "./counts.js";
 import { byId } from "./element.js";
 import { thumbnail } from "./images.js";
+import { frame, partText } from "./parts.js";
 import { attributesText } from "./tile.js";
 import { Zoom } from "./zoom.js";
 
@@ -64,8 +65,10 @@ export class Viewer {
     const facts = [folder && `Folder ${folder}`, image.label && `Label ${image.label}`, image.width ? `${number(image.width)} × ${number(image.height)}` : "", attributesText(image)];
     byId("viewer-facts").textContent = facts.filter(Boolean).join(" · ");
     const score = image.score === undefined ? "" : `Score ${scoreText(image.score)}`;
-    const caption = [score, chanceText(image), copyText(image), probabilityText(image)].filter(Boolean).join(" · ");
+    const caption = [score, partText(image), chanceText(image), copyText(image), probabilityText(image)].filter(Boolean).join(" · ");
     byId("viewer-match").querySelector("figcaption").textContent = caption;
+    frame(byId("viewer-match-part"), image.region, image.width, image.height);
+    this.#frameQuery();
     byId("viewer-original").href = `/v1/images/${image.id}/original`;
     this.refresh();
   }
@@ -88,11 +91,20 @@ export class Viewer {
     const { name, source, image } = await termImage(query, SIDES[1]).catch(() => ({ name: "", source: null, image: null }));
     if (!source) return;
     const shown = figure.querySelector("img");
-    shown.onload = () => (figure.hidden = false);
+    shown.onload = () => {
+      figure.hidden = false;
+      this.#frameQuery();
+    };
     shown.onerror = () => (figure.hidden = true);
     if (image?.width) [shown.width, shown.height] = [image.width, image.height];
     shown.src = source;
     shown.alt = `The query, ${name}`;
+  }
+
+  /** Shows which part of the query the image is like. */
+  #frameQuery() {
+    const shown = byId("viewer-query").querySelector("img");
+    frame(byId("viewer-query-part"), this.image?.query_region, shown.naturalWidth, shown.naturalHeight);
   }
 
   #matchImage() {
@@ -102,6 +114,7 @@ export class Viewer {
   #failed() {
     const shown = this.#matchImage();
     shown.hidden = true;
+    byId("viewer-match-part").setAttribute("hidden", "");
     shown.nextElementSibling.textContent = `${this.image?.key ?? ""} cannot be shown`;
     shown.nextElementSibling.hidden = false;
   }

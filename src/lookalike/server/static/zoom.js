@@ -50,9 +50,19 @@ export class Zoom {
     for (const stage of this.stages) {
       const image = /** @type {HTMLElement} */ (stage.querySelector("img"));
       image.style.transform = `translate(${this.x * 100}%, ${this.y * 100}%) scale(${scale})`;
+      this.#placeFrame(stage.querySelector(".part"));
       stage.classList.toggle("near", scale > 1);
     }
     this.onChange(scale);
+  }
+
+  /** Puts the frame where the image is; it is not scaled as images are, so that its lines stay as they are.
+   * @param {SVGElement | null} drawing */
+  #placeFrame(drawing) {
+    if (!drawing) return;
+    const start = (/** @type {number} */ moved) => `${(0.5 + moved - this.scale / 2) * 100}%`;
+    const side = `${this.scale * 100}%`;
+    Object.assign(drawing.style, { left: start(this.x), top: start(this.y), width: side, height: side });
   }
 
   /** @param {HTMLElement} stage */
