@@ -21,12 +21,11 @@ from numpy.typing import NDArray
 import lookalike
 from lookalike import Collection, metrics
 from lookalike.evaluation.edits import EDITS, edited_copies
-from lookalike.search.refinement import NEIGHBOURS
 
 Vectors = NDArray[np.float32]
 Labels = NDArray[np.str_]
 
-WAYS = ("cosine", "refined")
+WAYS, AUGMENTED = ("cosine", "refined"), "augmented"  # refined by augmented vectors, which the collection keeps then
 _TIMED = 200  # searches
 
 
@@ -40,15 +39,19 @@ def main(folder: Path, copied: int) -> None:
     ):
         collection.add(folder)
         found = {way: kinds(collection, way) for way in WAYS}
-        vectors, labels = centred(collection)
-        found["centred"] = kinds_by_cosine(vectors, labels)
-        found["augmented"] = kinds_by_cosine(augmented(vectors), labels)
-        times = milliseconds(collection)
+        found["centred"] = kinds_by_cosine(*centred(collection))
+        times = milliseconds(collection, WAYS)
+        collection.keep_augmented()
+        found[AUGMENTED] = kinds(collection, AUGMENTED)
+        times[AUGMENTED] = milliseconds(collection, [AUGMENTED])[AUGMENTED]
+        collection.keep_augmented(False)
         pictures = copies(collection, copied, Path(place) / "copies")
         collection.add(pictures)
         first = {way: copies_first(collection, pictures, way) for way in WAYS}
+        collection.keep_augmented()
+        first[AUGMENTED] = copies_first(collection, pictures, AUGMENTED)
     click.echo(f"{'order':<10}{'mAP':>8}{'P@1':>8}{'P@10':>8}{'copy first':>12}{'ms':>8}")
-    for way in ("cosine", "centred", "refined", "augmented"):
+    for way in ("cosine", "centred", "refined", AUGMENTED):
         numbers = "".join(f"{number:>8.4f}" for number in found[way])
         copy_first = f"{first[way]:>12.4f}{times[way]:>8.2f}" if way in first else ""
         click.echo(f"{way:<10}{numbers}{copy_first}")
@@ -58,7 +61,7 @@ def kinds(collection: Collection, way: str) -> tuple[float, float, float]:
     """mAP, P@1 and P@10 by label, each image a query that is left out of its own answer."""
     count, relevant = len(collection), []
     for image in collection.images(limit=count):
-        matches = collection.search_id(image.id, k=count - 1, refine=way == "refined")
+        matches = collection.search_id(image.id, k=count - 1, refine=way != "cosine")
         relevant.append([match.label == image.label for match in matches])
     return _quality(np.array(relevant))
 
@@ -68,13 +71,6 @@ def centred(collection: Collection) -> tuple[Vectors, Labels]:
     images = collection.images(limit=len(collection))
     vectors = np.concatenate([collection.embed(image.path) for image in images])
     return _unit(vectors - vectors.mean(axis=0)), np.array([image.label for image in images])
-
-
-def augmented(vectors: Vectors) -> Vectors:
-    """Each vector replaced by the mean of its nearest, weighted by similarity squared: Lookalike has no such order."""
-    scores = vectors @ vectors.T
-    least = np.sort(scores, axis=1)[:, -NEIGHBOURS - 1, None]
-    return _unit(np.where(scores >= least, np.maximum(scores, 0) ** 2, 0) @ vectors)
 
 
 def kinds_by_cosine(vectors: Vectors, labels: Labels) -> tuple[float, float, float]:
@@ -113,18 +109,18 @@ def copies_first(collection: Collection, pictures: Path, way: str) -> float:
 
 
 def _is_copy(collection: Collection, original: int, way: str) -> bool:
-    [match] = collection.search_id(original, k=1, refine=way == "refined")
+    [match] = collection.search_id(original, k=1, refine=way != "cosine")
     return Path(match.key).name.startswith(f"{original}-")
 
 
-def milliseconds(collection: Collection) -> dict[str, float]:
+def milliseconds(collection: Collection, ways: Sequence[str]) -> dict[str, float]:
     """The median time of a search by id for ten images, the ways taking turns."""
     ids: Sequence[int] = [image.id for image in collection.images(limit=_TIMED)]
-    times: dict[str, list[float]] = {way: [] for way in WAYS}
+    times: dict[str, list[float]] = {way: [] for way in ways}
     for image_id in ids:
-        for way in WAYS:
+        for way in ways:
             begun = time.perf_counter()
-            collection.search_id(image_id, k=10, refine=way == "refined")
+            collection.search_id(image_id, k=10, refine=way != "cosine")
             times[way].append(time.perf_counter() - begun)
     return {way: float(np.median(seconds)) * 1000 for way, seconds in times.items()}
 

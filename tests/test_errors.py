@@ -21,6 +21,10 @@ HINTS: list[tuple[Hint, str]] = [
     (Hint("create", {"path": "photos"}), "lookalike.create('photos')"),
     (Hint("maintain", {"path": "photos"}), "lookalike.open('photos').maintain()"),
     (
+        Hint("keep_regions", {"path": "photos"}),
+        "c = lookalike.open('photos'); c.keep_regions(9); c.update()",
+    ),
+    (
         Hint("reindex", {"path": "photos", "model": "resnet", "precision": "bf16"}),
         "lookalike.reindex('photos', model='resnet', precision='bf16')",
     ),

@@ -36,6 +36,7 @@ NOT_REMOTE = {
         "include",
         "trust",
         "keep_regions",
+        "keep_augmented",
         "build",
         "maintain",
         "warm_up",

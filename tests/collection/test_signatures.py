@@ -133,6 +133,7 @@ def methods(photos: Collection, folder: Path) -> dict[str, dict[str, Any]]:
         "duplicates": {},
         "exclude": {"globs": []},
         "keep_regions": {"count": 0},
+        "keep_augmented": {},
         "include": {"globs": []},
         "is_source": {"path": folder},
         "remove": {"paths": ["none"]},

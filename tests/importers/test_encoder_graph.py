@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from openvino import opset13 as op
 
 from lookalike.encoders.card import NO_NORMALIZATION, Normalization
+from lookalike.encoders.openvino.loading import core
 from lookalike.errors import Hint, ModelError
 from lookalike.images.decode import Preprocessing
 from lookalike.importers.base import ImportedNetwork
@@ -39,7 +40,7 @@ def network(
 
 
 def run(made: EncoderGraph, pixels: NDArray[np.uint8] = PIXELS) -> NDArray[np.float32]:
-    compiled = ov.Core().compile_model(made.graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(made.graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     vectors: NDArray[np.float32] = compiled(pixels)[0]
     return vectors.copy()
 

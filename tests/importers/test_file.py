@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from openvino import opset13 as op
 
+from lookalike.encoders.openvino.loading import core
 from tests.support.optional_packages import needs
 
 needs("onnx")
@@ -43,7 +44,7 @@ def fetch(path: Path, options: ImportOptions = IMAGENET) -> ImportedNetwork:
 
 
 def vectors(network: ImportedNetwork, pixels: NDArray[np.uint8] = PIXELS) -> NDArray[np.float32]:
-    run = ov.Core().compile_model(build(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    run = core().compile_model(build(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.concatenate([run(image[None])[0].copy() for image in pixels])
 
 
@@ -161,7 +162,7 @@ def normalizing(*steps: tuple[str, list[float]]) -> onnx.ModelProto:
     ],
 )
 def test_arithmetic_that_normalizes_pixels_is_recognized(steps: list[tuple[str, list[float]]], expected: bool) -> None:
-    network = ov.Core().read_model(normalizing(*steps).SerializeToString())
+    network = core().read_model(normalizing(*steps).SerializeToString())
     assert from_file.normalizes(network) is expected
 
 

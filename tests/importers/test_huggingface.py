@@ -22,6 +22,7 @@ from onnx.reference import ReferenceEvaluator
 
 from lookalike import encoders
 from lookalike.encoders.card import Normalization
+from lookalike.encoders.openvino.loading import core
 from lookalike.errors import ModelError, UsageError
 from lookalike.images.decode import Preprocessing
 from lookalike.importers import huggingface as from_hub
@@ -168,7 +169,7 @@ def repository_files(others: Mapping[str, Content]) -> dict[str, bytes]:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
     # In this process, as starting another for each file is slow.
-    monkeypatch.setattr(isolated_read, "read", lambda _, data: ov.Core().read_model(data))
+    monkeypatch.setattr(isolated_read, "read", lambda _, data: core().read_model(data))
     with mirrored(monkeypatch, tmp_path) as server:
         yield server
 
@@ -181,7 +182,7 @@ def fetched(
 
 
 def computed(model: ov.Model, inputs: NDArray[Any]) -> NDArray[np.float32]:
-    result: NDArray[np.float32] = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(inputs)[0]
+    result: NDArray[np.float32] = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(inputs)[0]
     return result
 
 

@@ -24,6 +24,7 @@ from PIL import Image
 
 from lookalike.demo import draw
 from lookalike.encoders.card import NO_NORMALIZATION, Normalization
+from lookalike.encoders.openvino.loading import core
 from lookalike.errors import MissingExtraError, ModelError, UsageError
 from lookalike.images.decode import Preprocessing, prepare
 from lookalike.importers import encoder_graph
@@ -156,7 +157,7 @@ def publish(monkeypatch: pytest.MonkeyPatch, server: FileServer, keras: Any, nam
 
 def vectors_of(network: ImportedNetwork, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The imported network's vectors of images, (n, size, size, 3)."""
-    compiled = ov.Core().compile_model(encoder_graph.build(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(encoder_graph.build(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.concatenate([compiled(image[None])[0] for image in pixels])
 
 
@@ -269,7 +270,7 @@ def test_a_graph_keeps_its_weights_when_keras_frees_its_memory(monkeypatch: pyte
     monkeypatch.setattr(application, "_build", lambda _: models.pop())
     converted = application.graph(32, Path("unused"))
     written_next = [np.full(2048, np.nan, np.float32) for _ in range(5000)]
-    found = ov.Core().compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(pixels)[0]
+    found = core().compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(pixels)[0]
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     del written_next
 

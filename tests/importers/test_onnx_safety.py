@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 import pytest
 
+from lookalike.encoders.openvino.loading import core
 from tests.support.optional_packages import needs
 
 needs("onnx")
@@ -33,7 +33,7 @@ def test_a_file_computes_what_onnx_itself_computes(tmp_path: Path) -> None:
     path = tmp_path / "network.onnx"
     path.write_bytes(HARMLESS)
     pixels = planes(images())
-    compiled = ov.Core().compile_model(onnx_safety.read(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(onnx_safety.read(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     [found] = compiled(pixels).values()
     np.testing.assert_allclose(found, reference(classifier(), "logits", pixels), rtol=1e-4, atol=1e-3)
 

@@ -6,6 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from openvino import opset13 as op
 
+from lookalike.encoders.openvino.loading import core
 from tests.support.optional_packages import needs
 
 needs("onnx")
@@ -21,11 +22,11 @@ PIXELS = planes(images())
 
 
 def read(network: onnx.ModelProto) -> ov.Model:
-    return ov.Core().read_model(network.SerializeToString())
+    return core().read_model(network.SerializeToString())
 
 
 def run(graph: ov.Model) -> NDArray[np.float32]:
-    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found: NDArray[np.float32] = compiled(PIXELS)[0]
     return found
 

@@ -12,13 +12,13 @@ needs("torch")
 import torch
 from torch import nn
 
-from lookalike.encoders.openvino.loading import ov
+from lookalike.encoders.openvino.loading import core, ov
 from lookalike.errors import ModelError
 from lookalike.importers.torch_export import to_openvino
 
 
 def outputs(graph: Any, *inputs: torch.Tensor) -> list[Any]:
-    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return [compiled(batch.numpy())[0].copy() for batch in inputs]
 
 

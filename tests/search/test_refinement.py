@@ -74,6 +74,16 @@ def test_scores_are_still_the_cosines(many: Collection) -> None:
         assert match.score == pytest.approx(cosine[match.id - 1], abs=1e-6)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_scores_are_the_cosines_where_all_images_are_the_same(tmp_path: Path, count: int) -> None:
+    one = clustered(1, _DIM, seed=5).astype(np.float16).astype(np.float32)
+    query = unit(clustered(1, _DIM, seed=6) + one)
+    with create(tmp_path / "photos", _DIM) as collection:
+        put(collection, one.repeat(count, axis=0), keys_of(count))
+        for match in collection.search_vector(query, refine=True):
+            assert match.score == pytest.approx(float(query[0] @ one[0]), abs=1e-6)
+
+
 def test_a_filter_and_a_least_score_hold(many: Collection) -> None:
     query = clustered(1, _DIM, seed=8)
     put(many, clustered(50, _DIM, seed=4), [f"few/{number}" for number in range(50)])

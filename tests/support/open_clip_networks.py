@@ -7,11 +7,11 @@ import io
 from typing import Any
 
 import numpy as np
-import openvino as ov
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from lookalike.encoders.openvino.loading import core
 from lookalike.importers.third_party import silenced
 from tests.support.file_server import FileServer, hub_repository
 from tests.support.golden_images import golden_images
@@ -74,7 +74,7 @@ def publish(server: FileServer, model: Any, name: str = SAFE) -> None:
 
 def vectors_of(graph: Any, inputs: NDArray[Any]) -> NDArray[np.float32]:
     """The vectors that an OpenVINO graph computes, one by one."""
-    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.concatenate([compiled(one[None])[0] for one in inputs])
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lookalike.encoders.card import Normalization
-from lookalike.encoders.openvino.loading import ov
+from lookalike.encoders.openvino.loading import core
 from lookalike.images.decode import prepare
 from lookalike.importers import encoder_graph
 from lookalike.importers.base import ImportedNetwork
@@ -95,7 +95,7 @@ def normalized(pixels: NDArray[np.uint8], normalization: Normalization) -> torch
 
 def run(network: ImportedNetwork, pixels: NDArray[np.uint8]) -> Array:
     """The vectors of pixels, uint8 (n, size, size, 3), computed by the finished graph."""
-    compiled = ov.Core().compile_model(encoder_graph.build(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(encoder_graph.build(network).graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.concatenate([compiled(image[None])[0] for image in pixels])
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lookalike.cli.further_vectors import AUGMENTED_LATER, augmented_plan, region_facts, region_plan
 from lookalike.cli.hints import as_command
 from lookalike.cli.made_of import exclusion_text, sources_text
 from lookalike.cli.output import (
@@ -20,7 +21,6 @@ from lookalike.cli.output import (
     say,
     temporary_file,
 )
-from lookalike.cli.regions import region_facts, region_plan
 from lookalike.display.advice import order_advice
 from lookalike.display.json import as_dict, skip_as_dict
 from lookalike.display.text import is_all_chance, safe_text, share_text, time_text
@@ -102,6 +102,8 @@ def print_plan(plan: "Plan", *, as_json: bool) -> None:
         built = f", built in about {duration(searching.build_seconds)}" if searching.build_seconds else ""
         size = bytes_text(searching.index_bytes)
         rows["index"] = f"{searching.spec}, {size}{built}; a search takes about {milliseconds}"
+    if plan.vectors:
+        rows["augmented"] = augmented_plan(plan)
     if plan.regions:
         rows["regions"] = region_plan(plan.regions)
     for name, value in rows.items():
@@ -118,6 +120,8 @@ def print_maintenance(done: "Maintenance", collection: "Collection", *, as_json:
         say(f"The index has taken in {counted(done.joined, 'new vector')}.")
     if done.built:
         print_index(done.built, collection, as_json=False)
+    if done.augmented:
+        say(f"Made {counted(done.augmented, 'augmented vector')} for --refine.")
     if done.regions and done.regions.built:
         built = done.regions.built
         say(f"Parts of images: {built.spec}, {built.bytes / 1e6:,.1f} MB for {counted(built.rows, 'vector')}")
@@ -266,6 +270,8 @@ def print_info(info: "Info", *, as_json: bool) -> None:
     }
     if info.regions:
         rows["regions"] = region_facts(info.regions)
+    if info.augmented is not None:
+        rows["refined by"] = f"{info.augmented:,} augmented vectors" if info.augmented else AUGMENTED_LATER
     if info.orders and (advice := order_advice(info.orders.orders)):
         of = f"(evaluated {info.orders.date:%Y-%m-%d} with {counted(info.orders.images, 'image')})"
         rows["order"] = "\n            ".join([*advice, of])

@@ -58,6 +58,7 @@ class Info:
         copy_probability: what it has learned of that of edited copies (`Match.copy_probability`), or None.
         is_probability_outdated: whether one of them is not told any more, since many images have come or gone.
         regions: what is known of the vectors of parts of the images, or None if there are none.
+        augmented: the number of augmented vectors that a refined order goes by; None if they are not kept.
         damage: why there is no index although there should be, as far as can be told without reading it; else None.
     """
 
@@ -82,6 +83,7 @@ class Info:
     copy_probability: FittedCurve | None = None
     is_probability_outdated: bool = False
     regions: RegionInfo | None = None
+    augmented: int | None = None
 
 
 def info_of(
@@ -125,6 +127,7 @@ def info_of(
         copy_probability=fitted.copies,
         is_probability_outdated=any(each and not each.serves(live) for each in (fitted.labels, fitted.copies)),
         regions=_region_info(snapshots),
+        augmented=state.augmented.live if state.augmented else None,
     )
 
 

@@ -32,6 +32,7 @@ from lookalike.system.resources import checked_threads, cores
 SAMPLE = 200  # files
 # The size of a catalog in bytes, measured with up to 100,000 images: empty, for each image, for each byte of its key.
 _CATALOG_EMPTY, _CATALOG_IMAGE, _CATALOG_KEY = 65_536, 175, 2.25
+_AUGMENTING = 0.0004  # seconds for each augmented vector beside the search for its nearest
 _PART = 0.55  # of the time of an image, for each of its parts: measured with 5, 9 and 16
 _COMMITTING = 0.0001  # seconds a file, while the threads that encode wait for the one that commits
 _PROCESS = 92_000_000  # bytes of memory of a process that has searched by an image
@@ -127,6 +128,16 @@ class Plan:
         """The estimated size of the collection on the disk."""
         parts = self.regions.vector_bytes + self.regions.searching.index_bytes if self.regions else 0
         return self.vector_bytes + self.catalog_bytes + self.searching.index_bytes + parts
+
+    @property
+    def augmented_bytes(self) -> int:
+        """The estimated size of augmented vectors (`Collection.keep_augmented`), which are not counted elsewhere."""
+        return self.vectors * self.made_by.dim * 2
+
+    @property
+    def augmented_seconds(self) -> float:
+        """The estimated time of making them: a search for each image."""
+        return self.vectors * (self.searching.milliseconds / 1000 + _AUGMENTING)
 
     @property
     def memory_bytes(self) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lookalike.encoders.openvino.loading import ov
+from lookalike.encoders.openvino.loading import core, ov
 from lookalike.errors import ModelError
 from lookalike.importers.error_summary import one_line
 from lookalike.importers.third_party import silenced
@@ -57,7 +57,7 @@ def read(frontend: Frontend, *parts: bytes, path: Path | None = None) -> ov.Mode
             if error.code >= 0:  # a Python error, which is not the file's fault
                 raise
             raise DamagedError("OpenVINO crashes on it: it is damaged, or needs more memory than there is") from error
-        return ov.Core().read_model((directory / _GRAPH).read_bytes(), (directory / _WEIGHTS).read_bytes())
+        return core().read_model((directory / _GRAPH).read_bytes(), (directory / _WEIGHTS).read_bytes())
 
 
 def _read_and_write(task: _Task, _progress: Callable[[int], None]) -> None:
@@ -76,7 +76,7 @@ def _read_and_write(task: _Task, _progress: Callable[[int], None]) -> None:
 
 def _graph(task: _Task) -> ov.Model:
     if task.path is None:
-        return ov.Core().read_model(*task.parts)
+        return core().read_model(*task.parts)
     # By name: OpenVINO would otherwise guess the frontend.
     reader = ov.frontend.FrontEndManager().load_by_framework(task.frontend)
     return reader.convert(reader.load(str(task.path)))

@@ -141,12 +141,11 @@ def _left(snapshot: Snapshot, rows: Rows, query: Vectors) -> tuple[Vectors, Vect
 
     Whether they are what was written is checked when they are named.
     """
-    centre = snapshot.centre()
-    left = centre.taken_off(single(snapshot.vectors.stored(rows)))
-    scores = left @ query[0] + np.float32(centre.along(query))
+    vectors = single(snapshot.vectors.stored(rows))
+    scores = vectors @ query[0]
     if not np.isfinite(scores).all():
         raise CorruptError(f"{snapshot.vectors.path}: there are vectors in it that are not finite")
-    return left, scores
+    return snapshot.centre().taken_off(vectors), scores
 
 
 def judged(snapshot: Snapshot, queries: Vectors, answer: Ranked, options: SearchOptions) -> tuple[Ranked, Judged]:

@@ -36,10 +36,6 @@ class Centre:
         left[~left.any(axis=1)] = self._mean
         return left
 
-    def along(self, query: Vectors) -> float:
-        """The inner product of the mean with a query, float32 (1, dim)."""
-        return float(self._mean @ query[0])
-
 
 def expanded(query: Vectors, nearest: Vectors) -> Vectors:
     """A query with its nearest images added, each weighted by its similarity squared: a unit vector, float32 (1, dim).

@@ -4,10 +4,10 @@ The tables are STRICT, but only for what SQLite itself writes: in a stranger's f
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from lookalike.filters import Value, is_value
 from lookalike.images import revisions
@@ -109,19 +109,6 @@ class StoredImage:
             raise _invalid(self)
         if self.attributes:
             _check(self, all(map(is_value, [*self.attributes, *self.attributes.values()])))
-
-
-def sealed_images(rows: Iterable[Sequence[Any]]) -> list[tuple[StoredImage, int]]:
-    """The images of rows that begin with the fields of one and its seal, with their seals, in the order of the rows.
-
-    Each row ends with the name and the value of an attribute, or with None twice.
-    """
-    found: dict[tuple[Any, ...], dict[str, Value]] = {}
-    for *image, name, value in rows:
-        attributes = found.setdefault((*image,), {})
-        if name is not None:
-            attributes[name] = value
-    return [(StoredImage(*(*fields, attributes)), seal) for (*fields, seal), attributes in found.items()]
 
 
 @dataclass(frozen=True)

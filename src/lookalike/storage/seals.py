@@ -10,7 +10,8 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from lookalike.storage.records import InvalidRecordError, StoredImage, sealed_images
+from lookalike.filters import Value
+from lookalike.storage.records import InvalidRecordError, StoredImage
 
 _PAGE = 1000  # images read at a time
 
@@ -27,12 +28,12 @@ def seal_of(image: StoredImage) -> int:
 
 
 def unsealed(rows: Iterable[Sequence[Any]]) -> list[StoredImage]:
-    """The images of rows as `records.sealed_images` takes them.
+    """The images of rows as `_sealed_images` takes them.
 
     Raises:
         InvalidRecordError: one is not as it was sealed.
     """
-    found = sealed_images(rows)
+    found = _sealed_images(rows)
     for image, stored in found:
         if stored != seal_of(image):
             raise InvalidRecordError(_not_as_written(image))
@@ -74,5 +75,18 @@ def _pages(connection: sqlite3.Connection, ids: Collection[int] | None) -> Itera
     given: list[Any] = [] if ids is None else [json.dumps(sorted(ids))]
     last = 0
     while rows := connection.execute(query, [last, *given]).fetchall():
-        yield sealed_images(rows)
+        yield _sealed_images(rows)
         last = rows[-1][0]
+
+
+def _sealed_images(rows: Iterable[Sequence[Any]]) -> list[tuple[StoredImage, int]]:
+    """The images of rows that begin with the fields of one and its seal, with their seals, in the order of the rows.
+
+    Each row ends with the name and the value of an attribute, or with None twice.
+    """
+    found: dict[tuple[Any, ...], dict[str, Value]] = {}
+    for *image, name, value in rows:
+        attributes = found.setdefault((*image,), {})
+        if name is not None:
+            attributes[name] = value
+    return [(StoredImage(*(*fields, attributes)), seal) for (*fields, seal), attributes in found.items()]

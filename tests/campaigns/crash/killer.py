@@ -127,13 +127,17 @@ class Killer:
         changes: list[Change] = []
         while len(changes) < 4 and self._random.random() < 0.8:
             some = [str(key) for key in self._random.choice(images, min(5, len(images)), replace=False)]
-            match self._random.choice(["remove", "annotate", "build", "build", "maintain", "maintain", "regions"]):
+            match self._random.choice(
+                ["remove", "annotate", "build", "build", "maintain", "maintain", "regions", "augment"]
+            ):
                 case "remove" if not any(change.kind == "remove" for change in changes):
                     changes.append(Change("remove", some))
                 case "annotate":
                     changes.append(Change("annotate", some, price=int(self._random.integers(1000))))
                 case "regions" if not any(change.kind == "remove" for change in changes):  # it would bring them back
                     changes.append(Change("regions", regions=int(self._random.choice([0, 5, 9]))))
+                case "augment":
+                    changes.append(Change("augment", augmented=bool(self._random.random() < 0.7)))
                 case "build":
                     changes.append(Change("build", spec=SPECS[self._random.integers(len(SPECS))]))
                 case _:
@@ -221,13 +225,17 @@ class Killer:
             assert len({match.id for match in found}) == len(found) == len(scores)
             assert all(match.score > scores[match.key] - 1e-3 for match in found)
             self.tally.with_parts += 1
+        found = photos.search_vector(query, k=10**6, refine=True)
+        assert len({match.id for match in found}) == len(found) == len(scores)
+        assert all(abs(match.score - scores[match.key]) < 1e-3 for match in found)
+        self.tally.augmented += now.augmented is not None
         self.tally.indexed += now.generation is not None
         self.tally.compacted += now.vectors != "vectors.faiss"
         self.tally.leaving_files += self._files() != self._named(photos)
 
     def _files(self) -> set[str]:
         """The names of the files of vectors and of the index that there are."""
-        patterns = "vectors*", "regions*", "index/*"
+        patterns = "vectors*", "regions*", "augmented*", "index/*"
         found = [path for pattern in patterns for path in self.directory.glob(pattern)]
         return {str(path.relative_to(self.directory)) for path in found}
 
@@ -240,6 +248,8 @@ class Killer:
             names.add(table.vectors)
             if table.generation:
                 names |= {f"index/{table.generation.number:06}.{suffix}" for suffix in ("faiss", "json")}
+        if state.augmented and state.augmented.count:
+            names.add(state.augmented.vectors)
         return names
 
     def _sweep(self) -> None:

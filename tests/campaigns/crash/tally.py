@@ -18,6 +18,7 @@ class Tally:
         changes: further changes that were acknowledged by them.
         indexed: kills that left an index, which searches went on to use.
         compacted: kills that left vectors from which the dead ones had been removed.
+        augmented: kills that left augmented vectors, or that they are wanted.
         with_parts: kills that left vectors of parts of the images.
         completed: runs after a kill that went through, and ended as an undisturbed run does.
         searches: by a reader at the same time.
@@ -33,6 +34,7 @@ class Tally:
     changes: int = 0
     indexed: int = 0
     compacted: int = 0
+    augmented: int = 0
     with_parts: int = 0
     completed: int = 0
     searches: int = 0

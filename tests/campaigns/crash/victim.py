@@ -19,11 +19,12 @@ class Change:
     """What is done to a collection once it is up to date.
 
     Attributes:
-        kind: "remove", "annotate", "build", "maintain" or "regions".
+        kind: "remove", "annotate", "build", "maintain", "regions" or "augment".
         keys: the images that are removed or annotated.
         price: the attribute that annotated images get.
         spec: the FAISS factory string of the index that is built, or None for the default.
         regions: how many parts of each image are encoded, 0 for none.
+        augmented: whether augmented vectors are kept.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class Change:
     price: int = 0
     spec: str | None = None
     regions: int = 0
+    augmented: bool = False
 
 
 def encoder_of(name: str) -> ColourEncoder | None:
@@ -99,6 +101,8 @@ def _make(photos: Collection, change: Change) -> None:
             photos.build(spec=change.spec, recall=0.9)
         case "maintain":
             photos.maintain()
+        case "augment":
+            photos.keep_augmented(change.augmented)
         case "regions":
             photos.keep_regions(change.regions)
             photos.update(threads=2)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lookalike import encoders
 from lookalike.encoders import bundled
 from lookalike.encoders.bundled import checkpoint, efficientnet, efficientnet_graph, network, quantization
+from lookalike.encoders.openvino.loading import core
 from tests.support.cosines import cosines
 from tests.support.golden_images import golden_images
 from tests.support.reference_network import block_outputs
@@ -24,7 +25,7 @@ def blocks() -> list[efficientnet.Block]:
 
 def computed(model: ov.Model, image: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
     """Each output of the graph for one image."""
-    request = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
+    request = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
     request.infer([image[None]])
     for index in range(len(model.outputs)):
         yield request.get_output_tensor(index).data[0]

@@ -20,6 +20,7 @@ from openvino import opset15
 from openvino.preprocess import PrePostProcessor
 from torch.nn import functional
 
+from lookalike.encoders.openvino.loading import core
 from tests.support import torch_stubs
 from tests.support.cosines import cosines
 
@@ -53,7 +54,7 @@ def by_openvino(model: ov.Model, pixels: NDArray[np.uint8]) -> Vectors:
     """The vectors of a graph run by OpenVINO, one image after the other."""
     copy = model.clone()
     copy.reshape([1, *pixels.shape[1:]])
-    run = ov.Core().compile_model(copy, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    run = core().compile_model(copy, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.concatenate([run(image[None])[0].copy() for image in pixels])
 
 

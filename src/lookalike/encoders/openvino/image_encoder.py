@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lookalike.encoders.card import Card
 from lookalike.encoders.card_encoder import CardEncoder
 from lookalike.encoders.openvino.infer_requests import InferRequests
-from lookalike.encoders.openvino.loading import FAILURES, ov
+from lookalike.encoders.openvino.loading import FAILURES, core, ov
 from lookalike.encoders.registry import import_again_hint
 from lookalike.errors import ModelError
 
@@ -67,7 +67,7 @@ def read(path: Path) -> ov.Model:
         ModelError: it cannot be read.
     """
     try:
-        return ov.Core().read_model(path)
+        return core().read_model(path)
     except FAILURES as error:
         raise ModelError(f"{path}: OpenVINO cannot read it: {error}") from error
 
@@ -78,7 +78,7 @@ def _compiled(card: Card, model: ov.Model, config: dict[str, Any]) -> ov.Compile
         takes = model.input().get_partial_shape()
         if takes.compatible(ov.PartialShape(pixels)):
             model.reshape(pixels)
-            compiled = ov.Core().compile_model(model, "CPU", config)
+            compiled = core().compile_model(model, "CPU", config)
             if list(compiled.output().get_partial_shape()) == [1, card.dim]:
                 return compiled
         makes = model.output().get_partial_shape()
@@ -92,4 +92,4 @@ def _compiled(card: Card, model: ov.Model, config: dict[str, Any]) -> ov.Compile
 
 def computes_bfloat16() -> bool:
     """Whether the CPU has bfloat16 instructions, without which bf16 is computed as float32."""
-    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

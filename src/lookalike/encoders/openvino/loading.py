@@ -4,9 +4,12 @@ OpenVINO's converter, which is imported with it, reports each use to its makers 
 openvino_telemetry. Otherwise it uses a stub of its own, for the rest of the process.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from lookalike.system import forks
 
 
 @contextmanager
@@ -37,4 +40,21 @@ FAILURES = (
     ov.frontend.OpValidationFailure,
 )
 
-__all__ = ["FAILURES", "PrePostProcessor", "op", "ov"]
+__all__ = ["FAILURES", "PrePostProcessor", "core", "op", "ov"]
+
+_LOCK = forks.lock()
+_CORES = dict[int, ov.Core]()  # by process
+
+
+def core() -> ov.Core:
+    """The only `ov.Core` of this process, which is never let go of.
+
+    The plugin of each core gives the thread that loads it another stack for signals, and gives back the one before when
+    it goes. Where the cores do not go in the reverse order, that may be one that is gone already, and the next signal,
+    such as Ctrl-C, would end the process (OpenVINO 2024 to 2026, on Linux). A forked process has a core of its own.
+    """
+    with _LOCK:
+        process = os.getpid()
+        if process not in _CORES:
+            _CORES[process] = ov.Core()
+        return _CORES[process]

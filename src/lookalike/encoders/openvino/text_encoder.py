@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lookalike.encoders.card import Card
 from lookalike.encoders.openvino.infer_requests import InferRequests
-from lookalike.encoders.openvino.loading import FAILURES, ov
+from lookalike.encoders.openvino.loading import FAILURES, core, ov
 from lookalike.encoders.registry import import_again_hint
 from lookalike.errors import MissingExtraError, ModelError, UsageError
 
@@ -74,7 +74,7 @@ class OpenVinoTextEncoder:
 
 def _compiled(graph: Path, config: dict[str, str]) -> ov.CompiledModel:
     try:
-        return ov.Core().compile_model(graph, "CPU", config)
+        return core().compile_model(graph, "CPU", config)
     except FAILURES as error:
         raise ModelError(f"{graph}: OpenVINO cannot run it: {error}") from error
 

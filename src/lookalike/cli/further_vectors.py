@@ -1,4 +1,4 @@
-"""What is said of parts of images."""
+"""What is said of further vectors: those of parts of images, and augmented ones."""
 
 from typing import TYPE_CHECKING
 
@@ -6,7 +6,10 @@ from lookalike.cli.output import bytes_text, duration
 
 if TYPE_CHECKING:
     from lookalike.collection.info import RegionInfo
-    from lookalike.collection.plan import RegionEstimate
+    from lookalike.collection.plan import Plan, RegionEstimate
+
+
+AUGMENTED_LATER = "augmented vectors, which are still to be made: lookalike index"
 
 
 def region_plan(regions: "RegionEstimate") -> str:
@@ -15,6 +18,13 @@ def region_plan(regions: "RegionEstimate") -> str:
     made = f"{regions.new:,} vectors to make, {time}" if regions.new else "no vectors to make"
     index = regions.searching.spec or "none"
     return f"{regions.per_image} of each image: {made}; {bytes_text(regions.vector_bytes)} of that disk; index {index}"
+
+
+def augmented_plan(plan: "Plan") -> str:
+    """What augmented vectors would take."""
+    return (
+        f"{bytes_text(plan.augmented_bytes)} and {duration(plan.augmented_seconds)} more with lookalike build --augment"
+    )
 
 
 def region_facts(regions: "RegionInfo") -> str:
