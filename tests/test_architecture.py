@@ -63,7 +63,7 @@ _SQLITE = (
     "carrying",
     "replacing",
     "seals",
-    "stored_regions",
+    *("stored_regions", "stored_augmentation"),
 )
 
 

@@ -2,14 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from lookalike.cli.output import bytes_text, duration
+from lookalike.cli.output import bytes_text, counted, duration
 
 if TYPE_CHECKING:
     from lookalike.collection.info import RegionInfo
     from lookalike.collection.plan import Plan, RegionEstimate
-
-
-AUGMENTED_LATER = "augmented vectors, which are still to be made: lookalike index"
+    from lookalike.index.generation import Generation
 
 
 def region_plan(regions: "RegionEstimate") -> str:
@@ -32,3 +30,13 @@ def region_facts(regions: "RegionInfo") -> str:
     index = f"index {regions.spec}" if regions.spec else "no index"
     left = f"; {regions.without:,} images are still without: lookalike index" if regions.without else ""
     return f"{regions.per_image} of each image, {regions.vectors:,} vectors, {index}{left}"
+
+
+def augmented_facts(count: int) -> str:
+    """How many augmented vectors a collection keeps."""
+    return f"{count:,} augmented vectors" if count else "augmented vectors, which are still to be made: lookalike index"
+
+
+def built_for_regions(index: "Generation") -> str:
+    """What is said of an index of parts that was built."""
+    return f"Parts of images: {index.spec}, {index.bytes / 1e6:,.1f} MB for {counted(index.rows, 'vector')}"

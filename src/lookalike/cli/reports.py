@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike.cli.further_vectors import AUGMENTED_LATER, augmented_plan, region_facts, region_plan
+from lookalike.cli.further_vectors import augmented_facts, augmented_plan, built_for_regions, region_facts, region_plan
 from lookalike.cli.hints import as_command
 from lookalike.cli.made_of import exclusion_text, sources_text
 from lookalike.cli.output import (
@@ -123,8 +123,7 @@ def print_maintenance(done: "Maintenance", collection: "Collection", *, as_json:
     if done.augmented:
         say(f"Made {counted(done.augmented, 'augmented vector')} for --refine.")
     if done.regions and done.regions.built:
-        built = done.regions.built
-        say(f"Parts of images: {built.spec}, {built.bytes / 1e6:,.1f} MB for {counted(built.rows, 'vector')}")
+        say(built_for_regions(done.regions.built))
 
 
 def print_index(index: "Generation | None", collection: "Collection", *, as_json: bool) -> None:
@@ -271,7 +270,7 @@ def print_info(info: "Info", *, as_json: bool) -> None:
     if info.regions:
         rows["regions"] = region_facts(info.regions)
     if info.augmented is not None:
-        rows["refined by"] = f"{info.augmented:,} augmented vectors" if info.augmented else AUGMENTED_LATER
+        rows["refined by"] = augmented_facts(info.augmented)
     if info.orders and (advice := order_advice(info.orders.orders)):
         of = f"(evaluated {info.orders.date:%Y-%m-%d} with {counted(info.orders.images, 'image')})"
         rows["order"] = "\n            ".join([*advice, of])

@@ -31,7 +31,7 @@ from lookalike.system.resources import checked_threads, cores
 
 SAMPLE = 200  # files
 # The size of a catalog in bytes, measured with up to 100,000 images: empty, for each image, for each byte of its key.
-_CATALOG_EMPTY, _CATALOG_IMAGE, _CATALOG_KEY = 65_536, 175, 2.25
+_CATALOG_EMPTY, _CATALOG_IMAGE, _CATALOG_KEY = 122_880, 175, 2.25
 _AUGMENTING = 0.0004  # seconds for each augmented vector beside the search for its nearest
 _PART = 0.55  # of the time of an image, for each of its parts: measured with 5, 9 and 16
 _COMMITTING = 0.0001  # seconds a file, while the threads that encode wait for the one that commits
@@ -212,8 +212,8 @@ def plan(
             max_pixels=max_pixels(choice),
         )
         sampled = _sampled(source, catalog, max(sample, count * embedding.GROUP), attempt, progress)
-        found = _plan(here, present, manifest.made_by, sampled, catalog, policies)
-        return replace(found, regions=_region_estimate(found, regions, catalog, policies))
+        whole = _plan(here, present, manifest.made_by, sampled, catalog, policies)
+        return replace(whole, regions=_region_estimate(whole, regions, catalog, policies))
 
 
 def _compared_with(
