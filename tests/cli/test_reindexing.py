@@ -37,7 +37,7 @@ def test_another_model_is_explained_instead_of_used(photos: Collection) -> None:
         f"run: lookalike index {photos.folder} --model efficientnet-lite0 --reindex\n",
         f"lookalike plan {photos.folder} --model efficientnet-lite0\n",
         "Ids, attributes and labels stay",
-        "0.1 MB",
+        "0.2 MB",
     ):
         assert text in error.message
     assert "It has begun" not in error.message

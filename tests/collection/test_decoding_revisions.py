@@ -239,7 +239,7 @@ def test_a_catalog_of_the_format_before_is_migrated(earlier: Collection, folder:
     earlier.close()
     execute(earlier, "ALTER TABLE vectors DROP COLUMN decoding")
     execute(earlier, "ALTER TABLE skipped DROP COLUMN decoding")
-    for table in ("regions", "region_storage"):
+    for table in ("regions", "region_storage", "augmentation"):
         execute(earlier, f"DROP TABLE {table}")
     execute(earlier, "ALTER TABLE generations DROP COLUMN of_regions")
     execute(earlier, "PRAGMA user_version = 3")

@@ -109,11 +109,12 @@ def estimate_reindex(
     if wanted == manifest.made_by:
         return None
     with closing(Catalog(manifest.data_directory(directory) / layout.CATALOG)) as catalog:
-        totals, catalog_bytes = catalog.totals(), files.size(catalog.path)
+        totals, state, catalog_bytes = catalog.totals(), catalog.state(), files.size(catalog.path)
     live = totals.vectors - totals.dead
     exact = policies.tuning.searches_exactly(wanted.dim, live)
     index_bytes = 0 if exact else defaults.specs(wanted.dim, live)[0].bytes(live)
-    size = live * wanted.dim * 2 + catalog_bytes + index_bytes
+    each = 1 + (state.regions.per_image if state.regions else 0) + (state.augmented is not None)  # vectors of an image
+    size = each * live * wanted.dim * 2 + catalog_bytes + index_bytes
     return ReindexEstimate(directory, manifest, wanted, totals.images, size, unfinished(directory))
 
 
