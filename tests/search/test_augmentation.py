@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 import lookalike
 from lookalike import BuildProgress, Collection, Match
 from lookalike.errors import CorruptError
-from lookalike.search import augmentation
 from lookalike.search.refinement import NEIGHBOURS, Centre
 from lookalike.storage.vectors import Vectors, unit
 from tests.support.pictures import ColourEncoder, draw
@@ -235,7 +234,3 @@ def test_another_model_makes_them_anew(folder: Path, coarse_encoder: CountingEnc
 @pytest.fixture
 def coarse_encoder() -> CountingEncoder:
     return CountingEncoder()
-
-
-def test_the_pool_is_larger_than_that_of_a_refined_order() -> None:
-    assert augmentation.POOL == 1000
