@@ -122,8 +122,10 @@ def test_200_slow_clients_are_cut_off_while_others_are_served(photos: Collection
         kinds = [sent for sent, _ in list(SLOW.values())[:7]]
         begun = time.monotonic()
         slow = [connected(service, kinds[number % len(kinds)]) for number in range(200)]
+        open_ones = service.server.server_state.connections
+        wait_until(lambda: len(open_ones) >= 100)  # the system takes connections before the service does
         times = []
-        while len(service.server.server_state.connections) > 1 and time.monotonic() - begun < _PATIENCE_S:
+        while len(open_ones) > 1 and time.monotonic() - begun < _PATIENCE_S:
             once = time.monotonic()
             assert service.client.post("/v1/search", json={"positive": [{"id": 1}]}).status_code == 200
             times.append(time.monotonic() - once)
@@ -131,7 +133,7 @@ def test_200_slow_clients_are_cut_off_while_others_are_served(photos: Collection
                 with suppress(OSError):
                     connection.send(b"x")
             time.sleep(0.1)
-        assert len(service.server.server_state.connections) <= 1
+        assert len(open_ones) <= 1
         assert len(times) > 3  # before the others were cut off
         assert statistics.median(times) < 2  # one may wait on a busy machine
         for connection in slow:
