@@ -64,7 +64,7 @@ def test_a_request_that_is_under_way_is_answered_before_the_end(gallery: Path, n
         connection = socket.create_connection(("127.0.0.1", port), timeout=10)
         head = f"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}"
         connection.sendall(head.encode() + b"\r\n\r\n" + data[:1000])
-        time.sleep(0.3)
+        time.sleep(1)  # for the service to read what has come
         process.send_signal(number)
         begun = time.monotonic()
         time.sleep(0.3)
@@ -74,8 +74,8 @@ def test_a_request_that_is_under_way_is_answered_before_the_end(gallery: Path, n
             answer += part
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert b'"score":1.0' in answer
-        assert process.wait(10) == 0
-        assert time.monotonic() - begun < 10
+        assert process.wait(30) == 0
+        assert time.monotonic() - begun < 20
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", port))
         idle.close()
@@ -89,7 +89,7 @@ def test_a_client_that_never_ends_does_not_keep_it_from_ending(gallery: Path) ->
         connection = socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])))
         connection.sendall(b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n")
         connection.sendall(b"Content-Length: 100000\r\n\r\n")
-        time.sleep(0.3)
+        time.sleep(1)  # for the service to read what has come
         process.send_signal(signal.SIGTERM)
         begun = time.monotonic()
         assert process.wait(15) == 0

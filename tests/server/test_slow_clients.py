@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -104,14 +105,16 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_a_client_that_is_just_fast_enough_is_served(photos: Collection) -> None:
-    """It sends its picture in a dozen pieces over more than the time of the window."""
+def test_a_client_that_is_fast_enough_is_served(photos: Collection) -> None:
+    """It sends its picture in 40 pieces over more than the time of the window."""
     data = (photos.folder / "00.png").read_bytes() + bytes(6000)
-    with running(photos, Settings(slow_clients=QUICK)) as service:
+    limits = replace(QUICK, window_s=3.0, bytes_per_s=100)
+    with running(photos, Settings(slow_clients=limits)) as service:
         connection = connected(service, HEAD + f"Content-Length: {len(data)}\r\n\r\n".encode())
-        for start in range(0, len(data), 500):
-            connection.sendall(data[start : start + 500])
-            time.sleep(0.15)
+        size = len(data) // 40 + 1
+        for start in range(0, len(data), size):
+            connection.sendall(data[start : start + size])
+            time.sleep(0.1)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
         connection.close()
 
