@@ -73,15 +73,18 @@ def test_a_folder_smaller_than_the_sample_is_tried_as_a_whole(untouched: Path, e
     assert found.bytes == found.vector_bytes + found.catalog_bytes
 
 
-def test_the_catalog_has_about_the_estimated_size(tmp_path: Path, encoder: ColourEncoder) -> None:
+@pytest.mark.parametrize("parts", [0, 9])
+def test_the_catalog_has_about_the_estimated_size(tmp_path: Path, encoder: ColourEncoder, parts: int) -> None:
     for seed in range(600):
         draw(tmp_path / "photos" / f"{seed % 7}" / f"{'of a long name ' * 4}{seed:03}.png", seed)
-    found = plan(tmp_path / "photos", encoder=encoder)
+    found = plan(tmp_path / "photos", encoder=encoder, regions=parts)
     with lookalike.create(tmp_path / "photos", encoder=encoder) as collection:
+        collection.keep_regions(parts)
         collection.add(tmp_path / "photos")
         catalog = (collection.directory / "catalog.sqlite").stat().st_size
         vectors = (collection.directory / "vectors.faiss").stat().st_size
-    assert found.catalog_bytes == pytest.approx(catalog, rel=0.2)
+    of_parts = found.regions.catalog_bytes if found.regions else 0
+    assert found.catalog_bytes + of_parts == pytest.approx(catalog, rel=0.2)
     assert found.vector_bytes == pytest.approx(vectors, abs=200)
 
 
@@ -283,7 +286,7 @@ def test_parts_of_images_are_planned(folder: Path, encoder: ColourEncoder) -> No
     assert found
     assert (found.per_image, found.vectors, found.new, found.vector_bytes) == (9, 108, 108, 108 * 25 * 2)
     assert found.seconds > 0
-    assert with_parts.bytes == plain.bytes + found.vector_bytes
+    assert with_parts.bytes == plain.bytes + found.vector_bytes + found.catalog_bytes
     with lookalike.create(folder, encoder=encoder) as photos:
         photos.keep_regions(5)
         photos.add(folder)

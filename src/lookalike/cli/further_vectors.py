@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from lookalike.cli.output import bytes_text, counted, duration
 
 if TYPE_CHECKING:
+    from lookalike.collection.estimates import RegionEstimate
     from lookalike.collection.info import RegionInfo
-    from lookalike.collection.plan import Plan, RegionEstimate
+    from lookalike.collection.plan import Plan
     from lookalike.index.generation import Generation
 
 
@@ -15,7 +16,8 @@ def region_plan(regions: "RegionEstimate") -> str:
     time = f"about {duration(regions.seconds)} of that time" if regions.seconds else "a time that no file tells"
     made = f"{regions.new:,} vectors to make, {time}" if regions.new else "no vectors to make"
     index = regions.searching.spec or "none"
-    return f"{regions.per_image} of each image: {made}; {bytes_text(regions.vector_bytes)} of that disk; index {index}"
+    disk = bytes_text(regions.vector_bytes + regions.catalog_bytes)
+    return f"{regions.per_image} of each image: {made}; {disk} of that disk; index {index}"
 
 
 def augmented_plan(plan: "Plan") -> str:

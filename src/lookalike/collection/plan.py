@@ -3,22 +3,20 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Unpack
 
 from lookalike import arguments, encoders
-from lookalike.collection import compatibility
+from lookalike.collection import compatibility, estimates
 from lookalike.collection.encoder_choice import EncoderChoice, check_options, max_pixels
+from lookalike.collection.estimates import RegionEstimate, SearchEstimate
 from lookalike.collection.sources import exclusion
 from lookalike.encoders import Encoder
-from lookalike.errors import CorruptError, UsageError
+from lookalike.errors import UsageError
 from lookalike.images.region import grid
-from lookalike.index import build_progress, defaults, generation
-from lookalike.index.generation import Generation
 from lookalike.index.policies import DEFAULT, Policies
-from lookalike.index.spec import IndexSpec
 from lookalike.ingest import embedding, sampling
 from lookalike.ingest.sampling import Census, Trial
 from lookalike.sources.folder import Folder, Listing
@@ -26,63 +24,13 @@ from lookalike.storage import files, layout
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Identity, Manifest
-from lookalike.storage.records import StoredGeneration
 from lookalike.system.resources import checked_threads, cores
 
 SAMPLE = 200  # files
 # The size of a catalog in bytes, measured with up to 100,000 images: empty, for each image, for each byte of its key.
 _CATALOG_EMPTY, _CATALOG_IMAGE, _CATALOG_KEY = 122_880, 175, 2.25
 _AUGMENTING = 0.0004  # seconds for each augmented vector beside the search for its nearest
-_PART = 0.55  # of the time of an image, for each of its parts: measured with 5, 9 and 16
 _COMMITTING = 0.0001  # seconds a file, while the threads that encode wait for the one that commits
-_PROCESS = 92_000_000  # bytes of memory of a process that has searched by an image
-_BUILDING = 50_000_000  # bytes of memory that building takes besides the index and its training sample
-# Milliseconds of a search: a fixed part, a part for each stored number in an exact search, and that of an index of
-# 100,000 vectors, which grows with the power 0.9 of their number.
-_SEARCH_MS, _NUMBER_MS, _INDEX_MS = 0.2, 8e-8, 0.2
-
-
-@dataclass(frozen=True)
-class SearchEstimate:
-    """How a collection would be searched.
-
-    Attributes:
-        spec: the FAISS index factory string of its index, or None if every search is exact.
-        milliseconds: the estimated time of a search, one at a time on one thread, without encoding.
-        index_bytes: the size of the index, on the disk and in memory; 0 if there is none.
-        memory_bytes: the memory of a process that searches by images, without the vectors: the system keeps of their
-            file in memory what it has room for.
-        build_seconds: the estimated time of building the index; 0 if it need not be built.
-        build_bytes: the estimated memory of building it.
-    """
-
-    spec: str | None
-    milliseconds: float
-    index_bytes: int
-    memory_bytes: int
-    build_seconds: float
-    build_bytes: int
-
-
-@dataclass(frozen=True)
-class RegionEstimate:
-    """What the vectors of parts of the images would take.
-
-    Attributes:
-        per_image: how many parts an image has.
-        vectors: the estimated number of their vectors.
-        new: the number of those that have to be made.
-        seconds: the estimated time of making them; 0 if no file has been tried, since all are indexed.
-        vector_bytes: the estimated size of all of them on the disk.
-        searching: how they would be searched.
-    """
-
-    per_image: int
-    vectors: int
-    new: int
-    seconds: float
-    vector_bytes: int
-    searching: SearchEstimate
 
 
 @dataclass(frozen=True)
@@ -126,8 +74,8 @@ class Plan:
     @property
     def bytes(self) -> int:
         """The estimated size of the collection on the disk."""
-        parts = self.regions.vector_bytes + self.regions.searching.index_bytes if self.regions else 0
-        return self.vector_bytes + self.catalog_bytes + self.searching.index_bytes + parts
+        own = self.vector_bytes + self.catalog_bytes + self.searching.index_bytes
+        return own + (self.regions.bytes if self.regions else 0)
 
     @property
     def augmented_bytes(self) -> int:
@@ -212,8 +160,7 @@ def plan(
             max_pixels=max_pixels(choice),
         )
         sampled = _sampled(source, catalog, max(sample, count * embedding.GROUP), attempt, progress)
-        whole = _plan(here, present, manifest.made_by, sampled, catalog, policies)
-        return replace(whole, regions=_region_estimate(whole, regions, catalog, policies))
+        return _plan(here, present, manifest.made_by, sampled, catalog, policies, regions)
 
 
 def _compared_with(
@@ -272,16 +219,19 @@ def _catalog(data_directory: Path | None) -> Iterator[Catalog | None]:
         yield catalog
 
 
-# Estimates
-
-
 def _plan(
-    here: Path, present: Path | None, made_by: Identity, sampled: _Sampled, catalog: Catalog | None, policies: Policies
+    here: Path,
+    present: Path | None,
+    made_by: Identity,
+    sampled: _Sampled,
+    catalog: Catalog | None,
+    policies: Policies,
+    regions: int | None,
 ) -> Plan:
     census, trial = sampled.census, sampled.trial
-    new = round(census.changed * trial.new)
+    new, rate = round(census.changed * trial.new), trial.files_per_second
     vectors = new + (catalog.state().count if catalog else 0)
-    rate = trial.files_per_second
+    index = estimates.card(catalog, catalog.state().generation) if catalog else None
     catalog_bytes = files.size(catalog.path) if catalog else _CATALOG_EMPTY
     return Plan(
         folder=here,
@@ -294,59 +244,6 @@ def _plan(
         indexing_seconds=census.changed * (1 / rate + _COMMITTING) if rate else 0.0,
         vector_bytes=vectors * made_by.dim * 2,
         catalog_bytes=catalog_bytes + round(census.changed * _CATALOG_IMAGE + census.key_bytes * _CATALOG_KEY),
-        searching=_searching(made_by.dim, vectors, new, _index(catalog), policies),
-    )
-
-
-def _region_estimate(
-    plan: Plan, regions: int | None, catalog: Catalog | None, policies: Policies
-) -> RegionEstimate | None:
-    """What the vectors of parts of the images would take, beside the rest of a plan."""
-    state = catalog.state().regions if catalog else None
-    kept = state.per_image if state else 0
-    if not (per_image := kept if regions is None else regions):
-        return None
-    vectors = plan.vectors * per_image
-    is_kept = state is not None and kept == per_image
-    new = vectors - (state.count if state and is_kept else 0)
-    rate, card = plan.trial.files_per_second, _card(catalog, state.generation) if state and is_kept else None
-    searching = _searching(plan.made_by.dim, vectors, new, card, policies)
-    seconds = new * _PART / rate if rate else 0.0
-    return RegionEstimate(per_image, vectors, new, seconds, vectors * plan.made_by.dim * 2, searching)
-
-
-def _index(catalog: Catalog | None) -> Generation | None:
-    """What is known of the present index, or None if there is none that can be used."""
-    return _card(catalog, catalog.state().generation) if catalog else None
-
-
-def _card(catalog: Catalog | None, stored: StoredGeneration | None) -> Generation | None:
-    try:
-        return generation.read_card(catalog.path.parent, stored) if catalog and stored else None
-    except CorruptError:
-        return None
-
-
-def _searching(dim: int, vectors: int, new: int, card: Generation | None, policies: Policies) -> SearchEstimate:
-    policy = policies.tuning
-    if card and vectors < policies.maintenance.growth * card.trained_rows:
-        spec, milliseconds = IndexSpec(card.spec, dim), card.chosen.milliseconds if card.chosen else 0.0
-        seconds = build_progress.stage_seconds(spec, vectors, policy)["adding"] * new / max(vectors, 1)
-        return _with_index(spec, vectors, milliseconds, seconds)
-    if policy.searches_exactly(dim, vectors):
-        return SearchEstimate(None, _SEARCH_MS + vectors * dim * _NUMBER_MS, 0, _PROCESS, 0.0, 0)
-    spec = defaults.specs(dim, vectors)[0]
-    milliseconds = _INDEX_MS * (vectors / 100_000) ** 0.9
-    return _with_index(spec, vectors, milliseconds, sum(build_progress.stage_seconds(spec, vectors, policy).values()))
-
-
-def _with_index(spec: IndexSpec, vectors: int, milliseconds: float, seconds: float) -> SearchEstimate:
-    size = spec.bytes(vectors)
-    return SearchEstimate(
-        spec.factory,
-        milliseconds=_SEARCH_MS + milliseconds,
-        index_bytes=size,
-        memory_bytes=_PROCESS + size + spec.table_bytes(),
-        build_seconds=seconds,
-        build_bytes=_BUILDING + size + spec.training_rows(vectors) * spec.dim * 4 if seconds else 0,
+        searching=estimates.search_estimate(made_by.dim, vectors, new, index, policies),
+        regions=estimates.region_estimate(made_by.dim, vectors, regions, rate, catalog, policies),
     )

@@ -2,10 +2,11 @@
 
 import math
 import time
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -28,6 +29,9 @@ _TURN_S = 0.25  # so long a search waits for others that are under way in this p
 _PATIENCE_S = 0.5  # for so long an answer is found again when the collection has changed meanwhile
 _HELD_S = 1.0  # a search that takes longer, waiting included, never holds a read transaction
 _HELD_QUERIES = 500  # nor does one of more queries, whose images take about a millisecond each to look up
+
+_Answer: TypeAlias = tuple[Vectors, Ranked]
+"""The vectors of a query, and the rows that were found for it."""
 
 
 class Searcher:
@@ -54,16 +58,14 @@ class Searcher:
             UsageError: the vectors have another dimension, or the filter asks for an attribute that no image has.
             CorruptError: a vector that would have been returned is damaged.
         """
-        with self._turn(len(queries)), closing(self._attempts(len(queries))) as attempts:
-            for number, patient in enumerate(attempts):
-                snapshot, row_set = self._searchable(options, is_first=number == 0)
-                extra = len(leave_out)
-                answers = ranked(snapshot, queries, options, row_set, extra=extra)
-                of_each = [(query[None], answer) for query, answer in zip(queries, answers, strict=True)]
-                named = self._named(snapshot, of_each, options, extra=extra, patient=patient)
-                if named is not None:
-                    return [[match for match in each if match.id not in leave_out][: options.k] for each in named]
-        raise AssertionError("attempts do not end")
+        extra = len(leave_out)
+
+        def found(snapshot: Snapshot, row_set: RowSet) -> list[_Answer]:
+            answers = ranked(snapshot, queries, options, row_set, extra=extra)
+            return [(query[None], answer) for query, answer in zip(queries, answers, strict=True)]
+
+        named = self._found(found, len(queries), options, extra=extra)
+        return [[match for match in each if match.id not in leave_out][: options.k] for each in named]
 
     def by_parts(self, queries: Vectors, options: SearchOptions, regions: Sequence[Region | None]) -> list[Match]:
         """Finds the images that are nearest to any of several unit vectors of one query, float32 (n, dim).
@@ -77,16 +79,13 @@ class Searcher:
             UsageError: the vectors have another dimension, or the filter asks for an attribute that no image has.
             CorruptError: a vector that would have been returned is damaged.
         """
-        with self._turn(len(queries)), closing(self._attempts(len(queries))) as attempts:
-            for number, patient in enumerate(attempts):
-                snapshot, row_set = self._searchable(options, is_first=number == 0)
-                answers = ranked(snapshot, queries, options, row_set)
-                parts = [replace(each, query_parts=np.full(len(each.rows), at)) for at, each in enumerate(answers)]
-                of_all = [(queries, best_of(parts, options.k))]
-                named = self._named(snapshot, of_all, options, query_regions=regions, patient=patient)
-                if named is not None:
-                    return named[0]
-        raise AssertionError("attempts do not end")
+
+        def found(snapshot: Snapshot, row_set: RowSet) -> list[_Answer]:
+            answers = ranked(snapshot, queries, options, row_set)
+            parts = [replace(each, query_parts=np.full(len(each.rows), at)) for at, each in enumerate(answers)]
+            return [(queries, best_of(parts, options.k))]
+
+        return self._found(found, len(queries), options, query_regions=regions)[0]
 
     def by_image(self, image_id: int, options: SearchOptions) -> tuple[Match, list[Match]]:
         """An image of the collection, and the images nearest to it, without itself.
@@ -107,6 +106,31 @@ class Searcher:
                 if named is not None:
                     others = [match for match in named[0] if match.id != image_id]
                     return self._match(image, _Told(1.0)), others[: options.k]
+        raise AssertionError("attempts do not end")
+
+    def _found(
+        self,
+        find: Callable[[Snapshot, RowSet], Sequence[_Answer]],
+        queries: int,
+        options: SearchOptions,
+        *,
+        query_regions: Sequence[Region | None] = (None,),
+        extra: int = 0,
+    ) -> list[list[Match]]:
+        """The matches of each answer that `find` gives, which belong to one committed state."""
+        with self._turn(queries), closing(self._attempts(queries)) as attempts:
+            for number, patient in enumerate(attempts):
+                snapshot, row_set = self._searchable(options, is_first=number == 0)
+                named = self._named(
+                    snapshot,
+                    find(snapshot, row_set),
+                    options,
+                    query_regions=query_regions,
+                    extra=extra,
+                    patient=patient,
+                )
+                if named is not None:
+                    return named
         raise AssertionError("attempts do not end")
 
     def _searchable(self, options: SearchOptions, *, is_first: bool) -> tuple[Snapshot, RowSet]:
@@ -176,7 +200,7 @@ class Searcher:
     def _named(
         self,
         snapshot: Snapshot,
-        answers: Sequence[tuple[Vectors, Ranked]],
+        answers: Sequence[_Answer],
         options: SearchOptions,
         *,
         query_regions: Sequence[Region | None] = (None,),
