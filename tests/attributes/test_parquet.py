@@ -16,6 +16,7 @@ from lookalike.attributes import table
 from lookalike.attributes.parquet import check
 from lookalike.attributes.table import read_table
 from lookalike.errors import UsageError
+from lookalike.sources import arrow
 from lookalike.system.resources import peak_memory
 from tests.support import worker_tasks
 from tests.support.attribute_tables import needs_pyarrow, rows, typed
@@ -190,6 +191,6 @@ def test_a_file_of_too_many_columns_is_refused_by_its_description(
     monkeypatch.setattr(table, "_MAX_COLUMNS", 120)
     with pytest.raises(UsageError, match=r"table.parquet: it has 121 columns; leave out some, so that there are 120"):
         read_table(path)
-    monkeypatch.setattr(reader, "_DESCRIPTION", {"thrift_container_size_limit": 100})
+    monkeypatch.setattr(arrow, "_DESCRIPTION", {"thrift_container_size_limit": 100})
     with pytest.raises(UsageError, match=r"table.parquet: cannot be read as Parquet: .*size limit"):
         read_table(path)

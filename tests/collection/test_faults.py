@@ -28,7 +28,6 @@ from lookalike.errors import (
     UsageError,
 )
 from lookalike.images import reading
-from lookalike.ingest import embedding
 from tests.support.pictures import (
     ColourEncoder,
     counts,
@@ -192,13 +191,13 @@ def before_reading(monkeypatch: pytest.MonkeyPatch, path: Path, action: Callable
     """Does something after the file was found and before it is read."""
     read = reading.read
 
-    def act_and_read(name: Path) -> reading.FileBytes:
+    def act_and_read(name: Path, **_: int) -> reading.FileBytes:
         if name == path:
-            monkeypatch.setattr(embedding, "read", read)
+            monkeypatch.setattr(reading, "read", read)
             action()
         return read(name)
 
-    monkeypatch.setattr(embedding, "read", act_and_read)
+    monkeypatch.setattr(reading, "read", act_and_read)
 
 
 def test_files_that_vanish_during_a_run_are_skipped_and_then_forgotten(

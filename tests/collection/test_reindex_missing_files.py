@@ -14,7 +14,6 @@ from lookalike.collection import migration
 from lookalike.collection.reindex import reindex
 from lookalike.errors import ImageError, UsageError
 from lookalike.images import reading
-from lookalike.ingest import embedding
 from lookalike.storage.vectors import VectorWriter
 from tests.support.pictures import ColourEncoder, draw, picture, stored_vectors
 from tests.support.reindexing import CoarseEncoder, CountingEncoder, annotate, begin, facts_of
@@ -68,12 +67,12 @@ def test_an_image_without_permission_at_its_turn_is_not_given_up(
 ) -> None:
     read = reading.read
 
-    def refuse(path: Path) -> object:
+    def refuse(path: Path, **_: int) -> object:
         if path.name == "x.png":
             raise ImageError("permission denied", str(path), lasting=False)
         return read(path)
 
-    monkeypatch.setattr(embedding, "read", refuse)
+    monkeypatch.setattr(reading, "read", refuse)
     with pytest.raises(UsageError, match=r"the image .*x\.png cannot be read"):
         reindex(photos.folder, encoder=CoarseEncoder())
     monkeypatch.undo()

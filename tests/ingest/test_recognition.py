@@ -12,7 +12,7 @@ import lookalike
 from lookalike import Collection
 from lookalike.errors import ImageError
 from lookalike.images import reading
-from lookalike.ingest import displaced, embedding
+from lookalike.ingest import displaced
 from tests.support.file_history import in_small_steps
 from tests.support.noted_images import add_noted, add_with_stops, notes, notes_of_missing
 from tests.support.pictures import ColourEncoder, draw, everything
@@ -168,13 +168,12 @@ def test_an_image_that_cannot_be_read_now_keeps_its_place(photos: Collection, mo
     copy(photos.folder, A, "0.png")
     read = reading.read
 
-    def refuse(path: Path) -> reading.FileBytes:
+    def refuse(path: Path, **_: int) -> reading.FileBytes:
         if path.name == A:
             raise ImageError("permission denied", str(path), lasting=False)
         return read(path)
 
-    monkeypatch.setattr(embedding, "read", refuse)
-    monkeypatch.setattr(displaced, "read", refuse)
+    monkeypatch.setattr(reading, "read", refuse)
     os.utime(photos.folder / A)
     photos.add(photos.folder)
     assert (notes(photos), notes_of_missing(photos)) == ({"0.png": None, B: B, C: C}, [A])

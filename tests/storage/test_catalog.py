@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from lookalike.filters import Where
 from lookalike.images.reading import FileStatus
+from lookalike.sources.keys import folder_label
 from lookalike.storage import known_files
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.records import FiledImage, FileKind, KnownFile, MissingImage, Totals
-from lookalike.storage.transaction import Transaction, folder_label
+from lookalike.storage.transaction import Transaction
 from tests.support.catalogs import GivenUpError, add_vector, hash_of, labels_of, typed
 from tests.support.project import THOROUGH
 

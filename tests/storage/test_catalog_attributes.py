@@ -6,8 +6,8 @@ import pytest
 
 from lookalike.errors import UsageError
 from lookalike.filters import Where
+from lookalike.sources.keys import folder_label
 from lookalike.storage.catalog import Catalog
-from lookalike.storage.transaction import folder_label
 from tests.support.catalogs import (
     add_vector,
     attributes_of,

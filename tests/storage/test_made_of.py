@@ -66,7 +66,7 @@ def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, text: str) -> 
 
 
 def test_a_later_format_needs_a_later_version(tmp_path: Path) -> None:
-    (tmp_path / "sources.json").write_text('{"format": 2}')
+    (tmp_path / "sources.json").write_text('{"format": 3}')
     with pytest.raises(IncompatibleError, match="upgrade"):
         remembered.read(tmp_path)
 

@@ -1,27 +1,21 @@
-"""Reads Parquet files. Only this module uses pyarrow, an optional dependency, and loads it when it is needed.
+"""Reads Parquet files of attributes.
 
 A file below one kilobyte may take gigabytes to read, and nothing in it tells. So it is first read in a process of its
 own with a limit of memory, and then in this one, in the same small parts.
 """
 
-import math
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lookalike.errors import Hint, UsageError
+from lookalike.errors import UsageError
+from lookalike.sources import arrow
+from lookalike.sources.arrow import Cells, Conversion
 from lookalike.system import worker
 
 _BATCH_ROWS, _BATCH_CELLS = 10_000, 1_000_000  # in memory at once
-_BUFFER = 2**20  # bytes of a column of the file
 _MEMORY, _SECONDS = 2**30, 600.0  # that reading may take
-# Of the description of a file: the items of a list, such as columns, and the bytes of a text.
-_DESCRIPTION = {"thrift_container_size_limit": 100_000, "thrift_string_size_limit": 10_000_000}
-
-_Cells = list[Any]
-_Conversion = Callable[[Any], _Cells]
 
 
 def check(path: Path) -> None:
@@ -30,7 +24,7 @@ def check(path: Path) -> None:
     Raises:
         UsageError: as for `names` and `rows`, or it takes too much memory or time, or ends the process.
     """
-    _require(path)
+    arrow.require(path)
     try:
         worker.run(_read, path, name="pyarrow", progress=lambda _: None, seconds=_SECONDS, memory=_MEMORY)
     except (MemoryError, worker.EndedError, TimeoutError) as error:
@@ -63,97 +57,28 @@ def rows(path: Path) -> Iterator[tuple[Any, ...]]:
         UsageError: as for `names`, or the file is damaged.
     """
     conversions = _conversions(path, _schema(path))
-    from pyarrow.parquet import ParquetFile
-
-    with _errors(path), ParquetFile(path, buffer_size=_BUFFER, **_DESCRIPTION) as file:
+    with arrow.errors(path), arrow.open_parquet(path) as file:
         size = max(1, min(_BATCH_ROWS, _BATCH_CELLS // len(conversions)))
         for batch in file.iter_batches(batch_size=size, use_threads=False):
             yield from zip(*map(_converted, conversions, batch.columns), strict=True)
 
 
-def _converted(conversion: _Conversion, column: Any) -> _Cells:
+def _converted(conversion: Conversion, column: Any) -> Cells:
     return conversion(column)
 
 
-def _require(path: Path) -> None:
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
-        hint = Hint("install", {"extra": "parquet"})
-        raise UsageError(f"{path}: reading Parquet needs packages that are not installed", hint) from error
-
-
 def _schema(path: Path) -> Any:
-    from pyarrow.parquet import ParquetFile
-
-    with _errors(path), ParquetFile(path, **_DESCRIPTION) as file:
+    with arrow.errors(path), arrow.open_parquet(path) as file:
         return file.schema_arrow
 
 
-@contextmanager
-def _errors(path: Path) -> Iterator[None]:
-    from pyarrow import ArrowException
-
-    try:
-        yield
-    except MemoryError:  # some of which are of Arrow's
-        raise
-    except (ArrowException, OSError, ValueError, OverflowError) as error:  # the last two: invalid text or dates
-        reason = str(error).partition("\n")[0]
-        raise UsageError(f"{path}: cannot be read as Parquet: {reason}") from error
-
-
-def _conversions(path: Path, schema: Any) -> list[_Conversion]:
+def _conversions(path: Path, schema: Any) -> list[Conversion]:
     conversions = []
     for name, kind in zip(schema.names, schema.types, strict=True):
-        conversion = _conversion(kind)
+        conversion = arrow.conversion(kind)
         if conversion is None:
             raise UsageError(
                 f"{path}: the column {name!r} is of the type {kind}; leave it out, or convert it to text or numbers"
             )
         conversions.append(conversion)
     return conversions
-
-
-def _conversion(kind: Any) -> _Conversion | None:
-    """Returns the function that converts a column of this type to text, numbers and None; None if there is none."""
-    from pyarrow import types
-
-    if types.is_dictionary(kind):
-        inner = _conversion(kind.value_type)
-        return inner and (lambda column: inner(column.dictionary_decode()))
-    converters: list[tuple[Callable[[Any], bool], _Conversion]] = [
-        (types.is_null, _plain),
-        (types.is_string, _plain),
-        (types.is_large_string, _plain),
-        (types.is_string_view, _plain),
-        (types.is_integer, _plain),
-        (types.is_boolean, lambda column: _plain(column.cast("string"))),  # "true" and "false", as in a CSV file
-        (types.is_floating, _numbers),
-        (types.is_decimal, _numbers),
-        (types.is_date, _iso),
-        (types.is_time, _iso),
-        (types.is_timestamp, lambda column: _iso(_timestamps(column))),
-    ]
-    return next((conversion for fits, conversion in converters if fits(kind)), None)
-
-
-def _plain(column: Any) -> _Cells:
-    return list(column.to_pylist())
-
-
-def _numbers(column: Any) -> _Cells:
-    values = column.cast("float64").to_pylist()
-    return [None if value is None or math.isnan(value) else value for value in values]
-
-
-def _iso(column: Any) -> _Cells:
-    """Converts to ISO 8601; midnight is left out, so that a range of dates includes its last day."""
-    return [None if value is None else value.isoformat().removesuffix("T00:00:00") for value in column.to_pylist()]
-
-
-def _timestamps(column: Any) -> Any:
-    """Converts to microseconds, as Python has them, and to UTC, so that no time zone database is needed."""
-    from pyarrow import timestamp
-
-    return column.cast(timestamp("us", column.type.tz and "UTC"), safe=False)

@@ -24,6 +24,7 @@ from lookalike.ingest.pipeline import Ingest, Progress, Report, are_many
 from lookalike.ingest.suspects import under_way
 from lookalike.results import Skipped
 from lookalike.search.snapshot import Snapshots
+from lookalike.sources import places
 from lookalike.sources.folder import Found, Source, Unreadable, found_file
 from lookalike.storage import directory as directories
 from lookalike.storage import files, layout
@@ -102,7 +103,7 @@ class Migration:
 
     def check_all_are_there(self) -> None:
         """Raises UsageError if files of images cannot be found, although they may be there."""
-        gone = (key for key in self._image_keys() if not os.path.lexists(self._folder / key))
+        gone = (key for key in self._image_keys() if not places.is_there(self._folder / key))
         self._refuse_to_lose(filter(self._may_come_back, gone))
 
     def encode(
@@ -216,7 +217,9 @@ class Migration:
 
     def _may_come_back(self, key: str) -> bool:
         """Whether a file that cannot be found may still exist; if its folder can be listed, it is gone."""
-        return key.startswith("/") or not os.path.isdir(self._folder) or _is_unlistable((self._folder / key).parent)
+        if key.startswith("/") or not os.path.isdir(self._folder):
+            return True
+        return _is_unlistable(places.containing_file(self._folder / key).parent)
 
     def _refuse_to_lose(self, keys: Iterator[str]) -> None:
         first = next(keys, None)
@@ -277,7 +280,7 @@ class _KnownFiles:
         for known in heapq.merge(inside, elsewhere, key=lambda known: os.fsencode(known.key)):
             path = self._folder / known.key
             is_elsewhere = known.key.startswith("/") and known.kind is not FileKind.MISSING
-            if is_elsewhere or os.path.lexists(path):
+            if is_elsewhere or places.is_there(path):
                 yield found_file(path, known.key)
 
 

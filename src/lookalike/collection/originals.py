@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from lookalike.errors import ImageError
-from lookalike.images.reading import read
+from lookalike.sources import keys, places
 
 
 def indexed_bytes(folder: Path, key: str, sha256: bytes) -> bytes:
@@ -19,17 +19,18 @@ def indexed_bytes(folder: Path, key: str, sha256: bytes) -> bytes:
     Raises:
         ImageError: the file is gone, has changed since it was indexed, or is outside of the folder.
     """
-    data = read(_file_inside(folder, key)).data
+    data = places.read(_place_inside(folder, key)).data
     if hashlib.sha256(data).digest() != sha256:
         raise ImageError("changed since it was indexed", key)
     return data
 
 
-def _file_inside(folder: Path, key: str) -> Path:
-    """The file of an image with all symlinks resolved; raises an ImageError if they lead out of its folder."""
-    path = folder / key
+def _place_inside(folder: Path, key: str) -> Path:
+    """Where an image is, with all symlinks resolved; raises an ImageError if they lead out of its folder."""
+    path = places.containing_file(folder / key)
     inside = path.parent if key.startswith("/") else folder
     target = Path(os.path.realpath(path))
     if not target.is_relative_to(os.path.realpath(inside)):
         raise ImageError("a link to a file outside of the folder", key)
-    return target
+    member = keys.split(key)
+    return Path(keys.member_key(str(target), member[1])) if member else target

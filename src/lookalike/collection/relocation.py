@@ -11,7 +11,7 @@ from pathlib import Path
 from lookalike import arguments
 from lookalike.collection import trust
 from lookalike.errors import ImageError, UsageError
-from lookalike.images.reading import read
+from lookalike.sources import places
 from lookalike.sources.folder import absolute, key_of
 from lookalike.storage import layout, lock
 from lookalike.storage import made_of as remembered
@@ -62,7 +62,7 @@ def moved_folder(path: str | os.PathLike[str], new: str | os.PathLike[str]) -> P
     with closing(Catalog(manifest.data_directory(directory) / layout.CATALOG)) as catalog:
         keys = [known.key for known in catalog.known_files("") if known.kind is not FileKind.SKIPPED]
         sample = random.Random(_SEED).sample(keys, min(_SAMPLE, len(keys)))
-        if any(os.path.lexists(manifest.folder / key) for key in sample):
+        if any(places.is_there(manifest.folder / key) for key in sample):
             return None
         are_there = all(_hash_of(folder / key) == catalog.hash_at(key) for key in sample)
     return manifest.folder if sample and are_there else None
@@ -70,7 +70,7 @@ def moved_folder(path: str | os.PathLike[str], new: str | os.PathLike[str]) -> P
 
 def _hash_of(path: Path) -> bytes:
     try:
-        return hashlib.sha256(read(path).data).digest()
+        return hashlib.sha256(places.read(path).data).digest()
     except ImageError:
         return b""
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from lookalike.duplicates.results import Duplicates
 from lookalike.errors import ImageError
-from lookalike.images.reading import FileStatus, read
+from lookalike.images.reading import FileStatus
 from lookalike.results import IndexedImage, Skipped
+from lookalike.sources import places
 from lookalike.storage.catalog import Catalog
 
 _REASON = "a copy of "
@@ -62,7 +63,7 @@ def _copies(found: Duplicates, after: int) -> Iterator[tuple[IndexedImage, Index
 def _left(image: IndexedImage, of: IndexedImage) -> _Left | None:
     """What is recorded of a copy; None if its file is not the one that was indexed any more."""
     try:
-        file = read(image.path)
+        file = places.read(image.path)
     except ImageError:
         return None
     if hashlib.sha256(file.data).digest() != image.sha256:

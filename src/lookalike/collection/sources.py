@@ -20,9 +20,10 @@ from lookalike.sources.folder import (
     Source,
     absolute,
     key_of,
-    source_of,
 )
 from lookalike.sources.lists import FileList, listed_paths
+from lookalike.sources.naming import files_and_shards, sources_of
+from lookalike.sources.shard import ShardFile
 from lookalike.storage import layout, lock
 from lookalike.storage import made_of as remembered
 from lookalike.storage import manifest as manifests
@@ -109,7 +110,7 @@ class CollectionSources:
         made_of = self.made_of
         listing = self._listing(made_of.exclusion)
         if not isinstance(source, FileList):
-            return Named((source_of(source, base=self._folder, listing=listing),))
+            return Named(sources_of(source, base=self._folder, listing=listing))
         sources = tuple(self._listed(source, listing))
         is_all = not made_of.folders and not made_of.single and self._others(made_of, source) == ()
         return Named(sources, is_everything=is_all)
@@ -131,7 +132,7 @@ class CollectionSources:
             hint = Hint("relocate", {"path": str(self._directory), "old": str(self._folder), "new": ...})
             raise UsageError(f"{self._folder}: there is no such folder any more", hint)
         listing = self._listing(made_of.exclusion)
-        sources = [*self._folders_again(made_of, listing), *self._lists_again(made_of, listing)]
+        sources = [*self._listed_again(made_of, listing), *self._shards_again(made_of, listing)]
         if made_of.single:
             keys = [known.key for known in Named(tuple(sources)).unnamed(catalog)]
             paths = [self._folder / key for key in keys if made_of.elsewhere or not key.startswith("/")]
@@ -148,7 +149,7 @@ class CollectionSources:
         if not made_of.lists or made_of.single or not trust.is_trusted(self._directory, self._manifest, made_of):
             return exclusion.leaves_out
         try:
-            sources = [*self._folders_again(made_of, listing), *self._lists_again(made_of, listing)]
+            sources = [*self._listed_again(made_of, listing), *self._shards_again(made_of, listing)]
         except UsageError:
             return exclusion.leaves_out
         return lambda key: exclusion.leaves_out(key) or not any(source.covers(key) for source in sources)
@@ -198,8 +199,8 @@ class CollectionSources:
     def remember(self, source: Sources, named: Named) -> None:
         """Remembers what a caller has named, which is trusted from now on."""
         before = self.made_of
-        after, place = self._with(before, source, named)
-        may_trust = trust.is_trusted(self._directory, self._manifest, before, {place})
+        after, places = self._with(before, source, named)
+        may_trust = trust.is_trusted(self._directory, self._manifest, before, places)
         if after != before:
             remembered.write(self._directory, after)
         if may_trust:
@@ -247,20 +248,23 @@ class CollectionSources:
             if was_trusted:
                 trust.trust(self._directory, self._manifest, after)
 
-    def _with(self, before: MadeOf, source: Sources, named: Named) -> tuple[MadeOf, str]:
-        """What the collection is made of with a source, and the place that this is."""
+    def _with(self, before: MadeOf, source: Sources, named: Named) -> tuple[MadeOf, set[str]]:
+        """What the collection is made of with a source, and the places that this is."""
         if isinstance(source, FileList):
             path, base = absolute(Path(source.path).absolute()), Path(source.base or ".").absolute()
             origin = ListSource(self._key(path), self._key(absolute(base)), source.null)
-            return before.with_list(origin), str(path)
+            return before.with_list(origin), {str(path)}
         if isinstance(source, str | os.PathLike) and os.path.isdir(source):
             place = absolute(source)
-            return before.with_folder(self._key(place)), str(place)
+            return before.with_folder(self._key(place)), {str(place)}
+        shards = [each for each in named.sources if isinstance(each, ShardFile)]
         files = (each for each in named.sources if isinstance(each, Files))
         keys = [key for each in files for key in each.all_keys() if not before.has_folder_of(key)]
         is_elsewhere = any(key.startswith("/") for key in keys)
         after = replace(before, single=before.single or bool(keys), elsewhere=before.elsewhere or is_elsewhere)
-        return after, trust.SINGLE
+        for shard in shards:
+            after = after.with_shard(shard.key)
+        return after, {trust.SINGLE, *(str(shard.path) for shard in shards)}
 
     def _others(self, made_of: MadeOf, source: FileList) -> tuple[ListSource, ...]:
         """The lists that the collection was made of, but for this one."""
@@ -280,13 +284,23 @@ class CollectionSources:
             yield Folder(absolute(folder), base=self._folder, listing=listing)
         known = set(folders)
         only_globs = Exclusion(listing.exclusion.globs, keep=DEFAULT)
-        files = (path for path in paths if path not in known)
-        yield Files(files, base=self._folder, exclusion=only_globs, is_whole=True)
+        files = [path for path in paths if path not in known]
+        yield from files_and_shards(
+            files, base=self._folder, exclusion=only_globs, shards=listing.exclusion, is_whole=True
+        )
 
     def _folders_again(self, made_of: MadeOf, listing: Listing) -> Iterator[Source]:
         for key in made_of.folders:
             path = self._folder / key
             yield Folder(path, base=self._folder, listing=listing) if os.path.isdir(path) else GoneFolder(key)
+
+    def _listed_again(self, made_of: MadeOf, listing: Listing) -> Iterator[Source]:
+        yield from self._folders_again(made_of, listing)
+        yield from self._lists_again(made_of, listing)
+
+    def _shards_again(self, made_of: MadeOf, listing: Listing) -> Iterator[Source]:
+        for key in made_of.shards:
+            yield ShardFile(self._folder / key, base=self._folder, exclusion=listing.exclusion)
 
     def _lists_again(self, made_of: MadeOf, listing: Listing) -> Iterator[Source]:
         for each in made_of.lists:

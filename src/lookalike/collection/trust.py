@@ -30,7 +30,7 @@ def outside(directory: Path, manifest: Manifest, made_of: MadeOf) -> list[str]:
     """What a collection was made of and is not in the folder that it is in; a list counts, as it may name anything."""
     folder = manifest.folder
     is_inside = folder == directory.parent
-    places = [folder / key for key in made_of.folders]
+    places = [folder / key for key in (*made_of.folders, *made_of.shards)]
     found = [str(place) for place in places if not (is_inside and place.resolve().is_relative_to(folder))]
     found += [str(folder / each.path) for each in made_of.lists]
     found += [str(folder)] * (made_of.single and not is_inside) + [SINGLE] * made_of.elsewhere

@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw
 from lookalike.display.text import safe_text
 from lookalike.errors import ImageError, LookalikeError
 from lookalike.images import decode
-from lookalike.images.reading import read
 from lookalike.results import IndexedImage, Match, Region
 from lookalike.search.terms import Term
+from lookalike.sources import places
 
 _STORED = (Match, IndexedImage)
 _FRAME = ("#000000", "#ffffff", "#ffffff", "#000000")  # the lines around a part of an image, from the outside
@@ -87,15 +87,15 @@ def framed(image: Image.Image, region: Region) -> Image.Image:
 
 
 def _indexed_file(source: Any) -> Any:
-    """The bytes of the file of a collection's image, if they are those that were indexed; any other source as it is.
+    """The bytes of a collection's image, if they are those that were indexed; any other source as it is.
 
     A collection of a stranger's may name any file as its image, but to have it shown, it would have to know its bytes.
     """
-    if not isinstance(source, _STORED) or source.sha256 is None:
-        return source.path if isinstance(source, _STORED) else source
+    if not isinstance(source, _STORED):
+        return source
     assert source.path
-    data = read(source.path).data
-    if hashlib.sha256(data).digest() != source.sha256:
+    data = places.read(source.path).data
+    if source.sha256 is not None and hashlib.sha256(data).digest() != source.sha256:
         raise ImageError("changed since it was indexed", str(source.path))
     return data
 

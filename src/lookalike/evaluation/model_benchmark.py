@@ -15,12 +15,13 @@ from lookalike.encoders import Encoder
 from lookalike.errors import ImageError, ModelError
 from lookalike.evaluation import edits
 from lookalike.evaluation.comparison_results import ComparedModel, CopyRecall
-from lookalike.images import decode, reading
+from lookalike.images import decode
 from lookalike.ingest import embedding
 from lookalike.ingest import sampling as samples
 from lookalike.metrics import Labels, Numbers, Quality, Rows
 from lookalike.results import BEYOND_CHANCE
 from lookalike.search.chance import Chance
+from lookalike.sources import places
 from lookalike.sources.folder import Found
 from lookalike.storage.vectors import StoredVectors, Vectors, single
 
@@ -114,7 +115,7 @@ def _usable(encoder: Encoder, task: Task, progress: Callable[[int], None]) -> tu
 def _vectors(encoder: Encoder, found: Found) -> Vectors | None:
     """The unit vectors of an image and its edited copies, (1 + edits, dim); None if one of them is unusable."""
     try:
-        data = reading.read(found.path).data
+        data = places.read(found.path).data
         images = [decode.decode(data, encoder.preprocessing, name=found.key)]
         images += [decode.prepare(copy, encoder.preprocessing) for copy in edits.edited_copies(data)]
         return np.concatenate([embedding.embed(encoder, image) for image in images])

@@ -23,11 +23,12 @@ from lookalike.errors import ImageError, UsageError
 from lookalike.evaluation import edits, model_benchmark
 from lookalike.evaluation.comparison_results import Comparison
 from lookalike.evaluation.model_benchmark import Task
-from lookalike.images import marks, reading
+from lookalike.images import marks
 from lookalike.ingest import sampling as samples
 from lookalike.results import Skipped
+from lookalike.sources import places
 from lookalike.sources.folder import Folder, Found
-from lookalike.storage.transaction import folder_label
+from lookalike.sources.keys import folder_label
 from lookalike.system import worker
 from lookalike.system.resources import checked_threads, cores
 
@@ -166,7 +167,7 @@ def _images(drawn: Sequence[Found], threads: int, steps: _Steps) -> tuple[tuple[
 def _digest(found: Found) -> bytes | Skipped | None:
     """The SHA-256 of an image's size and pixels, the same for all that look exactly alike; None for a contact sheet."""
     try:
-        data = reading.read(found.path).data
+        data = places.read(found.path).data
         if marks.has_mark(data, marks.SHEET):
             return None
         image = edits.original(data)

@@ -96,13 +96,17 @@ def read(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> FileByt
         try:
             found = _read_once(name, max_bytes)
         except OSError as error:
-            reason = _REASONS.get(error.errno or 0) or str(error.strerror or error).lower()
-            raise ImageError(reason, name, lasting=reason == "not a regular file") from error
+            raise ImageError(reason(error), name, lasting=reason(error) == "not a regular file") from error
         except ValueError as error:  # a null byte, or a character that is impossible in a file name
             raise ImageError("not a possible file name", name) from error
         if found is not None:
             return found
     raise ImageError("changed while it was read", name, lasting=False)
+
+
+def reason(error: OSError) -> str:
+    """Why a file cannot be read, as a short phrase."""
+    return _REASONS.get(error.errno or 0) or str(error.strerror or error).lower()
 
 
 def read_start(path: str | os.PathLike[str], size: int) -> bytes:

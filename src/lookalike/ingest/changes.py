@@ -43,7 +43,8 @@ def changes(source: Source, catalog: Catalog) -> Iterator[Change]:
     The catalog is read a page at a time. Files may be added in the order of their keys meanwhile.
     """
     if source.within is not None:
-        return compare(source.files(), catalog.known_files(source.within))
+        known = (each for each in catalog.known_files(source.within) if source.covers(each.key))
+        return compare(source.files(), known)
     files = list(source.files())  # single files: only these are asked about
     keys = source.all_keys() if isinstance(source, Files) else [file.key for file in files]
     return compare(iter(files), catalog.known_among(keys))

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from lookalike.errors import ImageError
-from lookalike.images.reading import FileStatus, read
+from lookalike.images.reading import FileStatus
+from lookalike.sources import places
 from lookalike.storage.records import FiledImage, MissingImage
 from lookalike.storage.transaction import Transaction
 
@@ -126,7 +127,7 @@ def _is_displaced(folder: Path, image: MissingImage | FiledImage, hash_: bytes) 
     """Whether the file of an image does not have the contents any more that have this SHA-256 and were its own."""
     path = folder / image.key
     with contextlib.suppress(OSError):
-        if image.status.is_same(FileStatus.of(path.stat())):
+        if image.status.is_same(places.status(path)):
             return False
     return _has_other_contents(path, hash_)
 
@@ -134,14 +135,14 @@ def _is_displaced(folder: Path, image: MissingImage | FiledImage, hash_: bytes) 
 def _has_other_contents(path: Path, hash_: bytes) -> bool:
     """Whether a file is gone or has other contents; one that cannot be read now may have them."""
     try:
-        return hashlib.sha256(read(path).data).digest() != hash_
+        return hashlib.sha256(places.read(path).data).digest() != hash_
     except ImageError as error:
         return error.lasting or _is_gone(path)
 
 
 def _is_gone(path: Path) -> bool:
     try:
-        path.stat()
+        places.status(path)
     except OSError as error:
         return isinstance(error, FileNotFoundError | NotADirectoryError)
     return False

@@ -5,9 +5,10 @@ Any number of threads may do so at once, one on each core; another one commits t
 
 import hashlib
 import io
-import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,13 @@ from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import ImageError, ModelError, UsageError
 from lookalike.images import marks, revisions
 from lookalike.images.decode import MAX_PIXELS, DecodedImage, decode
-from lookalike.images.reading import UNKNOWN, FileStatus, read
+from lookalike.images.reading import UNKNOWN, FileStatus
 from lookalike.ingest.changes import Unchanged
 from lookalike.ingest.suspects import UnderWay
 from lookalike.ingest.takeover import OtherCollections
+from lookalike.sources import keys, places
 from lookalike.sources.folder import Found
+from lookalike.sources.shards.base import Facts
 from lookalike.storage.vectors import StoredVectors, Vectors, unit
 from lookalike.system import regular_file
 
@@ -42,6 +45,7 @@ class Embedded:
         width: of the image in pixels, after applying the EXIF orientation.
         height: likewise.
         stored: the unit vector in half precision, (dim,), or None.
+        facts: the attributes that a shard has for the image.
     """
 
     found: Found
@@ -50,6 +54,7 @@ class Embedded:
     width: int = 0
     height: int = 0
     stored: NDArray[np.float16] | None = None
+    facts: Facts = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,17 +140,17 @@ class Embedder:
         """Whether a file is decoded otherwise now, as far as its header tells."""
         key = file.found.key
         try:
-            with self._under_way.decoding(key), regular_file.open_to_read(file.found.path) as opened:
+            with self._under_way.decoding(key), _opened(file.found.path) as opened:
                 return key in self._under_way.suspects or revisions.may_differ(opened, file.known.decoding)
-        except OSError:  # reading the whole file will give the reason
+        except (OSError, ImageError):  # reading the whole file will give the reason
             return True
 
     def _decoded(self, found: Found) -> Outcome | _Decoded:
         try:
-            file = read(found.path)
+            file = places.read(found.path)
             if marks.has_mark(file.data, marks.SHEET):
                 return Failed(found, "a contact sheet of Lookalike's", lasting=True, own=True)
-            outcome = Embedded(found, hashlib.sha256(file.data).digest(), file.status)
+            outcome = Embedded(found, hashlib.sha256(file.data).digest(), file.status, facts=places.facts(found.path))
             decoding = self._decoding_of(outcome.hash)
             if decoding is not None and not revisions.may_differ(io.BytesIO(file.data), decoding):
                 return outcome
@@ -153,7 +158,7 @@ class Embedder:
                 return taken
             return _Decoded(outcome, self._image(file.data, found.key))
         except ImageError as error:
-            is_there = found.status != UNKNOWN or os.path.lexists(found.path)
+            is_there = found.status != UNKNOWN or places.is_there(found.path)
             return Failed(found, error.reason if is_there else "there is no such file", error.lasting)
 
     def _taken(self, outcome: Embedded, data: bytes) -> Embedded | None:
@@ -189,6 +194,11 @@ class Embedder:
         if isinstance(stored, ImageError):
             return Failed(decoded.outcome.found, stored.reason, stored.lasting)
         return replace(decoded.outcome, width=decoded.image.width, height=decoded.image.height, stored=stored[0])
+
+
+def _opened(place: Path) -> BinaryIO:
+    """An image file, or a member of a shard, opened to be read."""
+    return io.BytesIO(places.read(place).data) if keys.in_shard(str(place)) else regular_file.open_to_read(place)
 
 
 def embed(encoder: Encoder, image: DecodedImage) -> Vectors:

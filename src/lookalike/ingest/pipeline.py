@@ -4,7 +4,6 @@ Some more threads than there are cores read, decode and encode. The calling thre
 commits, in the source's order, so that the same source always gives the same rows.
 """
 
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -22,6 +21,7 @@ from lookalike.ingest.displaced import ReadFile
 from lookalike.ingest.embedding import Embedded, Embedder, Failed, Outcome
 from lookalike.ingest.recognition import Recognition
 from lookalike.results import Skipped
+from lookalike.sources import places
 from lookalike.sources.folder import Files, Found, Source, Unreadable
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.checksums import crc32s
@@ -271,8 +271,10 @@ class Ingest:
                 row, status = rows[hash_], outcome.status.settled(self._recognition.since_ns)
                 file = ReadFile(found.key, hash_, row, status)
                 event = self._recognition.record(transaction, file, is_new=hash_ not in known_rows)
+                if outcome.facts:
+                    transaction.set_attributes(found.key, outcome.facts)
                 return "reencoded" if event == "unchanged" and row != known_rows[hash_] else event
-            case Failed(found) if outcome.own or not found.key or not os.path.lexists(found.path):
+            case Failed(found) if outcome.own or not found.key or not places.is_there(found.path):
                 # It is left out as hidden files are, or vanished while it was read, or was never there.
                 self._miss(transaction, [KnownFile(found.key, found.status, FileKind.IMAGE)])
             case Failed(found, reason):

@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from lookalike import arguments
 from lookalike.errors import UsageError
 from lookalike.images.reading import UNKNOWN, FileStatus
+from lookalike.sources import keys, places
 from lookalike.sources.exclusion import Exclusion
 from lookalike.sources.image_files import may_be_image
 
@@ -22,7 +22,7 @@ class Found:
     """A file that may be an image.
 
     Attributes:
-        path: the file, absolute.
+        path: the file, absolute, or the place of an image in a shard; see `places`.
         key: the name that it is stored under; see `key_of`.
         status: its size and times, or `reading.UNKNOWN` if they could not be read.
     """
@@ -108,7 +108,8 @@ class Folder:
         self._prefix = f"{self.within.rstrip('/')}/" if self.within else ""  # of the keys below it
 
     def covers(self, key: str) -> bool:
-        return key.startswith(self._prefix) if self._prefix else not key.startswith("/")
+        is_below = key.startswith(self._prefix) if self._prefix else not key.startswith("/")
+        return is_below and not keys.in_shard(key)
 
     def leaves_out(self, key: str) -> bool:
         return self.covers(key) and self._how.exclusion.leaves_out(key, below=self._prefix)
@@ -197,7 +198,7 @@ class KnownFiles(Files):
 
     def files(self) -> Iterator[Found | Unreadable]:
         for key in self.all_keys():
-            if os.path.lexists(self._paths[key]):
+            if places.is_there(self._paths[key]):
                 yield found_file(self._paths[key], key)
 
 
@@ -208,32 +209,13 @@ class GoneFolder:
         self.within: str | None = key
 
     def covers(self, key: str) -> bool:
-        return key.startswith(f"{self.within}/")
+        return key.startswith(f"{self.within}/") and not keys.in_shard(key)
 
     def leaves_out(self, _key: str) -> bool:
         return False
 
     def files(self) -> Iterator[Found | Unreadable]:
         return iter(())
-
-
-def source_of(paths: Paths, *, base: Path, listing: Listing) -> Source:
-    """Returns the source for a folder, a file or a list of files.
-
-    Raises:
-        UsageError: nothing exists at the path, or a folder is in the list.
-    """
-    if not isinstance(paths, str | os.PathLike):
-        files = [arguments.path(path, "source") for path in arguments.several(paths, "source")]
-        if folder := next(filter(os.path.isdir, files), None):
-            raise UsageError(f"{folder}: a folder in a list of files; add each folder in a call of its own")
-        return Files(map(Path.absolute, files), base=base)
-    path = absolute(arguments.path(paths, "source"))
-    if not os.path.lexists(path):
-        raise UsageError(f"{paths}: there is no such file or folder")
-    if os.path.isdir(path):
-        return Folder(path, base=base, listing=listing)
-    return Files([path], base=base)
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
@@ -248,8 +230,8 @@ def key_of(path: Path, base: Path) -> str:
 
 
 def found_file(path: Path, key: str) -> Found:
-    """Reads the size and the times of a file."""
+    """Reads the size and the times of a file, or of an image in a shard."""
     try:
-        return Found(path, key, FileStatus.of(path.stat()))
+        return Found(path, key, places.status(path))
     except OSError:  # reading the file will raise an error with the reason
         return Found(path, key, UNKNOWN)

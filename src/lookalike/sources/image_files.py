@@ -22,14 +22,27 @@ _SUFFIXES = IMAGE_SUFFIXES | {f".{suffix}" for suffix in _UNSUPPORTED.split()}
 _NO_IMAGES = frozenset(f".{suffix}" for suffix in _OTHERS.split())
 
 
+def is_image_name(name: str) -> bool:
+    """Whether a file is called as an image is, be it of a format that is supported or not."""
+    return _suffix(name) in _SUFFIXES
+
+
+def is_other_name(name: str) -> bool:
+    """Whether a file is called as something else is; the name of one that may be an image need not say anything."""
+    return _suffix(name) in _NO_IMAGES
+
+
 def may_be_image(entry: os.DirEntry[str]) -> bool:
     """Whether a file is called as an image is, or begins like one if its name does not say what it is."""
-    suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - thousands of names: a Path takes ten times as long
-    if suffix in _SUFFIXES:
+    if is_image_name(entry.name):
         return True
-    if suffix in _NO_IMAGES or not entry.is_file():
+    if is_other_name(entry.name) or not entry.is_file():
         return False
     try:
         return kinds.is_image(read_start(entry.path, kinds.START))
     except OSError:  # nobody has called it an image
         return False
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - thousands of names: a Path takes ten times as long

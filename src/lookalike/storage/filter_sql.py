@@ -10,6 +10,7 @@ from typing import Any
 from lookalike import arguments
 from lookalike.errors import UsageError
 from lookalike.filters import Allowed, Between, Not, Value, Where
+from lookalike.sources import keys
 from lookalike.storage.sqlite import Connection
 
 _MOST_LISTED = 20  # names of attributes in a message
@@ -57,12 +58,22 @@ def _listed(names: list[str]) -> str:
 
 
 def below(folder: str) -> Condition:
-    """The condition that a key is below a folder; "" is the collection's own, which has no absolute keys."""
+    """The condition that a key is below a folder, or in a shard; "" is the collection's own, without absolute keys."""
     if not folder:
         return Condition("key NOT GLOB '/*'")
-    # "0" follows "/": what is between them is below the folder.
-    prefix = os.fsencode(folder).rstrip(b"/")
-    return Condition("key > CAST(? AS TEXT) AND key < CAST(? AS TEXT)", (prefix + b"/", prefix + b"0"))
+    # "0" follows "/", and "$" follows "#": what is between them is below the folder, or in the shard.
+    below_it, in_it = _begins(folder.rstrip("/"), "/", "0"), _begins(folder.rstrip("#"), "#", "$")
+    if folder.endswith("#"):
+        return in_it
+    if not keys.is_shard(folder):
+        return below_it
+    return Condition(f"({below_it.sql} OR {in_it.sql})", below_it.values + in_it.values)
+
+
+def _begins(name: str, divider: str, following: str) -> Condition:
+    """The condition that a key begins with a name and a character, which another one follows."""
+    ends = tuple(os.fsencode(name + each) for each in (divider, following))
+    return Condition("(key >= CAST(? AS TEXT) AND key < CAST(? AS TEXT))", ends)
 
 
 def stored(value: Value) -> bytes | Value:

@@ -11,7 +11,7 @@ from lookalike.sources.exclusion import DEFAULT, Exclusion, is_glob
 from lookalike.storage import files, layout, records
 from lookalike.system import durable
 
-_FORMAT = 1
+_FORMAT, _WITHOUT_SHARDS = 2, 1  # an earlier version reads the latter, too, and so it is written where it can be
 _MAX_BYTES = 2**24
 _MOST_INNER = 1000
 
@@ -32,6 +32,7 @@ class MadeOf:
     Attributes:
         folders: the keys of the folders; "" is the collection's own.
         lists: the lists of files.
+        shards: the keys of the archives of images.
         single: whether files were named one by one, or by a list that cannot be read again.
         elsewhere: whether some of these are outside of the collection's folder.
         exclude: globs of what is left out besides the default names; see `Exclusion`.
@@ -41,6 +42,7 @@ class MadeOf:
 
     folders: tuple[str, ...] = ()
     lists: tuple[ListSource, ...] = ()
+    shards: tuple[str, ...] = ()
     single: bool = False
     elsewhere: bool = False
     exclude: tuple[str, ...] = ()
@@ -54,13 +56,13 @@ class MadeOf:
 
     @property
     def names_nothing(self) -> bool:
-        """Whether there are no folders, no lists and no single files."""
-        return not (self.folders or self.lists or self.single)
+        """Whether there are no folders, no lists, no shards and no single files."""
+        return not (self.folders or self.lists or self.shards or self.single)
 
     @property
     def names_elsewhere(self) -> bool:
         """Whether it names anything that may be outside of the collection's folder."""
-        return self.elsewhere or bool(self.lists) or any(key.startswith("/") for key in self.folders)
+        return self.elsewhere or bool(self.lists) or any(key.startswith("/") for key in (*self.folders, *self.shards))
 
     def has_folder_of(self, key: str) -> bool:
         """Whether a file is in one of the folders."""
@@ -77,10 +79,18 @@ class MadeOf:
         others = (each for each in self.lists if each.path != listed.path)
         return replace(self, lists=(*others, listed))
 
+    def with_shard(self, key: str) -> "MadeOf":
+        """The same and a shard."""
+        return self if key in self.shards else replace(self, shards=(*self.shards, key))
+
     def without(self, key: str) -> "MadeOf":
-        """The same without the folder or the list of a key."""
-        folders = tuple(each for each in self.folders if each != key)
-        return replace(self, folders=folders, lists=tuple(each for each in self.lists if each.path != key))
+        """The same without the folder, the list or the shard of a key."""
+        return replace(
+            self,
+            folders=tuple(each for each in self.folders if each != key),
+            lists=tuple(each for each in self.lists if each.path != key),
+            shards=tuple(each for each in self.shards if each != key),
+        )
 
     def excluding(self, globs: Iterable[str]) -> "MadeOf":
         """The same, but more is left out."""
@@ -108,6 +118,7 @@ class MadeOf:
             self,
             folders=tuple(new_key(key) for key in self.folders),
             lists=tuple(ListSource(new_key(each.path), new_key(each.base), each.null) for each in self.lists),
+            shards=tuple(new_key(key) for key in self.shards),
             inner=tuple(new_key(key) for key in self.inner),
         )
 
@@ -126,7 +137,7 @@ def read(directory: Path) -> MadeOf:
     path = directory / layout.SOURCES
     try:
         facts = json.loads(files.read(path, max_bytes=_MAX_BYTES))
-        if facts["format"] != _FORMAT:
+        if facts["format"] not in (_FORMAT, _WITHOUT_SHARDS):
             raise IncompatibleError(
                 f"{path}: it has format {facts['format']!r} and this Lookalike knows {_FORMAT}; upgrade Lookalike"
             )
@@ -141,6 +152,9 @@ def read(directory: Path) -> MadeOf:
 def write(directory: Path, made_of: MadeOf) -> None:
     """Writes what a collection was made of, all at once; raises StorageError if it cannot be written."""
     facts = {"format": _FORMAT, **asdict(replace(made_of, inner=made_of.inner[:_MOST_INNER]))}
+    if not made_of.shards:
+        del facts["shards"]
+        facts["format"] = _WITHOUT_SHARDS
     with durable.storage_errors(directory):
         durable.replace(directory / layout.SOURCES, (json.dumps(facts, indent=2) + "\n").encode())
 
@@ -149,11 +163,11 @@ def _from_facts(facts: Mapping[str, Any]) -> MadeOf:
     """What Lookalike writes; raises ValueError for anything else."""
     lists = [ListSource(each["path"], each["base"], each["null"]) for each in _several(facts, "lists")]
     folders, inner = _several(facts, "folders"), _several(facts, "inner")
+    shards = _several(facts, "shards") if facts["format"] == _FORMAT else []
     globs, include = _several(facts, "exclude"), _several(facts, "include")
     keys = [*folders, *inner, *(each.base for each in lists)]
-    if not all(key == "" or records.is_key(key) for key in keys) or not all(
-        map(records.is_key, (e.path for e in lists))
-    ):
+    named = [*shards, *(each.path for each in lists)]
+    if not all(key == "" or records.is_key(key) for key in keys) or not all(map(records.is_key, named)):
         raise ValueError("it names a path that is none")
     if not all(map(is_glob, [*globs, *include])):
         raise ValueError("it has an invalid glob")
@@ -163,6 +177,7 @@ def _from_facts(facts: Mapping[str, Any]) -> MadeOf:
     return MadeOf(
         folders=tuple(folders),
         lists=tuple(lists),
+        shards=tuple(shards),
         single=facts["single"],
         elsewhere=facts["elsewhere"],
         exclude=tuple(globs),

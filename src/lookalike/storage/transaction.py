@@ -4,12 +4,12 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import PurePosixPath
 
 from lookalike import arguments
 from lookalike.filters import LABEL, Value, checked, checked_name
 from lookalike.images import revisions
 from lookalike.images.reading import FileStatus
+from lookalike.sources.keys import folder_label
 from lookalike.storage import carrying, replacing, seals
 from lookalike.storage.carrying import Carried
 from lookalike.storage.filter_sql import stored
@@ -23,11 +23,6 @@ _GIVEN_LABEL = f"SELECT value FROM attributes WHERE image = images.id AND name =
 
 
 _MOST_CHANGED = 100_000  # images that wait to be sealed
-
-
-def folder_label(key: str) -> str | None:
-    """The default label of an image: the name of the folder that it is in; None at the top."""
-    return PurePosixPath(key).parent.name or None
 
 
 def _label(key: str) -> bytes | None:

@@ -1,0 +1,89 @@
+"""Where an image is: a file of its own, or a member of a shard. Everything that reads images reads them here.
+
+A place is a path. That of an image in a shard is the path of the shard, a "#" and the name of the member; there is no
+file of that name.
+"""
+
+import errno
+import os
+from pathlib import Path
+
+from lookalike.errors import ImageError, UsageError
+from lookalike.images import reading
+from lookalike.images.reading import MAX_BYTES, FileBytes, FileStatus
+from lookalike.sources import keys
+from lookalike.sources.shards.base import DamagedShardError, Facts
+from lookalike.sources.shards.opened import opened
+
+
+def file_of(place: Path) -> Path | None:
+    """The file that an image is, or None if it is a member of a shard."""
+    return None if keys.in_shard(str(place)) else place
+
+
+def containing_file(place: Path) -> Path:
+    """The file that an image is, or the shard that it is in."""
+    parts = keys.split(str(place))
+    return Path(parts[0]) if parts else place
+
+
+def read(place: Path, *, max_bytes: int = MAX_BYTES) -> FileBytes:
+    """Reads an image file or a member, never waiting for a pipe or a device.
+
+    Raises:
+        ImageError: it is not there or cannot be used, see `reading.read`.
+    """
+    parts = keys.split(str(place))
+    if parts is None:
+        return reading.read(place, max_bytes=max_bytes)
+    path, name = Path(parts[0]), parts[1]
+    try:
+        found = opened(path)
+        data = found.shard.read(name, max_bytes)
+        is_same = FileStatus.of(path.stat()) == found.status
+    except OSError as error:
+        raise ImageError(reading.reason(error), str(place), lasting=False) from error
+    except (DamagedShardError, UsageError) as error:
+        raise ImageError(str(error), str(place), lasting=False) from error
+    except ImageError as error:
+        raise ImageError(error.reason, str(place), lasting=error.lasting) from error
+    if not is_same:
+        raise ImageError("changed while it was read", str(place), lasting=False)
+    return FileBytes(data, found.member_status(name))
+
+
+def status(place: Path) -> FileStatus:
+    """The size and the times of an image file; those of a member are its own size and the times of its shard.
+
+    Raises:
+        OSError: it is not there, or nobody can tell.
+    """
+    parts = keys.split(str(place))
+    if parts is None:
+        return FileStatus.of(place.stat())
+    try:
+        return opened(Path(parts[0])).member_status(parts[1])
+    except (DamagedShardError, UsageError) as error:
+        raise OSError(errno.EIO, str(error), parts[0]) from error
+
+
+def is_there(place: Path) -> bool:
+    """Whether there is something, be it a broken link."""
+    if not keys.in_shard(str(place)):
+        return os.path.lexists(place)
+    try:
+        status(place)
+    except OSError:
+        return False
+    return True
+
+
+def facts(place: Path) -> Facts:
+    """What a shard says of a member; nothing for a file of its own, or if it cannot be read."""
+    parts = keys.split(str(place))
+    if parts is None:
+        return {}
+    try:
+        return opened(Path(parts[0])).shard.facts(parts[1])
+    except (DamagedShardError, UsageError, OSError):
+        return {}

@@ -1,0 +1,116 @@
+"""Opens shards, and keeps those open that were used last."""
+
+import errno
+import os
+import tempfile
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from lookalike.images.reading import FileStatus
+from lookalike.sources import arrow
+from lookalike.sources.shards.base import DamagedShardError, Shard
+from lookalike.sources.shards.parquet import ParquetShard
+from lookalike.sources.shards.tar import TarShard
+from lookalike.system import forks, regular_file
+
+_KEPT = 8  # shards
+_GZIP = 16 + zlib.MAX_WBITS  # says that a stream is gzip's
+_PART = 2**20  # bytes that are unpacked at once
+_FREE_BYTES, _MOST_TIMES = 64 * 2**20, 100  # an archive may unpack to so much, or to so many times its size
+
+
+@dataclass(frozen=True)
+class OpenedShard:
+    """A shard that is open.
+
+    Attributes:
+        shard: it.
+        status: that of its file when it was opened.
+    """
+
+    shard: Shard
+    status: FileStatus
+
+    def member_status(self, name: str) -> FileStatus:
+        """The status of a member: its own size, and the times of the shard.
+
+        Raises:
+            FileNotFoundError: there is none of that name.
+        """
+        size = self.shard.size_of(name)
+        if size is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+        return replace(self.status, size=size)
+
+
+_kept: OrderedDict[tuple[int, str], tuple[tuple[int, int], OpenedShard]] = OrderedDict()
+_lock = forks.lock()
+
+
+def opened(path: Path) -> OpenedShard:
+    """The shard in a file, as it is now.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+        DamagedShardError: it is no shard.
+        UsageError: a package is missing that reading it takes.
+    """
+    found = path.stat()
+    identity, status, key = (found.st_dev, found.st_ino), FileStatus.of(found), (os.getpid(), str(path))
+    with _lock:
+        kept = _kept.get(key)
+        if kept is None or kept[0] != identity or kept[1].status != status:
+            kept = identity, OpenedShard(_open(path), status)
+            _kept[key] = kept
+            while len(_kept) > _KEPT:
+                _kept.popitem(last=False)  # it is closed when nobody uses it any more
+        _kept.move_to_end(key)
+        return kept[1]
+
+
+def _open(path: Path) -> Shard:
+    name = path.name.lower()
+    if name.endswith(".parquet"):
+        arrow.require(path)
+        return ParquetShard(regular_file.descriptor(path))
+    if name.endswith("gz"):
+        return TarShard(*_unpacked(path))
+    return TarShard(regular_file.descriptor(path))
+
+
+def _unpacked(path: Path) -> tuple[int, str]:
+    """The descriptor of a temporary file with what is in a compressed one, and why that is not all, or ""."""
+    with regular_file.open_to_read(path) as packed, tempfile.TemporaryFile(prefix="lookalike-") as unpacked:
+        most, cut_off = _FREE_BYTES + _MOST_TIMES * os.fstat(packed.fileno()).st_size, ""
+        try:
+            for part in _decompressed(packed):
+                unpacked.write(part)
+                if unpacked.tell() > most:
+                    raise DamagedShardError("it unpacks to far more than images do")
+        except (EOFError, zlib.error) as error:
+            if not unpacked.tell():
+                raise DamagedShardError("not a compressed archive") from error
+            cut_off = "truncated" if isinstance(error, EOFError) else "damaged"
+        unpacked.flush()
+        return os.dup(unpacked.fileno()), cut_off
+
+
+def _decompressed(packed: BinaryIO) -> Iterator[bytes]:
+    """The contents of a file of one or several gzip streams, as far as they go; then it may raise as zlib does.
+
+    Raises:
+        EOFError: the last one has no end.
+    """
+    stream = zlib.decompressobj(_GZIP)
+    while part := packed.read(_PART):
+        while part:
+            yield stream.decompress(part, _PART)
+            part = stream.unconsumed_tail
+            if stream.eof and (part := stream.unused_data.lstrip(b"\0")):
+                stream = zlib.decompressobj(_GZIP)
+    if not stream.eof:
+        raise EOFError
