@@ -104,9 +104,18 @@ def place_to_index(paths: Sequence[str], directory: str | None, *, has_lists: bo
             raise UsageError("a list of files does not say where its collection is: name a new directory with -c")
         return layout.find(_place(None, ())[0])
     places = {layout.nearest(folder) for folder in folders}
-    if len(places) > 1 or (places == {None} and (len(paths) > 1 or not os.path.isdir(paths[0]))):
+    if len(places) > 1 or (places == {None} and not _name_one_place(paths, folders)):
         raise UsageError("the paths do not belong to one collection: index one folder, or name a collection with -c")
     return places.pop()
+
+
+def _name_one_place(paths: Sequence[str], folders: Sequence[Path]) -> bool:
+    """Whether paths say where a new collection is: they are a folder, or archives in one folder."""
+    from lookalike.sources.keys import is_shard
+
+    if len(paths) == 1 and os.path.isdir(paths[0]):
+        return True
+    return len(set(folders)) == 1 and all(map(is_shard, paths))
 
 
 def collection_to_index(

@@ -70,10 +70,25 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
     say(f"{counted(len(collection), 'image')} in {safe_text(collection.directory)}")
     if report.added and report.added == len(collection) and sys.stderr.isatty():  # for a person, the first time
         note("To find the look-alikes of an image: lookalike search IMAGE")
+    if not told:
+        _note_archives(collection)
     if report.misses_many:
         note(
             "Many files are missing: perhaps a drive is away. What is known of their images is kept, and they are as"
             " before when the files are back. If they are gone for good, run: lookalike prune"
+        )
+
+
+def _note_archives(collection: "Collection") -> None:
+    """Says how to index the images in archives, if the folder has some and no images."""
+    from lookalike.sources.keys import is_shard
+
+    found = sorted(each.name for each in collection.folder.iterdir() if is_shard(each.name))
+    if found and not collection.made_of.shards:
+        names = found if len(found) == 1 else sorted({f"*{Path(name).suffix}" for name in found})
+        own = " ".join(safe_text(collection.folder / name) for name in names)
+        note(
+            f"No image here, but {counted(len(found), 'archive')}; to index the images in there: lookalike index {own}"
         )
 
 

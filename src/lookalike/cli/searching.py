@@ -4,6 +4,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -120,7 +121,7 @@ def _explain_chance(collection: "Collection") -> None:
 
 def _files(queries: Sequence[str]) -> list[str]:
     """The image files of a query, without their weights."""
-    return [query if os.path.lexists(query) else weighted(query)[0] for query in queries]
+    return [query if _is_there(query) else weighted(query)[0] for query in queries]
 
 
 def weighted(text: str) -> tuple[str, float]:
@@ -147,7 +148,7 @@ def _image_terms(images: Sequence[str], sign: int, region: "Region | None" = Non
 
     terms = []
     for image in images:
-        name, weight = (image, 1.0) if os.path.lexists(image) else weighted(image)
+        name, weight = (image, 1.0) if _is_there(image) else weighted(image)
         terms.append(Term(sys.stdin.buffer if name == "-" else _as_on_disk(name), weight=sign * weight, region=region))
     return terms
 
@@ -156,7 +157,14 @@ def _as_on_disk(name: str) -> str:
     """The name of a file in the only other spelling in which it is there, if it is not there as it is given."""
     from lookalike.storage.spellings import only, spellings
 
-    return name if os.path.lexists(name) else only(filter(os.path.lexists, spellings(name))) or name
+    return name if _is_there(name) else only(filter(os.path.lexists, spellings(name))) or name
+
+
+def _is_there(name: str) -> bool:
+    """Whether there is a file of a name, or an image in an archive."""
+    from lookalike.sources import places
+
+    return os.path.lexists(name) or places.is_there(Path(name))
 
 
 def _text_terms(texts: Sequence[str], sign: int) -> "list[Term]":

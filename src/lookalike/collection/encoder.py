@@ -10,6 +10,7 @@ from lookalike.errors import Hint, LookalikeError, UsageError
 from lookalike.images.decode import ImageSource, prepare
 from lookalike.images.region import parts
 from lookalike.ingest.embedding import embed, embed_all, embed_text
+from lookalike.sources import places
 from lookalike.storage.manifest import Manifest
 from lookalike.storage.vectors import Vectors
 from lookalike.system import forks
@@ -77,7 +78,7 @@ class CollectionEncoder:
             ImageError: it cannot be used.
         """
         encoder = self.for_queries()
-        return embed(encoder, prepare(image, encoder.preprocessing, max_pixels=self.max_pixels))
+        return embed(encoder, prepare(places.image_source(image), encoder.preprocessing, max_pixels=self.max_pixels))
 
     def part_vectors(self, image: ImageSource, count: int) -> Vectors:
         """The unit vectors of parts of an image, as `lookalike.images.region.grid` has them: float32 (count, dim).
@@ -86,7 +87,9 @@ class CollectionEncoder:
             ImageError: it cannot be used.
         """
         encoder = self.for_queries()
-        return embed_all(encoder, parts(image, count, encoder.preprocessing, max_pixels=self.max_pixels))
+        return embed_all(
+            encoder, parts(places.image_source(image), count, encoder.preprocessing, max_pixels=self.max_pixels)
+        )
 
     def text_vector(self, text: str) -> Vectors:
         """The unit vector of a text, float32 (1, dim).

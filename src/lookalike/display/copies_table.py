@@ -8,6 +8,7 @@ from lookalike.display.terminal import Cell, from_here, print_lines
 from lookalike.display.text import counted, safe_text, score_text, shortened, shortened_path, size_text
 from lookalike.duplicates.results import CopyGroup, Duplicates
 from lookalike.results import IndexedImage
+from lookalike.sources import places
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -75,7 +76,8 @@ def _cells(image: IndexedImage, grade: "Text", score: str, why: str, *, wide: bo
     from rich.text import Text
 
     yield from (Text(str(image.id)), grade, Text(score), Text(size_text(image)))
-    link = Style(link=image.path.absolute().as_uri()) if image.path else None
+    file = image.path and places.file_of(image.path)
+    link = Style(link=file.absolute().as_uri()) if file else None
     path = Cell(safe_text(from_here(image.path) if image.path else image.key), shortened_path, "", link)
     told = Cell(why, shortened, style=Style(dim=True))
     if wide:

@@ -20,6 +20,7 @@ from lookalike.display.text import (
     size_text,
 )
 from lookalike.results import Match, Matches
+from lookalike.sources import places
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -92,7 +93,8 @@ def table(matches: Matches) -> "Table":
         facts = [shortened(attribute_text(match, each), _ATTRIBUTE_COLUMNS) for each in shown] or [size]
         link = None
         if match.path:
-            name, link = safe_text(from_here(match.path)), Style(link=match.path.absolute().as_uri())
+            name, file = safe_text(from_here(match.path)), places.file_of(match.path)
+            link = Style(link=file.absolute().as_uri()) if file else None
         mark = (_QUERY_MARK if match.is_query else "") + region_text(match) + copies_text(match)
         likely = f" {found}" if (found := probability_text(match)) else ""
         cell = Cell(shortened(label, _LABEL_COLUMNS), shortened, likely), Cell(name, shortened_path, mark, link)

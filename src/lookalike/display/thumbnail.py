@@ -92,7 +92,7 @@ def _indexed_file(source: Any) -> Any:
     A collection of a stranger's may name any file as its image, but to have it shown, it would have to know its bytes.
     """
     if not isinstance(source, _STORED):
-        return source
+        return places.image_source(source)
     assert source.path
     data = places.read(source.path).data
     if source.sha256 is not None and hashlib.sha256(data).digest() != source.sha256:
@@ -102,7 +102,7 @@ def _indexed_file(source: Any) -> Any:
 
 def _name(source: Any) -> tuple[str, Path | None]:
     if isinstance(source, _STORED):
-        return safe_text(source.key), source.path
+        return safe_text(source.key), source.path and places.file_of(source.path)
     if isinstance(source, str | os.PathLike):
         path = Path(source).absolute()
         return safe_text(path.name), path

@@ -7,6 +7,7 @@ file of that name.
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 from lookalike.errors import ImageError, UsageError
 from lookalike.images import reading
@@ -50,6 +51,18 @@ def read(place: Path, *, max_bytes: int = MAX_BYTES) -> FileBytes:
     if not is_same:
         raise ImageError("changed while it was read", str(place), lasting=False)
     return FileBytes(data, found.member_status(name))
+
+
+def image_source(image: Any) -> Any:
+    """The bytes of a member if that is what a query image is, by its place; any other query image as it is.
+
+    Raises:
+        ImageError: the shard or the member cannot be read.
+    """
+    if not isinstance(image, str | os.PathLike):
+        return image
+    place = os.fsdecode(image)
+    return read(Path(place)).data if keys.in_shard(place) and not os.path.lexists(place) else image
 
 
 def status(place: Path) -> FileStatus:

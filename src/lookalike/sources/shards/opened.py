@@ -13,8 +13,6 @@ from typing import BinaryIO
 from lookalike.images.reading import FileStatus
 from lookalike.sources import arrow
 from lookalike.sources.shards.base import DamagedShardError, Shard
-from lookalike.sources.shards.parquet import ParquetShard
-from lookalike.sources.shards.tar import TarShard
 from lookalike.system import forks, regular_file
 
 _KEPT = 8  # shards
@@ -73,10 +71,15 @@ def opened(path: Path) -> OpenedShard:
 
 
 def _open(path: Path) -> Shard:
+    """Opens a shard; what reads it is loaded only now, since most collections have none."""
     name = path.name.lower()
     if name.endswith(".parquet"):
+        from lookalike.sources.shards.parquet import ParquetShard
+
         arrow.require(path)
         return ParquetShard(regular_file.descriptor(path))
+    from lookalike.sources.shards.tar import TarShard
+
     if name.endswith("gz"):
         return TarShard(*_unpacked(path))
     return TarShard(regular_file.descriptor(path))

@@ -148,7 +148,7 @@ class ParquetShard:
     def _row(self, name: str) -> _Row:
         number = self._number(name)
         if number is None:
-            raise ImageError("not in the file any more", name)
+            raise ImageError("not in the file", name)
         with self._lock:
             if number not in self._kept.rows:
                 self._read_up_to(number, name)

@@ -91,7 +91,7 @@ class TarShard:
     def read(self, name: str, max_bytes: int) -> bytes:
         entry = self._entries.get(name)
         if entry is None:
-            raise ImageError(self._broken.get(name, "not in the archive any more"), name)
+            raise ImageError(self._broken.get(name, "not in the archive"), name)
         if entry.size == 0:
             raise ImageError("empty file", name)
         if entry.size > max_bytes:
