@@ -189,7 +189,7 @@ def test_a_csv_file_that_changes_while_it_is_read_is_refused(table: Callable[...
 
 @pytest.mark.parametrize("name", ["table.json", "table", "table.csv.gz", "table.xlsx"])
 def test_a_file_of_another_kind_is_refused(table: Callable[..., Path], name: str) -> None:
-    with pytest.raises(UsageError, match=rf"{name}: attributes are read from .csv, .tsv and .parquet files"):
+    with pytest.raises(UsageError, match=rf"{name}: attributes are read from .csv, .tsv, .jsonl and .parquet files"):
         read_table(table("path,x\na,1\n", name))
 
 

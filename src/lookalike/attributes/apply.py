@@ -69,7 +69,7 @@ class AttributesReport:
     by_name: int = 0
 
 
-def apply(catalog: Catalog, folder: Path, path: Path) -> AttributesReport:
+def apply(catalog: Catalog, folder: Path, path: Path, base: Path | None = None) -> AttributesReport:
     """Sets the attributes of a collection's images from a table, in one transaction.
 
     Attributes that the table does not name stay as they are; an empty cell removes the attribute.
@@ -77,13 +77,14 @@ def apply(catalog: Catalog, folder: Path, path: Path) -> AttributesReport:
     Args:
         catalog: of the collection.
         folder: the folder that the keys of its images are relative to.
-        path: the table, for `table.read_table`. The paths in it are relative to the table's own folder, or else keys.
+        path: the table, for `table.read_table`.
+        base: what the paths in it are relative to, by default the table's own folder; or else they are keys.
 
     Raises:
         UsageError: the table does not exist or cannot be used.
         StorageError: the disk is full or failing.
     """
-    names = ImageNames(catalog, absolute(path).parent, folder)
+    names = ImageNames(catalog, absolute(base) if base else absolute(path).parent, folder)
     table = read_table(path, names.is_image, names.keys_by_name)
     counts, unknown, ambiguous = Counter[str](), _First[str](), _First[Ambiguous]()
     with catalog.writing() as transaction:

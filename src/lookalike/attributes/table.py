@@ -1,4 +1,4 @@
-"""Reads tables of attributes: CSV and Parquet files, one of whose columns names the images."""
+"""Reads tables of attributes: CSV, JSON lines and Parquet files, one of whose columns names the images."""
 
 import re
 from collections import Counter
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike import arguments
-from lookalike.attributes import csv_text, parquet
+from lookalike.attributes import csv_text, json_lines, parquet
 from lookalike.attributes.columns import Column, ImageColumn, NotANumber
 from lookalike.attributes.csv_text import Dialect
 from lookalike.errors import UsageError
@@ -27,11 +27,12 @@ _INDEX = re.compile(r"Unnamed: 0(\.\d+)?|__index_level_\d+__")
 _CHANGED = "changed while it was read; try again"
 _MAX_COLUMNS = 5_000
 _TRIED_ROWS = 100  # of a table that may be written in several dialects
-_PARQUET_HITS, _PARQUET_ROWS = 20, 10_000  # so many images name the column of paths, or so many rows are tried
+_TYPED_HITS, _TYPED_ROWS = 20, 10_000  # so many images name the column of paths, or so many rows are tried
 
 Row = tuple[str, dict[str, Value | None]]
 NamesImage = Callable[[str], bool]
 """Whether a path names an image."""
+_Read = Callable[[], Iterator[tuple[Any, ...]]]
 ImagesNamed = Callable[[Collection[str]], Collection[str]]
 """Which of some names are those of the files of images, perhaps without their suffixes."""
 
@@ -73,19 +74,28 @@ def read_table(
     a byte order mark. A column is of integers if each of its cells that is not empty is an integer as Python writes it,
     of floats if each is a decimal number without leading zeros, and else of text. Labels are always text. Empty is also
     what says so: NA, NaN, None, NULL and the like. In a Parquet file, a boolean becomes the text "true" or "false", NaN
-    is an empty cell, and dates and times become ISO 8601 text, in UTC if they have a time zone.
+    is an empty cell, and dates and times become ISO 8601 text, in UTC if they have a time zone. JSON lines are alike;
+    what is a list or an object there is no attribute.
 
     Raises:
         UsageError: the file is missing, of another kind or damaged, or a column or a row is invalid. Reading the rows
             may raise it, too.
     """
     suffix = path.suffix.lower()
-    if suffix not in {*csv_text.SUFFIXES, ".parquet"}:
-        raise UsageError(f"{path}: attributes are read from .csv, .tsv and .parquet files; save it as one of these")
+    if suffix not in {*csv_text.SUFFIXES, *json_lines.SUFFIXES, ".parquet"}:
+        raise UsageError(
+            f"{path}: attributes are read from .csv, .tsv, .jsonl and .parquet files; save it as one of these"
+        )
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file")
     finder = _Finder(names_image, images_named)
-    return _parquet(path, finder) if suffix == ".parquet" else _csv(path, finder)
+    if suffix == ".parquet":
+        parquet.check(path)
+        return _typed(path, parquet.names(path), partial(parquet.rows, path), finder)
+    if suffix in json_lines.SUFFIXES:
+        names = json_lines.names(path)
+        return _typed(path, names, partial(json_lines.rows, path, names), finder)
+    return _csv(path, finder)
 
 
 @dataclass(frozen=True)
@@ -262,24 +272,24 @@ def _check_lengths(header: _Header, columns: Sequence[Column]) -> None:
             )
 
 
-# Parquet
+# Parquet and JSON lines, whose cells have types
 
 
-def _parquet(path: Path, finder: _Finder) -> Table:
-    parquet.check(path)
-    names = _checked_names(path, parquet.names(path))
+def _typed(path: Path, given: Sequence[str], read: _Read, finder: _Finder) -> Table:
+    """The table in a file with columns of these names, whose rows a function reads."""
+    names = _checked_names(path, given)
     images = ImageColumn(len(names), finder.names_image)
-    for cells in islice(parquet.rows(path), _PARQUET_ROWS):
+    for cells in islice(read(), _TYPED_ROWS):
         images.add(cells)
-        if images.hits() >= _PARQUET_HITS:
+        if images.hits() >= _TYPED_HITS:
             break
     header = _header(path, names, images, finder, lambda _: True)
-    rows = partial(_parquet_rows, header)
+    rows = partial(_typed_rows, header, read)
     return Table(path, header.attribute_names, rows, names[header.paths], by_name=header.by_name)
 
 
-def _parquet_rows(header: _Header) -> Iterator[Row]:
-    for number, cells in enumerate(parquet.rows(header.path), 1):
+def _typed_rows(header: _Header, read: _Read) -> Iterator[Row]:
+    for number, cells in enumerate(read(), 1):
         if len(cells) != len(header.names):
             raise UsageError(f"{header.path}: {_CHANGED}")
         name = cells[header.paths]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
+from lookalike.attributes.listing import ListingTable, listing_table, metadata_tables
 from lookalike.collection import trust
 from lookalike.errors import Hint, UsageError
 from lookalike.sources.exclusion import DEFAULT, Exclusion, checked_globs
@@ -43,10 +44,12 @@ class Named:
     Attributes:
         sources: what to bring the collection up to date with, one after the other.
         is_everything: whether the collection is made of nothing else, so that what they do not name is left out.
+        tables: have attributes of the images that they name.
     """
 
     sources: tuple[Source, ...]
     is_everything: bool = False
+    tables: tuple[ListingTable, ...] = ()
 
     def unnamed(self, catalog: Catalog) -> Iterator[KnownFile]:
         """The files that a catalog knows and that no source covers."""
@@ -110,10 +113,10 @@ class CollectionSources:
         made_of = self.made_of
         listing = self._listing(made_of.exclusion)
         if not isinstance(source, FileList):
-            return Named(sources_of(source, base=self._folder, listing=listing))
-        sources = tuple(self._listed(source, listing))
+            return self._with_metadata(sources_of(source, base=self._folder, listing=listing))
+        sources, table = tuple(self._listed(source, listing)), self._table(source)
         is_all = not made_of.folders and not made_of.single and self._others(made_of, source) == ()
-        return Named(sources, is_everything=is_all)
+        return Named(sources, is_everything=is_all, tables=(table,) if table else ())
 
     def again(self, catalog: Catalog) -> Named:
         """The sources that the collection was made of; its folder, if it has just been made.
@@ -137,7 +140,10 @@ class CollectionSources:
             keys = [known.key for known in Named(tuple(sources)).unnamed(catalog)]
             paths = [self._folder / key for key in keys if made_of.elsewhere or not key.startswith("/")]
             sources.append(KnownFiles(paths, base=self._folder))
-        return Named(tuple(sources), is_everything=not made_of.single and bool(made_of.lists))
+        named = self._with_metadata(tuple(sources))
+        tables = filter(None, (self._table(self._file_list(each)) for each in made_of.lists))
+        is_everything = not made_of.single and bool(made_of.lists)
+        return replace(named, is_everything=is_everything, tables=(*named.tables, *tables))
 
     def leaves_out(self) -> Callable[[str], bool]:
         """The function that says of a key whether its file is left out: by its name, or as no list names it any more.
@@ -276,7 +282,8 @@ class CollectionSources:
 
     def _listed(self, source: FileList, listing: Listing) -> Iterator[Source]:
         """The folders and the files of a list; of the latter only what a user's globs name is left out."""
-        paths = listed_paths(source)
+        table = self._table(source)
+        paths = table.paths() if table else listed_paths(source)
         if not paths:
             raise UsageError(f"{source.path}: the list names no file")
         folders = [path for path in paths if os.path.isdir(path)]
@@ -304,7 +311,20 @@ class CollectionSources:
 
     def _lists_again(self, made_of: MadeOf, listing: Listing) -> Iterator[Source]:
         for each in made_of.lists:
-            yield from self._listed(FileList(self._folder / each.path, self._folder / each.base, each.null), listing)
+            yield from self._listed(self._file_list(each), listing)
+
+    def _file_list(self, listed: ListSource) -> FileList:
+        return FileList(self._folder / listed.path, self._folder / listed.base, listed.null)
+
+    def _table(self, source: FileList) -> ListingTable | None:
+        """The table that a list is, or None if it has a path on each line."""
+        path, base = Path(source.path).absolute(), Path(source.base or ".").absolute()
+        return None if source.null else listing_table(path, base)
+
+    def _with_metadata(self, sources: tuple[Source, ...]) -> Named:
+        """Sources, with the tables that the folders among them have."""
+        folders = (each.folder for each in sources if isinstance(each, Folder))
+        return Named(sources, tables=tuple(table for folder in folders for table in metadata_tables(folder)))
 
     def _as_key(self, glob: str) -> str:
         """A glob as it is kept: a path that is there becomes the key of that file or folder."""

@@ -10,16 +10,19 @@ from pathlib import Path
 from lookalike import arguments, encoders
 from lookalike.attributes import apply as attributes
 from lookalike.attributes.apply import AttributesReport
+from lookalike.attributes.listing import ListingTable
 from lookalike.collection import missing, skipping
 from lookalike.collection.copies import Comparable
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.sources import CollectionSources, Named, Sources
 from lookalike.collection.writing import WriteAccess
+from lookalike.errors import UsageError
 from lookalike.images.region import grid
 from lookalike.ingest import takeover
 from lookalike.ingest.embedding import Embedder
 from lookalike.ingest.pipeline import Ingest, Progress, Report, combined
 from lookalike.ingest.suspects import under_way
+from lookalike.results import Skipped
 from lookalike.sources.folder import Files, absolute, key_of
 from lookalike.sources.lists import FileList
 from lookalike.storage import layout
@@ -158,6 +161,8 @@ class Updatable(Comparable):
             if named.is_everything:
                 reports.append(ingest().leave_out([each.key for each in named.unnamed(self._catalog)]))
             known.give_attributes(self._catalog, self.folder)
+            if any(report.added or report.updated or report.returned for report in reports):
+                reports.append(self._apply_tables(named.tables))
             self._sources.note_inner(named.sources)
             # A single file, such as one that is uploaded, does not wait for others that an earlier run has left.
             first_row = count_before if all(isinstance(each, Files) for each in named.sources) else 0
@@ -165,6 +170,16 @@ class Updatable(Comparable):
                 if regions:
                     reports.append(regions.run(count, progress, first_row=first_row))
             return combined(reports)
+
+    def _apply_tables(self, tables: Sequence[ListingTable]) -> Report:
+        """Gives images the attributes that tables have for them; a table that cannot be used is skipped."""
+        skipped = []
+        for table in tables:
+            try:
+                attributes.apply(self._catalog, self.folder, table.path, table.base)
+            except UsageError as error:
+                skipped.append(Skipped(table.path, str(error).removeprefix(f"{table.path}: ")))
+        return Report(skipped=tuple(skipped))
 
     def keep_regions(self, count: int) -> None:
         """Keeps vectors of so many parts of each image, too, so that searches can look at parts (`regions=True`).
