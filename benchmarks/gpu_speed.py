@@ -73,7 +73,7 @@ def main(folder: Path | None, count: int) -> None:
 
 def measure(folder: Path, count: int, here: Sequence[str], console: Console) -> None:
     """Prints a line for each model, precision and device."""
-    files = [found.path for found in Folder(folder, base=folder).files()][:count]
+    files = [Path(found.path) for found in Folder(folder, base=folder).files()][:count]
     table = Table("model", "device", "decoding", "inference", "both", "limited by", "smallest cosine")
     for column in table.columns[2:5]:
         column.justify = "right"

@@ -107,7 +107,7 @@ def decoded(folder: Path, preprocessing: Preprocessing) -> Iterator[tuple[Path, 
     """The path and pixels of each image of a folder."""
     for found in Folder(folder, base=folder).files():
         try:
-            yield found.path, decode.prepare(found.path, preprocessing).pixels
+            yield Path(found.path), decode.prepare(found.path, preprocessing).pixels
         except ImageError as error:
             click.echo(f"left out: {error}", err=True)
 
@@ -197,7 +197,7 @@ def peak_memory(folder: Path, root: Path, count: int) -> int:
     """The peak memory of a process that indexes that many different files, in bytes."""
     photos = root / f"photos-{count}"
     photos.mkdir()
-    originals = [found.path.read_bytes() for found in Folder(folder, base=folder).files()]
+    originals = [Path(found.path).read_bytes() for found in Folder(folder, base=folder).files()]
     for number in range(count):  # bytes after its end make a JPEG another file, not another image
         (photos / f"{number:06}.jpg").write_bytes(originals[number % len(originals)] + number.to_bytes(4, "big"))
     del originals

@@ -58,7 +58,8 @@ class Match:
     Attributes:
         id: the image's number in its collection, at least 1, never used again.
         key: the name that it is stored under, relative to the collection's folder (`2024/cat.jpg`).
-        path: the file, absolute, or None if the image is not a file of its own.
+        path: the file, absolute; of an image in an archive that of the archive, "#" and a name; behind a URL the URL;
+            None if it is on the machine of a service.
         score: the cosine similarity to the query, in [-1, 1]; higher is more alike.
         label: by default the name of the folder that holds the image; None if it has none.
         width: of the upright image, in pixels.
@@ -83,7 +84,7 @@ class Match:
 
     id: int
     key: str
-    path: Path | None
+    path: Path | Any
     score: float
     label: str | None = None
     width: int = 0
@@ -123,7 +124,7 @@ class IndexedImage:
     Attributes:
         id: the image's number in its collection, at least 1, never used again.
         key: the name that it is stored under, relative to the collection's folder (`2024/cat.jpg`).
-        path: the file, absolute, or None if it is on the machine of a service.
+        path: as that of a match.
         label: by default the name of the folder that holds the image; None if it has none.
         width: of the upright image, in pixels.
         height: of the upright image, in pixels.
@@ -133,7 +134,7 @@ class IndexedImage:
 
     id: int
     key: str
-    path: Path | Any  # None on the machine of a client only, so that nobody else has to ask
+    path: Path | Any  # None and URLs are rare, so that nobody else has to ask
     label: str | None
     width: int
     height: int
@@ -188,7 +189,10 @@ class Matches(list[Match]):
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that was skipped; `reason` is a short phrase such as "truncated"."""
+    """A file that was skipped; `reason` is a short phrase such as "truncated".
 
-    path: Path
+    `path` is as that of a match: the place of an image in an archive, or a URL, is no file here.
+    """
+
+    path: Path | Any
     reason: str

@@ -9,12 +9,14 @@ from pathlib import Path
 from lookalike.attributes import json_lines
 from lookalike.attributes.table import Table, read_table
 from lookalike.errors import UsageError
+from lookalike.images.reading import read_start
 
 _TEXT = frozenset({".csv", ".tsv", ".tab"})
 _SUFFIXES = frozenset({*_TEXT, *json_lines.SUFFIXES, ".parquet"})
 _METADATA = "metadata.jsonl", "metadata.csv", "metadata.parquet"
 _FILE_NAME = "file_name"  # the column that names an image in the metadata of an image folder
 _TRIED = 100  # rows
+_START = 4096  # bytes, in which the first path of a list ends
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,7 @@ def _hits(table: Table, base: Path) -> int:
 
 def _begins_with_a_path(path: Path, folders: list[Path]) -> bool:
     try:
-        with path.open("rb") as file:
-            line = os.fsdecode(file.readline(4096).rstrip(b"\r\n"))
+        line = os.fsdecode(read_start(path, _START).partition(b"\n")[0].rstrip(b"\r"))
     except (OSError, ValueError):
         return False
     return bool(line) and any(os.path.lexists(folder / line) for folder in folders)

@@ -93,18 +93,24 @@ def mention_nested(collection: "Collection", told: Path | None = None) -> None:
 
 def place_to_index(paths: Sequence[str], directory: str | None, *, has_lists: bool = False) -> Path | None:
     """The directory of the collection that these files and folders belong to; None if one has to be made."""
+    from lookalike.sources.remote import is_url
     from lookalike.storage import layout
 
-    folders = [_folder_of(path) for path in paths]
+    files = [path for path in paths if not is_url(path)]
+    folders = [_folder_of(path) for path in files]
     if directory is not None:
         place = layout.find(Path(directory))
-        return place or (None if folders or has_lists else layout.find_or_raise(directory))
+        return place or (None if paths or has_lists else layout.find_or_raise(directory))
+    if paths and not files:
+        if layout.nearest(Path.cwd()) is None:
+            raise UsageError("a URL does not say where its collection is: name a new directory with -c")
+        return layout.nearest(Path.cwd())
     if not paths:
         if has_lists and layout.nearest(Path.cwd()) is None:
             raise UsageError("a list of files does not say where its collection is: name a new directory with -c")
         return layout.find(_place(None, ())[0])
     places = {layout.nearest(folder) for folder in folders}
-    if len(places) > 1 or (places == {None} and not _name_one_place(paths, folders)):
+    if len(places) > 1 or (places == {None} and not _name_one_place(files, folders)):
         raise UsageError("the paths do not belong to one collection: index one folder, or name a collection with -c")
     return places.pop()
 
@@ -141,8 +147,12 @@ def collection_to_index(
 
 def _folder_to_index(named: "NamedSources") -> Path:
     """The folder that a new collection is for: that of the first path, else the one that all listed paths are in."""
+    from lookalike.sources.remote import is_url
+
+    if files := [path for path in named.paths if not is_url(path)]:
+        return _folder_of(files[0])
     if named.paths:
-        return _folder_of(named.paths[0])
+        return Path.cwd()
     folders = {(path if os.path.isdir(path) else path.parent).resolve() for path in named.listed()}
     common = Path(os.path.commonpath(folders))
     return common if os.path.isdir(common) else Path.cwd()

@@ -10,6 +10,7 @@ from lookalike.collection.originals import indexed_bytes
 from lookalike.errors import NoImageError
 from lookalike.filters import Value, Where, checked_where
 from lookalike.results import IndexedImage
+from lookalike.sources import places
 from lookalike.storage import browsing
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.records import StoredImage
@@ -141,7 +142,7 @@ class Browsable:
 
     def _shown(self, image: StoredImage) -> IndexedImage:
         facts = image.label, image.width, image.height, image.attributes, image.sha256
-        return IndexedImage(image.id, image.key, self.folder / image.key, *facts)
+        return IndexedImage(image.id, image.key, places.place_of(self.folder, image.key), *facts)
 
 
 def _counts(counts: browsing.Counts) -> tuple[ValueCount, ...]:

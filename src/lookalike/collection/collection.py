@@ -41,6 +41,7 @@ from lookalike.results import Skipped
 from lookalike.search.probability import FittedCurves, KeptCurves
 from lookalike.search.searcher import Searcher
 from lookalike.search.snapshot import Snapshots
+from lookalike.sources import places
 from lookalike.storage import layout
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
@@ -73,7 +74,9 @@ class Collection(Searchable, Uploadable, Reviewable):
         folds = Folds(manifest.data_directory(directory) / layout.PICTURES)
         searcher = Searcher(self._snapshots, self.folder, self._curves)
         Searchable.__init__(self, searcher, folds, encoder, manifest.made_by, lambda id_: self.original(id_).data)
-        Uploadable.__init__(self, manifest, self._catalog, access, CollectionSources(directory, manifest), encoder)
+        sources = CollectionSources(directory, manifest)
+        sources.allow_urls()
+        Uploadable.__init__(self, manifest, self._catalog, access, sources, encoder)
 
     def __len__(self) -> int:
         """The number of images."""
@@ -242,7 +245,7 @@ class Collection(Searchable, Uploadable, Reviewable):
 
     def skipped(self) -> list[Skipped]:
         """The files that were left out, with the reasons."""
-        return [Skipped(self.folder / key, reason) for key, reason in self._catalog.skipped()]
+        return [Skipped(places.place_of(self.folder, key), reason) for key, reason in self._catalog.skipped()]
 
     def other_files(self) -> int:
         """The number of files in its folders that are no images: they are left out without a word. Hidden ones aside.

@@ -24,7 +24,7 @@ from lookalike.ingest.pipeline import Ingest, Progress, Report, are_many
 from lookalike.ingest.suspects import under_way
 from lookalike.results import Skipped
 from lookalike.search.snapshot import Snapshots
-from lookalike.sources import places
+from lookalike.sources import keys, places
 from lookalike.sources.folder import Found, Source, Unreadable, found_file
 from lookalike.storage import directory as directories
 from lookalike.storage import files, layout
@@ -103,7 +103,7 @@ class Migration:
 
     def check_all_are_there(self) -> None:
         """Raises UsageError if files of images cannot be found, although they may be there."""
-        gone = (key for key in self._image_keys() if not places.is_there(self._folder / key))
+        gone = (key for key in self._image_keys() if not places.is_there(places.place_of(self._folder, key)))
         self._refuse_to_lose(filter(self._may_come_back, gone))
 
     def encode(
@@ -174,7 +174,7 @@ class Migration:
         counts = self._new.missing_among(None, since_ns=began_ns, leaves_out=self._leaves_out)
         skipped = {each.path: each for report in reports for each in report.skipped}
         for key, reason in self._new.skipped():
-            skipped[self._folder / key] = Skipped(self._folder / key, reason)
+            skipped[places.place_of(self._folder, key)] = Skipped(places.place_of(self._folder, key), reason)
         return Report(
             added=after - found_again - carried.returned,
             renamed=carried.renamed,
@@ -213,19 +213,19 @@ class Migration:
         if known is None:
             return self._may_come_back(key)
         is_tried_again = known.kind is FileKind.SKIPPED and known.status == UNKNOWN
-        return is_tried_again and key.startswith("/")
+        return is_tried_again and keys.is_elsewhere(key)
 
     def _may_come_back(self, key: str) -> bool:
         """Whether a file that cannot be found may still exist; if its folder can be listed, it is gone."""
-        if key.startswith("/") or not os.path.isdir(self._folder):
+        if keys.is_elsewhere(key) or not os.path.isdir(self._folder):
             return True
-        return _is_unlistable(places.containing_file(self._folder / key).parent)
+        return _is_unlistable(Path(places.containing_file(self._folder / key)).parent)
 
     def _refuse_to_lose(self, keys: Iterator[str]) -> None:
         first = next(keys, None)
         if first is None:
             return
-        path, count = self._folder / first, 1 + sum(1 for _ in keys)
+        path, count = places.place_of(self._folder, first), 1 + sum(1 for _ in keys)
         number = f"{count:,} images, such as {path}," if count > 1 else f"the image {path}"
         raise UsageError(
             f"{self._folder}: {number} cannot be read; if they are on a removable or network drive, connect it",
@@ -278,8 +278,8 @@ class _KnownFiles:
     def files(self) -> Iterator[Found | Unreadable]:
         inside, elsewhere = self._catalog.known_files(""), self._catalog.known_files("/")
         for known in heapq.merge(inside, elsewhere, key=lambda known: os.fsencode(known.key)):
-            path = self._folder / known.key
-            is_elsewhere = known.key.startswith("/") and known.kind is not FileKind.MISSING
+            path = places.place_of(self._folder, known.key)
+            is_elsewhere = keys.is_elsewhere(known.key) and known.kind is not FileKind.MISSING
             if is_elsewhere or places.is_there(path):
                 yield found_file(path, known.key)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lookalike import arguments
 from lookalike.errors import UsageError
+from lookalike.sources import places
 from lookalike.storage.catalog import Catalog
 
 
@@ -39,7 +40,7 @@ def missing_images(catalog: Catalog, folder: Path, leaves_out: Callable[[str], b
     return [
         Missing(
             image.id,
-            folder / image.key,
+            places.place_of(folder, image.key),
             datetime.fromtimestamp(image.since_ns / 1e9, UTC),
             excluded=leaves_out(image.key),
         )

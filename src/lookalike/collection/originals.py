@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lookalike.errors import ImageError
 from lookalike.sources import keys, places
+from lookalike.sources.remote import RemotePath
 
 
 def indexed_bytes(folder: Path, key: str, sha256: bytes) -> bytes:
@@ -25,9 +26,11 @@ def indexed_bytes(folder: Path, key: str, sha256: bytes) -> bytes:
     return data
 
 
-def _place_inside(folder: Path, key: str) -> Path:
+def _place_inside(folder: Path, key: str) -> places.Place:
     """Where an image is, with all symlinks resolved; raises an ImageError if they lead out of its folder."""
-    path = places.containing_file(folder / key)
+    path = places.containing_file(places.place_of(folder, key))
+    if isinstance(path, RemotePath):
+        return RemotePath(key)
     inside = path.parent if key.startswith("/") else folder
     target = Path(os.path.realpath(path))
     if not target.is_relative_to(os.path.realpath(inside)):

@@ -13,6 +13,7 @@ from lookalike.collection import trust
 from lookalike.errors import ImageError, UsageError
 from lookalike.sources import places
 from lookalike.sources.folder import absolute, key_of
+from lookalike.sources.keys import is_elsewhere
 from lookalike.storage import layout, lock
 from lookalike.storage import made_of as remembered
 from lookalike.storage import manifest as manifests
@@ -60,7 +61,11 @@ def moved_folder(path: str | os.PathLike[str], new: str | os.PathLike[str]) -> P
     if folder == manifest.folder or manifest.folder in folder.parents:
         return None
     with closing(Catalog(manifest.data_directory(directory) / layout.CATALOG)) as catalog:
-        keys = [known.key for known in catalog.known_files("") if known.kind is not FileKind.SKIPPED]
+        keys = [
+            known.key
+            for known in catalog.known_files("")
+            if known.kind is not FileKind.SKIPPED and not is_elsewhere(known.key)
+        ]
         sample = random.Random(_SEED).sample(keys, min(_SAMPLE, len(keys)))
         if any(places.is_there(manifest.folder / key) for key in sample):
             return None

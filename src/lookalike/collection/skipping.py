@@ -40,7 +40,7 @@ def skip_copies(catalog: Catalog, folder: Path, found: Duplicates, after: int) -
         for each in left:
             transaction.remove([each.key])
             transaction.put_skipped(each.key, each.reason, each.status, since_ns=now_ns)
-    return [Skipped(folder / each.key, each.reason) for each in left]
+    return [Skipped(places.place_of(folder, each.key), each.reason) for each in left]
 
 
 def forget_orphans(catalog: Catalog) -> None:

@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 from lookalike.attributes.listing import ListingTable, listing_table, metadata_tables
 from lookalike.collection import trust
-from lookalike.errors import Hint, UsageError
+from lookalike.errors import Hint, LookalikeError, UsageError
+from lookalike.sources import remote
 from lookalike.sources.exclusion import DEFAULT, Exclusion, checked_globs
 from lookalike.sources.folder import (
     Files,
@@ -22,8 +23,12 @@ from lookalike.sources.folder import (
     absolute,
     key_of,
 )
+from lookalike.sources.keys import is_elsewhere
 from lookalike.sources.lists import FileList, listed_paths
-from lookalike.sources.naming import files_and_shards, sources_of
+from lookalike.sources.naming import files_and_shards, remote_source, sources_of
+from lookalike.sources.places import place_of
+from lookalike.sources.remote import RemotePath
+from lookalike.sources.remote_folder import RemoteFolder
 from lookalike.sources.shard import ShardFile
 from lookalike.storage import layout, lock
 from lookalike.storage import made_of as remembered
@@ -129,6 +134,7 @@ class CollectionSources:
         """
         made_of = self._made_of_or_folder(catalog)
         self._check_trusted(made_of)
+        self.allow_urls()
         if made_of != self.made_of:
             remembered.write(self._directory, made_of)
         if "" in made_of.folders and not os.path.isdir(self._folder):
@@ -138,12 +144,23 @@ class CollectionSources:
         sources = [*self._listed_again(made_of, listing), *self._shards_again(made_of, listing)]
         if made_of.single:
             keys = [known.key for known in Named(tuple(sources)).unnamed(catalog)]
-            paths = [self._folder / key for key in keys if made_of.elsewhere or not key.startswith("/")]
+            paths = [self._folder / key for key in keys if made_of.elsewhere or not is_elsewhere(key)]
             sources.append(KnownFiles(paths, base=self._folder))
         named = self._with_metadata(tuple(sources))
         tables = filter(None, (self._table(self._file_list(each)) for each in made_of.lists))
         is_everything = not made_of.single and bool(made_of.lists)
         return replace(named, is_everything=is_everything, tables=(*named.tables, *tables))
+
+    def allow_urls(self) -> None:
+        """Lets what is behind the URLs that the collection was made of be read, if this user trusts it."""
+        try:
+            made_of = self.made_of
+        except LookalikeError:  # whatever needs the file says so
+            return
+        urls = [*filter(remote.is_url, (*made_of.folders, *made_of.shards))]
+        if urls and trust.is_trusted(self._directory, self._manifest, made_of):
+            for url in urls:
+                remote.allow(url)
 
     def leaves_out(self) -> Callable[[str], bool]:
         """The function that says of a key whether its file is left out: by its name, or as no list names it any more.
@@ -264,13 +281,17 @@ class CollectionSources:
             place = absolute(source)
             return before.with_folder(self._key(place)), {str(place)}
         shards = [each for each in named.sources if isinstance(each, ShardFile)]
+        remote_folders = [each for each in named.sources if isinstance(each, RemoteFolder)]
         files = (each for each in named.sources if isinstance(each, Files))
         keys = [key for each in files for key in each.all_keys() if not before.has_folder_of(key)]
-        is_elsewhere = any(key.startswith("/") for key in keys)
-        after = replace(before, single=before.single or bool(keys), elsewhere=before.elsewhere or is_elsewhere)
+        has_elsewhere = any(map(is_elsewhere, keys))
+        after = replace(before, single=before.single or bool(keys), elsewhere=before.elsewhere or has_elsewhere)
         for shard in shards:
             after = after.with_shard(shard.key)
-        return after, {trust.SINGLE, *(str(shard.path) for shard in shards)}
+        for folder in remote_folders:
+            after = after.with_folder(folder.key)
+        named_places = [each.path for each in shards] + [each.path for each in remote_folders]
+        return after, {trust.SINGLE, *map(str, named_places)}
 
     def _others(self, made_of: MadeOf, source: FileList) -> tuple[ListSource, ...]:
         """The lists that the collection was made of, but for this one."""
@@ -298,6 +319,9 @@ class CollectionSources:
 
     def _folders_again(self, made_of: MadeOf, listing: Listing) -> Iterator[Source]:
         for key in made_of.folders:
+            if remote.is_url(key):
+                yield remote_source(RemotePath(key), listing.exclusion)
+                continue
             path = self._folder / key
             yield Folder(path, base=self._folder, listing=listing) if os.path.isdir(path) else GoneFolder(key)
 
@@ -307,7 +331,7 @@ class CollectionSources:
 
     def _shards_again(self, made_of: MadeOf, listing: Listing) -> Iterator[Source]:
         for key in made_of.shards:
-            yield ShardFile(self._folder / key, base=self._folder, exclusion=listing.exclusion)
+            yield ShardFile(place_of(self._folder, key), base=self._folder, exclusion=listing.exclusion)
 
     def _lists_again(self, made_of: MadeOf, listing: Listing) -> Iterator[Source]:
         for each in made_of.lists:

@@ -17,6 +17,8 @@ from pathlib import Path
 import platformdirs
 
 from lookalike.errors import StorageError
+from lookalike.sources.places import Place, place_of
+from lookalike.sources.remote import RemotePath
 from lookalike.storage.made_of import MadeOf
 from lookalike.storage.manifest import Manifest
 from lookalike.system import durable
@@ -30,11 +32,15 @@ def outside(directory: Path, manifest: Manifest, made_of: MadeOf) -> list[str]:
     """What a collection was made of and is not in the folder that it is in; a list counts, as it may name anything."""
     folder = manifest.folder
     is_inside = folder == directory.parent
-    places = [folder / key for key in (*made_of.folders, *made_of.shards)]
-    found = [str(place) for place in places if not (is_inside and place.resolve().is_relative_to(folder))]
+    places = [place_of(folder, key) for key in (*made_of.folders, *made_of.shards)]
+    found = [str(place) for place in places if not (is_inside and _is_in(place, folder))]
     found += [str(folder / each.path) for each in made_of.lists]
     found += [str(folder)] * (made_of.single and not is_inside) + [SINGLE] * made_of.elsewhere
     return list(dict.fromkeys(found))
+
+
+def _is_in(place: Place, folder: Path) -> bool:
+    return not isinstance(place, RemotePath) and place.resolve().is_relative_to(folder)
 
 
 def is_trusted(directory: Path, manifest: Manifest, made_of: MadeOf, named: Container[str] = ()) -> bool:

@@ -13,6 +13,7 @@ from lookalike.collection.updating import Updatable
 from lookalike.errors import ImageError, LookalikeError, NameTakenError, NoImageError, UsageError
 from lookalike.images.reading import read
 from lookalike.results import IndexedImage
+from lookalike.sources import keys
 from lookalike.sources.image_files import IMAGE_SUFFIXES
 from lookalike.system import durable
 
@@ -97,12 +98,14 @@ class Uploadable(Updatable):
             StorageError: the disk is full or failing.
         """
         image, file = self.image(image_id), arguments.flag(file, "file")
-        if file and image.key.startswith("/"):
+        if file and keys.in_shard(image.key):
+            raise ImageError("in an archive, so that it cannot be deleted alone", image.key)
+        if file and keys.is_elsewhere(image.key):
             raise ImageError("not in the collection's folder, so its file is not deleted", image.key)
         if file:
             self._indexed_bytes(image)
         path = self.folder / image.key
-        if not self.remove([path]):
+        if not self.remove([image.key]):
             raise NoImageError(f"there is no image with the id {image_id}")
         if file:
             with durable.storage_errors(path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lookalike.images.reading import FileStatus
 from lookalike.results import IndexedImage
+from lookalike.sources import keys
 from lookalike.system import regular_file
 from lookalike.system.regular_file import NotRegularError
 
@@ -55,7 +56,7 @@ class Checks:
             UnusableError: it is not.
         """
         path = self._folder / image.key
-        if image.key.startswith("/"):
+        if keys.is_elsewhere(image.key):
             raise UnusableError("not in the collection's folder")
         check_inside(self._folder, path)
         status, sha256 = _digest(path)
@@ -65,7 +66,9 @@ class Checks:
 
     def stay(self, image: IndexedImage) -> os.stat_result:
         """The status of a file that stays, which is as it was indexed; raises UnusableError if it is not."""
-        path = Path(image.path)
+        if not isinstance(image.path, Path) or keys.in_shard(image.key):
+            raise UnusableError("in an archive or behind a URL")
+        path = image.path
         if path.is_relative_to(self._folder):
             check_inside(self._folder, path)
         began_ns, seen = time.time_ns(), self._seen.get(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from lookalike.duplicates.actions import ActionName, ActionPlan, PlannedAction, Untouched
 from lookalike.duplicates.results import CopyGroup, Duplicates, Grade
 from lookalike.results import IndexedImage
+from lookalike.sources import keys
 
 _MOST = 100_000  # actions in one run, so that its log is not too long to be read
 _MOST_NAMES = 10_000  # that are tried
@@ -53,7 +54,9 @@ class _Planner:
 
     def _reason(self, image: IndexedImage, stays: list[IndexedImage]) -> str | None:
         """Why an image is left; None if it is not. Of those that may stay, it leaves what a link may lead to."""
-        if image.key.startswith("/"):
+        if keys.in_shard(image.key):
+            return "in an archive, which is not changed"
+        if keys.is_elsewhere(image.key):
             return "not in the collection's folder"
         if not stays:
             return "all images of its group are marked; one has to stay"

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from lookalike.errors import ImageError
 from lookalike.images.reading import FileStatus
 from lookalike.sources import places
+from lookalike.sources.places import Place
 from lookalike.storage.records import FiledImage, MissingImage
 from lookalike.storage.transaction import Transaction
 
@@ -99,7 +100,7 @@ class DisplacedImages:
         found = {
             image.id: image.key
             for image in transaction.edited_from(file.hash)
-            if image.key != file.key and _has_other_contents(self._folder / image.key, file.hash)
+            if image.key != file.key and _has_other_contents(places.place_of(self._folder, image.key), file.hash)
         }
         if not is_new:
             images = transaction.images_with_row(file.row)
@@ -125,14 +126,14 @@ def _ends(key: str) -> list[tuple[str, ...]]:
 
 def _is_displaced(folder: Path, image: MissingImage | FiledImage, hash_: bytes) -> bool:
     """Whether the file of an image does not have the contents any more that have this SHA-256 and were its own."""
-    path = folder / image.key
+    path = places.place_of(folder, image.key)
     with contextlib.suppress(OSError):
         if image.status.is_same(places.status(path)):
             return False
     return _has_other_contents(path, hash_)
 
 
-def _has_other_contents(path: Path, hash_: bytes) -> bool:
+def _has_other_contents(path: Place, hash_: bytes) -> bool:
     """Whether a file is gone or has other contents; one that cannot be read now may have them."""
     try:
         return hashlib.sha256(places.read(path).data).digest() != hash_
@@ -140,7 +141,7 @@ def _has_other_contents(path: Path, hash_: bytes) -> bool:
         return error.lasting or _is_gone(path)
 
 
-def _is_gone(path: Path) -> bool:
+def _is_gone(path: Place) -> bool:
     try:
         places.status(path)
     except OSError as error:

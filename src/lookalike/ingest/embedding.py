@@ -7,7 +7,6 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -21,8 +20,9 @@ from lookalike.images.reading import UNKNOWN, FileStatus
 from lookalike.ingest.changes import Unchanged
 from lookalike.ingest.suspects import UnderWay
 from lookalike.ingest.takeover import OtherCollections
-from lookalike.sources import keys, places
+from lookalike.sources import places
 from lookalike.sources.folder import Found
+from lookalike.sources.places import Place
 from lookalike.sources.shards.base import Facts
 from lookalike.storage.vectors import StoredVectors, Vectors, unit
 from lookalike.system import regular_file
@@ -196,9 +196,10 @@ class Embedder:
         return replace(decoded.outcome, width=decoded.image.width, height=decoded.image.height, stored=stored[0])
 
 
-def _opened(place: Path) -> BinaryIO:
+def _opened(place: Place) -> BinaryIO:
     """An image file, or a member of a shard, opened to be read."""
-    return io.BytesIO(places.read(place).data) if keys.in_shard(str(place)) else regular_file.open_to_read(place)
+    file = places.file_of(place)
+    return regular_file.open_to_read(file) if file else io.BytesIO(places.read(place).data)
 
 
 def embed(encoder: Encoder, image: DecodedImage) -> Vectors:

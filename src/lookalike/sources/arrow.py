@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 from lookalike.errors import Hint, UsageError
@@ -17,7 +17,7 @@ Conversion = Callable[[Any], Cells]
 """Turns a column of pyarrow's into text, numbers and None."""
 
 
-def require(path: Path) -> None:
+def require(path: PurePath) -> None:
     """Raises UsageError if pyarrow is missing, which reading a file takes."""
     try:
         import pyarrow.parquet  # noqa: F401

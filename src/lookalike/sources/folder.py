@@ -12,6 +12,7 @@ from lookalike.images.reading import UNKNOWN, FileStatus
 from lookalike.sources import keys, places
 from lookalike.sources.exclusion import Exclusion
 from lookalike.sources.image_files import may_be_image
+from lookalike.sources.places import Place
 
 Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """A folder, a file, or several files."""
@@ -27,7 +28,7 @@ class Found:
         status: its size and times, or `reading.UNKNOWN` if they could not be read.
     """
 
-    path: Path
+    path: Place
     key: str
     status: FileStatus
 
@@ -37,12 +38,12 @@ class Unreadable:
     """A folder that could not be listed, so that nothing is known of the files below it.
 
     Attributes:
-        path: the folder, absolute.
+        path: the folder or shard, absolute.
         key: the prefix of the keys below it: it ends in "/", or is "" for the collection's own folder.
         reason: a short phrase such as "permission denied".
     """
 
-    path: Path
+    path: Place
     key: str
     reason: str
 
@@ -108,7 +109,7 @@ class Folder:
         self._prefix = f"{self.within.rstrip('/')}/" if self.within else ""  # of the keys below it
 
     def covers(self, key: str) -> bool:
-        is_below = key.startswith(self._prefix) if self._prefix else not key.startswith("/")
+        is_below = key.startswith(self._prefix) if self._prefix else not keys.is_elsewhere(key)
         return is_below and not keys.in_shard(key)
 
     def leaves_out(self, key: str) -> bool:
@@ -229,7 +230,7 @@ def key_of(path: Path, base: Path) -> str:
     return path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
 
 
-def found_file(path: Path, key: str) -> Found:
+def found_file(path: Place, key: str) -> Found:
     """Reads the size and the times of a file, or of an image in a shard."""
     try:
         return Found(path, key, places.status(path))

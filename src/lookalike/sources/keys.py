@@ -1,7 +1,7 @@
 """The keys that images are stored under, as far as they tell where an image is.
 
-The key of a file is its path, relative to the collection's folder if it is in there. The key of an image in a shard is
-that of the shard, a "#" and the name of the member: `train/0001.tar#cats/7.jpg`.
+The key of a file is its path, relative to the collection's folder if it is in there, or its URL. The key of an image in
+a shard is that of the shard, a "#" and the name of the member: `train/0001.tar#cats/7.jpg`.
 """
 
 import re
@@ -10,6 +10,11 @@ from pathlib import PurePosixPath
 _SHARD = r"\.(?:tar|tar\.gz|tgz|parquet)"
 _NAME = re.compile(rf".+{_SHARD}\Z", re.IGNORECASE | re.DOTALL)
 _MEMBER = re.compile(rf"(.+?{_SHARD})#(.+)\Z", re.IGNORECASE | re.DOTALL)
+
+
+def is_elsewhere(key: str) -> bool:
+    """Whether a key is that of an image outside of the collection's folder, here or behind a URL."""
+    return key.startswith("/") or "://" in key
 
 
 def is_shard(name: str) -> bool:

@@ -1,34 +1,47 @@
 """Where an image is: a file of its own, or a member of a shard. Everything that reads images reads them here.
 
-A place is a path. That of an image in a shard is the path of the shard, a "#" and the name of the member; there is no
-file of that name.
+A place is a path, or a URL in the form of one. That of an image in a shard is the path of the shard, a "#" and the name
+of the member; there is no file of that name.
 """
 
 import errno
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from lookalike.errors import ImageError, UsageError
 from lookalike.images import reading
 from lookalike.images.reading import MAX_BYTES, FileBytes, FileStatus
-from lookalike.sources import keys
+from lookalike.sources import keys, remote
+from lookalike.sources.remote import RemotePath
 from lookalike.sources.shards.base import DamagedShardError, Facts
 from lookalike.sources.shards.opened import opened
 
-
-def file_of(place: Path) -> Path | None:
-    """The file that an image is, or None if it is a member of a shard."""
-    return None if keys.in_shard(str(place)) else place
+Place: TypeAlias = Path | RemotePath
 
 
-def containing_file(place: Path) -> Path:
+def place_of(folder: Path, key: str) -> Any:
+    """Where the image, or the shard, of a key is; `folder` is what keys are relative to. It is a `Place`."""
+    return RemotePath(key) if remote.is_url(key) else folder / key
+
+
+def named_place(name: str) -> Place:
+    """The place that a name stands for, which a `Place` gave as its text."""
+    return RemotePath(name) if remote.is_url(name) else Path(name)
+
+
+def file_of(place: Place) -> Path | None:
+    """The file that an image is; None if it is a member of a shard, or behind a URL."""
+    return None if isinstance(place, RemotePath) or keys.in_shard(str(place)) else place
+
+
+def containing_file(place: Place) -> Place:
     """The file that an image is, or the shard that it is in."""
     parts = keys.split(str(place))
-    return Path(parts[0]) if parts else place
+    return named_place(parts[0]) if parts else place
 
 
-def read(place: Path, *, max_bytes: int = MAX_BYTES) -> FileBytes:
+def read(place: Place, *, max_bytes: int = MAX_BYTES) -> FileBytes:
     """Reads an image file or a member, never waiting for a pipe or a device.
 
     Raises:
@@ -36,12 +49,14 @@ def read(place: Path, *, max_bytes: int = MAX_BYTES) -> FileBytes:
     """
     parts = keys.split(str(place))
     if parts is None:
+        if isinstance(place, RemotePath):
+            return remote.read(place, max_bytes)
         return reading.read(place, max_bytes=max_bytes)
-    path, name = Path(parts[0]), parts[1]
+    path, name = named_place(parts[0]), parts[1]
     try:
         found = opened(path)
         data = found.shard.read(name, max_bytes)
-        is_same = FileStatus.of(path.stat()) == found.status
+        is_same = opened(path) is found
     except OSError as error:
         raise ImageError(reading.reason(error), str(place), lasting=False) from error
     except (DamagedShardError, UsageError) as error:
@@ -62,10 +77,10 @@ def image_source(image: Any) -> Any:
     if not isinstance(image, str | os.PathLike):
         return image
     place = os.fsdecode(image)
-    return read(Path(place)).data if keys.in_shard(place) and not os.path.lexists(place) else image
+    return read(named_place(place)).data if keys.in_shard(place) and not os.path.lexists(place) else image
 
 
-def status(place: Path) -> FileStatus:
+def status(place: Place) -> FileStatus:
     """The size and the times of an image file; those of a member are its own size and the times of its shard.
 
     Raises:
@@ -73,17 +88,17 @@ def status(place: Path) -> FileStatus:
     """
     parts = keys.split(str(place))
     if parts is None:
-        return FileStatus.of(place.stat())
+        return remote.status(place) if isinstance(place, RemotePath) else FileStatus.of(place.stat())
     try:
-        return opened(Path(parts[0])).member_status(parts[1])
+        return opened(named_place(parts[0])).member_status(parts[1])
     except (DamagedShardError, UsageError) as error:
         raise OSError(errno.EIO, str(error), parts[0]) from error
 
 
-def is_there(place: Path) -> bool:
+def is_there(place: Place) -> bool:
     """Whether there is something, be it a broken link."""
-    if not keys.in_shard(str(place)):
-        return os.path.lexists(place)
+    if file := file_of(place):
+        return os.path.lexists(file)
     try:
         status(place)
     except OSError:
@@ -91,12 +106,12 @@ def is_there(place: Path) -> bool:
     return True
 
 
-def facts(place: Path) -> Facts:
+def facts(place: Place) -> Facts:
     """What a shard says of a member; nothing for a file of its own, or if it cannot be read."""
     parts = keys.split(str(place))
     if parts is None:
         return {}
     try:
-        return opened(Path(parts[0])).shard.facts(parts[1])
+        return opened(named_place(parts[0])).shard.facts(parts[1])
     except (DamagedShardError, UsageError, OSError):
         return {}

@@ -9,6 +9,8 @@ from lookalike.images import reading
 from lookalike.sources import keys
 from lookalike.sources.exclusion import Exclusion
 from lookalike.sources.folder import Found, Unreadable, key_of
+from lookalike.sources.places import Place, named_place
+from lookalike.sources.remote import RemotePath
 from lookalike.sources.shards.base import DamagedShardError
 from lookalike.sources.shards.opened import opened
 
@@ -16,9 +18,10 @@ from lookalike.sources.shards.opened import opened
 class ShardFile:
     """The images of a tar archive or of a Parquet file, in the order of their keys' bytes."""
 
-    def __init__(self, path: Path, *, base: Path, exclusion: Exclusion | None = None) -> None:
+    def __init__(self, path: Place, *, base: Path, exclusion: Exclusion | None = None) -> None:
         """Lists the members, with keys that begin with that of the file, relative to `base`."""
-        self.path, self.key = path, key_of(path, base)
+        self.path = path
+        self.key = str(path) if isinstance(path, RemotePath) else key_of(path, base)
         self.within: str | None = keys.member_key(self.key, "")
         self._exclusion = exclusion or Exclusion()
 
@@ -46,4 +49,4 @@ class ShardFile:
             key = keys.member_key(self.key, member.name)
             if not self.leaves_out(key):
                 status = replace(found.status, size=member.size)
-                yield Found(Path(keys.member_key(str(self.path), member.name)), key, status)
+                yield Found(named_place(keys.member_key(str(self.path), member.name)), key, status)

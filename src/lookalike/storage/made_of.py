@@ -8,6 +8,7 @@ from typing import Any
 
 from lookalike.errors import CorruptError, Hint, IncompatibleError
 from lookalike.sources.exclusion import DEFAULT, Exclusion, is_glob
+from lookalike.sources.keys import is_elsewhere
 from lookalike.storage import files, layout, records
 from lookalike.system import durable
 
@@ -62,7 +63,7 @@ class MadeOf:
     @property
     def names_elsewhere(self) -> bool:
         """Whether it names anything that may be outside of the collection's folder."""
-        return self.elsewhere or bool(self.lists) or any(key.startswith("/") for key in (*self.folders, *self.shards))
+        return self.elsewhere or bool(self.lists) or any(map(is_elsewhere, (*self.folders, *self.shards)))
 
     def has_folder_of(self, key: str) -> bool:
         """Whether a file is in one of the folders."""
@@ -195,5 +196,5 @@ def _several(facts: Mapping[str, Any], name: str) -> list[Any]:
 def _is_in(key: str, folder: str) -> bool:
     """Whether a folder is another one or in it, by their keys; absolute ones are in no relative one."""
     if not folder:
-        return not key.startswith("/")
+        return not is_elsewhere(key)
     return key == folder or key.startswith(folder.rstrip("/") + "/")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any
+from typing import Any, BinaryIO
 
 from lookalike.errors import ImageError
 from lookalike.filters import LABEL
@@ -95,13 +95,12 @@ class ParquetShard:
 
     damage = ""
 
-    def __init__(self, descriptor: int) -> None:
-        """Opens the file of a descriptor, which it takes over.
+    def __init__(self, opened: BinaryIO) -> None:
+        """Reads what an open file says that it has; the file is this object's from now on.
 
         Raises:
             DamagedShardError: it is no Parquet file, or has no column of images.
         """
-        opened = os.fdopen(descriptor, "rb")
         try:
             self._file = arrow.open_parquet(opened)
             self._columns = _columns(self._file.schema_arrow)
@@ -116,7 +115,7 @@ class ParquetShard:
         self._lock = threading.Lock()
         self._starts = [0, *accumulate(sizes)]
         self._groups = [_Group(start, next=start) for start in self._starts[:-1]]
-        self._size = os.fstat(descriptor).st_size // max(self._starts[-1], 1)
+        self._size = opened.seek(0, os.SEEK_END) // max(self._starts[-1], 1)
         self._kept = _Kept()
         self.close: Callable[[], object] = weakref.finalize(self, opened.close)
 
