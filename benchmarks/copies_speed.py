@@ -105,6 +105,7 @@ def _path(folder: Path, number: int) -> Path:
 def _index(folder: Path) -> str:
     with lookalike.create(folder) if not (folder / ".lookalike").exists() else lookalike.open(folder) as collection:
         report = collection.add(folder)
+        collection.maintain()
         return f"indexed: {report.added:,} new images"
 
 
