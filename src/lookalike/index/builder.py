@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -62,7 +63,8 @@ class IndexableVectors:
 
     def tuner(self, index: Index, probes: RecallQueries, policies: Policies) -> Tuner:
         """Measures an index of all of these vectors."""
-        return Tuner(index, self.mapped.part(0, self.live.count), self.live, probes, policies.tuning)
+        search = partial(index.search, stored=self.mapped.part(0, self.live.count), row_set=self.live)
+        return Tuner(index.spec, search, probes, policies.tuning)
 
 
 def build_best(

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.search.refinement import Centre
-from lookalike.storage.mapped_vectors import MappedVectors
+from lookalike.storage.mapped_vectors import ExactVectors
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import StoredVectors, Vectors, single, unit
 from lookalike.system import forks
@@ -136,7 +136,7 @@ class KeptSample:
         self._taken: Chance | None = None
         self._size = 0
 
-    def of(self, vectors: MappedVectors, live: RowSet) -> Chance:
+    def of(self, vectors: ExactVectors, live: RowSet) -> Chance:
         """The sample; if there is none yet, it is taken of these rows."""
         with self._lock:
             if self._taken is None:
@@ -151,7 +151,7 @@ class KeptSample:
         return self._size > _SAMPLE and abs(live.size - self._size) <= _CHANGE * self._size
 
 
-def sampled(vectors: MappedVectors, live: RowSet) -> Chance:
+def sampled(vectors: ExactVectors, live: RowSet) -> Chance:
     """Reads a random sample of the live rows, which changes no more than they do."""
     rows = live.rows()
     if len(rows) > _SAMPLE:

@@ -71,6 +71,15 @@ class SearchableVectors:
         parameters = self.parameters(options.k, row_set, recall=options.recall, exact=options.exact)
         return self.nearest(queries, options.k + extra, row_set, parameters)
 
+    @property
+    def card(self) -> Generation | None:
+        """What is known of the index; None if there is none that can be used."""
+        return self.opened.card if self.opened else None
+
+    def searches_exactly(self, k: int) -> bool:
+        """Whether a search for k of the live rows compares with every vector."""
+        return self.parameters(k, self.live) is None
+
     def centre(self) -> Centre:
         """The mean of the live rows, as far as a sample of them tells."""
         return self.sample.of(self.vectors, self.live).centre
