@@ -96,6 +96,26 @@ def build_best(
     return best
 
 
+def build_on(
+    trained: Index, options: BuildOptions, vectors: IndexableVectors, policies: Policies
+) -> tuple[Index, Generation]:
+    """Builds an index with lists and codebooks that were trained before, maybe on other vectors of the same model.
+
+    Args:
+        trained: an index without rows, which gets all of them.
+        options: what was asked for.
+        vectors: the vectors.
+        policies: how it is measured.
+
+    Raises:
+        CorruptError: a vector is damaged.
+    """
+    add_missing(trained, vectors)
+    probes = tuning.draw(vectors.mapped, vectors.live, policies.tuning)
+    points = vectors.tuner(trained, probes, policies).points(options.recall)
+    return trained, _card(trained.spec, options, vectors.live, points, probes.milliseconds)
+
+
 def add_missing(index: Index, vectors: IndexableVectors, schedule: BuildReporter | None = None) -> None:
     """Adds the rows that the index does not cover yet.
 

@@ -63,6 +63,12 @@ class Index:
                 lists.hnsw.efSearch = _ADDING_EF_SEARCH
         return cls(spec, inner)
 
+    def emptied(self) -> "Index":
+        """A copy of it without rows, with the same lists and codebooks."""
+        inner = faiss.clone_index(self._inner)
+        inner.reset()
+        return Index(self.spec, inner)
+
     @property
     def rows(self) -> int:
         """The number of rows that it covers: the first ones."""

@@ -97,6 +97,12 @@ class Chance:
         other._rows, other._sample, other._count = self._rows[kept], self._sample[kept], self._count - len(rows)
         return other
 
+    def renumbered(self, new_rows: Callable[[Rows], Rows]) -> "Chance":
+        """The same sample with other numbers of the rows, in the same order."""
+        other = copy(self)
+        other._rows = new_rows(self._rows)
+        return other
+
     def judged(self, query: Vectors, rows: Rows, stored: Callable[[Rows], StoredVectors]) -> Judged:
         """Judges how near some rows are to a query.
 
@@ -142,6 +148,13 @@ class KeptSample:
             if self._taken is None:
                 self._taken, self._size = sampled(vectors, live), live.size
             return self._taken
+
+    def renumbered(self, new_rows: Callable[[Rows], Rows]) -> "KeptSample":
+        """The same sample, if it has been taken, with other numbers of the rows, in the same order."""
+        other = KeptSample()
+        with self._lock:
+            other._taken, other._size = self._taken and self._taken.renumbered(new_rows), self._size
+        return other
 
     def serves(self, live: RowSet) -> bool:
         """Whether the sample tells enough of these rows, which are of the same file.

@@ -10,10 +10,10 @@ from lookalike.index.faiss_index import Index
 from lookalike.index.generation import Generation
 from lookalike.index.operating_point import SearchParameters
 from lookalike.index.policies import TuningPolicy
-from lookalike.search.chance import Judged, KeptSample
+from lookalike.search.chance import Chance, Judged, KeptSample
 from lookalike.search.options import SearchOptions
 from lookalike.search.refinement import Centre
-from lookalike.storage.mapped_vectors import MappedVectors
+from lookalike.storage.mapped_vectors import ExactVectors, MappedVectors
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Vectors
 
@@ -94,11 +94,7 @@ class SearchableVectors:
             rows: int64 (k,).
             without: rows that are taken for ones that are not there.
         """
-        known = self.sample.of(self.vectors, self.live)
-        if without is not None:
-            known = known.without(without)
-        blocks = np.split(rows, range(_BLOCK, len(rows), _BLOCK))
-        return Judged.joined([known.judged(query, block, self.vectors.stored) for block in blocks])
+        return judged(self.sample.of(self.vectors, self.live), query, rows, self.vectors, without=without)
 
     def parameters(
         self, k: int, row_set: RowSet, *, recall: float | None = None, exact: bool = False
@@ -151,6 +147,13 @@ class SearchableVectors:
             return self.vectors.search(queries, k, row_set)
         young = self.vectors.search(queries, k, row_set, start=index.rows)
         return _merged(found, young, k)
+
+
+def judged(sample: Chance, query: Vectors, rows: Rows, vectors: ExactVectors, *, without: Rows | None = None) -> Judged:
+    """Judges by a sample how near some rows, int64 (k,), are to a unit vector, float32 (1, dim), a block at a time."""
+    known = sample if without is None else sample.without(without)
+    blocks = np.split(rows, range(_BLOCK, len(rows), _BLOCK))
+    return Judged.joined([known.judged(query, block, vectors.stored) for block in blocks])
 
 
 def _merged(first: tuple[Vectors, Rows], second: tuple[Vectors, Rows], k: int) -> tuple[Vectors, Rows]:
