@@ -68,15 +68,13 @@ class JoinedIndexes:
             threads.each(lambda part: part.shard.collection.build(recall=options.recall), before.parts)
             self.kept.forget()
             return None
-        best: Generation | None = None
+        made = list[Generation]()
         for spec in specs:
-            card = self._built(before, spec, options)
-            best = card if best is None or card.reached_recall >= best.reached_recall else best
-            if card.reached_recall >= options.recall:
+            made.append(self._built(before, spec, options))
+            if made[-1].reached_recall >= options.recall:
                 break
-        if best is not card:  # a finer one was no better
-            best = self._built(before, IndexSpec(best.spec, self.dim), options)
-        return best
+        best = max(made, key=lambda card: card.reached_recall)
+        return best if best is made[-1] else self._built(before, IndexSpec(best.spec, self.dim), options)
 
     def maintain(self) -> Maintenance:
         """Does what is due in each shard, and measures again how they are searched as one if that has changed.

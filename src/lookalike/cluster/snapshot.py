@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
@@ -261,9 +262,8 @@ class JoinedSnapshot:
 
     def _refuse_unknown_names(self, where: Where) -> None:
         if where.conditions:
-            refuse_unknown_names(
-                where, [name for part in self.parts for name in part.shard.collection.attribute_names()]
-            )
+            names = (part.shard.collection.attribute_names() for part in self.parts)
+            refuse_unknown_names(where, chain.from_iterable(names))
 
     def search(self, queries: Vectors, options: SearchOptions, row_set: RowSet, *, extra: int = 0) -> _Found:
         """Finds the rows nearest to each query, best first; see `SearchableVectors.search`.
@@ -319,13 +319,13 @@ class JoinedSnapshot:
                 own = dict(zip(local.tolist(), expected[positions].tolist(), strict=True))
                 self.parts[place].snapshot.check_rows(own)
 
-    def part_crc32s(self, part_rows: Rows) -> dict[int, int]:
+    def part_crc32s(self, part_rows: Rows) -> dict[int, int]:  # noqa: ARG002 - there are none
         """None: parts of images are not searched."""
         return {}
 
 
 def refuse_unknown_names(where: Where, names: Iterable[str]) -> None:
-    """Raises UsageError if a filter asks for an attribute that no image of any shard has, so is most likely misspelt."""
+    """Raises UsageError if a filter asks for an attribute that no image of any shard has."""
     known = sorted(set(names))
     for name in where.conditions:
         if name not in known:

@@ -7,6 +7,7 @@ from pathlib import Path
 from lookalike.cluster.shards import MissingShardError, Shards
 from lookalike.cluster.snapshot import JoinedSnapshot, Part, joined
 from lookalike.cluster.tuned import KeptTuning
+from lookalike.errors import UsageError
 from lookalike.index.policies import TuningPolicy
 from lookalike.system import forks
 
@@ -22,14 +23,17 @@ class JoinedSnapshots:
         self._newest: JoinedSnapshot | None = None
 
     @contextmanager
-    def current(self, *, regions: bool = False, augmented: bool = False) -> Iterator[JoinedSnapshot]:
+    def current(self, *, regions: bool = False, augmented: bool = False) -> Iterator[JoinedSnapshot]:  # noqa: ARG002
         """The newest state of each shard; what is read from the catalogs within belongs to it.
 
-        Neither parts of images nor augmented vectors are searched over several shards.
+        A refined order goes without augmented vectors, which each shard would have made of its own neighbours.
 
         Raises:
+            UsageError: parts of images are wanted, which are not searched over several shards.
             CollectionError: a shard cannot be used.
         """
+        if regions:
+            raise UsageError("regions: parts of images are not searched over several shards; open one of them")
         with ExitStack() as stack:
             yield self._joined(self._entered(stack))
 
@@ -47,8 +51,10 @@ class JoinedSnapshots:
             except MissingShardError:
                 continue
 
-    def last(self, *, regions: bool = False, augmented: bool = False) -> JoinedSnapshot | None:
+    def last(self, *, regions: bool = False, augmented: bool = False) -> JoinedSnapshot | None:  # noqa: ARG002
         """The states that were used last, if their files are open; they need not be the newest ones."""
+        if regions:
+            return None
         parts = []
         for shard in self._shards.present():
             snapshot = shard.snapshots.last()
@@ -61,7 +67,7 @@ class JoinedSnapshots:
     def held(self) -> Iterator[bool]:
         """Keeps writers from committing to any shard, and tells whether the files of their newest states are open."""
         with ExitStack() as stack:
-            yield all([stack.enter_context(shard.snapshots.held()) for shard in self._shards.present()])
+            yield all(stack.enter_context(shard.snapshots.held()) for shard in self._shards.present())
 
     def _joined(self, parts: list[Part]) -> JoinedSnapshot:
         with self._lock:

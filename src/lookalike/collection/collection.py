@@ -155,7 +155,7 @@ class Collection(Searchable, Uploadable, Reviewable):
             return indexes.build(options)
 
     def build_on(self, trained: Index, options: BuildOptions) -> Generation | None:
-        """Builds a new index with lists and codebooks that collections of the same model share; see `ShardedCollection`.
+        """Builds a new index with lists and codebooks that were trained before, for a sharded collection.
 
         Args:
             trained: an index without rows, which gets those of this collection.
