@@ -31,6 +31,7 @@ from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Vectors, single
 
 _SEED = 11
+_TIMED = 50  # queries of each operating point that are asked one at a time
 _BLOCK = 4096  # rows of the sample that are read at a time
 _SHARES = {"training": 0.2, "adding": 0.6, "comparing": 0.1, "measuring": 0.1}  # of the time, roughly
 
@@ -152,7 +153,7 @@ class JoinedIndexes:
         live, policy = state.live, self.policies.tuning
         probes = tuning.draw(state.vectors, live, policy, progress=partial(report.at, "comparing"))
         search = partial(_searched, state, live)
-        points = Tuner(spec, search, probes, policy).points(options.recall, partial(report.at, "measuring"))
+        points = Tuner(spec, search, probes, policy, _TIMED).points(options.recall, partial(report.at, "measuring"))
         card = Generation(
             spec=spec.factory,
             dim=self.dim,

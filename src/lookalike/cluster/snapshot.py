@@ -138,9 +138,10 @@ class JoinedCatalog:
         states, images, crc32s = list[State](), list[StoredImage](), dict[int, int]()
         for place, part in enumerate(self.parts):
             with part.shard.named():
-                own = part.shard.where(where) if where and place in wanted else where
+                own = part.shard.where(where) if where and place in wanted else None
                 if place not in wanted or (where and own is None):
-                    states.append(part.snapshot.catalog.state())
+                    seen, catalog = part.snapshot.state, part.snapshot.catalog
+                    states.append(seen if catalog.is_at(seen) else catalog.state())
                     continue
                 found = part.snapshot.catalog.named(wanted[place].tolist(), where=own, limit=limit)
             assert isinstance(found.state, State)

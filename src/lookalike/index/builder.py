@@ -1,7 +1,7 @@
 """Builds indexes: train, add, measure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -110,6 +110,7 @@ def build_on(
     Raises:
         CorruptError: a vector is damaged.
     """
+    policies = replace(policies, tuning=policies.tuning.rough())
     add_missing(trained, vectors)
     probes = tuning.draw(vectors.mapped, vectors.live, policies.tuning)
     points = vectors.tuner(trained, probes, policies).points(options.recall)

@@ -104,12 +104,14 @@ class Tuner:
         search: searches it for the k nearest of each query, by some parameters.
         probes: the queries.
         policy: how many of the queries measure a point.
+        timed: so many queries are asked one at a time, which tells how long one takes, and the others together.
     """
 
     spec: IndexSpec
     search: IndexSearch
     probes: RecallQueries
     policy: TuningPolicy
+    timed: int | None = None
 
     def points(self, target: float, progress: OnProgress = lambda _done, _total: None) -> tuple[OperatingPoint, ...]:
         """The Pareto-optimal operating points for each k, from the fastest to the one with the highest recall.
@@ -136,12 +138,15 @@ class Tuner:
         # Each query finds itself: one more is searched for, among as many candidates as there would be without.
         with_self = SearchParameters(parameters.nprobe, max(parameters.candidates * k / (k + 1), 1.0))
         found, seconds = [], []
-        for start in range(len(vectors)):
+        timed = len(vectors) if self.timed is None else min(self.timed, len(vectors))
+        for start in range(timed):
             begun = time.perf_counter()
             query = vectors[start : start + 1]
             answer = self.search(query, k + 1, with_self)
             found.append(answer)
             seconds.append(time.perf_counter() - begun)
+        if timed < len(vectors):
+            found.append(self.search(vectors[timed:], k + 1, with_self))
         scores, rows = map(np.concatenate, zip(*found, strict=True))
         recalls = metrics.recall(without_self(scores, rows, own), self.probes.best[first, :k])
         low = metrics.lower_bound(recalls, k)

@@ -145,6 +145,8 @@ class SearchableVectors:
         # The others are in lists that were not visited, or are not finite.
         if (found[1] < 0).any() or not np.isfinite(found[0]).all():
             return self.vectors.search(queries, k, row_set)
+        if index.rows >= row_set.count:
+            return found
         young = self.vectors.search(queries, k, row_set, start=index.rows)
         return _merged(found, young, k)
 
