@@ -1,7 +1,7 @@
 """Compares a search over many shards with one over a single collection of the same vectors, on the same cores.
 
-    python benchmarks/sharded_search.py                                    # 100,000 vectors of 256 dimensions, 16 shards
-    python benchmarks/sharded_search.py --count 1000000 --dim 1280         # needs 6 GB of disk
+    python benchmarks/sharded_search.py                                # 100,000 vectors of 256 dimensions, 16 shards
+    python benchmarks/sharded_search.py --count 1000000 --dim 1280     # needs 6 GB of disk
 
 The vectors are synthetic, see search_vectors.py. Both are asked the same queries in turn, one at a time; what a search
 takes includes looking up its images. The recall is against exact search, by NumPy.
