@@ -19,7 +19,8 @@ from tests.support.vector_collections import Exact, clustered, keys_of, put
 def both(tmp_path: Path) -> Iterator[Both]:
     both = made(tmp_path.resolve())
     yield both
-    for collection in (both.one, both.whole, *both.shards):
+    both.whole.close()
+    for collection in (both.one, *both.shards):
         collection.close()
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from lookalike.cluster import filters
 from lookalike.cluster.numbering import whole_id
 from lookalike.collection.collection import Collection
-from lookalike.errors import CollectionError, LookalikeError, StorageError
+from lookalike.errors import CollectionError, CorruptError, LookalikeError, NoCollectionError, StorageError
 from lookalike.filters import Where
 from lookalike.results import IndexedImage
 from lookalike.search.snapshot import Snapshots
@@ -84,5 +84,7 @@ class Shard:
 
 
 def in_shard(name: str, error: LookalikeError) -> LookalikeError:
-    """The same error, whose message names the shard."""
+    """The same error, whose message names the shard; the whole is damaged where a shard is gone."""
+    if isinstance(error, NoCollectionError):
+        return CorruptError(f"shard {name}: {error.message}")
     return type(error)(f"shard {name}: {error.message}", *error.hints)
