@@ -27,7 +27,7 @@ ROOMS = """
     evaluation
     collection display
     importers
-    client server
+    client cluster server
     cli
     __main__
 """

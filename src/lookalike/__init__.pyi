@@ -2,6 +2,9 @@ from .attributes.apply import AttributesReport as AttributesReport
 from .client.client import Client as Client
 from .client.info import ServiceInfo as ServiceInfo
 from .client.info import ServiceLimits as ServiceLimits
+from .cluster.collection import ShardedCollection as ShardedCollection
+from .cluster.combining import combine as combine
+from .cluster.opening import open as open
 from .collection.browsing import Facets as Facets
 from .collection.browsing import Original as Original
 from .collection.browsing import ValueCount as ValueCount
@@ -9,7 +12,6 @@ from .collection.collection import Collection as Collection
 from .collection.info import Info as Info
 from .collection.missing import Missing as Missing
 from .collection.opening import create as create
-from .collection.opening import open as open
 from .collection.reindex import reindex as reindex
 from .collection.relocation import relocate as relocate
 from .duplicates.actions import ActedOn as ActedOn

@@ -26,6 +26,7 @@ from typing import Any, Literal
 Action = Literal[
     "create",
     "keep_regions",
+    "open_shard",
     "maintain",
     "reindex",
     "open_with_encoder",
@@ -49,6 +50,7 @@ _CALLS: dict[Action, tuple[str, str]] = {
         "index them",
         "c = lookalike.open({path!r}); c.keep_regions(9); c.update()",
     ),
+    "open_shard": ("use one shard by itself", "lookalike.open({path!r})"),
     "maintain": ("build it again", "lookalike.open({path!r}).maintain()"),
     "reindex": ("index its images again", "lookalike.reindex({all})"),
     "open_with_encoder": ("open it with its own encoder", "lookalike.open({all})"),

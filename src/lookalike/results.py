@@ -150,6 +150,7 @@ class Matches(list[Match]):
         origin: the collection that they come from; None if that is not known.
         max_pixels: the most pixels of an image that is shown; None for the usual limit.
         filtered_by: the names of the attributes that the search was filtered by, whose values are shown.
+        missing_shards: the names of the shards of a sharded collection that could not be asked.
     """
 
     def __init__(
@@ -160,10 +161,16 @@ class Matches(list[Match]):
         origin: Origin | None = None,
         max_pixels: int | None = None,
         filtered_by: Iterable[str] = (),
+        missing_shards: Iterable[str] = (),
     ) -> None:
         super().__init__(matches)
         self.queries, self.origin, self.max_pixels = tuple(queries), origin, max_pixels
-        self.filtered_by = tuple(filtered_by)
+        self.filtered_by, self.missing_shards = tuple(filtered_by), tuple(missing_shards)
+
+    @property
+    def partial(self) -> bool:
+        """Whether some shards could not be asked, so that images may be missing."""
+        return bool(self.missing_shards)
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> Match: ...
@@ -178,6 +185,7 @@ class Matches(list[Match]):
                 origin=self.origin,
                 max_pixels=self.max_pixels,
                 filtered_by=self.filtered_by,
+                missing_shards=self.missing_shards,
             )
         return super().__getitem__(index)
 

@@ -50,7 +50,7 @@ def test_nothing_of_it_is_damaged_and_its_index_serves(photos: Collection) -> No
     assert index is not None
     assert (index.spec, index.target_recall, index.asked_spec, index.rows) == ("IVF2,SQ8", 0.85, "IVF2,SQ8", 23)
     assert index.chosen is not None
-    assert photos._searcher._snapshots.index_card() == index
+    assert photos._snapshots.index_card() == index
 
 
 @pytest.mark.parametrize("image_id", ANSWERS["ids"])

@@ -147,7 +147,7 @@ def with_recalls(recalls: dict[str, float]) -> Callable[..., tuple[OperatingPoin
     """Measures the given recall for each kind of code."""
 
     def measured(tuner: Tuner, *_: Any) -> tuple[OperatingPoint, ...]:
-        low = recalls[tuner.index.spec.factory.rpartition(",")[2]]
+        low = recalls[tuner.spec.factory.rpartition(",")[2]]
         return (
             OperatingPoint(10, SearchParameters(1, 1), low - 0.2, low - 0.2, 1),
             OperatingPoint(10, SearchParameters(2, 1), low, low, 2),

@@ -4,7 +4,7 @@ import atexit
 import itertools
 import shutil
 import tempfile
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,8 @@ def built(factory: str) -> Index:
 
 
 def tuner(factory: str, row_set: RowSet, probes: RecallQueries) -> Tuner:
-    return Tuner(built(factory), stored()[1].part(0, ROWS), row_set, probes, POLICY)
+    search = partial(built(factory).search, stored=stored()[1].part(0, ROWS), row_set=row_set)
+    return Tuner(built(factory).spec, search, probes, POLICY)
 
 
 def brute_force(queries: Rows, row_set: RowSet, k: int) -> tuple[Rows, NDArray[np.float64]]:
@@ -186,7 +187,8 @@ def test_equal_vectors_are_no_misses(tmp_path: Path, factory: str, copies: int) 
     index.add(units)
     probes = tuning.draw(vectors, every, POLICY, queries=100, k=10)
     np.testing.assert_allclose(probes.best, 1, atol=2e-3)
-    found = Tuner(index, vectors.part(0, len(half)), every, probes, POLICY).measure(10, SearchParameters(1, 4))
+    search = partial(index.search, stored=vectors.part(0, len(half)), row_set=every)
+    found = Tuner(index.spec, search, probes, POLICY).measure(10, SearchParameters(1, 4))
     assert found.recall == 1
 
 

@@ -50,6 +50,8 @@ def _command(hint: Hint) -> str:
             return command_for("models", "inspect", "FILE" if file is ... else _operand(file))
         case "find_models", _:
             return command_for("models", "path")
+        case "open_shard", {"path": path}:
+            return shlex.join(["-c", _operand(path)])
         case "overwrite", _:
             return "--overwrite"
     return str(hint)

@@ -99,6 +99,8 @@ def place_to_index(paths: Sequence[str], directory: str | None, *, has_lists: bo
     files = [path for path in paths if not is_url(path)]
     folders = [_folder_of(path) for path in files]
     if directory is not None:
+        if os.path.lexists(Path(directory, layout.SHARDS)):
+            raise UsageError(f"{directory}: many collections as one; index one of them, with -c")
         place = layout.find(Path(directory))
         return place or (None if paths or has_lists else layout.find_or_raise(directory))
     if paths and not files:
@@ -180,7 +182,10 @@ def _of_folder(folder: str) -> Path:
         raise UsageError(f"{folder}: give a folder or -c, not both")
     if not os.path.isdir(folder):
         raise UsageError(f"{folder}: there is no such folder")
-    place = layout.nearest(Path(folder).resolve())
+    here = Path(folder).resolve()
+    place = layout.nearest(here)
+    if (shards := _shards_around(here)) and (place is None or shards.is_relative_to(place.parent)):
+        return shards
     if place is None:
         return layout.find_or_raise(folder)  # which says how to make one
     if layout.find(Path(folder)) != place:
@@ -195,6 +200,8 @@ def _place(directory: str | None, near: Sequence[str], *, is_named: bool = False
     if directory is not None:
         return Path(directory), None
     here = Path.cwd()
+    if layout.nearest(here) is None and (shards := _shards_around(here)):
+        return shards, None
     own = {path: layout.nearest(_folder_near(path)) for path in near if path != "-"}
     places = {place for place in own.values() if place}
     if place := layout.nearest(here):
@@ -206,6 +213,13 @@ def _place(directory: str | None, near: Sequence[str], *, is_named: bool = False
     if near and is_named:
         output.note(f"Using the collection of {_shown(place)}.")
     return place, None
+
+
+def _shards_around(here: Path) -> Path | None:
+    """The closest directory of many collections, be it this one or one above it."""
+    from lookalike.storage import layout
+
+    return next((each for each in (here, *here.parents) if os.path.lexists(each / layout.SHARDS)), None)
 
 
 def _below(here: Path) -> Path:

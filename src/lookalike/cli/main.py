@@ -12,6 +12,7 @@ import click
 
 from lookalike import errors
 from lookalike.cli import (
+    combining,
     demo,
     duplicates,
     exit_codes,
@@ -75,7 +76,8 @@ def cli() -> None:
 for _command in (
     *(indexing.index, indexing.plan, indexing.build),
     *(searching.search, duplicates.duplicates, upkeep.evaluate, tables.attributes),
-    *(upkeep.info, upkeep.check, upkeep.remove, missing.prune, missing.relocate, serving.serve),
+    *(upkeep.info, upkeep.check, upkeep.remove, missing.prune, missing.relocate),
+    *(combining.combine, serving.serve),
     *(models.models, demo.demo, demo.completion),
 ):
     cli.add_command(_command)

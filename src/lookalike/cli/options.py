@@ -100,6 +100,9 @@ collection = click.option(
     help="The collection: the folder that was indexed, or its directory (default: the nearest, see lookalike --help).",
 )
 folder = click.argument("folder", required=False, metavar="[FOLDER]", type=FilePath(file_okay=False))
+partial = click.option(
+    "--partial", is_flag=True, help="Of many collections as one, go on without those that cannot be used."
+)
 exclude = click.option(
     "--exclude",
     multiple=True,

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lookalike.search.probability import FittedCurve
 
 _SHOWN_SKIPS = 20
+_SHOWN_SHARDS = 32
 
 
 def print_report(report: "Report", collection: "Collection", *, as_json: bool) -> None:
@@ -234,6 +235,8 @@ def print_matches(
     open_page: bool = False,
 ) -> None:
     """Prints matches, and writes a contact sheet and a page if they are wanted."""
+    if matches.partial:
+        note(f"Not searched, since they cannot be used: {safe_text(', '.join(matches.missing_shards))}")
     if as_json:
         for match in matches:
             print_json(as_dict(match))
@@ -282,6 +285,10 @@ def print_info(info: "Info", *, as_json: bool) -> None:
         "skipped": f"{info.skipped:,}" + (", see: lookalike info --skipped" if info.skipped else ""),
         "index": info.index.spec if info.index else "none: every search compares with every vector",
     }
+    if info.shards:
+        rows["shards"] = _shards_text(info)
+        if not info.index and any(shard.spec for shard in info.shards):
+            rows["index"] = "each shard has its own: lookalike build measures them as one"
     if info.regions:
         rows["regions"] = region_facts(info.regions)
     if info.augmented is not None:
@@ -295,7 +302,7 @@ def print_info(info: "Info", *, as_json: bool) -> None:
         rows["leaves out"] = excluded
     if info.outdated:
         rows["outdated"] = f"{info.outdated:,}, read by an earlier version; lookalike index looks at them again"
-    if unfinished := _unfinished(info.directory):
+    if not info.shards and (unfinished := _unfinished(info.directory)):
         rows["reindexing"] = unfinished
     for name, value in rows.items():
         say(f"{name:<12}{value}")
@@ -303,6 +310,17 @@ def print_info(info: "Info", *, as_json: bool) -> None:
         note(with_hints(safe_text(info.damage), [Hint("maintain", {"path": info.folder})], as_command))
     if info.index:
         print_curve(info.index, info.young)
+
+
+def _shards_text(info: "Info") -> str:
+    """The collections that are one: what each of them has, or why it cannot be used."""
+    lines = [f"{len(info.shards):,}"]
+    for shard in info.shards[:_SHOWN_SHARDS]:
+        held = f"{counted(shard.images, 'image')}" if shard.images is not None else safe_text(shard.problem or "")
+        lines.append(f"{safe_text(shard.name)}: {held}")
+    if len(info.shards) > _SHOWN_SHARDS:
+        lines.append(f"and {len(info.shards) - _SHOWN_SHARDS:,} more, see: lookalike info --json")
+    return "\n            ".join(lines)
 
 
 def _unfinished(directory: Path) -> str | None:

@@ -64,6 +64,7 @@ _OPTIONS = ("k", "min_score", "exact", "recall", "refine", "confident", "fold", 
 @click.option("--sheet", type=options.OUTPUT_FILE, help="Write a contact sheet, .jpg or .png.")
 @options.overwrite
 @options.as_json
+@options.partial
 @options.collection
 def search(
     queries: Sequence[str],
@@ -77,6 +78,7 @@ def search(
     conditions: Sequence[str],
     region: "Region | None",
     max_pixels: int | None,
+    partial: bool,
     **given: Any,
 ) -> None:
     """Find the images that look like IMAGE.
@@ -94,7 +96,8 @@ def search(
     wanted = {name: given.pop(name) for name in _OPTIONS}
     files = output.OutputFiles(given.pop("html"), given.pop("sheet"), overwrite=given.pop("overwrite"))
     output.check_files(files)
-    collection = locate.open_collection(directory, near=_files(queries), is_named=True, max_pixels=max_pixels)
+    choice: dict[str, Any] = {"max_pixels": max_pixels, "partial": partial}
+    collection = locate.open_collection(directory, near=_files(queries), is_named=True, **choice)
     wanted["where"] = filters.where_of(labels, locate.key_of_folder(under, collection), conditions)
     if image_id is not None:
         matches = collection.search_id(image_id, **wanted)

@@ -42,8 +42,16 @@ _LONGEST_FILE = 4096  # bytes
 @click.option("--writable", is_flag=True, help="Let clients add images, and delete images and their files.")
 @click.option("--max-upload", default=32, show_default=True, type=click.IntRange(1, 1024), help="Most MB of a request.")
 @options.max_pixels
+@options.partial
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
-def serve(folder: str | None, directory: str | None, max_pixels: int | None, open_page: bool, **given: Any) -> None:
+def serve(
+    folder: str | None,
+    directory: str | None,
+    max_pixels: int | None,
+    partial: bool,
+    open_page: bool,
+    **given: Any,
+) -> None:
     """Serve a collection over HTTP: a page, and an API.
 
     The page is at the address that is shown; --open opens it. Programs search at /v1/search; /openapi.json describes
@@ -55,7 +63,7 @@ def serve(folder: str | None, directory: str | None, max_pixels: int | None, ope
         raise errors.UsageError("serve: give FOLDER, or a collection with -c, not both")
     run = _server()
     settings = _settings(**given)
-    collection = locate.open_collection(directory if folder is None else folder, max_pixels=max_pixels)
+    collection = locate.open_collection(directory if folder is None else folder, max_pixels=max_pixels, partial=partial)
 
     def announce(address: str) -> None:
         output.say(f"Serving {output.counted(len(collection), 'image')} at {address}/ (Ctrl-C stops it)")

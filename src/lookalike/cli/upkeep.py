@@ -51,7 +51,7 @@ def evaluate(
 @options.as_json
 def info(folder: str | None, directory: str | None, skipped: bool, missing: bool, as_json: bool) -> None:
     """Show what a collection is and holds."""
-    collection = locate.open_collection(directory, folder=folder)
+    collection = locate.open_collection(directory, folder=folder, partial=True)
     if missing:
         reports.print_missing(collection.missing(), as_json=as_json)
     if skipped:
@@ -66,7 +66,7 @@ def info(folder: str | None, directory: str | None, skipped: bool, missing: bool
 @options.as_json
 def check(folder: str | None, directory: str | None, as_json: bool) -> int:
     """Read everything that is stored, and name what is damaged."""
-    collection = locate.open_collection(directory, folder=folder)
+    collection = locate.open_collection(directory, folder=folder, partial=True)
     damages = collection.find_damage()
     sentences = [errors.with_hints(damage.message, damage.hints, as_command) for damage in damages]
     if as_json:
@@ -76,7 +76,7 @@ def check(folder: str | None, directory: str | None, as_json: bool) -> int:
             output.say(sentence)
         if not damages:
             output.say(f"No damage found: {output.counted(len(collection), 'image')}, all checksums match.")
-        elif not all(damage.hints for damage in damages):  # only an index can be built again
+        elif not (collection.info().shards or all(damage.hints for damage in damages)):  # an index can be built again
             output.note(
                 f"To rebuild the collection, delete {safe_text(collection.directory)} and index the folder again."
                 " Then import your attribute tables again."

@@ -20,7 +20,7 @@ from lookalike.client.info import ServiceInfo, ServiceLimits
 from lookalike.collection.browsing import Facets, ValueCount
 from lookalike.display.text import without_surrogates
 from lookalike.errors import UsageError
-from lookalike.results import IndexedImage, Match, Region
+from lookalike.results import IndexedImage, Match, Matches, Region
 from lookalike.search.options import SearchOptions
 
 _Made = TypeVar("_Made")
@@ -145,12 +145,15 @@ def parsed(body: bytes) -> Object:
         raise FormError("it is not JSON") from None
 
 
-def matches(answer: Object, options: SearchOptions) -> list[Match]:
+def matches(answer: Object, options: SearchOptions) -> Matches:
     """The matches of a search, best first, without the paths of their files, which are on another machine."""
     found = [_folded(each) for each in answer.objects("matches", options.k)]
     if not options.refine and any(first.score < second.score for first, second in itertools.pairwise(found)):
         raise FormError("matches are not in the order of their scores")
-    return found
+    missing = answer.optional(answer.items, "missing_shards") or []
+    if not all(isinstance(name, str) for name in missing):
+        raise FormError("missing_shards is not a list of names")
+    return Matches(found, missing_shards=missing)
 
 
 def image(answer: Object) -> IndexedImage:

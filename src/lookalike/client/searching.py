@@ -11,7 +11,7 @@ from lookalike.client import answers, bodies, problems
 from lookalike.client.asking import JSON_BYTES, Asking
 from lookalike.client.connections import Request
 from lookalike.images.decode import ImageSource, image_file
-from lookalike.results import Match, Matches, Region, region_of
+from lookalike.results import Matches, Region, region_of
 from lookalike.search.options import SearchKeywords, SearchOptions
 from lookalike.search.terms import Term, checked_image, checked_images, checked_terms, signed_terms
 
@@ -183,7 +183,8 @@ class Searching(Asking):
         return self._read(request, lambda answer: answers.vectors(answer, 1), name)
 
 
-def _matches(found: Iterable[Match], queries: Iterable[Any], options: SearchOptions) -> Matches:
+def _matches(found: Matches, queries: Iterable[Any], options: SearchOptions) -> Matches:
     """Matches as a collection gives them; the service takes no score above 1 or below -1."""
     least = options.min_score
-    return Matches([match for match in found if least is None or match.score >= least], queries=queries)
+    kept = [match for match in found if least is None or match.score >= least]
+    return Matches(kept, queries=queries, missing_shards=found.missing_shards)

@@ -33,6 +33,7 @@ from lookalike.evaluation.copied_images import CopiedImages
 from lookalike.evaluation.results import Evaluation
 from lookalike.filters import Where, checked_where
 from lookalike.index.build_progress import BuildProgress
+from lookalike.index.faiss_index import Index
 from lookalike.index.generation import Generation
 from lookalike.index.maintenance import Maintenance
 from lookalike.index.options import BuildOptions, memory_bytes
@@ -118,6 +119,11 @@ class Collection(Searchable, Uploadable, Reviewable):
 
         return opening.reopened(self.directory, self._policies, *self._encoder.options)
 
+    @property
+    def snapshots(self) -> Snapshots:
+        """Its committed states, for a search over several collections."""
+        return self._snapshots
+
     # The index
 
     def build(
@@ -150,6 +156,26 @@ class Collection(Searchable, Uploadable, Reviewable):
         options = BuildOptions(recall, None if memory is None else memory_bytes(memory), spec)
         with self._write_access.indexes(arguments.callback(progress, "progress")) as indexes:
             return indexes.build(options)
+
+    def build_on(self, trained: Index, options: BuildOptions) -> Generation | None:
+        """Builds a new index with lists and codebooks that were trained before, for a sharded collection.
+
+        Args:
+            trained: an index without rows, which gets those of this collection.
+            options: what was asked for.
+
+        Returns:
+            What is known of the index, or None if there are no images.
+
+        Raises:
+            CorruptError: a vector is damaged.
+            LockedError: another process is writing to the collection.
+            StorageError: the disk is full or failing; the present index still serves.
+        """
+        trained = arguments.instance(trained, Index, "trained", "an index without rows")
+        options = arguments.instance(options, BuildOptions, "options", "BuildOptions(...)")
+        with self._write_access.indexes(None) as indexes:
+            return indexes.build_on(trained, options)
 
     def maintain(self, *, progress: Callable[[BuildProgress], None] | None = None) -> Maintenance:
         """Does what is due after adding and removing, which is mostly nothing.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lookalike.collection import augmenting
 from lookalike.index.build_progress import OnBuildProgress
+from lookalike.index.faiss_index import Index
 from lookalike.index.generation import Generation
 from lookalike.index.maintenance import IndexMaintainer, Maintenance, is_due
 from lookalike.index.options import BuildOptions
@@ -60,6 +61,10 @@ class CollectionIndexes:
         self._maintainer(regions[0]).build(of_parts)
         self._augment()
         return built
+
+    def build_on(self, trained: Index, options: BuildOptions) -> Generation | None:
+        """Builds the index of whole images on one that was trained before; see `IndexMaintainer.build_on`."""
+        return self._maintainer(ImageVectors(self.catalog)).build_on(trained, options)
 
     def maintain(self) -> Maintenance:
         """Does what is due, which is mostly nothing; see `IndexMaintainer.maintain`."""

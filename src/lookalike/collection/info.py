@@ -33,6 +33,27 @@ class RegionInfo:
 
 
 @dataclass(frozen=True)
+class ShardInfo:
+    """What is known of one shard of a sharded collection.
+
+    Attributes:
+        number: of it, of which the ids of its images are made.
+        name: the directory of its collection, relative to that of the whole.
+        directory: the same, absolute.
+        images: the number of its images; None if it cannot be used.
+        spec: the FAISS index factory string of its index, or None if every search of it is exact.
+        problem: why it cannot be used, or None.
+    """
+
+    number: int
+    name: str
+    directory: Path
+    images: int | None
+    spec: str | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
 class Info:
     """What a collection is and holds.
 
@@ -59,6 +80,7 @@ class Info:
         is_probability_outdated: whether one of them is not told any more, since many images have come or gone.
         regions: what is known of the vectors of parts of the images, or None if there are none.
         augmented: the number of augmented vectors that a refined order goes by; None if they are not kept.
+        shards: those of a sharded collection; none of any other.
         damage: why there is no index although there should be, as far as can be told without reading it; else None.
     """
 
@@ -84,6 +106,7 @@ class Info:
     is_probability_outdated: bool = False
     regions: RegionInfo | None = None
     augmented: int | None = None
+    shards: tuple[ShardInfo, ...] = ()
 
 
 def info_of(

@@ -55,6 +55,11 @@ class Searchable:
         """Whether the collection's model takes text, so that `search_text` finds images."""
         return self._encoder.takes_text
 
+    @property
+    def missing_shards(self) -> tuple[str, ...]:
+        """The names of shards that cannot be used at the moment; a collection by itself has none."""
+        return ()
+
     def warm_up(self, *, threads: int = 1) -> None:
         """Opens its files and loads its encoder for so many threads, which the first searches would else wait for.
 
@@ -228,6 +233,7 @@ class Searchable:
             origin=self._origin(),
             max_pixels=self._encoder.max_pixels,
             filtered_by=options.where.conditions if options.where else (),
+            missing_shards=self.missing_shards,
         )
 
     def _origin(self) -> Origin:

@@ -19,7 +19,7 @@ from lookalike.metrics import Labels
 from lookalike.search.chance import Judged
 from lookalike.search.options import SearchOptions
 from lookalike.search.probability import MOST_KNOTS, CopyCurve, FittedCurve, LabelCurve, beyond_chance
-from lookalike.search.snapshot import Snapshot
+from lookalike.search.searched import Searched
 from lookalike.storage.rows import Rows
 from lookalike.storage.vectors import single, unit
 
@@ -54,7 +54,7 @@ Fit: TypeAlias = Callable[[Sequence[Asked]], LabelCurve | CopyCurve]
 
 
 def measure(
-    snapshot: Snapshot, rows: Rows, labels: Labels, queries: Rows, step: Callable[[], None]
+    snapshot: Searched, rows: Rows, labels: Labels, queries: Rows, step: Callable[[], None]
 ) -> Calibration | None:
     """Fits and measures the probabilities; None if too few queries find anything that has a label, or nobody can tell.
 
@@ -75,7 +75,7 @@ def measure(
     return calibration(told, snapshot.live.size, fit_labels) if len(told) >= FEWEST else None
 
 
-def _ask(snapshot: Snapshot, row: np.int64, codes: Rows, code: np.int64) -> Asked:
+def _ask(snapshot: Searched, row: np.int64, codes: Rows, code: np.int64) -> Asked:
     """Searches for the image of a row, which is left out."""
     vector = unit(single(snapshot.vectors.stored(np.array([row]))))
     scores, found = snapshot.search(vector, SearchOptions(int(RANKS[-1]) + 1), snapshot.live, extra=1)

@@ -16,7 +16,7 @@ from lookalike.evaluation.copied_images import Copied
 from lookalike.evaluation.results import Calibration
 from lookalike.results import NEAR_CHANCE
 from lookalike.search.options import SearchOptions
-from lookalike.search.snapshot import Snapshot
+from lookalike.search.searched import Searched
 from lookalike.storage.rows import Rows
 from lookalike.storage.vectors import Vectors
 
@@ -25,7 +25,7 @@ IsCopy = Callable[[Copied, int], bool]
 
 
 def measure(
-    snapshot: Snapshot, row_of: Mapping[int, int], copied: Sequence[Copied], is_copy: IsCopy, step: Callable[[], None]
+    snapshot: Searched, row_of: Mapping[int, int], copied: Sequence[Copied], is_copy: IsCopy, step: Callable[[], None]
 ) -> Calibration | None:
     """Fits and measures the probabilities; None if too few images could be copied, or nobody can tell.
 
@@ -66,7 +66,7 @@ class _Kin:
         return np.array([row for row, is_copy in self._known.items() if is_copy], np.int64)
 
 
-def _ask(snapshot: Snapshot, vector: Vectors, row: int, kin: _Kin) -> Iterator[Asked]:
+def _ask(snapshot: Searched, vector: Vectors, row: int, kin: _Kin) -> Iterator[Asked]:
     """What an edited copy finds: with its original, which has that row, and without it."""
     scores, found = (each[0] for each in snapshot.search(vector, SearchOptions(int(RANKS[-1]) + 1), snapshot.live))
     near = snapshot.judged(vector, found)

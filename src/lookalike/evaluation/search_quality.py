@@ -16,14 +16,12 @@ from lookalike.evaluation.copied_images import Copied, CopiedImages
 from lookalike.evaluation.results import Calibration, Evaluation, WorstQuery
 from lookalike.index import tuning
 from lookalike.index.generation import Generation
-from lookalike.index.operating_point import SearchParameters
 from lookalike.index.spec import IndexSpec
 from lookalike.metrics import Labels, Numbers
 from lookalike.results import Match, Matches
 from lookalike.search.options import SearchOptions
+from lookalike.search.searched import Searched, SearchedCatalog, SearchedStates
 from lookalike.search.searcher import Searcher
-from lookalike.search.snapshot import Snapshot, Snapshots
-from lookalike.storage.catalog import Catalog
 from lookalike.storage.rows import Rows
 from lookalike.storage.vectors import single
 
@@ -44,7 +42,7 @@ class _Images:
 
 
 def evaluate_search(
-    snapshots: Snapshots,
+    snapshots: SearchedStates,
     searcher: Searcher,
     copied_images: CopiedImages,
     queries: int,
@@ -74,7 +72,7 @@ class _Measurement:
 
     def __init__(
         self,
-        snapshot: Snapshot,
+        snapshot: Searched,
         images: _Images,
         searcher: Searcher,
         copied_images: CopiedImages,
@@ -94,7 +92,7 @@ class _Measurement:
         self._steps = min(queries, self._snapshot.live.size) + 3 * len(asked)
         self._steps += orders.steps(len(compared)) + 2 * len(drawn)
         recalls, milliseconds, exact_milliseconds = self._recalls(queries)
-        exact = self._parameters() is None  # which finds everything by definition
+        exact = self._snapshot.searches_exactly(_K)  # which finds everything by definition
         answered = {position: answer for position in asked if (answer := self._answer(int(self._images.ids[position])))}
         asked, answers = np.array(list(answered), np.int64), list(answered.values())
         at_1, at_10 = self._precision(answers, 1), self._precision(answers, 10)
@@ -117,18 +115,17 @@ class _Measurement:
             calibration=self._calibration(asked),
             copy_calibration=self._copy_calibration(copied),
             orders=orders.compare(self._searcher, self._with_others(compared), copied, drawn, self._step),
-            **({} if self._snapshot.opened is None else _index_facts(self._snapshot.opened.card)),
+            **({} if self._snapshot.card is None else _index_facts(self._snapshot.card)),
         )
 
     def _recalls(self, queries: int) -> tuple[Numbers, float, float]:
         """The recall of each query, and the median milliseconds of a search as it is set up and of an exact one."""
         snapshot, live = self._snapshot, self._snapshot.live
         probes = tuning.draw(snapshot.vectors, live, snapshot.policy, queries=queries, k=_K)
-        parameters = self._parameters()
         found, seconds = [], []
         for start in range(len(probes.rows)):
             begun = time.perf_counter()
-            found.append(snapshot.nearest(probes.vectors[start : start + 1], _K + 1, live, parameters))
+            found.append(snapshot.search(probes.vectors[start : start + 1], SearchOptions(_K), live, extra=1))
             seconds.append(time.perf_counter() - begun)
             self._step()
         scores, rows = map(np.concatenate, zip(*found, strict=True))
@@ -161,9 +158,6 @@ class _Measurement:
         codes = self._images.labels.codes
         counts = np.bincount(codes[codes >= 0]) - 1
         return list(zip(self._images.ids[positions].tolist(), counts[codes[positions]].tolist(), strict=True))
-
-    def _parameters(self) -> SearchParameters | None:
-        return self._snapshot.parameters(_K, self._snapshot.live)
 
     def _answer(self, image_id: int) -> tuple[Match, Matches] | None:
         """An image and its matches; None if it has been removed meanwhile."""
@@ -205,7 +199,7 @@ class _Measurement:
         self._progress(self._done, self._steps)
 
 
-def _images(catalog: Catalog) -> _Images:
+def _images(catalog: SearchedCatalog) -> _Images:
     ids, rows, labels = [], [], []
     for id_, row, label in catalog.live_images():
         ids.append(id_)

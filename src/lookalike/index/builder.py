@@ -1,7 +1,8 @@
 """Builds indexes: train, add, measure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -62,7 +63,8 @@ class IndexableVectors:
 
     def tuner(self, index: Index, probes: RecallQueries, policies: Policies) -> Tuner:
         """Measures an index of all of these vectors."""
-        return Tuner(index, self.mapped.part(0, self.live.count), self.live, probes, policies.tuning)
+        search = partial(index.search, stored=self.mapped.part(0, self.live.count), row_set=self.live)
+        return Tuner(index.spec, search, probes, policies.tuning)
 
 
 def build_best(
@@ -92,6 +94,27 @@ def build_best(
             break
     assert best
     return best
+
+
+def build_on(
+    trained: Index, options: BuildOptions, vectors: IndexableVectors, policies: Policies
+) -> tuple[Index, Generation]:
+    """Builds an index with lists and codebooks that were trained before, maybe on other vectors of the same model.
+
+    Args:
+        trained: an index without rows, which gets all of them.
+        options: what was asked for.
+        vectors: the vectors.
+        policies: how it is measured.
+
+    Raises:
+        CorruptError: a vector is damaged.
+    """
+    policies = replace(policies, tuning=policies.tuning.rough())
+    add_missing(trained, vectors)
+    probes = tuning.draw(vectors.mapped, vectors.live, policies.tuning)
+    points = vectors.tuner(trained, probes, policies).points(options.recall)
+    return trained, _card(trained.spec, options, vectors.live, points, probes.milliseconds)
 
 
 def add_missing(index: Index, vectors: IndexableVectors, schedule: BuildReporter | None = None) -> None:

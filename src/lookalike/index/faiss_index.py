@@ -37,6 +37,8 @@ class Index:
     def __init__(self, spec: IndexSpec, inner: Any) -> None:
         """Wraps a FAISS index of that kind."""
         self.spec, self._inner, self._single = spec, inner, _single_query_view(inner)
+        self._has_graph = spec.kind == "ivf" and isinstance(quantizer_of(inner), faiss.IndexHNSW)
+        self._refined: dict[bool, tuple[Part, Any]] = {}
 
     @classmethod
     def trained(cls, spec: IndexSpec, sample: Vectors, *, like: "Index | None" = None) -> "Index":
@@ -63,6 +65,12 @@ class Index:
                 lists.hnsw.efSearch = _ADDING_EF_SEARCH
         return cls(spec, inner)
 
+    def emptied(self) -> "Index":
+        """A copy of it without rows, with the same lists and codebooks."""
+        inner = faiss.clone_index(self._inner)
+        inner.reset()
+        return Index(self.spec, inner)
+
     @property
     def rows(self) -> int:
         """The number of rows that it covers: the first ones."""
@@ -82,6 +90,7 @@ class Index:
         with faiss_errors(self.spec.factory):
             self._inner.add(vectors)
         self._single = _single_query_view(self._inner)
+        self._refined = {}
 
     def search(
         self, queries: Vectors, k: int, parameters: SearchParameters, *, stored: Part, row_set: RowSet
@@ -104,7 +113,7 @@ class Index:
         """
         if queries.ndim != 2 or queries.shape[1] != self.spec.dim:
             raise UsageError(f"a query of shape {queries.shape} does not fit an index of {self.spec.dim} dimensions")
-        refined = faiss.IndexRefine(self._single if len(queries) == 1 else self._inner, stored.faiss)
+        refined = self._refined_by(stored, is_single=len(queries) == 1)
         bitmap = row_set.bitmap(0, self.rows)
         selector = None if bitmap is None else faiss.IDSelectorBitmap(bitmap)
         refining = faiss.IndexRefineSearchParameters(
@@ -158,12 +167,20 @@ class Index:
             raise CorruptError(f"{file.name}: FAISS cannot read it: {error}") from error
         raise CorruptError(f"{file.name}: it is not {spec.factory} over {spec.dim} dimensions")
 
+    def _refined_by(self, stored: Part, *, is_single: bool) -> Any:
+        """The index whose candidates the stored vectors re-rank, for a single query or several."""
+        known = self._refined.get(is_single)
+        if known is None or known[0] is not stored:
+            refined = faiss.IndexRefine(self._single if is_single else self._inner, stored.faiss)
+            known = self._refined[is_single] = stored, refined
+        return known[1]
+
     def _faiss_parameters(self, nprobe: int, selector: Any) -> Any:
         """FAISS's parameters for one call. Nothing is set on the index itself, which other threads may be searching."""
         chosen = {} if selector is None else {"sel": selector}
         kind = self.spec.kind
         if kind == "ivf":
-            if isinstance(quantizer_of(self._inner), faiss.IndexHNSW):
+            if self._has_graph:
                 chosen["quantizer_params"] = faiss.SearchParametersHNSW(efSearch=nprobe)
             parameters = faiss.SearchParametersIVF(nprobe=nprobe, **chosen)
         elif kind == "hnsw":

@@ -108,7 +108,7 @@ def _point_facts(point: OperatingPoint) -> dict[str, Any]:
     return {"depth": point.k, "effort": parameters, **measured}
 
 
-def _from_facts(facts: dict[str, Any]) -> Generation:
+def from_facts(facts: dict[str, Any]) -> Generation:
     """The card that JSON holds; raises ValueError for what Lookalike does not write."""
     points = tuple(map(_point_from_facts, facts.pop("points")))
     card = Generation(points=points, target_recall=facts.pop("promise"), reached_recall=facts.pop("reached"), **facts)
@@ -188,7 +188,7 @@ def read_card(data_directory: Path, stored: StoredGeneration, *, dim: int | None
             found = facts.pop("format")
             if type(found) is not int or found != _FORMAT:  # True equals 1
                 raise CorruptError(f"{path}: another version of Lookalike wrote it")
-            card = _from_facts(facts)
+            card = from_facts(facts)
             if card.rows != stored.rows or card.dim != (dim or card.dim):
                 raise ValueError("it is of another index")
             return card

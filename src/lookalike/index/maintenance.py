@@ -124,6 +124,28 @@ class IndexMaintainer:
             made = builder.build_best(specs, options, vectors, self._policies, self._progress) if specs else None
             return self._publish(vectors, made)
 
+    def build_on(self, trained: Index, options: BuildOptions) -> Generation | None:
+        """Removes dead vectors and builds an index with lists and codebooks that were trained before.
+
+        Args:
+            trained: an index without rows; it is used up.
+            options: what was asked for.
+
+        Returns:
+            What is known of the index; None if there are no vectors.
+
+        Raises:
+            CorruptError: a vector is damaged.
+            StorageError: the disk is full or failing; the present index still serves.
+        """
+        _, vectors = self._opened()
+        with self._nothing_left_behind():
+            vectors = self._compacted(vectors)
+            has_some = vectors.live.size > 0
+            return self._publish(
+                vectors, builder.build_on(trained, options, vectors, self._policies) if has_some else None
+            )
+
     def maintain(self) -> Maintenance:
         """Does what is due, which is mostly nothing.
 

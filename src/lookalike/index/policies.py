@@ -1,7 +1,7 @@
 """The numbers by which indexes are chosen, measured and maintained, as values that a caller may change."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -82,6 +82,14 @@ class TuningPolicy:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the queries as a dict, since a MappingProxyType cannot be pickled."""
         return TuningPolicy, (self.exact_values, dict(self.queries), self.exact_milliseconds)
+
+    def rough(self) -> "TuningPolicy":
+        """The same with a quarter of the queries, where another measurement counts more."""
+
+        def fewer(counts: QueryCounts) -> QueryCounts:
+            return QueryCounts(*(max(each // 4, 1) for each in (counts.all, counts.above_target, counts.first)))
+
+        return replace(self, queries={k: fewer(counts) for k, counts in self.queries.items()})
 
     def searches_exactly(self, dim: int, rows: int) -> bool:
         """Whether that many vectors need no index."""

@@ -10,20 +10,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import TypeAlias
 
 import numpy as np
 
 from lookalike import metrics
-from lookalike.index.faiss_index import Index
 from lookalike.index.operating_point import OperatingPoint, SearchParameters
 from lookalike.index.policies import QueryCounts, TuningPolicy
 from lookalike.index.spec import IndexSpec
 from lookalike.metrics import Scores
-from lookalike.storage.mapped_vectors import MappedVectors, Part
+from lookalike.storage.mapped_vectors import ExactVectors
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Vectors, single
 
-OnProgress = Callable[[int, int], None]
+OnProgress: TypeAlias = Callable[[int, int], None]
+IndexSearch: TypeAlias = Callable[[Vectors, int, SearchParameters], tuple[Vectors, Rows]]
+"""Finds the k nearest of each query, (n, dim): scores, float32 (n, k), and rows, int64 (n, k), best first."""
 
 _STEPS = sorted({round(2 ** (i / 2)) for i in range(25)})  # 1, 2, 3, 4, 6, 8, 11, ... 4096
 _NPROBES = {"ivf": _STEPS, "hnsw": [step for step in _STEPS if 16 <= step <= 1024], "flat": [0]}
@@ -58,7 +60,7 @@ class RecallQueries:
 
 
 def draw(
-    stored: MappedVectors,
+    stored: ExactVectors,
     row_set: RowSet,
     policy: TuningPolicy,
     *,
@@ -98,18 +100,18 @@ class Tuner:
     """Measures the operating points of one index.
 
     Attributes:
-        index: the index.
-        stored: the rows that it covers, which re-rank the candidates.
-        row_set: the rows that may be found.
+        spec: the kind of index.
+        search: searches it for the k nearest of each query, by some parameters.
         probes: the queries.
         policy: how many of the queries measure a point.
+        timed: so many queries are asked one at a time, which tells how long one takes, and the others together.
     """
 
-    index: Index
-    stored: Part
-    row_set: RowSet
+    spec: IndexSpec
+    search: IndexSearch
     probes: RecallQueries
     policy: TuningPolicy
+    timed: int | None = None
 
     def points(self, target: float, progress: OnProgress = lambda _done, _total: None) -> tuple[OperatingPoint, ...]:
         """The Pareto-optimal operating points for each k, from the fastest to the one with the highest recall.
@@ -136,12 +138,15 @@ class Tuner:
         # Each query finds itself: one more is searched for, among as many candidates as there would be without.
         with_self = SearchParameters(parameters.nprobe, max(parameters.candidates * k / (k + 1), 1.0))
         found, seconds = [], []
-        for start in range(len(vectors)):
+        timed = len(vectors) if self.timed is None else min(self.timed, len(vectors))
+        for start in range(timed):
             begun = time.perf_counter()
             query = vectors[start : start + 1]
-            answer = self.index.search(query, k + 1, with_self, stored=self.stored, row_set=self.row_set)
+            answer = self.search(query, k + 1, with_self)
             found.append(answer)
             seconds.append(time.perf_counter() - begun)
+        if timed < len(vectors):
+            found.append(self.search(vectors[timed:], k + 1, with_self))
         scores, rows = map(np.concatenate, zip(*found, strict=True))
         recalls = metrics.recall(without_self(scores, rows, own), self.probes.best[first, :k])
         low = metrics.lower_bound(recalls, k)
@@ -156,7 +161,7 @@ class Tuner:
         counts: QueryCounts = self.policy.queries[k]
         queries = counts.all
         *fewer, most = _candidates(k)
-        nprobes = [nprobe for nprobe in _nprobes(self.index.spec) if nprobe >= least]
+        nprobes = [nprobe for nprobe in _nprobes(self.spec) if nprobe >= least]
         for nprobe in nprobes:
             best = self.measure(k, SearchParameters(nprobe, most), counts.first).recall
             if best < _WORTHWHILE and nprobe != nprobes[-1]:
@@ -229,7 +234,7 @@ def _pareto_optimal(points: Sequence[OperatingPoint]) -> list[OperatingPoint]:
     return kept
 
 
-def _exact_milliseconds(stored: MappedVectors, row_set: RowSet, queries: Vectors) -> float:
+def _exact_milliseconds(stored: ExactVectors, row_set: RowSet, queries: Vectors) -> float:
     """The median time of an exact search, one query at a time."""
     seconds = []
     for start in range(len(queries)):

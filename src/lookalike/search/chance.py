@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.search.refinement import Centre
-from lookalike.storage.mapped_vectors import MappedVectors
+from lookalike.storage.mapped_vectors import ExactVectors
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import StoredVectors, Vectors, single, unit
 from lookalike.system import forks
@@ -97,6 +97,12 @@ class Chance:
         other._rows, other._sample, other._count = self._rows[kept], self._sample[kept], self._count - len(rows)
         return other
 
+    def renumbered(self, new_rows: Callable[[Rows], Rows]) -> "Chance":
+        """The same sample with other numbers of the rows, in the same order."""
+        other = copy(self)
+        other._rows = new_rows(self._rows)
+        return other
+
     def judged(self, query: Vectors, rows: Rows, stored: Callable[[Rows], StoredVectors]) -> Judged:
         """Judges how near some rows are to a query.
 
@@ -136,12 +142,19 @@ class KeptSample:
         self._taken: Chance | None = None
         self._size = 0
 
-    def of(self, vectors: MappedVectors, live: RowSet) -> Chance:
+    def of(self, vectors: ExactVectors, live: RowSet) -> Chance:
         """The sample; if there is none yet, it is taken of these rows."""
         with self._lock:
             if self._taken is None:
                 self._taken, self._size = sampled(vectors, live), live.size
             return self._taken
+
+    def renumbered(self, new_rows: Callable[[Rows], Rows]) -> "KeptSample":
+        """The same sample, if it has been taken, with other numbers of the rows, in the same order."""
+        other = KeptSample()
+        with self._lock:
+            other._taken, other._size = self._taken and self._taken.renumbered(new_rows), self._size
+        return other
 
     def serves(self, live: RowSet) -> bool:
         """Whether the sample tells enough of these rows, which are of the same file.
@@ -151,7 +164,7 @@ class KeptSample:
         return self._size > _SAMPLE and abs(live.size - self._size) <= _CHANGE * self._size
 
 
-def sampled(vectors: MappedVectors, live: RowSet) -> Chance:
+def sampled(vectors: ExactVectors, live: RowSet) -> Chance:
     """Reads a random sample of the live rows, which changes no more than they do."""
     rows = live.rows()
     if len(rows) > _SAMPLE:

@@ -13,7 +13,7 @@ from lookalike.search import augmentation, refinement
 from lookalike.search.chance import Judged
 from lookalike.search.options import SearchOptions
 from lookalike.search.refinement import NEIGHBOURS, POOL, Refined
-from lookalike.search.snapshot import Snapshot
+from lookalike.search.searched import Searched
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Vectors, single
 from lookalike.system.blas import one_thread
@@ -48,7 +48,7 @@ class Ranked:
 
 
 def ranked(
-    snapshot: Snapshot, queries: Vectors, options: SearchOptions, row_set: RowSet, *, extra: int = 0
+    snapshot: Searched, queries: Vectors, options: SearchOptions, row_set: RowSet, *, extra: int = 0
 ) -> list[Ranked]:
     """Ranks the rows nearest to each unit vector, float32 (n, dim): `options.k` of them, and a few extra ones.
 
@@ -76,7 +76,7 @@ def best_of(answers: Sequence[Ranked], count: int) -> Ranked:
 
 
 def _nearest_parts(
-    snapshot: Snapshot, queries: Vectors, options: SearchOptions, row_set: RowSet, count: int
+    snapshot: Searched, queries: Vectors, options: SearchOptions, row_set: RowSet, count: int
 ) -> list[Ranked]:
     """The images whose parts are nearest to each query, `count` of them if there are so many, maybe several times.
 
@@ -97,7 +97,7 @@ def _nearest_parts(
     return [Ranked(*each, np.zeros(len(rows[0]), np.int64)) for each in zip(images, scores, rows, strict=True)]
 
 
-def _refined(snapshot: Snapshot, query: Vectors, options: SearchOptions, row_set: RowSet, count: int) -> Ranked:
+def _refined(snapshot: Searched, query: Vectors, options: SearchOptions, row_set: RowSet, count: int) -> Ranked:
     """Ranks rows that are near to a query and to what its nearest rows add to it.
 
     Rows that are the query itself come first, and do not count as neighbours. Behind the pool, if more rows are wanted,
@@ -120,7 +120,7 @@ def _refined(snapshot: Snapshot, query: Vectors, options: SearchOptions, row_set
     return Ranked.whole(rows[order], scores[order])
 
 
-def _compared(snapshot: Snapshot, around: Vectors, expanded: Vectors, rows: Rows, left: Vectors) -> Refined:
+def _compared(snapshot: Searched, around: Vectors, expanded: Vectors, rows: Rows, left: Vectors) -> Refined:
     """Compares a query with images by what each has in common with its nearest: by augmented vectors, if there are any.
 
     Args:
@@ -136,7 +136,7 @@ def _compared(snapshot: Snapshot, around: Vectors, expanded: Vectors, rows: Rows
     return Refined(augmentation.scores(snapshot.augmented, expanded, rows, left), left @ around[0] / lengths)
 
 
-def _left(snapshot: Snapshot, rows: Rows, query: Vectors) -> tuple[Vectors, Vectors]:
+def _left(snapshot: Searched, rows: Rows, query: Vectors) -> tuple[Vectors, Vectors]:
     """What is left of the vectors of rows without the mean, float32 (n, dim), and their cosines with a query, (n,).
 
     Whether they are what was written is checked when they are named.
@@ -148,7 +148,7 @@ def _left(snapshot: Snapshot, rows: Rows, query: Vectors) -> tuple[Vectors, Vect
     return snapshot.centre().taken_off(vectors), scores
 
 
-def judged(snapshot: Snapshot, queries: Vectors, answer: Ranked, options: SearchOptions) -> tuple[Ranked, Judged]:
+def judged(snapshot: Searched, queries: Vectors, answer: Ranked, options: SearchOptions) -> tuple[Ranked, Judged]:
     """The rows of an answer that the options do not leave out, and how near they are.
 
     Args:
@@ -166,7 +166,7 @@ def judged(snapshot: Snapshot, queries: Vectors, answer: Ranked, options: Search
     return answer[is_beyond], told[is_beyond]
 
 
-def _told(snapshot: Snapshot, queries: Vectors, answer: Ranked) -> Judged:
+def _told(snapshot: Searched, queries: Vectors, answer: Ranked) -> Judged:
     """How near the rows of an answer are. Of parts of images or of the query, only what is expected can be told.
 
     A query of n vectors has n times as many chances.

@@ -10,10 +10,10 @@ from lookalike.index.faiss_index import Index
 from lookalike.index.generation import Generation
 from lookalike.index.operating_point import SearchParameters
 from lookalike.index.policies import TuningPolicy
-from lookalike.search.chance import Judged, KeptSample
+from lookalike.search.chance import Chance, Judged, KeptSample
 from lookalike.search.options import SearchOptions
 from lookalike.search.refinement import Centre
-from lookalike.storage.mapped_vectors import MappedVectors
+from lookalike.storage.mapped_vectors import ExactVectors, MappedVectors
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Vectors
 
@@ -71,6 +71,15 @@ class SearchableVectors:
         parameters = self.parameters(options.k, row_set, recall=options.recall, exact=options.exact)
         return self.nearest(queries, options.k + extra, row_set, parameters)
 
+    @property
+    def card(self) -> Generation | None:
+        """What is known of the index; None if there is none that can be used."""
+        return self.opened.card if self.opened else None
+
+    def searches_exactly(self, k: int) -> bool:
+        """Whether a search for k of the live rows compares with every vector."""
+        return self.parameters(k, self.live) is None
+
     def centre(self) -> Centre:
         """The mean of the live rows, as far as a sample of them tells."""
         return self.sample.of(self.vectors, self.live).centre
@@ -85,11 +94,7 @@ class SearchableVectors:
             rows: int64 (k,).
             without: rows that are taken for ones that are not there.
         """
-        known = self.sample.of(self.vectors, self.live)
-        if without is not None:
-            known = known.without(without)
-        blocks = np.split(rows, range(_BLOCK, len(rows), _BLOCK))
-        return Judged.joined([known.judged(query, block, self.vectors.stored) for block in blocks])
+        return judged(self.sample.of(self.vectors, self.live), query, rows, self.vectors, without=without)
 
     def parameters(
         self, k: int, row_set: RowSet, *, recall: float | None = None, exact: bool = False
@@ -140,8 +145,17 @@ class SearchableVectors:
         # The others are in lists that were not visited, or are not finite.
         if (found[1] < 0).any() or not np.isfinite(found[0]).all():
             return self.vectors.search(queries, k, row_set)
+        if index.rows >= row_set.count:
+            return found
         young = self.vectors.search(queries, k, row_set, start=index.rows)
         return _merged(found, young, k)
+
+
+def judged(sample: Chance, query: Vectors, rows: Rows, vectors: ExactVectors, *, without: Rows | None = None) -> Judged:
+    """Judges by a sample how near some rows, int64 (k,), are to a unit vector, float32 (1, dim), a block at a time."""
+    known = sample if without is None else sample.without(without)
+    blocks = np.split(rows, range(_BLOCK, len(rows), _BLOCK))
+    return Judged.joined([known.judged(query, block, vectors.stored) for block in blocks])
 
 
 def _merged(first: tuple[Vectors, Rows], second: tuple[Vectors, Rows], k: int) -> tuple[Vectors, Rows]:

@@ -17,11 +17,11 @@ from lookalike.search.chance import Judged
 from lookalike.search.options import SearchOptions
 from lookalike.search.probability import KeptCurves
 from lookalike.search.ranking import Ranked, best_of, judged, ranked
-from lookalike.search.snapshot import Snapshot, Snapshots
+from lookalike.search.searched import Searched, SearchedStates
 from lookalike.sources import places
-from lookalike.storage.checksums import check_rows, read_checked
+from lookalike.storage.checksums import check_rows
 from lookalike.storage.records import StoredImage
-from lookalike.storage.rows import Rows, RowSet
+from lookalike.storage.rows import RowSet
 from lookalike.storage.vectors import Vectors, unit
 from lookalike.system.resources import cores
 from lookalike.system.turns import Turns
@@ -38,7 +38,7 @@ _Answer: TypeAlias = tuple[Vectors, Ranked]
 class Searcher:
     """Finds a collection's images by vectors. Threads may share it."""
 
-    def __init__(self, snapshots: Snapshots, folder: Path, curves: KeptCurves) -> None:
+    def __init__(self, snapshots: SearchedStates, folder: Path, curves: KeptCurves) -> None:
         """`folder` is what the keys of the images are relative to; `curves` tell what is probable of them."""
         self._snapshots, self._folder, self._curves = snapshots, folder, curves
         self._turns = Turns(cores(), patience_s=_TURN_S)
@@ -61,7 +61,7 @@ class Searcher:
         """
         extra = len(leave_out)
 
-        def found(snapshot: Snapshot, row_set: RowSet) -> list[_Answer]:
+        def found(snapshot: Searched, row_set: RowSet) -> list[_Answer]:
             answers = ranked(snapshot, queries, options, row_set, extra=extra)
             return [(query[None], answer) for query, answer in zip(queries, answers, strict=True)]
 
@@ -81,7 +81,7 @@ class Searcher:
             CorruptError: a vector that would have been returned is damaged.
         """
 
-        def found(snapshot: Snapshot, row_set: RowSet) -> list[_Answer]:
+        def found(snapshot: Searched, row_set: RowSet) -> list[_Answer]:
             answers = ranked(snapshot, queries, options, row_set)
             parts = [replace(each, query_parts=np.full(len(each.rows), at)) for at, each in enumerate(answers)]
             return [(queries, best_of(parts, options.k))]
@@ -100,7 +100,7 @@ class Searcher:
             for patient in attempts:
                 with self._snapshots.current(regions=options.regions, augmented=options.refine) as snapshot:
                     image = self._image(snapshot, image_id)
-                    query = unit(read_checked(snapshot.catalog, snapshot.vectors, np.array([image.row])))
+                    query = unit(snapshot.read_checked(np.array([image.row])))
                     row_set = snapshot.row_set(options.where) if options.where else snapshot.live
                 answers = ranked(snapshot, query, options, row_set, extra=1)  # it finds itself
                 named = self._named(snapshot, [(query, answers[0])], options, extra=1, patient=patient)
@@ -111,7 +111,7 @@ class Searcher:
 
     def _found(
         self,
-        find: Callable[[Snapshot, RowSet], Sequence[_Answer]],
+        find: Callable[[Searched, RowSet], Sequence[_Answer]],
         queries: int,
         options: SearchOptions,
         *,
@@ -134,7 +134,7 @@ class Searcher:
                     return named
         raise AssertionError("attempts do not end")
 
-    def _searchable(self, options: SearchOptions, *, is_first: bool) -> tuple[Snapshot, RowSet]:
+    def _searchable(self, options: SearchOptions, *, is_first: bool) -> tuple[Searched, RowSet]:
         """A state, and the rows of it that may be found.
 
         The first attempt goes by the state that was used last, which is mostly the newest one: `_named` tells, so that
@@ -158,9 +158,9 @@ class Searcher:
         """
         with self._snapshots.current() as snapshot:
             row = self._image(snapshot, image_id).row
-            return unit(read_checked(snapshot.catalog, snapshot.vectors, np.array([row])))
+            return unit(snapshot.read_checked(np.array([row])))
 
-    def _image(self, snapshot: Snapshot, image_id: int) -> StoredImage:
+    def _image(self, snapshot: Searched, image_id: int) -> StoredImage:
         if image := snapshot.catalog.image(image_id):
             return image
         if missing := snapshot.catalog.missing(image_id):
@@ -192,15 +192,15 @@ class Searcher:
         while queries <= _HELD_QUERIES and last_s < _HELD_S:
             with self._snapshots.current():  # opens the files that have changed
                 pass
-            with self._snapshots.catalog.reading() as state:
-                if self._snapshots.is_loaded(state):
+            with self._snapshots.held() as is_loaded:
+                if is_loaded:
                     yield False
         while True:
             yield False
 
     def _named(
         self,
-        snapshot: Snapshot,
+        snapshot: Searched,
         answers: Sequence[_Answer],
         options: SearchOptions,
         *,
@@ -221,8 +221,8 @@ class Searcher:
                 seen = snapshot.state
                 if named.state.files != seen.files or (patient and named.state != seen):
                     return None
-                part_crc32s = _part_crc32s(snapshot, answer.part_rows)
-            check_rows(snapshot.vectors, np.array([*named.crc32s], np.int64), named.crc32s)
+                part_crc32s = snapshot.part_crc32s(answer.part_rows)
+            snapshot.check_rows(named.crc32s)
             if snapshot.regions and part_crc32s:
                 check_rows(snapshot.regions.vectors, np.array([*part_crc32s], np.int64), part_crc32s)
             told = dict(zip(answer.rows.tolist(), self._told(snapshot, answer, near, query_regions), strict=True))
@@ -230,7 +230,7 @@ class Searcher:
         return matches
 
     def _told(
-        self, snapshot: Snapshot, answer: Ranked, near: Judged, query_regions: Sequence[Region | None]
+        self, snapshot: Searched, answer: Ranked, near: Judged, query_regions: Sequence[Region | None]
     ) -> Iterator["_Told"]:
         """What is told of each row of an answer beside its image."""
         probable = self._curves.probabilities(near, snapshot.live.size)
@@ -273,12 +273,3 @@ class _Told:
     copy_probability: float = math.nan
     region: Region | None = None
     query_region: Region | None = None
-
-
-def _part_crc32s(snapshot: Snapshot, part_rows: Rows) -> dict[int, int]:
-    """The checksums of these rows of parts, by row, as the catalog has them now; -1 is none."""
-    state, wanted = snapshot.state.regions, part_rows[part_rows >= 0].tolist()
-    if state is None or not wanted:
-        return {}
-    known = snapshot.catalog.regions.crc32s(state, wanted)
-    return {row: known[row] for row in wanted if row in known}

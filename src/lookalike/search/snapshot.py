@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,6 +27,7 @@ from lookalike.storage.mapped_vectors import MappedVectors
 from lookalike.storage.records import RegionState, State, StoredGeneration
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vector_tables import VectorTable, tables_of
+from lookalike.storage.vectors import StoredVectors
 from lookalike.system import forks
 
 _FILTERS = 32  # the row sets that a snapshot keeps
@@ -68,6 +69,26 @@ class Snapshot(SearchableVectors):
             while len(self._filtered) > _FILTERS:
                 self._filtered.popitem(last=False)
         return row_set
+
+    def read_checked(self, rows: Rows) -> StoredVectors:
+        """The vectors of rows, half precision (n, dim), each compared with its checksum in the catalog.
+
+        Raises:
+            CorruptError: one is damaged.
+        """
+        return checksums.read_checked(self.catalog, self.vectors, rows)
+
+    def check_rows(self, crc32s: Mapping[int, int]) -> None:
+        """Raises CorruptError unless the checksums of rows are the expected ones."""
+        checksums.check_rows(self.vectors, np.array([*crc32s], np.int64), crc32s)
+
+    def part_crc32s(self, part_rows: Rows) -> dict[int, int]:
+        """The checksums of these rows of parts, by row, as the catalog has them now; -1 is none."""
+        state, wanted = self.state.regions, part_rows[part_rows >= 0].tolist()
+        if state is None or not wanted:
+            return {}
+        known = self.catalog.regions.crc32s(state, wanted)
+        return {row: known[row] for row in wanted if row in known}
 
 
 class Snapshots:
@@ -128,6 +149,12 @@ class Snapshots:
             if regions and not (newest.regions and self._has_its_regions(newest)):
                 return None
             return newest if not augmented or self._has_its_augmented(newest) else None
+
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Keeps writers from committing, and tells whether the files of the newest state are open."""
+        with self.catalog.reading() as state:
+            yield self.is_loaded(state)
 
     def index_card(self) -> Generation | None:
         """What is known of the index, without reading it; None if there is none.

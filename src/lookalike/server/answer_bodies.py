@@ -1,6 +1,6 @@
 """The JSON that clients get, with what each member means; OpenAPI's description is made of it and bodies.py."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, Field
 
@@ -68,10 +68,17 @@ class FoldedMatch(Found):
     copies: list[Found] = Field([], description="Copies of it, if the answer is folded and there are any.")
 
 
+MissingShards: TypeAlias = Annotated[
+    list[str],
+    Field(description="Of many collections as one, those that could not be asked; left out without any."),
+]
+
+
 class SearchAnswer(BaseModel):
     """The matches, best first, and the time of each step in milliseconds, waiting included."""
 
     matches: list[FoldedMatch]
+    missing_shards: MissingShards = []
     took_ms: dict[str, float] = Field(examples=[{"encode": 21.4, "search": 1.2, "total": 22.9}])
 
 
@@ -79,6 +86,7 @@ class BatchItem(BaseModel):
     """The answer to one query of several: matches, or the problem with it."""
 
     matches: list[FoldedMatch]
+    missing_shards: MissingShards = []
     problem: dict[str, Any] | None = None
 
 

@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lookalike.collection.collection import Collection
+from lookalike.display.text import without_surrogates
 from lookalike.errors import LookalikeError, NoImageError
 from lookalike.filters import Where, parse
 from lookalike.images.region import Region, cut
-from lookalike.results import Match
+from lookalike.results import Matches
 from lookalike.search.options import SearchKeywords
 from lookalike.search.terms import Term
 from lookalike.server import answer_bodies, bodies, descriptions, problems
@@ -99,8 +100,7 @@ async def search(request: Request, service: TheService) -> Response:
         service.encoding.refuse_if_full()
         with steps.timed("receive"):
             wanted = await _of_image(request, service)
-    matches = await found(service, wanted, steps)
-    return answer({"matches": matches, "took_ms": steps.total()})
+    return answer({**await found(service, wanted, steps), "took_ms": steps.total()})
 
 
 @router.post(
@@ -122,18 +122,18 @@ async def search_batch(request: Request, service: TheService) -> Response:
     return answer({"answers": answers, "took_ms": steps.total()})
 
 
-async def found(service: Service, wanted: Wanted, steps: Steps) -> list[dict[str, Any]]:
-    """The matches of a search, as the API shows them.
+async def found(service: Service, wanted: Wanted, steps: Steps) -> dict[str, Any]:
+    """The matches of a search, as the API shows them, and the shards that could not be asked, if there are any.
 
     What has to be encoded is searched for at once on the same thread: to hand it to another one takes as long as many a
     search.
     """
     lane = service.encoding if wanted.needs_encoder else service.searching
 
-    async def with_collection(collection: Collection) -> tuple[Sequence[Match], Groups]:
+    async def with_collection(collection: Collection) -> tuple[Matches, Groups]:
         begun = time.perf_counter()
 
-        def work() -> tuple[Sequence[Match], Groups]:
+        def work() -> tuple[Matches, Groups]:
             return _encoded_and_searched(collection, wanted, steps, begun), service.groups.of(collection)
 
         return await lane.run(work)
@@ -142,13 +142,14 @@ async def found(service: Service, wanted: Wanted, steps: Steps) -> list[dict[str
         matches, groups = await service.live.use(with_collection)
     except NoImageError as error:
         raise problems.of_example(error) from error
-    return [match_members(match, groups) for match in matches]
+    members = {"matches": [match_members(match, groups) for match in matches]}
+    missing = [without_surrogates(name) for name in matches.missing_shards]
+    return {**members, "missing_shards": missing} if missing else members
 
 
 async def _answered(service: Service, query: bodies.Search, steps: Steps) -> dict[str, Any]:
     try:
-        matches = await found(service, _of_json(service, query), steps)
-        return {"matches": matches, "problem": None}
+        return {**await found(service, _of_json(service, query), steps), "problem": None}
     except LookalikeError as error:
         problem = problems.of_error(error)
     except problems.ProblemError as refused:
@@ -158,7 +159,7 @@ async def _answered(service: Service, query: bodies.Search, steps: Steps) -> dic
     return {"matches": [], "problem": problem.as_dict()}
 
 
-def _encoded_and_searched(collection: Collection, wanted: Wanted, steps: Steps, begun: float) -> Sequence[Match]:
+def _encoded_and_searched(collection: Collection, wanted: Wanted, steps: Steps, begun: float) -> Matches:
     if not wanted.needs_encoder:
         with steps.timed("search", since_s=begun):
             return _searched(collection, wanted.terms, wanted.options)
@@ -168,7 +169,7 @@ def _encoded_and_searched(collection: Collection, wanted: Wanted, steps: Steps, 
         return _searched(collection, terms, wanted.options)
 
 
-def _searched(collection: Collection, terms: Sequence[Term], options: SearchKeywords) -> Sequence[Match]:
+def _searched(collection: Collection, terms: Sequence[Term], options: SearchKeywords) -> Matches:
     if len(terms) == 1 and terms[0].id is not None and terms[0].weight > 0:
         return collection.search_id(terms[0].id, **options)  # finds the same in one look at the catalog instead of two
     return collection.search_terms(terms, **options)

@@ -250,6 +250,12 @@ class Catalog(BrowsedImages):
         with self.reading() as state:
             return state
 
+    def is_at(self, state: State) -> bool:
+        """Whether a state is still the newest one; this is quicker than to read it."""
+        with self._database.connection() as connection:
+            commit = connection.execute("SELECT count, token FROM changes").fetchone()
+            return (*commit, self._database.replacements) == (state.changes, state.token, state.replacements)
+
     def _state(self, connection: Connection) -> State:
         commit = *connection.execute("SELECT count, token FROM changes").fetchone(), self._database.replacements
         known, key = self._newest, (*commit, connection.total_changes)

@@ -106,7 +106,7 @@ def read(directory: Path, name: str = layout.MANIFEST) -> Manifest:
     path = directory / name
     try:
         facts = json.loads(files.read(path, max_bytes=_MAX_BYTES))
-        if (found := _whole(facts, "format")) > _FORMAT:
+        if (found := whole(facts, "format")) > _FORMAT:
             raise IncompatibleError(
                 f"{path}: it has format {found} and this Lookalike knows up to {_FORMAT}; upgrade Lookalike"
             )
@@ -119,16 +119,20 @@ def _from_facts(facts: Mapping[str, Any], directory: Path) -> Manifest:
     """The manifest of a collection; raises ValueError for what Lookalike does not write."""
     if (facts["format"], facts["dtype"]) != (_FORMAT, _DTYPE):
         raise ValueError("it has an unknown layout")
-    model, precision, fingerprint = (_text(facts, name) for name in ("model", "precision", "fingerprint"))
-    dim, source = _whole(facts, "dim"), _text(facts, "source") if "source" in facts else None
-    if not 1 <= dim <= MAX_DIM:
-        raise ValueError(f"dim is {dim}, not from 1 to {MAX_DIM:,}")
     data = facts.get("data")
     if data is not None and not layout.is_data(data):
         raise ValueError("it names a directory that is not Lookalike's")
     catalog = _text(facts, "catalog") if "catalog" in facts else None
-    made_by = Identity(model, precision, fingerprint, dim, source)
-    return Manifest(made_by, _folder(facts["folder"], directory), data, catalog)
+    return Manifest(identity(facts), _folder(facts["folder"], directory), data, catalog)
+
+
+def identity(facts: Mapping[str, Any]) -> Identity:
+    """The encoder that JSON names; raises ValueError for what Lookalike does not write."""
+    model, precision, fingerprint = (_text(facts, name) for name in ("model", "precision", "fingerprint"))
+    dim, source = whole(facts, "dim"), _text(facts, "source") if "source" in facts else None
+    if not 1 <= dim <= MAX_DIM:
+        raise ValueError(f"dim is {dim}, not from 1 to {MAX_DIM:,}")
+    return Identity(model, precision, fingerprint, dim, source)
 
 
 def _folder(written: Any, directory: Path) -> Path:
@@ -139,7 +143,8 @@ def _folder(written: Any, directory: Path) -> Path:
     return Path(written)
 
 
-def _whole(facts: Mapping[str, Any], name: str) -> int:
+def whole(facts: Mapping[str, Any], name: str) -> int:
+    """A whole number of a manifest; raises ValueError for anything else."""
     if type(facts[name]) is not int:  # a bool is an int, too
         raise ValueError(f"{name} is not a whole number")
     return int(facts[name])

@@ -4,7 +4,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import faiss
 import numpy as np
@@ -22,6 +22,20 @@ _BETWEEN_ATTEMPTS_S = 0.01
 # From so many queries on, they are compared as a matrix: each stored number is then converted only once.
 _MANY = 32
 _BLOCK_VALUES = 16_000_000  # numbers converted at a time: 64 MB in single precision
+
+
+class ExactVectors(Protocol):
+    """Stored vectors that can be read, and searched exactly; see `MappedVectors`, which are those of a file."""
+
+    @property
+    def path(self) -> Path:
+        """Where they are."""
+
+    def stored(self, rows: Rows) -> StoredVectors:
+        """A copy of these rows, half precision, (n, dim)."""
+
+    def search(self, queries: Vectors, k: int, row_set: RowSet) -> tuple[Vectors, Rows]:
+        """Finds the k rows with the largest inner product for each query, best first."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from lookalike.filters import Value, is_value
 from lookalike.images import revisions
@@ -325,6 +325,18 @@ class Totals:
     missing: int
 
 
+class CommittedState(Protocol):
+    """What a commit says of the files; see `State`, which is that of one collection. States can be compared."""
+
+    @property
+    def files(self) -> tuple[object, ...]:
+        """Which files these are."""
+
+    @property
+    def count(self) -> int:
+        """The number of committed rows of vectors."""
+
+
 @dataclass(frozen=True)
 class NamedRows:
     """What one committed state says of some rows.
@@ -335,6 +347,6 @@ class NamedRows:
         crc32s: the checksums of their vectors, by row.
     """
 
-    state: State
+    state: CommittedState
     images: list[StoredImage]
     crc32s: Mapping[int, int]

@@ -72,6 +72,11 @@ def faiss_threads(most: int) -> Iterator[None]:
         faiss.omp_set_num_threads(threads)
 
 
+def use_one_faiss_thread() -> None:
+    """Has FAISS use one thread for whatever this thread asks of it from now on."""
+    faiss.omp_set_num_threads(1)
+
+
 # The layout of the file
 
 

@@ -1,0 +1,80 @@
+"""Opens what is at a path: a collection, or a directory of many."""
+
+import os
+from functools import partial as bound
+from pathlib import Path
+from typing import Unpack, cast
+
+from lookalike import arguments, encoders
+from lookalike.cluster import manifest as manifests
+from lookalike.cluster.collection import ShardedCollection
+from lookalike.cluster.shards import Shards
+from lookalike.collection import compatibility
+from lookalike.collection import opening as collections
+from lookalike.collection.collection import Collection
+from lookalike.collection.encoder import CollectionEncoder
+from lookalike.collection.encoder_choice import EncoderChoice, check_options, max_pixels
+from lookalike.encoders import Encoder
+from lookalike.errors import NoCollectionError
+from lookalike.index.policies import DEFAULT, Policies
+from lookalike.storage.manifest import Manifest
+
+
+def open(  # noqa: A001
+    path: str | os.PathLike[str],
+    *,
+    policies: Policies = DEFAULT,
+    partial: bool = False,
+    **choice: Unpack[EncoderChoice],
+) -> Collection:
+    """Opens the collection of a folder, or the collection in a directory of its own, or a directory of many.
+
+    If its model is not available here, everything that needs no model can still be done with it.
+
+    Args:
+        path: the folder that was indexed, or the collection's directory itself; or that of a sharded collection, see
+            `combine`. That is a `ShardedCollection`, which has the same methods.
+        policies: when its index is built and how it is measured.
+        partial: of a sharded collection, goes on without shards that cannot be used, which `Matches.missing_shards`
+            names. By default they are an error.
+        choice: `model`, `precision` and `encoder` that the collection must have been made with, by default whichever it
+            was; and `device` and `max_pixels`, see `EncoderChoice`.
+
+    Raises:
+        NoCollectionError: there is none.
+        IncompatibleError: another encoder or another version of it made the collection, or a newer Lookalike.
+        CorruptError: one of its files is damaged.
+    """
+    directory = arguments.path(path, "path")
+    if not manifests.is_there(directory):
+        arguments.flag(partial, "partial")
+        return collections.open(path, policies=policies, **choice)
+    return cast("Collection", open_sharded(directory, policies, choice, partial=partial))
+
+
+def open_sharded(directory: Path, policies: Policies, choice: EncoderChoice, *, partial: bool) -> ShardedCollection:
+    """Opens a directory of many collections; see `open`."""
+    check_options(policies, choice)
+    directory, partial = directory.resolve(), arguments.flag(partial, "partial")
+    manifest = manifests.read(directory)
+    as_one = Manifest(manifest.made_by, manifest.folder)
+    compatibility.check_choice(directory, as_one, choice)
+    encoder = choice.get("encoder")
+    checked = encoders.checked_encoder(encoder) if encoder is not None else None
+    own = CollectionEncoder(directory, as_one, checked, choice.get("device", "auto"), max_pixels(choice))
+    shards = Shards(directory, manifest, bound(_opened, policies=policies, choice=choice), partial=partial)
+    return ShardedCollection(directory, manifest, shards, own, policies)
+
+
+def reopened(
+    directory: Path, policies: Policies, encoder: Encoder | None, device: str, max_pixels: int, partial: bool
+) -> ShardedCollection:
+    """Opens a sharded collection that was pickled."""
+    if not manifests.is_there(directory):
+        raise NoCollectionError(f"{directory}: there is no collection")
+    choice: EncoderChoice = {"encoder": encoder, "device": device, "max_pixels": max_pixels}
+    return open_sharded(directory, policies, choice, partial=partial)
+
+
+def _opened(place: Path, policies: Policies, choice: EncoderChoice) -> Collection:
+    return collections.open(place, policies=policies, **choice)
