@@ -79,6 +79,10 @@ class Collection(Searchable, Uploadable, Reviewable):
         sources.allow_urls()
         Uploadable.__init__(self, manifest, self._catalog, access, sources, encoder)
 
+    def share_encoder(self, other: "Collection") -> None:
+        """Uses the encoder that another collection of the same model has loaded, so that it is loaded once."""
+        self._encoder.take_from(other._encoder)
+
     def __len__(self) -> int:
         """The number of images."""
         return self._catalog.totals().images

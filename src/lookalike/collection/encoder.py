@@ -49,6 +49,11 @@ class CollectionEncoder:
             ) from error
         return self.options
 
+    def take_from(self, other: "CollectionEncoder") -> None:
+        """Uses what another one has loaded, if both are of the same model and device, instead of loading it again."""
+        if (other._manifest.made_by, other._device) == (self._manifest.made_by, self._device):
+            self._loaded = other._loaded
+
     @property
     def options(self) -> tuple[Encoder | None, str, int]:
         """What it was made of: the encoder, if it was given as an object, the device, and the limit of pixels."""
