@@ -12,6 +12,7 @@ import click
 import lookalike
 from lookalike.cli import exit_codes, locate, nested, options, output, progress, reindexing, reports
 from lookalike.cli.lists import NamedSources, named_sources
+from lookalike.cli.on_cluster import index_on_cluster
 from lookalike.display.text import safe_text
 from lookalike.errors import UsageError
 
@@ -32,6 +33,8 @@ _HEADINGS = {
         "--max-pixels",
         "--regions",
         "--region-count",
+        "--ray",
+        "--ray-gpus",
     ),
     "Outcome": ("--skip-duplicates", "--prune", "--strict", "--json"),
 }
@@ -64,6 +67,8 @@ _HEADINGS = {
 @options.max_pixels
 @options.regions
 @options.region_count
+@click.option("--ray", metavar="ADDRESS", help="Index archives on a Ray cluster, each into a collection; or local.")
+@click.option("--ray-gpus", default=0.0, metavar="SHARE", help="GPUs for each worker of the cluster, such as 0.25.")
 @click.option("--skip-duplicates", is_flag=True, help="Leave out new images that are copies, edited or not.")
 @click.option("--prune", is_flag=True, help="Forget missing images, unless a drive may be away.")
 @click.option("--strict", is_flag=True, help="Exit code 3 if any file was left out.")
@@ -85,6 +90,8 @@ def index(
     strict: bool,
     trust: bool,
     threads: int | None,
+    ray: str | None,
+    ray_gpus: float,
     as_json: bool,
     **choice: Any,
 ) -> int:
@@ -100,8 +107,28 @@ def index(
     Left out are hidden files and folders, symbolic links to folders, thumbnails and waste of network drives and systems
     (@eaDir, #recycle, $RECYCLE.BIN, lost+found and the like), Lookalike's own contact sheets, and what --exclude names,
     now or earlier.
+
+    A FILE may be an archive of images: a tar file (.tar, .tar.gz) as WebDataset writes it, or a Parquet file as Hugging
+    Face's datasets write it. Its images are read where they are. FOLDER and FILE may be behind a URL, such as
+    s3://bucket/{000..127}.tar. A LIST may be a table (.csv, .tsv, .jsonl, .parquet): other columns are attributes.
+
+    With --ray, workers of a Ray cluster make a collection of each archive, or of 10,000 files of a list, in the
+    directory that -c names, and these are searched as one. A run that was stopped is carried on by the same command.
     """
     named = named_sources(paths, lists, null=null)
+    if ray is not None:
+        refused = {
+            "--exclude": exclude,
+            "--include": include,
+            "--trust": trust,
+            "--take-over": take_over,
+            "--reindex": reindex,
+            "--regions": regions or region_count,
+            "--skip-duplicates": skip_duplicates,
+            "--prune": prune,
+        }
+        how: dict[str, Any] = {"threads": threads, "gpus": ray_gpus, "as_json": as_json, "strict": strict}
+        return index_on_cluster(ray, named, directory, refused, **how, **choice)
     place = locate.place_to_index(named.paths, directory, has_lists=named.has_lists)
     change = _change_of_model(place, named, choice, reindex=reindex) if place else None
     parts = _region_count(regions, region_count)

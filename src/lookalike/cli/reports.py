@@ -47,7 +47,7 @@ def print_report(report: "Report", collection: "Collection", *, as_json: bool) -
         skipped = [skip_as_dict(skip) for skip in report.skipped]
         print_json({**counts, "skipped": skipped, "images": len(collection), "collection": str(collection.directory)})
         return
-    _warn_of(report.skipped)
+    warn_of_skipped(report.skipped)
     if any("max_pixels=" in skip.reason for skip in report.skipped):
         note("Images over the limit of memory are indexed with a higher --max-pixels.")
     names = ("added", "updated", "renamed", "returned", "reencoded", "unchanged", "missing", "excluded")
@@ -376,7 +376,8 @@ def _plain(plan: "Plan") -> dict[str, Any]:
     return facts
 
 
-def _warn_of(skipped: Sequence["Skipped"]) -> None:
+def warn_of_skipped(skipped: Sequence["Skipped"]) -> None:
+    """Names the first of the files that were skipped."""
     for skip in skipped[:_SHOWN_SKIPS]:
         note(f"skipped {safe_text(skip.path)}: {safe_text(skip.reason)}")
     if len(skipped) > _SHOWN_SKIPS:

@@ -1,6 +1,7 @@
 """Divides what is to be indexed among the workers of a cluster, and makes one collection of theirs."""
 
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,16 +36,18 @@ class ClusterReport:
     """What a run on a cluster has done.
 
     Attributes:
-        report: of all parts together; its seconds are those of the whole run.
+        report: of all parts together.
         parts: the number of parts.
         failed: those of them that have to be done again.
         workers: how many there were.
+        seconds: how long it took; those of `report` are of all workers together.
     """
 
     report: Report
     parts: int
     failed: tuple[FailedPart, ...]
     workers: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ def index_on_cluster(
     top, resources = _made(arguments.path(directory, "directory")), _resources(cpus, gpus)
     if choice.get("encoder") is not None:
         raise UsageError("encoder: workers load a model by its name; import it on all machines, and give model=")
+    start = time.monotonic()
     compatibility.new_identity(choice)  # a model that is not there is no error of each part
     with lock.locked(top):
         remove_begun(top)
@@ -105,7 +109,7 @@ def index_on_cluster(
             told = arguments.callback(progress, "progress") or (lambda _: None)
             outcomes = _followed(Fleet(ray, job, resources, count), parts, told)
         _combine(top)
-    return _report(outcomes, count)
+    return _report(outcomes, count, time.monotonic() - start)
 
 
 def _followed(fleet: Fleet, parts: Sequence[Part], progress: Callable[[ClusterProgress], None]) -> list[Outcome]:
@@ -127,11 +131,11 @@ def _files(report: Report) -> int:
     return sum(counts) + len(report.skipped)
 
 
-def _report(outcomes: Sequence[Outcome], count: int) -> ClusterReport:
+def _report(outcomes: Sequence[Outcome], count: int, seconds: float) -> ClusterReport:
     reports = [each.report for each in outcomes if each.report]
     failed = tuple(FailedPart(each.part.said, each.reason) for each in outcomes if each.report is None)
     whole = combined(reports) if reports else Report()
-    return ClusterReport(whole, len(outcomes), failed, count)
+    return ClusterReport(whole, len(outcomes), failed, count, seconds)
 
 
 def _combine(top: Path) -> None:

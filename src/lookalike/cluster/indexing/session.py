@@ -31,11 +31,11 @@ def connected(address: str) -> Iterator[Any]:
     if ray.is_initialized():
         raise UsageError("Ray is in use in this process already; index from a process of its own")
     with _environment(address):
+        where: dict[str, Any] = {"address": address}
+        if address == LOCAL:
+            where = {"num_cpus": cores(), "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         try:
-            if address == LOCAL:
-                ray.init(num_cpus=cores(), include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-            else:
-                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            ray.init(**where, log_to_driver=False, logging_level="ERROR")
         except Exception as error:  # Ray raises all kinds
             raise UsageError(f"{address}: no Ray cluster that lets us in: {_first_line(error)}") from error
         try:
@@ -83,10 +83,11 @@ def _environment(address: str) -> Iterator[None]:
 
 def _forget_cached() -> None:
     """Has Ray read its token and its settings again, which it keeps for the process."""
-    from ray import _raylet
+    import ray
 
-    _raylet.Config.initialize("")
-    _raylet.AuthenticationTokenLoader.instance().reset_cache()
+    own: Any = ray._raylet  # Ray has no public way
+    own.Config.initialize("")
+    own.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,0 +1,192 @@
+"""Indexing on a Ray cluster of this machine: the same images as one process, whatever is killed meanwhile."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lookalike
+from tests.support.pictures import picture
+from tests.support.ray_cluster import RayCluster, ray_cluster, wait_until
+from tests.support.shards import png, write_parquet, write_tar
+
+pytestmark = [
+    pytest.mark.skipif(find_spec("ray") is None or find_spec("pyarrow") is None, reason="ray is not installed"),
+    pytest.mark.timeout(900),
+]
+PER_SHARD = 24
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    with ray_cluster() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight archives and eight Parquet files, of 24 pictures each, of which some are the same bytes."""
+    here = tmp_path_factory.mktemp("lake")
+    for shard in range(8):
+        numbers = [PER_SHARD * shard + number for number in range(PER_SHARD)]
+        write_tar(here / f"{shard:03}.tar", {f"cat{number % 3}/{number:04}.png": png(number) for number in numbers})
+        images = [{"bytes": png(1000 * (number % 5 > 0) + number), "path": None} for number in numbers]
+        write_parquet(here / f"{shard:03}.parquet", {"image": images, "n": numbers}, row_group_size=10)
+    return here
+
+
+def shards(lake: Path) -> list[str]:
+    return sorted(map(str, lake.iterdir()))
+
+
+def command(cluster: RayCluster, sources: list[str], big: Path, **environment: str) -> "subprocess.Popen[str]":
+    """`lookalike index --ray` in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "lookalike", "index", "--ray", cluster.address, *sources, "-c", str(big), "--json"],
+        env={**cluster.environment, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(process: "subprocess.Popen[str]") -> tuple[int, dict[str, Any], str]:
+    out, err = process.communicate(timeout=600)
+    assert "Traceback" not in err
+    return process.returncode, json.loads(out) if out else {}, err
+
+
+@pytest.fixture(scope="module")
+def alone(lake: Path) -> dict[str, Any]:
+    """What one process makes of the same images: answers by key, and the number of images."""
+    with lookalike.create(lake, directory=lake.with_name("alone")) as collection:
+        collection.add(shards(lake))
+        return facts(collection)
+
+
+def facts(collection: lookalike.Collection) -> dict[str, Any]:
+    """All images by their keys, with labels and attributes, and their scores for some queries."""
+    found = [collection.search(picture(seed), k=1000) for seed in (3, 500, 1003, 7777)]
+    return {
+        "images": {match.key: (match.label, dict(match.attributes)) for match in found[0]},
+        "answers": [{match.key: match.score for match in matches} for matches in found],
+    }
+
+
+def check_same(big: Path, alone: dict[str, Any]) -> None:
+    with lookalike.open(big) as collection:
+        found = facts(collection)
+        assert len(collection) == len(alone["images"]) == 16 * PER_SHARD
+    assert found["images"] == alone["images"]
+    for ours, theirs in zip(found["answers"], alone["answers"], strict=True):
+        assert ours.keys() == theirs.keys()
+        assert np.allclose([ours[key] for key in theirs], [*theirs.values()], atol=1e-3)
+    assert [name for name in os.listdir(big) if name.startswith(".begun-")] == []
+
+
+def test_a_cluster_finds_what_one_process_does(
+    cluster: RayCluster, lake: Path, alone: dict[str, Any], tmp_path: Path
+) -> None:
+    code, report, err = finished(command(cluster, shards(lake), tmp_path / "big"))
+    assert (code, report["added"], report["failed"], report["workers"]) == (0, 16 * PER_SHARD, [], 2), err
+    check_same(tmp_path / "big", alone)
+    code, report, err = finished(command(cluster, shards(lake), tmp_path / "big"))
+    assert (code, report["added"], report["unchanged"]) == (0, 0, 16 * PER_SHARD), err
+    check_same(tmp_path / "big", alone)
+
+
+def test_killed_workers_are_replaced(cluster: RayCluster, lake: Path, alone: dict[str, Any], tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    process = command(cluster, shards(lake), big)
+    for _ in range(2):
+        wait_until(lambda: begun(big) or process.poll() is not None)
+        assert cluster.kill_workers() or process.poll() is not None
+    code, report, err = finished(process)
+    assert (code, report["failed"]) == (0, []), err
+    check_same(big, alone)
+
+
+def test_a_killed_driver_is_carried_on(cluster: RayCluster, lake: Path, alone: dict[str, Any], tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    process = command(cluster, shards(lake), big)
+    wait_until(lambda: len(there(big)) >= 3 or process.poll() is not None)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    code, report, err = finished(command(cluster, shards(lake), big))
+    assert (code, report["failed"]) == (0, []), err
+    assert report["unchanged"] >= 3 * PER_SHARD
+    check_same(big, alone)
+
+
+def test_poisoned_archives_are_named_and_the_others_are_there(cluster: RayCluster, lake: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.tar").write_bytes(b"no archive" * 1000)
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1" + bytes(1000))
+    big = tmp_path / "big"
+    (big / "001.tar-x").mkdir(parents=True)
+    sources = [*shards(lake)[:2], str(tmp_path / "bad.tar"), str(tmp_path / "bad.parquet")]
+    code, report, err = finished(command(cluster, sources, big))
+    assert report["added"] == 2 * PER_SHARD, err
+    reasons = {each["path"]: each["reason"] for each in report["skipped"]}
+    assert reasons[f"{tmp_path}/bad.tar#"].startswith(("not a tar archive", "damaged"))
+    assert reasons[f"{tmp_path}/bad.parquet#"].startswith("cannot be read as Parquet")
+    assert code == 0
+
+
+def test_a_wrong_token_is_refused(cluster: RayCluster, lake: Path, tmp_path: Path) -> None:
+    code, report, err = finished(command(cluster, shards(lake)[:1], tmp_path / "big", RAY_AUTH_TOKEN="w" * 64))
+    assert (code, report) == (2, {})
+    assert "no Ray cluster that lets us in" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ray", "local", "a.tar"], "name the directory for the collections with -c"),
+        (["--ray", "local", "folder", "-c", "big"], "no file; name archives"),
+        (["--ray", "local", "a.png", "-c", "big"], "no archive"),
+        (["--ray", "local", "a.tar", "a.tar", "-c", "big"], "named twice"),
+        (["--ray", "local", "a.tar", "-c", "big", "--prune"], "--prune: not with --ray"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_a_cluster_is_asked(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    write_tar(tmp_path / "a.tar", {"a.png": png(0)})
+    (tmp_path / "a.png").write_bytes(png(0))
+    (tmp_path / "folder").mkdir()
+    process = subprocess.run(
+        [sys.executable, "-m", "lookalike", "index", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 2
+    assert message in process.stderr
+
+
+def test_a_killed_node_is_done_without(cluster: RayCluster, lake: Path, alone: dict[str, Any], tmp_path: Path) -> None:
+    """It is the last one, since the cluster has one node less from then on."""
+    big = tmp_path / "big"
+    process = command(cluster, shards(lake), big)
+    wait_until(lambda: begun(big) or process.poll() is not None)
+    cluster.kill_node()
+    code, report, err = finished(process)
+    assert (code, report["failed"]) == (0, []), err
+    check_same(big, alone)
+
+
+def begun(big: Path) -> list[str]:
+    return [name for name in os.listdir(big) if name.startswith(".begun-")] if big.exists() else []
+
+
+def there(big: Path) -> list[str]:
+    return [path.parent.name for path in big.glob("*/collection.json") if not path.parent.name.startswith(".")]
