@@ -20,6 +20,7 @@ from lookalike.system.worker import EndedError
 HINTS: list[tuple[Hint, str]] = [
     (Hint("create", {"path": "photos"}), "lookalike.create('photos')"),
     (Hint("maintain", {"path": "photos"}), "lookalike.open('photos').maintain()"),
+    (Hint("open_shard", {"path": "big/a"}), "lookalike.open('big/a')"),
     (
         Hint("keep_regions", {"path": "photos"}),
         "c = lookalike.open('photos'); c.keep_regions(9); c.update()",

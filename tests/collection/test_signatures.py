@@ -22,6 +22,8 @@ from lookalike.encoders import registry
 from lookalike.errors import UsageError
 from lookalike.evaluation.model_comparison import compare
 from lookalike.importers.base import ImportedNetwork
+from lookalike.index.faiss_index import Index
+from lookalike.index.options import BuildOptions
 from lookalike.index.policies import QueryCounts
 from lookalike.search.options import SearchKeywords
 from tests.support.pictures import ColourEncoder, picture
@@ -50,7 +52,7 @@ NOT_CALLED = {
     *("AttributesReport", "BuildProgress", "Evaluation", "Generation", "Info", "MadeOf"),
     *("Facets", "IndexedImage", "Original", "ValueCount", "ServiceInfo", "ServiceLimits"),
     *("Maintenance", "Match", "Matches", "Missing", "Progress", "Report", "Skipped", "Hint"),
-    *("Encoder", "TextEncoder", "ImageSource", "Collection"),
+    *("Encoder", "TextEncoder", "ImageSource", "Collection", "ShardedCollection"),
     *("Copy", "CopyGroup", "Duplicates"),
     *("ActedOn", "ActionPlan", "ActionReport", "ActionRun", "PlannedAction", "UndoReport", "Untouched"),
 }
@@ -83,6 +85,7 @@ def calls(photos: Collection, folder: Path, tmp_path: Path) -> dict[str, Call]:
     singly = {
         "open": Call(lookalike.open, {"path": folder, "encoder": encoder}),
         "create": Call(lookalike.create, {"folder": tmp_path, "encoder": encoder}),
+        "combine": Call(lookalike.combine, {"directory": tmp_path, "encoder": encoder}),
         "reindex": Call(lookalike.reindex, {"path": folder, "encoder": ColourEncoder("other")}),
         "relocate": Call(lookalike.relocate, {"path": folder, "old": folder, "new": folder}),
         "FileList": Call(lookalike.FileList, {"path": "none.txt"}),
@@ -131,6 +134,7 @@ def methods(photos: Collection, folder: Path) -> dict[str, dict[str, Any]]:
         "add": {"source": folder},
         "update": {},
         "duplicates": {},
+        "build_on": {"trained": object.__new__(Index), "options": BuildOptions()},
         "exclude": {"globs": []},
         "keep_regions": {"count": 0},
         "keep_augmented": {},

@@ -281,7 +281,7 @@ def print_info(info: "Info", *, as_json: bool) -> None:
         "images": f"{info.images:,}",
         "vectors": f"{info.vectors:,}" + (f", {info.dead:,} of them of deleted images" if info.dead else ""),
         "missing": f"{info.missing:,}" + (", see: lookalike info --missing" if info.missing else ""),
-        "made of": sources_text(info),
+        "made of": "its shards" if info.shards else sources_text(info),
         "skipped": f"{info.skipped:,}" + (", see: lookalike info --skipped" if info.skipped else ""),
         "index": info.index.spec if info.index else "none: every search compares with every vector",
     }

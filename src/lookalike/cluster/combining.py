@@ -12,7 +12,7 @@ from lookalike.cluster.manifest import NamedShard, ShardsManifest
 from lookalike.cluster.numbering import MOST_SHARDS
 from lookalike.cluster.opening import open_sharded
 from lookalike.collection.below import collections_below
-from lookalike.collection.encoder_choice import EncoderChoice
+from lookalike.collection.encoder_choice import EncoderChoice, check_options
 from lookalike.errors import Hint, IncompatibleError, NoCollectionError, UsageError
 from lookalike.index.policies import DEFAULT, Policies
 from lookalike.storage import layout
@@ -46,6 +46,7 @@ def combine(
         StorageError: the manifest cannot be written.
     """
     top = arguments.path(directory, "directory").resolve()
+    check_options(policies, choice)
     given = [arguments.path(each, "collections") for each in arguments.several(collections, "collections")]
     if not top.is_dir():
         raise UsageError(f"{directory}: there is no such directory")

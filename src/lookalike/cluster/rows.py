@@ -4,6 +4,7 @@ It belongs to one state of the shards: when one of them grows, the rows of those
 within a search do they mean anything.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from lookalike.storage.rows import NO_ROWS, Rows, RowSet
 
+_FEW = 64  # rows
+
 
 class Bases:
     """Where the rows of each shard begin."""
@@ -19,7 +22,8 @@ class Bases:
     def __init__(self, counts: Sequence[int]) -> None:
         """`counts` has the number of rows of each shard."""
         self.starts = np.array([0, *accumulate(counts)], np.int64)
-        self.count = int(self.starts[-1])
+        self._starts: list[int] = self.starts.tolist()
+        self.count = self._starts[-1]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Bases) and np.array_equal(self.starts, other.starts)
@@ -34,10 +38,22 @@ class Bases:
 
     def split(self, rows: Rows) -> Iterator[tuple[int, Rows, Rows]]:
         """For each shard that some of these rows are in: its place, their positions, and their rows in it."""
+        if len(rows) <= _FEW:
+            yield from self._split_few(rows.tolist())
+            return
         shards = self.shards_of(rows)
         for place in np.unique(shards).tolist():
             positions = np.flatnonzero(shards == place)
             yield place, positions, rows[positions] - self.starts[place]
+
+    def _split_few(self, rows: list[int]) -> Iterator[tuple[int, Rows, Rows]]:
+        """The same without NumPy, whose calls would take longer than all the work."""
+        found: dict[int, list[int]] = {}
+        for position, row in enumerate(rows):
+            found.setdefault(bisect_right(self._starts, row) - 1, []).append(position)
+        for place, positions in sorted(found.items()):
+            start = self._starts[place]
+            yield place, np.array(positions), np.array([rows[position] - start for position in positions])
 
     def moved(self, rows: Rows, to: "Bases") -> Rows:
         """The numbers that rows have where the shards begin elsewhere."""

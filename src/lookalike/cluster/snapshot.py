@@ -137,13 +137,11 @@ class JoinedCatalog:
         wanted = {place: local for place, _, local in self.bases.split(np.array(rows, np.int64))}
         states, images, crc32s = list[State](), list[StoredImage](), dict[int, int]()
         for place, part in enumerate(self.parts):
-            with part.shard.named():
-                own = part.shard.where(where) if where and place in wanted else None
-                if place not in wanted or (where and own is None):
-                    seen, catalog = part.snapshot.state, part.snapshot.catalog
-                    states.append(seen if catalog.is_at(seen) else catalog.state())
-                    continue
-                found = part.snapshot.catalog.named(wanted[place].tolist(), where=own, limit=limit)
+            found = _named(part, wanted[place].tolist(), where, limit) if place in wanted else None
+            if found is None:
+                seen, catalog = part.snapshot.state, part.snapshot.catalog
+                states.append(seen if catalog.is_at(seen) else catalog.state())
+                continue
             assert isinstance(found.state, State)
             states.append(found.state)
             images += [self._of_whole(place, image) for image in found.images]
@@ -181,6 +179,15 @@ class JoinedCatalog:
     def _of_whole(self, place: int, image: StoredImage) -> StoredImage:
         shard, row = self.parts[place].shard, int(self.bases.starts[place]) + image.row
         return replace(image, id=shard.id_of(image.id), key=shard.key_of(image.key), row=row)
+
+
+def _named(part: Part, rows: Sequence[int], where: Where | None, limit: int) -> NamedRows | None:
+    """The images of rows of a shard; None if a filter of the whole admits none of that."""
+    with part.shard.named():
+        own = part.shard.where(where) if where else None
+        if where and own is None:
+            return None
+        return part.snapshot.catalog.named(rows, where=own, limit=limit)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ class JoinedSnapshots:
         self._tuning = KeptTuning(directory)
         self._lock = forks.lock()
         self._newest: JoinedSnapshot | None = None
+        self._version: object = None  # of what was measured over the whole
 
     @contextmanager
     def current(self, *, regions: bool = False, augmented: bool = False) -> Iterator[JoinedSnapshot]:  # noqa: ARG002
@@ -71,11 +72,11 @@ class JoinedSnapshots:
 
     def _joined(self, parts: list[Part]) -> JoinedSnapshot:
         with self._lock:
-            newest = self._newest
-            card = self._tuning.card(parts)
-            is_same = newest is not None and newest.card == card and _are_same(newest.parts, parts)
-            if newest is None or not is_same:
+            newest, version = self._newest, self._tuning.version()
+            if newest is None or version != self._version or not _are_same(newest.parts, parts):
+                card = self._tuning.card(parts)
                 self._newest = newest = joined(self._directory, parts, self._dim, self._policy, card, newest)
+                self._version = version
             return newest
 
 

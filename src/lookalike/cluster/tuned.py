@@ -61,7 +61,7 @@ class KeptTuning:
             files.remove(self._path)
 
     def _current(self) -> tuple[Generation, Mapping[str, str]] | None:
-        if (seen := self._version()) != self._seen:
+        if (seen := self.version()) != self._seen:
             self._seen, self._kept = seen, self._read() if seen else None
         return self._kept
 
@@ -72,7 +72,7 @@ class KeptTuning:
         except (OSError, CorruptError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
-    def _version(self) -> tuple[int, int, int] | None:
+    def version(self) -> tuple[int, int, int] | None:
         """What changes whenever the file does; None if there is none."""
         try:
             status = os.lstat(self._path)
