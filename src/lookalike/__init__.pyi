@@ -30,6 +30,7 @@ from .errors import FontWarning as FontWarning
 from .errors import Hint as Hint
 from .errors import LookalikeError as LookalikeError
 from .evaluation.results import Evaluation as Evaluation
+from .exchange.export import ExportReport as ExportReport
 from .filters import Between as Between
 from .filters import Not as Not
 from .filters import Where as Where

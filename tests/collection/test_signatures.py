@@ -53,6 +53,7 @@ NOT_CALLED = {
     *("Encoder", "TextEncoder", "ImageSource", "Collection"),
     *("Copy", "CopyGroup", "Duplicates"),
     *("ActedOn", "ActionPlan", "ActionReport", "ActionRun", "PlannedAction", "UndoReport", "Untouched"),
+    "ExportReport",
 }
 NO_COPIES = Duplicates((), 0, 0)
 # Parameters that a message calls otherwise.
@@ -143,6 +144,7 @@ def methods(photos: Collection, folder: Path) -> dict[str, dict[str, Any]]:
         "build": {},
         "maintain": {},
         "maintain_apart": {"stopped": threading.Event()},
+        "export": {"paths": folder / "none.csv"},
         "count": {"where": Where()},
         "evaluate": {},
         "image": {"image_id": 1},

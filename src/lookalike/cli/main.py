@@ -14,6 +14,7 @@ from lookalike import errors
 from lookalike.cli import (
     demo,
     duplicates,
+    exchange,
     exit_codes,
     indexing,
     missing,
@@ -76,6 +77,7 @@ for _command in (
     *(indexing.index, indexing.plan, indexing.build),
     *(searching.search, duplicates.duplicates, upkeep.evaluate, tables.attributes),
     *(upkeep.info, upkeep.check, upkeep.remove, missing.prune, missing.relocate, serving.serve),
+    exchange.export,
     *(models.models, demo.demo, demo.completion),
 ):
     cli.add_command(_command)
