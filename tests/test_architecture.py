@@ -65,10 +65,11 @@ _SQLITE = (
     "carrying",
     "replacing",
     "seals",
+    "bulk",
     *("stored_regions", "stored_augmentation"),
 )
 
-_FAISS = ("vectors", "mapped_vectors", "spec", "faiss_index", "faiss_layout")
+_FAISS = ("vectors", "mapped_vectors", "spec", "faiss_index", "faiss_layout", "faiss_files")
 
 
 def test_only_few_modules_know_sqlite_and_faiss() -> None:

@@ -6,6 +6,7 @@ from .collection.browsing import Facets as Facets
 from .collection.browsing import Original as Original
 from .collection.browsing import ValueCount as ValueCount
 from .collection.collection import Collection as Collection
+from .collection.importing import import_embeddings as import_embeddings
 from .collection.info import Info as Info
 from .collection.missing import Missing as Missing
 from .collection.opening import create as create
@@ -31,6 +32,7 @@ from .errors import Hint as Hint
 from .errors import LookalikeError as LookalikeError
 from .evaluation.results import Evaluation as Evaluation
 from .exchange.export import ExportReport as ExportReport
+from .exchange.import_embeddings import ImportReport as ImportReport
 from .filters import Between as Between
 from .filters import Not as Not
 from .filters import Where as Where

@@ -53,7 +53,7 @@ NOT_CALLED = {
     *("Encoder", "TextEncoder", "ImageSource", "Collection"),
     *("Copy", "CopyGroup", "Duplicates"),
     *("ActedOn", "ActionPlan", "ActionReport", "ActionRun", "PlannedAction", "UndoReport", "Untouched"),
-    "ExportReport",
+    *("ExportReport", "ImportReport"),
 }
 NO_COPIES = Duplicates((), 0, 0)
 # Parameters that a message calls otherwise.
@@ -86,6 +86,9 @@ def calls(photos: Collection, folder: Path, tmp_path: Path) -> dict[str, Call]:
         "create": Call(lookalike.create, {"folder": tmp_path, "encoder": encoder}),
         "reindex": Call(lookalike.reindex, {"path": folder, "encoder": ColourEncoder("other")}),
         "relocate": Call(lookalike.relocate, {"path": folder, "old": folder, "new": folder}),
+        "import_embeddings": Call(
+            lookalike.import_embeddings, {"embeddings": tmp_path / "none.npy", "directory": tmp_path / "imported"}
+        ),
         "FileList": Call(lookalike.FileList, {"path": "none.txt"}),
         "Not": Call(lookalike.Not, {"values": 1}),
         "Client": Call(lookalike.Client, {"address": "http://127.0.0.1:1"}),

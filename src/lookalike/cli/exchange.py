@@ -1,12 +1,26 @@
 """The commands that take collections to other programs and back: export, import, merge, split."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lookalike.cli import locate, options, output, progress
+from lookalike.cli import exit_codes, locate, options, output, progress
 from lookalike.display.text import safe_text
+
+if TYPE_CHECKING:
+    from lookalike.exchange.import_embeddings import ImportReport
+
+_new_collection = click.option(
+    "-c",
+    "--collection",
+    "directory",
+    metavar="DIR",
+    required=True,
+    type=options.FilePath(file_okay=False),
+    help="The directory of the new collection.",
+)
 
 
 @click.command()
@@ -52,3 +66,57 @@ def export(
         return
     for path, size in report.files:
         output.say(f"{safe_text(path)}: {output.counted(report.images, 'image')}, {output.bytes_text(size)}")
+
+
+@click.command(name="import")
+@click.argument("embeddings", nargs=-1, required=True, type=options.FilePath(exists=True))
+@_new_collection
+@click.option(
+    "--folder",
+    metavar="FOLDER",
+    type=options.FilePath(exists=True, file_okay=False),
+    help="What relative paths are relative to (default: the folder that DIR is in).",
+)
+@click.option("--model", metavar="NAME", help="The model that made them, if it is here, see: lookalike models list.")
+@options.precision
+@click.option("--made-by", metavar="NAME", help="The name of the model that made them, if it is not here.")
+@click.option(
+    "--key", metavar="COLUMN", help="The column that names the images (default: image_path, url or the like)."
+)
+@click.option("--hash-files", is_flag=True, help="Read the files of the images that are there, so that they are shown.")
+@options.as_json
+def import_(embeddings: tuple[str, ...], as_json: bool, **given: Any) -> int:
+    """Make a collection of embeddings that were made elsewhere.
+
+    EMBEDDINGS are .npy files with .parquet files that describe their rows, as clip-retrieval writes them, or a folder
+    of such files; .parquet files with a column of embeddings; or a FAISS index that holds the vectors themselves. The
+    column that names the images gives their paths or URLs, the others become attributes.
+
+    With --model, searches by image and by text work; else those by id and by vector. An image is shown if its file has
+    the SHA-256 that a column sha256 says, or the one that it has now, with --hash-files.
+    """
+    import lookalike
+
+    with progress.steps("Importing") as report_progress:
+        report = lookalike.import_embeddings(embeddings, progress=report_progress, **given)
+    if as_json:
+        output.print_json(asdict(report))
+    else:
+        _print_import(report)
+    return 0 if report.images else exit_codes.INCOMPLETE
+
+
+def _print_import(report: "ImportReport") -> None:
+    place, model = safe_text(report.directory), safe_text(report.model)
+    output.say(f"{place}: {output.counted(report.images, 'image')} with vectors of {model}")
+    column = f"by column '{safe_text(report.column)}'" if report.column else "by file and row"
+    names = ", ".join(map(safe_text, report.attributes))
+    output.say(f"Named {column}" + (f", with: {names}" if names else ""))
+    for name, reason in report.left_out:
+        output.note(f"column '{safe_text(name)}' is left out: {safe_text(reason)}")
+    for reason, count in report.skipped.items():
+        output.note(f"{output.counted(count, 'row')} left out: {reason}")
+    for row in report.first_skipped:
+        output.note(f"row {row.row:,} ({safe_text(row.name)}): {row.reason}")
+    if unknown := report.images - report.verified:
+        output.note(f"{output.counted(unknown, 'image')} without a SHA-256 of the file: not shown; see --hash-files")

@@ -23,7 +23,7 @@ from lookalike.sources.folder import (
     source_of,
 )
 from lookalike.sources.lists import FileList, listed_paths
-from lookalike.storage import layout, lock
+from lookalike.storage import layout, lock, unread
 from lookalike.storage import made_of as remembered
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
@@ -48,10 +48,10 @@ class Named:
     is_everything: bool = False
 
     def unnamed(self, catalog: Catalog) -> Iterator[KnownFile]:
-        """The files that a catalog knows and that no source covers."""
+        """The files that a catalog knows and that no source covers, without those that were never read."""
         folders = ["/"] if any(source.within == "" for source in self.sources) else ["", "/"]
         for known in (known for folder in folders for known in catalog.known_files(folder)):
-            if not any(source.covers(known.key) for source in self.sources):
+            if known.status != unread.STATUS and not any(source.covers(known.key) for source in self.sources):
                 yield known
 
 
