@@ -33,9 +33,10 @@ def check(path: Path) -> None:
     _check_apart(path, _read, path)
 
 
-def check_batches(path: Path, size: int) -> None:
-    """Does as `check` for `batches`, whose columns may be of any type."""
-    _check_apart(path, _read_batches, (path, size))
+def check_batches(paths: Sequence[Path], size: int) -> None:
+    """Does as `check` for `batches` of several files, whose columns may be of any type."""
+    if paths:
+        _check_apart(paths[0], _read_batches, (paths, size))
 
 
 def _check_apart(path: Path, work: Callable[[Any, Callable[[int], None]], None], task: Any) -> None:
@@ -54,12 +55,13 @@ def _read(path: Path, _progress: Callable[[int], None]) -> None:
         pass
 
 
-def _read_batches(task: tuple[Path, int], _progress: Callable[[int], None]) -> None:
+def _read_batches(task: tuple[Sequence[Path], int], _progress: Callable[[int], None]) -> None:
     """Runs in the process of its own, too."""
     os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
-    path, size = task
-    for _ in batches(path, None, size):
-        pass
+    paths, size = task
+    for path in paths:
+        for _ in batches(path, None, size):
+            pass
 
 
 @contextmanager

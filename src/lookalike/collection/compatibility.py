@@ -105,7 +105,7 @@ def wanted_identity(directory: Path, manifest: Manifest, choice: EncoderChoice |
     if is_elsewhere(stored):
         raise IncompatibleError(
             f"{directory}: its vectors were imported, and the model that made them ({stored}) is not on this machine:"
-            " search by id or by vector; to search by image and to add images, import them again with the model that made them"
+            " search by id or by vector; to search by image and to add images, import them again with that model"
         )
     if not stored.precision or stored.model not in encoders.names():
         reason = registry.why_unreadable() if stored.precision else None

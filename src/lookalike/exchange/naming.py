@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from lookalike.exchange.tables import Layout, Rows
 from lookalike.filters import LABEL, Value
@@ -15,8 +15,12 @@ from lookalike.storage import records
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ODD = re.compile(r"//|(?:^|/)\.(?:/|$)|/$")  # in a path that is not as short as it could be
+_PLAIN = 1000  # characters
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _SIDES = range(1, 2**31)  # of an image, in pixels
+
+Columns: TypeAlias = dict[str, Sequence[Value | None]]
+"""Attributes by name, a value for each image."""
 
 
 def key_of(name: object, folder: str) -> str | None:
@@ -25,11 +29,25 @@ def key_of(name: object, folder: str) -> str | None:
     `folder` ends with a slash.
     """
     text = name if isinstance(name, str) else str(name) if isinstance(name, int) else ""
-    if not _URL.match(text):
-        text = text.removeprefix(folder) if text.startswith("/") else text
-        if _ODD.search(text):
-            text = os.path.normpath(text).removeprefix(folder)
+    if text[:1] == "/":
+        text = text.removeprefix(folder)
+    if _is_plain(text):
+        return text
+    if not _URL.match(text) and _ODD.search(text):
+        text = os.path.normpath(text).removeprefix(folder)
     return text if text.strip() and records.is_key(text) else None
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text is a key as it is: quick, and false for some that are."""
+    return (
+        0 < len(text) <= _PLAIN
+        and "//" not in text
+        and "./" not in text
+        and "\0" not in text
+        and text[-1] not in "/."
+        and text[0] not in " ./"
+    )
 
 
 def is_path(key: str) -> bool:
@@ -42,17 +60,18 @@ def folder_of(folder: Path) -> str:
     return f"{os.fspath(folder).rstrip('/')}/"
 
 
-def labels(keys: Sequence[str], attributes: Sequence[dict[str, Value]] | None) -> list[str | None]:
+def labels(keys: Sequence[str], attributes: Columns) -> list[str | None]:
     """The labels of images: those that they are given, else the names of their folders, which URLs have none of."""
-    found = [_folder_name(key) for key in keys]
-    if attributes is not None:
-        found = [str(given[LABEL]) if LABEL in given else label for given, label in zip(attributes, found, strict=True)]
-    return found
+    given = attributes.get(LABEL)
+    if given is None:
+        return list(map(_folder_name, keys))
+    pairs = zip(given, keys, strict=True)
+    return [_folder_name(key) if label is None else str(label) for label, key in pairs]
 
 
 def _folder_name(key: str) -> str | None:
     parts = key.rsplit("/", 2)
-    return (parts[-2] or None) if len(parts) > 1 and is_path(key) else None
+    return (parts[-2] or None) if len(parts) > 1 and (":" not in key or is_path(key)) else None
 
 
 def sha256s(layout: Layout, rows: Rows) -> list[bytes | None]:
@@ -70,18 +89,13 @@ def sides(name: str | None, rows: Rows) -> list[int]:
     return [int(cell) if isinstance(cell, int | float) and cell in _SIDES else 0 for cell in rows.cells[name]]
 
 
-def attributes(layout: Layout, rows: Rows) -> list[dict[str, Value]] | None:
-    """The attributes of the images, without cells that are empty or hold no value; None if there are no columns."""
-    found: list[dict[str, Value]] | None = None
-    if layout.attributes:
-        columns = [_values(rows.cells[name], is_label=name == LABEL) for name in layout.attributes]
-        found = [
-            {name: value for name, value in zip(layout.attributes, values, strict=True) if value is not None}
-            for values in zip(*columns, strict=True)
-        ]
+def attributes(layout: Layout, rows: Rows) -> Columns:
+    """The attributes of the images, by name; None is a cell that is empty or holds no value."""
+    found = {name: _values(rows.cells[name], is_label=name == LABEL) for name in layout.attributes}
     if layout.json is not None:
-        parsed = map(_parsed, rows.cells[layout.json])
-        found = [{**more, **given} for more, given in zip(parsed, found or [{}] * len(rows), strict=True)]
+        parsed = list(map(_parsed, rows.cells[layout.json]))
+        for name in dict.fromkeys(name for given in parsed for name in given):
+            found[name] = [given.get(name) for given in parsed]
     return found
 
 

@@ -19,7 +19,7 @@ from lookalike.exchange.tables import Layout, ParquetTable, Rows
 _INDEXES = (".faiss", ".index")
 SUFFIXES = (".npy", ".parquet", *_INDEXES)
 _CLIP_RETRIEVAL = ("img_emb", "metadata")  # the folders that it writes
-_ROWS, _VALUES = 10_000, 16_000_000  # read at a time: so many rows, or numbers
+_ROWS, _VALUES = 10_000, 4_000_000  # read at a time: so many rows, or numbers
 _BARE = Layout("", None, None, None, None, None, (), ())
 
 

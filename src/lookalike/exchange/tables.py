@@ -191,8 +191,7 @@ def check(paths: Sequence[Path]) -> None:
     Raises:
         UsageError: one cannot be read, or reading it takes too much memory or time, or pyarrow is not installed.
     """
-    for path in paths:
-        parquet.check_batches(path, _CHECKED_ROWS)
+    parquet.check_batches(paths, _CHECKED_ROWS)
 
 
 def _bare(name: str) -> str:

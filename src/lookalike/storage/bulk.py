@@ -7,9 +7,9 @@ indexes, and triggers that do nothing in a new catalog.
 
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from lookalike.system import durable
 
 _CACHE_KB = 64_000
 _FIRST_ID = 1
+_AT_ONCE = 100  # rows that one statement inserts
 _LATER = ("image_added", "images_by_row", "images_by_label", "attributes_by_value")
 
 
@@ -37,7 +38,7 @@ class NewImages:
         labels: or None.
         widths: in pixels; 0 is not known.
         heights: likewise.
-        attributes: by name; those of an image that has none are left out or empty.
+        attributes: by name, a column for each; None is an image that has none of that name.
         statuses: of their files; None if no file was read.
         decodings: the revisions of the decoders that they were read with; None is the present one.
     """
@@ -48,7 +49,7 @@ class NewImages:
     labels: Sequence[str | None]
     widths: Sequence[int]
     heights: Sequence[int]
-    attributes: Sequence[Mapping[str, Value]] | None = None
+    attributes: Mapping[str, Sequence[Value | None]] = field(default_factory=dict)
     statuses: Sequence[FileStatus] | None = None
     decodings: Sequence[int] | None = None
 
@@ -58,8 +59,9 @@ class NewImages:
     def only(self, places: Sequence[int]) -> "NewImages":
         """Those of the images at these places."""
         columns: dict[str, Any] = vars(self)
-        taken = {name: values and [values[place] for place in places] for name, values in columns.items()}
-        return NewImages(**taken)
+        taken = {name: _at(places, values) for name, values in columns.items() if name != "attributes"}
+        attributes = {name: _at(places, values) for name, values in self.attributes.items()}
+        return NewImages(**taken, attributes=attributes)
 
 
 @dataclass(frozen=True)
@@ -134,54 +136,57 @@ class BulkCatalog:
         return found
 
     def _put_vectors(self, rows: Sequence[int], images: NewImages) -> None:
-        decodings = images.decodings or repeat(revisions.CURRENT)
-        values = zip(rows, images.hashes, images.crc32s, images.widths, images.heights, decodings, strict=False)
-        query = "INSERT OR IGNORE INTO vectors (row, hash, crc32, width, height, decoding) VALUES (?, ?, ?, ?, ?, ?)"
-        self._connection.executemany(query, values)
+        decodings = images.decodings or [revisions.CURRENT] * len(images)
+        columns = rows, images.hashes, images.crc32s, images.widths, images.heights, decodings
+        query = "INSERT OR IGNORE INTO vectors (row, hash, crc32, width, height, decoding) VALUES"
+        self._insert(query, "(?, ?, ?, ?, ?, ?)", columns)
 
     def _put_images(self, rows: Sequence[int], images: NewImages) -> None:
-        ids, keys = range(self._id, self._id + len(images)), list(map(_encoded, images.keys))
-        statuses = [(s.size, s.mtime_ns, s.ctime_ns) for s in images.statuses] if images.statuses else repeat(_UNREAD)
-        labels = [None if label is None else _encoded(label) for label in images.labels]
-        values = (
-            (id_, key, row, size, mtime_ns, ctime_ns, label, seal)
-            for id_, key, row, (size, mtime_ns, ctime_ns), label, seal in zip(
-                ids, keys, rows, statuses, labels, self._seals(images, keys), strict=False
-            )
-        )
-        query = """
-            INSERT OR IGNORE INTO images (id, key, row, size, mtime_ns, ctime_ns, label, seal)
-            VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, CAST(? AS TEXT), ?)
-        """
-        self._connection.executemany(query, values)
-
-    def _seals(self, images: NewImages, keys: Sequence[bytes]) -> Iterator[int]:
-        """The seals of images, as `seals.seal_of` has them."""
-        given = map(_sealed, images.attributes) if images.attributes else repeat(b"")
         ids = range(self._id, self._id + len(images))
-        for id_, key, label, width, height, hash_, rest in zip(
-            ids, keys, images.labels, images.widths, images.heights, images.hashes, given, strict=False
-        ):
-            facts = b"%d\0%b\0%b\0%d\0%d%b" % (id_, key, _encoded(repr(label)), width, height, rest)
-            yield zlib.crc32(facts, zlib.crc32(hash_))
+        statuses = images.statuses or [unread.STATUS] * len(images)
+        times = ([getattr(status, name) for status in statuses] for name in ("size", "mtime_ns", "ctime_ns"))
+        columns = ids, _texts(images.keys), rows, *times, _texts(images.labels), self._seals(images)
+        query = "INSERT OR IGNORE INTO images (id, key, row, size, mtime_ns, ctime_ns, label, seal) VALUES"
+        self._insert(query, "(?, CAST(? AS TEXT), ?, ?, ?, ?, CAST(? AS TEXT), ?)", columns)
+
+    def _insert(self, query: str, values: str, columns: Sequence[Sequence[Any]]) -> None:
+        """Inserts rows, given as columns, many with each statement: that takes half the time."""
+        width = len(columns)
+        for start in range(0, len(columns[0]), _AT_ONCE):
+            parts = [column[start : start + _AT_ONCE] for column in columns]
+            flat: list[Any] = [None] * (len(parts[0]) * width)
+            for place, part in enumerate(parts):
+                flat[place::width] = part
+            self._connection.execute(f"{query} {', '.join([values] * len(parts[0]))}", flat)
+
+    def _seals(self, images: NewImages) -> list[int]:
+        """The seals of images, as `seals.seal_of` has them."""
+        ids = range(self._id, self._id + len(images))
+        parts = [
+            ["" if value is None else f"\0{name}\0{value!r}" for value in values]
+            for name, values in sorted(images.attributes.items())
+        ]
+        given: Iterable[str] = map("".join, zip(*parts, strict=True)) if parts else repeat("")
+        facts = zip(ids, images.keys, images.labels, images.widths, images.heights, given, images.hashes, strict=False)
+        return [
+            zlib.crc32(
+                f"{id_}\0{key}\0{label!r}\0{width}\0{height}{rest}".encode("utf-8", "surrogateescape"),
+                zlib.crc32(hash_),
+            )
+            for id_, key, label, width, height, rest, hash_ in facts
+        ]
 
     def _put_attributes(self, images: NewImages) -> None:
-        if images.attributes is None:
-            return
-        query = "INSERT INTO attributes (image, name, value) VALUES (?, ?, ?)"
-        texts = "INSERT INTO attributes (image, name, value) VALUES (?, CAST(? AS TEXT), CAST(? AS TEXT))"
-        numbers, strings = list[tuple[int, str, Value]](), list[tuple[int, bytes, bytes]]()
-        for id_, given in enumerate(images.attributes, self._id):
-            for name, value in given.items():
-                if isinstance(value, str):
-                    strings.append((id_, _encoded(name), _encoded(value)))
-                else:
-                    numbers.append((id_, name, value))
-        self._connection.executemany(texts, strings)
-        self._connection.executemany(query, numbers)
-
-
-_UNREAD = (unread.STATUS.size, unread.STATUS.mtime_ns, unread.STATUS.ctime_ns)
+        query = "INSERT INTO attributes (image, name, value) VALUES"
+        for name, values in images.attributes.items():
+            kept = [(id_, value) for id_, value in enumerate(values, self._id) if value is not None]
+            called, ids = [*_texts([name])], [id_ for id_, value in kept if isinstance(value, str)]
+            texts = _texts([value for _, value in kept if isinstance(value, str)])
+            self._insert(query, "(?, CAST(? AS TEXT), CAST(? AS TEXT))", (ids, called * len(ids), texts))
+            if len(texts) < len(kept):
+                ids = [id_ for id_, value in kept if not isinstance(value, str)]
+                numbers = [value for _, value in kept if not isinstance(value, str)]
+                self._insert(query, "(?, CAST(? AS TEXT), ?)", (ids, called * len(ids), numbers))
 
 
 @contextmanager
@@ -212,6 +217,15 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _sealed(attributes: Mapping[str, Value]) -> bytes:
-    """The part of a seal that is of the attributes."""
-    return _encoded("".join([f"\0{name}\0{attributes[name]!r}" for name in sorted(attributes)]))
+def _texts(texts: Sequence[str | None]) -> Sequence[str | bytes | None]:
+    """Texts as SQLite takes them: as bytes if there are names among them that are not UTF-8."""
+    try:
+        "".join(filter(None, texts)).encode()
+    except UnicodeEncodeError:
+        return [None if text is None else _encoded(text) for text in texts]
+    return texts
+
+
+def _at(places: Sequence[int], values: Any) -> Any:
+    """The items of a column at some places; None if there is no column."""
+    return None if values is None else [values[place] for place in places]

@@ -5,7 +5,8 @@ times a status that no file has. So it is never shown, and a run that does not f
 that finds the file reads it, as one that has changed.
 """
 
-import hashlib
+import secrets
+from collections.abc import Iterator
 
 from lookalike.images.reading import FileStatus
 
@@ -15,9 +16,12 @@ STATUS = FileStatus(-2, -1, -1)
 _MARK = bytes(16)  # at the beginning; of a file, one SHA-256 in 2**128 begins so
 
 
-def sha256_of(key: str) -> bytes:
-    """What stands for the SHA-256 of the file of an image: 32 bytes, others for each key."""
-    return _MARK + hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()[:16]
+def stand_ins() -> Iterator[bytes]:
+    """What stands for the SHA-256s of files: 32 bytes for each, one after the other, and never the same again."""
+    start, number = _MARK + secrets.token_bytes(8), 0
+    while True:
+        yield start + number.to_bytes(8, "big")  # ascending, which is the quickest for an index of them
+        number += 1
 
 
 def is_known(sha256: bytes) -> bool:
