@@ -84,7 +84,7 @@ def batches(path: Path, columns: Sequence[str] | None, size: int) -> Iterator[di
 
     def joined(some: list[Any]) -> dict[str, Any]:
         table = pa.Table.from_batches(some).combine_chunks()
-        return {name: _chunk(table[name]) for name in table.column_names}
+        return {name: _chunk(table.column(place)) for place, name in enumerate(table.column_names)}
 
     with opened(path) as file:
         waiting, count = list[Any](), 0

@@ -24,7 +24,7 @@ from lookalike.system import durable
 _CACHE_KB = 64_000
 _FIRST_ID = 1
 _AT_ONCE = 100  # rows that one statement inserts
-_LATER = ("image_added", "images_by_row", "images_by_label", "attributes_by_value")
+_LATER = ("image_added", "image_removed", "images_by_row", "images_by_label", "attributes_by_value")
 
 
 @dataclass(frozen=True)
