@@ -11,6 +11,10 @@ from .collection.info import Info as Info
 from .collection.missing import Missing as Missing
 from .collection.opening import create as create
 from .collection.opening import open as open
+from .collection.rearranging import MergeReport as MergeReport
+from .collection.rearranging import SplitReport as SplitReport
+from .collection.rearranging import merge as merge
+from .collection.rearranging import split as split
 from .collection.reindex import reindex as reindex
 from .collection.relocation import relocate as relocate
 from .duplicates.actions import ActedOn as ActedOn

@@ -61,3 +61,15 @@ def test_commands_that_need_the_model_say_what_to_do(tmp_path: Path, call: Run, 
     code, _, err = call(*command, "-c", "made", cwd=tmp_path)
     assert code == 4
     assert "the model that made them (their ViT) is not on this machine" in err
+
+
+def test_a_collection_is_split_and_merged_again(filled: Collection, folder: Path, call: Run) -> None:
+    code, out, err = call("split", "-c", str(filled.directory), "--to", "parts", "--images", "200", cwd=folder)
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [f"{folder}/parts/000: 200 images", f"{folder}/parts/001: 90 images"]
+    code, out, err = call("merge", "parts/000", "parts/001", "--to", "merged", cwd=folder)
+    assert (code, out, err) == (0, f"{folder}/merged: 290 images\n", "")
+    code, out, err = call("merge", "merged", "parts/000", "--to", "again", "--json", cwd=folder)
+    assert (code, json.loads(out)["images"], json.loads(out)["repeated"]) == (0, 290, 200)
+    assert call("merge", "merged", "--to", "again", cwd=folder)[0] == 2
+    assert call("split", "-c", "merged", "--to", "more", cwd=folder)[0] == 2

@@ -53,7 +53,7 @@ NOT_CALLED = {
     *("Encoder", "TextEncoder", "ImageSource", "Collection"),
     *("Copy", "CopyGroup", "Duplicates"),
     *("ActedOn", "ActionPlan", "ActionReport", "ActionRun", "PlannedAction", "UndoReport", "Untouched"),
-    *("ExportReport", "ImportReport"),
+    *("ExportReport", "ImportReport", "MergeReport", "SplitReport"),
 }
 NO_COPIES = Duplicates((), 0, 0)
 # Parameters that a message calls otherwise.
@@ -89,6 +89,8 @@ def calls(photos: Collection, folder: Path, tmp_path: Path) -> dict[str, Call]:
         "import_embeddings": Call(
             lookalike.import_embeddings, {"embeddings": tmp_path / "none.npy", "directory": tmp_path / "imported"}
         ),
+        "merge": Call(lookalike.merge, {"collections": [folder], "directory": tmp_path / "none" / "merged"}),
+        "split": Call(lookalike.split, {"path": folder, "directory": tmp_path / "none" / "parts", "parts": 2}),
         "FileList": Call(lookalike.FileList, {"path": "none.txt"}),
         "Not": Call(lookalike.Not, {"values": 1}),
         "Client": Call(lookalike.Client, {"address": "http://127.0.0.1:1"}),

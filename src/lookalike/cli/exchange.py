@@ -1,5 +1,6 @@
 """The commands that take collections to other programs and back: export, import, merge, split."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,12 @@ _new_collection = click.option(
     type=options.FilePath(file_okay=False),
     help="The directory of the new collection.",
 )
+
+
+def _to_directory(help_text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option that names a new directory."""
+    kind = options.FilePath(file_okay=False)
+    return click.option("--to", metavar="DIR", required=True, type=kind, help=help_text)
 
 
 @click.command()
@@ -120,3 +127,66 @@ def _print_import(report: "ImportReport") -> None:
         output.note(f"row {row.row:,} ({safe_text(row.name)}): {row.reason}")
     if unknown := report.images - report.verified:
         output.note(f"{output.counted(unknown, 'image')} without a SHA-256 of the file: not shown; see --hash-files")
+
+
+@click.command()
+@click.argument("collections", nargs=-1, required=True, metavar="COLLECTION...", type=options.FilePath())
+@_to_directory("The directory of the new collection.")
+@click.option(
+    "--folder",
+    metavar="FOLDER",
+    type=options.FilePath(exists=True, file_okay=False),
+    help="What its paths are relative to (default: the folder that DIR is in).",
+)
+@options.as_json
+def merge(collections: tuple[str, ...], to: str, folder: str | None, as_json: bool) -> None:
+    """Make one collection of several of the same model.
+
+    Each COLLECTION is the folder that was indexed, or the collection's own directory. Nothing is encoded again, and the
+    collections stay as they are. The images keep their labels and attributes and get new ids; of images at the same
+    path, the first stays.
+    """
+    import lookalike
+
+    with progress.steps("Merging") as report_progress:
+        report = lookalike.merge(collections, directory=to, folder=folder, progress=report_progress)
+    if as_json:
+        output.print_json(asdict(report))
+        return
+    output.say(f"{safe_text(report.directory)}: {output.counted(report.images, 'image')}")
+    if report.repeated:
+        output.note(f"{output.counted(report.repeated, 'image')} of more than one of them: the first stays")
+    _note_missing(report.missing)
+
+
+@click.command()
+@options.folder
+@options.collection
+@_to_directory("The new directory, which will have a directory for each part.")
+@click.option("--parts", type=click.IntRange(1), help="How many parts.")
+@click.option("--images", type=click.IntRange(1), help="Or how many images in each, but for the last.")
+@options.as_json
+def split(
+    folder: str | None, directory: str | None, to: str, parts: int | None, images: int | None, as_json: bool
+) -> None:
+    """Make several collections of one, in the order of the ids.
+
+    Nothing is encoded again, and the collection stays as it is. The images keep their paths, labels and attributes and
+    get new ids in each part.
+    """
+    import lookalike
+
+    path = locate.open_collection(directory, folder=folder).directory
+    with progress.steps("Splitting") as report_progress:
+        report = lookalike.split(path, directory=to, parts=parts, images=images, progress=report_progress)
+    if as_json:
+        output.print_json(asdict(report))
+        return
+    for place, count in zip(report.directories, report.images, strict=True):
+        output.say(f"{safe_text(place)}: {output.counted(count, 'image')}")
+    _note_missing(report.missing)
+
+
+def _note_missing(images: int) -> None:
+    if images:
+        output.note(f"{output.counted(images, 'missing image')} left out")

@@ -77,7 +77,7 @@ for _command in (
     *(indexing.index, indexing.plan, indexing.build),
     *(searching.search, duplicates.duplicates, upkeep.evaluate, tables.attributes),
     *(upkeep.info, upkeep.check, upkeep.remove, missing.prune, missing.relocate, serving.serve),
-    *(exchange.export, exchange.import_),
+    *(exchange.export, exchange.import_, exchange.merge, exchange.split),
     *(models.models, demo.demo, demo.completion),
 ):
     cli.add_command(_command)

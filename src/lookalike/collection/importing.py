@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from lookalike import arguments
 from lookalike.collection import compatibility
+from lookalike.collection.rearranging import places
 from lookalike.errors import UsageError
 from lookalike.exchange import sources
 from lookalike.exchange.import_embeddings import Import, ImportReport
@@ -64,11 +65,9 @@ def import_embeddings(
         given = [arguments.path(each, "embeddings") for each in arguments.several(embeddings, "embeddings")]
     if not given:
         raise UsageError("embeddings: name a file, or a folder of files")
-    place = arguments.path(directory, "directory").absolute()
-    here = place.parent.resolve() if folder is None else arguments.path(folder, "folder").resolve()
+    place, here = places(directory, folder)
     column = None if key is None else arguments.text(key, "key")
     hash_files, report = arguments.flag(hash_files, "hash_files"), arguments.callback(progress, "progress")
-    place = place.parent.resolve() / place.name
     identity = _identity(model, precision, made_by)
     making.check(place)
     files = sources.files_of(given)

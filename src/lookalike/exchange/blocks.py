@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lookalike.errors import CorruptError
+from lookalike.images.reading import FileStatus
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.checksums import read_checked
 from lookalike.storage.mapped_vectors import MappedVectors
@@ -18,10 +19,21 @@ _IMAGES, _VALUES = 10_000, 16_000_000  # read at a time: so many images, or numb
 
 @dataclass(frozen=True)
 class Block:
-    """Some images of a collection, by id, and the vector of each: half precision, (n, dim)."""
+    """Some images of a collection, by id.
+
+    Attributes:
+        images: the images.
+        vectors: of each: half precision, (n, dim).
+        files: the status of the file of each, and the revision of the decoders that read it; empty if not asked for.
+    """
 
     images: list[StoredImage]
     vectors: StoredVectors
+    files: list[tuple[FileStatus, int]]
+
+    def part(self, start: int, stop: int) -> "Block":
+        """The images from one place up to and without another."""
+        return Block(self.images[start:stop], self.vectors[start:stop], self.files[start:stop])
 
 
 class BlockReader:
@@ -31,9 +43,10 @@ class BlockReader:
     that is removed meanwhile may be left out, and one that is added comes at the end.
     """
 
-    def __init__(self, catalog: Catalog, data_directory: Path, dim: int) -> None:
+    def __init__(self, catalog: Catalog, data_directory: Path, dim: int, *, with_files: bool = False) -> None:
         self._catalog, self._directory, self._dim = catalog, data_directory, dim
         self._mapped: MappedVectors | None = None
+        self._with_files = with_files
         self._size = max(1, min(_IMAGES, _VALUES // dim))
 
     def blocks(self) -> Iterator[Block]:
@@ -62,7 +75,8 @@ class BlockReader:
             rows = np.array([image.row for image in images], np.int64)
             if rows.size and rows.max() >= state.count:
                 raise CorruptError(f"{self._catalog.path}: the file is damaged: row number out of range")
-            return Block(images, read_checked(self._catalog, self._mapped_of(state), rows))
+            files = self._catalog.files_after(after_id, limit=len(images)) if self._with_files else []
+            return Block(images, read_checked(self._catalog, self._mapped_of(state), rows), files)
 
     def _mapped_of(self, state: State) -> MappedVectors:
         path, mapped = self._directory / state.vectors, self._mapped

@@ -57,14 +57,27 @@ def check(directory: Path) -> None:
 
 
 @contextmanager
-def making(directory: Path, manifest: Manifest) -> Iterator[NewCollection]:
+def making(directory: Path, manifest: Manifest, made_of: MadeOf = MadeOf()) -> Iterator[NewCollection]:  # noqa: B008
     """Gives a new collection to fill. At the end it is at its directory, complete; if something is raised, nothing is.
-
-    It is filled in a directory beside, which is renamed. What a killed process has left of one is removed by the next.
 
     Args:
         directory: of the collection, new or empty.
         manifest: of the collection.
+        made_of: what it is made of.
+
+    Raises:
+        UsageError: there is something in the directory.
+        StorageError: the disk is full or failing.
+    """
+    with publishing(directory) as inner, filling(inner, manifest, made_of, parent=directory.parent) as collection:
+        yield collection
+
+
+@contextmanager
+def publishing(directory: Path) -> Iterator[Path]:
+    """Gives an empty directory, which is renamed at the end, or thrown away if something is raised.
+
+    It is made beside. What a killed process has left of one is removed by the next.
 
     Raises:
         UsageError: there is something in the directory.
@@ -76,15 +89,21 @@ def making(directory: Path, manifest: Manifest) -> Iterator[NewCollection]:
         with scratch.directory(directory.parent, _PREFIX) as place:
             inner = place / directory.name
             inner.mkdir()
-            with bulk.filling(inner / layout.CATALOG) as catalog:
-                yield from _with_vectors(inner / layout.VECTORS, manifest.made_by.dim, catalog)
-            remembered.write(inner, MadeOf())
-            layout.lock_file(inner).touch()
-            # The folder that the directory is in is not written down by its name; until the end, that is another one.
-            folder = inner.parent if manifest.folder == directory.parent else manifest.folder
-            manifests.write(inner, replace(manifest, folder=folder, catalog=_identity(inner)))
+            yield inner
             check(directory)
             durable.rename(inner, directory)
+
+
+@contextmanager
+def filling(place: Path, manifest: Manifest, made_of: MadeOf, *, parent: Path) -> Iterator[NewCollection]:
+    """Gives a new collection to fill in an empty directory, which will be in the folder `parent` at the end."""
+    with bulk.filling(place / layout.CATALOG) as catalog:
+        yield from _with_vectors(place / layout.VECTORS, manifest.made_by.dim, catalog)
+    remembered.write(place, made_of)
+    layout.lock_file(place).touch()
+    # The folder that the directory is in is not written down by its name; until the end, that is another one.
+    folder = place.parent if manifest.folder == parent else manifest.folder
+    manifests.write(place, replace(manifest, folder=folder, catalog=_identity(place)))
 
 
 def _with_vectors(path: Path, dim: int, catalog: BulkCatalog) -> Iterator[NewCollection]:
