@@ -111,7 +111,8 @@ def test_a_column_of_embeddings(folder: Path, kind: str, number: str) -> None:
     )
     vectors = stored_vectors(collection.directory)
     np.testing.assert_allclose([vectors[f"http://x/a/{n}.jpg"] for n in range(250)], units(rows), atol=5e-4)
-    assert collection.image(1).label is None
+    assert (collection.image(1).label, collection.image(1).path) == (None, None)
+    assert collection.search_id(1, k=1)[0].path is None
     with pytest.raises(ImageError, match="imported without its file"):
         collection.original(1)
 
@@ -304,6 +305,8 @@ def test_files_that_do_not_fit_together_are_refused(folder: Path) -> None:
     refused(folder, "there is no .npy", empty)
     (folder / "a.txt").touch()
     refused(folder, "embeddings are read from", folder / "a.txt")
+    os.mkfifo(folder / "pipe.parquet")
+    refused(folder, "not a regular file", folder / "pipe.parquet")
 
 
 def test_tables_that_are_none_are_refused(folder: Path) -> None:

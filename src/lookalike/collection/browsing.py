@@ -10,7 +10,7 @@ from lookalike.collection.originals import indexed_bytes
 from lookalike.errors import NoImageError
 from lookalike.filters import Value, Where, checked_where
 from lookalike.results import IndexedImage
-from lookalike.storage import browsing
+from lookalike.storage import browsing, unread
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.records import StoredImage
 
@@ -141,7 +141,7 @@ class Browsable:
 
     def _shown(self, image: StoredImage) -> IndexedImage:
         facts = image.label, image.width, image.height, image.attributes, image.sha256
-        return IndexedImage(image.id, image.key, self.folder / image.key, *facts)
+        return IndexedImage(image.id, image.key, unread.path_of(image.key, self.folder), *facts)
 
 
 def _counts(counts: browsing.Counts) -> tuple[ValueCount, ...]:

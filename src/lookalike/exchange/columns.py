@@ -21,10 +21,11 @@ def cells(image: StoredImage, folder: Path) -> tuple[Cell, ...]:
     The attributes are a JSON object, whose numbers and texts keep their types; without any it is None. Bytes of a name
     that are not UTF-8 are shown as escapes such as `\xff`.
     """
+    path = unread.path_of(image.key, folder)
     return (
         image.id,
         without_surrogates(image.key),
-        without_surrogates(str(folder / image.key)),
+        None if path is None else without_surrogates(str(path)),
         None if image.label is None else without_surrogates(image.label),
         image.width or None,
         image.height or None,

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lookalike.exchange import naming
 from lookalike.exchange.blocks import Block, BlockReader
 from lookalike.filters import Value
 from lookalike.sources.folder import key_of
+from lookalike.storage import unread
 from lookalike.storage.bulk import NewImages
 from lookalike.storage.checksums import crc32s
 from lookalike.storage.making import NewCollection
@@ -17,7 +17,7 @@ def moved_key(key: str, old: Path, new: Path) -> str:
 
     A URL stays as it is.
     """
-    return key_of(old / key, new) if naming.is_path(key) else key
+    return key if unread.is_url(key) else key_of(old / key, new)
 
 
 def add(block: Block, collection: NewCollection, new_key: Callable[[str], str] = str) -> int:

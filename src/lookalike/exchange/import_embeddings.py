@@ -198,7 +198,7 @@ def _scaled(batch: Batch) -> tuple[StoredVectors, NDArray[np.bool_]]:
 
 def _hashed(folder: Path, key: str, now_ns: int) -> tuple[bytes, FileStatus] | None:
     """The SHA-256 and the status of the file of an image; None if it cannot be read."""
-    if key and naming.is_path(key):
+    if key and not unread.is_url(key):
         with suppress(ImageError):
             found = read(folder / key)
             return hashlib.sha256(found.data).digest(), found.status.settled(now_ns)

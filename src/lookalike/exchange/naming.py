@@ -11,13 +11,12 @@ from typing import Any, TypeAlias
 from lookalike.exchange.tables import Layout, Rows
 from lookalike.filters import LABEL, Value
 from lookalike.filters.where import INT64, MAX_TEXT
-from lookalike.storage import records
+from lookalike.storage import records, unread
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ODD = re.compile(r"//|(?:^|/)\.(?:/|$)|/$")  # in a path that is not as short as it could be
 _PLAIN = 1000  # characters
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-_SIDES = range(1, 2**31)  # of an image, in pixels
+_MOST_PIXELS = 2**31 - 1  # of a side of an image
 
 Columns: TypeAlias = dict[str, Sequence[Value | None]]
 """Attributes by name, a value for each image."""
@@ -33,7 +32,7 @@ def key_of(name: object, folder: str) -> str | None:
         text = text.removeprefix(folder)
     if _is_plain(text):
         return text
-    if not _URL.match(text) and _ODD.search(text):
+    if not unread.is_url(text) and _ODD.search(text):
         text = os.path.normpath(text).removeprefix(folder)
     return text if text.strip() and records.is_key(text) else None
 
@@ -48,11 +47,6 @@ def _is_plain(text: str) -> bool:
         and text[-1] not in "/."
         and text[0] not in " ./"
     )
-
-
-def is_path(key: str) -> bool:
-    """Whether a key can be that of a file, and is no URL."""
-    return not _URL.match(key)
 
 
 def folder_of(folder: Path) -> str:
@@ -71,7 +65,7 @@ def labels(keys: Sequence[str], attributes: Columns) -> list[str | None]:
 
 def _folder_name(key: str) -> str | None:
     parts = key.rsplit("/", 2)
-    return (parts[-2] or None) if len(parts) > 1 and (":" not in key or is_path(key)) else None
+    return (parts[-2] or None) if len(parts) > 1 and not unread.is_url(key) else None
 
 
 def sha256s(layout: Layout, rows: Rows) -> list[bytes | None]:
@@ -86,7 +80,7 @@ def sides(name: str | None, rows: Rows) -> list[int]:
     """The widths or heights in a column, in pixels; 0 where there is none."""
     if name is None:
         return [0] * len(rows)
-    return [int(cell) if isinstance(cell, int | float) and cell in _SIDES else 0 for cell in rows.cells[name]]
+    return [int(cell) if isinstance(cell, int | float) and 0 < cell <= _MOST_PIXELS else 0 for cell in rows.cells[name]]
 
 
 def attributes(layout: Layout, rows: Rows) -> Columns:

@@ -59,7 +59,12 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
         if path.is_dir():
             parts = [path / name for name in _CLIP_RETRIEVAL]
             folders = parts if all(part.is_dir() for part in parts) else [path]
-            inside = [file for folder in folders for file in sorted(folder.iterdir(), key=_natural) if _is_ours(file)]
+            inside = [
+                file
+                for folder in folders
+                for file in sorted(folder.iterdir(), key=_natural)
+                if _is_ours(file) and file.is_file()
+            ]
             if not inside:
                 raise UsageError(f"{path}: there is no {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file in it")
             found += inside
@@ -67,6 +72,8 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
             raise UsageError(f"{path}: there is no such file")
         elif not _is_ours(path):
             raise UsageError(f"{path}: embeddings are read from {', '.join(SUFFIXES[:-1])} and {SUFFIXES[-1]} files")
+        elif not path.is_file():
+            raise UsageError(f"{path}: not a regular file")
         else:
             found.append(path)
     return list(dict.fromkeys(found))

@@ -18,6 +18,7 @@ from lookalike.search.options import SearchOptions
 from lookalike.search.probability import KeptCurves
 from lookalike.search.ranking import Ranked, best_of, judged, ranked
 from lookalike.search.snapshot import Snapshot, Snapshots
+from lookalike.storage import unread
 from lookalike.storage.checksums import check_rows, read_checked
 from lookalike.storage.records import StoredImage
 from lookalike.storage.rows import Rows, RowSet
@@ -243,7 +244,7 @@ class Searcher:
     def _match(self, image: StoredImage, told: "_Told") -> Match:
         # Stored vectors are rounded to half precision, which leaves their lengths within some 1e-4 of 1.
         cosine = min(max(told.score, -1.0), 1.0)
-        path = self._folder / image.key
+        path = unread.path_of(image.key, self._folder)
         facts = image.label, image.width, image.height, image.attributes
         numbers = told.expected, told.label_probability, told.copy_probability
         expected, label, copied = (None if math.isnan(each) else each for each in numbers)

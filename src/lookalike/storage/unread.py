@@ -2,17 +2,20 @@
 
 In the place of the SHA-256 of the file, such an image has one that no file has, and in the place of the file's size and
 times a status that no file has. So it is never shown, and a run that does not find its file does not miss it. A run
-that finds the file reads it, as one that has changed.
+that finds the file reads it, as one that has changed. Its key may be a URL.
 """
 
+import re
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 from lookalike.images.reading import FileStatus
 
 STATUS = FileStatus(-2, -1, -1)
 """The status of a file that was never read."""
 
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _MARK = bytes(16)  # at the beginning; of a file, one SHA-256 in 2**128 begins so
 
 
@@ -22,6 +25,16 @@ def stand_ins() -> Iterator[bytes]:
     while True:
         yield start + number.to_bytes(8, "big")  # ascending, which is the quickest for an index of them
         number += 1
+
+
+def is_url(key: str) -> bool:
+    """Whether an image is known by a URL: no path has two slashes in the key of its file."""
+    return "://" in key and bool(_URL.match(key))
+
+
+def path_of(key: str, folder: Path) -> Path | None:
+    """The path of the file of an image, in a folder unless it is absolute; None if it is known by a URL."""
+    return None if is_url(key) else folder / key
 
 
 def is_known(sha256: bytes) -> bool:
