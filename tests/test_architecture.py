@@ -25,7 +25,9 @@ ROOMS = """
     search
     duplicates
     evaluation
-    collection display
+    display
+    exchange
+    collection
     importers
     client cluster server
     cli
@@ -63,8 +65,11 @@ _SQLITE = (
     "carrying",
     "replacing",
     "seals",
+    "bulk",
     *("stored_regions", "stored_augmentation"),
 )
+
+_FAISS = ("vectors", "mapped_vectors", "spec", "faiss_index", "faiss_layout", "faiss_files")
 
 
 def test_only_few_modules_know_sqlite_and_faiss() -> None:
@@ -76,7 +81,7 @@ def test_only_few_modules_know_sqlite_and_faiss() -> None:
         for library in {alias.name for alias in node.names} & {"sqlite3", "faiss"}
     }
     sqlite = {("sqlite3", module) for module in _SQLITE}
-    assert knowing == sqlite | {("faiss", module) for module in ("vectors", "mapped_vectors", "spec", "faiss_index")}
+    assert knowing == sqlite | {("faiss", module) for module in _FAISS}
 
 
 def test_openvino_is_imported_only_where_it_is_kept_from_reporting() -> None:

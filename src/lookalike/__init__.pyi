@@ -9,9 +9,14 @@ from .collection.browsing import Facets as Facets
 from .collection.browsing import Original as Original
 from .collection.browsing import ValueCount as ValueCount
 from .collection.collection import Collection as Collection
+from .collection.importing import import_embeddings as import_embeddings
 from .collection.info import Info as Info
 from .collection.missing import Missing as Missing
 from .collection.opening import create as create
+from .collection.rearranging import MergeReport as MergeReport
+from .collection.rearranging import SplitReport as SplitReport
+from .collection.rearranging import merge as merge
+from .collection.rearranging import split as split
 from .collection.reindex import reindex as reindex
 from .collection.relocation import relocate as relocate
 from .duplicates.actions import ActedOn as ActedOn
@@ -32,6 +37,8 @@ from .errors import FontWarning as FontWarning
 from .errors import Hint as Hint
 from .errors import LookalikeError as LookalikeError
 from .evaluation.results import Evaluation as Evaluation
+from .exchange.export import ExportReport as ExportReport
+from .exchange.import_embeddings import ImportReport as ImportReport
 from .filters import Between as Between
 from .filters import Not as Not
 from .filters import Where as Where

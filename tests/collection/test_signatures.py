@@ -55,6 +55,7 @@ NOT_CALLED = {
     *("Encoder", "TextEncoder", "ImageSource", "Collection", "ShardedCollection"),
     *("Copy", "CopyGroup", "Duplicates"),
     *("ActedOn", "ActionPlan", "ActionReport", "ActionRun", "PlannedAction", "UndoReport", "Untouched"),
+    *("ExportReport", "ImportReport", "MergeReport", "SplitReport"),
 }
 NO_COPIES = Duplicates((), 0, 0)
 # Parameters that a message calls otherwise.
@@ -88,6 +89,11 @@ def calls(photos: Collection, folder: Path, tmp_path: Path) -> dict[str, Call]:
         "combine": Call(lookalike.combine, {"directory": tmp_path, "encoder": encoder}),
         "reindex": Call(lookalike.reindex, {"path": folder, "encoder": ColourEncoder("other")}),
         "relocate": Call(lookalike.relocate, {"path": folder, "old": folder, "new": folder}),
+        "import_embeddings": Call(
+            lookalike.import_embeddings, {"embeddings": tmp_path / "none.npy", "directory": tmp_path / "imported"}
+        ),
+        "merge": Call(lookalike.merge, {"collections": [folder], "directory": tmp_path / "none" / "merged"}),
+        "split": Call(lookalike.split, {"path": folder, "directory": tmp_path / "none" / "parts", "parts": 2}),
         "FileList": Call(lookalike.FileList, {"path": "none.txt"}),
         "Not": Call(lookalike.Not, {"values": 1}),
         "Client": Call(lookalike.Client, {"address": "http://127.0.0.1:1"}),
@@ -147,6 +153,7 @@ def methods(photos: Collection, folder: Path) -> dict[str, dict[str, Any]]:
         "build": {},
         "maintain": {},
         "maintain_apart": {"stopped": threading.Event()},
+        "export": {"paths": folder / "none.csv"},
         "count": {"where": Where()},
         "evaluate": {},
         "image": {"image_id": 1},

@@ -159,7 +159,7 @@ def _title(found: "Duplicates", collection: "Collection") -> str:
 def _name_unread(found: "Duplicates", collection: "Collection") -> None:
     """Says which images could not be compared, and what to do."""
     for image in found.unread[:_SHOWN_UNREAD]:
-        output.note(f"not compared: {safe_text(image.path)}")
+        output.note(f"not compared: {safe_text(image.path or image.key)}")
     if (more := len(found.unread) - _SHOWN_UNREAD) > 0:
         output.note(f"and {more:,} more that were not compared")
     if found.unread:

@@ -93,7 +93,7 @@ def mention_nested(collection: "Collection", told: Path | None = None) -> None:
 
 def place_to_index(paths: Sequence[str], directory: str | None, *, has_lists: bool = False) -> Path | None:
     """The directory of the collection that these files and folders belong to; None if one has to be made."""
-    from lookalike.sources.remote import is_url
+    from lookalike.sources.keys import is_url
     from lookalike.storage import layout
 
     files = [path for path in paths if not is_url(path)]
@@ -149,7 +149,7 @@ def collection_to_index(
 
 def _folder_to_index(named: "NamedSources") -> Path:
     """The folder that a new collection is for: that of the first path, else the one that all listed paths are in."""
-    from lookalike.sources.remote import is_url
+    from lookalike.sources.keys import is_url
 
     if files := [path for path in named.paths if not is_url(path)]:
         return _folder_of(files[0])

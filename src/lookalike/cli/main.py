@@ -15,6 +15,7 @@ from lookalike.cli import (
     combining,
     demo,
     duplicates,
+    exchange,
     exit_codes,
     indexing,
     missing,
@@ -77,7 +78,7 @@ for _command in (
     *(indexing.index, indexing.plan, indexing.build),
     *(searching.search, duplicates.duplicates, upkeep.evaluate, tables.attributes),
     *(upkeep.info, upkeep.check, upkeep.remove, missing.prune, missing.relocate),
-    *(combining.combine, serving.serve),
+    *(combining.combine, exchange.export, exchange.import_, exchange.merge, exchange.split, serving.serve),
     *(models.models, demo.demo, demo.completion),
 ):
     cli.add_command(_command)

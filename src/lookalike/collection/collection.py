@@ -17,6 +17,7 @@ from lookalike import arguments
 from lookalike.collection import compatibility, missing
 from lookalike.collection.damage import find_damage
 from lookalike.collection.encoder import CollectionEncoder
+from lookalike.collection.exporting import Exportable
 from lookalike.collection.indexes import CollectionIndexes
 from lookalike.collection.info import Info, info_of
 from lookalike.collection.maintaining import maintain_apart
@@ -49,7 +50,7 @@ from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
 
 
-class Collection(Searchable, Uploadable, Reviewable):
+class Collection(Searchable, Uploadable, Reviewable, Exportable):
     """An open collection, made by `lookalike.open` or `lookalike.create`. Threads may share it.
 
     The search methods take the fields of `lookalike.SearchOptions` as keyword arguments.

@@ -1,5 +1,6 @@
 """Checks whether an encoder may be used with a collection, and says what to do if not."""
 
+import hashlib
 from pathlib import Path
 
 from lookalike import encoders
@@ -10,6 +11,8 @@ from lookalike.storage import layout
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Identity, Manifest
+
+_ELSEWHERE = "imported-"  # how fingerprints of models that are not here begin
 
 
 def identity_of_encoder(encoder: Encoder) -> Identity:
@@ -35,6 +38,16 @@ def identity_of_model(name: str, precision: str | None) -> Identity:
     """
     card = encoders.card(name, precision=precision)
     return Identity(name, card.precision, card.fingerprint, card.dim, card.command or card.source)
+
+
+def identity_elsewhere(name: str, version: str, dim: int) -> Identity:
+    """The identity of collections of vectors that a model elsewhere made, of which only the name is known."""
+    return Identity(name, "", f"{_ELSEWHERE}{hashlib.sha256(f'{version} {dim}'.encode()).hexdigest()[:16]}", dim)
+
+
+def is_elsewhere(identity: Identity) -> bool:
+    """Whether the vectors were imported, and nothing on this machine can make others."""
+    return not identity.precision and identity.fingerprint.startswith(_ELSEWHERE)
 
 
 def new_identity(choice: EncoderChoice) -> Identity:
@@ -89,6 +102,11 @@ def wanted_identity(directory: Path, manifest: Manifest, choice: EncoderChoice |
         return identity_of_encoder(encoders.checked_encoder(encoder))
     if model is not None and (model != stored.model or not stored.precision):
         return identity_of_model(model, precision)
+    if is_elsewhere(stored):
+        raise IncompatibleError(
+            f"{directory}: its vectors were imported, and the model that made them ({stored}) is not on this machine:"
+            " search by id or by vector; to search by image and to add images, import them again with that model"
+        )
     if not stored.precision or stored.model not in encoders.names():
         reason = registry.why_unreadable() if stored.precision else None
         raise IncompatibleError(

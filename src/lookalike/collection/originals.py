@@ -7,6 +7,7 @@ from pathlib import Path
 from lookalike.errors import ImageError
 from lookalike.sources import keys, places
 from lookalike.sources.remote import RemotePath
+from lookalike.storage import unread
 
 
 def indexed_bytes(folder: Path, key: str, sha256: bytes) -> bytes:
@@ -20,6 +21,8 @@ def indexed_bytes(folder: Path, key: str, sha256: bytes) -> bytes:
     Raises:
         ImageError: the file is gone, has changed since it was indexed, or is outside of the folder.
     """
+    if not unread.is_known(sha256):
+        raise ImageError("imported without its file: import it with its SHA-256, or have the files hashed", key)
     data = places.read(_place_inside(folder, key)).data
     if hashlib.sha256(data).digest() != sha256:
         raise ImageError("changed since it was indexed", key)

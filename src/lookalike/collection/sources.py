@@ -10,7 +10,7 @@ from typing import TypeAlias
 from lookalike.attributes.listing import ListingTable, listing_table, metadata_tables
 from lookalike.collection import trust
 from lookalike.errors import Hint, LookalikeError, UsageError
-from lookalike.sources import remote
+from lookalike.sources import keys, remote
 from lookalike.sources.exclusion import DEFAULT, Exclusion, checked_globs
 from lookalike.sources.folder import (
     Files,
@@ -30,7 +30,7 @@ from lookalike.sources.places import place_of
 from lookalike.sources.remote import RemotePath
 from lookalike.sources.remote_folder import RemoteFolder
 from lookalike.sources.shard import ShardFile
-from lookalike.storage import layout, lock
+from lookalike.storage import layout, lock, unread
 from lookalike.storage import made_of as remembered
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
@@ -57,10 +57,10 @@ class Named:
     tables: tuple[ListingTable, ...] = ()
 
     def unnamed(self, catalog: Catalog) -> Iterator[KnownFile]:
-        """The files that a catalog knows and that no source covers."""
+        """The files that a catalog knows and that no source covers, without those that were never read."""
         folders = ["/"] if any(source.within == "" for source in self.sources) else ["", "/"]
         for known in (known for folder in folders for known in catalog.known_files(folder)):
-            if not any(source.covers(known.key) for source in self.sources):
+            if known.status != unread.STATUS and not any(source.covers(known.key) for source in self.sources):
                 yield known
 
 
@@ -157,7 +157,7 @@ class CollectionSources:
             made_of = self.made_of
         except LookalikeError:  # whatever needs the file says so
             return
-        urls = [*filter(remote.is_url, (*made_of.folders, *made_of.shards))]
+        urls = [*filter(keys.is_url, (*made_of.folders, *made_of.shards))]
         if urls and trust.is_trusted(self._directory, self._manifest, made_of):
             for url in urls:
                 remote.allow(url)
@@ -319,7 +319,7 @@ class CollectionSources:
 
     def _folders_again(self, made_of: MadeOf, listing: Listing) -> Iterator[Source]:
         for key in made_of.folders:
-            if remote.is_url(key):
+            if keys.is_url(key):
                 yield remote_source(RemotePath(key), listing.exclusion)
                 continue
             path = self._folder / key

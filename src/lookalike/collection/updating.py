@@ -23,7 +23,7 @@ from lookalike.ingest.embedding import Embedder
 from lookalike.ingest.pipeline import Ingest, Progress, Report, combined
 from lookalike.ingest.suspects import under_way
 from lookalike.results import Skipped
-from lookalike.sources import remote
+from lookalike.sources import keys
 from lookalike.sources.folder import Files, absolute, key_of
 from lookalike.sources.lists import FileList
 from lookalike.storage import layout
@@ -310,7 +310,7 @@ def _checked_source(source: Sources) -> Sources:
     if isinstance(source, FileList):
         base = Path.cwd() if source.base is None else arguments.path(source.base, "base")
         return FileList(arguments.path(source.path, "path"), base, arguments.flag(source.null, "null"))
-    if isinstance(source, str) and remote.is_url(source):
+    if isinstance(source, str) and keys.is_url(source):
         return source
     if isinstance(source, str | os.PathLike):
         return arguments.path(source, "source")

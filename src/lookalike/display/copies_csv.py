@@ -3,19 +3,17 @@
 import csv
 import io
 import os
-import re
 from collections.abc import Iterator
 
 from lookalike import arguments
 from lookalike.display import write_file
 from lookalike.display.copies_text import file_bytes, role_text
-from lookalike.display.text import is_harmless, safe_text, score_text
+from lookalike.display.csv_cells import BYTE_ORDER_MARK, cell, name
+from lookalike.display.text import score_text
 from lookalike.duplicates.results import Copy, Duplicates
 from lookalike.results import IndexedImage
 
 HEAD = ("group", "role", "grade", "score", "reason", "id", "key", "path", "width", "height", "bytes", "probability")
-_MARK = "\ufeff"  # by which Excel knows that a table is UTF-8
-_RISKY = re.compile(r"[=+\-@\t\r]")  # what a spreadsheet would take for a formula, at the beginning of a cell
 
 
 def table(duplicates: Duplicates) -> str:
@@ -28,7 +26,7 @@ def table(duplicates: Duplicates) -> str:
     written = io.StringIO()
     writer = csv.writer(written)
     writer.writerow(HEAD)
-    writer.writerows(map(_cell, row) for row in _rows(duplicates))
+    writer.writerows(map(cell, row) for row in _rows(duplicates))
     return written.getvalue()
 
 
@@ -42,19 +40,19 @@ def write_table(duplicates: Duplicates, path: str | os.PathLike[str], *, overwri
     """
     checked = write_file.checked_arguments(path, overwrite=overwrite)
     arguments.instance(duplicates, Duplicates, "duplicates", "what Collection.duplicates returns")
-    write_file.write(checked, (_MARK + table(duplicates)).encode("utf-8"), overwrite=overwrite)
+    write_file.write(checked, (BYTE_ORDER_MARK + table(duplicates)).encode("utf-8"), overwrite=overwrite)
 
 
 def _rows(duplicates: Duplicates) -> Iterator[tuple[str | int | None, ...]]:
     role = role_text(duplicates)
     for number, group in enumerate(duplicates.groups, 1):
-        yield number, role, "", "", _name(group.why), *_facts(group.keep), None
+        yield number, role, "", "", name(group.why), *_facts(group.keep), None
         for copy in group.copies:
             yield number, "copy", *_likeness(copy), *_facts(copy.image), _probability(copy)
 
 
 def _likeness(copy: Copy) -> tuple[str, str, str]:
-    return copy.grade, score_text(copy.score), _name(copy.reason)
+    return copy.grade, score_text(copy.score), name(copy.reason)
 
 
 def _probability(copy: Copy) -> str:
@@ -62,13 +60,5 @@ def _probability(copy: Copy) -> str:
 
 
 def _facts(image: IndexedImage) -> tuple[str | int | None, ...]:
-    path = None if image.path is None else _name(os.fspath(image.path))
-    return image.id, _name(image.key), path, image.width or None, image.height or None, file_bytes(image)
-
-
-def _name(text: str) -> str:
-    return text if is_harmless(text) else safe_text(text)
-
-
-def _cell(value: str | int | None) -> str | int | None:
-    return f"'{value}" if isinstance(value, str) and _RISKY.match(value) else value
+    path = None if image.path is None else name(os.fspath(image.path))
+    return image.id, name(image.key), path, image.width or None, image.height or None, file_bytes(image)

@@ -2,7 +2,10 @@
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from lookalike import arguments
 from lookalike.display.text import safe_text
@@ -28,9 +31,22 @@ def write(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = False)
         UsageError: no file can be written at that path, or see `refusal`.
         StorageError: the disk is full or failing; an earlier file at `path` is unchanged.
     """
+    with streamed(path, overwrite=overwrite) as file:
+        file.write(data)
+
+
+@contextmanager
+def streamed(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[BinaryIO]:
+    """Gives a file to write to, which takes the place of `path` at the end, unless something is raised; see `write`.
+
+    Raises:
+        UsageError: no file can be written at that path, or see `refusal`.
+        StorageError: the disk is full or failing; an earlier file at `path` is unchanged.
+    """
     check(path, overwrite=overwrite)
     try:
-        _replace(_target(path), data)
+        with _replacing(_target(path)) as file:
+            yield file
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         raise _not_writable(path, str(error.strerror)) from error
     except OSError as error:
@@ -117,11 +133,15 @@ def _not_writable(path: str | os.PathLike[str], reason: str) -> UsageError:
     return UsageError(f"{safe_text(path)}: cannot be written there ({reason}); give another path")
 
 
-def _replace(target: Path, data: bytes) -> None:
+@contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
     # A random name: the folder is the user's, and any fixed name may be one of the user's files.
     temporary = target.with_name(f".lookalike-{secrets.token_hex(8)}.tmp")
     try:
-        durable.write_bytes(temporary, data)
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            durable.sync(file.fileno())
         durable.keep_mode(target, temporary)
         durable.rename(temporary, target)
     except BaseException:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lookalike.sources.folder import Files, Found, Source, Unreadable
+from lookalike.storage import unread
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.records import FileKind, KnownFile
 
@@ -54,7 +55,8 @@ def compare(files: Iterator[Found | Unreadable], known: Iterator[KnownFile]) -> 
     """Merges two sequences of files, both in the order of their keys' bytes.
 
     A known file in a folder that could not be listed may be there or gone: nothing is reported of it. Nor is anything
-    of the file of a missing image that is still gone. A file that earlier decoders have refused may be read now.
+    of the file of a missing image that is still gone, or of an imported one that was never read. A file that earlier
+    decoders have refused may be read now.
     """
     unreadable: list[bytes] = []
     waiting = next(known, None)
@@ -84,5 +86,6 @@ def _may_be_read_now(known: KnownFile) -> bool:
 
 def _gone(known: KnownFile, unreadable: list[bytes]) -> Iterator[Vanished]:
     is_hidden = any(os.fsencode(known.key).startswith(folder) for folder in unreadable)
-    if known.kind is not FileKind.MISSING and not is_hidden:
+    was_there = known.kind is not FileKind.MISSING and known.status != unread.STATUS
+    if was_there and not is_hidden:
         yield Vanished(known)

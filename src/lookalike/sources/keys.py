@@ -7,14 +7,20 @@ a shard is that of the shard, a "#" and the name of the member: `train/0001.tar#
 import re
 from pathlib import PurePosixPath
 
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _SHARD = r"\.(?:tar|tar\.gz|tgz|parquet)"
 _NAME = re.compile(rf".+{_SHARD}\Z", re.IGNORECASE | re.DOTALL)
 _MEMBER = re.compile(rf"(.+?{_SHARD})#(.+)\Z", re.IGNORECASE | re.DOTALL)
 
 
+def is_url(name: str) -> bool:
+    """Whether a name is a URL: no path of a file has two slashes in its key."""
+    return "://" in name and _URL.match(name) is not None
+
+
 def is_elsewhere(key: str) -> bool:
     """Whether a key is that of an image outside of the collection's folder, here or behind a URL."""
-    return key.startswith("/") or "://" in key
+    return key.startswith("/") or is_url(key)
 
 
 def is_shard(name: str) -> bool:

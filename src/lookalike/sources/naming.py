@@ -22,7 +22,7 @@ def sources_of(paths: Paths, *, base: Path, listing: Listing) -> tuple[Source, .
     Raises:
         UsageError: nothing exists at the path, or a folder is among several files.
     """
-    if isinstance(paths, str) and remote.is_url(paths):
+    if isinstance(paths, str) and keys.is_url(paths):
         return tuple(_behind(paths, listing))
     if not isinstance(paths, str | os.PathLike):
         return tuple(_several(arguments.several(paths, "source"), base, listing))
@@ -42,7 +42,7 @@ def remote_source(path: RemotePath, exclusion: Exclusion) -> ShardFile | RemoteF
 
 
 def _several(paths: Sequence[Any], base: Path, listing: Listing) -> Iterator[Source]:
-    urls = [path for path in paths if isinstance(path, str) and remote.is_url(path)]
+    urls = [path for path in paths if isinstance(path, str) and keys.is_url(path)]
     files = [arguments.path(path, "source").absolute() for path in paths if path not in urls]
     if folder := next(filter(os.path.isdir, files), None):
         raise UsageError(f"{folder}: a folder in a list of files; add each folder in a call of its own")

@@ -22,12 +22,12 @@ Place: TypeAlias = Path | RemotePath
 
 def place_of(folder: Path, key: str) -> Any:
     """Where the image, or the shard, of a key is; `folder` is what keys are relative to. It is a `Place`."""
-    return RemotePath(key) if remote.is_url(key) else folder / key
+    return RemotePath(key) if keys.is_url(key) else folder / key
 
 
 def named_place(name: str) -> Place:
     """The place that a name stands for, which a `Place` gave as its text."""
-    return RemotePath(name) if remote.is_url(name) else Path(name)
+    return RemotePath(name) if keys.is_url(name) else Path(name)
 
 
 def file_of(place: Place) -> Path | None:

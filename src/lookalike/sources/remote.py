@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 from lookalike.errors import Hint, ImageError, UsageError
 from lookalike.images.reading import FileBytes, FileStatus, check_bytes
 from lookalike.sources.image_files import is_image_name
+from lookalike.sources.keys import is_url
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _OWN = ("file", "local")  # whose files are named by their paths
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MOST_EXPANDED = 1_000_000
@@ -40,11 +40,6 @@ class RemotePath(PurePosixPath):
 
     def __fspath__(self) -> str:
         return str(self)
-
-
-def is_url(name: str) -> bool:
-    """Whether a name is a URL."""
-    return "://" in name and _URL.match(name) is not None
 
 
 def allow(url: str) -> None:

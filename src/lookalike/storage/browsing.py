@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lookalike.filters import LABEL, Value, Where, is_value
+from lookalike.images.reading import FileStatus
 from lookalike.storage import filter_sql, seals
 from lookalike.storage.filter_sql import Condition
 from lookalike.storage.known_files import KnownFiles
@@ -69,6 +70,19 @@ class BrowsedImages(KnownFiles):
             condition = self._condition(connection, self.as_stored(where) if where else None)
             values = (max(min(after_id, 2**63 - 1), 0), *condition.values)
             return self._images("id AS place", "images", f"id > ? AND ({condition.sql})", values, limit)
+
+    def files_after(self, after_id: int, *, limit: int) -> list[tuple[FileStatus, int]]:
+        """The status of the file and the revision of the decoders of the images with a larger id, by id."""
+        query = """
+            SELECT size, mtime_ns, ctime_ns, decoding FROM images JOIN vectors USING (row)
+            WHERE id > ? ORDER BY id LIMIT ?
+        """
+        with self._database.connection() as connection:
+            found = connection.execute(query, (after_id, limit)).fetchall()
+        return [
+            (FileStatus(*status), checked_count(decoding, "the revision of the decoders"))
+            for *status, decoding in found
+        ]
 
     def last_id(self) -> int:
         """The largest number of an image; 0 if there is none."""

@@ -1,8 +1,8 @@
 """The tables of a catalog, and the migrations from earlier versions."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -222,3 +222,15 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+@contextmanager
+def made_later(connection: sqlite3.Connection, names: Sequence[str]) -> Iterator[None]:
+    """Drops these triggers and indexes, and makes them again at the end."""
+    find = "SELECT type, sql FROM sqlite_schema WHERE name = ?"
+    taken = [(name, *connection.execute(find, (name,)).fetchone()) for name in names]
+    for name, kind, _ in taken:
+        connection.execute(f"DROP {kind} {name}")
+    yield
+    for *_, sql in taken:
+        connection.execute(sql)

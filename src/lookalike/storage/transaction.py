@@ -2,15 +2,14 @@
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 
 from lookalike import arguments
 from lookalike.filters import LABEL, Value, checked, checked_name
 from lookalike.images import revisions
 from lookalike.images.reading import FileStatus
 from lookalike.sources.keys import folder_label
-from lookalike.storage import carrying, replacing, seals
+from lookalike.storage import carrying, replacing, schema, seals
 from lookalike.storage.carrying import Carried
 from lookalike.storage.filter_sql import stored
 from lookalike.storage.missing import DEAD, MissingImages
@@ -300,26 +299,17 @@ class Transaction:
 
         `vectors` is the name of the file that has just these vectors, in this order.
         """
-        with self._without("image_replaced"):  # it would call renumbered rows dead
+        with schema.made_later(self._connection, ["image_replaced"]):  # it would call renumbered rows dead
             for statement in _TAKE_VECTORS_OUT:
                 self._connection.execute(statement)
-            with self._without("images_by_row", "images_by_label"):  # faster than updating them all along
+            with schema.made_later(
+                self._connection, ["images_by_row", "images_by_label"]
+            ):  # faster than updating them all along
                 self._connection.execute("UPDATE images SET row = (SELECT new FROM temp.moved WHERE old = images.row)")
             for statement in (*_PUT_VECTORS_BACK, RENUMBER, FORGET, *_DONE):
                 self._connection.execute(statement)
         self.drop_generation()
         self._connection.execute("UPDATE storage SET vectors = CAST(? AS TEXT)", (os.fsencode(vectors),))
-
-    @contextmanager
-    def _without(self, *names: str) -> Iterator[None]:
-        """Drops these triggers and indexes, and makes them again at the end."""
-        find = "SELECT type, sql FROM sqlite_schema WHERE name = ?"
-        taken = [(name, *self._connection.execute(find, (name,)).fetchone()) for name in names]
-        for name, kind, _ in taken:
-            self._connection.execute(f"DROP {kind} {name}")
-        yield
-        for *_, sql in taken:
-            self._connection.execute(sql)
 
 
 # All vectors leave the table and come back: the row is its primary key, and new rows must not meet old ones.

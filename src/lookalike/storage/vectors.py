@@ -19,6 +19,11 @@ from lookalike.errors import CorruptError, StorageError, UsageError
 from lookalike.storage import files
 from lookalike.system import durable
 
+# The squares of lengths from which a vector can be scaled in single precision, and those of unit vectors that have been
+# rounded: each number is off by at most 2**-11 of itself in half precision, and 2**-24 in single.
+_LEAST_SQUARE, _MOST_SQUARE = 1e-20, 1e20
+_HALF_ROUNDING, _SINGLE_ROUNDING = 2.0**-9, 2.0**-20
+
 Vectors = NDArray[np.float32]
 StoredVectors = NDArray[np.float16]
 
@@ -36,7 +41,7 @@ _SINGLE = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32) 
 def unit(embeddings: NDArray[Any]) -> Vectors:
     """Embeddings scaled to length 1: float32, (n, dim), C-contiguous.
 
-    This is the only place that normalizes vectors.
+    This and `stored_units` are the only places that normalize vectors.
 
     Raises:
         UsageError: a row is zero, not finite, or vanishes in single precision.
@@ -49,6 +54,52 @@ def unit(embeddings: NDArray[Any]) -> Vectors:
         raise UsageError("a vector has to be finite and not zero")
     rows /= peak  # so that no square overflows or vanishes
     return np.ascontiguousarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def stored_units(embeddings: NDArray[Any]) -> tuple[StoredVectors, NDArray[np.bool_]]:
+    """Many embeddings, float16 or float32 (n, dim), scaled to length 1 as they are stored: half precision, (n, dim).
+
+    Half-precision embeddings whose length is 1 up to rounding stay as they are, so that stored vectors that come back
+    are the same bits.
+
+    Returns:
+        The vectors, and which of them there are: the others are zero or not finite, and their rows are zeros.
+    """
+    is_half = embeddings.dtype == STORED
+    rows = _converted(np.ascontiguousarray(embeddings, STORED)) if is_half else np.ascontiguousarray(embeddings, "<f4")
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.linalg.vecdot(rows, rows)
+    is_usual = (squares > _LEAST_SQUARE) & (squares < _MOST_SQUARE)
+    off = np.abs(squares - 1) > (_HALF_ROUNDING if is_half else _SINGLE_ROUNDING)
+    if is_half and not off.any():
+        return np.ascontiguousarray(embeddings, STORED), is_usual
+    scale = np.where(off & is_usual, 1 / np.sqrt(np.where(is_usual, squares, 1)), 1).astype(np.float32)
+    if off.any():
+        rows = np.multiply(rows, scale[:, None], out=rows if is_half else None)
+    rows[~is_usual] = 0
+    stored = _encoded(rows)
+    is_there = is_usual.copy()
+    for place in np.flatnonzero(~is_usual):  # zero, not finite, or so long or short that its square is
+        try:
+            stored[place] = unit(embeddings[place])[0].astype(STORED)
+            is_there[place] = True
+        except UsageError:
+            pass
+    return stored, is_there
+
+
+def _converted(stored: StoredVectors) -> Vectors:
+    """Stored vectors in single precision, as `single` has them, but quicker where few numbers are zero."""
+    with faiss_threads(1):  # which waits for nobody
+        rows: Vectors = empty_index(stored.shape[1]).sa_decode(stored.view(np.uint8))
+    return rows
+
+
+def _encoded(rows: Vectors) -> StoredVectors:
+    """Vectors in half precision, rounded to the nearest as NumPy does."""
+    with faiss_threads(1):
+        stored: StoredVectors = empty_index(rows.shape[1]).sa_encode(rows).view(STORED)
+    return stored
 
 
 def single(stored: StoredVectors) -> Vectors:

@@ -17,7 +17,7 @@ from lookalike.collection import compatibility
 from lookalike.collection.encoder_choice import EncoderChoice
 from lookalike.errors import UsageError
 from lookalike.ingest.pipeline import Report, combined
-from lookalike.sources import remote
+from lookalike.sources import keys
 from lookalike.sources.lists import FileList
 from lookalike.storage import layout, lock
 from lookalike.system import durable
@@ -162,6 +162,6 @@ def _made(directory: Path) -> Path:
 
 def _folder(parts: Sequence[Part]) -> Path:
     """The folder that all archives are in; the current one if there are only URLs and lists."""
-    archives = [part.source for part in parts if isinstance(part.source, str) and not remote.is_url(part.source)]
+    archives = [part.source for part in parts if isinstance(part.source, str) and not keys.is_url(part.source)]
     here = [Path(archive).parent for archive in archives]
     return Path(os.path.commonpath(here)) if here else Path.cwd()

@@ -66,7 +66,7 @@ def parts_of(sources: Iterable[str | os.PathLike[str] | FileList], directory: Pa
 def _parts(source: str | os.PathLike[str] | FileList, directory: Path, files: int) -> Iterator[Part]:
     if isinstance(source, FileList):
         yield from _parts_of_list(source, directory, files)
-    elif isinstance(source, str) and remote.is_url(source):
+    elif isinstance(source, str) and keys.is_url(source):
         for url in remote.expanded(source):
             yield _archive(url)
     else:
