@@ -46,11 +46,7 @@ class Embed:
         images, errors = [], []
         for given in batch[self._column]:
             try:
-                images.append(
-                    prepare(
-                        bytes(given) if isinstance(given, bytes | bytearray) else given, self._encoder.preprocessing
-                    )
-                )
+                images.append(prepare(given, self._encoder.preprocessing))
                 errors.append("")
             except ImageError as error:
                 errors.append(error.reason)
