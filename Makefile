@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Tests and campaigns start hundreds of processes: each would compile everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint types crash power copies fuzz fuzz-http images corrupt hostile soak overload contention docs clean
+.PHONY: demo test lint types crash power copies cluster fuzz fuzz-http images corrupt hostile soak overload contention docs clean
 .PHONY: picture page-pictures page-speed
 
 # Installs Lookalike here, draws images and searches them; with FOLDER=~/Pictures, it searches that folder instead.
@@ -34,6 +34,10 @@ power: $(VENV)/tools
 # takes a C compiler.
 copies: $(VENV)/tools
 	$(BIN)/python -m tests.campaigns.copies --count 1000
+
+# Indexes on a Ray cluster of this machine, whose workers, nodes and drivers are killed.
+cluster: $(VENV)/tools
+	$(BIN)/pytest tests/campaigns/ray_indexing.py
 
 # Decodes 100,000 damaged images; `make test` does 5,000.
 fuzz: $(VENV)/tools

@@ -37,7 +37,7 @@ class RayCluster:
         """Kills the processes that index at the moment, and returns their number."""
         count = 0
         for pid in _descendants(self.process.pid):
-            if b"Worker" in _command(pid):
+            if _command(pid).startswith(b"ray::Worker"):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                     count += 1
@@ -51,6 +51,7 @@ def ray_cluster() -> Iterator[RayCluster]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": TOKEN,
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else Ray takes another address of this machine for the loopback one
         "PYTHONWARNINGS": "ignore",
     }
     process = subprocess.Popen(

@@ -1,6 +1,8 @@
 """What `lookalike index --ray` does: it indexes archives and lists on a cluster."""
 
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +43,8 @@ def index_on_cluster(
     sources: list[str | FileList] = [*named.paths, *named.lists]
     if named.folders or named.files:
         raise UsageError("--ray: give the list as a file, with --from-file")
-    with progress.steps("Indexing") as advance:
+    # Ray prints what happens to workers wherever it likes.
+    with progress.steps("Indexing") as advance, redirect_stdout(sys.stderr):
 
         def show(found: "ClusterProgress") -> None:
             advance(found.done, found.parts)

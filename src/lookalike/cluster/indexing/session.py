@@ -33,7 +33,9 @@ def connected(address: str) -> Iterator[Any]:
     with _environment(address):
         where: dict[str, Any] = {"address": address}
         if address == LOCAL:
-            where = {"num_cpus": cores(), "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+            where = {"num_cpus": cores(), "include_dashboard": False}
+        if address.startswith((LOCAL, "127.")):
+            where["_node_ip_address"] = "127.0.0.1"  # else Ray looks for this machine by its other address
         try:
             ray.init(**where, log_to_driver=False, logging_level="ERROR")
         except Exception as error:  # Ray raises all kinds
