@@ -5,7 +5,6 @@ pytest tests/campaigns/ray_indexing.py
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -50,21 +49,41 @@ def shards(lake: Path) -> list[str]:
     return sorted(map(str, lake.iterdir()))
 
 
-def command(cluster: RayCluster, sources: list[str], big: Path, **environment: str) -> "subprocess.Popen[str]":
-    """`lookalike index --ray` in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "lookalike", "index", "--ray", cluster.address, *sources, "-c", str(big), "--json"],
-        env={**cluster.environment, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class Run:
+    """`lookalike index --ray` in a process of its own; its output goes to files, so that it waits for no reader."""
+
+    def __init__(self, cluster: RayCluster, sources: list[str], big: Path, **environment: str) -> None:
+        self._out, self._err = big.with_name("out.json"), big.with_name("err.txt")
+        with self._out.open("w") as out, self._err.open("w") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "lookalike", "index", "--ray", cluster.address, *sources, "-c", big, "--json"],
+                env={**cluster.environment, **environment},
+                stdout=out,
+                stderr=err,
+            )
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def is_over(self) -> bool:
+        return self.process.poll() is not None
+
+    def finished(self) -> tuple[int, dict[str, Any], str]:
+        """The exit code, the report and the messages, when it is over."""
+        code, err = self.process.wait(300), self._err.read_text()
+        assert "Traceback" not in err
+        return code, json.loads(self._out.read_text() or "{}"), err
 
 
-def finished(process: "subprocess.Popen[str]") -> tuple[int, dict[str, Any], str]:
-    out, err = process.communicate(timeout=600)
-    assert "Traceback" not in err
-    return process.returncode, json.loads(out) if out else {}, err
+def finished(cluster: RayCluster, sources: list[str], big: Path, **environment: str) -> tuple[int, dict[str, Any], str]:
+    """What a run has done that nothing happens to."""
+    with Run(cluster, sources, big, **environment) as run:
+        return run.finished()
 
 
 @pytest.fixture(scope="module")
@@ -98,32 +117,29 @@ def check_same(big: Path, alone: dict[str, Any]) -> None:
 def test_a_cluster_finds_what_one_process_does(
     cluster: RayCluster, lake: Path, alone: dict[str, Any], tmp_path: Path
 ) -> None:
-    code, report, err = finished(command(cluster, shards(lake), tmp_path / "big"))
+    code, report, err = finished(cluster, shards(lake), tmp_path / "big")
     assert (code, report["added"], report["failed"], report["workers"]) == (0, 16 * PER_SHARD, [], 2), err
     check_same(tmp_path / "big", alone)
-    code, report, err = finished(command(cluster, shards(lake), tmp_path / "big"))
+    code, report, err = finished(cluster, shards(lake), tmp_path / "big")
     assert (code, report["added"], report["unchanged"]) == (0, 0, 16 * PER_SHARD), err
     check_same(tmp_path / "big", alone)
 
 
 def test_killed_workers_are_replaced(cluster: RayCluster, lake: Path, alone: dict[str, Any], tmp_path: Path) -> None:
     big = tmp_path / "big"
-    process = command(cluster, shards(lake), big)
-    for _ in range(2):
-        wait_until(lambda: begun(big) or process.poll() is not None)
-        assert cluster.kill_workers() or process.poll() is not None
-    code, report, err = finished(process)
+    with Run(cluster, shards(lake), big) as run:
+        for _ in range(2):
+            wait_until(lambda: (begun(big) and cluster.kill_workers()) or run.is_over)
+        code, report, err = run.finished()
     assert (code, report["failed"]) == (0, []), err
     check_same(big, alone)
 
 
 def test_a_killed_driver_is_carried_on(cluster: RayCluster, lake: Path, alone: dict[str, Any], tmp_path: Path) -> None:
     big = tmp_path / "big"
-    process = command(cluster, shards(lake), big)
-    wait_until(lambda: len(there(big)) >= 3 or process.poll() is not None)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    code, report, err = finished(command(cluster, shards(lake), big))
+    with Run(cluster, shards(lake), big) as run:
+        wait_until(lambda: len(there(big)) >= 3 or run.is_over)
+    code, report, err = finished(cluster, shards(lake), big)
     assert (code, report["failed"]) == (0, []), err
     assert report["unchanged"] >= 3 * PER_SHARD
     check_same(big, alone)
@@ -135,7 +151,7 @@ def test_poisoned_archives_are_named_and_the_others_are_there(cluster: RayCluste
     big = tmp_path / "big"
     (big / "001.tar-x").mkdir(parents=True)
     sources = [*shards(lake)[:2], str(tmp_path / "bad.tar"), str(tmp_path / "bad.parquet")]
-    code, report, err = finished(command(cluster, sources, big))
+    code, report, err = finished(cluster, sources, big)
     assert report["added"] == 2 * PER_SHARD, err
     reasons = {each["path"]: each["reason"] for each in report["skipped"]}
     assert reasons[f"{tmp_path}/bad.tar"].startswith(("not a tar archive", "damaged"))
@@ -144,7 +160,7 @@ def test_poisoned_archives_are_named_and_the_others_are_there(cluster: RayCluste
 
 
 def test_a_wrong_token_is_refused(cluster: RayCluster, lake: Path, tmp_path: Path) -> None:
-    code, report, err = finished(command(cluster, shards(lake)[:1], tmp_path / "big", RAY_AUTH_TOKEN="w" * 64))
+    code, report, err = finished(cluster, shards(lake)[:1], tmp_path / "big", RAY_AUTH_TOKEN="w" * 64)
     assert (code, report) == (2, {})
     assert "no Ray cluster that lets us in" in err
 
@@ -152,10 +168,10 @@ def test_a_wrong_token_is_refused(cluster: RayCluster, lake: Path, tmp_path: Pat
 def test_a_killed_node_is_done_without(cluster: RayCluster, lake: Path, alone: dict[str, Any], tmp_path: Path) -> None:
     """It is the last one, since the cluster has one node less from then on."""
     big = tmp_path / "big"
-    process = command(cluster, shards(lake), big)
-    wait_until(lambda: begun(big) or process.poll() is not None)
-    cluster.kill_node()
-    code, report, err = finished(process)
+    with Run(cluster, shards(lake), big) as run:
+        wait_until(lambda: begun(big) or run.is_over)
+        cluster.kill_node()
+        code, report, err = run.finished()
     assert (code, report["failed"]) == (0, []), err
     check_same(big, alone)
 
