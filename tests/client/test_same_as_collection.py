@@ -42,7 +42,7 @@ NOT_REMOTE = {
         "warm_up",
     ),
     *("check", "find_damage", "evaluate", "skipped", "missing", "other_files", "named", "is_source", "made_of"),
-    *("snapshots", "build_on", "missing_shards"),
+    *("snapshots", "build_on", "missing_shards", "export"),
     *("duplicates", "copies_revision", "copy_groups", "mark_copies", "keep_copies", "unmark_copies", "copy_marks"),
     *("plan_action", "act_on_copies", "action_runs", "undo_action"),
     *("directory", "folder", "made_by", "max_pixels", "is_current", "reopen", "needs_maintenance", "maintain_apart"),

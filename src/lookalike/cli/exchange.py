@@ -54,7 +54,7 @@ def _to_directory(help_text: str) -> Callable[[Callable[..., Any]], Callable[...
 def export(
     folder: str | None, directory: str | None, paths: tuple[Path, ...], no_vectors: bool, as_json: bool, **given: Any
 ) -> None:
-    """Write the vectors and the catalog to files of other programs.
+    """Write vectors and catalog to files of other programs.
 
     The suffix says what is written. Row n is of the same image in all files of one call: there is one for each image
     that can be found, in the order of the ids.

@@ -80,7 +80,7 @@ class Collection(Searchable, Uploadable, Reviewable, Exportable):
         sources.allow_urls()
         Uploadable.__init__(self, manifest, self._catalog, access, sources, encoder)
 
-    def share_encoder(self, other: "Collection") -> None:
+    def _share_encoder(self, other: "Collection") -> None:
         """Uses the encoder that another collection of the same model has loaded, so that it is loaded once."""
         self._encoder.take_from(other._encoder)
 

@@ -70,7 +70,7 @@ class Worker:
 
     def _add(self, collection: Collection, part: Part) -> Report:
         if self._last is not None:
-            collection.share_encoder(self._last)
+            collection._share_encoder(self._last)
         report = collection.add(part.source, threads=self._job.threads, progress=self._note)
         self._last = collection
         return report
