@@ -3,6 +3,7 @@
 import functools
 import os
 import pickle
+import platform
 import shutil
 import subprocess
 import warnings
@@ -443,12 +444,19 @@ def test_a_tflite_file_of_floats_gives_the_vectors_of_keras(tflite: Any, keras_v
     assert_near(vectors(network), keras_vectors)
 
 
+def has_exact_int8() -> bool:
+    """Whether this processor adds products of 8 bits in 32; without that, OpenVINO adds them in 16, which saturate."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return True
+    return "vnni" in Path("/proc/cpuinfo").read_text()
+
+
 @pytest.mark.parametrize("kind", ["uint8", "int8"])
 def test_a_tflite_file_of_integers_nearly_gives_the_vectors_of_keras(
     kind: str, tflite: Any, keras_vectors: Any
 ) -> None:
     network = fetch(tflite(kind), ImportOptions())
-    assert_near(vectors(network), keras_vectors, part=0.03)
+    assert_near(vectors(network), keras_vectors, part=0.03 if has_exact_int8() else 0.12)
     assert (network.normalization, network.source) == (None, f"{kind}.tflite")
 
 
