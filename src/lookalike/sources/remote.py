@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from lookalike.errors import Hint, ImageError, UsageError
-from lookalike.images.reading import FileBytes, FileStatus, check_bytes
+from lookalike.images.reading import FileBytes, FileStatus, check_bytes, reason
 from lookalike.sources.image_files import is_image_name
 from lookalike.sources.keys import is_url
 
@@ -86,7 +86,7 @@ def read(path: RemotePath, max_bytes: int) -> FileBytes:
     except FileNotFoundError as error:
         raise ImageError("vanished", str(path), lasting=False) from error
     except OSError as error:
-        raise ImageError(_reason(error), str(path), lasting=False) from error
+        raise ImageError(reason(error), str(path), lasting=False) from error
     if before != after or len(data) != after.size:
         raise ImageError("changed while it was read", str(path), lasting=False)
     return FileBytes(data, after)
@@ -203,10 +203,6 @@ def _errors(path: RemotePath) -> Iterator[None]:
         raise
     except Exception as error:
         raise OSError(errno.EIO, str(error).partition("\n")[0] or type(error).__name__, str(path)) from error
-
-
-def _reason(error: OSError) -> str:
-    return str(error.strerror or error).lower()
 
 
 def _numbered(url: str) -> list[str]:
