@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import click
@@ -61,7 +62,7 @@ def main(folder: Path, images: int, more: int) -> None:
 
 
 def _in_process(step: Callable[..., str], *given: object) -> Measured:
-    with ProcessPoolExecutor(1) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:  # in a forked process, FAISS has one thread
         return pool.submit(_measured, step, given).result()
 
 

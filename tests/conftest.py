@@ -1,6 +1,8 @@
 """Fixtures that the tests share."""
 
+import atexit
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +24,9 @@ def pytest_configure() -> None:
     optional_packages.started.set()
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.environ.setdefault("LOOKALIKE_TRUST", tempfile.mkdtemp(prefix="lookalike-trust-"))  # and not the user's own
+    if "LOOKALIKE_TRUST" not in os.environ:  # and not the user's own
+        os.environ["LOOKALIKE_TRUST"] = place = tempfile.mkdtemp(prefix="lookalike-trust-")
+        atexit.register(shutil.rmtree, place, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -167,8 +167,8 @@ def test_a_filter_finds_what_a_loop_finds(empty: Path, images: list[Image], filt
                 assert catalog.rows_where(where).tolist() == sorted({image.row for image in found})
             for row in range(7):
                 keys = sorted((image.key for image in found if image.row == row), key=os.fsencode)
-                assert [image.key for image in catalog.images_of([row], where=where)] == keys
-                assert [image.key for image in catalog.images_of([row], where=where, limit=1)] == keys[:1]
+                assert [image.key for image in catalog.images_of_rows([row], where=where)] == keys
+                assert [image.key for image in catalog.images_of_rows([row], where=where, limit=1)] == keys[:1]
 
 
 @pytest.fixture
@@ -241,7 +241,7 @@ def test_a_folder_contains_the_images_in_it_and_below_it(catalog: Catalog, under
 def test_copies_are_filtered_by_their_own_labels(catalog: Catalog) -> None:
     where = Where(label="2025")
     assert catalog.rows_where(where).tolist() == [0]
-    assert [image.key for image in catalog.images_of([0], where=where)] == ["2025/a.jpg"]
+    assert [image.key for image in catalog.images_of_rows([0], where=where)] == ["2025/a.jpg"]
 
 
 def test_rows_are_64_bit_integers(catalog: Catalog) -> None:
@@ -253,7 +253,7 @@ def test_rows_are_64_bit_integers(catalog: Catalog) -> None:
 def test_a_filter_may_have_a_hundred_thousand_ids(catalog: Catalog) -> None:
     where = Where(ids=range(2, 100_002), label=["2024", "2025"])
     assert catalog.rows_where(where).tolist() == [0, 1]
-    assert [image.id for image in catalog.images_of([0], where=where)] == [3]
+    assert [image.id for image in catalog.images_of_rows([0], where=where)] == [3]
 
 
 def test_sqlite_accepts_the_highest_number_of_values(catalog: Catalog) -> None:
@@ -261,7 +261,7 @@ def test_sqlite_accepts_the_highest_number_of_values(catalog: Catalog) -> None:
         connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)  # the default of a build of SQLite
     many = Where(label=["2024", "2025"], attributes={"price": range(29_998)}, under="2024", ids=[1, 2, 3])
     assert catalog.rows_where(many).tolist() == [0]
-    assert [image.id for image in catalog.images_of([0], where=many)] == [1]
+    assert [image.id for image in catalog.images_of_rows([0], where=many)] == [1]
     with pytest.raises(UsageError, match="30,001 labels and values: give at most 30,000"):
         Where(label="2024", attributes={"price": range(30_000)})
 

@@ -48,7 +48,7 @@ def write(catalog: Catalog, keys: Sequence[str], *, first: int = 0) -> None:
 
 def stored(catalog: Catalog) -> dict[str, dict[str, Any]]:
     """Returns the attributes of all images that have any, by key."""
-    images = [image for row in range(catalog.state().count) for image in catalog.images_of([row])]
+    images = [image for row in range(catalog.state().count) for image in catalog.images_of_rows([row])]
     return {image.key: dict(image.attributes) for image in images if image.attributes}
 
 

@@ -32,7 +32,7 @@ def applied(catalog: Catalog, table: Path) -> AttributesReport:
 
 def with_value(catalog: Catalog, name: str, value: int | str) -> list[str]:
     rows = catalog.rows_where(Where(attributes={name: value}))
-    return sorted(image.key for image in catalog.images_of(rows))
+    return sorted(image.key for image in catalog.images_of_rows(rows))
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,8 @@ def _paths(part: Part) -> list[str]:
 def test_workers_make_what_one_collection_has(lake: Path) -> None:
     worker = Worker(job(lake))
     assert [worker.index(part).added for part in parts(lake)] == [8, 8, 8]
-    assert worker.progress() == 8
+    assert worker.progress(parts(lake)[-1].name) == 8
+    assert worker.progress("another") == 0
     assert [worker.index(part).unchanged for part in parts(lake)] == [8, 8, 8]
     with (
         lookalike.create(lake, directory=lake.with_name("alone"), encoder=ColourEncoder()) as alone,

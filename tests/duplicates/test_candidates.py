@@ -69,7 +69,9 @@ def test_each_image_is_compared_with_its_nearest(snapshot: Snapshot) -> None:
     assert done[-1] == len(place)
 
 
-def test_new_images_are_compared_as_if_all_were_new(snapshot: Snapshot) -> None:
+def test_new_images_are_compared_as_if_all_were_new(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "_BLOCK", 7)
+    monkeypatch.setattr(candidates, "_COMPARED", 50)
     rows = snapshot.live.rows()
     new, older = rows[::9], np.setdiff1d(rows, rows[::9])
     table, at = cosines(snapshot), np.flatnonzero(~np.isin(rows, new))

@@ -292,15 +292,15 @@ def assert_same_vectors(catalog: Catalog, model: Model) -> None:
     for hash_, row in model.vectors.items():
         assert catalog.rows_of([hash_of(hash_)]) == {hash_of(hash_): row}
         assert catalog.crc32s([row]) == {row: 1000 + hash_}
-        assert [image.key for image in catalog.images_of([row])] == model.keys_of(hash_)
-        assert [image.key for image in catalog.images_of([row], limit=1)] == model.keys_of(hash_)[:1]
+        assert [image.key for image in catalog.images_of_rows([row])] == model.keys_of(hash_)
+        assert [image.key for image in catalog.images_of_rows([row], limit=1)] == model.keys_of(hash_)[:1]
     assert catalog.rows_of([b"\xff" * 32]) == {}
     expected = {hash_of(hash_): row for hash_, row in model.vectors.items()}
     assert catalog.rows_of([b"\xff" * 32, *expected]) == expected
     assert catalog.crc32s([99]) == {}
     assert catalog.crc32s([1, 2, 3]) == {row: 1000 + hash_ for hash_, row in model.vectors.items() if 1 <= row < 4}
     ordered = sorted(model.vectors, key=lambda hash_: -model.vectors[hash_])
-    found = catalog.images_of([model.vectors[hash_] for hash_ in ordered])
+    found = catalog.images_of_rows([model.vectors[hash_] for hash_ in ordered])
     assert [image.key for image in found] == [key for hash_ in ordered for key in model.keys_of(hash_)]
 
 
@@ -313,7 +313,7 @@ def assert_same_images(catalog: Catalog, model: Model) -> None:
         assert (image.id, image.key, image.row, image.label) == (entry.id, key, row, entry.label)
         assert (image.width, image.height) == (entry.hash, entry.hash + 1)
         assert typed(image.attributes) == typed(entry.attributes)
-        assert image in catalog.images_of([row])
+        assert image in catalog.images_of_rows([row])
     assert sorted(image.id for image in catalog.missing()) == sorted(model.missing)
     for id_, (_, entry) in model.missing.items():
         assert catalog.image(id_) is None

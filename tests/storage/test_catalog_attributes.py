@@ -39,10 +39,10 @@ def test_copies_of_a_file_have_attributes_of_their_own(catalog: Catalog) -> None
         put(transaction, "three", 0)
         transaction.set_attributes("one", {"shop": "north", "price": 1})
         transaction.set_attributes("two", {"shop": "south"})
-    found = {image.key: dict(image.attributes) for image in catalog.images_of([0])}
+    found = {image.key: dict(image.attributes) for image in catalog.images_of_rows([0])}
     assert found == {"one": {"shop": "north", "price": 1}, "three": {}, "two": {"shop": "south"}}
-    assert [image.key for image in catalog.images_of([0], limit=2)] == ["one", "three"]
-    assert [image.key for image in catalog.images_of([0], where=Where(attributes={"shop": "south"}))] == ["two"]
+    assert [image.key for image in catalog.images_of_rows([0], limit=2)] == ["one", "three"]
+    assert [image.key for image in catalog.images_of_rows([0], where=Where(attributes={"shop": "south"}))] == ["two"]
 
 
 def test_attributes_outlive_a_change_or_a_new_name_but_not_the_image(catalog: Catalog) -> None:

@@ -24,7 +24,7 @@ def test_a_row_is_dead_when_the_last_of_its_copies_is_gone(catalog: Catalog) -> 
         add_vector(transaction, 0)
         for key in ("one", "two"):
             put(transaction, key, 0)
-    assert [image.key for image in catalog.images_of([0])] == ["one", "two"]
+    assert [image.key for image in catalog.images_of_rows([0])] == ["one", "two"]
     for key, dead in (("one", []), ("two", [0])):
         with catalog.writing() as transaction:
             transaction.remove([key])
@@ -39,7 +39,7 @@ def test_the_id_of_an_image_that_was_removed_is_not_given_again(catalog: Catalog
     with catalog.writing() as transaction:
         transaction.remove(["b"])
     fill(catalog, ["c"])
-    assert [image.id for image in catalog.images_of([0, 1, 2])] == [1, 3]
+    assert [image.id for image in catalog.images_of_rows([0, 1, 2])] == [1, 3]
 
 
 def test_a_renamed_image_keeps_its_id_and_has_the_rest_of_the_new_one(catalog: Catalog) -> None:
@@ -48,7 +48,7 @@ def test_a_renamed_image_keeps_its_id_and_has_the_rest_of_the_new_one(catalog: C
         old = transaction.image_at("old")
         assert old == FiledImage(1, "old", 0, STATUS)
         transaction.move(old, "new/name", 0, FileStatus(7, 8, 9))
-    [image] = catalog.images_of([0])
+    [image] = catalog.images_of_rows([0])
     assert (image.id, image.key, image.label) == (1, "new/name", "new")
     assert list(catalog.known_files()) == [KnownFile("new/name", FileStatus(7, 8, 9), FileKind.IMAGE)]
 
@@ -116,13 +116,13 @@ def shelves(catalog: Catalog) -> Catalog:
 
 
 def found(catalog: Catalog, rows: Sequence[int], **options: Any) -> list[str]:
-    return [image.key for image in catalog.images_of(rows, **options)]
+    return [image.key for image in catalog.images_of_rows(rows, **options)]
 
 
 def test_images_come_in_the_order_of_the_rows_and_then_of_the_keys(shelves: Catalog) -> None:
     assert found(shelves, [3, 0, 1]) == ["n/d", "s/a", "s/d", "n/z", "n/a", "n/c", "s/b"]
     assert found(shelves, [1, 2, 0]) == ["n/a", "n/c", "s/b", "n/z"]
-    assert [image.row for image in shelves.images_of([3, 0, 1])] == [3, 3, 3, 0, 1, 1, 1]
+    assert [image.row for image in shelves.images_of_rows([3, 0, 1])] == [3, 3, 3, 0, 1, 1, 1]
     assert found(shelves, range(3, -1, -3)) == found(shelves, (3, 0)) == ["n/d", "s/a", "s/d", "n/z"]
 
 
@@ -132,7 +132,7 @@ def test_no_rows_and_unknown_rows_have_no_images(shelves: Catalog) -> None:
 
 
 def test_images_of_several_rows_have_their_own_attributes(shelves: Catalog) -> None:
-    attributes = {image.key: dict(image.attributes) for image in shelves.images_of([1, 3])}
+    attributes = {image.key: dict(image.attributes) for image in shelves.images_of_rows([1, 3])}
     expected = {"n/a": {"price": 5, "shop": "north"}, "s/d": {"price": 7}}
     assert attributes == {key: {} for key in ("n/a", "n/c", "s/b", "n/d", "s/a", "s/d")} | expected
 

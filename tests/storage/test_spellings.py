@@ -70,7 +70,7 @@ def test_labels_folders_and_attributes_are_found_in_either_spelling(
     for where, rows in wanted:
         assert catalog.rows_where(where).tolist() == rows
         assert catalog.count_where(where) == len(rows)
-        assert [image.row for image in catalog.images_of(range(4), where=where)] == rows
+        assert [image.row for image in catalog.images_of_rows(range(4), where=where)] == rows
 
 
 def test_of_two_names_that_look_the_same_the_one_that_is_given_is_meant(catalog: Catalog) -> None:

@@ -85,7 +85,7 @@ def keys_of(catalog: Catalog) -> list[str]:
 
 def images_of(catalog: Catalog) -> list[StoredImage]:
     """All images, by row and key."""
-    return catalog.images_of(range(catalog.state().count))
+    return catalog.images_of_rows(range(catalog.state().count))
 
 
 def image_of(catalog: Catalog, key: str) -> StoredImage:

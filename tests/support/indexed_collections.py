@@ -47,7 +47,7 @@ def content(photos: Collection) -> dict[str, bytes]:
 
 def images(photos: Collection) -> list[tuple[Any, ...]]:
     """Everything that the catalog holds of each image except the row, and its vector."""
-    found = photos._catalog.images_of(list(range(photos._catalog.state().count)))
+    found = photos._catalog.images_of_rows(list(range(photos._catalog.state().count)))
     stored = Exact(photos)
     by_key = dict(zip(stored.keys, stored.vectors.tolist(), strict=True))
     in_order = sorted(found, key=lambda image: image.key)

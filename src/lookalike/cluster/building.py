@@ -14,7 +14,8 @@ from functools import partial
 import numpy as np
 
 from lookalike.cluster import threads, tuned
-from lookalike.cluster.snapshot import JoinedSnapshot, Part
+from lookalike.cluster.parts import Part
+from lookalike.cluster.snapshot import JoinedSnapshot
 from lookalike.cluster.snapshots import JoinedSnapshots
 from lookalike.cluster.tuned import KeptTuning
 from lookalike.index import tuning
@@ -27,7 +28,7 @@ from lookalike.index.options import BuildOptions
 from lookalike.index.policies import Policies
 from lookalike.index.spec import IndexSpec
 from lookalike.index.tuning import Tuner
-from lookalike.storage.rows import Rows, RowSet
+from lookalike.storage.rows import Rows
 from lookalike.storage.vectors import Vectors, single
 
 _SEED = 11
@@ -152,8 +153,9 @@ class JoinedIndexes:
         state = self._state()
         live, policy = state.live, self.policies.tuning
         probes = tuning.draw(state.vectors, live, policy, progress=partial(report.at, "comparing"))
-        search = partial(_searched, state, live)
-        points = Tuner(spec, search, probes, policy, _TIMED).points(options.recall, partial(report.at, "measuring"))
+        points = Tuner(spec, partial(_searched, state), probes, policy, _TIMED).points(
+            options.recall, partial(report.at, "measuring")
+        )
         card = Generation(
             spec=spec.factory,
             dim=self.dim,
@@ -180,13 +182,8 @@ class JoinedIndexes:
         return sample
 
 
-def _searched(
-    state: JoinedSnapshot, live: RowSet, queries: Vectors, k: int, parameters: SearchParameters
-) -> tuple[Vectors, Rows]:
-    """The nearest of all shards, each searched by the same parameters."""
-    return state.vectors.merged(
-        queries, k, live, lambda part, rows: part.snapshot.nearest(queries, k, rows, parameters)
-    )
+def _searched(state: JoinedSnapshot, queries: Vectors, k: int, parameters: SearchParameters) -> tuple[Vectors, Rows]:
+    return state.nearest(queries, k, state.live, parameters)
 
 
 def _indexed(state: JoinedSnapshot) -> bool:

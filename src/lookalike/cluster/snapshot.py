@@ -2,21 +2,20 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 
 from lookalike.arguments import shown
-from lookalike.cluster import threads
-from lookalike.cluster.numbering import parts_of
+from lookalike.cluster import joined_indexes
+from lookalike.cluster.catalog import JoinedCatalog
+from lookalike.cluster.parts import JoinedState, Part
 from lookalike.cluster.rows import Bases, JoinedRows
-from lookalike.cluster.shard import Shard
+from lookalike.cluster.vectors import Found, JoinedVectors
 from lookalike.errors import Hint, UsageError
 from lookalike.filters import Where
 from lookalike.index.generation import Generation
@@ -26,168 +25,11 @@ from lookalike.search.chance import Judged, KeptSample
 from lookalike.search.options import SearchOptions
 from lookalike.search.refinement import Centre
 from lookalike.search.searchable import judged
-from lookalike.search.snapshot import Snapshot
-from lookalike.storage.records import MissingImage, NamedRows, State, StoredImage
 from lookalike.storage.rows import NO_ROWS, Rows, RowSet
 from lookalike.storage.vectors import STORED, StoredVectors, Vectors
 from lookalike.system import forks
 
 _FILTERS = 32  # the row sets that a state keeps
-_Found: TypeAlias = tuple[Vectors, Rows]
-
-
-@dataclass(frozen=True)
-class Part:
-    """One shard in a state of all of them.
-
-    Attributes:
-        shard: the shard.
-        snapshot: its committed state.
-    """
-
-    shard: Shard
-    snapshot: Snapshot
-
-
-@dataclass(frozen=True)
-class JoinedState:
-    """What the catalogs say of the files of all shards."""
-
-    states: tuple[State, ...]
-
-    @property
-    def files(self) -> tuple[object, ...]:
-        """Which files these are."""
-        return tuple(state.files for state in self.states)
-
-    @property
-    def count(self) -> int:
-        """The number of committed rows of vectors."""
-        return sum(state.count for state in self.states)
-
-
-@dataclass(frozen=True)
-class JoinedVectors:
-    """The stored vectors of all shards.
-
-    Attributes:
-        path: the directory of the whole.
-        parts: the shards.
-        bases: where their rows begin.
-        dim: the dimension of the vectors.
-    """
-
-    path: Path
-    parts: tuple[Part, ...]
-    bases: Bases
-    dim: int
-
-    def stored(self, rows: Rows) -> StoredVectors:
-        """A copy of these rows as the files hold them: half precision, (n, dim)."""
-        vectors = np.empty((len(rows), self.dim), STORED)
-        for place, positions, local in self.bases.split(rows):
-            vectors[positions] = self.parts[place].snapshot.vectors.stored(local)
-        return vectors
-
-    def search(self, queries: Vectors, k: int, row_set: RowSet) -> _Found:
-        """Finds the k rows with the largest inner product for each query, best first, by comparing with all."""
-        return self.merged(queries, k, row_set, lambda part, rows: part.snapshot.vectors.search(queries, k, rows))
-
-    def merged(self, queries: Vectors, k: int, row_set: RowSet, find: Callable[[Part, RowSet], _Found]) -> _Found:
-        """The k best of what is found in each shard.
-
-        Args:
-            queries: (n, dim).
-            k: at least 1.
-            row_set: the rows that may be found.
-            find: finds, in a shard, those of the rows that are nearest to each query, best first.
-
-        Returns:
-            Scores, float32 (n, k'), and rows, int64 (n, k'), with k' at most k.
-        """
-        assert isinstance(row_set, JoinedRows)
-        asked = [place for place, rows in enumerate(row_set.parts) if rows.size]
-        found = threads.each(lambda place: find(self.parts[place], row_set.parts[place]), asked)
-        starts = self.bases.starts[asked]
-        scores = np.concatenate([np.empty((len(queries), 0), np.float32), *(each[0] for each in found)], axis=1)
-        no_rows = np.empty((len(queries), 0), np.int64)
-        rows = np.concatenate([no_rows, *(each[1] + start for each, start in zip(found, starts, strict=True))], axis=1)
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(scores, best, axis=1), np.take_along_axis(rows, best, axis=1)
-
-
-@dataclass(frozen=True)
-class JoinedCatalog:
-    """Knows the images of the rows of all shards.
-
-    Attributes:
-        parts: the shards.
-        bases: where their rows begin.
-    """
-
-    parts: tuple[Part, ...]
-    bases: Bases
-
-    def reading(self) -> AbstractContextManager[object]:
-        """Nothing has to be held: `named` reads each shard in one state of it."""
-        return nullcontext()
-
-    def named(self, rows: Sequence[int], *, where: Where | None, limit: int) -> NamedRows:
-        """The images of rows, in their order, and the checksums of their vectors; each shard in one committed state."""
-        wanted = {place: local for place, _, local in self.bases.split(np.array(rows, np.int64))}
-        states, images, crc32s = list[State](), list[StoredImage](), dict[int, int]()
-        for place, part in enumerate(self.parts):
-            found = _named(part, wanted[place].tolist(), where, limit) if place in wanted else None
-            if found is None:
-                seen, catalog = part.snapshot.state, part.snapshot.catalog
-                states.append(seen if catalog.is_at(seen) else catalog.state())
-                continue
-            assert isinstance(found.state, State)
-            states.append(found.state)
-            images += [self._of_whole(place, image) for image in found.images]
-            start = int(self.bases.starts[place])
-            crc32s |= {start + row: crc32 for row, crc32 in found.crc32s.items()}
-        order = {row: position for position, row in enumerate(rows)}
-        images.sort(key=lambda image: order[image.row])
-        return NamedRows(JoinedState(tuple(states)), images[:limit] if limit >= 0 else images, crc32s)
-
-    def image(self, id_: int, /) -> StoredImage | None:
-        """The image of that number, or None."""
-        number, local = parts_of(id_)
-        for place, part in enumerate(self.parts):
-            if part.shard.number == number and (found := part.snapshot.catalog.image(local)):
-                return self._of_whole(place, found)
-        return None
-
-    def missing(self, id_: int, /) -> list[MissingImage]:
-        """The missing image of that number, if there is one."""
-        number, local = parts_of(id_)
-        return [
-            replace(image, id=id_, key=part.shard.key_of(image.key))
-            for part in self.parts
-            if part.shard.number == number
-            for image in part.snapshot.catalog.missing(local)
-        ]
-
-    def live_images(self) -> Iterable[tuple[int, int, str | None]]:
-        """(id, row, label) of the images, by shard and id."""
-        for place, part in enumerate(self.parts):
-            start = int(self.bases.starts[place])
-            for id_, row, label in part.snapshot.catalog.live_images():
-                yield part.shard.id_of(id_), start + row, label
-
-    def _of_whole(self, place: int, image: StoredImage) -> StoredImage:
-        shard, row = self.parts[place].shard, int(self.bases.starts[place]) + image.row
-        return replace(image, id=shard.id_of(image.id), key=shard.key_of(image.key), row=row)
-
-
-def _named(part: Part, rows: Sequence[int], where: Where | None, limit: int) -> NamedRows | None:
-    """The images of rows of a shard; None if a filter of the whole admits none of that."""
-    with part.shard.named():
-        own = part.shard.where(where) if where else None
-        if where and own is None:
-            return None
-        return part.snapshot.catalog.named(rows, where=own, limit=limit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,24 +115,41 @@ class JoinedSnapshot:
             names = (part.shard.collection.attribute_names() for part in self.parts)
             refuse_unknown_names(where, chain.from_iterable(names))
 
-    def search(self, queries: Vectors, options: SearchOptions, row_set: RowSet, *, extra: int = 0) -> _Found:
+    def search(self, queries: Vectors, options: SearchOptions, row_set: RowSet, *, extra: int = 0) -> Found:
         """Finds the rows nearest to each query, best first; see `SearchableVectors.search`.
 
         If the shards were measured together, all are searched alike. Else each is searched so that it finds its own
         nearest, of which those of all are some.
         """
-        tuned = self._parameters(options, row_set)
-
-        def of_part(part: Part, rows: RowSet) -> _Found:
-            snapshot = part.snapshot
-            if self.card is None:
-                return snapshot.search(queries, options, rows, extra=extra)
-            is_few = rows is not snapshot.live and self.policy.searches_exactly(self.dim, rows.size)
-            return snapshot.nearest(queries, options.k + extra, rows, None if is_few else tuned)
-
         if queries.ndim != 2 or queries.shape[1] != self.dim:
             raise UsageError(f"a query of shape {queries.shape} does not match vectors of {self.dim} dimensions")
-        return self.vectors.merged(queries, options.k + extra, row_set, of_part)
+        if self.card is not None:
+            return self.nearest(queries, options.k + extra, row_set, self._parameters(options, row_set))
+        return self.vectors.merged(
+            queries,
+            options.k + extra,
+            row_set,
+            lambda part, rows: part.snapshot.search(queries, options, rows, extra=extra),
+        )
+
+    def nearest(self, queries: Vectors, k: int, row_set: RowSet, parameters: SearchParameters | None) -> Found:
+        """Finds the k nearest of these rows for each query, best first, with all indexes searched alike.
+
+        Args:
+            queries: unit vectors, float32 (n, dim).
+            k: at least 1.
+            row_set: the rows that may be found.
+            parameters: how to search the indexes, or None for an exact search.
+        """
+
+        def is_exact(part: Part, rows: RowSet) -> bool:
+            return rows is not part.snapshot.live and self.policy.searches_exactly(self.dim, rows.size)
+
+        def of_part(part: Part, rows: RowSet) -> Found:
+            return part.snapshot.nearest(queries, k, rows, None if is_exact(part, rows) else parameters)
+
+        found = parameters and joined_indexes.nearest(self.vectors, queries, k, row_set, parameters, is_exact)
+        return found or self.vectors.merged(queries, k, row_set, of_part)
 
     def _parameters(self, options: SearchOptions, row_set: RowSet) -> SearchParameters | None:
         if self.card is None or options.exact or not row_set.size:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from lookalike.cluster.parts import Part
 from lookalike.cluster.shards import MissingShardError, Shards
-from lookalike.cluster.snapshot import JoinedSnapshot, Part, joined
+from lookalike.cluster.snapshot import JoinedSnapshot, joined
 from lookalike.cluster.tuned import KeptTuning
 from lookalike.errors import UsageError
 from lookalike.index.policies import TuningPolicy

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lookalike.cluster.snapshot import Part
+from lookalike.cluster.parts import Part
 from lookalike.errors import CorruptError
 from lookalike.index import generation
 from lookalike.index.generation import Generation

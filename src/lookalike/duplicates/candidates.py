@@ -16,6 +16,7 @@ from lookalike.storage.vectors import Vectors, single, unit
 _NEAREST, _NEAREST_OF_MANY, _MANY = 10, 5, 20_000
 LEAST_COSINE = 0.3  # 0.998 of them have at least that
 _BLOCK = 256  # queries at a time
+_EXACT_BLOCK = 4096  # for exact search, which reads all vectors for each block
 _COMPARED = 8192  # rows that new ones are compared with at a time
 _ROUNDING = np.float32(1e-3)  # of a cosine, by half precision
 
@@ -66,7 +67,7 @@ def nearest(snapshot: Snapshot, rows: Rows, count: int, found: Found) -> Nearest
     """
     pairs, reaches = list[Candidates](), dict[int, float]()
     options = SearchOptions(count + 1)  # a row is the nearest to itself
-    for block, vectors in _blocks(snapshot, rows):
+    for block, vectors in _blocks(snapshot, rows, _at_once(snapshot, options.k)):
         cosines, others = snapshot.search(vectors, options, snapshot.live)
         pairs.append(_near(block, others, cosines, without_itself=True))
         full = others.shape[1] == count + 1
@@ -86,14 +87,16 @@ def nearer(snapshot: Snapshot, rows: Rows, older: Rows, reaches: NDArray[np.floa
         older: int64 (m,).
         reaches: float32 (m,), the cosines of the last of their nearest.
     """
-    vectors, pairs = _vectors(snapshot, rows), list[Candidates]()
+    pairs = list[Candidates]()
     for start in range(0, len(older), _COMPARED):
         block, reach = older[start : start + _COMPARED], reaches[start : start + _COMPARED]
         stored = single(snapshot.vectors.stored(block))
         lengths = np.sqrt(np.einsum("ij,ij->i", stored, stored))  # close to 1, and quicker than dividing all by them
-        cosines = (stored @ vectors.T) / lengths[:, None]
-        old, new = np.nonzero(cosines >= np.maximum(reach - _ROUNDING, LEAST_COSINE)[:, None])
-        pairs.append(Candidates(block[old], rows[new], cosines[old, new]))
+        least = np.maximum(reach - _ROUNDING, LEAST_COSINE)[:, None]
+        for some, vectors in _blocks(snapshot, rows, _BLOCK):
+            cosines = (stored @ vectors.T) / lengths[:, None]
+            old, new = np.nonzero(cosines >= least)
+            pairs.append(Candidates(block[old], some[new], cosines[old, new]))
     return _joined(pairs)
 
 
@@ -114,16 +117,21 @@ def between(snapshot: Snapshot, other: Snapshot, count: int, found: Found) -> Ca
 
 def _across(snapshot: Snapshot, rows: Rows, other: Snapshot, count: int, found: Found) -> Iterator[Candidates]:
     done = 0
-    for block, vectors in _blocks(snapshot, rows):
+    for block, vectors in _blocks(snapshot, rows, _at_once(other, count)):
         cosines, others = other.search(vectors, SearchOptions(count), other.live)
         yield _near(block, others, cosines)
         done += len(block)
         found(done)
 
 
-def _blocks(snapshot: Snapshot, rows: Rows) -> Iterator[tuple[Rows, Vectors]]:
-    for start in range(0, len(rows), _BLOCK):
-        block = rows[start : start + _BLOCK]
+def _at_once(searched: Snapshot, count: int) -> int:
+    """For how many queries at a time so many nearest are looked for."""
+    return _EXACT_BLOCK if searched.searches_exactly(count) else _BLOCK
+
+
+def _blocks(snapshot: Snapshot, rows: Rows, size: int) -> Iterator[tuple[Rows, Vectors]]:
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
         yield block, _vectors(snapshot, block)
 
 

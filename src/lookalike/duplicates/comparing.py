@@ -72,13 +72,6 @@ def changes_of(text: str) -> Changes | None:
     return found if is_size and isinstance(found.only_margin, bool) else None
 
 
-def compared(kept: KeptPictures, first: int, second: int) -> Comparison | None:
-    """Compares two pictures now; None if one of them could not be made."""
-    with one_thread():
-        one, other = _prepared(kept, first), _prepared(kept, second)
-        return compare(one, other) if one and other else None
-
-
 def scored(first: int, second: int, found: Comparison | None) -> Scored:
     """What is kept of a comparison: the smaller number first."""
     changes = found and found.changes

@@ -6,6 +6,7 @@ of each group one image is suggested to be kept (`keeping`).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lookalike.duplicates import candidates, comparing, finding
@@ -61,23 +62,25 @@ def _find(path: Path, wanted: Wanted) -> Duplicates:
     with KeptPictures(path, comparing.REVISION) as kept:
         ours = Numbered(wanted.ours, kept)
         theirs = Numbered(wanted.theirs, kept) if wanted.theirs else None
-        compared = _compare(ours, theirs, kept, wanted)
-        grader = Grader(kept, wanted.grade, ours, theirs)
+        nearest = wanted.nearest or candidates.default_nearest(max(ours.images, theirs.images if theirs else 0))
+        effort = Effort(nearest, wanted.processes, wanted.progress)
+        compared = 0 if wanted.grade == "same bytes" else _compare(ours, theirs, kept, effort)
+        grader = Grader(kept, wanted.grade, ours, theirs, partial(finding.compare_members, kept, effort=effort))
         groups = sorted(grader.groups_against() if theirs else grader.groups(), key=_place)
         unread = [] if wanted.grade == "same bytes" else kept.without_packed()
         missed = [ours.image_of(image_id) for each in unread if each in ours.row_of for image_id in ours.ids(each)]
         looked_for = {} if theirs else kept.reaches(1)
         pending = 0 if theirs else sum(len(ours.ids(each)) for each in ours.row_of if each not in looked_for)
+        if wanted.processes:
+            wanted.progress(1.0)
         if compared and not theirs:
             kept.forget_others(ours.row_of)
         return Duplicates(tuple(groups), ours.images, compared, tuple(missed), pending, wanted.against)
 
 
-def _compare(ours: Numbered, theirs: Numbered | None, kept: KeptPictures, wanted: Wanted) -> int:
-    if wanted.processes == 0 or wanted.grade == "same bytes":
+def _compare(ours: Numbered, theirs: Numbered | None, kept: KeptPictures, effort: Effort) -> int:
+    if not effort.processes:
         return 0
-    nearest = wanted.nearest or candidates.default_nearest(max(ours.images, theirs.images if theirs else 0))
-    effort = Effort(nearest, wanted.processes, wanted.progress)
     if theirs:
         return finding.compare_between(ours, theirs, kept, effort)
     return finding.compare_copies(ours, kept, effort)

@@ -21,8 +21,8 @@ from lookalike.storage.kept_pictures import KeptPictures
 
 _FEW = 0.05  # of the images: if no more are new, only they are looked at
 _AT_ONCE = 256  # pictures that are made before they are kept
-# What looking for candidates, making pictures and comparing take, of 100.
-_SEARCHED, _MADE = 10, 30
+# What looking for candidates, making pictures, and comparing the candidates take, of 100.
+_SEARCHED, _MADE, _COMPARED = 5, 10, 80
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,26 @@ def _add(kept: KeptPictures, pairs: Candidates, first: Mapping[int, int], second
 def _compare(kept: KeptPictures, pairs: Sequence[Pair], of: Sequence[Numbered], effort: Effort) -> int:
     wanted = {number for pair in pairs for number in pair}
     _make_pictures(kept, wanted, of, effort)
-    rest = 100 - _SEARCHED - _MADE
 
     def progress(done: int) -> None:
-        effort.progress((_SEARCHED + _MADE + rest * done / max(1, len(pairs))) / 100)
+        effort.progress((_SEARCHED + _MADE + _COMPARED * done / max(1, len(pairs))) / 100)
 
     comparing.compare_pairs(kept, in_order(pairs), processes=effort.processes, progress=progress)
     return len(pairs)
+
+
+def compare_members(kept: KeptPictures, pairs: Sequence[tuple[int, int, float]], effort: Effort) -> None:
+    """Compares pictures that are in one group without having been candidates, given with their cosines."""
+    if not effort.processes or not pairs:
+        return
+    before = _SEARCHED + _MADE + _COMPARED
+
+    def progress(done: int) -> None:
+        effort.progress((before + (100 - before) * done / len(pairs)) / 100)
+
+    kept.add_pairs(pairs, candidates=False)
+    numbers = in_order([(first, second) for first, second, _ in pairs])
+    comparing.compare_pairs(kept, numbers, processes=effort.processes, progress=progress)
 
 
 def _make_pictures(kept: KeptPictures, wanted: set[int], of: Sequence[Numbered], effort: Effort) -> None:

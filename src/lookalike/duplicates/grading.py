@@ -1,6 +1,6 @@
 """Makes groups of what was compared, with the image that is suggested to be kept and the grade of each copy."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -12,7 +12,7 @@ from lookalike.copies.verification import LEAST_SCORE
 from lookalike.duplicates import comparing, keeping
 from lookalike.duplicates.examined import Numbered
 from lookalike.duplicates.keeping import Traits
-from lookalike.duplicates.late_findings import LateFindings
+from lookalike.duplicates.pixel_hashes import PixelHashes
 from lookalike.duplicates.results import GRADES, Copy, CopyGroup, Grade
 from lookalike.errors import ImageError, NoImageError
 from lookalike.results import IndexedImage
@@ -24,6 +24,8 @@ _MAYBE_SAME = 0.97  # the score from which on the pixels of two images of one si
 _NEVER = 2.0  # no cosine reaches it
 
 _Pairs: TypeAlias = Mapping[tuple[int, int], ComparedPair]
+Compare: TypeAlias = Callable[[Sequence[tuple[int, int, float]]], None]
+"""Compares pairs of pictures, given with their cosines, and keeps what it finds."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,34 @@ class _Numbered:
     image: IndexedImage
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """A group, and the one of its images that is suggested to be kept.
+
+    Attributes:
+        members: all of its images.
+        centre: the one of which all others are copies.
+        keep: the one to keep.
+        why: the reason.
+    """
+
+    members: Sequence[_Numbered]
+    centre: _Numbered
+    keep: _Numbered
+    why: str
+
+    @property
+    def copies(self) -> list[_Numbered]:
+        """All but the one to keep."""
+        return [each for each in self.members if each is not self.keep]
+
+
 class Grader:
     """Makes groups of the pictures of a collection, or of those that are copies of another collection's."""
 
-    def __init__(self, kept: KeptPictures, grade: Grade, ours: Numbered, theirs: Numbered | None = None) -> None:
+    def __init__(
+        self, kept: KeptPictures, grade: Grade, ours: Numbered, theirs: Numbered | None, compare: Compare
+    ) -> None:
         """Reads which pairs count.
 
         Args:
@@ -45,9 +71,11 @@ class Grader:
             grade: the loosest grade that counts.
             ours: the collection.
             theirs: the other collection, if only copies of its images are wanted.
+            compare: compares members of a group that were no candidates, to say how they are related.
         """
-        self._kept, self._grade, self._ours, self._theirs = kept, grade, ours, theirs
-        self._findings = LateFindings(kept)
+        self._kept, self._grade, self._ours, self._theirs, self._compare = kept, grade, ours, theirs, compare
+        self._hashes = PixelHashes(kept)
+        self._others: _Pairs = {}
         others = (theirs or ours).row_of
         self._pairs: _Pairs = {
             (pair.first, pair.second): pair
@@ -61,13 +89,15 @@ class Grader:
         scores = {numbers: _rank(pair) for numbers, pair in self._pairs.items() if self._counts(pair)}
         groups = [[found.centre, *found.copies] for found in group(scores)]
         grouped = {number for numbers in groups for number in numbers}
-        self._ours.look_up(grouped)
-        for numbers in groups:
-            yield self._group(numbers)
-        for number in self._ours.row_of:
-            if number not in grouped and len(self._ours.ids(number)) > 1:
-                yield self._group([number])
-        self._findings.keep()
+        several = (number for number in self._ours.row_of if len(self._ours.ids(number)) > 1)
+        groups += [[number] for number in several if number not in grouped]
+        self._ours.look_up(number for numbers in groups for number in numbers)
+        chosen = [self._chosen(numbers) for numbers in groups]
+        self._relate(chosen)
+        for each in chosen:
+            copies = (self._copy(member, each.keep, each.centre) for member in each.copies)
+            yield CopyGroup(each.keep.image, each.why, _ordered(copies))
+        self._hashes.keep()
 
     def groups_against(self) -> Iterator[CopyGroup]:
         """The images of the other collection that have copies in this one, each with those, in no order."""
@@ -91,7 +121,7 @@ class Grader:
             members = [member for member in found if member.image.path not in same]
             if members:
                 yield CopyGroup(keep.image, "", _ordered(self._copy(member, keep, keep) for member in members))
-        self._findings.keep()
+        self._hashes.keep()
 
     def _compared(self) -> list[ComparedPair]:
         if self._grade == "same bytes":
@@ -103,7 +133,7 @@ class Grader:
     def _counts(self, pair: ComparedPair) -> bool:
         return self._grade != "same pixels" or self._same_pixels(pair)
 
-    def _group(self, numbers: list[int]) -> CopyGroup:
+    def _chosen(self, numbers: list[int]) -> _Chosen:
         """A group with the one to keep; the first number is the centre, of which all others are copies."""
         centre, *others = numbers
         found = [member for number in numbers for member in _images(number, self._ours)]
@@ -113,8 +143,16 @@ class Grader:
             [keeping.member(each.image, traits.get(each.number, Traits()), middle.image) for each in found],
             same_pixels=all(self._same_pixels(pair) for each in others if (pair := self._pair(centre, each))),
         )
-        kept = next(each for each in found if each.image.id == keep.id)
-        return CopyGroup(keep, why, _ordered(self._copy(each, kept, middle) for each in found if each is not kept))
+        return _Chosen(found, middle, next(each for each in found if each.image.id == keep.id), why)
+
+    def _relate(self, groups: Iterable[_Chosen]) -> None:
+        """Learns how all copies are related to those that are kept, comparing them if they were no candidates."""
+        numbers = ((copy.number, each.keep.number) for each in groups for copy in each.copies)
+        pairs = {(min(pair), max(pair)) for pair in numbers if pair[0] != pair[1]}
+        wanted = sorted(pair for pair in pairs if pair not in self._pairs)
+        known = self._kept.known(wanted)
+        self._compare([(*pair, self._ours.cosine(*pair)) for pair in wanted if pair not in known])
+        self._others = self._kept.known(wanted)
 
     def _changes_from(self, centre: int, others: Iterable[int]) -> Iterator[tuple[int, Changes]]:
         """What was done to the centre to make each of the others."""
@@ -126,7 +164,7 @@ class Grader:
         """A member of a group with what makes it a copy: of the one to keep, or else of the centre."""
         if member.number == keep.number:
             return Copy(member.image, "same bytes", 1.0, keep.image, None, copy_probability(1.0))
-        pair = self._pair(member.number, keep.number) or self._compared_now(member.number, keep.number)
+        pair = self._pair(member.number, keep.number)
         original = keep
         if pair is None or (_rank(pair) < LEAST_SCORE and centre.number != member.number):
             between = self._pair(member.number, centre.number)
@@ -146,14 +184,7 @@ class Grader:
 
     def _pair(self, one: int, other: int) -> ComparedPair | None:
         numbers = min(one, other), max(one, other)
-        return self._pairs.get(numbers) or self._findings.pair(*numbers)
-
-    def _compared_now(self, one: int, other: int) -> ComparedPair | None:
-        """Compares two pictures of a group that were no candidates."""
-        found = comparing.compared(self._kept, one, other)
-        if found is None:
-            return None
-        return self._findings.add_pair(comparing.scored(one, other, found), self._ours.cosine(one, other))
+        return self._pairs.get(numbers) or self._others.get(numbers)
 
     def _same_pixels(self, pair: ComparedPair) -> bool:
         """Whether two images, which look alike, show exactly the same."""
@@ -164,7 +195,7 @@ class Grader:
 
     def _pixels(self, number: int) -> bytes | None:
         """The hash of the pixels of an image; None if it cannot be read."""
-        if found := self._findings.pixels(number):
+        if found := self._hashes.of(number):
             return found
         for numbered in filter(None, (self._ours, self._theirs)):
             if (data := numbered.original(number)) is not None:
@@ -172,7 +203,7 @@ class Grader:
                     found = thumbnails.pixel_hash(data)
                 except ImageError:
                     return None
-                self._findings.add_pixels(number, found)
+                self._hashes.add(number, found)
                 return found
         return None
 

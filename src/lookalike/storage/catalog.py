@@ -152,11 +152,13 @@ class Catalog(BrowsedImages):
             return dict(connection.execute(query, values).fetchall())
 
     def named(self, rows: Sequence[int], *, where: Where | None, limit: int) -> NamedRows:
-        """The images of rows and the checksums of their vectors, in one committed state; see `images_of`."""
+        """The images of rows and the checksums of their vectors, in one committed state; see `images_of_rows`."""
         with self.reading() as state:
             return NamedRows(state, *self._of_rows(rows, where, limit))
 
-    def images_of(self, rows: Sequence[int], *, where: Where | None = None, limit: int = NO_LIMIT) -> list[StoredImage]:
+    def images_of_rows(
+        self, rows: Sequence[int], *, where: Where | None = None, limit: int = NO_LIMIT
+    ) -> list[StoredImage]:
         """The images of these rows that match, in the order of the rows, and for each row in that of the keys.
 
         All copies of an image share a row. At most `limit` come back, unless it is negative.

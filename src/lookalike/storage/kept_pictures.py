@@ -32,6 +32,7 @@ _SCRIPT = """
         cosine REAL NOT NULL,        -- of their vectors
         score REAL,                  -- NULL until they are compared
         found TEXT,                  -- what was done to one to make the other; NULL if they are different
+        candidate INTEGER NOT NULL,  -- 1, or 0 if they are only compared to say how members of a group are related
         PRIMARY KEY (first, second)
     ) STRICT, WITHOUT ROWID;
 """
@@ -172,12 +173,21 @@ class KeptPictures:
 
     # Pairs
 
-    def add_pairs(self, pairs: Iterable[tuple[int, int, float]]) -> None:
-        """Adds pairs that may be copies: first, second, cosine; those that are known stay as they are."""
-        query = "INSERT OR IGNORE INTO compared (first, second, cosine) VALUES (?, ?, ?)"
+    def add_pairs(self, pairs: Iterable[tuple[int, int, float]], *, candidates: bool = True) -> None:
+        """Adds pairs: first, second, cosine; of those that are known, nothing is forgotten.
+
+        Args:
+            pairs: what is added.
+            candidates: whether groups are made by them; else they only say how members of a group are related.
+        """
+        query = """
+            INSERT INTO compared (first, second, cosine, candidate) VALUES (?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET candidate = max(candidate, excluded.candidate)
+        """
         for part in _parts(list(pairs)):
             with self._writing() as connection:
-                connection.executemany(query, ((min(a, b), max(a, b), cosine) for a, b, cosine in part))
+                rows = ((min(a, b), max(a, b), cosine, int(candidates)) for a, b, cosine in part)
+                connection.executemany(query, rows)
 
     def keep_scores(self, scores: Iterable[tuple[int, int, float, str | None]]) -> None:
         """Keeps what comparing pairs has found: first, second, score, found."""
@@ -191,17 +201,26 @@ class KeptPictures:
             return connection.execute("SELECT first, second FROM compared WHERE score IS NULL").fetchall()
 
     def pairs(self, *, least_score: float, least_cosine: float = 2.0) -> list[ComparedPair]:
-        """The compared pairs with at least that score, or at least that cosine."""
-        query = "SELECT first, second, cosine, score, found FROM compared WHERE score >= ? OR cosine >= ?"
-        with self._reading() as connection:
-            return [_checked(ComparedPair(*row)) for row in connection.execute(query, (least_score, least_cosine))]
+        """The candidates with at least that score, or at least that cosine."""
+        return self._pairs("candidate AND (score >= ? OR cosine >= ?)", least_score, least_cosine)
 
     def pair(self, first: int, second: int) -> ComparedPair | None:
         """What is known of two pictures, in either order."""
+        found = self._pairs("first = ? AND second = ?", min(first, second), max(first, second))
+        return found[0] if found else None
+
+    def known(self, pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], ComparedPair]:
+        """What is known of those of these pairs, given with the smaller number first, that have been compared."""
         query = "SELECT first, second, cosine, score, found FROM compared WHERE first = ? AND second = ?"
         with self._reading() as connection:
-            row = connection.execute(query, (min(first, second), max(first, second))).fetchone()
-        return None if row is None else _checked(ComparedPair(*row))
+            rows = (connection.execute(query, pair).fetchone() for pair in pairs)
+            found = [_checked(ComparedPair(*row)) for row in rows if row is not None and row[3] is not None]
+        return {(pair.first, pair.second): pair for pair in found}
+
+    def _pairs(self, condition: str, *values: float) -> list[ComparedPair]:
+        query = f"SELECT first, second, cosine, score, found FROM compared WHERE {condition}"  # noqa: S608 - our own
+        with self._reading() as connection:
+            return [_checked(ComparedPair(*row)) for row in connection.execute(query, values)]
 
     def forget_others(self, numbers: Collection[int]) -> None:
         """Forgets all other pictures, and the pairs that they are in, if they have become more than these."""

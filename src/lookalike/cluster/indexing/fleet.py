@@ -98,7 +98,7 @@ class Fleet:
         return Outcome(task.part, report)
 
     def _files_under_way(self) -> int:
-        asked = [task.worker.progress.remote() for task in self._running.values()]
+        asked = [task.worker.progress.remote(task.part.name) for task in self._running.values()]
         ready, _ = self._ray.wait(asked, num_returns=len(asked), timeout=_LOOK_S)
         return sum(map(self._files, ready))
 

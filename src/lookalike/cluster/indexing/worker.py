@@ -40,11 +40,11 @@ class Worker:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._last: Collection | None = None
-        self._done = 0
+        self._under_way, self._done = "", 0
 
-    def progress(self) -> int:
-        """The number of files of the present part that are done."""
-        return self._done
+    def progress(self, name: str) -> int:
+        """The number of files of the part of that name that are done; 0 if another one is under way."""
+        return self._done if self._under_way == name else 0
 
     def index(self, part: Part) -> Report:
         """Makes the collection of a part, or brings it up to date. It appears in its place when it is finished.
@@ -52,7 +52,7 @@ class Worker:
         Raises:
             LookalikeError: it cannot be made.
         """
-        self._done = 0
+        self._done, self._under_way = 0, part.name
         place = self._job.directory / part.name
         if layout.find(place) is not None:
             with opening.open(place, **self._job.choice) as collection:

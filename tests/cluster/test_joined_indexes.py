@@ -1,0 +1,148 @@
+"""The indexes of all shards, searched as if they were one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lookalike import Where
+from lookalike.cluster import joined_indexes
+from lookalike.cluster.snapshot import JoinedSnapshot
+from lookalike.cluster.vectors import Found, JoinedVectors
+from lookalike.errors import CorruptError
+from lookalike.index.faiss_index import Index
+from lookalike.index.operating_point import SearchParameters
+from lookalike.storage.rows import Rows, RowSet
+from lookalike.storage.vectors import StoredVectors
+from tests.support.sharded_collections import DIM, QUERIES, ROWS, Both, made
+from tests.support.vector_collections import clustered, keys_of
+
+ALL_LISTS = SearchParameters(nprobe=8, candidates=ROWS)
+KINDS = ["IVF8,Flat", "IVF8,SQ8", "IVF8,PQ12x4fs", "OPQ12_24,IVF8,PQ12x4fs", "IVF8(HNSW8),SQ8", "Pad32,IVF8,SQ8"]
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Iterator[Both]:
+    both = made(tmp_path.resolve())
+    yield both
+    both.whole.close()
+    for collection in (both.one, *both.shards):
+        collection.close()
+
+
+def state_of(both: Both) -> JoinedSnapshot:
+    with both.whole._snapshots.current() as state:
+        return state
+
+
+def found(
+    state: JoinedSnapshot, k: int, parameters: SearchParameters = ALL_LISTS, row_set: RowSet | None = None
+) -> Found | None:
+    rows = state.live if row_set is None else row_set
+    return joined_indexes.nearest(state.vectors, QUERIES, k, rows, parameters, lambda _part, _rows: False)
+
+
+def assert_exact(state: JoinedSnapshot, answer: Found | None, k: int, row_set: RowSet | None = None) -> None:
+    assert answer is not None
+    scores, rows = state.vectors.search(QUERIES, k, state.live if row_set is None else row_set)
+    np.testing.assert_allclose(answer[0], scores, atol=3e-6)
+    np.testing.assert_array_equal(answer[1], rows)
+
+
+@pytest.mark.parametrize("spec", KINDS)
+def test_with_all_lists_and_candidates_the_answer_is_exact(both: Both, spec: str) -> None:
+    both.whole.build(recall=0.5, spec=spec)
+    state = state_of(both)
+    for k in (1, 10, ROWS):
+        assert_exact(state, found(state, k), k)
+    some = state.row_set(Where(under="a"))
+    assert 10 < some.size < ROWS / 2
+    assert_exact(state, found(state, 10, row_set=some), 10, some)
+
+
+@pytest.mark.parametrize("spec", KINDS)
+def test_candidates_are_those_of_the_index(both: Both, spec: str) -> None:
+    """What a visit that was chosen elsewhere finds is what FAISS finds by itself."""
+    both.whole.build(recall=0.5, spec=spec)
+    one, other = (part.snapshot.opened for part in state_of(both).parts[:2])
+    assert one
+    assert other
+    assert one.index.lists_key == other.index.lists_key != b""
+    everything = RowSet(other.index.rows)
+    for queries in (QUERIES, QUERIES[:1]):
+        scores, rows = other.index.candidates(one.index.visit(queries, 3), 5, everything)
+        own = other.index.visit(queries, 3)
+        expected = other.index._inner.search(queries, 5, params=other.index._faiss_parameters(3, None))
+        assert [set(line) for line in rows.tolist()] == [set(line) for line in expected[1].tolist()]
+        np.testing.assert_allclose(np.sort(scores), np.sort(expected[0]), atol=1e-5)
+        np.testing.assert_array_equal(own.lists, one.index.visit(queries, 3).lists)
+
+
+def test_the_candidates_are_those_of_all_shards_together(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were each shard's re-ranked by itself, sixteen times as many stored vectors would be read."""
+    both.whole.build(recall=0.5, spec="IVF8,SQ8")
+    state, read, stored = state_of(both), list[int](), JoinedVectors.stored
+
+    def counted(self: JoinedVectors, rows: Rows) -> StoredVectors:
+        read.append(len(rows))
+        return stored(self, rows)
+
+    monkeypatch.setattr(JoinedVectors, "stored", counted)
+    assert found(state, 10, SearchParameters(8, 2.0)) is not None
+    assert read == [20] * len(QUERIES)
+
+
+def test_young_rows_and_shards_without_an_index_are_compared_one_by_one(both: Both) -> None:
+    both.whole.build(recall=0.5, spec="IVF8,SQ8")
+    both.put(clustered(40, DIM, seed=3), keys_of(40, first=ROWS))
+    both.drop(keys_of(300, first=50))
+    state = state_of(both)
+    assert_exact(state, found(state, 60), 60)
+    answer = joined_indexes.nearest(
+        state.vectors, QUERIES, 10, state.live, ALL_LISTS, lambda part, _rows: part is state.parts[3]
+    )
+    assert_exact(state, answer, 10)
+
+
+def test_a_shard_with_lists_of_its_own_visits_those(both: Both) -> None:
+    both.whole.build(recall=0.5, spec="IVF8,SQ8")
+    both.shards[5].build(recall=0.5, spec="IVF4,SQ8")
+    state = state_of(both)
+    keys = {part.snapshot.opened.index.lists_key for part in state.parts if part.snapshot.opened}
+    assert len(keys) == 2
+    assert_exact(state, found(state, 10), 10)
+
+
+def test_too_few_rows_in_the_lists_that_are_visited_are_no_answer(both: Both) -> None:
+    both.whole.build(recall=0.5, spec="IVF8,SQ8")
+    state = state_of(both)
+    assert found(state, ROWS, SearchParameters(1, 1.0)) is None
+    scores, rows = state.nearest(QUERIES, ROWS, state.live, SearchParameters(1, 1.0))
+    assert_exact(state, (scores, rows), ROWS)
+
+
+def test_indexes_without_lists_are_searched_one_by_one(both: Both) -> None:
+    both.whole.build(recall=0.5, spec="HNSW16,SQ8")
+    state = state_of(both)
+    assert found(state, 10) is None
+    assert state.nearest(QUERIES, 10, state.live, SearchParameters(64, 4.0))[1].shape == (len(QUERIES), 10)
+
+
+def test_an_index_that_cannot_be_searched_is_given_up(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    both.whole.build(recall=0.5, spec="IVF8,SQ8")
+    state = state_of(both)
+    broken = state.parts[2].snapshot.opened
+    assert broken
+    for name in ("candidates", "search"):
+        original = getattr(Index, name)
+
+        def failing(self: Index, *given: object, _original: object = original, **named: object) -> object:
+            if self is broken.index:
+                raise CorruptError("the index is damaged")
+            return _original(self, *given, **named)  # type: ignore[operator]
+
+        monkeypatch.setattr(Index, name, failing)
+    with pytest.warns(UserWarning, match="damaged"):
+        answer = state.nearest(QUERIES, 10, state.live, ALL_LISTS)
+    assert_exact(state, answer, 10)
