@@ -26,6 +26,7 @@ from lookalike.system.blas import one_thread
 # Of pictures and comparisons: another one makes what is kept worthless, and so do other decoders.
 REVISION = 1000 * 3 + revisions.CURRENT
 _LEAST_AREA = 1e-4  # of a picture in another one
+_CHANGES = 50_000  # that are kept read, some 0.4 kB each
 _PREPARED = 1000  # pictures that are kept ready for comparison in each process, some 0.3 MB each
 _AT_ONCE = 8000  # pairs that a process gets at a time, which take half a minute; with 4000, more is prepared again
 _FEW = 300  # pairs for which no process is started
@@ -61,6 +62,7 @@ def compare_pairs(
         kept.keep_scores(scored)
 
 
+@lru_cache(_CHANGES)
 def changes_of(text: str) -> Changes | None:
     """What was found, from its kept form; None if it is not what Lookalike writes."""
     try:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from lookalike.errors import CorruptError
 from lookalike.storage import files, layout, schema, sqlite
@@ -21,10 +21,14 @@ _SCRIPT = """
     CREATE TABLE pictures (
         number INTEGER PRIMARY KEY,
         hash BLOB NOT NULL UNIQUE,   -- SHA-256 of the image's file
-        packed BLOB,                 -- the small picture; NULL until it is made, or if it cannot be
+        is_packed INTEGER NOT NULL DEFAULT 0,  -- 1 if there is a small picture of it
         pixels BLOB,                 -- SHA-256 of the pixels; NULL until it is asked for
         nearest INTEGER NOT NULL DEFAULT 0,  -- how many of its nearest were looked for
         reach REAL                   -- the cosine of the last of them
+    ) STRICT;
+    CREATE TABLE packed (
+        number INTEGER PRIMARY KEY,
+        data BLOB NOT NULL           -- the small picture; they are apart, since most queries pass over all pictures
     ) STRICT;
     CREATE TABLE compared (
         first INTEGER NOT NULL,      -- the numbers of two pictures, the smaller first
@@ -110,12 +114,18 @@ class KeptPictures:
     def numbers(self, hashes: Iterable[bytes]) -> list[int]:
         """The numbers of the pictures of these files, by their SHA-256s, in their order; a new one gets the next."""
         wanted = list(hashes)
-        for part in _parts(wanted):
-            with self._writing() as connection:
-                connection.executemany("INSERT OR IGNORE INTO pictures (hash) VALUES (?)", ((each,) for each in part))
+        known = self._numbers()
+        if new := [each for each in wanted if each not in known]:
+            for part in _parts(new):
+                with self._writing() as connection:
+                    query = "INSERT OR IGNORE INTO pictures (hash) VALUES (?)"
+                    connection.executemany(query, ((each,) for each in part))
+            known = self._numbers()
+        return [known[each] for each in wanted]
+
+    def _numbers(self) -> dict[bytes, int]:
         with self._reading() as connection:
-            known = dict(connection.execute("SELECT hash, number FROM pictures"))
-        return [int(known[each]) for each in wanted]
+            return dict(connection.execute("SELECT hash, number FROM pictures"))
 
     def hashes(self, numbers: set[int]) -> dict[int, bytes]:
         """The SHA-256s of the files of pictures, by their numbers."""
@@ -126,19 +136,18 @@ class KeptPictures:
     def packed(self, number: int) -> bytes | None:
         """The small picture with a number; None if it has not been made, or cannot be."""
         with self._reading() as connection:
-            row = connection.execute("SELECT packed FROM pictures WHERE number = ?", (number,)).fetchone()
-        return None if row is None or row[0] is None else bytes(row[0])
+            row = connection.execute("SELECT data FROM packed WHERE number = ?", (number,)).fetchone()
+        return None if row is None else bytes(row[0])
 
     def have_packed(self) -> set[int]:
         """The numbers of the pictures that have been made."""
         with self._reading() as connection:
-            query = "SELECT number FROM pictures WHERE packed IS NOT NULL"
-            return {number for (number,) in connection.execute(query)}
+            return {number for (number,) in connection.execute("SELECT number FROM pictures WHERE is_packed")}
 
     def without_packed(self) -> list[int]:
         """The numbers of the pictures that were compared with others, but could not be made."""
         query = """
-            SELECT number FROM pictures WHERE packed IS NULL
+            SELECT number FROM pictures WHERE NOT is_packed
                 AND number IN (SELECT first FROM compared UNION SELECT second FROM compared)
         """
         with self._reading() as connection:
@@ -146,7 +155,11 @@ class KeptPictures:
 
     def keep_packed(self, made: Mapping[int, bytes]) -> None:
         """Keeps small pictures, by their numbers."""
-        self._update("UPDATE pictures SET packed = ? WHERE number = ?", made)
+        for part in _parts(list(made.items())):
+            with self._writing() as connection:
+                connection.executemany("INSERT OR REPLACE INTO packed (number, data) VALUES (?, ?)", part)
+                numbers = ((number,) for number, _ in part)
+                connection.executemany("UPDATE pictures SET is_packed = 1 WHERE number = ?", numbers)
 
     def all_pixels(self) -> dict[int, bytes]:
         """The SHA-256s of the pixels of those images of which they are kept, by the numbers of the pictures."""
@@ -156,7 +169,10 @@ class KeptPictures:
 
     def keep_pixels(self, pixels: Mapping[int, bytes]) -> None:
         """Keeps SHA-256s of the pixels of images, by the numbers of their pictures."""
-        self._update("UPDATE pictures SET pixels = ? WHERE number = ?", pixels)
+        query = "UPDATE pictures SET pixels = ? WHERE number = ?"
+        for part in _parts(list(pixels.items())):
+            with self._writing() as connection:
+                connection.executemany(query, ((each, number) for number, each in part))
 
     def reaches(self, nearest: int) -> dict[int, float]:
         """The cosines of the last of the nearest of those pictures of which at least so many were looked for."""
@@ -229,16 +245,12 @@ class KeptPictures:
             if len(found) <= 2 * len(numbers) + _FEW:
                 return
             gone = [(number,) for number in set(found).difference(numbers)]
-            connection.executemany("DELETE FROM pictures WHERE number = ?", gone)
+            for table in ("pictures", "packed"):
+                connection.executemany(f"DELETE FROM {table} WHERE number = ?", gone)  # noqa: S608
             connection.execute("""
                 DELETE FROM compared WHERE first NOT IN (SELECT number FROM pictures)
                     OR second NOT IN (SELECT number FROM pictures)
             """)
-
-    def _update(self, query: str, values: Mapping[int, Any]) -> None:
-        for part in _parts(list(values.items())):
-            with self._writing() as connection:
-                connection.executemany(query, ((value, number) for number, value in part))
 
 
 def remove(path: Path) -> None:
