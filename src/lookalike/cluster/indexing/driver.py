@@ -108,6 +108,7 @@ def index_on_cluster(
                 raise UsageError(f"{address}: the cluster has no room for a worker of {cpus} cores and {gpus:g} GPUs")
             told = arguments.callback(progress, "progress") or (lambda _: None)
             outcomes = _followed(Fleet(ray, job, resources, count), parts, told)
+        remove_begun(top)
         _combine(top)
     return _report(outcomes, count, time.monotonic() - start)
 

@@ -42,6 +42,9 @@ class Worker:
         self._last: Collection | None = None
         self._under_way, self._done = "", 0
 
+    def ready(self) -> None:
+        """Returns as soon as the worker has started."""
+
     def progress(self, name: str) -> int:
         """The number of files of the part of that name that are done; 0 if another one is under way."""
         return self._done if self._under_way == name else 0
