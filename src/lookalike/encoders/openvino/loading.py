@@ -52,9 +52,13 @@ def core() -> ov.Core:
     The plugin of each core gives the thread that loads it another stack for signals, and gives back the one before when
     it goes. Where the cores do not go in the reverse order, that may be one that is gone already, and the next signal,
     such as Ctrl-C, would end the process (OpenVINO 2024 to 2026, on Linux). A forked process has a core of its own.
+
+    No thread is bound to a processor: those of several processes would all be bound to the first ones, so that two
+    processes that index with one thread each would take as long as one after the other.
     """
     with _LOCK:
         process = os.getpid()
         if process not in _CORES:
-            _CORES[process] = ov.Core()
+            _CORES[process] = made = ov.Core()
+            made.set_property("CPU", {"ENABLE_CPU_PINNING": False})
         return _CORES[process]
