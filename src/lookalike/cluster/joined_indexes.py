@@ -21,6 +21,7 @@ from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import Vectors, single
 
 _PROPOSED = 4_000_000  # candidates of all shards and queries at a time, of 12 bytes each
+_WORTH_THREADS = 8_000_000  # bytes of codes, about a millisecond; waking other threads takes half as long
 
 
 def nearest(
@@ -55,7 +56,8 @@ def nearest(
     }
     if not all(index.lists_key for index in indexed.values()) or not indexed or not len(queries):
         return None
-    search = _Search(vectors, row_set, indexed, parameters, max(int(k * parameters.candidates + 0.5), k))
+    wanted = max(int(k * parameters.candidates + 0.5), k)
+    search = _Search(vectors, row_set, indexed, parameters, min(wanted, sum(each.rows for each in indexed.values())))
     others = [(place, 0) for place in asked if place not in indexed]
     young = [(place, index.rows) for place, index in indexed.items() if index.rows < row_set.parts[place].count]
     compared = search.compared(queries, k, [*others, *young])
@@ -100,10 +102,12 @@ class _Search:
 
         def propose(place: int) -> Found:
             index, rows = self.indexed[place], self.row_set.parts[place]
-            scores, found = index.candidates(visits[index.lists_key], self.count, rows)
+            scores, found = index.candidates(visits[index.lists_key], min(self.count, index.rows), rows)
             return scores, np.where(found < 0, -1, found + self.vectors.bases.starts[place])
 
-        scores, rows = _beside(threads.each(propose, [*self.indexed]))
+        scanned = sum(index.scanned_bytes(self.parameters.nprobe) for index in self.indexed.values())
+        work = threads.each if len(queries) * scanned > _WORTH_THREADS else map
+        scores, rows = _beside(list(work(propose, [*self.indexed])))
         chosen = np.argpartition(-scores, self.count - 1, axis=1)[:, : self.count]
         candidates = np.take_along_axis(rows, chosen, axis=1)
         return _beside([self._by_stored(*each, k) for each in zip(queries, candidates, strict=True)], axis=0)

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, BinaryIO
 
@@ -154,6 +155,11 @@ class Index:
             self._lists_key = _lists_key(self._inner) if can_be_visited else b""
         return self._lists_key
 
+    def scanned_bytes(self, nprobe: int) -> int:
+        """The bytes of codes that a query compares with in so many lists, on average."""
+        core = core_of(self._inner)
+        return int(self.rows * core.code_size * min(nprobe, core.nlist) / core.nlist)
+
     def visit(self, queries: Vectors, nprobe: int) -> Visit:
         """Chooses the inverted lists that some queries visit.
 
@@ -189,8 +195,10 @@ class Index:
         n, nprobe = visit.lists.shape
         core = core_of(self._single if n == 1 else self._inner)
         bitmap = row_set.bitmap(0, self.rows)
-        chosen = {} if bitmap is None else {"sel": faiss.IDSelectorBitmap(bitmap)}
-        parameters = faiss.SearchParametersIVF(nprobe=nprobe, **chosen)
+        if bitmap is None:
+            parameters = _visiting(nprobe)
+        else:
+            parameters = faiss.SearchParametersIVF(nprobe=nprobe, sel=faiss.IDSelectorBitmap(bitmap))
         scores, rows = np.empty((n, count), np.float32), np.empty((n, count), np.int64)
         arrays = (faiss.swig_ptr(each) for each in (visit.lists, visit.nearness, scores, rows))
         with faiss_threads(n), _search_errors():  # FAISS's own function, since the one around it takes no parameters
@@ -341,6 +349,12 @@ def _single_query_view(inner: Any) -> Any:
     for transform in reversed(list(transforms_of(inner))):
         whole.prepend_transform(transform)
     return whole
+
+
+@lru_cache(64)
+def _visiting(nprobe: int) -> Any:
+    """FAISS's parameters for all rows of so many lists, which take as long to make as a small list to search."""
+    return faiss.SearchParametersIVF(nprobe=nprobe)
 
 
 def _lists_key(inner: Any) -> bytes:
