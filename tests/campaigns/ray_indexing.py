@@ -24,6 +24,13 @@ pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None or find_spec("pyarrow") is None, reason="ray is not installed"),
     pytest.mark.timeout(900),
 ]
+_SEARCH = """
+import json, sys
+import lookalike
+with lookalike.open(sys.argv[1], ray=sys.argv[2]) as collection:
+    found = collection.search(sys.argv[3], k=1000)
+    print(json.dumps([{match.key: match.score for match in found}, found.missing_shards]))
+"""
 SHARDS, PER_SHARD = 8, 24  # archives of each kind, and pictures in each
 
 
@@ -130,6 +137,7 @@ def test_a_cluster_finds_what_one_process_does(
     code, report, err = finished(cluster, shards(lake), tmp_path / "big")
     assert (code, report["added"], report["unchanged"]) == (0, 0, 2 * SHARDS * PER_SHARD), err
     check_same(tmp_path / "big", alone)
+    check_searched_by_machines(cluster, tmp_path / "big", alone)
 
 
 def test_killed_workers_are_replaced(cluster: RayCluster, lake: Path, alone: dict[str, Any], tmp_path: Path) -> None:
@@ -180,6 +188,25 @@ def test_a_killed_node_is_done_without(cluster: RayCluster, lake: Path, alone: d
         code, report, err = run.finished()
     assert (code, report["failed"]) == (0, []), err
     check_same(big, alone)
+
+
+def check_searched_by_machines(cluster: RayCluster, big: Path, alone: dict[str, Any]) -> None:
+    """That the machines of a cluster find the same."""
+    query = big.with_name("query.png")
+    query.write_bytes(png(3))
+    searched = subprocess.run(
+        [sys.executable, "-c", _SEARCH, str(big), cluster.address, str(query)],
+        env=cluster.environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert searched.returncode == 0, searched.stderr
+    found, missing = json.loads(searched.stdout)
+    expected = alone["answers"][0]
+    assert found.keys() == expected.keys()
+    assert np.allclose([found[key] for key in expected], [*expected.values()], atol=1e-3)
+    assert missing == []
 
 
 def begun(big: Path) -> list[str]:

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns.ray_indexing import Run, begun, check_same, finished, made_alone, made_lake, shards
+from tests.campaigns.ray_indexing import (
+    Run,
+    begun,
+    check_same,
+    check_searched_by_machines,
+    finished,
+    made_alone,
+    made_lake,
+    shards,
+)
 from tests.support.optional_packages import needs
 from tests.support.ray_cluster import ray_cluster, wait_until
 
@@ -27,6 +36,7 @@ def test_a_cluster_finds_what_one_process_does_whatever_is_killed(tmp_path: Path
         assert (code, report["failed"]) == (0, []), err
         assert [each["path"] for each in report["skipped"]] == [str(bad)]
         check_same(big, alone)
+        check_searched_by_machines(cluster, big, alone)
         with Run(cluster, shards(lake), tmp_path / "other") as run:
             wait_until(lambda: begun(tmp_path / "other") or run.is_over)
             cluster.kill_node()

@@ -126,6 +126,15 @@ def test_too_few_rows_in_the_lists_that_are_visited_are_no_answer(both: Both) ->
     assert_exact(state, (scores, rows), ROWS)
 
 
+def test_rows_come_in_blocks(both: Both) -> None:
+    both.drop(keys_of(300, first=50))
+    live = state_of(both).live
+    blocks = [*live.blocks(64)]
+    assert np.concatenate(blocks).tolist() == live.rows().tolist()
+    assert max(map(len, blocks)) <= 64
+    assert live.picked(np.arange(0, live.size, 7)).tolist() == live.rows()[::7].tolist()
+
+
 def test_indexes_without_lists_are_searched_one_by_one(both: Both) -> None:
     both.whole.build(recall=0.5, spec="HNSW16,SQ8")
     state = state_of(both)

@@ -31,7 +31,7 @@ def growing(folder: Path) -> Iterator[Collection]:
         yield collection
 
 
-def wait_until(holds: Callable[[], object], seconds: float = 40) -> None:
+def wait_until(holds: Callable[[], object], seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until

@@ -64,6 +64,11 @@ def test_any_row_set_is_the_set_of_its_rows(drawn: tuple[RowSet, set[int]], data
     assert row_set.rows().tolist() == sorted(expected)
     assert row_set.size == len(expected)
     assert row_set.size_within(start, stop) == len(expected & set(range(start, stop)))
+    blocks = [block.tolist() for block in row_set.blocks(7)]
+    assert max(map(len, blocks), default=0) <= 7
+    assert [row for block in blocks for row in block] == sorted(expected)
+    places = sorted(data.draw(st.sets(st.integers(0, max(len(expected) - 1, 0)), max_size=len(expected))))
+    assert row_set.picked(rows(*places)).tolist() == [sorted(expected)[place] for place in places]
     bitmap = row_set.bitmap(start, stop)
     assert bitmap is row_set.bitmap(start, stop)  # made once
     if bitmap is None:

@@ -43,12 +43,14 @@ _LONGEST_FILE = 4096  # bytes
 @click.option("--max-upload", default=32, show_default=True, type=click.IntRange(1, 1024), help="Most MB of a request.")
 @options.max_pixels
 @options.partial
+@click.option("--ray", metavar="ADDRESS", help="Of many collections as one, search on the machines of a Ray cluster.")
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 def serve(
     folder: str | None,
     directory: str | None,
     max_pixels: int | None,
     partial: bool,
+    ray: str | None,
     open_page: bool,
     **given: Any,
 ) -> None:
@@ -63,7 +65,8 @@ def serve(
         raise errors.UsageError("serve: give FOLDER, or a collection with -c, not both")
     run = _server()
     settings = _settings(**given)
-    collection = locate.open_collection(directory if folder is None else folder, max_pixels=max_pixels, partial=partial)
+    choice: dict[str, Any] = {"max_pixels": max_pixels, "partial": partial, "ray": ray}
+    collection = locate.open_collection(directory if folder is None else folder, **choice)
 
     def announce(address: str) -> None:
         output.say(f"Serving {output.counted(len(collection), 'image')} at {address}/ (Ctrl-C stops it)")

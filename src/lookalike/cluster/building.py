@@ -175,7 +175,7 @@ class JoinedIndexes:
 
     def _sample(self, state: JoinedSnapshot, size: int) -> Vectors:
         """Some vectors of all shards, drawn at random and always the same, float32 (size, dim)."""
-        drawn: Rows = np.sort(np.random.default_rng(_SEED).choice(state.live.rows(), size, replace=False))
+        drawn = state.live.picked(np.sort(np.random.default_rng(_SEED).choice(state.live.size, size, replace=False)))
         sample = np.empty((size, self.dim), np.float32)
         for start in range(0, size, _BLOCK):
             sample[start : start + _BLOCK] = single(state.read_checked(drawn[start : start + _BLOCK]))

@@ -9,13 +9,14 @@ import dataclasses
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lookalike import arguments
 from lookalike.cluster import manifest as manifests
 from lookalike.cluster.building import JoinedIndexes
 from lookalike.cluster.folds import JoinedFolds
 from lookalike.cluster.info import info_of
+from lookalike.cluster.machines.states import SpreadStates
 from lookalike.cluster.manifest import ShardsManifest
 from lookalike.cluster.shard import in_shard
 from lookalike.cluster.shards import Shards
@@ -36,7 +37,11 @@ from lookalike.index.maintenance import Maintenance
 from lookalike.index.options import BuildOptions, memory_bytes
 from lookalike.index.policies import TARGET_RECALL, Policies
 from lookalike.search.probability import FittedCurves, KeptCurves
+from lookalike.search.searched import SearchedStates
 from lookalike.search.searcher import Searcher
+
+if TYPE_CHECKING:
+    from lookalike.cluster.machines.actors import RayGroups
 
 
 class ShardedCollection(Searchable, Updatable):
@@ -58,13 +63,17 @@ class ShardedCollection(Searchable, Updatable):
         shards: Shards,
         encoder: CollectionEncoder,
         policies: Policies,
+        groups: "RayGroups | None" = None,
     ) -> None:
         self.directory, self.folder = directory, manifest.folder
         self._manifest, self._shards, self._policies = manifest, shards, policies
         made_by = manifest.made_by
         self._tuning, self._curves = KeptTuning(directory), KeptCurves(directory, made_by.fingerprint)
         self._snapshots = JoinedSnapshots(directory, shards, made_by.dim, policies.tuning)
-        searcher = Searcher(self._snapshots, self.folder, self._curves)
+        self._groups = groups
+        self._spread = SpreadStates(directory, groups, made_by.dim, policies.tuning) if groups else None
+        self._searched: SearchedStates = self._spread or self._snapshots
+        searcher = Searcher(self._searched, self.folder, self._curves)
         super().__init__(searcher, JoinedFolds(shards), encoder, made_by, lambda id_: self.original(id_).data)
 
     def __getattr__(self, name: str) -> Any:
@@ -86,12 +95,15 @@ class ShardedCollection(Searchable, Updatable):
     def close(self) -> None:
         """Closes the files of all shards; they are opened again when the collection is used again."""
         self._shards.close()
+        if self._groups:
+            self._groups.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the path and the options; the copy is opened where it is unpickled."""
         from lookalike.cluster import opening  # which imports this module
 
-        return opening.reopened, (self.directory, self._policies, *self._encoder.pickled(), self._shards.is_partial)
+        options = self._encoder.pickled()
+        return opening.reopened, (self.directory, self._policies, *options, self._shards.is_partial, self._address)
 
     def is_current(self) -> bool:
         """Whether it is still as it was opened: of the same shards, none indexed again with another model or moved."""
@@ -111,7 +123,12 @@ class ShardedCollection(Searchable, Updatable):
         """
         from lookalike.cluster import opening  # which imports this module
 
-        return opening.reopened(self.directory, self._policies, *self._encoder.options, self._shards.is_partial)
+        options = self._encoder.options
+        return opening.reopened(self.directory, self._policies, *options, self._shards.is_partial, self._address)
+
+    @property
+    def _address(self) -> str | None:
+        return self._groups.address if self._groups else None
 
     @property
     def shard_names(self) -> tuple[str, ...]:
@@ -122,7 +139,9 @@ class ShardedCollection(Searchable, Updatable):
     def missing_shards(self) -> tuple[str, ...]:
         """The names of the shards that cannot be used at the moment."""
         self._shards.present()
-        return tuple(self._shards.missing())
+        elsewhere = self._spread.missing() if self._spread else ()
+        missing = {*self._shards.missing(), *elsewhere}
+        return tuple(name for name in self.shard_names if name in missing)
 
     def build(
         self,
@@ -188,8 +207,11 @@ class ShardedCollection(Searchable, Updatable):
 
     def info(self) -> Info:
         """What the collection is and holds."""
-        with self._snapshots.current() as snapshot:
-            card = snapshot.card
+        if self._spread:  # nothing is opened here that other machines have open
+            card = self._tuning.last()
+        else:
+            with self._snapshots.current() as snapshot:
+                card = snapshot.card
         return info_of(self.directory, self.folder, self.made_by, self._shards, card, self._curves.fitted())
 
     def evaluate(
@@ -203,7 +225,9 @@ class ShardedCollection(Searchable, Updatable):
         """
         progress = arguments.callback(progress, "progress")
         copied = CopiedImages(lambda image_id: self.original(image_id).data, self.embed)
-        found = search_quality.evaluate_search(self._snapshots, self._searcher, copied, queries, progress)
+        found = search_quality.evaluate_search(
+            self._spread or self._snapshots, self._searcher, copied, queries, progress
+        )
         kept.keep(self.directory, found)
         learned = (found.calibration, found.copy_calibration)
         curves = (calibration.fitted(each, self.made_by.fingerprint) for each in learned)

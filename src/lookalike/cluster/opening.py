@@ -15,7 +15,7 @@ from lookalike.collection.collection import Collection
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.encoder_choice import EncoderChoice, check_options, max_pixels
 from lookalike.encoders import Encoder
-from lookalike.errors import NoCollectionError
+from lookalike.errors import NoCollectionError, UsageError
 from lookalike.index.policies import DEFAULT, Policies
 from lookalike.storage.manifest import Manifest
 
@@ -25,6 +25,7 @@ def open(  # noqa: A001
     *,
     policies: Policies = DEFAULT,
     partial: bool = False,
+    ray: str | None = None,
     **choice: Unpack[EncoderChoice],
 ) -> Collection:
     """Opens the collection of a folder, or the collection in a directory of its own, or a directory of many.
@@ -37,6 +38,8 @@ def open(  # noqa: A001
         policies: when its index is built and how it is measured.
         partial: of a sharded collection, goes on without shards that cannot be used, which `Matches.missing_shards`
             names. By default they are an error.
+        ray: of a sharded collection, the address of a Ray cluster on whose machines it is searched, each of which holds
+            some of the shards open; "local" is one on this machine. The directory is at the same path on all of them.
         choice: `model`, `precision` and `encoder` that the collection must have been made with, by default whichever it
             was; and `device` and `max_pixels`, see `EncoderChoice`.
 
@@ -44,15 +47,20 @@ def open(  # noqa: A001
         NoCollectionError: there is none.
         IncompatibleError: another encoder or another version of it made the collection, or a newer Lookalike.
         CorruptError: one of its files is damaged.
+        UsageError: Ray is missing, or no cluster at the address lets us in.
     """
     directory = arguments.path(path, "path")
     if not manifests.is_there(directory):
         arguments.flag(partial, "partial")
+        if ray is not None:
+            raise UsageError(f"{path}: a single collection, which is searched on one machine; leave out ray")
         return collections.open(path, policies=policies, **choice)
-    return cast("Collection", open_sharded(directory, policies, choice, partial=partial))
+    return cast("Collection", open_sharded(directory, policies, choice, partial=partial, ray=ray))
 
 
-def open_sharded(directory: Path, policies: Policies, choice: EncoderChoice, *, partial: bool) -> ShardedCollection:
+def open_sharded(
+    directory: Path, policies: Policies, choice: EncoderChoice, *, partial: bool, ray: str | None = None
+) -> ShardedCollection:
     """Opens a directory of many collections; see `open`."""
     check_options(policies, choice)
     directory, partial = directory.resolve(), arguments.flag(partial, "partial")
@@ -63,17 +71,30 @@ def open_sharded(directory: Path, policies: Policies, choice: EncoderChoice, *, 
     checked = encoders.checked_encoder(encoder) if encoder is not None else None
     own = CollectionEncoder(directory, as_one, checked, choice.get("device", "auto"), max_pixels(choice))
     shards = Shards(directory, manifest, bound(_opened, policies=policies, choice=choice), partial=partial)
-    return ShardedCollection(directory, manifest, shards, own, policies)
+    if ray is None:
+        return ShardedCollection(directory, manifest, shards, own, policies)
+    from lookalike.cluster.machines.actors import RayGroups
+
+    names = [each.name for each in manifest.shards]
+    groups = RayGroups(arguments.text(ray, "ray"), directory, names, policies, partial=partial)
+    groups.start()
+    return ShardedCollection(directory, manifest, shards, own, policies, groups)
 
 
 def reopened(
-    directory: Path, policies: Policies, encoder: Encoder | None, device: str, max_pixels: int, partial: bool
+    directory: Path,
+    policies: Policies,
+    encoder: Encoder | None,
+    device: str,
+    max_pixels: int,
+    partial: bool,
+    ray: str | None,
 ) -> ShardedCollection:
     """Opens a sharded collection that was pickled."""
     if not manifests.is_there(directory):
         raise NoCollectionError(f"{directory}: there is no collection")
     choice: EncoderChoice = {"encoder": encoder, "device": device, "max_pixels": max_pixels}
-    return open_sharded(directory, policies, choice, partial=partial)
+    return open_sharded(directory, policies, choice, partial=partial, ray=ray)
 
 
 def _opened(place: Path, policies: Policies, choice: EncoderChoice) -> Collection:

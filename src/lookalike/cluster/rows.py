@@ -83,6 +83,12 @@ class JoinedRows(RowSet):
         starts = self._bases.starts[:-1]
         return np.concatenate([NO_ROWS, *(part.rows() + start for part, start in zip(self.parts, starts, strict=True))])
 
+    def blocks(self, size: int = 2**22) -> Iterator[Rows]:
+        """The same piece by piece, of at most `size` rows."""
+        for part, start in zip(self.parts, self._bases.starts.tolist(), strict=False):
+            for block in part.blocks(size):
+                yield block + start
+
     def size_within(self, start: int, stop: int) -> int:
         """The number of rows in the set from `start` up to and without `stop`."""
         return int(np.count_nonzero(self.mask()[start:stop]))

@@ -53,7 +53,7 @@ class JoinedSnapshot:
     sample: KeptSample = field(default_factory=KeptSample)
     regions: None = None
     augmented: None = None
-    _filtered: OrderedDict[Where, RowSet] = field(default_factory=OrderedDict, compare=False, repr=False)
+    _filtered: OrderedDict[Where, JoinedRows] = field(default_factory=OrderedDict, compare=False, repr=False)
     _lock: threading.Lock = field(default_factory=forks.lock, compare=False, repr=False)
 
     @cached_property
@@ -92,12 +92,14 @@ class JoinedSnapshot:
         Raises:
             UsageError: the filter asks for an attribute that no image has.
         """
-        with self._lock:
-            if (known := self._filtered.get(where)) is not None:
-                self._filtered.move_to_end(where)
-                assert isinstance(known, JoinedRows)
-                return known
-        self._refuse_unknown_names(where)
+        if self._known(where) is None:
+            self._refuse_unknown_names(where)
+        return self.admitted(where)
+
+    def admitted(self, where: Where) -> JoinedRows:
+        """The same, none if the filter asks for an attribute that no image has."""
+        if (known := self._known(where)) is not None:
+            return known
 
         def of_part(part: Part) -> RowSet:
             own = part.shard.where(where)
@@ -109,6 +111,12 @@ class JoinedSnapshot:
             while len(self._filtered) > _FILTERS:
                 self._filtered.popitem(last=False)
         return found
+
+    def _known(self, where: Where) -> JoinedRows | None:
+        with self._lock:
+            if (known := self._filtered.get(where)) is not None:
+                self._filtered.move_to_end(where)
+            return known
 
     def _refuse_unknown_names(self, where: Where) -> None:
         if where.conditions:

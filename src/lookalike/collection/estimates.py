@@ -1,4 +1,4 @@
-"""Estimates of how a collection would be searched, and of the vectors of parts of its images."""
+"""Estimates of how a collection would be searched, and of what its catalog and the vectors of parts would take."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,18 @@ from lookalike.storage.records import StoredGeneration
 _PART = 0.55  # of the time of an image, for each of its parts: measured with 5, 9 and 16
 # The bytes in the catalog of the parts of an image, and of each part: measured with 5, 9 and 16.
 _CATALOG_PARTS, _CATALOG_PART = 22, 4.2
+# The size of a catalog in bytes, measured with up to 100,000 images: empty, for each image, for each byte of its key.
+EMPTY_CATALOG, _CATALOG_IMAGE, _CATALOG_KEY = 122_880, 175, 2.25
 _PROCESS = 92_000_000  # bytes of memory of a process that has searched by an image
 _BUILDING = 50_000_000  # bytes of memory that building takes besides the index and its training sample
 # Milliseconds of a search: a fixed part, a part for each stored number in an exact search, and that of an index of
 # 100,000 vectors, which grows with the power 0.9 of their number.
 _SEARCH_MS, _NUMBER_MS, _INDEX_MS = 0.2, 8e-8, 0.2
+
+
+def catalog_growth(images: int, key_bytes: int) -> int:
+    """By how many bytes a catalog grows by images whose keys have so many bytes together."""
+    return round(images * _CATALOG_IMAGE + key_bytes * _CATALOG_KEY)
 
 
 @dataclass(frozen=True)

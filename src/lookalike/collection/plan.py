@@ -27,8 +27,6 @@ from lookalike.storage.manifest import Identity, Manifest
 from lookalike.system.resources import checked_threads, cores
 
 SAMPLE = 200  # files
-# The size of a catalog in bytes, measured with up to 100,000 images: empty, for each image, for each byte of its key.
-_CATALOG_EMPTY, _CATALOG_IMAGE, _CATALOG_KEY = 122_880, 175, 2.25
 _AUGMENTING = 0.0004  # seconds for each augmented vector beside the search for its nearest
 _COMMITTING = 0.0001  # seconds a file, while the threads that encode wait for the one that commits
 
@@ -232,7 +230,7 @@ def _plan(
     new, rate = round(census.changed * trial.new), trial.files_per_second
     vectors = new + (catalog.state().count if catalog else 0)
     index = estimates.card(catalog, catalog.state().generation) if catalog else None
-    catalog_bytes = files.size(catalog.path) if catalog else _CATALOG_EMPTY
+    catalog_bytes = files.size(catalog.path) if catalog else estimates.EMPTY_CATALOG
     return Plan(
         folder=here,
         directory=present,
@@ -243,7 +241,7 @@ def _plan(
         vectors=vectors,
         indexing_seconds=census.changed * (1 / rate + _COMMITTING) if rate else 0.0,
         vector_bytes=vectors * made_by.dim * 2,
-        catalog_bytes=catalog_bytes + round(census.changed * _CATALOG_IMAGE + census.key_bytes * _CATALOG_KEY),
+        catalog_bytes=catalog_bytes + estimates.catalog_growth(census.changed, census.key_bytes),
         searching=estimates.search_estimate(made_by.dim, vectors, new, index, policies),
         regions=estimates.region_estimate(made_by.dim, vectors, regions, rate, catalog, policies),
     )

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from lookalike.search.refinement import Centre
 from lookalike.storage.mapped_vectors import ExactVectors
-from lookalike.storage.rows import Rows, RowSet
+from lookalike.storage.rows import NO_ROWS, Rows, RowSet
 from lookalike.storage.vectors import StoredVectors, Vectors, single, unit
 from lookalike.system import forks
 
@@ -166,9 +166,12 @@ class KeptSample:
 
 def sampled(vectors: ExactVectors, live: RowSet) -> Chance:
     """Reads a random sample of the live rows, which changes no more than they do."""
-    rows = live.rows()
-    if len(rows) > _SAMPLE:
-        rows = np.sort(rows[np.argpartition(_lots(rows), _SAMPLE)[:_SAMPLE]])
+    drawn = NO_ROWS
+    for block in live.blocks():
+        drawn = np.concatenate([drawn, block])
+        if len(drawn) > _SAMPLE:
+            drawn = drawn[np.argpartition(_lots(drawn), _SAMPLE)[:_SAMPLE]]
+    rows = np.sort(drawn)
     return Chance(vectors.stored(rows), rows, live.size)
 
 

@@ -1,11 +1,14 @@
 """Row sets: the rows that a search may find."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
 
 NO_ROWS: Rows = np.empty(0, np.int64)
+_BLOCK = 2**22  # rows
 
 
 class RowSet:
@@ -39,6 +42,24 @@ class RowSet:
     def rows(self) -> Rows:
         """The rows in the set, ascending, int64 (size,)."""
         return np.arange(self.count) if self._admitted is None else np.flatnonzero(self._admitted)
+
+    def blocks(self, size: int = _BLOCK) -> Iterator[Rows]:
+        """The same piece by piece, of at most `size` rows: all rows of a billion images would take 8 GB at once."""
+        for start in range(0, self.count, size):
+            stop = min(start + size, self.count)
+            if self._admitted is None:
+                yield np.arange(start, stop)
+            else:
+                yield np.flatnonzero(self._admitted[start:stop]) + start
+
+    def picked(self, places: Rows) -> Rows:
+        """Those of the rows in the set, in ascending order, that are at these places, also ascending: int64 (n,)."""
+        found, before = [NO_ROWS], 0
+        for block in self.blocks():
+            here = places[np.searchsorted(places, before) : np.searchsorted(places, before + len(block))]
+            found.append(block[here - before])
+            before += len(block)
+        return np.concatenate(found)
 
     def size_within(self, start: int, stop: int) -> int:
         """The number of rows in the set from `start` up to and without `stop`."""

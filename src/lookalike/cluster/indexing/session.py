@@ -8,10 +8,11 @@ the occasion for a cluster of this machine, and the user's own (RAY_AUTH_TOKEN, 
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from lookalike.errors import Hint, UsageError
+from lookalike.system import forks
 from lookalike.system.resources import cores
 
 LOCAL = "local"
@@ -44,6 +45,48 @@ def connected(address: str) -> Iterator[Any]:
             yield ray
         finally:
             ray.shutdown()
+
+
+class _Shared:
+    """Connections that several users in this process have in common, since Ray allows one only."""
+
+    def __init__(self) -> None:
+        self._lock = forks.lock()
+        self._open: dict[str, tuple[Any, ExitStack, int]] = {}
+
+    def enter(self, address: str) -> Any:
+        with self._lock:
+            if address not in self._open:
+                stack = ExitStack()
+                self._open[address] = stack.enter_context(connected(address)), stack, 0
+            ray, stack, users = self._open[address]
+            self._open[address] = ray, stack, users + 1
+            return ray
+
+    def leave(self, address: str) -> None:
+        with self._lock:
+            ray, stack, users = self._open.pop(address)
+            if users > 1:
+                self._open[address] = ray, stack, users - 1
+            else:
+                stack.close()
+
+
+_shared = _Shared()
+
+
+@contextmanager
+def shared(address: str) -> Iterator[Any]:
+    """The same for several users in one process, which is connected until the last of them ends.
+
+    Raises:
+        UsageError: Ray is missing or too old, there is no cluster at the address, or it refuses the token.
+    """
+    ray = _shared.enter(address)
+    try:
+        yield ray
+    finally:
+        _shared.leave(address)
 
 
 def _ray() -> Any:
