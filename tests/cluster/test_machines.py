@@ -93,8 +93,8 @@ def test_machines_find_what_one_collection_does(both: Both, machines: int) -> No
             assert told(found.search_vector(query, k=k)) == told(both.one.search_vector(query, k=k))
     ours, theirs = (each.search_vector(QUERIES[0]) for each in (found, both.whole))
     assert [match.id for match in ours] == [match.id for match in theirs]
-    expected = ([match.expected or 0.0 for match in matches] for matches in (ours, theirs))
-    np.testing.assert_allclose(*expected, rtol=0.5)
+    here, there = ([match.expected or 0.0 for match in matches] for matches in (ours, theirs))
+    np.testing.assert_allclose(here, there, rtol=0.5)
 
 
 def test_a_refined_order_is_the_same_where_every_image_is_in_the_sample(tmp_path: Path) -> None:
