@@ -79,6 +79,7 @@ class AdmittedRows(RowSet):
     """
 
     def __init__(self, count: int, size: int, where: Where) -> None:
+        """`size` of `count` rows."""
         super().__init__(count)
         self.size, self.where = size, where
 
@@ -117,6 +118,11 @@ class SpreadSnapshot:
         return Bases([state.live.count for state in self.states.values()])
 
     @cached_property
+    def starts(self) -> dict[int, int]:
+        """The first row of each group, by its number."""
+        return dict(zip(self.places, self.bases.starts.tolist(), strict=False))
+
+    @cached_property
     def state(self) -> SpreadState:
         """What the machines tell of their files."""
         keys, files = (
@@ -142,7 +148,7 @@ class SpreadSnapshot:
     @property
     def regions_hint(self) -> Hint:
         """What to do, since parts of images are not searched over several shards."""
-        return Hint("maintain", {"path": str(self.directory)})
+        return Hint("open_shard", {"path": str(self.directory)})
 
     def row_set(self, where: Where) -> AdmittedRows:
         """The live rows that a filter admits.
@@ -163,8 +169,10 @@ class SpreadSnapshot:
         options = replace(options, where=row_set.where if isinstance(row_set, AdmittedRows) else None)
         found = self.groups.ask("search", self._each(queries, options, extra))
         scores = [np.empty((len(queries), 0), np.float32), *(scores for scores, _ in found.values())]
-        starts = dict(zip(self.places, self.bases.starts.tolist(), strict=False))
-        rows = [np.empty((len(queries), 0), np.int64), *(rows + starts[place] for place, (_, rows) in found.items())]
+        rows = [
+            np.empty((len(queries), 0), np.int64),
+            *(rows + self.starts[place] for place, (_, rows) in found.items()),
+        ]
         return best(np.concatenate(scores, axis=1), np.concatenate(rows, axis=1), options.k + extra)
 
     def searches_exactly(self, k: int) -> bool:
@@ -240,9 +248,8 @@ class SpreadCatalog:
         split = {seen.places[at]: local.tolist() for at, _, local in seen.bases.split(np.array(rows, np.int64))}
         calls = {place: (state.key, split.get(place, []), where, limit) for place, state in seen.states.items()}
         found: dict[int, GroupImages] = seen.groups.ask("named", calls)
-        starts = dict(zip(seen.places, seen.bases.starts.tolist(), strict=False))
         images = [
-            replace(image, row=starts[place] + image.row) for place, each in found.items() for image in each.images
+            replace(image, row=seen.starts[place] + image.row) for place, each in found.items() for image in each.images
         ]
         order = {row: position for position, row in enumerate(rows)}
         images.sort(key=lambda image: order[image.row])
@@ -259,8 +266,7 @@ class SpreadCatalog:
             return None
         place, image = found
         assert image is None or isinstance(image, StoredImage)
-        starts = dict(zip(self.snapshot.places, self.snapshot.bases.starts.tolist(), strict=False))
-        return image and replace(image, row=starts[place] + image.row)
+        return image and replace(image, row=self.snapshot.starts[place] + image.row)
 
     def missing(self, id_: int, /) -> list[MissingImage]:
         """The missing image of that number, if there is one."""
@@ -271,7 +277,7 @@ class SpreadCatalog:
         """(id, row, label) of the images, by shard and id."""
         seen = self.snapshot
         found = seen.groups.ask("live_images", {place: (state.key,) for place, state in seen.states.items()})
-        for place, start in zip(seen.places, seen.bases.starts.tolist(), strict=False):
+        for place, start in seen.starts.items():
             yield from ((id_, start + row, label) for id_, row, label in found.get(place, ()))
 
     def _of_its_group(self, method: str, id_: int) -> tuple[int, Any] | None:
