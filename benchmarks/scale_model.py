@@ -5,9 +5,9 @@
 
 Sizes, build times and search times are those that `lookalike plan` estimates (`collection/estimates.py`). `check` makes
 collections of synthetic vectors (search_vectors.py), builds their indexes and searches them. Sizes are to agree as they
-are; of times, which are another machine's, only how they grow: they are set right at the first number of vectors that
-gets an index. `cluster` simulates the rest: parts of unequal length are dealt out to workers of which some are lost,
-and a search ends when the last machine has answered.
+are; of times, which are another machine's, only how they grow: they are set right at 100,000 vectors. All get an index,
+also those that are searched exactly by default. `cluster` simulates the rest: parts of unequal length are dealt out to
+workers of which some are lost, and a search ends when the last machine has answered.
 """
 
 import heapq
@@ -27,11 +27,13 @@ from rich.table import Table
 import lookalike
 import search_vectors
 from lookalike.collection import estimates
-from lookalike.index.policies import DEFAULT
+from lookalike.index.policies import Policies, TuningPolicy
 from lookalike.storage import files, layout
 from search_contenders import K
 from sharded_search import Given, fill
 
+_POLICIES = Policies(TuningPolicy(exact_values=0))
+_REFERENCE = 100_000  # vectors, at which the estimates are set right
 _KEY = len(f"{0:09}.jpg")  # bytes of a key
 _UNEQUAL = 0.15  # the standard deviation of the logarithm of a part's time, and of a shard's time for a query
 _SHARD_MS, _NAMING_MS = 0.03, 0.1  # to ask a shard besides searching it, and to look up images in one
@@ -70,7 +72,7 @@ class Measured:
 
 def predicted(count: int, dim: int) -> Measured:
     """What the estimates of `lookalike plan` say."""
-    found = estimates.search_estimate(dim, count, count, None, DEFAULT)
+    found = estimates.search_estimate(dim, count, count, None, _POLICIES)
     catalog = estimates.EMPTY_CATALOG + estimates.catalog_growth(count, count * _KEY)
     sizes = count * dim * 2, catalog, found.index_bytes
     return Measured(found.spec or "", *sizes, found.build_seconds, found.milliseconds)
@@ -83,7 +85,7 @@ def measured(count: int, dim: int, queries: int) -> Measured:
         search_vectors.draw(top, count, dim, queries, seed=1)
         lookalike.create(top, directory=top / "made", encoder=Given(dim)).close()
         fill(top / "made", np.load(top / "vectors.npy", mmap_mode="r"), np.arange(count))
-        with lookalike.open(top / "made", encoder=Given(dim)) as collection:
+        with lookalike.open(top / "made", encoder=Given(dim), policies=_POLICIES) as collection:
             begun = time.perf_counter()
             built = collection.build()
             seconds = time.perf_counter() - begun
@@ -113,12 +115,11 @@ def _searched_ms(collection: lookalike.Collection, queries: np.ndarray) -> float
 def check(counts: str, dim: int, queries: int) -> None:
     """Compares predictions with runs on this machine."""
     table = Table("vectors", "index", "vectors, MB", "catalog, MB", "index, MB", "build, s", "search, ms")
-    pace: tuple[float, float] | None = None  # how much slower than the estimates this machine builds and searches
-    for count in map(int, counts.split(",")):
-        said, found = predicted(count, dim), measured(count, dim, queries)
-        if found.spec and pace is None:
-            pace = found.build_seconds / said.build_seconds, found.milliseconds / said.milliseconds
-        slower = pace or (1.0, 1.0)
+    numbers = [int(count) for count in counts.split(",")]
+    rows = {count: (predicted(count, dim), measured(count, dim, queries)) for count in numbers}
+    reference = rows[min(numbers, key=lambda count: abs(count - _REFERENCE))]
+    slower = [getattr(reference[1], name) / getattr(reference[0], name) for name in ("build_seconds", "milliseconds")]
+    for count, (said, found) in rows.items():
         times = said.build_seconds * slower[0], said.milliseconds * slower[1]
         table.add_row(
             f"{count:,}",
