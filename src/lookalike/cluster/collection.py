@@ -225,9 +225,7 @@ class ShardedCollection(Searchable, Updatable):
         """
         progress = arguments.callback(progress, "progress")
         copied = CopiedImages(lambda image_id: self.original(image_id).data, self.embed)
-        found = search_quality.evaluate_search(
-            self._spread or self._snapshots, self._searcher, copied, queries, progress
-        )
+        found = search_quality.evaluate_search(self._searched, self._searcher, copied, queries, progress)
         kept.keep(self.directory, found)
         learned = (found.calibration, found.copy_calibration)
         curves = (calibration.fitted(each, self.made_by.fingerprint) for each in learned)
