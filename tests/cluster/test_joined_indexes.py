@@ -1,8 +1,5 @@
 """The indexes of all shards, searched as if they were one."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,20 +12,11 @@ from lookalike.index.faiss_index import Index
 from lookalike.index.operating_point import SearchParameters
 from lookalike.storage.rows import Rows, RowSet
 from lookalike.storage.vectors import StoredVectors, single
-from tests.support.sharded_collections import DIM, QUERIES, ROWS, Both, made
+from tests.support.sharded_collections import DIM, QUERIES, ROWS, Both
 from tests.support.vector_collections import clustered, keys_of
 
 ALL_LISTS = SearchParameters(nprobe=8, candidates=ROWS)
 KINDS = ["IVF8,Flat", "IVF8,SQ8", "IVF8,PQ12x4fs", "OPQ12_24,IVF8,PQ12x4fs", "IVF8(HNSW8),SQ8", "Pad32,IVF8,SQ8"]
-
-
-@pytest.fixture
-def both(tmp_path: Path) -> Iterator[Both]:
-    both = made(tmp_path.resolve())
-    yield both
-    both.whole.close()
-    for collection in (both.one, *both.shards):
-        collection.close()
 
 
 def state_of(both: Both) -> JoinedSnapshot:

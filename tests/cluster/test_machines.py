@@ -66,9 +66,7 @@ class PlayedGroups:
 def both(tmp_path: Path) -> Iterator[Both]:
     both = made(tmp_path.resolve(), shards=7)
     yield both
-    both.whole.close()
-    for collection in (both.one, *both.shards):
-        collection.close()
+    both.close()
 
 
 def spread(both: Both, count: int = 3, *, partial: bool = False) -> tuple[ShardedCollection, PlayedGroups]:
@@ -106,11 +104,7 @@ def test_a_refined_order_is_the_same_where_every_image_is_in_the_sample(tmp_path
 
 
 def test_filters_admit_the_same_images(both: Both, tmp_path: Path) -> None:
-    table = tmp_path / "table.csv"
-    lines = [f"{key},{number % 7},{'x' if number == 5 else ''}" for number, key in enumerate(keys_of(ROWS))]
-    table.write_text("\n".join(["path,number,rare", *lines]) + "\n")
-    for collection in (both.one, *both.shards):
-        collection.annotate(table)
+    both.annotate(tmp_path)
     found = spread(both)[0]
     for where in (
         Where(label="b"),

@@ -1,7 +1,6 @@
 """Sixteen shards answer as one collection of the same images does."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +12,6 @@ from lookalike.cluster.numbering import parts_of, whole_id
 from lookalike.errors import NoImageError, UsageError
 from tests.support.sharded_collections import DIM, POLICIES, QUERIES, ROWS, SHARDS, Both, made, told
 from tests.support.vector_collections import Exact, clustered, keys_of, put
-
-
-@pytest.fixture
-def both(tmp_path: Path) -> Iterator[Both]:
-    both = made(tmp_path.resolve())
-    yield both
-    both.whole.close()
-    for collection in (both.one, *both.shards):
-        collection.close()
-
-
-def annotate(both: Both, folder: Path) -> None:
-    """Gives both the same attributes; `rare` is in one shard only."""
-    table = folder / "table.csv"
-    lines = [f"{key},{number % 7},{'x' if number == 5 else ''}" for number, key in enumerate(keys_of(ROWS))]
-    table.write_text("\n".join(["path,number,rare", *lines]) + "\n")
-    for collection in (both.one, *both.shards):
-        collection.annotate(table)
 
 
 @pytest.mark.parametrize("k", [1, 10, 300, ROWS + 5])
@@ -62,7 +43,7 @@ def test_it_keeps_to_the_least_score(both: Both) -> None:
     ids=["label", "labels", "no label", "under", "top", "values", "range", "rare", "not"],
 )
 def test_filters_admit_the_same_images(both: Both, tmp_path: Path, where: Where) -> None:
-    annotate(both, tmp_path)
+    both.annotate(tmp_path)
     assert both.whole.count(where) == both.one.count(where)
     for query in QUERIES[:4]:
         assert told(both.whole.search_vector(query, where=where)) == told(both.one.search_vector(query, where=where))
@@ -75,7 +56,7 @@ def test_a_filter_by_ids_takes_those_of_the_whole(both: Both) -> None:
 
 
 def test_an_attribute_that_no_image_has_is_refused(both: Both, tmp_path: Path) -> None:
-    annotate(both, tmp_path)
+    both.annotate(tmp_path)
     with pytest.raises(UsageError, match=r"no image has an attribute 'colour'.*'number', 'rare'"):
         both.whole.search_vector(QUERIES[0], where=Where(attributes={"colour": "red"}))
 

@@ -104,3 +104,16 @@ def test_damage_inside_is_told_as_its_own(path: Path) -> None:
         path.write_bytes(bytes(data))
         with pytest.raises(DamagedPicturesError):
             kept.numbers(HASHES)
+
+
+def test_pairs_that_were_no_candidates_make_no_groups_until_they_are(tmp_path: Path) -> None:
+    """Else each run would make other groups than the one before it, and compare anew."""
+    with KeptPictures(tmp_path / "pictures.sqlite", 1) as kept:
+        a, b = kept.numbers(HASHES)[:2]
+        pair = ComparedPair(a, b, 0.9, 0.8, None)
+        kept.add_pairs([(a, b, 0.9)], candidates=False)
+        assert kept.known([(a, b)]) == {}
+        kept.keep_scores([(a, b, 0.8, None)])
+        assert (kept.pairs(least_score=0.5), kept.known([(a, b)])) == ([], {(a, b): pair})
+        kept.add_pairs([(a, b, 0.9)])
+        assert kept.pairs(least_score=0.5) == [pair]

@@ -41,6 +41,20 @@ class Both:
         for shard in self.shards:
             drop(shard, [key for key in keys if shard._catalog.image_at(key)])
 
+    def annotate(self, folder: Path) -> None:
+        """Gives both the same attributes; `rare` is in one shard only."""
+        table = folder / "table.csv"
+        lines = [f"{key},{number % 7},{'x' if number == 5 else ''}" for number, key in enumerate(keys_of(ROWS))]
+        table.write_text("\n".join(["path,number,rare", *lines]) + "\n")
+        for collection in (self.one, *self.shards):
+            collection.annotate(table)
+
+    def close(self) -> None:
+        """Closes all."""
+        self.whole.close()
+        for collection in (self.one, *self.shards):
+            collection.close()
+
 
 def made(folder: Path, rows: int = ROWS, shards: int = SHARDS, policies: Policies = POLICIES) -> Both:
     """A folder with both; the keys of both are relative to it."""
