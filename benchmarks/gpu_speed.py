@@ -79,7 +79,7 @@ def measure(folder: Path, count: int, here: Sequence[str], console: Console) -> 
         column.justify = "right"
     for contestant in contestants():
         pixels = np.stack(list(decoded(files[: GROUP * 16], contestant.card.preprocessing)))
-        expected = unit(OpenVinoEncoder(contestant.card, contestant.graph(), threads=1).encode(pixels[:COMPARED]))
+        expected = unit(OpenVinoEncoder(contestant.card, contestant.graph, threads=1).encode(pixels[:COMPARED]))
         for device in here:
             table.add_row(*row(contestant, device, files, pixels, expected))
     console.print(table, "images per second")
@@ -134,7 +134,7 @@ def resnet50() -> Any:
 def loaded(contestant: Contestant, device: str, threads: int) -> Encoder:
     """The encoder of a model on a device."""
     if device == "cpu":
-        return OpenVinoEncoder(contestant.card, contestant.graph(), threads=threads)
+        return OpenVinoEncoder(contestant.card, contestant.graph, threads=threads)
     from lookalike.encoders.torch.image_encoder import TorchEncoder
 
     return TorchEncoder(contestant.card, contestant.graph(), device=device)

@@ -24,9 +24,10 @@ def pytest_configure() -> None:
     optional_packages.started.set()
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if "LOOKALIKE_TRUST" not in os.environ:  # and not the user's own
-        os.environ["LOOKALIKE_TRUST"] = place = tempfile.mkdtemp(prefix="lookalike-trust-")
-        atexit.register(shutil.rmtree, place, ignore_errors=True)
+    for name in ("LOOKALIKE_TRUST", "LOOKALIKE_CACHE"):  # and not the user's own
+        if name not in os.environ:
+            os.environ[name] = place = tempfile.mkdtemp(prefix=f"{name.lower().replace('_', '-')}-")
+            atexit.register(shutil.rmtree, place, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,6 +47,12 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commits wait for the disk as they do for users."""
     monkeypatch.setattr(sqlite, "_set_durability", set_durability)
     monkeypatch.setattr(os, "fsync", fsync)
+
+
+@pytest.fixture
+def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models are compiled anew, not taken from the cache directory that the tests share."""
+    monkeypatch.setenv("LOOKALIKE_CACHE", "")
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ _SQLITE = (
     *("stored_regions", "stored_augmentation"),
 )
 
-_FAISS = ("vectors", "mapped_vectors", "spec", "faiss_index", "faiss_layout", "faiss_files")
+_FAISS = ("vectors", "mapped_vectors", "spec", "faiss_index", "inverted_lists", "faiss_layout", "faiss_files")
 
 
 def test_only_few_modules_know_sqlite_and_faiss() -> None:

@@ -9,11 +9,12 @@ from lookalike.cluster.snapshot import JoinedSnapshot
 from lookalike.cluster.vectors import Found, JoinedVectors
 from lookalike.errors import CorruptError
 from lookalike.index.faiss_index import Index
+from lookalike.index.inverted_lists import InvertedLists, Visit
 from lookalike.index.operating_point import SearchParameters
 from lookalike.storage.rows import Rows, RowSet
-from lookalike.storage.vectors import StoredVectors, single
+from lookalike.storage.vectors import StoredVectors, Vectors, single, unit
 from tests.support.sharded_collections import DIM, QUERIES, ROWS, Both
-from tests.support.vector_collections import clustered, keys_of
+from tests.support.vector_collections import clustered, keys_of, put
 
 ALL_LISTS = SearchParameters(nprobe=8, candidates=ROWS)
 KINDS = ["IVF8,Flat", "IVF8,SQ8", "IVF8,PQ12x4fs", "OPQ12_24,IVF8,PQ12x4fs", "IVF8(HNSW8),SQ8", "Pad32,IVF8,SQ8"]
@@ -60,15 +61,19 @@ def test_candidates_are_those_of_the_index(both: Both, spec: str) -> None:
     one, other = (part.snapshot.opened for part in state_of(both).parts[:2])
     assert one
     assert other
-    assert one.index.lists_key == other.index.lists_key != b""
+    here, there = one.index.lists, other.index.lists
+    assert here
+    assert there
+    assert here.key == there.key
     everything = RowSet(other.index.rows)
     for queries in (QUERIES, QUERIES[:1]):
-        scores, rows = other.index.candidates(one.index.visit(queries, 3), 5, everything)
-        own = other.index.visit(queries, 3)
+        visit, own = here.visit(queries, 3), there.visit(queries, 3)
+        scores, rows = np.empty((len(queries), 5), np.float32), np.empty((len(queries), 5), np.int64)
+        there.find(visit, everything, scores, rows)
         expected = other.index._inner.search(queries, 5, params=other.index._faiss_parameters(3, None))
         assert [set(line) for line in rows.tolist()] == [set(line) for line in expected[1].tolist()]
         np.testing.assert_allclose(np.sort(scores), np.sort(expected[0]), atol=1e-5)
-        np.testing.assert_array_equal(own.lists, one.index.visit(queries, 3).lists)
+        np.testing.assert_array_equal(own.lists, visit.lists)
 
 
 def test_the_candidates_are_those_of_all_shards_together(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,6 +88,28 @@ def test_the_candidates_are_those_of_all_shards_together(both: Both, monkeypatch
     monkeypatch.setattr(JoinedVectors, "stored", counted)
     assert found(state, 10, SearchParameters(8, 2.0)) is not None
     assert read == [20] * len(QUERIES)
+
+
+@pytest.mark.parametrize("spread", ["dealt out", "all in one shard"])
+def test_shards_propose_their_share_and_more_where_they_have_more(
+    both: Both, spread: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is nearest lies in all shards, or in a single one, which is then asked for all."""
+    if spread == "all in one shard":
+        near = QUERIES.repeat(40, axis=0)
+        near = unit(near + np.random.default_rng(5).normal(scale=0.01, size=near.shape))
+        put(both.shards[3], near, keys_of(len(near), first=ROWS))
+    both.whole.build(recall=0.5, spec="IVF8,Flat")
+    state, asked, find = state_of(both), list[int](), InvertedLists.find
+
+    def counted(self: InvertedLists, visit: Visit, row_set: RowSet, scores: Vectors, rows: Rows) -> None:
+        asked.append(rows.shape[1])
+        find(self, visit, row_set, scores, rows)
+
+    monkeypatch.setattr(InvertedLists, "find", counted)
+    assert_exact(state, found(state, 10, SearchParameters(8, 4.0)), 10)
+    assert asked[:16] == [2 * 40 // 16 + 8] * 16
+    assert asked[16:] == ([40] if spread == "all in one shard" else [])
 
 
 def test_young_rows_and_shards_without_an_index_are_compared_one_by_one(both: Both) -> None:
@@ -101,8 +128,8 @@ def test_a_shard_with_lists_of_its_own_visits_those(both: Both) -> None:
     both.whole.build(recall=0.5, spec="IVF8,SQ8")
     both.shards[5].build(recall=0.5, spec="IVF4,SQ8")
     state = state_of(both)
-    keys = {part.snapshot.opened.index.lists_key for part in state.parts if part.snapshot.opened}
-    assert len(keys) == 2
+    lists = [part.snapshot.opened.index.lists for part in state.parts if part.snapshot.opened]
+    assert len({each.key for each in lists if each}) == 2
     assert_exact(state, found(state, 10), 10)
 
 
@@ -135,15 +162,18 @@ def test_an_index_that_cannot_be_searched_is_given_up(both: Both, monkeypatch: p
     state = state_of(both)
     broken = state.parts[2].snapshot.opened
     assert broken
-    for name in ("candidates", "search"):
-        original = getattr(Index, name)
+    for kind, instance, name in (
+        (InvertedLists, broken.index.lists, "find"),
+        (Index, broken.index, "search"),
+    ):
+        original = getattr(kind, name)
 
-        def failing(self: Index, *given: object, _original: object = original, **named: object) -> object:
-            if self is broken.index:
+        def failing(self: object, *given: object, _of: object = (original, instance), **named: object) -> object:
+            if self is _of[1]:  # type: ignore[index]
                 raise CorruptError("the index is damaged")
-            return _original(self, *given, **named)  # type: ignore[operator]
+            return _of[0](self, *given, **named)  # type: ignore[index]
 
-        monkeypatch.setattr(Index, name, failing)
+        monkeypatch.setattr(kind, name, failing)
     with pytest.warns(UserWarning, match="damaged"):
         answer = state.nearest(QUERIES, 10, state.live, ALL_LISTS)
     assert_exact(state, answer, 10)

@@ -141,7 +141,7 @@ def test_the_default_index_is_sized_for_a_shard(tmp_path: Path) -> None:
     both = made(tmp_path.resolve(), rows=4000, shards=4, policies=policies)
     built = both.whole.build(recall=0.5)
     assert built is not None
-    assert built.spec.startswith("IVF32,")  # 1,000 / 40 = 25 lists; the 4,000 of the whole would have 128
+    assert built.spec.startswith("IVF4,")  # 256 vectors in each; the 4,000 of the whole would have 128 lists
 
 
 def test_maintaining_a_shard_keeps_the_whole_measured(both: Both) -> None:

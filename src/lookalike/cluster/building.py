@@ -120,7 +120,8 @@ class JoinedIndexes:
         if options.spec is None and self.policies.tuning.searches_exactly(self.dim, state.live.size):
             return []
         memory = None if options.memory is None else max(options.memory // len(state.parts), 1)
-        return replace(options, memory=memory).specs(self.dim, largest, replace(self.policies.tuning, exact_values=0))
+        policy = replace(self.policies.tuning, exact_values=0)
+        return replace(options, memory=memory).specs(self.dim, largest, policy, is_part=len(state.parts) > 1)
 
     def _built(self, before: JoinedSnapshot, spec: IndexSpec, options: BuildOptions) -> Generation:
         """Builds all indexes of that kind, and measures them as one."""

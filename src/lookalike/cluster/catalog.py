@@ -75,7 +75,7 @@ class JoinedCatalog:
 
     def _of_whole(self, place: int, image: StoredImage) -> StoredImage:
         shard, row = self.parts[place].shard, int(self.bases.starts[place]) + image.row
-        return replace(image, id=shard.id_of(image.id), key=shard.key_of(image.key), row=row)
+        return image.renamed(id_=shard.id_of(image.id), key=shard.key_of(image.key), row=row)
 
 
 def _named(part: Part, rows: Sequence[int], where: Where | None, limit: int) -> NamedRows | None:

@@ -6,7 +6,7 @@ within a search do they mean anything.
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,10 +41,12 @@ class Bases:
         if len(rows) <= _FEW:
             yield from self._split_few(rows.tolist())
             return
-        shards = self.shards_of(rows)
-        for place in np.unique(shards).tolist():
-            positions = np.flatnonzero(shards == place)
-            yield place, positions, rows[positions] - self.starts[place]
+        order = np.argsort(rows, kind="stable")
+        ascending = rows[order]
+        edges = np.searchsorted(ascending, self.starts).tolist()
+        for place, (start, stop) in enumerate(pairwise(edges)):
+            if start < stop:
+                yield place, order[start:stop], ascending[start:stop] - self._starts[place]
 
     def _split_few(self, rows: list[int]) -> Iterator[tuple[int, Rows, Rows]]:
         """The same without NumPy, whose calls would take longer than all the work."""

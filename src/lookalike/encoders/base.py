@@ -8,6 +8,7 @@ whether it made a collection; `load` and `load_text` return its encoders.
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -94,13 +95,13 @@ def load(name: str = BUNDLED, *, precision: str | None = None, threads: int = 1,
 
     threads = arguments.whole(threads, "threads", least=1)
 
-    model, graph = card(name, precision=precision), _graph(name, precision)
+    model, make_graph = card(name, precision=precision), partial(_graph, name, precision)
     if (chosen := devices.choose(device)) != "cpu":
         from lookalike.encoders.torch.image_encoder import TorchEncoder
 
         with devices.fall_back_to_cpu(chosen):
-            return TorchEncoder(model, graph, device=chosen)
-    return OpenVinoEncoder(model, graph, threads=threads)
+            return TorchEncoder(model, make_graph(), device=chosen)
+    return OpenVinoEncoder(model, make_graph, threads=threads, identity=_identity(model))
 
 
 def load_text(name: str, *, precision: str | None = None) -> TextEncoder:
@@ -116,8 +117,14 @@ def load_text(name: str, *, precision: str | None = None) -> TextEncoder:
     from lookalike.encoders.openvino.text_encoder import OpenVinoTextEncoder
 
     model = registry.read(name)
-    model.check(registry.TEXT_GRAPH, registry.TOKENIZER)
-    return OpenVinoTextEncoder(wanted, model.folder / registry.TEXT_GRAPH, model.folder / registry.TOKENIZER)
+    model.check(registry.TOKENIZER)
+    return OpenVinoTextEncoder(
+        wanted,
+        model.folder / registry.TEXT_GRAPH,
+        model.folder / registry.TOKENIZER,
+        check_graph=partial(model.check, registry.TEXT_GRAPH),
+        identity=model.identity(registry.TEXT_GRAPH),
+    )
 
 
 def checked_encoder(encoder: object) -> Encoder:
@@ -206,6 +213,11 @@ def _graph(name: str, precision: str | None) -> Any:
     model = _imported(name)
     model.check(registry.GRAPH)
     return image_encoder.read(model.folder / registry.GRAPH)
+
+
+def _identity(model: Card) -> str:
+    """What tells the graph of a model's image encoder from all others."""
+    return model.fingerprint if model.name == BUNDLED else _imported(model.name).identity(registry.GRAPH)
 
 
 def _imported(name: str) -> registry.ImportedModel:

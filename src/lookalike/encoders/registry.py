@@ -68,16 +68,24 @@ class ImportedModel:
         except OSError as error:
             raise ModelError(f"{error.filename}: {error.strerror}", import_again_hint(self.card)) from error
 
+    def identity(self, graph: str) -> str:
+        """What tells a graph, with its weights, from all others."""
+        return " ".join(str(self.sha256s.get(name)) for name in (graph, _weights(graph)))
+
     def check(self, *names: str) -> None:
         """Verifies the checksums of these files, and of the weights (.bin) of each graph (.xml) among them.
 
         Raises:
             ModelError: a file is missing, or is not the one that was imported.
         """
-        weights = [str(Path(name).with_suffix(".bin")) for name in names if name.endswith(".xml")]
-        for name in (*names, *weights):
+        for name in (*names, *(_weights(name) for name in names if name.endswith(".xml"))):
             if name not in self.sha256s or _sha256(self.folder / name) != self.sha256s[name]:
                 raise ModelError(f"{self.folder / name}: this is not what was imported", import_again_hint(self.card))
+
+
+def _weights(graph: str) -> str:
+    """The name of the file with the weights of a graph."""
+    return str(Path(graph).with_suffix(".bin"))
 
 
 def folder() -> Path:

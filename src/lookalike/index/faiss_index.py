@@ -7,15 +7,13 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
-from hashlib import blake2b
 from typing import Any, BinaryIO
 
 import faiss
 import numpy as np
 
 from lookalike.errors import CorruptError, DeviceWarning, UsageError
+from lookalike.index.inverted_lists import InvertedLists, search_errors
 from lookalike.index.operating_point import SearchParameters
 from lookalike.index.spec import ITERATIONS, IndexSpec, core_of, faiss_errors, quantizer_of, transforms_of
 from lookalike.storage.mapped_vectors import Part
@@ -27,25 +25,7 @@ _SEED = 1234
 # With 64 a graph finds the nearest list of 99 vectors in 100; with FAISS's default, 16, of 95.
 _ADDING_EF_SEARCH = 64
 _UNGROUPED = 10  # FAISS's `implem` that scans lists of 4-bit codes without grouping the queries by list
-# Others compute more for a query than which lists it visits.
-_VISITED = (faiss.IndexIVFFlat, faiss.IndexIVFScalarQuantizer, faiss.IndexIVFPQ, faiss.IndexIVFPQFastScan)
-_CENTRES = 4096  # that are read at a time
 _LIMITS = forks.lock()  # for FAISS's deserialization limit, which is of the whole process
-
-
-@dataclass(frozen=True)
-class Visit:
-    """The inverted lists that a search visits; they are the same in all indexes with the same lists.
-
-    Attributes:
-        queries: as the lists hold vectors, that is after the index's transforms, float32 (n, d).
-        lists: int64 (n, nprobe).
-        nearness: of the queries to them, float32 (n, nprobe).
-    """
-
-    queries: Vectors
-    lists: Rows
-    nearness: Vectors
 
 
 class Index:
@@ -60,7 +40,7 @@ class Index:
         self.spec, self._inner, self._single = spec, inner, _single_query_view(inner)
         self._has_graph = spec.kind == "ivf" and isinstance(quantizer_of(inner), faiss.IndexHNSW)
         self._refined: dict[bool, tuple[Part, Any]] = {}
-        self._lists_key: bytes | None = None
+        self._lists: InvertedLists | None = None
 
     @classmethod
     def trained(cls, spec: IndexSpec, sample: Vectors, *, like: "Index | None" = None) -> "Index":
@@ -112,7 +92,7 @@ class Index:
         with faiss_errors(self.spec.factory):
             self._inner.add(vectors)
         self._single = _single_query_view(self._inner)
-        self._refined = {}
+        self._refined, self._lists = {}, None
 
     def search(
         self, queries: Vectors, k: int, parameters: SearchParameters, *, stored: Part, row_set: RowSet
@@ -143,67 +123,16 @@ class Index:
             k_factor=min(parameters.candidates, max(self.rows / k, 1)) + 0.5 / k,
             base_index_params=self._faiss_parameters(min(parameters.nprobe, max(self.rows, 1)), selector),
         )
-        with faiss_threads(len(queries)), _search_errors():
+        with faiss_threads(len(queries)), search_errors():
             scores, rows = refined.search(np.ascontiguousarray(queries, np.float32), k, params=refining)
         return scores, rows
 
     @property
-    def lists_key(self) -> bytes:
-        """What is the same for indexes whose queries visit the same lists; empty if it has none that can be visited."""
-        if self._lists_key is None:
-            can_be_visited = isinstance(core_of(self._inner), _VISITED)
-            self._lists_key = _lists_key(self._inner) if can_be_visited else b""
-        return self._lists_key
-
-    def scanned_bytes(self, nprobe: int) -> int:
-        """The bytes of codes that a query compares with in so many lists, on average."""
-        core = core_of(self._inner)
-        return int(self.rows * core.code_size * min(nprobe, core.nlist) / core.nlist)
-
-    def visit(self, queries: Vectors, nprobe: int) -> Visit:
-        """Chooses the inverted lists that some queries visit.
-
-        Args:
-            queries: unit vectors, float32 (n, dim).
-            nprobe: the number of lists.
-
-        Raises:
-            CorruptError: FAISS cannot search it.
-        """
-        core, quantizer = core_of(self._inner), quantizer_of(self._inner)
-        nprobe = min(nprobe, core.nlist)
-        parameters = faiss.SearchParametersHNSW(efSearch=nprobe) if self._has_graph else None
-        with faiss_threads(len(queries)), _search_errors():
-            for transform in transforms_of(self._inner):
-                queries = transform.apply(queries)
-            return Visit(queries, *quantizer.search(queries, nprobe, params=parameters)[::-1])
-
-    def candidates(self, visit: Visit, count: int, row_set: RowSet) -> tuple[Vectors, Rows]:
-        """Finds the rows that are nearest by their codes, in the lists of a visit that was chosen with such lists.
-
-        Args:
-            visit: the queries and the lists.
-            count: how many rows for each query.
-            row_set: the rows that may be found.
-
-        Returns:
-            Estimates of their scores, float32 (n, count), in no order, and rows, int64 (n, count), -1 for missing ones.
-
-        Raises:
-            CorruptError: FAISS cannot search it.
-        """
-        n, nprobe = visit.lists.shape
-        core = core_of(self._single if n == 1 else self._inner)
-        bitmap = row_set.bitmap(0, self.rows)
-        if bitmap is None:
-            parameters = _visiting(nprobe)
-        else:
-            parameters = faiss.SearchParametersIVF(nprobe=nprobe, sel=faiss.IDSelectorBitmap(bitmap))
-        scores, rows = np.empty((n, count), np.float32), np.empty((n, count), np.int64)
-        arrays = (faiss.swig_ptr(each) for each in (visit.lists, visit.nearness, scores, rows))
-        with faiss_threads(n), _search_errors():  # FAISS's own function, since the one around it takes no parameters
-            core.search_preassigned_c(n, faiss.swig_ptr(visit.queries), count, *arrays, False, parameters)
-        return scores, rows
+    def lists(self) -> InvertedLists | None:
+        """Its inverted lists, if they can be visited one by one."""
+        if self._lists is None and InvertedLists.are_in(self._inner):
+            self._lists = InvertedLists(self._inner, self._single)
+        return self._lists
 
     def write(self, write_piece: Callable[[bytes], int]) -> None:
         """Serializes the index.
@@ -273,17 +202,6 @@ class Index:
 
 
 @contextmanager
-def _search_errors() -> Iterator[None]:
-    """Turns FAISS's errors while it searches into CorruptErrors: what it has read makes no sense to it."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if "interrupted" in str(error):
-            raise KeyboardInterrupt from None
-        raise CorruptError(f"the index is damaged: FAISS cannot search it: {str(error).strip()}") from error
-
-
-@contextmanager
 def _training_settings(inner: Any, samples: int) -> Iterator[None]:
     """Sets the parameters by which an index is trained on that many vectors."""
     core = core_of(inner)
@@ -349,25 +267,6 @@ def _single_query_view(inner: Any) -> Any:
     for transform in reversed(list(transforms_of(inner))):
         whole.prepend_transform(transform)
     return whole
-
-
-@lru_cache(64)
-def _visiting(nprobe: int) -> Any:
-    """FAISS's parameters for all rows of so many lists, which take as long to make as a small list to search."""
-    return faiss.SearchParametersIVF(nprobe=nprobe)
-
-
-def _lists_key(inner: Any) -> bytes:
-    """A checksum of the centres of the lists, and of what the transforms before them were trained to."""
-    digest = blake2b(digest_size=16)
-    for transform in transforms_of(inner):
-        for trained in ("A", "b", "mean"):
-            if numbers := getattr(transform, trained, None):
-                digest.update(faiss.vector_to_array(numbers))
-    quantizer = quantizer_of(inner)
-    for start in range(0, quantizer.ntotal, _CENTRES):
-        digest.update(quantizer.reconstruct_n(start, min(_CENTRES, quantizer.ntotal - start)))
-    return digest.digest()
 
 
 @contextmanager

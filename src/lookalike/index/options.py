@@ -33,8 +33,10 @@ class BuildOptions:
         if self.spec is not None and not arguments.text(self.spec, "spec").isascii():
             raise UsageError(f"spec={self.spec!r}: give a FAISS index factory string")
 
-    def specs(self, dim: int, rows: int, policy: TuningPolicy) -> Sequence[IndexSpec]:
+    def specs(self, dim: int, rows: int, policy: TuningPolicy, *, is_part: bool = False) -> Sequence[IndexSpec]:
         """The indexes to try for that many vectors, one after the other; none if no index is needed.
+
+        If each is a part of a whole, it is sized for that.
 
         Raises:
             UsageError: the index is impossible, or would take more memory than it may.
@@ -51,8 +53,8 @@ class BuildOptions:
         if policy.searches_exactly(dim, rows):
             return []
         if self.memory is None:
-            return defaults.specs(dim, rows)
-        candidates = defaults.small_specs(dim, rows)
+            return defaults.specs(dim, rows, is_part=is_part)
+        candidates = defaults.small_specs(dim, rows, is_part=is_part)
         small = [spec for spec in candidates if spec.bytes(rows) <= self.memory]
         if not small:
             raise UsageError(

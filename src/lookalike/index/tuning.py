@@ -8,7 +8,8 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from math import sqrt
 from typing import TypeAlias
 
@@ -228,10 +229,23 @@ def _candidates(k: int) -> list[int]:
 def _pareto_optimal(points: Sequence[OperatingPoint]) -> list[OperatingPoint]:
     """The points that no other point beats in both time and recall, fastest first."""
     kept: list[OperatingPoint] = []
-    for point in sorted(points, key=lambda point: (point.milliseconds, -point.recall_low)):
+    for point in sorted(
+        map(partial(_undisturbed, points), points), key=lambda point: (point.milliseconds, -point.recall_low)
+    ):
         if not kept or point.recall_low > kept[-1].recall_low:
             kept.append(point)
     return kept
+
+
+def _undisturbed(points: Sequence[OperatingPoint], point: OperatingPoint) -> OperatingPoint:
+    """A point whose time is no longer than those of points that do more, which something else had delayed."""
+    nprobe, candidates = point.parameters.nprobe, point.parameters.candidates
+    times = (
+        each.milliseconds
+        for each in points
+        if each.parameters.nprobe >= nprobe and each.parameters.candidates >= candidates
+    )
+    return replace(point, milliseconds=min(times))
 
 
 def _exact_milliseconds(stored: ExactVectors, row_set: RowSet, queries: Vectors) -> float:

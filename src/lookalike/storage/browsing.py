@@ -125,22 +125,31 @@ class BrowsedImages(KnownFiles):
         self, place: str, source: str, condition: str, values: Sequence[Any], limit: int = NO_LIMIT
     ) -> list[StoredImage]:
         """The images of a source that meet a condition, in the order of `place` and key, with their attributes."""
-        return self._images_and_crc32s(place, source, condition, values, limit)[0]
+        with self._database.connection() as connection:
+            return self._images_and_crc32s(self._found_rows(connection, place, source, condition, values, limit))[0]
 
-    def _images_and_crc32s(
-        self, place: str, source: str, condition: str, values: Sequence[Any], limit: int = NO_LIMIT
-    ) -> tuple[list[StoredImage], dict[int, int]]:
-        """Images, see `_images`, and the checksums of their vectors by row."""
+    @staticmethod
+    def _found_rows(
+        connection: Connection, place: str, source: str, condition: str, values: Sequence[Any], limit: int
+    ) -> list[tuple[Any, ...]]:
+        """What `_images_and_crc32s` takes: a row for each attribute of an image, or one if it has none.
+
+        Each begins with what the newest commit says, so that the statement is of one state.
+        """
         query = f"""
-            SELECT found.id, key, row, label, width, height, hash, seal, attributes.name, attributes.value, crc32 FROM (
+            SELECT (SELECT count FROM changes), (SELECT token FROM changes), crc32,
+                found.id, key, row, label, width, height, hash, seal, attributes.name, attributes.value FROM (
                 SELECT {place}, id, key, images.row, label, width, height, hash, seal, crc32
                 FROM {source} JOIN vectors ON vectors.row = images.row
                 WHERE {condition} ORDER BY place, key LIMIT ?
             ) AS found LEFT JOIN attributes ON image = found.id ORDER BY place, key, name
         """  # noqa: S608
-        with self._database.connection() as connection:
-            rows = connection.execute(query, (*values, limit)).fetchall()
-            return seals.unsealed(row[:-1] for row in rows), {row[2]: row[-1] for row in rows}
+        return connection.execute(query, (*values, limit)).fetchall()
+
+    @staticmethod
+    def _images_and_crc32s(found: Sequence[tuple[Any, ...]]) -> tuple[list[StoredImage], dict[int, int]]:
+        """Images, in the order of the rows, and the checksums of their vectors by row."""
+        return seals.unsealed(row[3:] for row in found), {row[5]: row[2] for row in found}
 
 
 def _counted(connection: Connection, column: str, condition: Condition, most: int) -> Counts:

@@ -23,6 +23,8 @@ from lookalike.storage.transaction import Transaction
 
 _PAGE = 10_000  # images read at a time
 _PARAMETERS = 1000  # of one statement
+# The images of the rows in a JSON array, with their places in it.
+_OF_ROWS = "(SELECT key AS place, value AS wanted FROM json_each(?)) CROSS JOIN images ON images.row = wanted"
 
 
 class Catalog(BrowsedImages):
@@ -45,6 +47,7 @@ class Catalog(BrowsedImages):
         """
         self.path, self._on_replaced = path, on_replaced
         self._newest: tuple[tuple[int, ...], State] | None = None  # and what its commit says
+        self._settled: object = None  # a mark of the file, and the commit that it was the newest one of
         super().__init__(Database(path, on_replaced=self._start_again))
         self.regions, self.augmentation = StoredRegions(self._database), StoredAugmentation(self._database)
         if not path.is_file():
@@ -153,8 +156,20 @@ class Catalog(BrowsedImages):
 
     def named(self, rows: Sequence[int], *, where: Where | None, limit: int) -> NamedRows:
         """The images of rows and the checksums of their vectors, in one committed state; see `images_of_rows`."""
+        if where is None and (found := self._named_at_once(rows, limit)):
+            return found
         with self.reading() as state:
             return NamedRows(state, *self._of_rows(rows, where, limit))
+
+    def _named_at_once(self, rows: Sequence[int], limit: int) -> NamedRows | None:
+        """The same by one statement, which reads one state, if that is the newest one that is known; else None."""
+        if (known := self._newest) is None:
+            return None
+        with self._database.connection() as connection:
+            found = self._found_rows(connection, "place", _OF_ROWS, "TRUE", (json.dumps([*rows]),), limit)
+            if not found or known[0] != (*found[0][:2], self._database.replacements, connection.total_changes):
+                return None
+            return NamedRows(known[1], *self._images_and_crc32s(found))
 
     def images_of_rows(
         self, rows: Sequence[int], *, where: Where | None = None, limit: int = NO_LIMIT
@@ -175,10 +190,11 @@ class Catalog(BrowsedImages):
                 found = {id_ for (id_,) in connection.execute(query, (wanted,))}
             where = replace(where, ids=found & set(where.ids))
         condition = filter_sql.for_lookup(self.as_stored(where)) if where else filter_sql.Condition("TRUE")
-        source = """
-            (SELECT key AS place, value AS wanted FROM json_each(?)) CROSS JOIN images ON images.row = wanted
-        """
-        return self._images_and_crc32s("place", source, condition.sql, (wanted, *condition.values), limit)
+        with self._database.connection() as connection:
+            values = wanted, *condition.values
+            return self._images_and_crc32s(
+                self._found_rows(connection, "place", _OF_ROWS, condition.sql, values, limit)
+            )
 
     def annotated_images(self) -> list[StoredImage]:
         """The images that have attributes, by key."""
@@ -253,10 +269,16 @@ class Catalog(BrowsedImages):
             return state
 
     def is_at(self, state: State) -> bool:
-        """Whether a state is still the newest one; this is quicker than to read it."""
+        """Whether a state is still the newest one; this is quicker than to read it, and mostly needs no SQL."""
+        mark, commit = self._database.mark(), (state.changes, state.token, state.replacements)
+        if mark and self._settled == (mark, commit):
+            return True
         with self._database.connection() as connection:
-            commit = connection.execute("SELECT count, token FROM changes").fetchone()
-            return (*commit, self._database.replacements) == (state.changes, state.token, state.replacements)
+            newest = connection.execute("SELECT count, token FROM changes").fetchone()
+            is_newest = (*newest, self._database.replacements) == commit
+        if is_newest:
+            self._settled = mark, commit
+        return is_newest
 
     def _state(self, connection: Connection) -> State:
         commit = *connection.execute("SELECT count, token FROM changes").fetchone(), self._database.replacements

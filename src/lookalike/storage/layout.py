@@ -181,6 +181,11 @@ def sqlite_files(path: Path) -> list[Path]:
     return [path.with_name(path.name + end) for end in ("", *_BESIDE_SQLITE)]
 
 
+def write_ahead_log(path: Path) -> Path:
+    """The log that SQLite may keep beside a file, which commits go to first."""
+    return path.with_name(f"{path.name}-wal")
+
+
 def lock_file(directory: Path) -> Path:
     """The file that the lock is held on; a new collection's directory has it first."""
     return directory / _LOCK

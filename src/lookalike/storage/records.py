@@ -110,6 +110,12 @@ class StoredImage:
         if self.attributes:
             _check(self, all(map(is_value, [*self.attributes, *self.attributes.values()])))
 
+    def renamed(self, *, id_: int, key: str, row: int) -> "StoredImage":
+        """The same image as a whole knows it that its collection is part of; what was valid is not checked again."""
+        other = object.__new__(StoredImage)
+        other.__dict__.update(self.__dict__, id=id_, key=key, row=row)
+        return other
+
 
 @dataclass(frozen=True)
 class StoredVector:

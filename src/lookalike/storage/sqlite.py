@@ -3,13 +3,14 @@
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lookalike.errors import CorruptError, IncompatibleError, StorageError
-from lookalike.storage import files, sqlite_limits
+from lookalike.storage import files, layout, sqlite_limits
 from lookalike.storage.read_gate import gate_of
 from lookalike.storage.records import InvalidRecordError
 from lookalike.storage.sqlite_limits import WorkLimit
@@ -30,6 +31,8 @@ _DISK_CODES = {
 
 
 _NO_FILE = (-1, -1)
+_NOTHING = (0, 0, 0, 0, 0)  # of a file that is not there, see _written
+_SETTLED_NS = 3_000_000_000  # more than the times of any file system are apart
 
 Connection = sqlite3.Connection
 
@@ -40,6 +43,7 @@ class Database:
     def __init__(self, path: Path, *, on_replaced: Callable[[], None] = lambda: None) -> None:
         """`on_replaced` is called when another file has taken the place of this one, before it is used."""
         self.path, self._on_replaced = path, on_replaced
+        self._log = layout.write_ahead_log(path)
         self._lock = forks.lock()
         self._pins = 0
         self.replacements = 0  # so many times, another file has taken its place
@@ -199,6 +203,16 @@ class Database:
             ) from error
         return status.st_dev, status.st_ino
 
+    def mark(self) -> "tuple[int, ...] | None":
+        """What changes whenever anything is committed to the file; asking costs little, SQLite is not asked.
+
+        None if it was written to so recently that another commit might leave it as it is.
+        """
+        own = _written(self.path)
+        log = _written(self._log)
+        is_young = max(own[-2:] + log[-2:]) > time.time_ns() - _SETTLED_NS
+        return None if is_young or own == _NOTHING else own + log
+
     def _is_in_transaction(self) -> bool:
         connection = getattr(self._local, "connection", None)
         return connection is not None and connection.in_transaction
@@ -212,6 +226,15 @@ class Database:
                 yield
             finally:
                 connection.execute("DETACH DATABASE before")
+
+
+def _written(path: Path) -> tuple[int, int, int, int, int]:
+    """The device, inode, size and times of a file, in nanoseconds; only zeros if there is none."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - quicker
+    except OSError:
+        return _NOTHING
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _close(connections: list[tuple[threading.Thread, sqlite3.Connection]], process: int) -> None:

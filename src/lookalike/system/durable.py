@@ -102,6 +102,21 @@ def replace(path: Path, data: bytes) -> None:
     rename(new, path)
 
 
+def publish(path: Path, data: bytes) -> None:
+    """Writes a file that can be made again: others see it whole or not at all, but a loss of power may damage it.
+
+    Several processes may write it at once. Only this user can read it.
+    """
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}.tmp")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(data)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def keep_mode(old: Path, new: Path) -> None:
     """Gives a file the permissions of the one that it is going to replace, if there is one."""
     with suppress(FileNotFoundError):

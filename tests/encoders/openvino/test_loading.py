@@ -1,4 +1,4 @@
-"""OpenVINO's core: one for the process, so that signals find the stack that they need."""
+"""OpenVINO without its converter, and its core: one for the process, so that signals find their stack."""
 
 import subprocess
 import sys
@@ -29,3 +29,17 @@ def test_there_is_one_core() -> None:
     assert core() is core()
     own = core()
     assert answer_of_child(lambda: core() is own) == "False"  # the parent's threads are not there
+
+
+def test_the_converter_is_imported_when_it_is_asked_for() -> None:
+    program = """
+import sys
+from lookalike import encoders
+encoders.load()
+print("openvino.tools.ovc" in sys.modules)
+import openvino
+print(openvino.convert_model.__module__, hasattr(openvino, "nothing"))
+from openvino import convert_model
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "False\nopenvino.tools.ovc.convert False\n"), done.stderr

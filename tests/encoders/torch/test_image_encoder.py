@@ -51,7 +51,7 @@ def small(*, batch: int = -1, scale: float = 1 / 64, then: Callable[[Any], Any] 
 
 
 def by_openvino(model: ov.Model, pixels: Pixels) -> NDArray[np.float32]:
-    return OpenVinoEncoder(CARD, model.clone(), threads=1).encode(pixels)
+    return OpenVinoEncoder(CARD, model.clone, threads=1).encode(pixels)
 
 
 @pytest.mark.parametrize("precision", ["f32", "bf16", "int8"])

@@ -1,14 +1,16 @@
 """Runs an image encoder on the CPU with OpenVINO."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.encoders.card import Card
 from lookalike.encoders.card_encoder import CardEncoder
+from lookalike.encoders.openvino import compiled_models
+from lookalike.encoders.openvino.compiled_models import Options
 from lookalike.encoders.openvino.infer_requests import InferRequests
 from lookalike.encoders.openvino.loading import FAILURES, core, ov
 from lookalike.encoders.registry import import_again_hint
@@ -23,26 +25,29 @@ class OpenVinoEncoder(CardEncoder):
     `encode` may be called from any number of threads at once; beyond `threads`, they wait for each other.
     """
 
-    def __init__(self, card: Card, model: ov.Model, *, threads: int) -> None:
-        """Compiles a graph.
+    def __init__(
+        self, card: Card, make_graph: Callable[[], ov.Model], *, threads: int, identity: str | None = None
+    ) -> None:
+        """Compiles a graph, or takes it as it was compiled before.
 
         Args:
             card: the model's card.
-            model: the graph, from uint8 (1, size, size, 3) or (n, size, size, 3) to float32 (1, dim) or (n, dim); it
-                is reshaped to a batch of 1.
+            make_graph: returns the graph, from uint8 (1, size, size, 3) or (n, size, size, 3) to float32 (1, dim) or
+                (n, dim); it is reshaped to a batch of 1.
             threads: the number of threads that infer at once.
+            identity: what tells the graph from all others, if the compiled graph may be kept for other processes.
 
         Raises:
-            ModelError: OpenVINO cannot run the graph.
+            ModelError: OpenVINO cannot run the graph, or `make_graph` has raised it.
         """
         super().__init__(card)
         self.threads = threads
-        config = {
-            "INFERENCE_PRECISION_HINT": _INFERENCE_PRECISION[card.precision],
-            "NUM_STREAMS": threads,
-            "INFERENCE_NUM_THREADS": threads,
-        }
-        self._requests = InferRequests(partial(_compiled, card, model, config))
+        options = Options(
+            {"INFERENCE_PRECISION_HINT": _INFERENCE_PRECISION[card.precision]},
+            {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads},
+        )
+        compile_graph = partial(_compiled, card, make_graph, options)
+        self._requests = InferRequests(partial(compiled_models.kept, identity, options, compile_graph))
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Returns embeddings, float32 (n, dim), of pixels, uint8 (n, size, size, 3).
@@ -72,13 +77,13 @@ def read(path: Path) -> ov.Model:
         raise ModelError(f"{path}: OpenVINO cannot read it: {error}") from error
 
 
-def _compiled(card: Card, model: ov.Model, config: dict[str, Any]) -> ov.CompiledModel:
-    pixels = [1, card.preprocessing.size, card.preprocessing.size, 3]
+def _compiled(card: Card, make_graph: Callable[[], ov.Model], options: Options) -> ov.CompiledModel:
+    pixels, model = [1, card.preprocessing.size, card.preprocessing.size, 3], make_graph()
     try:
         takes = model.input().get_partial_shape()
         if takes.compatible(ov.PartialShape(pixels)):
             model.reshape(pixels)
-            compiled = core().compile_model(model, "CPU", config)
+            compiled = core().compile_model(model, "CPU", options.all)
             if list(compiled.output().get_partial_shape()) == [1, card.dim]:
                 return compiled
         makes = model.output().get_partial_shape()

@@ -1,13 +1,15 @@
-"""Imports OpenVINO without its telemetry. All other modules import it from here.
+"""Imports OpenVINO without its converter and its telemetry. All other modules import it from here.
 
-OpenVINO's converter, which is imported with it, reports each use to its makers if it finds the package
-openvino_telemetry. Otherwise it uses a stub of its own, for the rest of the process.
+The converter takes half of the time that importing OpenVINO takes, and only imports of some models need it. It reports
+each use to its makers if it finds the package openvino_telemetry; else it uses a stub of its own, for the rest of the
+process.
 """
 
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from lookalike.system import forks
 
@@ -25,10 +27,24 @@ def _hidden(package: str) -> Iterator[None]:
             sys.modules[package] = before
 
 
-with _hidden("openvino_telemetry"):
+with _hidden("openvino.tools.ovc"), _hidden("openvino_telemetry"):
     import openvino as ov
     from openvino import opset13 as op
     from openvino.preprocess import PrePostProcessor
+
+
+def _of_converter(name: str) -> Any:
+    """What OpenVINO itself has of its converter, for whoever asks for it: `openvino.convert_model`."""
+    if name != "convert_model":
+        raise AttributeError(f"module 'openvino' has no attribute {name!r}")
+    with _hidden("openvino_telemetry"):
+        from openvino.tools.ovc import convert_model
+    ov.convert_model = convert_model
+    return convert_model
+
+
+if not hasattr(ov, "convert_model"):
+    ov.__getattr__ = _of_converter
 
 # The exceptions that OpenVINO raises; not all are RuntimeErrors.
 FAILURES = (

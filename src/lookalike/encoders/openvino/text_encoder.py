@@ -1,7 +1,7 @@
 """Runs a text encoder on the CPU with OpenVINO."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.encoders.card import Card
+from lookalike.encoders.openvino import compiled_models
+from lookalike.encoders.openvino.compiled_models import Options
 from lookalike.encoders.openvino.infer_requests import InferRequests
 from lookalike.encoders.openvino.loading import FAILURES, core, ov
 from lookalike.encoders.registry import import_again_hint
@@ -22,13 +24,23 @@ if TYPE_CHECKING:
 class OpenVinoTextEncoder:
     """A model's text encoder; `encode_text` may be called from any number of threads at once."""
 
-    def __init__(self, card: Card, graph: Path, tokenizer: Path) -> None:
-        """Reads the files of a text encoder.
+    def __init__(
+        self,
+        card: Card,
+        graph: Path,
+        tokenizer: Path,
+        *,
+        check_graph: Callable[[], object] = lambda: None,
+        identity: str | None = None,
+    ) -> None:
+        """Reads the files of a text encoder, or takes its graph as it was compiled before.
 
         Args:
             card: the model's card; its `text` is not None.
             graph: the path of the graph, from int64 (1, context) to float32 (1, dim).
             tokenizer: the path of the tokenizer, a tokenizer.json.
+            check_graph: is called before the graph is read, and may raise ModelError.
+            identity: what tells the graph from all others, if the compiled graph may be kept for other processes.
 
         Raises:
             MissingExtraError: the package that reads tokenizers is not installed.
@@ -37,8 +49,9 @@ class OpenVinoTextEncoder:
         assert card.text is not None
         self.card, self._text = card, card.text
         self._tokenizer = _tokenizer(tokenizer)
-        config = {"INFERENCE_PRECISION_HINT": card.precision, "PERFORMANCE_HINT": "LATENCY"}
-        self._requests = InferRequests(partial(_compiled, graph, config))
+        options = Options({"INFERENCE_PRECISION_HINT": card.precision}, {"PERFORMANCE_HINT": "LATENCY"})
+        compile_graph = partial(_compiled, graph, check_graph, options)
+        self._requests = InferRequests(partial(compiled_models.kept, identity, options, compile_graph))
         self._check(graph, self._requests.compiled)
 
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -72,9 +85,10 @@ class OpenVinoTextEncoder:
             )
 
 
-def _compiled(graph: Path, config: dict[str, str]) -> ov.CompiledModel:
+def _compiled(graph: Path, check_graph: Callable[[], object], options: Options) -> ov.CompiledModel:
+    check_graph()
     try:
-        return core().compile_model(graph, "CPU", config)
+        return core().compile_model(graph, "CPU", options.all)
     except FAILURES as error:
         raise ModelError(f"{graph}: OpenVINO cannot run it: {error}") from error
 

@@ -127,7 +127,7 @@ def _verified_network(card: Card, model: ov.Model, device: str, dtype: torch.dty
     # Half precision cannot represent all products of an integer in 0..255 and a scale.
     default = torch.float32 if quantized or device == "cpu" else torch.float16
     reference = replace(card, precision="f32" if card.precision == "bf16" else card.precision)
-    expected = OpenVinoEncoder(reference, model.clone(), threads=1).encode(images)
+    expected = OpenVinoEncoder(reference, model.clone, threads=1).encode(images)
     for precision in dict.fromkeys((dtype or default, torch.float32)):
         network = _Network(graph, device, precision)
         for batch_size in (len(images), 1) if dynamic else (1,):
