@@ -23,7 +23,7 @@ from rich.table import Table
 import lookalike
 from lookalike import Collection, Matches
 from lookalike.images.decode import thumbnail
-from lookalike.images.region import COUNTS
+from lookalike.images.grid import COUNTS
 from lookalike.storage import layout
 
 AREAS = {"1/4": 1 / 4, "1/9": 1 / 9}

@@ -14,7 +14,8 @@ from PIL import Image
 from lookalike import Between, Client, Collection, Match, Not, Term, Where
 from lookalike.errors import ImageError, LookalikeError, NoImageError, UsageError
 from lookalike.images.decode import ImageSource
-from lookalike.images.region import Region, cut
+from lookalike.images.region import cut
+from lookalike.results import Region
 from lookalike.search.options import SearchKeywords
 from lookalike.search.probability import CopyCurve, FittedCurves
 from tests.client.conftest import NAMES, Both

@@ -15,6 +15,7 @@ from lookalike.images import isolated, limits, rendering
 from lookalike.images.av1 import frame_pixels
 from lookalike.images.decode import Preprocessing, decode, prepare, thumbnail
 from lookalike.images.isolated import render_apart
+from lookalike.images.preprocessing import MAX_PIXELS
 from lookalike.images.rendering import View
 from tests.support import worker_tasks
 from tests.support.image_samples import close, painting, png, samples, saved, smooth, solid_webp, tiff_of_one_tile
@@ -166,7 +167,7 @@ def test_an_image_that_ends_or_stops_its_process_is_refused(
     monkeypatch.setattr(isolated, "_render", work)
     monkeypatch.setattr(isolated, "_SECONDS", 1.0 if work is worker_tasks.sleep else 60.0)
     with pytest.raises(ImageError) as caught:
-        render_apart(b"", VIEW, max_pixels=limits.MAX_PIXELS)
+        render_apart(b"", VIEW, max_pixels=MAX_PIXELS)
     assert caught.value.reason == expected
 
 

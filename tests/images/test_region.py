@@ -8,7 +8,8 @@ from PIL import Image
 
 from lookalike.errors import UsageError
 from lookalike.images.media_types import media_type
-from lookalike.images.region import Region, cut
+from lookalike.images.region import cut
+from lookalike.results import Region
 
 
 def quarters(width: int, height: int, **options: object) -> bytes:

@@ -16,7 +16,7 @@ from lookalike.display.text import without_surrogates
 from lookalike.errors import NoImageError, UsageError
 from lookalike.filters import Allowed, Between, Not, Value, Where
 from lookalike.images.decode import image_file
-from lookalike.images.region import Region
+from lookalike.results import Region
 from lookalike.search.options import SearchOptions
 from lookalike.search.terms import Term
 

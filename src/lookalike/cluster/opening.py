@@ -3,12 +3,10 @@
 import os
 from functools import partial as bound
 from pathlib import Path
-from typing import Unpack, cast
+from typing import TYPE_CHECKING, Unpack, cast
 
 from lookalike import arguments, encoders
 from lookalike.cluster import manifest as manifests
-from lookalike.cluster.collection import ShardedCollection
-from lookalike.cluster.shards import Shards
 from lookalike.collection import compatibility
 from lookalike.collection import opening as collections
 from lookalike.collection.collection import Collection
@@ -18,6 +16,9 @@ from lookalike.encoders import Encoder
 from lookalike.errors import NoCollectionError, UsageError
 from lookalike.index.policies import DEFAULT, Policies
 from lookalike.storage.manifest import Manifest
+
+if TYPE_CHECKING:
+    from lookalike.cluster.collection import ShardedCollection
 
 
 def open(  # noqa: A001
@@ -60,8 +61,11 @@ def open(  # noqa: A001
 
 def open_sharded(
     directory: Path, policies: Policies, choice: EncoderChoice, *, partial: bool, ray: str | None = None
-) -> ShardedCollection:
+) -> "ShardedCollection":
     """Opens a directory of many collections; see `open`."""
+    from lookalike.cluster.collection import ShardedCollection  # which a single collection does without
+    from lookalike.cluster.shards import Shards
+
     check_options(policies, choice)
     directory, partial = directory.resolve(), arguments.flag(partial, "partial")
     manifest = manifests.read(directory)
@@ -89,7 +93,7 @@ def reopened(
     max_pixels: int,
     partial: bool,
     ray: str | None,
-) -> ShardedCollection:
+) -> "ShardedCollection":
     """Opens a sharded collection that was pickled."""
     if not manifests.is_there(directory):
         raise NoCollectionError(f"{directory}: there is no collection")

@@ -7,9 +7,7 @@ from lookalike import encoders
 from lookalike.collection import compatibility
 from lookalike.encoders import Encoder, TextEncoder
 from lookalike.errors import Hint, LookalikeError, UsageError
-from lookalike.images.decode import ImageSource, prepare
-from lookalike.images.region import parts
-from lookalike.ingest.embedding import embed, embed_all, embed_text
+from lookalike.images.preprocessing import ImageSource
 from lookalike.sources import places
 from lookalike.storage.manifest import Manifest
 from lookalike.storage.vectors import Vectors
@@ -82,6 +80,9 @@ class CollectionEncoder:
         Raises:
             ImageError: it cannot be used.
         """
+        from lookalike.images.decode import prepare
+        from lookalike.ingest.embedding import embed
+
         encoder = self.for_queries()
         return embed(encoder, prepare(places.image_source(image), encoder.preprocessing, max_pixels=self.max_pixels))
 
@@ -91,6 +92,9 @@ class CollectionEncoder:
         Raises:
             ImageError: it cannot be used.
         """
+        from lookalike.images.region import parts
+        from lookalike.ingest.embedding import embed_all
+
         encoder = self.for_queries()
         return embed_all(
             encoder, parts(places.image_source(image), count, encoder.preprocessing, max_pixels=self.max_pixels)
@@ -102,6 +106,8 @@ class CollectionEncoder:
         Raises:
             UsageError: the model does not take text.
         """
+        from lookalike.ingest.embedding import embed_text
+
         return embed_text(self._load_text(), self._manifest.made_by.dim, text)
 
     @property

@@ -15,7 +15,7 @@ from lookalike.collection.estimates import RegionEstimate, SearchEstimate
 from lookalike.collection.sources import exclusion
 from lookalike.encoders import Encoder
 from lookalike.errors import UsageError
-from lookalike.images.region import grid
+from lookalike.images.grid import grid
 from lookalike.index.policies import DEFAULT, Policies
 from lookalike.ingest import embedding, sampling
 from lookalike.ingest.sampling import Census, Trial

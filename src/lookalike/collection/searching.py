@@ -13,8 +13,8 @@ from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.queries import checked_vector, with_queries_marked
 from lookalike.duplicates.folding import Folds
 from lookalike.errors import UsageError
-from lookalike.images.decode import ImageSource
-from lookalike.images.region import cut, grid
+from lookalike.images.grid import grid
+from lookalike.images.preprocessing import ImageSource
 from lookalike.results import Match, Matches, Origin, Region, region_of
 from lookalike.search.options import SearchKeywords, SearchOptions
 from lookalike.search.query import query_vector
@@ -208,7 +208,11 @@ class Searchable:
     def _pixels(self, term: Term) -> ImageSource:
         """The image of a term, or the part of it that counts."""
         assert term.image is not None
-        return term.image if term.region is None else cut(term.image, term.region, max_pixels=self.max_pixels)
+        if term.region is None:
+            return term.image
+        from lookalike.images.region import cut
+
+        return cut(term.image, term.region, max_pixels=self.max_pixels)
 
     def embed(self, query: ImageSource) -> Vectors:
         """The unit vector of an image, float32 (1, dim), by the collection's encoder.

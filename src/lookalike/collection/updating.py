@@ -17,7 +17,7 @@ from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.sources import CollectionSources, Named, Sources
 from lookalike.collection.writing import WriteAccess
 from lookalike.errors import UsageError
-from lookalike.images.region import grid
+from lookalike.images.grid import grid
 from lookalike.ingest import takeover
 from lookalike.ingest.embedding import Embedder
 from lookalike.ingest.pipeline import Ingest, Progress, Report, combined

@@ -18,7 +18,7 @@ from lookalike import arguments
 from lookalike.encoders import bundled, registry
 from lookalike.encoders.card import Card
 from lookalike.errors import Hint, ModelError, UsageError
-from lookalike.images.decode import Preprocessing
+from lookalike.images.preprocessing import Preprocessing
 
 BUNDLED = bundled.NAME
 _TEXT_MODEL_HINT = Hint("import_model", {"source": "open_clip:ViT-B-32/laion2b_s34b_b79k", "name": "clip"})

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from lookalike import arguments
-from lookalike.images.decode import Preprocessing
+from lookalike.images.preprocessing import Preprocessing
 
 Triple = tuple[float, float, float]
 """One number per colour channel."""

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,17 @@ from lookalike.images import limits
 from lookalike.images.failures import one_image
 from lookalike.images.formats import open_image
 from lookalike.images.isolated import render_apart
-from lookalike.images.limits import MAX_PIXELS
+from lookalike.images.preprocessing import (
+    MAX_PIXELS,
+    Fit,
+    ImageSource,
+    Preprocessing,
+    Recipe,
+    Resample,
+    checked_max_pixels,
+)
 from lookalike.images.reading import MAX_BYTES, check_bytes, read
-from lookalike.images.rendering import Fit, Rendered, View, render
+from lookalike.images.rendering import Rendered, View, render
 from lookalike.system import forks
 
 __all__ = [
@@ -35,6 +43,7 @@ __all__ = [
     "ImageSource",
     "Preprocessing",
     "Recipe",
+    "Resample",
     "decode",
     "image_file",
     "prepare",
@@ -43,50 +52,10 @@ __all__ = [
     "thumbnail",
 ]
 
-ImageSource: TypeAlias = (
-    str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[np.uint8]
-)
-"""A path, a file's bytes, an open binary file, a PIL image, or an array: (h, w, 3) RGB or (h, w) grey."""
-
-Resample: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
-
 _ViewOf: TypeAlias = Callable[[tuple[int, int]], View]  # of the size of the original
 
 _PART = 2**20  # bytes that are read at once
 _LARGE = forks.lock()  # held while a large image is decoded, so that two are never in memory at once
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How an image is resized and cropped for an encoder.
-
-    Attributes:
-        size: the side of the resulting square, in pixels.
-        crop: the centre part of the shorter side that is kept, in (0, 1].
-        resample: the resampling filter.
-        fit: how an image becomes square: "crop" cuts off both ends of the longer side, "squash" scales each side by
-            itself, from the centre part of it.
-
-    Raises:
-        UsageError: a value is out of range.
-    """
-
-    size: int = 224
-    crop: float = 0.875
-    resample: Resample = "bilinear"
-    fit: Fit = "crop"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "size", arguments.whole(self.size, "size", least=1))
-        if not 0 < arguments.number(self.crop, "crop") <= 1:
-            raise UsageError(f"crop: {self.crop} is not a part of a side; give a number above 0 and at most 1")
-        if self.resample not in get_args(Resample):
-            raise UsageError(f"resample: {arguments.shown(self.resample)}; give one of {', '.join(get_args(Resample))}")
-        if self.fit not in get_args(Fit):
-            raise UsageError(f"fit: {arguments.shown(self.fit)}; give one of {', '.join(get_args(Fit))}")
-
-
-Recipe = Preprocessing  # its name in earlier versions
 
 
 @dataclass(frozen=True)
@@ -127,7 +96,7 @@ def decode(
     with one_image(name):
         if apart:
             with _LARGE:
-                return _decoded(render_apart(data, _view(preprocessing), limits.checked_max_pixels(max_pixels)))
+                return _decoded(render_apart(data, _view(preprocessing), checked_max_pixels(max_pixels)))
         return _decoded(_rendered_file(data, lambda _: _view(preprocessing), max_pixels))
 
 
@@ -187,7 +156,7 @@ def reduced(source: ImageSource, shorter: int, *, max_pixels: int = MAX_PIXELS, 
         if apart and isinstance(source, bytes):
             with _LARGE:
                 view = view_of(open_image(source).size)
-                return render_apart(source, view, limits.checked_max_pixels(max_pixels)).image
+                return render_apart(source, view, checked_max_pixels(max_pixels)).image
         return _rendered(source, view_of, MAX_BYTES, max_pixels).image
 
 

@@ -11,11 +11,10 @@ from typing import Any
 
 from PIL import Image
 
-from lookalike import arguments
 from lookalike.errors import ImageError
 from lookalike.images.av1 import frame_pixels
+from lookalike.images.preprocessing import MAX_PIXELS, checked_max_pixels
 
-MAX_PIXELS = 178_000_000  # of an image that is decoded in full; more than this, Pillow decodes only if told so
 LARGE_PIXELS = 32_000_000  # of an image that is decoded alone
 
 _BYTES = 6  # of memory for each of `max_pixels`
@@ -109,11 +108,6 @@ def loaded(image: Image.Image, max_pixels: int) -> Draft:
     check_size(image.size)
     check_cost(image.size, Cost(image.width * image.height, 0, certain=True), checked_max_pixels(max_pixels))
     return Draft(image, image.size, None, alone=False, apart=False)
-
-
-def checked_max_pixels(max_pixels: int) -> int:
-    """A limit that a caller asks for; raises UsageError unless it is a whole number above 0."""
-    return arguments.whole(max_pixels, "max_pixels", least=1)
 
 
 def memory_limit(max_pixels: int) -> int:

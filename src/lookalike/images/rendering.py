@@ -6,7 +6,7 @@ A large image is first reduced a few rows at a time, so that it takes little mem
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -15,8 +15,8 @@ from lookalike.images.colour import Conversion, conversion_of
 from lookalike.images.deep_colour import DeepConversion, deep_conversion
 from lookalike.images.depth import Range, eight_bits, range_of, sixteen_bits
 from lookalike.images.limits import LARGE_PIXELS, Draft
+from lookalike.images.preprocessing import Fit
 
-Fit: TypeAlias = Literal["crop", "squash"]
 _Flatten: TypeAlias = Callable[[Image.Image], Image.Image]
 _Box: TypeAlias = tuple[float, float, float, float]
 

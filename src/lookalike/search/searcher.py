@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from lookalike.errors import NoImageError
-from lookalike.images.region import grid
+from lookalike.images.grid import grid
 from lookalike.results import Match, Region
 from lookalike.search.chance import Judged
 from lookalike.search.options import SearchOptions

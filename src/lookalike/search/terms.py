@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lookalike import arguments
 from lookalike.errors import UsageError
-from lookalike.images.decode import ImageSource, reusable_source
+from lookalike.images.preprocessing import ImageSource
 from lookalike.results import Region, region_of
 
 
@@ -48,7 +48,7 @@ class Term:
             object.__setattr__(self, "id", arguments.whole(self.id, "id"))
         if self.image is not None:
             try:
-                object.__setattr__(self, "image", reusable_source(self.image))
+                object.__setattr__(self, "image", _reusable(self.image))
             except UsageError as error:
                 raise UsageError(f"image: {error}") from None
         object.__setattr__(self, "region", region_of(self.region))
@@ -71,7 +71,7 @@ def checked_images(queries: Iterable[ImageSource], name: str) -> list[ImageSourc
 def checked_image(query: ImageSource, name: str) -> ImageSource:
     """One image, which can be decoded more than once; raises as `checked_images` does."""
     try:
-        return reusable_source(query)
+        return _reusable(query)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
 
@@ -99,3 +99,10 @@ def checked_terms(given: Iterable[Term]) -> list[Term]:
 
 def _is_one_image(array: NDArray[Any]) -> bool:
     return array.ndim < 3 or (array.ndim == 3 and array.shape[2] == 3)
+
+
+def _reusable(source: ImageSource) -> ImageSource:
+    """The same image, which can be read more than once."""
+    from lookalike.images.decode import reusable_source  # the decoders; a query of vectors does not need them
+
+    return reusable_source(source)

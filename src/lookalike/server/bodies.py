@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 
 from lookalike.errors import UsageError
 from lookalike.filters import Between, Not, Where
-from lookalike.images.region import Region
+from lookalike.results import Region
 
 _MAX_TEXT = 10_000  # characters
 _MAX_VECTOR = 65_536

@@ -15,8 +15,8 @@ from lookalike.collection.collection import Collection
 from lookalike.display.text import without_surrogates
 from lookalike.errors import LookalikeError, NoImageError
 from lookalike.filters import Where, parse
-from lookalike.images.region import Region, cut
-from lookalike.results import Matches
+from lookalike.images.region import cut
+from lookalike.results import Matches, Region
 from lookalike.search.options import SearchKeywords
 from lookalike.search.terms import Term
 from lookalike.server import answer_bodies, bodies, descriptions, problems

@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 import lookalike
 from lookalike import Collection, Match, Region, Term
 from lookalike.display.text import region_words
-from lookalike.images.region import COUNTS, grid
+from lookalike.images.grid import COUNTS, grid
 from lookalike.server.page import page as page_files
 from tests.server.page.conftest import Gallery, OpenPage, address_of
 from tests.server.page.test_accessibility import violations

@@ -176,7 +176,7 @@ def test_a_part_of_the_query_is_searched_for_with_the_mouse(page: Page, gallery:
     [(_, value)] = query(page)
     x, y, width, height = map(float, value.partition("@")[2].split(","))
     assert (x, y, width, height) == pytest.approx((0.5, 0, 0.5, 1), abs=0.02)
-    part = lookalike.images.region.Region(x, y, width, height)
+    part = lookalike.Region(x, y, width, height)
     cut = lookalike.images.region.cut(png(wide), part, max_pixels=gallery.collection.max_pixels)
     expect_first(page, gallery.collection.search(cut, k=100))
     assert np.corrcoef(pixels(60).mean((0, 1)), picture(60).mean((0, 1)))[0, 1] > 0.99
@@ -193,7 +193,7 @@ def test_a_part_of_the_query_is_searched_for_with_keys(page: Page, gallery: Gall
         page.keyboard.press(key)
     page.wait_for_url(lambda url: "@" in url)
     [(_, value)] = query(page)
-    part = lookalike.images.region.Region(*map(float, value.partition("@")[2].split(",")))
+    part = lookalike.Region(*map(float, value.partition("@")[2].split(",")))
     original = gallery.collection.original(5).data
     cut = lookalike.images.region.cut(original, part, max_pixels=gallery.collection.max_pixels)
     expect_first(page, gallery.collection.search(cut, k=100))

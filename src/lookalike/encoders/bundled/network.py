@@ -9,7 +9,7 @@ from typing import Any
 
 from lookalike.encoders.card import Card
 from lookalike.errors import ModelError
-from lookalike.images.decode import Preprocessing
+from lookalike.images.preprocessing import Preprocessing
 
 NAME = "efficientnet-lite0"
 PRECISIONS = ("int8", "f32", "bf16")  # the first is the default
