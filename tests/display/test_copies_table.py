@@ -14,7 +14,8 @@ from lookalike.copies.changes import Changes, Extent
 from lookalike.display.copies_table import lines, print_duplicates
 from lookalike.display.copies_text import file_bytes, freed_bytes, grade_text, reason_text, totals_text
 from lookalike.display.text import safe_text
-from lookalike.duplicates.results import Copy, CopyGroup, Duplicates, Grade
+from lookalike.duplicates.names import Grade
+from lookalike.duplicates.results import Copy, CopyGroup, Duplicates
 from lookalike.results import IndexedImage
 from tests.support.copied_images import HOSTILE, changes, edited_group, hostile_groups
 

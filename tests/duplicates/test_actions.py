@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lookalike import Collection
-from lookalike.duplicates.actions import ActionName, ActionPlan
+from lookalike.duplicates.actions import ActionPlan
+from lookalike.duplicates.names import ActionName
 from lookalike.errors import LockedError, StorageError, UsageError
 from lookalike.system import durable
 from tests.support.copies_of_files import by_key, facts, grouped, mark

@@ -12,7 +12,8 @@ from lookalike import Collection
 from lookalike.copies.changes import Changes
 from lookalike.copies.probability import copy_probability
 from lookalike.duplicates import comparing
-from lookalike.duplicates.results import CopyGroup, Duplicates, Grade
+from lookalike.duplicates.names import Grade
+from lookalike.duplicates.results import CopyGroup, Duplicates
 from lookalike.errors import IncompatibleError, UsageError
 from tests.support.edited_pictures import EDITED, DimEncoder, scene
 from tests.support.pictures import ColourEncoder

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike import Collection, IndexedImage
-from lookalike.duplicates.results import Copy, CopyGroup, Duplicates, Grade
+from lookalike.duplicates.names import Grade
+from lookalike.duplicates.results import Copy, CopyGroup, Duplicates
 
 
 @dataclass(frozen=True)

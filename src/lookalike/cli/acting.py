@@ -11,7 +11,8 @@ from lookalike.display.text import counted, safe_text
 
 if TYPE_CHECKING:
     from lookalike.collection.collection import Collection
-    from lookalike.duplicates.actions import ActionName, ActionPlan, Untouched
+    from lookalike.duplicates.actions import ActionPlan, Untouched
+    from lookalike.duplicates.names import ActionName
     from lookalike.duplicates.results import Duplicates
 
 _LISTED = 20  # files that are named before and after an action

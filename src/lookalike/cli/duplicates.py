@@ -9,8 +9,7 @@ from lookalike.cli.hints import as_command
 from lookalike.display.copies_text import totals_text
 from lookalike.display.json import copies_as_dict, copy_group_as_dict
 from lookalike.display.text import safe_text
-from lookalike.duplicates.actions import ACTIONS
-from lookalike.duplicates.results import GRADES
+from lookalike.duplicates.names import ACTIONS, GRADES
 from lookalike.errors import Hint
 
 if TYPE_CHECKING:

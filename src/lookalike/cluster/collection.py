@@ -28,7 +28,7 @@ from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.info import Info
 from lookalike.collection.searching import Searchable
 from lookalike.errors import CollectionError, CorruptError, Hint, UsageError
-from lookalike.evaluation import calibration, kept, search_quality
+from lookalike.evaluation import QUERIES, calibration, kept, search_quality
 from lookalike.evaluation.copied_images import CopiedImages
 from lookalike.evaluation.results import Evaluation
 from lookalike.index.build_progress import BuildProgress
@@ -214,9 +214,7 @@ class ShardedCollection(Searchable, Updatable):
                 card = snapshot.card
         return info_of(self.directory, self.folder, self.made_by, self._shards, card, self._curves.fitted())
 
-    def evaluate(
-        self, *, queries: int = search_quality.QUERIES, progress: Callable[[int, int], None] | None = None
-    ) -> Evaluation:
+    def evaluate(self, *, queries: int = QUERIES, progress: Callable[[int, int], None] | None = None) -> Evaluation:
         """Measures the search over all shards, with the collection's own images as queries; see `Collection.evaluate`.
 
         Raises:

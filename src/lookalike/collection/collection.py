@@ -11,16 +11,14 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lookalike import arguments
 from lookalike.collection import compatibility, missing
-from lookalike.collection.damage import find_damage
 from lookalike.collection.encoder import CollectionEncoder
 from lookalike.collection.exporting import Exportable
 from lookalike.collection.indexes import CollectionIndexes
 from lookalike.collection.info import Info, info_of
-from lookalike.collection.maintaining import maintain_apart
 from lookalike.collection.missing import Missing
 from lookalike.collection.reviewing import Reviewable
 from lookalike.collection.searching import Searchable
@@ -29,9 +27,7 @@ from lookalike.collection.uploads import Uploadable
 from lookalike.collection.writing import WriteAccess
 from lookalike.duplicates.folding import Folds
 from lookalike.errors import CollectionError, CorruptError
-from lookalike.evaluation import calibration, kept, search_quality
-from lookalike.evaluation.copied_images import CopiedImages
-from lookalike.evaluation.results import Evaluation
+from lookalike.evaluation import QUERIES
 from lookalike.filters import Where, checked_where
 from lookalike.index.build_progress import BuildProgress
 from lookalike.index.faiss_index import Index
@@ -48,6 +44,9 @@ from lookalike.storage import layout
 from lookalike.storage import manifest as manifests
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
+
+if TYPE_CHECKING:
+    from lookalike.evaluation.results import Evaluation
 
 
 class Collection(Searchable, Uploadable, Reviewable, Exportable):
@@ -233,6 +232,8 @@ class Collection(Searchable, Uploadable, Reviewable, Exportable):
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing; the present index still serves.
         """
+        from lookalike.collection.maintaining import maintain_apart
+
         stopped = arguments.instance(stopped, threading.Event, "stopped", "a threading.Event")
         return maintain_apart(self.directory, self._policies, stopped)
 
@@ -247,9 +248,7 @@ class Collection(Searchable, Uploadable, Reviewable, Exportable):
         leaves_out, fitted = self._sources.leaves_out(), self._curves.fitted()
         return info_of(self.directory, self._manifest, self._snapshots, self.made_of, leaves_out, fitted)
 
-    def evaluate(
-        self, *, queries: int = search_quality.QUERIES, progress: Callable[[int, int], None] | None = None
-    ) -> Evaluation:
+    def evaluate(self, *, queries: int = QUERIES, progress: Callable[[int, int], None] | None = None) -> "Evaluation":
         """Measures the search with the collection's own images as queries, each left out of its own answer.
 
         The recall is against exact search; precision and mAP are by label. The orders that a search can give are
@@ -265,6 +264,9 @@ class Collection(Searchable, Uploadable, Reviewable, Exportable):
             UsageError: there are fewer than two images that differ.
             CorruptError: a vector is damaged.
         """
+        from lookalike.evaluation import calibration, kept, search_quality
+        from lookalike.evaluation.copied_images import CopiedImages
+
         progress = arguments.callback(progress, "progress")
         copied = CopiedImages(lambda image_id: self.original(image_id).data, self.embed)
         found = search_quality.evaluate_search(self._snapshots, self._searcher, copied, queries, progress)
@@ -296,4 +298,6 @@ class Collection(Searchable, Uploadable, Reviewable, Exportable):
 
     def find_damage(self) -> list[CorruptError]:
         """Reads everything, and returns each damage as an error that says what to do about it."""
+        from lookalike.collection.damage import find_damage
+
         return find_damage(self.directory, self._catalog, self._snapshots)

@@ -6,21 +6,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lookalike import arguments
 from lookalike.collection.browsing import Browsable
-from lookalike.duplicates import duplicate_search
-from lookalike.duplicates.duplicate_search import Wanted
-from lookalike.duplicates.examined import Examined
 from lookalike.duplicates.folding import Folds
-from lookalike.duplicates.results import GRADES, Duplicates, Grade
 from lookalike.errors import IncompatibleError, UsageError
 from lookalike.results import IndexedImage, Origin
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage import files, layout
 from lookalike.storage.manifest import Manifest
 from lookalike.system import durable, resources
+
+if TYPE_CHECKING:
+    from lookalike.duplicates.duplicate_search import Wanted
+    from lookalike.duplicates.examined import Examined
+    from lookalike.duplicates.names import Grade
+    from lookalike.duplicates.results import Duplicates
 
 _STEPS = 1000  # that progress is told in
 _LARGEST = 2**31  # bytes of a file of kept pictures that is copied to where it can be written
@@ -37,12 +39,12 @@ class Comparable(Browsable):
     def duplicates(
         self,
         *,
-        grade: Grade = "edited copy",
+        grade: "Grade" = "edited copy",
         against: "Comparable | None" = None,
         nearest: int | None = None,
         processes: int | None = None,
         progress: Callable[[int, int], None] | None = None,
-    ) -> Duplicates:
+    ) -> "Duplicates":
         """Finds the images that are copies of one another, in groups, with one to keep in each.
 
         Each image is compared with those that are near by cosine, by small pictures of both. These and the results are
@@ -64,6 +66,9 @@ class Comparable(Browsable):
             CorruptError: a file of a collection is damaged.
             StorageError: a file cannot be written.
         """
+        from lookalike.duplicates.duplicate_search import Wanted
+        from lookalike.duplicates.names import GRADES
+
         if grade not in GRADES:
             raise UsageError(f"grade {grade!r}: choose one of {', '.join(GRADES)}")
         if against is not None:
@@ -98,7 +103,9 @@ class Comparable(Browsable):
         """
         return self._folds.groups()
 
-    def _found(self, wanted: Wanted) -> Duplicates:
+    def _found(self, wanted: "Wanted") -> "Duplicates":
+        from lookalike.duplicates import duplicate_search
+
         path = self._pictures()
         if os.access(path if path.exists() else path.parent, os.W_OK):
             return duplicate_search.find(path, wanted)
@@ -119,7 +126,9 @@ class Comparable(Browsable):
                 " one of them again with the other's model"
             )
 
-    def _examined(self) -> Examined:
+    def _examined(self) -> "Examined":
+        from lookalike.duplicates.examined import Examined
+
         with self._snapshots.current() as snapshot:
             return Examined(snapshot, self.image, self._looked_up, self._data)
 

@@ -3,15 +3,15 @@
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lookalike import arguments
 from lookalike.errors import UsageError
-from lookalike.exchange import export
-from lookalike.exchange.blocks import BlockReader
-from lookalike.exchange.export import PRECISIONS, ExportOptions, ExportReport
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
+
+if TYPE_CHECKING:
+    from lookalike.exchange.export import ExportReport
 
 
 class Exportable:
@@ -30,7 +30,7 @@ class Exportable:
         vectors: bool = True,
         overwrite: bool = False,
         progress: Callable[[int, int], None] | None = None,
-    ) -> ExportReport:
+    ) -> "ExportReport":
         """Writes the vectors and the catalog to files, whose suffixes say what they are.
 
         .npy is an array of the vectors; .parquet the catalog and the vectors; .csv the catalog; .faiss, or .index, an
@@ -50,6 +50,10 @@ class Exportable:
             CorruptError: a record or a vector is damaged; no file has changed.
             StorageError: the disk is full or failing; no file has changed.
         """
+        from lookalike.exchange import export
+        from lookalike.exchange.blocks import BlockReader
+        from lookalike.exchange.export import PRECISIONS, ExportOptions
+
         if isinstance(paths, str | os.PathLike):
             files = [arguments.path(paths, "paths")]
         else:

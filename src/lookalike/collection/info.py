@@ -3,16 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lookalike.errors import CorruptError
-from lookalike.evaluation import kept
-from lookalike.evaluation.kept import ComparedOrders
 from lookalike.index.generation import Generation
 from lookalike.search.probability import FittedCurve, FittedCurves
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage import layout
 from lookalike.storage.made_of import MadeOf
 from lookalike.storage.manifest import Identity, Manifest
+
+if TYPE_CHECKING:
+    from lookalike.evaluation.kept import ComparedOrders
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Info:
     made_of: MadeOf
     damage: str | None
     generation: int | None = None
-    orders: ComparedOrders | None = None
+    orders: "ComparedOrders | None" = None
     probability: FittedCurve | None = None
     copy_probability: FittedCurve | None = None
     is_probability_outdated: bool = False
@@ -121,6 +123,8 @@ def info_of(
 
     `leaves_out` says of a key whether its file is left out; `fitted` is what the collection keeps of probabilities.
     """
+    from lookalike.evaluation import kept
+
     totals, state = snapshots.catalog.totals(), snapshots.catalog.state()
     counts = snapshots.catalog.missing_among(None, since_ns=0, leaves_out=leaves_out)
     index, damage, live = None, None, state.count - len(snapshots.catalog.hidden_rows())

@@ -4,31 +4,24 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lookalike import arguments
 from lookalike.collection import trust
 from lookalike.collection.browsing import Browsable
 from lookalike.collection.sources import CollectionSources
 from lookalike.collection.writing import WriteAccess
-from lookalike.duplicates import action_log, planning
-from lookalike.duplicates.action_log import ActionLog, LoggedRun
-from lookalike.duplicates.actions import (
-    ACTIONS,
-    ActionName,
-    ActionPlan,
-    ActionReport,
-    ActionRun,
-    UndoReport,
-    Untouched,
-)
-from lookalike.duplicates.applying import Applying
-from lookalike.duplicates.marks import Decision, Marks
-from lookalike.duplicates.results import Duplicates
-from lookalike.duplicates.undoing import Undoing
 from lookalike.errors import CorruptError, StorageError, UsageError
 from lookalike.images.reading import FileStatus
 from lookalike.results import IndexedImage
 from lookalike.sources.folder import absolute, key_of
+
+if TYPE_CHECKING:
+    from lookalike.duplicates.action_log import LoggedRun
+    from lookalike.duplicates.actions import ActionPlan, ActionReport, ActionRun, UndoReport, Untouched
+    from lookalike.duplicates.marks import Decision, Marks
+    from lookalike.duplicates.names import ActionName
+    from lookalike.duplicates.results import Duplicates
 
 
 class Reviewable(Browsable):
@@ -67,7 +60,7 @@ class Reviewable(Browsable):
         """
         self._marks().forget(arguments.whole(each, "image_ids") for each in arguments.several(image_ids, "image_ids"))
 
-    def copy_marks(self) -> dict[int, Decision]:
+    def copy_marks(self) -> "dict[int, Decision]":
         """What was decided on images, "marked" or "kept", by id, as far as their files are the same."""
         return self._marks().on(self._decided_on())
 
@@ -80,7 +73,9 @@ class Reviewable(Browsable):
         decisions = self._marks().on(images := self._decided_on())
         return [image for image in images if decisions.get(image.id) == "marked"]
 
-    def _marks(self) -> Marks:
+    def _marks(self) -> "Marks":
+        from lookalike.duplicates.marks import Marks
+
         return Marks(self.directory)
 
     def _images_of(self, image_ids: Iterable[int]) -> list[IndexedImage]:
@@ -89,7 +84,9 @@ class Reviewable(Browsable):
 
     # Actions
 
-    def plan_action(self, duplicates: Duplicates, action: ActionName, *, to: str | Path | None = None) -> ActionPlan:
+    def plan_action(
+        self, duplicates: "Duplicates", action: "ActionName", *, to: str | Path | None = None
+    ) -> "ActionPlan":
         """Plans an action on the copies that are marked. Nothing is touched.
 
         Only files in the collection's folder are acted upon, and only if another image of the group stays: the one
@@ -104,6 +101,10 @@ class Reviewable(Browsable):
         Raises:
             UsageError: there is no such action; or the folder is missing, or would be indexed.
         """
+        from lookalike.duplicates import planning
+        from lookalike.duplicates.names import ACTIONS
+        from lookalike.duplicates.results import Duplicates
+
         duplicates = arguments.instance(duplicates, Duplicates, "duplicates", "what `duplicates` has found")
         if action not in ACTIONS:
             raise UsageError(f'action={arguments.shown(action)}: give "move", "link" or "trash"')
@@ -114,7 +115,9 @@ class Reviewable(Browsable):
             self._check_is_not_indexed(folder)
         return planning.plan(duplicates, self._marked(), action, folder)
 
-    def act_on_copies(self, plan: ActionPlan, *, progress: Callable[[int, int], None] | None = None) -> ActionReport:
+    def act_on_copies(
+        self, plan: "ActionPlan", *, progress: Callable[[int, int], None] | None = None
+    ) -> "ActionReport":
         """Does what was planned, file by file, and keeps a log by which it can be undone.
 
         Each copy, and an image that stays, are read first: what has changed is left. So is what is not marked any
@@ -128,6 +131,11 @@ class Reviewable(Browsable):
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing; what was done before can be undone.
         """
+        from lookalike.duplicates import action_log
+        from lookalike.duplicates.action_log import ActionLog
+        from lookalike.duplicates.actions import ActionPlan, ActionReport
+        from lookalike.duplicates.applying import Applying
+
         plan = arguments.instance(plan, ActionPlan, "plan", "what `plan_action` has planned")
         report = arguments.callback(progress, "progress") or (lambda _done, _total: None)
         with self._write_access.locked():
@@ -150,17 +158,19 @@ class Reviewable(Browsable):
                     self._set_aside(acted.key for acted in applying.done)
             return ActionReport(run.number, plan.action, tuple(applying.done), (*plan.left, *unmarked, *applying.left))
 
-    def action_runs(self) -> list[ActionRun]:
+    def action_runs(self) -> "list[ActionRun]":
         """The runs of actions that are kept, the first one first.
 
         Raises:
             CorruptError: the log of one is damaged.
         """
+        from lookalike.duplicates import action_log
+
         return [_told(run) for number in action_log.numbers(self.directory) if (run := self._run_of(number))]
 
     def undo_action(
         self, run: int | None = None, *, trust_log: bool = False, progress: Callable[[int, int], None] | None = None
-    ) -> UndoReport:
+    ) -> "UndoReport":
         """Restores the files of a run to where they were, with their times and permissions, where that place is free.
 
         It can be done again, and restores what could not be restored before.
@@ -176,6 +186,9 @@ class Reviewable(Browsable):
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing; what was restored stays so.
         """
+        from lookalike.duplicates.action_log import ActionLog
+        from lookalike.duplicates.undoing import Undoing
+
         number = None if run is None else arguments.whole(run, "run", least=1)
         may_be_foreign = arguments.flag(trust_log, "trust_log")
         report = arguments.callback(progress, "progress") or (lambda _done, _total: None)
@@ -193,8 +206,10 @@ class Reviewable(Browsable):
                 with suppress(StorageError, CorruptError):  # the next run notices it, too
                     self._bring_back(found)
 
-    def _to_undo(self, number: int | None) -> LoggedRun:
+    def _to_undo(self, number: int | None) -> "LoggedRun":
         """The run of that number, or the last one of which something is away."""
+        from lookalike.duplicates import action_log
+
         numbers = action_log.numbers(self.directory)
         if number is not None and number not in numbers:
             raise UsageError(f"run={number}: there is no such run of actions")
@@ -203,11 +218,17 @@ class Reviewable(Browsable):
                 return run
         raise UsageError(f"{self.directory}: there is nothing to undo")
 
-    def _run_of(self, number: int) -> LoggedRun | None:
+    def _run_of(self, number: int) -> "LoggedRun | None":
+        from lookalike.duplicates import action_log
+
         return action_log.read(self.directory, number)
 
     def _settle_all(self) -> None:
         """Finds out what became of the files that processes were acting upon when they were killed."""
+        from lookalike.duplicates import action_log
+        from lookalike.duplicates.action_log import ActionLog
+        from lookalike.duplicates.undoing import Undoing
+
         for number in action_log.numbers(self.directory):
             with suppress(CorruptError):
                 run = self._run_of(number)
@@ -217,8 +238,10 @@ class Reviewable(Browsable):
                     self._set_aside(entry.act.key for entry in settled if entry.state == "done")
                     self._bring_back(run)
 
-    def _still_marked(self, plan: ActionPlan) -> tuple[ActionPlan, tuple[Untouched, ...]]:
+    def _still_marked(self, plan: "ActionPlan") -> "tuple[ActionPlan, tuple[Untouched, ...]]":
         """A plan without what has been unmarked since."""
+        from lookalike.duplicates.actions import ActionPlan, Untouched
+
         ids = {image.id for image in self._marked()}
         marked = [each for each in plan.actions if each.image.id in ids]
         unmarked = [
@@ -253,7 +276,7 @@ class Reviewable(Browsable):
             with self._catalog.writing() as transaction:
                 transaction.missing.set_aside(gone, time.time_ns())
 
-    def _bring_back(self, run: LoggedRun) -> None:
+    def _bring_back(self, run: "LoggedRun") -> None:
         """Has images be there again whose files are back; the next run reads them once more."""
         back = [each.act for each in run.entries.values() if each.state == "back"]
         with self._catalog.writing() as transaction:
@@ -265,8 +288,10 @@ class Reviewable(Browsable):
                             transaction.bring_back(image, act.key, image.row, status)
 
 
-def _told(run: LoggedRun) -> ActionRun:
+def _told(run: "LoggedRun") -> "ActionRun":
     """What is shown of a run."""
+    from lookalike.duplicates.actions import ActionRun
+
     back = sum(entry.state == "back" for entry in run.entries.values())
     is_own = trust.is_own_run(run.token)
     return ActionRun(run.number, run.action, run.to, run.began, len(run.entries) - back, back, is_own)

@@ -5,13 +5,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lookalike.duplicates.results import Duplicates
 from lookalike.errors import ImageError
 from lookalike.images.reading import FileStatus
 from lookalike.results import IndexedImage, Skipped
 from lookalike.sources import places
 from lookalike.storage.catalog import Catalog
+
+if TYPE_CHECKING:
+    from lookalike.duplicates.results import Duplicates
 
 _REASON = "a copy of "
 
@@ -25,7 +28,7 @@ class _Left:
     status: FileStatus
 
 
-def skip_copies(catalog: Catalog, folder: Path, found: Duplicates, after: int) -> list[Skipped]:
+def skip_copies(catalog: Catalog, folder: Path, found: "Duplicates", after: int) -> list[Skipped]:
     """Skips the files of those images that are copies of others; the lock has to be held.
 
     Args:
@@ -51,7 +54,7 @@ def forget_orphans(catalog: Catalog) -> None:
             transaction.forget_skipped([key for key, of in copies if transaction.image_at(of) is None])
 
 
-def _copies(found: Duplicates, after: int) -> Iterator[tuple[IndexedImage, IndexedImage]]:
+def _copies(found: "Duplicates", after: int) -> Iterator[tuple[IndexedImage, IndexedImage]]:
     """Each image that is left out, with the one of its group that stays."""
     for group in found.groups:
         stays = [image for image in group if image.id <= after] or [group.keep]

@@ -5,9 +5,8 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from lookalike.attributes.listing import ListingTable, listing_table, metadata_tables
 from lookalike.collection import trust
 from lookalike.errors import Hint, LookalikeError, UsageError
 from lookalike.sources import keys, remote
@@ -38,6 +37,9 @@ from lookalike.storage.made_of import ListSource, MadeOf
 from lookalike.storage.manifest import Manifest
 from lookalike.storage.records import KnownFile
 
+if TYPE_CHECKING:
+    from lookalike.attributes.listing import ListingTable
+
 Sources: TypeAlias = Paths | FileList
 """A folder, a file, several files, or a list of files."""
 
@@ -54,7 +56,7 @@ class Named:
 
     sources: tuple[Source, ...]
     is_everything: bool = False
-    tables: tuple[ListingTable, ...] = ()
+    tables: "tuple[ListingTable, ...]" = ()
 
     def unnamed(self, catalog: Catalog) -> Iterator[KnownFile]:
         """The files that a catalog knows and that no source covers, without those that were never read."""
@@ -340,13 +342,17 @@ class CollectionSources:
     def _file_list(self, listed: ListSource) -> FileList:
         return FileList(self._folder / listed.path, self._folder / listed.base, listed.null)
 
-    def _table(self, source: FileList) -> ListingTable | None:
+    def _table(self, source: FileList) -> "ListingTable | None":
         """The table that a list is, or None if it has a path on each line."""
+        from lookalike.attributes.listing import listing_table
+
         path, base = Path(source.path).absolute(), Path(source.base or ".").absolute()
         return None if source.null else listing_table(path, base)
 
     def _with_metadata(self, sources: tuple[Source, ...]) -> Named:
         """Sources, with the tables that the folders among them have."""
+        from lookalike.attributes.listing import metadata_tables
+
         folders = (each.folder for each in sources if isinstance(each, Folder))
         return Named(sources, tables=tuple(table for folder in folders for table in metadata_tables(folder)))
 

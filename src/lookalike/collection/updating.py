@@ -6,11 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lookalike import arguments, encoders
-from lookalike.attributes import apply as attributes
-from lookalike.attributes.apply import AttributesReport
-from lookalike.attributes.listing import ListingTable
 from lookalike.collection import missing, skipping
 from lookalike.collection.copies import Comparable
 from lookalike.collection.encoder import CollectionEncoder
@@ -18,10 +16,6 @@ from lookalike.collection.sources import CollectionSources, Named, Sources
 from lookalike.collection.writing import WriteAccess
 from lookalike.errors import UsageError
 from lookalike.images.grid import grid
-from lookalike.ingest import takeover
-from lookalike.ingest.embedding import Embedder
-from lookalike.ingest.pipeline import Ingest, Progress, Report, combined
-from lookalike.ingest.suspects import under_way
 from lookalike.results import Skipped
 from lookalike.sources import keys
 from lookalike.sources.folder import Files, absolute, key_of
@@ -31,6 +25,11 @@ from lookalike.storage.catalog import Catalog
 from lookalike.storage.made_of import MadeOf
 from lookalike.storage.manifest import Manifest
 from lookalike.system.resources import checked_threads, cores
+
+if TYPE_CHECKING:
+    from lookalike.attributes.apply import AttributesReport
+    from lookalike.attributes.listing import ListingTable
+    from lookalike.ingest.pipeline import Ingest, Progress, Report
 
 
 class Updatable(Comparable):
@@ -62,8 +61,8 @@ class Updatable(Comparable):
         take_over: Sequence[str | os.PathLike[str]] = (),
         skip_duplicates: bool = False,
         threads: int | None = None,
-        progress: Callable[[Progress], None] | None = None,
-    ) -> Report:
+        progress: "Callable[[Progress], None] | None" = None,
+    ) -> "Report":
         """Brings the collection up to date with a folder, a file, or several files.
 
         A file that cannot be used is skipped and named in the report. An image whose file is gone or cannot be used is
@@ -100,8 +99,8 @@ class Updatable(Comparable):
         take_over: Sequence[str | os.PathLike[str]] = (),
         skip_duplicates: bool = False,
         threads: int | None = None,
-        progress: Callable[[Progress], None] | None = None,
-    ) -> Report:
+        progress: "Callable[[Progress], None] | None" = None,
+    ) -> "Report":
         """Brings the collection up to date with what it was made of: its folders, its lists, and single files.
 
         A collection from someone else may name any folder. What is outside of the folder that it is in is read only if
@@ -136,10 +135,15 @@ class Updatable(Comparable):
         self,
         name_sources: Callable[[], Named],
         threads: int | None,
-        progress: Callable[[Progress], None] | None,
+        progress: "Callable[[Progress], None] | None",
         take_over: Sequence[str | os.PathLike[str]],
-    ) -> Report:
+    ) -> "Report":
         """Brings the collection up to date with sources, which are named once nobody else can write to it."""
+        from lookalike.ingest import takeover
+        from lookalike.ingest.embedding import Embedder
+        from lookalike.ingest.pipeline import Ingest, combined
+        from lookalike.ingest.suspects import under_way
+
         threads, progress = checked_threads(threads), arguments.callback(progress, "progress")
         given = [arguments.path(path, "take_over") for path in arguments.several(take_over, "take_over")]
         others = [layout.find_or_raise(path) for path in given]
@@ -155,7 +159,7 @@ class Updatable(Comparable):
             count = threads or encoders.threads_for(encoder, cores())
             embedder = Embedder(encoder, self._catalog.decoding_of, self._encoder.max_pixels, decoding, known)
 
-            def ingest() -> Ingest:
+            def ingest() -> "Ingest":
                 return Ingest(self._catalog, writer, embedder, folder=self.folder, threads=count, progress=progress)
 
             reports = [ingest().run(source) for source in named.sources]
@@ -172,8 +176,11 @@ class Updatable(Comparable):
                     reports.append(regions.run(count, progress, first_row=first_row))
             return combined(reports)
 
-    def _apply_tables(self, tables: Sequence[ListingTable]) -> Report:
+    def _apply_tables(self, tables: "Sequence[ListingTable]") -> "Report":
         """Gives images the attributes that tables have for them; a table that cannot be used is skipped."""
+        from lookalike.attributes import apply as attributes
+        from lookalike.ingest.pipeline import Report
+
         skipped = []
         for table in tables:
             try:
@@ -200,7 +207,7 @@ class Updatable(Comparable):
             grid(count)
         self._write_access.keep_regions(count)
 
-    def _without_copies(self, run: Callable[[], Report], skip_duplicates: bool) -> Report:
+    def _without_copies(self, run: "Callable[[], Report]", skip_duplicates: bool) -> "Report":
         """Does a run, and skips the copies among the images that it has added."""
         if not arguments.flag(skip_duplicates, "skip_duplicates"):
             return run()
@@ -284,7 +291,7 @@ class Updatable(Comparable):
         with self._write_access.locked():
             return missing.prune(self._catalog, missing_for)
 
-    def annotate(self, table: str | os.PathLike[str]) -> AttributesReport:
+    def annotate(self, table: str | os.PathLike[str]) -> "AttributesReport":
         """Gives images the attributes that a CSV or Parquet file has for their paths.
 
         The column whose cells name most images names the image, and the report says which one it is; the others are
@@ -296,6 +303,8 @@ class Updatable(Comparable):
             LockedError: another process is writing to the collection.
             StorageError: the disk is full or failing.
         """
+        from lookalike.attributes import apply as attributes
+
         with self._write_access.locked():
             return attributes.apply(self._catalog, self.folder, arguments.path(table, "table"))
 

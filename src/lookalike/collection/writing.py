@@ -3,21 +3,23 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lookalike.collection import compatibility
 from lookalike.collection.indexes import CollectionIndexes
-from lookalike.collection.regions import keep_regions, region_ingest
 from lookalike.encoders import Encoder
 from lookalike.index.build_progress import OnBuildProgress
 from lookalike.index.policies import Policies
-from lookalike.ingest.regions import RegionIngest
-from lookalike.ingest.suspects import UnderWay
 from lookalike.search.snapshot import Snapshots
 from lookalike.storage import directory as directories
 from lookalike.storage import lock, vectors
 from lookalike.storage.catalog import Catalog
 from lookalike.storage.manifest import Manifest
 from lookalike.storage.vectors import VectorWriter
+
+if TYPE_CHECKING:
+    from lookalike.ingest.regions import RegionIngest
+    from lookalike.ingest.suspects import UnderWay
 
 
 class WriteAccess:
@@ -52,12 +54,14 @@ class WriteAccess:
 
     @contextmanager
     def regions(
-        self, encoder: Encoder, folder: Path, max_pixels: int, under_way: UnderWay
-    ) -> Iterator[RegionIngest | None]:
+        self, encoder: Encoder, folder: Path, max_pixels: int, under_way: "UnderWay"
+    ) -> "Iterator[RegionIngest | None]":
         """Gives what makes the vectors of parts of the images; None if the collection keeps none.
 
         The caller holds the lock.
         """
+        from lookalike.collection.regions import region_ingest
+
         opened = region_ingest(self._catalog, self._data_directory, encoder, folder, max_pixels, under_way)
         with opened as regions:
             yield regions
@@ -73,6 +77,8 @@ class WriteAccess:
 
     def keep_regions(self, per_image: int) -> None:
         """Keeps vectors of so many parts of each image from now on, or of none; those of another number are removed."""
+        from lookalike.collection.regions import keep_regions
+
         with self.indexes(None) as indexes:
             if keep_regions(self._catalog, self._data_directory, self._dim, per_image):
                 indexes.sweep()

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from lookalike.duplicates.actions import ACTIONS, ActionName
+from lookalike.duplicates.names import ACTIONS, ActionName
 from lookalike.errors import CorruptError
 from lookalike.storage import files, layout, records
 from lookalike.system import durable

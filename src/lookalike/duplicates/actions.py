@@ -3,15 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, TypeAlias
 
-from lookalike.duplicates.results import Grade
+from lookalike.duplicates.names import ActionName, Grade
 from lookalike.results import IndexedImage
-
-ActionName: TypeAlias = Literal["move", "link", "trash"]
-"""What is done to a copy: its file is moved to a folder, is replaced by a hard link to a file with the same bytes, or
-goes to the trash of the desktop."""
-ACTIONS: tuple[ActionName, ...] = ("move", "link", "trash")
 
 
 @dataclass(frozen=True)

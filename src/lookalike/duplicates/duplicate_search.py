@@ -13,7 +13,8 @@ from lookalike.duplicates import candidates, comparing, finding
 from lookalike.duplicates.examined import Examined, Numbered
 from lookalike.duplicates.finding import Effort
 from lookalike.duplicates.grading import Grader
-from lookalike.duplicates.results import CopyGroup, Duplicates, Grade
+from lookalike.duplicates.names import Grade
+from lookalike.duplicates.results import CopyGroup, Duplicates
 from lookalike.storage import kept_pictures
 from lookalike.storage.kept_pictures import DamagedPicturesError, KeptPictures
 

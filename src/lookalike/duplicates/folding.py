@@ -5,14 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from lookalike.copies.groups import group
-from lookalike.copies.verification import LEAST_SCORE
-from lookalike.duplicates import comparing
 from lookalike.errors import CorruptError, StorageError
 from lookalike.results import Match
 from lookalike.search.options import SearchOptions
 from lookalike.storage import layout
-from lookalike.storage.kept_pictures import KeptPictures, is_usable
 
 _MORE = 4  # times as many matches are looked for if too few are left
 
@@ -78,6 +74,11 @@ def folded(matches: Iterable[Match], of: Mapping[bytes, bytes]) -> list[Match]:
 
 
 def _read(path: Path) -> dict[bytes, bytes]:
+    from lookalike.copies.groups import group
+    from lookalike.copies.verification import LEAST_SCORE
+    from lookalike.duplicates import comparing
+    from lookalike.storage.kept_pictures import KeptPictures, is_usable
+
     try:
         if not is_usable(path, comparing.REVISION):
             return {}  # and a search never replaces it, as opening would

@@ -12,8 +12,9 @@ from lookalike.copies.verification import LEAST_SCORE
 from lookalike.duplicates import comparing, keeping
 from lookalike.duplicates.examined import Numbered
 from lookalike.duplicates.keeping import Traits
+from lookalike.duplicates.names import GRADES, Grade
 from lookalike.duplicates.pixel_hashes import PixelHashes
-from lookalike.duplicates.results import GRADES, Copy, CopyGroup, Grade
+from lookalike.duplicates.results import Copy, CopyGroup
 from lookalike.errors import ImageError, NoImageError
 from lookalike.results import IndexedImage
 from lookalike.storage.kept_pictures import ComparedPair, KeptPictures

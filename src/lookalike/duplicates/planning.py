@@ -4,8 +4,9 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from lookalike.duplicates.actions import ActionName, ActionPlan, PlannedAction, Untouched
-from lookalike.duplicates.results import CopyGroup, Duplicates, Grade
+from lookalike.duplicates.actions import ActionPlan, PlannedAction, Untouched
+from lookalike.duplicates.names import ActionName, Grade
+from lookalike.duplicates.results import CopyGroup, Duplicates
 from lookalike.results import IndexedImage
 from lookalike.sources import keys
 

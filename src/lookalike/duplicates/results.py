@@ -3,17 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
+from lookalike.duplicates.names import Grade
 from lookalike.results import IndexedImage, Origin
 
 if TYPE_CHECKING:  # which loads numpy
     from lookalike.copies.changes import Changes
-
-Grade: TypeAlias = Literal["same bytes", "same pixels", "edited copy", "same scene", "alike"]
-"""How close a copy is: the same file, another file that shows the same, a changed picture, another picture of the same,
-or one that only looks like it."""
-GRADES: tuple[Grade, ...] = ("same bytes", "same pixels", "edited copy", "same scene", "alike")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
 import platformdirs
 
 from lookalike import arguments
@@ -183,6 +182,8 @@ def save(card: Card, write: Callable[[Path], None]) -> ImportedModel:
         UsageError: the name cannot be that of a directory, or is taken.
         StorageError: the files cannot be written.
     """
+    import filelock  # which only an import needs
+
     check_name(card.name)
     check_is_free(card.name)
     home = make_folder()

@@ -25,7 +25,6 @@ from lookalike.search.searcher import Searcher
 from lookalike.storage.rows import Rows
 from lookalike.storage.vectors import single
 
-QUERIES = 1000
 _K = 10
 _WORST = 12
 _VECTOR_ROWS = 8192  # converted at a time

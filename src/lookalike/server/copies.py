@@ -9,7 +9,8 @@ from starlette.responses import Response
 from lookalike.collection.collection import Collection
 from lookalike.display.text import without_surrogates
 from lookalike.duplicates.marks import Decision
-from lookalike.duplicates.results import CopyGroup, Duplicates, Grade
+from lookalike.duplicates.names import Grade
+from lookalike.duplicates.results import CopyGroup, Duplicates
 from lookalike.server import copy_bodies, descriptions
 from lookalike.server.answers import Groups, answer, image_members
 from lookalike.server.requests import read_json

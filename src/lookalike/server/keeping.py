@@ -10,7 +10,8 @@ from starlette.types import Receive, Scope, Send
 
 from lookalike.collection.browsing import Facets
 from lookalike.collection.collection import Collection
-from lookalike.duplicates.results import GRADES, Duplicates, Grade
+from lookalike.duplicates.names import GRADES, Grade
+from lookalike.duplicates.results import Duplicates
 from lookalike.filters import Where
 from lookalike.server.problems import busy
 

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import filelock
-
 from lookalike.errors import LockedError, StorageError
 from lookalike.storage import files, layout
 from lookalike.system import durable
@@ -20,6 +18,8 @@ def locked(directory: Path) -> Iterator[None]:
         CorruptError: something else than a file is in its place.
         StorageError: the lock cannot be made, or not by this user.
     """
+    import filelock  # which only those who write need
+
     files.check(layout.lock_file(directory))
     lock = filelock.FileLock(layout.lock_file(directory), timeout=0)
     with durable.storage_errors(directory):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lookalike.duplicates.actions import ACTIONS, ActionName
+from lookalike.duplicates.names import ACTIONS, ActionName
 from lookalike.errors import LookalikeError, StorageError
 from tests.campaigns.copies import worker
 from tests.campaigns.copies.disk import Fault, Kind, Links

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import lookalike
 from lookalike import Collection
-from lookalike.duplicates.actions import ActionName
+from lookalike.duplicates.names import ActionName
 from lookalike.errors import UsageError
 from tests.campaigns.copies.disk import Fault
 from tests.support.copies_of_files import grouped, mark
