@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias, Union, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,9 @@ from lookalike.errors import UsageError
 if TYPE_CHECKING:
     from PIL import Image
 
-ImageSource: TypeAlias = (
-    "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[np.uint8]"
-)
+ImageSource: TypeAlias = Union[  # with `|`, the name of a class that is not loaded would be none
+    str, os.PathLike[str], bytes, bytearray, memoryview, BinaryIO, "Image.Image", NDArray[np.uint8]
+]
 """A path, a file's bytes, an open binary file, a PIL image, or an array: (h, w, 3) RGB or (h, w) grey."""
 
 MAX_PIXELS = 178_000_000  # of an image that is decoded in full; more than this, Pillow decodes only if told so
