@@ -50,12 +50,6 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models are compiled anew, not taken from the cache directory that the tests share."""
-    monkeypatch.setenv("LOOKALIKE_CACHE", "")
-
-
-@pytest.fixture
 def encoder() -> ColourEncoder:
     return ColourEncoder()
 

@@ -216,7 +216,7 @@ class AnySequence(FileHistory):
         assert self.photos.info().vectors - self.photos.info().dead == self.pictures
 
 
-def _default_factories(dim: int, rows: int, dims_per_code: Sequence[int]) -> Iterator[str]:
+def _default_factories(dim: int, rows: int, dims_per_code: Sequence[int], **_: object) -> Iterator[str]:
     """Stands for the default indexes, which need too many pictures."""
     assert dim == ColourEncoder.dim
     assert rows >= EXACT

@@ -87,14 +87,12 @@ def test_a_fingerprint_covers_the_calibration_and_the_revision(monkeypatch: pyte
 # The weights' file
 
 
-@pytest.mark.usefixtures("no_cache")
 def test_weights_other_than_the_published_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "_WEIGHTS", ("lookalike.encoders.bundled", "efficientnet_lite0.json"))
     with pytest.raises(ModelError, match="not the published weights; install"):
         encoders.load()
 
 
-@pytest.mark.usefixtures("no_cache")
 @pytest.mark.parametrize("missing", [("no_such_package", "weights.pth"), ("lookalike.encoders", "no_such_file.pth")])
 def test_missing_weights_are_reported_with_the_package(
     missing: tuple[str, str], monkeypatch: pytest.MonkeyPatch

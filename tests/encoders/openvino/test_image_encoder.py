@@ -76,7 +76,6 @@ def test_pixels_of_another_shape_or_dtype_are_refused(encoder: encoders.Encoder,
         encoder.encode(pixels)
 
 
-@pytest.mark.usefixtures("no_cache")
 def test_a_graph_that_openvino_cannot_run_is_a_model_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise RuntimeError("unsupported operation")

@@ -77,4 +77,5 @@ def core() -> ov.Core:
         if process not in _CORES:
             _CORES[process] = made = ov.Core()
             made.set_property("CPU", {"ENABLE_CPU_PINNING": False})
+            forks.keep_forever(made)  # a child's copy would wait for threads that only its parent has
         return _CORES[process]
