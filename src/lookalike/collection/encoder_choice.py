@@ -6,7 +6,7 @@ from lookalike import arguments
 from lookalike.encoders import Encoder
 from lookalike.encoders.devices import checked_device
 from lookalike.errors import UsageError
-from lookalike.images import preprocessing
+from lookalike.images.preprocessing import MAX_PIXELS
 from lookalike.index.policies import Policies
 
 
@@ -44,4 +44,4 @@ def check_options(policies: Policies, choice: EncoderChoice) -> None:
 def max_pixels(choice: EncoderChoice) -> int:
     """The most pixels of an image; raises UsageError unless it is at least 1."""
     given = choice.get("max_pixels")
-    return preprocessing.MAX_PIXELS if given is None else preprocessing.checked_max_pixels(given)
+    return MAX_PIXELS if given is None else arguments.whole(given, "max_pixels", least=1)

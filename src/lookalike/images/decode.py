@@ -30,7 +30,6 @@ from lookalike.images.preprocessing import (
     Preprocessing,
     Recipe,
     Resample,
-    checked_max_pixels,
 )
 from lookalike.images.reading import MAX_BYTES, check_bytes, read
 from lookalike.images.rendering import Rendered, View, render
@@ -96,7 +95,9 @@ def decode(
     with one_image(name):
         if apart:
             with _LARGE:
-                return _decoded(render_apart(data, _view(preprocessing), checked_max_pixels(max_pixels)))
+                return _decoded(
+                    render_apart(data, _view(preprocessing), arguments.whole(max_pixels, "max_pixels", least=1))
+                )
         return _decoded(_rendered_file(data, lambda _: _view(preprocessing), max_pixels))
 
 
@@ -156,7 +157,7 @@ def reduced(source: ImageSource, shorter: int, *, max_pixels: int = MAX_PIXELS, 
         if apart and isinstance(source, bytes):
             with _LARGE:
                 view = view_of(open_image(source).size)
-                return render_apart(source, view, checked_max_pixels(max_pixels)).image
+                return render_apart(source, view, arguments.whole(max_pixels, "max_pixels", least=1)).image
         return _rendered(source, view_of, MAX_BYTES, max_pixels).image
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from PIL import Image
 
+from lookalike import arguments
 from lookalike.errors import ImageError
 from lookalike.images.av1 import frame_pixels
-from lookalike.images.preprocessing import MAX_PIXELS, checked_max_pixels
+from lookalike.images.preprocessing import MAX_PIXELS
 
 LARGE_PIXELS = 32_000_000  # of an image that is decoded alone
 
@@ -94,7 +95,7 @@ def draft_of(image: Any, covers: tuple[int, int], data: bytes, max_pixels: int |
     size, scaled = image.size, image.draft("RGB", covers)
     cost = decoding_cost(image, size, data)
     if max_pixels is not None:
-        check_cost(size, cost, checked_max_pixels(max_pixels))
+        check_cost(size, cost, arguments.whole(max_pixels, "max_pixels", least=1))
     return Draft(image, size, scaled[1][2:] if scaled else None, cost.is_large, cost.is_risky)
 
 
@@ -106,7 +107,8 @@ def loaded(image: Image.Image, max_pixels: int) -> Draft:
         UsageError: `max_pixels` is no number above 0.
     """
     check_size(image.size)
-    check_cost(image.size, Cost(image.width * image.height, 0, certain=True), checked_max_pixels(max_pixels))
+    most = arguments.whole(max_pixels, "max_pixels", least=1)
+    check_cost(image.size, Cost(image.width * image.height, 0, certain=True), most)
     return Draft(image, image.size, None, alone=False, apart=False)
 
 

@@ -56,8 +56,3 @@ class Preprocessing:
 
 
 Recipe = Preprocessing  # its name in earlier versions
-
-
-def checked_max_pixels(max_pixels: int) -> int:
-    """A limit that a caller asks for; raises UsageError unless it is a whole number above 0."""
-    return arguments.whole(max_pixels, "max_pixels", least=1)
