@@ -107,6 +107,9 @@ def _without_telemetry() -> Iterator[None]:
 
     The converter's modules hold the sender under the name `tm`. If Lookalike imports it first, that is a stub.
     """
+    from lookalike.encoders.openvino.loading import load_converter
+
+    load_converter()
     from openvino.tools.ovc import telemetry_stub
 
     with ExitStack() as stack:

@@ -37,10 +37,16 @@ def _of_converter(name: str) -> Any:
     """What OpenVINO itself has of its converter, for whoever asks for it: `openvino.convert_model`."""
     if name != "convert_model":
         raise AttributeError(f"module 'openvino' has no attribute {name!r}")
-    with _hidden("openvino_telemetry"):
-        from openvino.tools.ovc import convert_model
-    ov.convert_model = convert_model
-    return convert_model
+    load_converter()
+    return ov.convert_model
+
+
+def load_converter() -> None:
+    """Imports OpenVINO's converter, without its telemetry unless it was imported before Lookalike."""
+    if "convert_model" not in vars(ov):
+        with _hidden("openvino_telemetry"):
+            from openvino.tools.ovc import convert_model
+        ov.convert_model = convert_model
 
 
 if not hasattr(ov, "convert_model"):
