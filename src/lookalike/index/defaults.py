@@ -41,8 +41,8 @@ def _factories(dim: int, rows: int, dims_per_code: Sequence[int], *, is_part: bo
 def _lists(dim: int, rows: int, *, is_part: bool) -> int:
     """The number of lists: four times the square root of the rows, unless the centroids would weigh too much.
 
-    In each part of a whole, the same lists are visited, most of them to find nothing: they are long enough that looking
-    through one takes as long as beginning with it.
+    In each part of a whole, the same lists are visited, most of them to find nothing: they are so long that beginning
+    with one takes less than looking through it.
     """
     wanted = min(4 * sqrt(rows), rows * _LIST_BYTES / (_CENTROID_BYTES * dim), rows / SAMPLES_PER_LIST)
     if is_part:

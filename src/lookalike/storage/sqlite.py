@@ -203,7 +203,7 @@ class Database:
             ) from error
         return status.st_dev, status.st_ino
 
-    def mark(self) -> "tuple[int, ...] | None":
+    def mark(self) -> tuple[int, ...] | None:
         """What changes whenever anything is committed to the file; asking costs little, SQLite is not asked.
 
         None if it was written to so recently that another commit might leave it as it is.
