@@ -16,9 +16,7 @@ def main() -> None:
         signal.signal(signal.SIGINT, lambda *_: os._exit(_STOPPED))
     sys.unraisablehook = _exit_on_ctrl_c
     from lookalike.cli.main import main as run
-    from lookalike.system import command
 
-    command.note()
     run()
 
 

@@ -60,6 +60,32 @@ print(answer_of_child(lambda: answer_of_child(lambda: told.times)))
     assert printed(program) == ["1 1 0", "2"]
 
 
+def test_an_object_prepares_each_fork_when_no_other_thread_is_within_a_library() -> None:
+    program = """
+class Prepared:
+    seen = ()
+
+    def before_fork(self):
+        self.seen += (within.is_set(),)
+
+prepared, within, forking = Prepared(), threading.Event(), threading.Event()
+forks.prepare(prepared)
+
+def use():
+    with forks.held_off():
+        within.set()
+        forking.wait(0.5)
+        within.clear()
+
+thread = threading.Thread(target=use)
+thread.start()
+within.wait()
+print(answer_of_child(lambda: prepared.seen))
+print(answer_of_child(lambda: answer_of_child(lambda: len(prepared.seen))), len(prepared.seen))
+"""
+    assert printed(program) == ["(False,)", "3 2"]
+
+
 def test_an_object_is_not_kept_by_being_watched() -> None:
     program = """
 class Told:

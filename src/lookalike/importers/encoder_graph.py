@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.encoders.card import NO_NORMALIZATION, Normalization
-from lookalike.encoders.openvino.loading import PrePostProcessor, core, op, ov
+from lookalike.encoders.openvino.compiling import compile_model
+from lookalike.encoders.openvino.loading import PrePostProcessor, op, ov
 from lookalike.errors import Hint, ModelError
 from lookalike.importers.base import ImportedNetwork
 from lookalike.importers.error_summary import one_line
@@ -176,7 +177,7 @@ def _check_vectors(built: EncoderGraph, network: ImportedNetwork) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
     ramp = np.linspace(0, 160, size, dtype=np.uint8)[:, None, None].repeat(size, axis=1).repeat(3, axis=2)
     images = np.stack([noise, ramp])
-    run = core().compile_model(built.graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    run = compile_model(built.graph, {"INFERENCE_PRECISION_HINT": "f32"})
     vectors = np.concatenate([_vectors(run, images[number : number + 1]) for number in range(2)])
     layer = f"{network.source}: its layer {network.output}"
     if vectors.shape != (2, built.dim):

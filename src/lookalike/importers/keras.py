@@ -175,14 +175,15 @@ class _Application:
 
     def _to_openvino(self, model: Any) -> Any:
         """Converts a Keras network, and checks that both compute the same."""
-        from lookalike.encoders.openvino.loading import core, ov
+        from lookalike.encoders.openvino.compiling import compile_model
+        from lookalike.encoders.openvino.loading import ov
 
         graph = ov.convert_model(model, share_weights=False)  # else it would use memory that Keras frees
         # Of low contrast: stronger noise makes rounding errors grow without bound in some networks.
         pixels = np.random.default_rng(0).integers(110, 140, (2, *model.input_shape[1:])).astype(np.float32)
         prepared = self._preprocess(pixels)
         expected = np.asarray(model(prepared, training=False))
-        found = core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(prepared)[0]
+        found = compile_model(graph, {"INFERENCE_PRECISION_HINT": "f32"})(prepared)[0]
         if np.abs(found - expected).max() > _VECTOR_TOLERANCE * np.abs(expected).max():
             raise ModelError(f"{self.source}: OpenVINO computes something else than Keras; please report it")
         return graph

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.encoders.openvino.loading import FAILURES, core, ov
+from lookalike.encoders.openvino.compiling import compile_model
+from lookalike.encoders.openvino.loading import FAILURES, ov
 from lookalike.errors import ModelError
 from lookalike.importers.error_summary import one_line
 from lookalike.importers.third_party import silenced
@@ -70,7 +71,7 @@ def _agrees(graph: Any, module: Any, inputs: list[Any]) -> bool:
     batch_size = -1 if len(inputs) > 1 else len(inputs[0])
     try:
         graph.reshape([batch_size, *inputs[0].shape[1:]])
-        compiled = core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        compiled = compile_model(graph, {"INFERENCE_PRECISION_HINT": "f32"})
         found = [compiled(batch.numpy())[0] for batch in inputs]
     except FAILURES:  # a part of the network is made for another size
         return False

@@ -1,8 +1,8 @@
 """What has to be done about forks: a child has the memory of its parent, but none of its other threads.
 
 A lock that another thread held stays locked there, and an object with threads of its own can neither be used nor be
-destroyed. `lock` and `watch` make anew what is ours. `held_off` is for the locks inside of libraries: no process is
-forked while another thread is within.
+destroyed. `lock` and `watch` make anew what is ours, and `prepare` is for what has to be done before. `held_off` is for
+the locks inside of libraries: no process is forked while another thread is within.
 """
 
 import ctypes
@@ -25,13 +25,26 @@ class Forked(Protocol):
         """Is called in a forked child before anything else runs there."""
 
 
+class Prepared(Protocol):
+    """An object that has something to do before each fork."""
+
+    def before_fork(self) -> None:
+        """Is called in the thread that forks, when no other one is within `held_off`."""
+
+
 _watched: "weakref.WeakSet[Forked]" = weakref.WeakSet()
+_prepared: "weakref.WeakSet[Prepared]" = weakref.WeakSet()
 _locks: "weakref.WeakSet[threading.Lock]" = weakref.WeakSet()
 
 
 def watch(inherited: Forked) -> None:
     """Calls `after_fork` of an object in forked children, as long as the object exists."""
     _watched.add(inherited)
+
+
+def prepare(forking: Prepared) -> None:
+    """Calls `before_fork` of an object before each fork of this process, as long as the object exists."""
+    _prepared.add(forking)
 
 
 def keep_forever(inherited: object) -> None:
@@ -115,6 +128,12 @@ _libraries = _Libraries()
 held_off = _libraries.used
 
 
+def _before_fork() -> None:
+    _libraries.before_fork()
+    for forking in list(_prepared):
+        forking.before_fork()
+
+
 def _after_fork_in_child() -> None:
     _libraries.after_fork_in_child()
     for made in list(_locks):
@@ -124,7 +143,7 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(
-    before=_libraries.before_fork,
+    before=_before_fork,
     after_in_parent=_libraries.after_fork_in_parent,
     after_in_child=_after_fork_in_child,
 )

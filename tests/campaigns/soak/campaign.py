@@ -14,6 +14,7 @@ from unittest import mock
 
 import lookalike
 from lookalike.ingest import pipeline
+from lookalike.search import searcher
 from lookalike.storage import sqlite
 from tests.campaigns.soak.history import History, HistoryWriter
 from tests.campaigns.soak.reader import Reader, Tally
@@ -113,12 +114,16 @@ def read(folder: Path, path: Path, seed: int) -> None:
 
 @contextmanager
 def prepared(*, wal: bool) -> Iterator[None]:
-    """Each run of `add` commits once, warnings are errors, and threads take turns often."""
+    """Each run of `add` commits once, warnings are errors, and threads take turns often.
+
+    Also on a machine that is busy with something else, a search is short enough to be of one state.
+    """
     interval = sys.getswitchinterval()
     with (
         mock.patch.object(pipeline, "_COMMIT_SECONDS", 1e9),
         mock.patch.object(pipeline, "_COMMIT_IMAGES", 10**6),
         mock.patch.object(sqlite, "_WAL_IS_SAFE", wal),
+        mock.patch.object(searcher, "_HELD_S", END_S),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("error")

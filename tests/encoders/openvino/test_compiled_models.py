@@ -14,7 +14,6 @@ from lookalike.encoders.bundled import efficientnet_graph, network
 from lookalike.encoders.openvino import compiled_models
 from lookalike.encoders.openvino.compiled_models import Options
 from lookalike.encoders.openvino.loading import core, op, ov
-from lookalike.system import command
 from tests.support.golden_images import golden_images
 
 PIXELS = golden_images()
@@ -23,9 +22,8 @@ OPTIONS = Options({"INFERENCE_PRECISION_HINT": "f32"}, {"NUM_STREAMS": 1})
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The cache directory of a command of Lookalike's."""
+    """The cache directory of this user."""
     monkeypatch.setenv("LOOKALIKE_CACHE", str(tmp_path))
-    monkeypatch.setattr(command, "_commands", [True])
     return tmp_path / "compiled"
 
 
@@ -192,17 +190,7 @@ def test_each_precision_has_a_file_of_its_own(cache: Path, precision: str) -> No
 
 
 def test_processes_that_start_at_once_share_the_cache(cache: Path) -> None:
-    program = "from lookalike.system import command; command.note(); from lookalike import encoders; encoders.load()"
+    program = "from lookalike import encoders; encoders.load()"
     started = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
     assert [process.wait() for process in started] == [0, 0, 0]
     assert only_file(cache).suffix == ".blob"
-
-
-def test_a_program_of_somebody_else_keeps_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may fork: OpenVINO's executors, whose threads a child has not, outlive a model that was imported."""
-    monkeypatch.setattr(command, "_commands", [])
-    compile_graph = Doubling()
-    for _ in range(2):
-        assert doubled(compiled_models.kept("doubling", OPTIONS, compile_graph)) == [2, 6]
-    assert compile_graph.compiled == 2
-    assert not cache.exists()

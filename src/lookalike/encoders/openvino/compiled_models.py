@@ -5,9 +5,6 @@
 The name of a file tells all that its contents depend on: the graph, OpenVINO's version, the processor and the options.
 A file that is damaged, or that someone else could have written, counts as none: OpenVINO would run what it says. All
 of them may be deleted at any time.
-
-Only the command line uses them. A program of somebody else may fork, and a model that OpenVINO (2026.4) has imported
-and let go of leaves an executor behind that a child would use, whose threads are not there: it would wait for ever.
 """
 
 import hashlib
@@ -24,9 +21,9 @@ from typing import Any
 import platformdirs
 
 import lookalike
+from lookalike.encoders.openvino.compiling import import_model
 from lookalike.encoders.openvino.loading import FAILURES, core, ov
 from lookalike.system import durable, regular_file
-from lookalike.system.command import is_command
 
 _ENVIRONMENT = "LOOKALIKE_CACHE"
 _FORMAT = 1
@@ -66,7 +63,7 @@ def kept(identity: str | None, options: Options, compile_graph: Callable[[], ov.
     Raises:
         ModelError: `compile_graph` has raised it.
     """
-    path = _path(identity, options) if identity and is_command() else None
+    path = _path(identity, options) if identity else None
     if path and (found := _read(path, options)):
         return found
     made = compile_graph()
@@ -109,7 +106,7 @@ def _read(path: Path, options: Options) -> ov.CompiledModel | None:
         blob = data[_DIGEST_BYTES:]
         if hashlib.sha256(blob).digest() != data[:_DIGEST_BYTES]:
             return None
-        made = core().import_model(blob, "CPU", options.all)
+        made = import_model(blob, options.all)
         with suppress(OSError):
             os.utime(path)
         return made

@@ -11,6 +11,7 @@ from lookalike.encoders.card import Card
 from lookalike.encoders.card_encoder import CardEncoder
 from lookalike.encoders.openvino import compiled_models
 from lookalike.encoders.openvino.compiled_models import Options
+from lookalike.encoders.openvino.compiling import compile_model
 from lookalike.encoders.openvino.infer_requests import InferRequests
 from lookalike.encoders.openvino.loading import FAILURES, core, ov
 from lookalike.encoders.registry import import_again_hint
@@ -83,7 +84,7 @@ def _compiled(card: Card, make_graph: Callable[[], ov.Model], options: Options) 
         takes = model.input().get_partial_shape()
         if takes.compatible(ov.PartialShape(pixels)):
             model.reshape(pixels)
-            compiled = core().compile_model(model, "CPU", options.all)
+            compiled = compile_model(model, options.all)
             if list(compiled.output().get_partial_shape()) == [1, card.dim]:
                 return compiled
         makes = model.output().get_partial_shape()

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from lookalike.encoders.card import Card
 from lookalike.encoders.openvino import compiled_models
 from lookalike.encoders.openvino.compiled_models import Options
+from lookalike.encoders.openvino.compiling import compile_model
 from lookalike.encoders.openvino.infer_requests import InferRequests
-from lookalike.encoders.openvino.loading import FAILURES, core, ov
+from lookalike.encoders.openvino.loading import FAILURES, ov
 from lookalike.encoders.registry import import_again_hint
 from lookalike.errors import MissingExtraError, ModelError, UsageError
 
@@ -88,7 +89,7 @@ class OpenVinoTextEncoder:
 def _compiled(graph: Path, check_graph: Callable[[], object], options: Options) -> ov.CompiledModel:
     check_graph()
     try:
-        return core().compile_model(graph, "CPU", options.all)
+        return compile_model(graph, options.all)
     except FAILURES as error:
         raise ModelError(f"{graph}: OpenVINO cannot run it: {error}") from error
 
