@@ -3,7 +3,7 @@
     python benchmarks/index_speed.py [FOLDER_OF_PHOTOS]
     python benchmarks/index_speed.py [FOLDER_OF_PHOTOS] --memory
 
-The ceiling is 1 / (1 / decode + 1 / infer): a program that does nothing but read and decode files and compute
+`search_many` searches for the same images, in a collection of them. The ceiling is 1 / (1 / decode + 1 / infer): a program that does nothing but read and decode files and compute
 vectors, in as many threads. If PyTorch is installed, the same model is also measured as it is often run: one loop that
 loads and scales a batch of images and then encodes it in float32. The measurements take turns, in one process.
 
@@ -90,9 +90,12 @@ def ways_to_measure(folder: Path, root: Path, pytorch_images: int) -> dict[str, 
     preprocessing = encoder.preprocessing
     paths = [path for path, _ in decoded(folder, preprocessing)]
     pixels = [pixels for (_, pixels), _ in zip(decoded(folder, preprocessing), range(DECODED), strict=False)]
+    searched = lookalike.create(folder, directory=root / "searched", encoder=encoder)
+    searched.add(folder)
     ways: dict[str, Way] = {
         "index": lambda: index(folder, root, None),
         "index, network loaded": lambda: index(folder, root, encoder),
+        "search_many, network loaded": lambda: len(searched.search_many(paths, k=1)),
         DECODE: lambda: in_threads(lambda path: decode.decode(reading.read(path).data, preprocessing), paths),
         INFER: lambda: in_threads(lambda image: encoder.encode(image[None]), pixels),
     }

@@ -1,7 +1,10 @@
 """The encoder of a collection, loaded when it is first needed, and the vectors that it makes of queries."""
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from lookalike import encoders
 from lookalike.collection import compatibility
@@ -12,6 +15,11 @@ from lookalike.sources import places
 from lookalike.storage.manifest import Manifest
 from lookalike.storage.vectors import Vectors
 from lookalike.system import forks
+from lookalike.system.resources import cores
+from lookalike.system.threads import Threads
+
+_MANY = 64  # images, for which it is worth while to load an encoder for all cores
+_threads = Threads("lookalike-queries")
 
 
 class CollectionEncoder:
@@ -85,6 +93,17 @@ class CollectionEncoder:
 
         encoder = self.for_queries()
         return embed(encoder, prepare(places.image_source(image), encoder.preprocessing, max_pixels=self.max_pixels))
+
+    def image_vectors(self, images: Sequence[ImageSource]) -> Vectors:
+        """The unit vectors of images, float32 (n, dim), which are made on all cores.
+
+        Raises:
+            ImageError: an image cannot be used; it is about the first such one.
+        """
+        self.for_queries(cores() if len(images) >= _MANY else 1)
+        each = {id(image): image for image in images}  # no two threads read from the same object
+        vectors = dict(zip(each, _threads.each(self.image_vector, [*each.values()]), strict=True))
+        return np.concatenate([vectors[id(image)] for image in images])
 
     def part_vectors(self, image: ImageSource, count: int) -> Vectors:
         """The unit vectors of parts of an image, as `lookalike.images.region.grid` has them: float32 (count, dim).

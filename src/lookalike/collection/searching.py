@@ -131,7 +131,7 @@ class Searchable:
             return [self._by_terms([Term(image)], given) for image in images]
         if not images:
             return []
-        vectors = np.concatenate([self.embed(image) for image in images])
+        vectors = self._encoder.image_vectors(images)
         found = self._folds.answers(given, lambda options: self._searcher.by_vectors(vectors, options))
         return [self._matches(matches, [image], given) for image, matches in zip(images, found, strict=True)]
 
