@@ -3,9 +3,10 @@
     python benchmarks/index_speed.py [FOLDER_OF_PHOTOS]
     python benchmarks/index_speed.py [FOLDER_OF_PHOTOS] --memory
 
-`search_many` searches for the same images, in a collection of them. The ceiling is 1 / (1 / decode + 1 / infer): a program that does nothing but read and decode files and compute
-vectors, in as many threads. If PyTorch is installed, the same model is also measured as it is often run: one loop that
-loads and scales a batch of images and then encodes it in float32. The measurements take turns, in one process.
+The ceiling is 1 / (1 / decode + 1 / infer): a program that does nothing but read and decode files and compute
+vectors, in as many threads. `search_many` searches for the same images, in a collection of them. If PyTorch is
+installed, the same model is also measured as it is often run: one loop that loads and scales a batch of images and then
+encodes it in float32. The measurements take turns, in one process.
 
 `--memory` compares the peak memory of `lookalike index` on 700 and on 20,000 images instead.
 """
