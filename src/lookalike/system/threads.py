@@ -52,7 +52,8 @@ class Threads:
             if not future.cancel():  # it may not have begun, since others keep the threads
                 future.result()
         if failed:
-            raise failed[min(failed)]
+            stops = (error for error in failed.values() if not isinstance(error, Exception))  # such as Ctrl-C
+            raise next(stops, failed[min(failed)])
         return [results[number] for number in range(len(items))]
 
     def _threads(self) -> "ThreadPoolExecutor":
