@@ -1,9 +1,6 @@
 """What forked children make anew."""
 
-import subprocess
-import sys
-
-from tests.support.project import environment
+from tests.support import project
 
 FIRST_LINES = """
 import os, threading
@@ -14,10 +11,7 @@ from tests.support.forked_children import answer_of_child, end_of_child
 
 def printed(program: str) -> list[str]:
     """The lines that a new process prints."""
-    command = [sys.executable, "-W", "ignore", "-c", FIRST_LINES + program]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment())
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return project.printed(FIRST_LINES + program)
 
 
 def test_a_lock_is_free_in_a_child_whoever_holds_it_in_the_parent() -> None:

@@ -1,11 +1,10 @@
 """Compiled models and forks: no child gets threads that only its parent has, and no threads are made in vain."""
 
-import subprocess
 import sys
 
 import pytest
 
-from tests.support.project import environment
+from tests.support import project
 
 FIRST_LINES = """
 import os
@@ -36,10 +35,7 @@ def of_all_kinds():
 
 def printed(program: str) -> list[str]:
     """The lines that a new process prints."""
-    command = [sys.executable, "-W", "ignore", "-c", FIRST_LINES + program]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment())
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return project.printed(FIRST_LINES + program)
 
 
 def test_children_compute_with_models_of_their_own_after_those_of_the_parent_are_gone() -> None:

@@ -55,7 +55,7 @@ class _Threads:
             self._reuse(key)
             try:
                 made = make()
-            except FAILURES:
+            except BaseException:  # also Ctrl-C, which leaves the model to nobody
                 self._note(_User(key, lambda: None))
                 raise
             self._note(_User(key, weakref.ref(made)))
